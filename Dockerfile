@@ -1,0 +1,52 @@
+# One image for `surehook ingest`, `surehook worker` and `surehook dashboard`: docker-compose.yml says which.
+
+FROM python:3.11-slim AS build
+
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore
+
+# Without pip: what runs in production needs no installer, so the one of the base image does the work.
+RUN python -m venv --without-pip /opt/surehook
+
+WORKDIR /src
+
+# Before the sources, so that a change of ours does not install the dependencies again.
+COPY requirements.lock ./
+RUN pip --python /opt/surehook/bin/python install --only-binary :all: --require-hashes -r requirements.lock
+
+COPY pyproject.toml README.md LICENSE ./
+COPY ingest ingest
+COPY workers workers
+COPY shared shared
+COPY surehook surehook
+COPY examples examples
+RUN pip --python /opt/surehook/bin/python install --no-deps .
+
+
+FROM python:3.11-slim
+
+# The number is fixed because volumes and `user:` elsewhere refer to it. A named volume that is mounted at
+# /data for the first time takes over its owner from here.
+RUN groupadd --gid 10001 surehook \
+    && useradd --uid 10001 --gid surehook --no-create-home --home-dir /app --shell /usr/sbin/nologin surehook \
+    && install --directory --owner=surehook --group=surehook /data
+
+COPY --from=build /opt/surehook /opt/surehook
+
+# In a container "only this machine" would be only this container. The dashboard stays on loopback until
+# somebody sets its address and a login.
+ENV PATH=/opt/surehook/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    SUREHOOK_BIND=0.0.0.0:8000 \
+    SUREHOOK_METRICS_BIND=0.0.0.0:9464 \
+    SUREHOOK_WORKER_METRICS_BIND=0.0.0.0:9465 \
+    SUREHOOK_LOG_FORMAT=json
+
+# The current folder is importable: mount the package with your handlers here.
+WORKDIR /app
+USER 10001:10001
+EXPOSE 8000 9181 9464 9465
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["surehook"]

@@ -1,0 +1,45 @@
+# Needs Python 3.11 and make, nothing else. Every target makes .venv first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help install run check test e2e bench clean lock
+
+help: ## show this list
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED) ## make .venv from the lock file, with the surehook command in it
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Surehook needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+run: install ## start everything in this terminal: store, ingest, worker, dashboard
+	@exec $(BIN)/surehook dev
+
+check: install ## format, lint, types, layering and cycles
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: install ## everything but the browser
+	$(BIN)/pytest -n 2 -m "not browser and not chaos"
+
+e2e: install ## chaos and browser
+	$(BIN)/pytest -m "browser or chaos" tests/e2e
+
+bench: install ## compare with a baseline in the same run
+	$(BIN)/python -m bench
+
+lock: install ## resolve the lock files anew
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11 pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11 pyproject.toml --group dev -o requirements-dev.lock
+
+clean: ## remove what make made (never ./data or .env)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

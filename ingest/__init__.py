@@ -1,0 +1,1 @@
+"""The door: HTTP in, event durable, answer out."""

@@ -1,0 +1,71 @@
+"""Every answer of the door, in one table.
+
+FusionAuth takes 200 to 299 as success and anything else as failure, and shows the `exception` field of an answer in
+its Webhook Event Log. 4xx: we said no. 5xx: we could not.
+"""
+
+import json
+from dataclasses import dataclass
+
+Headers = tuple[tuple[bytes, bytes], ...]
+_RETRY_AFTER: Headers = ((b"retry-after", b"5"),)
+# For answers that leave before the body was read: the rest of it is not ours to wait for.
+_CLOSE: Headers = ((b"connection", b"close"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: a status, a JSON body, headers beyond the usual two."""
+
+    status: int
+    body: bytes
+    headers: Headers = ()
+
+
+class Refusal(Exception):
+    """The door says no, or cannot; `reason` is a label of the metric."""
+
+    def __init__(self, answer: Answer, reason: str) -> None:
+        super().__init__(reason)
+        self.answer = answer
+        self.reason = reason
+
+
+def accepted(event_id: str) -> Answer:
+    return _of(202, {"status": "accepted", "eventId": event_id})
+
+
+def duplicate(event_id: str) -> Answer:
+    return _of(200, {"status": "duplicate", "eventId": event_id})
+
+
+def malformed(message: str) -> Answer:
+    return _error(400, "[malformed]", message)
+
+
+def too_slow(seconds: float) -> Answer:
+    return _error(400, "[malformed]", f"the body did not arrive within {seconds:g} seconds", _CLOSE)
+
+
+def too_large(limit_bytes: int) -> Answer:
+    return _error(413, "[tooLarge]", f"the body is larger than {limit_bytes} bytes", _CLOSE)
+
+
+def _of(status: int, content: object, headers: Headers = ()) -> Answer:
+    return Answer(status, json.dumps(content, separators=(",", ":")).encode(), headers)
+
+
+def _error(status: int, code: str, message: str = "", headers: Headers = ()) -> Answer:
+    error = {"code": code, "message": message} if message else {"code": code}
+    return _of(status, {"errors": [error], "exception": f"{code} {message}".strip()}, headers)
+
+
+NOT_AUTHORIZED = _error(401, "[notAuthorized]", headers=_CLOSE)
+NOT_FOUND = _error(404, "[notFound]", headers=_CLOSE)
+METHOD_NOT_ALLOWED = _error(405, "[methodNotAllowed]", headers=_CLOSE)
+UNSUPPORTED_MEDIA_TYPE = _error(415, "[unsupportedMediaType]", "send application/json", _CLOSE)
+UNAVAILABLE = _error(503, "[unavailable]", "the event was not stored", _RETRY_AFTER)
+ALIVE = _of(200, {"status": "alive"})
+READY = _of(200, {"status": "ready"})
+NOT_READY = _error(503, "[unavailable]", headers=_RETRY_AFTER)
+INTERNAL_ERROR = _error(500, "[internalError]", headers=_CLOSE)

@@ -1,0 +1,71 @@
+"""The app: its routes, its errors and its lifespan, assembled in one place."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ingest import answers
+from ingest.answers import Answer
+from ingest.door import Door
+from ingest.intake import Intake
+from ingest.metrics import DoorMetrics
+from ingest.proof import proof_from
+from shared.settings import Settings
+
+
+def create_app(settings: Settings, metrics: DoorMetrics) -> Starlette:
+    """The ASGI app of one ingest process.
+
+    Raises:
+        Misconfigured: no proof is configured.
+    """
+    proof = proof_from(settings)
+    intakes: list[Intake] = []
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        intake = Intake(settings, metrics)
+        intakes.append(intake)
+        door = Door(proof, intake, metrics, max_body_bytes=settings.max_body_bytes)
+        # First of all routes; a class instance is a plain ASGI app to Route, without Request and Response around it.
+        app.router.routes.insert(0, Route(settings.webhook_path, door, methods=["POST"]))
+        running = asyncio.create_task(intake.run())
+        yield
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+    async def readyz(_: Request) -> Response:
+        return _response(answers.READY if intakes and intakes[-1].is_ready else answers.NOT_READY)
+
+    return Starlette(
+        routes=[Route("/healthz", _healthz), Route("/readyz", readyz)],
+        exception_handlers={404: _not_found, 405: _method_not_allowed, Exception: _internal_error},
+        lifespan=lifespan,
+    )
+
+
+async def _healthz(_: Request) -> Response:
+    return _response(answers.ALIVE)
+
+
+async def _not_found(_: Request, __: Exception) -> Response:
+    return _response(answers.NOT_FOUND)
+
+
+async def _method_not_allowed(_: Request, __: Exception) -> Response:
+    return _response(answers.METHOD_NOT_ALLOWED)
+
+
+async def _internal_error(_: Request, __: Exception) -> Response:
+    return _response(answers.INTERNAL_ERROR)
+
+
+def _response(answer: Answer) -> Response:
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, answer.status, headers, media_type="application/json")

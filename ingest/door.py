@@ -1,0 +1,101 @@
+"""One delivery, from its headers to its answer."""
+
+import asyncio
+import logging
+import time
+
+from starlette.types import Message, Receive, Scope, Send
+
+from ingest import answers
+from ingest.answers import Answer, Refusal
+from ingest.body import SenderLeft, read_body, refuse_by_header
+from ingest.intake import Intake, Outcome
+from ingest.metrics import DoorMetrics
+from ingest.proof import ApiKeys, NoProof
+from shared.catalogue import label
+from shared.errors import MalformedBody, StoreUnavailable
+from shared.events import parse_envelope
+
+log = logging.getLogger(__name__)
+
+LOG_REFUSALS_EVERY_SECONDS = 1.0
+
+
+class Door:
+    """The endpoint for deliveries: proof, then size and type, then the body, then the store, then the answer."""
+
+    def __init__(self, proof: ApiKeys | NoProof, intake: Intake, metrics: DoorMetrics, *, max_body_bytes: int) -> None:
+        self._proof = proof
+        self._intake = intake
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
+        self._refusals = RefusalLog()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer(scope, receive)
+        except Refusal as refusal:
+            self._refuse(refusal.reason)
+            answer = refusal.answer
+        except SenderLeft:
+            self._refuse("sender_left")
+            return
+        await reply(answer, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        began = time.perf_counter()
+        headers = scope["headers"]
+        if not self._proof.are_proven_by(headers):
+            raise Refusal(answers.NOT_AUTHORIZED, "not_authorized")
+        refuse_by_header(dict(headers), self._max_body_bytes)
+        body = await read_body(receive, self._max_body_bytes)
+        try:
+            envelope = parse_envelope(body)
+        except MalformedBody as exc:
+            raise Refusal(answers.malformed(str(exc)), "malformed") from exc
+        try:
+            outcome = await self._intake.accept(envelope)
+        except StoreUnavailable as exc:
+            raise Refusal(answers.UNAVAILABLE, "unavailable") from exc
+        self._metrics.accept_seconds.observe(time.perf_counter() - began)
+        facts = {"event_id": envelope.event_id, "event_type": envelope.event_type, "outcome": outcome.value}
+        log.debug("event accepted", extra=facts)
+        if outcome is Outcome.DUPLICATE:
+            self._metrics.duplicates.inc()
+            return answers.duplicate(envelope.event_id)
+        self._metrics.accepted.labels(label(envelope.event_type)).inc()
+        return answers.accepted(envelope.event_id)
+
+    def _refuse(self, reason: str) -> None:
+        self._metrics.refused.labels(reason).inc()
+        self._refusals.add(reason)
+
+
+class RefusalLog:
+    """One line a second for each kind of refusal, with a count: a flood of strangers must not flood the log."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def add(self, reason: str) -> None:
+        if reason in self._counts:
+            self._counts[reason] += 1
+            return
+        self._counts[reason] = 0
+        log.warning("delivery refused", extra={"reason": reason, "count": 1})
+        asyncio.get_running_loop().call_later(LOG_REFUSALS_EVERY_SECONDS, self._tell, reason)
+
+    def _tell(self, reason: str) -> None:
+        if count := self._counts.pop(reason):
+            log.warning("delivery refused", extra={"reason": reason, "count": count})
+
+
+async def reply(answer: Answer, send: Send) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(answer.body)).encode()),
+        *answer.headers,
+    ]
+    start: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,199 @@
+"""The intake: hands events to the store, a batch in flight at a time, and answers after the fsync.
+
+Whatever arrives while a batch is in flight rides in the next one (group commit), so one fsync pays for all of it and a
+lone event waits for nobody. A store that is gone, slow or not durable is a refusal, never a wait.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
+from typing import Any
+
+from redis.exceptions import ConnectionError as StoreConnectionError
+from redis.exceptions import NoScriptError, RedisError
+
+from ingest.metrics import DoorMetrics
+from shared.errors import NotDurable, StoreUnavailable
+from shared.events import Envelope
+from shared.keys import EVENTS_QUEUE, Keys
+from shared.scripts import Script
+from shared.settings import Settings
+from shared.store import REQUIRED, connect_async, refuse_unless_durable
+
+log = logging.getLogger(__name__)
+
+# Connecting (0.4 s) and waiting for the reply together stay under a second; FusionAuth's read timeout is 2 s.
+REPLY_TIMEOUT_SECONDS = 0.5
+CHECK_EVERY_SECONDS = 5.0
+CHECK_AGAIN_SECONDS = 0.25
+LARGEST_BATCH = 256
+
+Waiting = tuple[Envelope, "asyncio.Future[Outcome]"]
+
+
+class Outcome(Enum):
+    """What became of an event."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+
+
+class Intake:
+    """One per process. `accept` may be called once `run` is under way."""
+
+    def __init__(self, settings: Settings, metrics: DoorMetrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._script = Script("accept", Keys(settings.key_prefix))
+        self._store = connect_async(settings, timeout_seconds=REPLY_TIMEOUT_SECONDS, redis_connect_func=self._greet)
+        self._waiting: list[Waiting] = []
+        self._arrival = asyncio.Event()
+        self._reason: str | None = "not checked yet"
+
+    @property
+    def is_ready(self) -> bool:
+        return self._reason is None
+
+    async def accept(self, envelope: Envelope) -> Outcome:
+        """Store an event, or find that it is stored already. Returns after the fsync.
+
+        Raises:
+            StoreUnavailable: it is not known to be stored; the sender may send it again.
+        """
+        if not self.is_ready:
+            raise StoreUnavailable
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((envelope, future))
+        self._arrival.set()
+        return await future
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch())
+                group.create_task(self._send_batches())
+        finally:
+            self._refuse_waiting()
+            await self._store.aclose()
+
+    async def _send_batches(self) -> None:
+        while True:
+            await self._arrival.wait()
+            batch = [entry for entry in self._waiting[:LARGEST_BATCH] if not entry[1].done()]
+            del self._waiting[:LARGEST_BATCH]
+            if not self._waiting:
+                self._arrival.clear()
+            if batch:
+                await self._send(batch)
+
+    async def _send(self, batch: Sequence[Waiting]) -> None:
+        try:
+            pipeline = self._store.pipeline(transaction=False)
+            for envelope, _ in batch:
+                pipeline.execute_command(*self._command(envelope))
+            replies = await pipeline.execute(raise_on_error=False)
+            replies = [
+                await self._with_script(envelope) if isinstance(reply, NoScriptError) else reply
+                for (envelope, _), reply in zip(batch, replies, strict=True)
+            ]
+        except (RedisError, OSError, NotDurable) as exc:
+            self._lose(exc)
+            self._settle(batch, [exc] * len(batch))
+            self._refuse_waiting()
+            return
+        self._settle(batch, replies)
+
+    def _settle(self, batch: Sequence[Waiting], replies: Sequence[Any]) -> None:
+        for (_, future), reply in zip(batch, replies, strict=True):
+            if future.done():
+                continue  # the sender hung up meanwhile
+            if isinstance(reply, Exception):
+                future.set_exception(StoreUnavailable())
+            else:
+                future.set_result(Outcome.STORED if reply == 1 else Outcome.DUPLICATE)
+
+    def _refuse_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._arrival.clear()
+        self._settle(waiting, [StoreUnavailable()] * len(waiting))
+
+    def _command(self, envelope: Envelope) -> tuple[Any, ...]:
+        return self._script.command(self._arguments(envelope))
+
+    def _arguments(self, envelope: Envelope) -> tuple[Any, ...]:
+        return (
+            envelope.event_id,
+            envelope.event_type,
+            envelope.tenant_id,
+            envelope.user_id,
+            envelope.application_id,
+            "webhook",
+            envelope.body,
+            EVENTS_QUEUE,
+            f"{self._settings.handler_timeout:g}",
+        )
+
+    async def _with_script(self, envelope: Envelope) -> Any:
+        """After a SCRIPT FLUSH the store knows our scripts no more; nothing was run then."""
+        command = ("EVAL", self._script.source, 0, *self._arguments(envelope))
+        return await self._store.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def _watch(self) -> None:
+        """Check at start, after a loss until it is mended, and every few seconds what the store promises."""
+        while True:
+            with contextlib.suppress(RedisError, OSError, NotDurable):
+                await self._check()
+            await asyncio.sleep(CHECK_EVERY_SECONDS if self.is_ready else CHECK_AGAIN_SECONDS)
+
+    async def _check(self) -> None:
+        try:
+            await self._store.ping()
+            await refuse_lossy(self._settings, self._store.config_get)
+        except (RedisError, OSError, NotDurable) as exc:
+            self._lose(exc)
+            raise
+        if not self.is_ready:
+            log.info("store is ready")
+        self._reason = None
+        self._metrics.set_not_ready(None)
+
+    async def _greet(self, connection: Any) -> None:
+        """On every new connection: nothing is sent to a server whose promises were not read on that very connection."""
+        await connection.on_connect()
+
+        async def config_get(*names: str) -> Any:
+            await connection.send_command("CONFIG", "GET", *names)
+            found = await connection.read_response()
+            return dict(zip(map(_text, found[::2]), map(_text, found[1::2]), strict=True))
+
+        try:
+            await refuse_lossy(self._settings, config_get)
+        except NotDurable as exc:
+            # The client lets connection errors out as they are and closes what it opened.
+            raise StoreConnectionError(str(exc)) from exc
+
+    def _lose(self, exc: Exception) -> None:
+        cause = exc.__cause__ if isinstance(exc.__cause__, NotDurable) else exc
+        reason = "not_durable" if isinstance(cause, NotDurable) else "store_unavailable"
+        if self._reason != reason:
+            log.error("store is not ready", extra={"reason": str(cause) if reason == "not_durable" else reason,
+                                                   "error_type": type(cause).__name__})  # fmt: skip
+        self._reason = reason
+        self._metrics.set_not_ready(reason)
+
+
+async def refuse_lossy(settings: Settings, config_get: Callable[..., Awaitable[Any]]) -> None:
+    """Ask the store for what `DURABILITY` needs.
+
+    Raises:
+        NotDurable: it would lose what we acknowledge.
+    """
+    if settings.durability == "fsync":
+        refuse_unless_durable(await config_get(*REQUIRED))
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,34 @@
+"""What the door counts. Labels hold no ids, and an event type only if the catalogue knows it."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+NOT_READY_REASONS = ("store_unavailable", "not_durable")
+ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+class DoorMetrics:
+    """The door's series, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.accepted = Counter("surehook_events_accepted", "Events stored durably", ["type"], registry=self.registry)
+        self.duplicates = Counter(
+            "surehook_events_duplicate", "Deliveries of an event seen before", registry=self.registry
+        )
+        self.refused = Counter(
+            "surehook_deliveries_refused", "Deliveries not accepted", ["reason"], registry=self.registry
+        )
+        self.accept_seconds = Histogram(
+            "surehook_accept_seconds",
+            "From the delivery's headers to its answer, accepted and duplicate ones",
+            buckets=ACCEPT_BUCKETS,
+            registry=self.registry,
+        )
+        self._not_ready = Gauge(
+            "surehook_not_ready", "1 for the reason why /readyz is red", ["reason"], registry=self.registry
+        )
+        self.set_not_ready(None)
+
+    def set_not_ready(self, reason: str | None) -> None:
+        for known in NOT_READY_REASONS:
+            self._not_ready.labels(known).set(known == reason)

@@ -1,0 +1,116 @@
+"""The ingest process: uvicorn with the app, and the metrics on an address of their own."""
+
+import asyncio
+import logging
+import signal
+import socket
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ingest.app import create_app
+from ingest.metrics import DoorMetrics
+from shared.errors import Misconfigured
+from shared.gauges import StoreGauges
+from shared.metrics_server import serve_metrics
+from shared.settings import Settings, host_and_port
+
+log = logging.getLogger(__name__)
+
+HEADERS_SECONDS = 10.0
+HEADERS_BYTES = 64 * 1024
+KEEP_ALIVE_SECONDS = 75
+BACKLOG = 2048
+
+
+class DoorProtocol(HttpToolsProtocol):
+    """uvicorn waits for ever for a request's headers, and takes any number of them; we do not."""
+
+    _hurry: asyncio.TimerHandle | None = None
+    _header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def data_received(self, data: bytes) -> None:
+        if self._hurry is not None:
+            self._header_bytes += len(data)
+            # A small request's body may come along with its headers; a large one is cut off by what follows.
+            if self._header_bytes > HEADERS_BYTES and b"\r\n\r\n" not in data:
+                self.transport.close()
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._hurry is None:
+            self._wait_for_headers()
+
+    def on_headers_complete(self) -> None:
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_headers(self) -> None:
+        self._header_bytes = 0
+        self._hurry = self.loop.call_later(HEADERS_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._hurry is not None:
+            self._hurry.cancel()
+            self._hurry = None
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are answered first.
+
+    Raises:
+        Misconfigured: no proof is configured, or an address is taken.
+    """
+    metrics = DoorMetrics()
+    app = create_app(settings, metrics)
+    listener = _listen(settings.bind)
+    metrics.registry.register(StoreGauges(settings))
+    serve_metrics(settings.metrics_bind, metrics.registry)
+    config = uvicorn.Config(
+        app,
+        http=DoorProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(settings.grace),
+        backlog=BACKLOG,
+    )
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if settings.durability == "memory":
+        log.warning("DURABILITY=memory: events are lost when the store stops; this is for tests")
+    log.info("ingest listens", extra={"address": f"{settings.bind}{settings.webhook_path}"})
+    # uvicorn raises the signal that stopped it once more when it is done: a clean stop is exit status 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopped)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(address: str) -> socket.socket:
+    host, port = host_and_port(address)
+    try:
+        listener = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG
+        )
+    except OSError as exc:
+        raise Misconfigured(f"SUREHOOK_BIND={address}: {exc.strerror or exc}") from exc
+    listener.setblocking(False)
+    return listener
+
+
+def _stopped(_: int, __: Any) -> None: ...

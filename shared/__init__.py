@@ -1,0 +1,1 @@
+"""What the door and the back room must agree on."""

@@ -1,0 +1,38 @@
+"""Every error of ours, in one tree.
+
+SurehookError
+├── Misconfigured           a setting, a handler or the surroundings stop us from starting (exit status 2)
+├── StoreError
+│   ├── StoreUnavailable    the store cannot be reached, or does not answer in time
+│   └── NotDurable          the store answers, but would lose what we acknowledge
+├── MalformedBody           a delivery's body is no event
+└── NotFound                what was asked for is not (or no longer) there (exit status 3)
+"""
+
+
+class SurehookError(Exception):
+    """Something went wrong in Surehook."""
+
+
+class Misconfigured(SurehookError):
+    """A setting, a handler or the surroundings stop us from starting."""
+
+
+class StoreError(SurehookError):
+    """The store cannot do what we need of it."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached, or does not answer in time."""
+
+
+class NotDurable(StoreError):
+    """The store answers, but would lose what we acknowledge."""
+
+
+class MalformedBody(SurehookError):
+    """A delivery's body is no event; the message says why and holds nothing of the body."""
+
+
+class NotFound(SurehookError):
+    """What was asked for is not, or no longer, there."""

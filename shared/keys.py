@@ -1,0 +1,89 @@
+"""Every key in the store is named here, ours and RQ's, for Python and for the scripts alike.
+
+Ours start with `KEY_PREFIX`. RQ's names are fixed by RQ (`rq:`), so that `rq info` and rq-dashboard find them.
+"""
+
+from dataclasses import dataclass
+
+EVENTS_QUEUE = "events"
+RQ_QUEUES = "rq:queues"
+RQ_SUSPENDED = "rq:suspended"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The names of all keys under one prefix."""
+
+    prefix: str = "surehook"
+
+    @property
+    def open(self) -> str:
+        """Sorted set: every event that is not closed, scored by its received-at in milliseconds."""
+        return f"{self.prefix}:open"
+
+    @property
+    def ledger(self) -> str:
+        """Hash: how many events were accepted, done, discarded, erased."""
+        return f"{self.prefix}:ledger"
+
+    @property
+    def sweep_lock(self) -> str:
+        """Held by the one process that sweeps just now."""
+        return f"{self.prefix}:sweeping"
+
+    def event(self, event_id: str) -> str:
+        """Hash: the event record."""
+        return f"{self.prefix}:event:{event_id}"
+
+    def attempts(self, event_id: str) -> str:
+        """List: the event's last 50 attempts, newest last, one JSON object each."""
+        return f"{self.prefix}:attempts:{event_id}"
+
+    def leases(self, queue: str) -> str:
+        """Sorted set: `{job}:{token}` of every claim in force, scored by when it lapses (ms, store's clock)."""
+        return f"{self.prefix}:leases:{queue}"
+
+    def for_scripts(self) -> str:
+        """Lua constants for the same names; a trailing colon waits for an id or a queue's name."""
+        return "\n".join(
+            f"local {name} = '{value}'"
+            for name, value in {
+                "OPEN": self.open,
+                "LEDGER": self.ledger,
+                "EVENT": self.event(""),
+                "ATTEMPTS": self.attempts(""),
+                "LEASES": self.leases(""),
+                "JOB": rq_job(""),
+                "QUEUE": rq_queue(""),
+                "QUEUES": RQ_QUEUES,
+                "RESULTS": rq_results(""),
+                "WIP": "rq:wip:",
+                "EXECUTION": "rq:execution:",
+                "EXECUTIONS": "rq:executions:",
+                "WORKER": "rq:worker:",
+                "FINISHED": "rq:finished:",
+                "FAILED": rq_failed(""),
+                "SCHEDULED": rq_scheduled(""),
+                "INTERMEDIATE_SUFFIX": ":intermediate",
+            }.items()
+        )
+
+
+def rq_job(job_id: str) -> str:
+    return f"rq:job:{job_id}"
+
+
+def rq_queue(queue: str) -> str:
+    return f"rq:queue:{queue}"
+
+
+def rq_failed(queue: str) -> str:
+    return f"rq:failed:{queue}"
+
+
+def rq_scheduled(queue: str) -> str:
+    return f"rq:scheduled:{queue}"
+
+
+def rq_results(job_id: str) -> str:
+    return f"rq:results:{job_id}"

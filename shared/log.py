@@ -1,0 +1,95 @@
+"""Logging: a constant sentence and a few allowed facts, as JSON lines or as text for people."""
+
+import json
+import logging
+import sys
+import time
+from datetime import UTC, datetime
+
+# Only these fields of a record are ever written: whatever else somebody passes in `extra` stays out of the logs.
+FIELDS = (
+    "event_id",
+    "event_type",
+    "tenant_id",
+    "handler",
+    "attempt",
+    "outcome",
+    "elapsed_ms",
+    "delay_seconds",
+    "queue",
+    "job_id",
+    "reason",
+    "error_type",
+    "count",
+    "address",
+    "pid",
+    "status",
+    "variable",
+)
+RUN_FIELDS = ("event_type", "event_id", "handler", "outcome", "elapsed_ms", "attempt")
+QUIET_LIBRARIES = ("rq.worker", "rq.job", "werkzeug", "asyncio", "httpx", "httpcore")
+
+
+def set_up_logging(level: str, style: str | None) -> None:
+    """Write to stderr as JSON, or as text when asked for or when stderr is a terminal."""
+    if style is None:
+        style = "text" if sys.stderr.isatty() else "json"
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TextFormatter() if style == "text" else JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in QUIET_LIBRARIES:
+        # They log arguments, URLs and tracebacks as they please; what matters of it we log ourselves.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def facts_of(record: logging.LogRecord) -> dict[str, object]:
+    return {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
+
+
+def where(record: logging.LogRecord) -> str:
+    """The error's type and the place it was raised: a traceback's text may quote personal data, this cannot."""
+    if not record.exc_info or record.exc_info[0] is None:
+        return ""
+    trace = record.exc_info[2]
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    return f"{record.exc_info[0].__name__}{place}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **facts_of(record),
+        }
+        if error := where(record):
+            line["error"] = error
+        return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """For people: a run of a handler is one aligned line, anything else a sentence with its facts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%H:%M:%S", time.localtime(record.created))
+        facts = facts_of(record)
+        if all(name in facts for name in RUN_FIELDS):
+            return self._run(at, facts)
+        known = "  ".join(f"{name}={value}" for name, value in facts.items())
+        level = "" if record.levelno == logging.INFO else f"{record.levelname} "
+        return "  ".join(part for part in (at, level + record.getMessage(), known, where(record)) if part)
+
+    def _run(self, at: str, facts: dict[str, object]) -> str:
+        line = (
+            f"{at}  {facts['event_type']:<32} {str(facts['event_id'])[:8]}  {facts['handler']:<32} "
+            f"{facts['outcome']:<11} {facts['elapsed_ms']:>7} ms  attempt {facts['attempt']}"
+        )
+        again = f", again in {facts['delay_seconds']} s" if "delay_seconds" in facts else ""
+        error = f"  {facts['error_type']}" if "error_type" in facts else ""
+        return line + again + error

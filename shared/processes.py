@@ -1,0 +1,38 @@
+"""Child processes that live no longer than their parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+
+
+def start_child(arguments: Sequence[str], *, environ: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
+    """Start `python ARGUMENTS` in a session of its own, so that Ctrl-C in the terminal reaches the parent alone.
+
+    The child's standard input is a pipe that only the parent holds: it closes when the parent dies, whatever of.
+    """
+    # -P: a package of the user's called like one of ours must not be found first.
+    return subprocess.Popen(
+        [sys.executable, "-P", *arguments],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, **(environ or {}), CHILD_VARIABLE: "1"},
+    )
+
+
+CHILD_VARIABLE = "_SUREHOOK_STOPS_WITH_PARENT"
+
+
+def stop_with_parent() -> None:
+    """In a child: ask oneself to stop (SIGTERM) when the parent is gone. Elsewhere: nothing."""
+    if os.environ.pop(CHILD_VARIABLE, None) is None:
+        return
+
+    def wait_for_the_end() -> None:
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait_for_the_end, name="parent-watch", daemon=True).start()

@@ -1,0 +1,42 @@
+"""The Lua scripts: one file a transition, each with the shared opening and the names of the keys before it."""
+
+from collections.abc import Sequence
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any, Protocol
+
+from redis.exceptions import NoScriptError
+
+from shared.keys import Keys
+
+Argument = bytes | str | int | float
+
+
+class Store(Protocol):
+    """What a script needs of a redis client."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any: ...
+
+
+class Script:
+    """A script that runs on the store by its hash and is sent in full when the store does not know it."""
+
+    def __init__(self, name: str, keys: Keys) -> None:
+        folder = files("shared") / "scripts"
+        parts = (
+            keys.for_scripts(),
+            (folder / "common.lua").read_text(),
+            (folder / f"{name}.lua").read_text(),
+        )
+        self.source = "\n".join(parts).encode()
+        self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
+
+    def run(self, store: Store, *args: Argument) -> Any:
+        try:
+            return store.execute_command(*self.command(args))
+        except NoScriptError:
+            return store.execute_command("EVAL", self.source, 0, *args)
+
+    def command(self, args: Sequence[Argument]) -> tuple[Argument, ...]:
+        # No KEYS: the store is one server (or one with replicas), not a cluster, and scripts follow ids to keys.
+        return ("EVALSHA", self.sha, 0, *args)

@@ -1,0 +1,155 @@
+-- What every script shares. The key names above this line come from keys.py.
+--
+-- A job's id is the event's id, or `{event}_{handler}` where several handlers want the event; the part behind the
+-- underscore ("" for the event's own job) names its counters on the event record. A claim is `{job}:{token}` in the
+-- set of leases: a script that carries a token which is no longer there changes nothing and returns 'stale'.
+
+local FAR_FUTURE_SECONDS = 31536000  -- RQ's tools fail a job whose rq:wip entry has expired: ours never does
+local RESULT_TTL_SECONDS = 500       -- RQ's default
+local ATTEMPTS_KEPT = 50
+
+local clock = redis.call('TIME')
+local now_seconds = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+
+-- The date of a number of days since 1970 (Hinnant, chrono-compatible low-level date algorithms).
+local function civil(days)
+  local z = days + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local day = doy - math.floor((153 * mp + 2) / 5) + 1
+  local month = mp < 10 and mp + 3 or mp - 9
+  return yoe + era * 400 + (month <= 2 and 1 or 0), month, day
+end
+
+-- Now, as RQ writes instants.
+local function iso_now()
+  local seconds = tonumber(clock[1])
+  local year, month, day = civil(math.floor(seconds / 86400))
+  local rest = seconds % 86400
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%06dZ', year, month, day,
+    math.floor(rest / 3600), math.floor(rest % 3600 / 60), rest % 60, tonumber(clock[2]))
+end
+
+local function event_of(job_id) return string.sub(job_id, 1, 36) end
+local function part_of(job_id) return string.sub(job_id, 38) end
+
+-- Write RQ's job hash, as RQ's own enqueue would.
+local function create_job(job_id, queue, timeout)
+  local event_id, part = event_of(job_id), part_of(job_id)
+  local description = (redis.call('HGET', EVENT .. event_id, 'type') or '?') .. ' ' .. string.sub(event_id, 1, 8) .. '…'
+  if part ~= '' then description = description .. ' ' .. part end
+  local now = iso_now()
+  redis.call('DEL', JOB .. job_id)
+  redis.call('HSET', JOB .. job_id, 'created_at', now, 'enqueued_at', now, 'started_at', '', 'ended_at', '',
+    'last_heartbeat', '', 'data', '["workers.jobs.handle",null,["' .. event_id .. '"],{}]', 'origin', queue,
+    'description', description, 'status', 'queued', 'timeout', timeout, 'result_ttl', RESULT_TTL_SECONDS,
+    'failure_ttl', -1, 'worker_name', '', 'group_id', '', 'success_callback_name', '',
+    'failure_callback_name', '', 'stopped_callback_name', '')
+end
+
+local function enqueue(job_id, queue)
+  redis.call('SADD', QUEUES, QUEUE .. queue)
+  redis.call('HSET', JOB .. job_id, 'status', 'queued', 'enqueued_at', iso_now(), 'origin', queue)
+  redis.call('RPUSH', QUEUE .. queue, job_id)
+end
+
+-- To the front, with its old enqueued_at: the sweep relies on a queue being sorted by it.
+local function enqueue_first(job_id, queue)
+  redis.call('SADD', QUEUES, QUEUE .. queue)
+  redis.call('HSET', JOB .. job_id, 'status', 'queued', 'origin', queue)
+  redis.call('LPUSH', QUEUE .. queue, job_id)
+end
+
+local function schedule(job_id, queue, delay_ms)
+  redis.call('HSET', JOB .. job_id, 'status', 'scheduled')
+  redis.call('ZADD', SCHEDULED .. queue, now_seconds + delay_ms / 1000, job_id)
+end
+
+local function tell_worker(worker, ...)
+  if redis.call('EXISTS', WORKER .. worker) == 1 then redis.call('HSET', WORKER .. worker, ...) end
+end
+
+-- End a claim. False: it is no longer in force, and the caller must change nothing.
+local function release(queue, job_id, token)
+  local claim = job_id .. ':' .. token
+  if redis.call('ZREM', LEASES .. queue, claim) == 0 then return false end
+  local worker = redis.call('HGET', EXECUTION .. claim, 'worker_name') or ''
+  redis.call('ZREM', WIP .. queue, claim)
+  redis.call('ZREM', EXECUTIONS .. job_id, claim)
+  redis.call('DEL', EXECUTION .. claim)
+  redis.call('SREM', WORKER .. worker .. ':executions', claim)
+  tell_worker(worker, 'state', 'idle')
+  redis.call('HSET', JOB .. job_id, 'ended_at', iso_now())
+  return true
+end
+
+-- RQ's counts of what a worker did, as `rq info` shows them.
+local function count_run(worker, field)
+  if redis.call('EXISTS', WORKER .. worker) == 1 then redis.call('HINCRBY', WORKER .. worker, field, 1) end
+end
+
+local function is_claimed(job_id, queue)
+  for _, claim in ipairs(redis.call('ZRANGE', EXECUTIONS .. job_id, 0, -1)) do
+    if redis.call('ZSCORE', LEASES .. queue, claim) then return true end
+  end
+  return false
+end
+
+local function remember_attempt(job_id, attempt)
+  local key = ATTEMPTS .. event_of(job_id)
+  redis.call('RPUSH', key, attempt)
+  redis.call('LTRIM', key, -ATTEMPTS_KEPT, -1)
+end
+
+-- RQ's result types: 1 successful, 2 failed, 3 stopped, 4 retried. `exc` is base64 of zlib, or ''.
+local function add_result(job_id, kind, exc, worker)
+  local fields = {'type', kind, 'worker_name', worker}
+  if exc ~= '' then
+    table.insert(fields, 'exc_string')
+    table.insert(fields, exc)
+  end
+  redis.call('XADD', RESULTS .. job_id, 'MAXLEN', 10, '*', unpack(fields))
+end
+
+local function reset_counters(job_id)
+  local part = part_of(job_id)
+  redis.call('HDEL', EVENT .. event_of(job_id), 'runs:' .. part, 'spent:' .. part, 'interrupted:' .. part)
+end
+
+-- A dead letter is an entry in RQ's FailedJobRegistry; the budget is full again for whoever requeues it.
+local function bury(job_id, queue, exc, worker)
+  reset_counters(job_id)
+  redis.call('HSET', JOB .. job_id, 'status', 'failed')
+  redis.call('PERSIST', JOB .. job_id)
+  redis.call('ZADD', FAILED .. queue, '+inf', job_id)
+  add_result(job_id, 2, exc, worker)
+  redis.call('PERSIST', RESULTS .. job_id)
+end
+
+-- Close an event, or one handler's part of it: the event closes with the last part.
+local function close(job_id, outcome, retention)
+  local event_id, part = event_of(job_id), part_of(job_id)
+  local key = EVENT .. event_id
+  if part ~= '' then
+    redis.call('HSET', key, 'state:' .. part, outcome)
+    for name in string.gmatch(redis.call('HGET', key, 'handlers') or '', '[^,]+') do
+      local state = redis.call('HGET', key, 'state:' .. name)
+      if not state then return end
+      if state == 'discarded' then outcome = 'discarded' end
+    end
+  end
+  redis.call('HSET', key, 'closed_at', now_ms, 'outcome', outcome)
+  redis.call('EXPIRE', key, retention)
+  redis.call('EXPIRE', ATTEMPTS .. event_id, retention)
+  if redis.call('ZREM', OPEN, event_id) == 1 then
+    redis.call('HINCRBY', LEDGER, outcome == 'discarded' and 'discarded' or 'done', 1)
+  end
+end
+
+local function delete_job(job_id)
+  redis.call('DEL', JOB .. job_id, RESULTS .. job_id, EXECUTIONS .. job_id)
+end

@@ -1,0 +1,159 @@
+"""What can be configured, where it comes from, and what is wrong with it: all mistakes at once."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.errors import Misconfigured
+
+PREFIX = "SUREHOOK_"
+SECRETS = ("API_KEYS", "DASHBOARD_LOGIN", "REDIS_URL")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+HIGHEST_PORT = 65_535
+MEBIBYTE = 1024 * 1024
+STORE_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
+
+
+def _split(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not int(port) <= HIGHEST_PORT:
+        raise ValueError("expected host:port, such as 127.0.0.1:8000")
+    return value
+
+
+def _address_or_off(value: str) -> str:
+    return value if value == "off" else _address(value)
+
+
+def _store_url(value: SecretStr | None) -> SecretStr | None:
+    if value is None or value.get_secret_value().startswith(STORE_SCHEMES):
+        return value
+    raise ValueError(f"expected an address that starts with one of {', '.join(STORE_SCHEMES)}")
+
+
+def _path(value: str) -> str:
+    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", value):
+        raise ValueError("expected a path such as /fusionauth-webhook")
+    return value
+
+
+def _login(value: SecretStr | None) -> SecretStr | None:
+    if value is None or all(value.get_secret_value().partition(":")):
+        return value
+    raise ValueError("expected user:password")
+
+
+def _prefix(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
+        raise ValueError("expected letters, digits, '.', '_' or '-'")
+    return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Address = Annotated[str, AfterValidator(_address)]
+AddressOrOff = Annotated[str, AfterValidator(_address_or_off)]
+Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
+
+
+class Settings(BaseSettings):
+    """What is in force. Durations are seconds, sizes bytes, addresses `host:port`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    redis_url: Annotated[SecretStr | None, AfterValidator(_store_url)] = None
+    data_dir: Path = Path("data")
+    key_prefix: Annotated[str, AfterValidator(_prefix)] = "surehook"
+    bind: Address = "127.0.0.1:8000"
+    webhook_path: Annotated[str, AfterValidator(_path)] = "/fusionauth-webhook"
+    metrics_bind: AddressOrOff = "127.0.0.1:9464"
+    worker_metrics_bind: AddressOrOff = "127.0.0.1:9465"
+    dashboard_bind: Address = "127.0.0.1:9181"
+    dashboard_login: Annotated[SecretStr | None, AfterValidator(_login)] = None
+    api_keys: Secrets = ()
+    allow_unauthenticated: bool = False
+    max_body_bytes: int = Field(10 * MEBIBYTE, ge=1024)
+    durability: Literal["fsync", "trusted", "memory"] = "fsync"
+    handlers: Words = ()
+    handler_timeout: float = Field(30, gt=0)
+    grace: float = Field(25, ge=0)
+    retention: int = Field(86_400, ge=1)
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Upper] = "INFO"
+    log_format: Literal["json", "text"] | None = None
+
+    @model_validator(mode="after")
+    def _dashboard_is_not_open_to_strangers(self) -> "Settings":
+        if self.dashboard_login is None and not is_loopback(self.dashboard_bind):
+            raise ValueError(
+                f"{PREFIX}DASHBOARD_BIND={self.dashboard_bind} is open to other machines: "
+                f"set {PREFIX}DASHBOARD_LOGIN=user:password, or bind to 127.0.0.1"
+            )
+        return self
+
+
+def is_loopback(address: str) -> bool:
+    return address.rpartition(":")[0].strip("[]") in LOOPBACK
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+    """Read the environment and `.env`.
+
+    Raises:
+        Misconfigured: names every mistake, what was expected, and never a secret's value.
+    """
+    given: dict[str, Any] = {**_secrets_from_files(environ), **overrides}
+    try:
+        return Settings(**given)
+    except ValidationError as exc:
+        raise Misconfigured("\n".join(_sentence(error) for error in exc.errors())) from None
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Our variables that are no setting: typing mistakes, or what an orchestrator adds for a service's name."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {f"{PREFIX}{name}_FILE" for name in SECRETS}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def _secrets_from_files(environ: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name in SECRETS:
+        path = environ.get(f"{PREFIX}{name}_FILE")
+        if path is None:
+            continue
+        if PREFIX + name in environ:
+            raise Misconfigured(f"{PREFIX}{name} and {PREFIX}{name}_FILE are both set: keep one")
+        try:
+            lines = Path(path).read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise Misconfigured(f"{PREFIX}{name}_FILE={path} cannot be read: {type(exc).__name__}") from exc
+        found[name.lower()] = ",".join(line.strip() for line in lines if line.strip())
+    return found
+
+
+def _sentence(error: Any) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return str(message)
+    name = PREFIX + str(error["loc"][0]).upper()
+    given = error.get("input")
+    shown = "" if name.removeprefix(PREFIX) in SECRETS or not isinstance(given, str) else f"={given}"
+    return f"{name}{shown}: {message[0].lower() + message[1:]}"

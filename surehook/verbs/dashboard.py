@@ -1,0 +1,12 @@
+"""`surehook dashboard`: rq-dashboard on our store."""
+
+import click
+
+from surehook.dashboard import serve_dashboard
+from surehook.verbs.start import start
+
+
+@click.command()
+def dashboard() -> None:
+    """Show queues, jobs and dead letters in a browser (rq-dashboard)."""
+    serve_dashboard(start())

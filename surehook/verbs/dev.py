@@ -1,0 +1,159 @@
+"""`surehook dev`: everything in one terminal."""
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+import httpx
+
+from shared.embedded import embedded_store
+from shared.errors import Misconfigured, SurehookError
+from shared.processes import start_child
+from shared.settings import Settings, load_settings
+from surehook.verbs.start import start
+from workers.loader import load_handlers
+
+EXAMPLE_HANDLERS = "examples.todos.handlers"
+ENV_FILE = Path(".env")
+POLL_SECONDS = 0.1
+READY_SECONDS = 60
+STOP_SECONDS = 10
+
+
+@click.command()
+def dev() -> None:
+    """Start the store, ingest, a worker and the dashboard, and stop them with Ctrl-C."""
+    is_new = _ensure_api_key()
+    os.environ.setdefault("SUREHOOK_LOG_FORMAT", "text")
+    if not load_settings().handlers:
+        os.environ["SUREHOOK_HANDLERS"] = EXAMPLE_HANDLERS
+    settings = start()
+    load_handlers(settings.handlers, Path.cwd())
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    with _store(settings) as store:
+        children = Children(store)
+        try:
+            children.start("ingest")
+            _wait_until_ready(settings, children, stopping)
+            children.start("worker")
+            children.start("dashboard")
+            if not stopping.is_set():
+                click.echo(_screen(settings, is_new=is_new))
+            children.watch(stopping)
+        finally:
+            children.stop(settings.grace)
+    click.echo("stopped; nothing is lost, events that wait are in the store")
+
+
+class Children:
+    """The processes of one `surehook dev`."""
+
+    def __init__(self, store: "subprocess.Popen[bytes] | None") -> None:
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._store = store
+
+    def start(self, verb: str) -> None:
+        self._processes[verb] = start_child(["-m", "surehook", verb])
+
+    def refuse_dead(self) -> None:
+        """
+        Raises:
+            Misconfigured: one ended with exit status 2, after saying why.
+            SurehookError: one ended otherwise.
+        """
+        everyone: Mapping[str, subprocess.Popen[bytes]] = self._processes
+        if self._store is not None:
+            everyone = {**everyone, "store": self._store}
+        for name, process in everyone.items():
+            if (status := process.poll()) is not None:
+                error = Misconfigured if status == 2 else SurehookError  # noqa: PLR2004 - our exit status
+                raise error(f"{name} ended with status {status}, so everything stops")
+
+    def watch(self, stopping: threading.Event) -> None:
+        while not stopping.wait(POLL_SECONDS):
+            self.refuse_dead()
+
+    def stop(self, grace_seconds: float) -> None:
+        """The door first, so that nothing new comes; the worker finishes what runs."""
+        for name in ("ingest", "dashboard", "worker"):
+            if name in self._processes:
+                self._processes[name].terminate()
+        deadline = time.monotonic() + grace_seconds + STOP_SECONDS
+        for process in self._processes.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextlib.contextmanager
+def _store(settings: Settings) -> "Iterator[subprocess.Popen[bytes] | None]":
+    if settings.redis_url is not None:
+        yield None
+        return
+    with embedded_store(settings.data_dir) as server:
+        yield server
+
+
+def _ensure_api_key() -> bool:
+    """Write a random key to .env at the first start. Returns whether it did."""
+    settings = load_settings()
+    if settings.api_keys or settings.allow_unauthenticated:
+        return False
+    before = ENV_FILE.read_text("utf-8") if ENV_FILE.exists() else ""
+    if before and not before.endswith("\n"):
+        before += "\n"
+    fresh = ENV_FILE.with_name(f".env.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(f"{before}SUREHOOK_API_KEYS={secrets.token_urlsafe(32)}\n")
+    fresh.replace(ENV_FILE)
+    return True
+
+
+def _wait_until_ready(settings: Settings, children: Children, stopping: threading.Event) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not stopping.wait(POLL_SECONDS):
+        children.refuse_dead()
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"http://{settings.bind}/readyz", timeout=1).is_success:
+                return
+        if time.monotonic() > deadline:
+            raise SurehookError("ingest does not get ready; the lines above say why")
+
+
+def _screen(settings: Settings, *, is_new: bool) -> str:
+    key = settings.api_keys[0].get_secret_value() if settings.api_keys else "none (everybody is let in)"
+    origin = " (new, kept in .env)" if is_new else ""
+    store = "SUREHOOK_REDIS_URL" if settings.redis_url else f"{settings.data_dir}/ (survives restarts)"
+    return f"""
+  Surehook is running.
+
+  Webhook URL     http://{settings.bind}{settings.webhook_path}
+  Authorization   {key}{origin}
+  Dashboard       http://{settings.dashboard_bind}
+  Handlers        {", ".join(settings.handlers)}
+  Store           {store}
+
+  Next, in another terminal:   {_command()} trigger user.delete
+  Ctrl-C stops everything.
+"""
+
+
+def _command() -> str:
+    """How the newcomer can type it: without an activated environment, by its path."""
+    script = Path(sys.executable).with_name("surehook")
+    with contextlib.suppress(ValueError):
+        return str(script.relative_to(Path.cwd()))
+    return "surehook"

@@ -1,0 +1,20 @@
+"""What every long-running verb does first."""
+
+import logging
+import os
+
+from shared.log import set_up_logging
+from shared.processes import stop_with_parent
+from shared.settings import Settings, load_settings, unknown_variables
+
+log = logging.getLogger(__name__)
+
+
+def start() -> Settings:
+    """Settings in force, logging set up, typing mistakes among the variables named."""
+    stop_with_parent()
+    settings = load_settings()
+    set_up_logging(settings.log_level, settings.log_format)
+    for name in unknown_variables(os.environ):
+        log.warning("variable is no setting of Surehook's", extra={"variable": name})
+    return settings

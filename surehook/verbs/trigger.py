@@ -1,0 +1,97 @@
+"""`surehook trigger`: post an event as FusionAuth would."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import BinaryIO
+from uuid import uuid4
+
+import click
+import httpx
+
+from shared.catalogue import CATALOGUE, closest
+from shared.errors import Misconfigured, SurehookError
+from shared.settings import Settings, host_and_port, load_settings
+from surehook.samples import sample
+
+# FusionAuth's documented example: connectTimeout 1000, readTimeout 2000.
+TIMEOUT = httpx.Timeout(2.0, connect=1.0)
+EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+
+
+@click.command()
+@click.argument("event_type", metavar="TYPE", required=False)
+@click.option("--data", type=click.File("rb"), help="Send this body instead of our sample; - for standard input.")
+@click.option(
+    "--count",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How many to send, each with an id of its own.",
+)
+@click.option("--url", help="Where to send it; by default to SUREHOOK_BIND and SUREHOOK_WEBHOOK_PATH.")
+@click.option("--list", "is_list", is_flag=True, help="List the types.")
+def trigger(event_type: str | None, data: BinaryIO | None, count: int, url: str | None, is_list: bool) -> None:
+    """Post an event of TYPE to the running ingest, as FusionAuth would, and show the answer."""
+    if is_list:
+        click.echo("\n".join(CATALOGUE))
+        return
+    settings = load_settings()
+    bodies = _bodies(event_type, data, count)
+    target = url or _url(settings)
+    try:
+        with httpx.Client(timeout=TIMEOUT, headers=_headers(settings)) as client:
+            answers = _send_all(lambda body: client.post(target, content=body), bodies, count)
+    except httpx.TransportError as exc:
+        raise SurehookError(f"no answer from {target} ({type(exc).__name__}): is `surehook dev` running?") from exc
+    if not all(httpx.codes.is_success(status) for status in answers):
+        sys.exit(1)
+
+
+def _bodies(event_type: str | None, data: BinaryIO | None, count: int) -> Iterator[bytes]:
+    if data is not None:
+        body = data.read()
+        return iter([body] * count)
+    if event_type is None:
+        raise click.UsageError("TYPE is missing; `surehook trigger --list` shows them.")
+    if event_type not in CATALOGUE:
+        near = closest(event_type)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`surehook trigger --list` shows them."
+        raise Misconfigured(f"there is no event type {event_type}: {hint}")
+    return (json.dumps(sample(event_type, now=datetime.now(UTC), event_id=uuid4())).encode() for _ in range(count))
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    key = {"Authorization": settings.api_keys[0].get_secret_value()} if settings.api_keys else {}
+    return {"Content-Type": "application/json", **key}
+
+
+def _url(settings: Settings) -> str:
+    host, port = host_and_port(settings.bind)
+    reachable = "127.0.0.1" if host in EVERY_INTERFACE else host
+    return f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}{settings.webhook_path}"
+
+
+def _send_all(post: Callable[[bytes], httpx.Response], bodies: Iterator[bytes], count: int) -> Counter[int]:
+    if count == 1:
+        response = post(next(bodies))
+        click.echo(f"{response.status_code} {response.text}")
+        click.echo(_verdict(response.status_code))
+        return Counter([response.status_code])
+    answers: Counter[int] = Counter()
+    with click.progressbar(
+        bodies, length=count, label="sending", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
+        for body in bar:
+            answers[post(body).status_code] += 1
+    for status, number in sorted(answers.items()):
+        click.echo(f"{status}: {number}")
+    return answers
+
+
+def _verdict(status: int) -> str:
+    if httpx.codes.is_success(status):
+        return "FusionAuth would count this as delivered."
+    return "FusionAuth would count this as failed, and send it no second time."

@@ -1,0 +1,24 @@
+"""`surehook worker`: the back room."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from shared.errors import Misconfigured
+from surehook.verbs.start import start
+from workers.loader import load_handlers
+from workers.pool import Pool
+
+
+@click.command()
+@click.option("--queue", help="Only this queue. Without it: every queue the handlers use.")
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="Processes on each queue.")
+def worker(queue: str | None, processes: int) -> None:
+    """Run the handlers, with retries and dead letters."""
+    settings = start()
+    registry = load_handlers(settings.handlers, Path.cwd())
+    if queue is not None and queue not in registry.queues:
+        raise Misconfigured(f"--queue {queue}: the handlers use {', '.join(registry.queues)}")
+    queues = registry.queues if queue is None else [queue]
+    sys.exit(Pool(settings, registry, queues, processes).run())

@@ -1,0 +1,41 @@
+"""Fixtures for every ring."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from shared.embedded import socket_path, start_server, stop_server
+from shared.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No `.env` and no variable of whoever runs the tests reaches them."""
+    monkeypatch.setitem(Settings.model_config, "env_file", str(tmp_path / "no.env"))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Iterator[Path]:
+    """A real Valkey's folder; the server runs as long as the tests."""
+    folder = Path(tempfile.mkdtemp(prefix="surehook-"))
+    server = start_server(folder)
+    yield folder
+    stop_server(server)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def store(data_dir: Path) -> Iterator[redis.Redis]:
+    """The real store, empty."""
+    with redis.Redis(unix_socket_path=str(socket_path(data_dir)), protocol=2) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def settings(data_dir: Path, store: redis.Redis) -> Settings:
+    return Settings(data_dir=data_dir, api_keys=("a-key-for-tests-only",), metrics_bind="off")

@@ -1,0 +1,111 @@
+"""rq-dashboard in a real browser: a dead letter is seen, read and requeued."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.support.events import an_event
+from tests.support.house import House, wait_until
+
+HANDLERS = """
+@on("user.delete", name="fails_until_mended", retries=0)
+def fails_until_mended(event):
+    effect("ran")
+    if not os.path.exists("mended"): raise ValueError("the todo service is down")
+"""
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    chromium = shutil.which("chromium")
+    assert chromium, "no chromium on PATH: install it (Debian: apt-get install chromium)"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
+        )
+        yield browser.new_page()
+        browser.close()
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code in {200, 401}
+    except httpx.TransportError:
+        return False
+
+
+def start_dashboard(house: House, **environ: str) -> str:
+    house.surehook("dashboard", **environ)
+    url = f"http://127.0.0.1:{house.dashboard_port}"
+    wait_until(lambda: answers(url), "the dashboard answers")
+    return url
+
+
+@pytest.mark.browser
+def test_a_dead_letter_is_read_and_requeued_in_the_browser(build_house: Callable[..., House], page: Page) -> None:
+    house = build_house(HANDLERS)
+    house.start_ingest()
+    house.start_worker()
+    url = start_dashboard(house)
+    event = an_event()
+    house.deliver(event)
+    wait_until(lambda: "dead letter" in house.logged())
+
+    page.goto(f"{url}/0/view/jobs/events/failed/8/asc/1")
+    page.get_by_text(event["id"]).first.click()
+    expect(page.locator(".exc_info")).to_contain_text("ValueError: the todo service is down")
+    expect(page.locator(".exc_info")).to_contain_text("in fails_until_mended")
+    expect(page.locator("#job-data")).to_contain_text(f"user.delete {event['id'][:8]}…")
+    assert page.get_by_text(re.compile("^Delete$")).count() == 0
+    (house.folder / "mended").touch()
+    page.get_by_role("button", name="Requeue").click()
+
+    wait_until(lambda: house.effects() == ["ran", "ran"], "the handler ran again")
+    wait_until(lambda: house.open_events() == 0)
+
+
+@pytest.mark.browser
+def test_queues_and_workers_are_shown(build_house: Callable[..., House], page: Page) -> None:
+    house = build_house(HANDLERS)
+    house.start_worker()
+    wait_until(house.worker_pids)
+    url = start_dashboard(house)
+
+    page.goto(f"{url}/0/view/workers")
+
+    expect(page.locator("#workers")).to_contain_text("events")
+
+
+def test_beyond_loopback_the_dashboard_wants_a_login(build_house: Callable[..., House]) -> None:
+    house = build_house()
+
+    refused = house.run("dashboard", SUREHOOK_DASHBOARD_BIND="0.0.0.0:0")
+    url = start_dashboard(house, SUREHOOK_DASHBOARD_LOGIN="operator:a-password")
+
+    assert refused.returncode == 2
+    assert "SUREHOOK_DASHBOARD_LOGIN" in refused.stderr
+    assert httpx.get(url).status_code == 401
+    assert httpx.get(url, auth=("operator", "another")).status_code == 401
+    assert httpx.get(url, auth=("operator", "a-password")).status_code == 200
+
+
+def test_the_dashboard_deletes_nothing(build_house: Callable[..., House]) -> None:
+    house = build_house(HANDLERS)
+    house.start_ingest()
+    house.start_worker()
+    url = start_dashboard(house)
+    event = an_event()
+    house.deliver(event)
+    wait_until(lambda: "dead letter" in house.logged())
+
+    httpx.post(f"{url}/job/{event['id']}/delete")
+    httpx.post(f"{url}/queue/events/failed/empty")
+
+    with house.redis() as store:
+        assert store.zcard("rq:failed:events") == 1
+        assert store.exists(f"rq:job:{event['id']}")

@@ -1,0 +1,65 @@
+"""What the docs say is so: commands run, snippets load, links lead somewhere, tables are whole."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.settings import PREFIX, Settings
+from tests.e2e.test_newcomer import Terminal
+from tests.support.house import House, wait_until
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+
+
+def test_every_command_of_the_readme_runs(build_house: Callable[..., House]) -> None:
+    house = build_house()
+    (house.folder / ".venv").symlink_to(ROOT / ".venv")
+    terminal = Terminal(house)
+    terminal.wait_for("worker takes events")
+    blocks = re.findall(r"<!-- run -->\n+```sh\n(.*?)```", README, re.DOTALL)
+
+    for block in blocks:
+        environ = {**house.environ, "SUREHOOK_DATA_DIR": "store"}
+        ran = subprocess.run(
+            ["bash", "-euc", block], cwd=house.folder, env=environ, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+
+    assert len(blocks) == 2
+    assert terminal.ctrl_c() == 0
+
+
+def test_the_readmes_handlers_run(build_house: Callable[..., House]) -> None:
+    house = build_house()
+    (snippet,) = re.findall(r"```python\n# myapp/hooks.py\n(.*?)```", README, re.DOTALL)
+    (house.folder / "myapp").mkdir()
+    (house.folder / "myapp" / "hooks.py").write_text(snippet)
+    house.start_ingest()
+    house.start_worker(SUREHOOK_HANDLERS="myapp.hooks")
+
+    house.run("trigger", "user.delete")
+
+    wait_until(lambda: "goodbye" in house.logged() and "something happened to" in house.logged())
+
+
+def test_the_readme_names_every_setting() -> None:
+    table = README.partition("## Configure")[2].partition("## When things fail")[0]
+    named = set(re.findall(r"`([A-Z_]+)`", table.replace(PREFIX, "")))
+
+    assert {name.upper() for name in Settings.model_fields} <= named
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_table_of_what_survives_names_tests_that_exist() -> None:
+    for name in re.findall(r"`((?:e2e|integration)/\w+\.py)`", (ROOT / "docs" / "reliability.md").read_text("utf-8")):
+        assert (ROOT / "tests" / name).exists()

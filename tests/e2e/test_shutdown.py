@@ -1,0 +1,118 @@
+"""Stopping: what runs is finished or given back, nothing is lost, nothing is left running."""
+
+import os
+from collections.abc import Callable
+
+from tests.support.house import House, wait_until
+
+Build = Callable[..., House]
+SLOW = """
+@on("*", name="slow", timeout=60)
+def slow(event, attempt):
+    effect("began", attempt.number)
+    time.sleep(float(os.environ["SLOW_SECONDS"]) if attempt.number == 1 else 0)
+    effect("ended", attempt.number)
+"""
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_sigterm_lets_a_worker_finish_what_runs_and_take_no_more(build_house: Build) -> None:
+    house = build_house(SLOW)
+    house.start_ingest()
+    worker = house.start_worker(SLOW_SECONDS="2")
+    house.deliver()
+    wait_until(house.effects)
+    house.deliver()
+
+    worker.terminate()
+
+    assert worker.wait(20) == 0
+    assert house.effects() == ["began 1", "ended 1"]
+    with house.redis() as store:
+        assert store.llen("rq:queue:events") == 1
+        assert store.smembers("rq:workers") == set()
+
+
+def test_after_the_grace_period_what_runs_is_given_back(build_house: Build) -> None:
+    house = build_house(SLOW)
+    house.start_ingest()
+    worker = house.start_worker(SLOW_SECONDS="50", SUREHOOK_GRACE="1")
+    house.deliver()
+    wait_until(house.effects)
+    pids = house.worker_pids()
+
+    worker.terminate()
+
+    assert worker.wait(20) == 0
+    assert all(is_gone(pid) for pid in pids)
+    with house.redis() as store:
+        assert store.llen("rq:queue:events") == 1
+    house.start_worker(SLOW_SECONDS="0")
+    wait_until(lambda: house.effects() == ["began 1", "began 2", "ended 2"])
+
+
+def test_a_second_sigterm_ends_the_grace_period(build_house: Build) -> None:
+    house = build_house(SLOW)
+    house.start_ingest()
+    worker = house.start_worker(SLOW_SECONDS="50", SUREHOOK_GRACE="60")
+    house.deliver()
+    wait_until(house.effects)
+
+    worker.terminate()
+    wait_until(lambda: "is stopping" in house.logged(), "the first signal was heard")
+    worker.terminate()
+
+    assert worker.wait(20) == 0
+
+    with house.redis() as store:
+        assert store.llen("rq:queue:events") == 1
+
+
+def test_a_handler_that_cannot_be_stopped_takes_its_process_down_not_the_worker(build_house: Build) -> None:
+    house = build_house("""
+@on("user.delete", name="stubborn", timeout=0.5)
+def stubborn(event):
+    effect("began")
+    while True:
+        try: time.sleep(60)
+        except BaseException: pass
+
+@on("user.create", name="quick")
+def quick(event): effect("quick")
+""")
+    house.start_ingest()
+    house.start_worker()
+    house.deliver()
+    wait_until(house.effects)
+    house.run("trigger", "user.create")
+
+    wait_until(lambda: "quick" in house.effects(), "the worker goes on")
+    assert "handler does not stop, process killed" in house.logged()
+
+
+def test_killing_the_parent_stops_its_worker_processes(build_house: Build) -> None:
+    house = build_house(SLOW)
+    worker = house.start_worker()
+    wait_until(house.worker_pids)
+    pids = house.worker_pids()
+
+    worker.kill()
+
+    wait_until(lambda: all(is_gone(pid) for pid in pids))
+
+
+def test_ingest_answers_what_is_under_way_and_exits_clean(build_house: Build) -> None:
+    house = build_house()
+    ingest = house.start_ingest()
+    house.deliver()
+
+    ingest.terminate()
+
+    assert ingest.wait(20) == 0

@@ -1,0 +1,125 @@
+"""Fixtures for tests of the stages on a real store."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from shared.events import parse_envelope
+from shared.keys import EVENTS_QUEUE, Keys
+from shared.replies import texts
+from shared.scripts import Script
+from tests.support.events import a_body, an_event
+from workers import registry as registry_module
+from workers.claims import Claims
+from workers.dead_letters import DeadLetters
+from workers.dispatch import Dispatcher
+from workers.registry import Registry
+from workers.worker import Worker
+
+KEYS = Keys()
+Accept = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_declared() -> Iterator[None]:
+    before = registry_module.declared[:]
+    registry_module.declared.clear()
+    yield
+    registry_module.declared[:] = before
+
+
+@pytest.fixture
+def accept(store: redis.Redis) -> Accept:
+    """Put an event on record as the intake does; returns its id."""
+    script = Script("accept", KEYS)
+
+    def accept(event_type: str = "user.delete", **fields: Any) -> str:
+        event = parse_envelope(a_body(an_event(event_type, **fields)))
+        script.run(
+            store,
+            event.event_id,
+            event.event_type,
+            event.tenant_id,
+            event.user_id,
+            event.application_id,
+            "webhook",
+            event.body,
+            EVENTS_QUEUE,
+            "30",
+        )
+        return event.event_id
+
+    return accept
+
+
+@pytest.fixture
+def claims_of(store: redis.Redis) -> Callable[..., Claims]:
+    """The claims of a worker by name, on a queue."""
+
+    def claims_of(worker: str = "one", queue: str = EVENTS_QUEUE) -> Claims:
+        return Claims(store, KEYS, queue, worker, retention_seconds=3600, handler_timeout=30)
+
+    return claims_of
+
+
+@pytest.fixture
+def dead_letters(store: redis.Redis) -> DeadLetters:
+    return DeadLetters(store, KEYS, retention_seconds=3600, handler_timeout=30)
+
+
+class Counts:
+    """Stands where the metrics go: prometheus-client allows a series only once in a process."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[str, str]] = []
+        self.stale = self
+        self.discarded = 0
+
+    def count(self, handler: str, _: object, outcome: str, __: float) -> None:
+        self.runs.append((handler, outcome))
+
+    def inc(self) -> None:
+        self.discarded += 1
+
+
+@pytest.fixture
+def counts() -> Counts:
+    return Counts()
+
+
+@pytest.fixture
+def run_worker(store: redis.Redis, claims_of: Callable[..., Claims], counts: Counts) -> Iterator[Callable[..., Worker]]:
+    """Let a worker on a queue take so many turns, with the handlers declared by then."""
+    dispatcher = Dispatcher(30)
+
+    def run_worker(turns: int = 1, queue: str = EVENTS_QUEUE) -> Worker:
+        metrics: Any = counts
+        worker = Worker(
+            store,
+            queue,
+            f"w-{queue}",
+            claims_of(f"w-{queue}", queue),
+            Registry(registry_module.declared),
+            dispatcher,
+            metrics,
+        )
+        for _ in range(turns):
+            worker.turn()
+        return worker
+
+    yield run_worker
+    dispatcher.close()
+
+
+@pytest.fixture
+def make_due(store: redis.Redis, claims_of: Callable[..., Claims]) -> Callable[..., int]:
+    """Let the time of everything scheduled come, and move it."""
+
+    def make_due(queue: str = EVENTS_QUEUE) -> int:
+        for job_id in texts(store.zrange(f"rq:scheduled:{queue}", 0, -1)):
+            store.zadd(f"rq:scheduled:{queue}", {job_id: 0})
+        return claims_of(queue=queue).move_due()
+
+    return make_due

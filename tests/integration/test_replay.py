@@ -1,0 +1,136 @@
+from typing import Any
+
+import pytest
+import redis
+from click.testing import CliRunner
+from rq.job import Job
+from rq.registry import FailedJobRegistry
+from rq.serializers import JSONSerializer
+
+from shared.settings import Settings
+from surehook import Event, on
+from surehook.main import cli
+from tests.integration.conftest import Accept, Counts
+from tests.support.events import USER_ID
+from tests.support.ledger import ledger
+from workers.dead_letters import DeadLetters, Filter
+
+
+@pytest.fixture
+def die(accept: Accept, run_worker: Any, make_due: Any) -> Any:
+    """Let a handler with one retry use it up."""
+
+    @on("user.*", name="it", retries=1, backoff=[0])
+    def fail(event: Event) -> None:
+        raise OSError(f"no row for {event.user.email}")
+
+    def die(event_type: str = "user.delete", **fields: Any) -> str:
+        event_id = accept(event_type, **fields)
+        run_worker()
+        make_due()
+        run_worker()
+        return event_id
+
+    return die
+
+
+@pytest.fixture
+def surehook(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("SUREHOOK_DATA_DIR", str(settings.data_dir))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(cli, list(arguments), catch_exceptions=True)
+        return result.exit_code, result.output
+
+    return run
+
+
+def test_a_replayed_event_gets_a_full_retry_budget(
+    die: Any, dead_letters: DeadLetters, run_worker: Any, make_due: Any, counts: Counts
+) -> None:
+    die()
+    (letter,) = dead_letters.matching(Filter())
+
+    assert dead_letters.replay(letter)
+    assert not dead_letters.replay(letter)
+    run_worker()
+    make_due()
+    run_worker()
+
+    assert [outcome for _, outcome in counts.runs] == ["failed", "dead letter"] * 2
+
+
+def test_rqs_own_requeue_gives_a_full_budget_too(die: Any, store: redis.Redis, run_worker: Any, counts: Counts) -> None:
+    event_id = die()
+
+    FailedJobRegistry("events", connection=store, serializer=JSONSerializer).requeue(event_id)
+    run_worker()
+
+    assert [outcome for _, outcome in counts.runs] == ["failed", "dead letter", "failed"]
+    job = Job.fetch(event_id, connection=store, serializer=JSONSerializer)
+    assert job.args == [event_id]
+
+
+def test_discard_closes_an_event_for_good(die: Any, dead_letters: DeadLetters, store: redis.Redis) -> None:
+    die()
+    (letter,) = dead_letters.matching(Filter())
+
+    assert dead_letters.discard(letter)
+
+    assert ledger(store) == {"open": 0, "accepted": 1, "discarded": 1}
+    assert list(dead_letters.matching(Filter())) == []
+
+
+def test_the_list_shows_what_died_and_why_without_personal_data(die: Any, surehook: Any) -> None:
+    event_id = die()
+
+    status, output = surehook("dead-letters", "list")
+
+    assert status == 0
+    assert event_id in output
+    assert "user.delete  it  OSError: no row for ***" in output
+
+
+def test_show_takes_the_first_characters_of_an_id(die: Any, surehook: Any) -> None:
+    event_id = die()
+
+    status, output = surehook("dead-letters", "show", event_id[:8])
+
+    assert status == 0
+    assert "attempt 1  failed" in output
+    assert "attempt 2  dead letter" in output
+    assert "in fail" in output
+    assert "mara" not in output
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        pytest.param(["--type", "user.delete"], 1, id="type"),
+        pytest.param(["--type", "user.update"], 0, id="other type"),
+        pytest.param(["--handler", "it"], 2, id="handler"),
+        pytest.param(["--user", USER_ID.upper()], 2, id="user"),
+        pytest.param(["--user", "nobody"], 0, id="other user"),
+        pytest.param(["--error", "NO ROW"], 2, id="error"),
+        pytest.param(["--since", "2020-01-01", "--until", "2020-01-02"], 0, id="time"),
+        pytest.param(["--since", "2020-01-01"], 2, id="since"),
+        pytest.param(["--all"], 2, id="all"),
+    ],
+)
+def test_a_bulk_verb_takes_filters(filters: list[str], count: int, die: Any, surehook: Any) -> None:
+    die("user.delete")
+    die("user.create")
+
+    assert surehook("dead-letters", "replay", "--dry-run", *filters)[1].endswith(f"{count} would be replayed\n")
+    assert surehook("dead-letters", "replay", *filters) == (0, f"{count} replayed\n")
+
+
+@pytest.mark.parametrize("verb", ["replay", "discard"])
+def test_a_bulk_verb_without_a_filter_wants_all(verb: str, die: Any, surehook: Any, store: redis.Redis) -> None:
+    die()
+
+    status, output = surehook("dead-letters", verb)
+
+    assert status == 2
+    assert "--all" in output
+    assert store.zcard("rq:failed:events") == 1

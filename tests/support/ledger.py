@@ -1,0 +1,17 @@
+"""The books: what was accepted is open, done or discarded, and nothing else."""
+
+import redis
+
+from shared.keys import Keys
+from shared.replies import text
+
+
+def ledger(store: redis.Redis) -> dict[str, int]:
+    found = {text(name): int(count) for name, count in store.hgetall(Keys().ledger).items()}
+    return {"open": int(store.zcard(Keys().open)), **found}
+
+
+def is_balanced(store: redis.Redis) -> bool:
+    books = ledger(store)
+    closed = books.get("done", 0) + books.get("discarded", 0)
+    return books.get("accepted", 0) - closed == books["open"]

@@ -1,0 +1,50 @@
+import json
+import logging
+import sys
+
+from shared.log import JsonFormatter, TextFormatter
+
+
+def a_record(message: str = "handler ran", **extra: object) -> logging.LogRecord:
+    record = logging.makeLogRecord({"msg": message, "levelno": logging.INFO, "levelname": "INFO"})
+    record.__dict__.update(extra)
+    return record
+
+
+def test_only_allowed_fields_are_written() -> None:
+    line = json.loads(JsonFormatter().format(a_record(event_id="e", email="mara@example.com", args=())))
+
+    assert line["event_id"] == "e"
+    assert "mara" not in json.dumps(line)
+
+
+def test_an_exception_is_named_by_type_and_place_without_its_words() -> None:
+    try:
+        raise ValueError("mara@example.com")
+    except ValueError:
+        record = a_record(exc_info=sys.exc_info())
+
+    for formatter in (JsonFormatter(), TextFormatter()):
+        line = formatter.format(record)
+
+        assert "ValueError at " in line
+        assert "mara" not in line
+
+
+def test_a_run_is_one_line_that_a_person_can_read() -> None:
+    line = TextFormatter().format(
+        a_record(
+            event_type="user.delete",
+            event_id="3f0c9a1b-0000-4000-8000-000000000000",
+            handler="delete_todos",
+            outcome="failed",
+            elapsed_ms=12,
+            attempt=2,
+            error_type="OSError",
+            delay_seconds=19.5,
+        )
+    )
+
+    words = line.split()[1:]
+    assert words[:4] == ["user.delete", "3f0c9a1b", "delete_todos", "failed"]
+    assert " ".join(words[4:]) == "12 ms attempt 2, again in 19.5 s OSError"

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from shared.errors import Misconfigured
+from shared.settings import load_settings, unknown_variables
+
+
+def test_all_mistakes_are_reported_together_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUREHOOK_BIND", "8000")
+    monkeypatch.setenv("SUREHOOK_RETENTION", "a day")
+    monkeypatch.setenv("SUREHOOK_LOG_LEVEL", "loud")
+
+    with pytest.raises(Misconfigured) as failure:
+        load_settings()
+
+    lines = str(failure.value).splitlines()
+    assert [line.split("=")[0] for line in lines] == [
+        "SUREHOOK_BIND",
+        "SUREHOOK_RETENTION",
+        "SUREHOOK_LOG_LEVEL",
+    ]
+    assert "expected host:port" in lines[0]
+
+
+def test_a_mistake_in_a_secret_does_not_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUREHOOK_REDIS_URL", "http://user:hunter2@store")
+    monkeypatch.setenv("SUREHOOK_DASHBOARD_LOGIN", "hunter2")
+
+    with pytest.raises(Misconfigured) as failure:
+        load_settings()
+
+    assert "SUREHOOK_REDIS_URL" in str(failure.value)
+    assert "hunter2" not in str(failure.value)
+
+
+def test_a_dashboard_that_others_reach_needs_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUREHOOK_DASHBOARD_BIND", "0.0.0.0:9181")
+
+    with pytest.raises(Misconfigured, match="SUREHOOK_DASHBOARD_LOGIN"):
+        load_settings()
+
+
+def test_several_keys_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUREHOOK_API_KEYS", "old, new,")
+
+    assert [key.get_secret_value() for key in load_settings().api_keys] == ["old", "new"]
+
+
+def test_a_secret_can_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("old\nnew\n")
+
+    settings = load_settings({"SUREHOOK_API_KEYS_FILE": str(tmp_path / "keys")})
+
+    assert [key.get_secret_value() for key in settings.api_keys] == ["old", "new"]
+    monkeypatch.setenv("SUREHOOK_API_KEYS", "third")
+    with pytest.raises(Misconfigured, match="keep one"):
+        load_settings({"SUREHOOK_API_KEYS_FILE": "x", "SUREHOOK_API_KEYS": "third"})
+
+
+def test_secrets_do_not_show_in_a_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUREHOOK_API_KEYS", "hunter2")
+
+    assert "hunter2" not in repr(load_settings())
+
+
+def test_a_typing_mistake_is_named_but_does_not_stop_us() -> None:
+    # Kubernetes adds SUREHOOK_PORT for a service called surehook.
+    environ = {"SUREHOOK_API_KEY": "x", "SUREHOOK_PORT": "tcp://", "SUREHOOK_API_KEYS": "x", "HOME": "/"}
+
+    assert unknown_variables(environ) == ["SUREHOOK_API_KEY", "SUREHOOK_PORT"]

@@ -1,0 +1,1 @@
+"""The back room: registry, dispatch, retries, RQ worker, dead letters."""

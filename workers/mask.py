@@ -1,0 +1,77 @@
+"""Tracebacks to keep: frames as they are, but no value of the event's own in their messages."""
+
+import json
+import traceback
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+SHORTEST_MASKED = 4
+MASK = "***"
+LONGEST_ERROR = 200
+# What names an event and not a person: without these nobody could find anything.
+PLAIN_FIELDS = ("id", "type", "tenantId", "applicationId", "createInstant")
+
+
+class Masker:
+    """Knows the values of one event, in the spellings in which they may stand in a message."""
+
+    def __init__(self, event: dict[str, Any]) -> None:
+        values = {
+            value
+            for name, field in event.items()
+            if name not in PLAIN_FIELDS
+            for value in _values(field)
+            if len(value) >= SHORTEST_MASKED
+        }
+        spellings = {spelling for value in values for spelling in _spellings(value)}
+        self._spellings = sorted(spellings, key=len, reverse=True)
+
+    def mask(self, text: str) -> str:
+        for spelling in self._spellings:
+            text = text.replace(spelling, MASK)
+        return text
+
+    def error(self, exc: BaseException) -> str:
+        """Type and message in one line, for lists."""
+        text = self.mask(str(exc)).replace("\n", " ")
+        return f"{type(exc).__name__}: {text}"[:LONGEST_ERROR] if text else type(exc).__name__
+
+    def traceback_of(self, exc: BaseException) -> str:
+        return "".join(self._format(traceback.TracebackException.from_exception(exc, limit=-50)))
+
+    def _format(self, error: traceback.TracebackException) -> Iterator[str]:
+        if error.__cause__ is not None:
+            yield from self._format(error.__cause__)
+            yield "\nThe above exception was the direct cause of the following exception:\n\n"
+        elif error.__context__ is not None and not error.__suppress_context__:
+            yield from self._format(error.__context__)
+            yield "\nDuring handling of the above exception, another exception occurred:\n\n"
+        yield "Traceback (most recent call last):\n"
+        yield from error.stack.format()  # file names and source lines: code, no data
+        for line in error.format_exception_only():
+            yield self.mask(line)
+        for member in error.exceptions or ():
+            yield from self._format(member)
+
+
+def _values(field: Any) -> Iterator[str]:
+    if isinstance(field, dict):
+        for value in field.values():
+            yield from _values(value)
+    elif isinstance(field, list):
+        for value in field:
+            yield from _values(value)
+    elif not isinstance(field, bool) and field is not None:
+        yield str(field)
+
+
+def _spellings(value: str) -> Iterator[str]:
+    yield value
+    yield repr(value)[1:-1]
+    yield json.dumps(value)[1:-1]
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    encodable = value.encode("utf-8", "replace").decode()
+    yield quote(encodable)
+    yield quote(encodable, safe="")
+    yield quote_plus(encodable)

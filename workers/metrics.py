@@ -1,0 +1,23 @@
+"""What the workers count: each process in the folder PROMETHEUS_MULTIPROC_DIR names, the parent serves the sum."""
+
+from prometheus_client import Counter, Histogram
+
+from shared.catalogue import label
+from workers.claims import Claim
+
+SECONDS_BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
+
+
+class WorkerMetrics:
+    """Handlers and queues are named by the user's code, types by the catalogue: no label grows with what comes in."""
+
+    def __init__(self) -> None:
+        self._attempts = Counter("surehook_attempts", "Runs of handlers", ["handler", "type", "outcome"])
+        self._seconds = Histogram("surehook_handler_seconds", "A run's duration", ["handler"], buckets=SECONDS_BUCKETS)
+        self.stale = Counter("surehook_results_discarded", "Results of runs whose lease had been taken over")
+        self.interrupted = Counter("surehook_interrupted_runs", "Runs whose process died")
+        self.swept = Counter("surehook_swept_jobs", "Jobs queued again because their event had none")
+
+    def count(self, handler: str, claim: Claim, outcome: str, seconds: float) -> None:
+        self._attempts.labels(handler, label(claim.event_type), outcome).inc()
+        self._seconds.labels(handler).observe(seconds)

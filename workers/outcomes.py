@@ -1,0 +1,24 @@
+"""How a handler says what shall happen next, other than by returning or by any other exception."""
+
+LONGEST_DELAY_SECONDS = 86_400
+
+
+class Permanent(Exception):
+    """Never run this again: a dead letter at once, whatever is left of the budget."""
+
+
+class RetryLater(Exception):
+    """Run this again in so many seconds, up to a day. Spends no retry."""
+
+    def __init__(self, seconds: float) -> None:
+        if not 0 <= seconds <= LONGEST_DELAY_SECONDS:
+            raise ValueError(f"RetryLater takes 0 to {LONGEST_DELAY_SECONDS} seconds, not {seconds}")
+        super().__init__(seconds)
+        self.seconds = float(seconds)
+
+
+class HandlerTimeout(BaseException):
+    """A handler ran longer than its timeout.
+
+    Raised inside the handler, and no Exception, so that its own `except Exception` does not swallow it.
+    """

@@ -1,0 +1,93 @@
+"""A worker process: started by the pool, one queue, one handler at a time."""
+
+import argparse
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+
+from redis.exceptions import RedisError
+
+from shared.errors import Misconfigured
+from shared.keys import Keys
+from shared.log import set_up_logging
+from shared.processes import stop_with_parent
+from shared.settings import Settings, load_settings
+from shared.store import connect
+from workers.claims import Claims
+from workers.dispatch import Dispatcher
+from workers.loader import load_handlers
+from workers.metrics import WorkerMetrics
+from workers.registry import Registry
+from workers.upkeep import Upkeep
+from workers.worker import Worker
+
+log = logging.getLogger(__name__)
+
+# Longer than the worker's blocking wait, short enough to notice a store that fell silent.
+STORE_TIMEOUT_SECONDS = 4.0
+CONNECT_AGAIN_SECONDS = 0.5
+
+
+def main() -> int:
+    """Run until SIGTERM, then finish what runs. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="workers.process")
+    parser.add_argument("--queue", required=True)
+    parser.add_argument("--name", required=True)
+    arguments = parser.parse_args()
+    stops: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop_with_parent()
+    try:
+        settings = load_settings()
+        set_up_logging(settings.log_level, settings.log_format)
+        registry = load_handlers(settings.handlers, Path.cwd())
+    except Misconfigured as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 2
+    worker = None
+    while worker is None and not stops:
+        try:
+            worker = _work(settings, registry, arguments.queue, arguments.name, stops)
+        except (RedisError, OSError) as exc:
+            log.warning("store is away, waiting", extra={"queue": arguments.queue, "error_type": type(exc).__name__})
+            time.sleep(CONNECT_AGAIN_SECONDS)
+    return 0
+
+
+def _work(settings: Settings, registry: Registry, queue: str, name: str, stops: list[int]) -> Worker:
+    store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
+    keys = Keys(settings.key_prefix)
+    claims = Claims(
+        store,
+        keys,
+        queue,
+        name,
+        retention_seconds=settings.retention,
+        handler_timeout=settings.handler_timeout,
+    )
+    dispatcher = Dispatcher(settings.handler_timeout)
+    metrics = WorkerMetrics()
+    worker = Worker(store, queue, name, claims, registry, dispatcher, metrics)
+    worker.register_birth()
+    signal.signal(signal.SIGTERM, worker.stop)
+    if stops:  # it came before the worker was there to hear it
+        worker.stop()
+    upkeep = Upkeep(store, keys, worker, claims, registry, metrics, queue)
+    upkeep.start()
+    log.info("worker takes events", extra={"queue": queue})
+    worker.work()
+    upkeep.stop()
+    dispatcher.close()
+    try:
+        worker.register_death()
+    except (RedisError, OSError) as exc:
+        # RQ forgets the worker by itself when its key expires.
+        log.warning("store is away at the end", extra={"error_type": type(exc).__name__})
+    return worker
+
+
+if __name__ == "__main__":
+    sys.exit(main())

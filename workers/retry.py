@@ -1,0 +1,40 @@
+"""When a failed handler runs again, if it does."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Backoff = Callable[[int], float] | Sequence[float]
+
+FIRST_DELAY_SECONDS = 5
+FACTOR = 4
+LONGEST_DELAY_SECONDS = 4 * 3600
+JITTER = 0.2
+
+
+def exponential(retry: int) -> float:
+    """5 s, 20 s, 80 s, … at most 4 h: eight retries span about ten hours."""
+    return float(min(FIRST_DELAY_SECONDS * FACTOR ** (retry - 1), LONGEST_DELAY_SECONDS))
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often a handler runs again after its first run, and after how long."""
+
+    retries: int = 8
+    backoff: Backoff = exponential
+
+    def delay_after(self, spent: int, jitter: Callable[[float, float], float] = random.uniform) -> float | None:
+        """Seconds until the next run when `spent` retries are spent already; None: the budget is used up.
+
+        A sequence's last delay is repeated. Delays move by up to 20 % either way, so that what failed together does
+        not come back together.
+        """
+        if spent >= self.retries:
+            return None
+        return max(0.0, self._plain_delay(spent + 1) * jitter(1 - JITTER, 1 + JITTER))
+
+    def _plain_delay(self, retry: int) -> float:
+        if callable(self.backoff):
+            return float(self.backoff(retry))
+        return float(self.backoff[min(retry, len(self.backoff)) - 1])

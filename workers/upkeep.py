@@ -1,0 +1,169 @@
+"""What keeps a worker's promises while a handler runs: leases, due retries, recovery, the sweep.
+
+A thread of its own, so that a handler that computes or waits cannot stop it.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+
+import redis
+from redis.exceptions import RedisError
+
+from shared.keys import EVENTS_QUEUE, Keys, rq_job, rq_queue
+from shared.replies import text, texts
+from workers.claims import LEASE_SECONDS, AttemptRecord, Claims
+from workers.metrics import WorkerMetrics
+from workers.registry import Registry
+from workers.worker import Worker
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+RENEW_EVERY_SECONDS = 3.0
+SWEEP_EVERY_SECONDS = 15.0
+SWEEP_BATCH = 200
+SWEEP_MOST = 20_000
+SLOW_ANSWER_SECONDS = 2.0
+# A handler that is past its timeout by this much does not let itself be stopped.
+OVERRUN_SECONDS = 5.0
+
+
+class Upkeep(threading.Thread):
+    """One per worker process."""
+
+    def __init__(
+        self,
+        store: redis.Redis,
+        keys: Keys,
+        worker: Worker,
+        claims: Claims,
+        registry: Registry,
+        metrics: WorkerMetrics,
+        queue: str,
+    ) -> None:
+        super().__init__(name="upkeep", daemon=True)
+        self._store = store
+        self._keys = keys
+        self._worker = worker
+        self._claims = claims
+        self._registry = registry
+        self._metrics = metrics
+        self._queue = queue
+        self._done = threading.Event()
+        self._steady_since = float("-inf")
+        self._next_renewal = self._next_sweep = 0.0
+        self._cursor = 0
+
+    def stop(self) -> None:
+        self._done.set()
+
+    def run(self) -> None:
+        is_away = False
+        while not self._done.wait(TICK_SECONDS):
+            self._kill_overrun()
+            began = time.monotonic()
+            try:
+                self._tick(began)
+            except (RedisError, OSError):
+                is_away = True
+            if is_away or time.monotonic() - began > SLOW_ANSWER_SECONDS:
+                # A store that was away or slow is nobody's death: the others could not renew either.
+                self._steady_since = time.monotonic()
+            is_away = False
+
+    def _tick(self, now: float) -> None:
+        self._claims.move_due()
+        if now >= self._next_renewal:
+            self._renew()
+            self._recover()
+            self._next_renewal = now + RENEW_EVERY_SECONDS
+        if now >= self._next_sweep:
+            self._sweep()
+            self._next_sweep = now + SWEEP_EVERY_SECONDS
+
+    def _renew(self) -> None:
+        if not self._store.exists(self._worker.key):
+            self._worker.register_birth()  # the store forgot us while it was away
+        self._worker.heartbeat()
+        claim = self._worker.current
+        if claim is None:
+            return
+        for lost in self._claims.renew([claim.key]):
+            if self._worker.current is claim:
+                log.warning("lease lost", extra={"event_id": claim.event_id, "queue": self._queue})
+                self._worker.lose(lost)
+
+    def _recover(self) -> None:
+        if not self._is_steady():
+            return
+        for key in self._claims.lapsed():
+            outcome = interrupt(self._claims, self._registry, self._store, self._keys, key)
+            if outcome != "stale":
+                self._metrics.interrupted.inc()
+
+    def _is_steady(self) -> bool:
+        """Whether everybody alive has had a full lease's time to renew."""
+        if time.monotonic() - self._steady_since < LEASE_SECONDS:
+            return False
+        return int(self._store.info("server")["uptime_in_seconds"]) > LEASE_SECONDS
+
+    def _sweep(self) -> None:
+        """Look at what is older than the events queue's head, at most so many, and go on there the next time."""
+        if not self._store.set(self._keys.sweep_lock, 1, nx=True, px=int(SWEEP_EVERY_SECONDS * 900)):
+            return
+        horizon = self._horizon_ms()
+        seen = 0
+        while seen < SWEEP_MOST:
+            ids = self._store.zrangebyscore(self._keys.open, "-inf", horizon, start=self._cursor, num=SWEEP_BATCH)
+            if not ids:
+                self._cursor = 0
+                return
+            for job_id in self._claims.sweep(texts(ids)):
+                self._metrics.swept.inc()
+                log.warning("open event had no job, queued again", extra={"job_id": job_id})
+            self._cursor += len(ids)
+            seen += len(ids)
+
+    def _horizon_ms(self) -> float:
+        head = self._store.lindex(rq_queue(EVENTS_QUEUE), 0)
+        since = self._store.hget(rq_job(text(head)), "enqueued_at") if head else None
+        at = datetime.fromisoformat(text(since)) if since else datetime.now(UTC)
+        return at.timestamp() * 1000
+
+    def _kill_overrun(self) -> None:
+        must_end_at, claim = self._worker.must_end_at, self._worker.current
+        if must_end_at is None or claim is None or time.monotonic() < must_end_at + OVERRUN_SECONDS:
+            return
+        log.error("handler does not stop, process killed", extra={"event_id": claim.event_id, "pid": os.getpid()})
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def interrupt(
+    claims: Claims,
+    registry: Registry,
+    store: redis.Redis,
+    keys: Keys,
+    key: str,
+    *,
+    is_gone: bool = False,
+    counts: bool = True,
+) -> str:
+    """Give back the job of a dead process, with a line in its event's history. Returns requeued, buried or stale."""
+    job_id = key.rpartition(":")[0]
+    event_id, handler = job_id[:36], job_id[37:]
+    event_type, tenant_id, application_id, runs = texts(
+        store.hmget(keys.event(event_id), "type", "tenant", "application", f"runs:{handler}")
+    )
+    if not handler:
+        wanting = registry.wanting(event_type, tenant_id, application_id)
+        handler = wanting[0].name if len(wanting) == 1 else ""
+    attempt = AttemptRecord(handler, int(runs or 0), datetime.now(UTC), 0, "interrupted", "the process died")
+    outcome = claims.interrupt(key, attempt, is_gone=is_gone, counts=counts)
+    if outcome != "stale":
+        level = logging.ERROR if outcome == "buried" else logging.WARNING
+        log.log(level, "run was interrupted", extra={"job_id": job_id, "handler": handler, "outcome": outcome})
+    return outcome
