@@ -43,11 +43,14 @@ def create_app(settings: Settings, metrics: DoorMetrics) -> Starlette:
     async def readyz(_: Request) -> Response:
         return _response(answers.READY if intakes and intakes[-1].is_ready else answers.NOT_READY)
 
-    return Starlette(
+    app = Starlette(
         routes=[Route("/healthz", _healthz), Route("/readyz", readyz)],
         exception_handlers={404: _not_found, 405: _method_not_allowed, Exception: _internal_error},
         lifespan=lifespan,
     )
+    # A path with a slash too many is another path: a redirect would tell a stranger that there is a door.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _healthz(_: Request) -> Response:

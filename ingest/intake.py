@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from redis.exceptions import ConnectionError as StoreConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from ingest.metrics import DoorMetrics
 from shared.errors import NotDurable, StoreUnavailable
@@ -29,6 +29,7 @@ REPLY_TIMEOUT_SECONDS = 0.5
 CHECK_EVERY_SECONDS = 5.0
 CHECK_AGAIN_SECONDS = 0.25
 LARGEST_BATCH = 256
+LARGEST_BATCH_BYTES = 4 * 1024 * 1024
 
 Waiting = tuple[Envelope, "asyncio.Future[Outcome]"]
 
@@ -50,7 +51,9 @@ class Intake:
         self._store = connect_async(settings, timeout_seconds=REPLY_TIMEOUT_SECONDS, redis_connect_func=self._greet)
         self._waiting: list[Waiting] = []
         self._arrival = asyncio.Event()
+        self._loss = asyncio.Event()
         self._reason: str | None = "not checked yet"
+        self._refusal: str | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -76,18 +79,28 @@ class Intake:
                 group.create_task(self._watch())
                 group.create_task(self._send_batches())
         finally:
+            self._reason = "stopped"
             self._refuse_waiting()
             await self._store.aclose()
 
     async def _send_batches(self) -> None:
         while True:
             await self._arrival.wait()
-            batch = [entry for entry in self._waiting[:LARGEST_BATCH] if not entry[1].done()]
-            del self._waiting[:LARGEST_BATCH]
-            if not self._waiting:
-                self._arrival.clear()
-            if batch:
+            if batch := self._next_batch():
                 await self._send(batch)
+
+    def _next_batch(self) -> list[Waiting]:
+        """The oldest that wait, as many as the store takes within the reply's timeout."""
+        count = size = 0
+        for envelope, _ in self._waiting[:LARGEST_BATCH]:
+            size += len(envelope.body)
+            if count and size > LARGEST_BATCH_BYTES:
+                break
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        if not self._waiting:
+            self._arrival.clear()
+        return [entry for entry in batch if not entry[1].done()]
 
     async def _send(self, batch: Sequence[Waiting]) -> None:
         try:
@@ -99,12 +112,20 @@ class Intake:
                 await self._with_script(envelope) if isinstance(reply, NoScriptError) else reply
                 for (envelope, _), reply in zip(batch, replies, strict=True)
             ]
-        except (RedisError, OSError, NotDurable) as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever it is, nobody may wait for an answer that never comes
             self._lose(exc)
             self._settle(batch, [exc] * len(batch))
             self._refuse_waiting()
             return
+        self._tell_refusal(replies)
         self._settle(batch, replies)
+
+    def _tell_refusal(self, replies: Sequence[Any]) -> None:
+        """The store is there but takes no event (out of memory, a replica after a failover): one line, not a flood."""
+        kind = next((type(reply).__name__ for reply in replies if isinstance(reply, Exception)), None)
+        if kind is not None and kind != self._refusal:
+            log.error("store refuses events", extra={"error_type": kind})
+        self._refusal = kind
 
     def _settle(self, batch: Sequence[Waiting], replies: Sequence[Any]) -> None:
         for (_, future), reply in zip(batch, replies, strict=True):
@@ -146,7 +167,12 @@ class Intake:
         while True:
             with contextlib.suppress(RedisError, OSError, NotDurable):
                 await self._check()
-            await asyncio.sleep(CHECK_EVERY_SECONDS if self.is_ready else CHECK_AGAIN_SECONDS)
+            if not self.is_ready:
+                await asyncio.sleep(CHECK_AGAIN_SECONDS)
+                continue
+            self._loss.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._loss.wait(), CHECK_EVERY_SECONDS)
 
     async def _check(self) -> None:
         try:
@@ -182,6 +208,7 @@ class Intake:
             log.error("store is not ready", extra={"reason": str(cause) if reason == "not_durable" else reason,
                                                    "error_type": type(cause).__name__})  # fmt: skip
         self._reason = reason
+        self._loss.set()
         self._metrics.set_not_ready(reason)
 
 
@@ -191,8 +218,13 @@ async def refuse_lossy(settings: Settings, config_get: Callable[..., Awaitable[A
     Raises:
         NotDurable: it would lose what we acknowledge.
     """
-    if settings.durability == "fsync":
-        refuse_unless_durable(await config_get(*REQUIRED))
+    if settings.durability != "fsync":
+        return
+    try:
+        found = await config_get(*REQUIRED)
+    except ResponseError:  # a managed store, or an account that may not ask
+        found = {}
+    refuse_unless_durable(found)
 
 
 def _text(value: bytes | str) -> str:

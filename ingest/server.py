@@ -10,6 +10,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingest.app import create_app
+from ingest.body import BODY_SECONDS
 from ingest.metrics import DoorMetrics
 from shared.errors import Misconfigured
 from shared.gauges import StoreGauges
@@ -19,15 +20,17 @@ from shared.settings import Settings, host_and_port
 log = logging.getLogger(__name__)
 
 HEADERS_SECONDS = 10.0
+ANSWER_SECONDS = 1.0
 HEADERS_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2048
 
 
 class DoorProtocol(HttpToolsProtocol):
-    """uvicorn waits for ever for a request's headers, and takes any number of them; we do not."""
+    """uvicorn waits for ever for a request's bytes, and takes any number of headers; we do neither."""
 
     _hurry: asyncio.TimerHandle | None = None
+    _is_in_headers = True
     _header_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -35,30 +38,36 @@ class DoorProtocol(HttpToolsProtocol):
         self._wait_for_headers()
 
     def data_received(self, data: bytes) -> None:
-        if self._hurry is not None:
-            self._header_bytes += len(data)
-            # A small request's body may come along with its headers; a large one is cut off by what follows.
-            if self._header_bytes > HEADERS_BYTES and b"\r\n\r\n" not in data:
-                self.transport.close()
-                return
-        super().data_received(data)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        if self._hurry is None:
+        if self._hurry is None:  # the first bytes of another request, or blank lines before it
             self._wait_for_headers()
+        self._header_bytes += len(data)
+        super().data_received(data)
+        # Judged after it was read: the last of the headers may come together with a large body.
+        if self._is_in_headers and self._header_bytes > HEADERS_BYTES:
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
-        self._stop_waiting()
+        self._is_in_headers = False
+        # The door answers a slow sender; this is for bodies that nobody reads, and for whoever ignores the answer.
+        self._close_after(BODY_SECONDS + ANSWER_SECONDS)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting()
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
 
     def _wait_for_headers(self) -> None:
+        self._is_in_headers = True
         self._header_bytes = 0
-        self._hurry = self.loop.call_later(HEADERS_SECONDS, self.transport.close)
+        self._close_after(HEADERS_SECONDS)
+
+    def _close_after(self, seconds: float) -> None:
+        self._stop_waiting()
+        self._hurry = self.loop.call_later(seconds, self.transport.close)
 
     def _stop_waiting(self) -> None:
         if self._hurry is not None:

@@ -1,5 +1,6 @@
 """Fixtures for every ring."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ import pytest
 import redis
 
 from shared.embedded import socket_path, start_server, stop_server
-from shared.settings import Settings
+from shared.settings import PREFIX, Settings
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No `.env` and no variable of whoever runs the tests reaches them."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", str(tmp_path / "no.env"))
 
 
