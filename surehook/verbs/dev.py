@@ -6,7 +6,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -37,19 +36,19 @@ def dev() -> None:
         os.environ["SUREHOOK_HANDLERS"] = EXAMPLE_HANDLERS
     settings = start()
     load_handlers(settings.handlers, Path.cwd())
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    stops: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: stops.append(number))
     with _store(settings) as store:
         children = Children(store)
         try:
             children.start("ingest")
-            _wait_until_ready(settings, children, stopping)
+            _wait_until_ready(settings, children, stops)
             children.start("worker")
             children.start("dashboard")
-            if not stopping.is_set():
+            if not stops:
                 click.echo(_screen(settings, is_new=is_new))
-            children.watch(stopping)
+            children.watch(stops)
         finally:
             children.stop(settings.grace)
     click.echo("stopped; nothing is lost, events that wait are in the store")
@@ -79,9 +78,10 @@ class Children:
                 error = Misconfigured if status == 2 else SurehookError  # noqa: PLR2004 - our exit status
                 raise error(f"{name} ended with status {status}, so everything stops")
 
-    def watch(self, stopping: threading.Event) -> None:
-        while not stopping.wait(POLL_SECONDS):
+    def watch(self, stops: list[int]) -> None:
+        while not stops:
             self.refuse_dead()
+            time.sleep(POLL_SECONDS)
 
     def stop(self, grace_seconds: float) -> None:
         """The door first, so that nothing new comes; the worker finishes what runs."""
@@ -122,9 +122,10 @@ def _ensure_api_key() -> bool:
     return True
 
 
-def _wait_until_ready(settings: Settings, children: Children, stopping: threading.Event) -> None:
+def _wait_until_ready(settings: Settings, children: Children, stops: list[int]) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    while not stopping.wait(POLL_SECONDS):
+    while not stops:
+        time.sleep(POLL_SECONDS)
         children.refuse_dead()
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(f"http://{settings.bind}/readyz", timeout=1).is_success:
