@@ -31,6 +31,11 @@ class Keys:
         """Held by the one process that sweeps just now."""
         return f"{self.prefix}:sweeping"
 
+    @property
+    def sweep_cursor(self) -> str:
+        """Where the last sweep stopped, when there was too much for one."""
+        return f"{self.prefix}:sweep-cursor"
+
     def event(self, event_id: str) -> str:
         """Hash: the event record."""
         return f"{self.prefix}:event:{event_id}"

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import redis
 
-from shared.keys import Keys
+from shared.keys import EVENTS_QUEUE, Keys
 from shared.replies import text, texts
 from shared.scripts import Argument, Script
 
@@ -101,16 +101,17 @@ class Claims:
         self._scripts = {name: Script(name, keys) for name in SCRIPT_NAMES}
 
     def claim(self) -> Claim | None:
+        """The next job, or the one we hold already if the last reply was lost."""
         token = uuid4().hex
         reply = self._run("claim", self._worker, token, _milliseconds(LEASE_SECONDS), self._handler_timeout)
         if reply is None:
             return None
-        job_id, runs, spent, interruptions, flat = reply
+        job_id, held, runs, spent, interruptions, flat = reply
         record = dict(zip(flat[::2], flat[1::2], strict=True))
         return Claim(
             queue=self._queue,
             job_id=job_id.decode(),
-            token=token,
+            token=held.decode(),
             runs=runs,
             spent=spent,
             interruptions=interruptions,
@@ -152,6 +153,10 @@ class Claims:
         flat = [part for name, queue, timeout in handlers for part in (name, queue, f"{timeout:g}")]
         return self._end("fan_out", claim, *flat)
 
+    def remembers(self, claim: Claim, attempt: AttemptRecord) -> bool:
+        """Whether an attempt is on record: the transition whose reply was lost had landed."""
+        return attempt.as_json() in texts(self._store.lrange(self._keys.attempts(claim.event_id), 0, -1))
+
     def lapsed(self) -> list[str]:
         """Claims whose lease is over, by the store's clock."""
         seconds, micros = self._store.time()
@@ -183,7 +188,8 @@ class Claims:
 
     def sweep(self, event_ids: Sequence[str]) -> list[str]:
         """Queue again what is open and has no job; returns those jobs' ids."""
-        return texts(self._run("sweep", self._handler_timeout, *event_ids))
+        sweep = self._scripts["sweep"]
+        return texts(sweep.run(self._store, EVENTS_QUEUE, self._handler_timeout, *event_ids))
 
     def _end(self, name: str, claim: Claim, *args: Argument) -> bool:
         return bool(self._run(name, claim.job_id, claim.token, *args) == b"done")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import faulthandler
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,7 +15,10 @@ from shared.events import Event
 from workers.outcomes import HandlerTimeout, Permanent, RetryLater
 from workers.registry import Handler
 
+STDERR = 2
 CANCEL_SECONDS = 1.0
+BACKSTOP_SECONDS = 1.0
+OVERRUN_SECONDS = 5.0
 
 
 class Ending(Enum):
@@ -64,8 +68,11 @@ class Dispatcher:
         attempt = Attempt(number, began_at + timedelta(seconds=timeout), is_ours)
         error: BaseException | None = None
         try:
-            with _alarm(timeout):
-                self._call(handler, event, attempt)
+            with (
+                _alarm(timeout + (BACKSTOP_SECONDS if handler.is_async else 0)),
+                _last_resort(timeout + OVERRUN_SECONDS),
+            ):
+                self._call(handler, event, attempt, timeout)
         except BaseException as exc:  # noqa: BLE001 - whatever a user's function does ends its run, not the worker
             error = exc
         elapsed = time.monotonic() - began
@@ -74,13 +81,13 @@ class Dispatcher:
             error = error if isinstance(error, HandlerTimeout) else HandlerTimeout(f"ran longer than {timeout:g} s")
         return Run(_ending(error), began_at, elapsed, error)
 
-    def _call(self, handler: Handler, event: Event, attempt: Attempt) -> None:
+    def _call(self, handler: Handler, event: Event, attempt: Attempt, timeout: float) -> None:
         arguments = (event, attempt) if handler.takes_attempt else (event,)
         if not handler.is_async:
             handler.function(*arguments)
             return
         try:
-            self._runner.run(_awaited(handler.function(*arguments)))
+            self._runner.run(_awaited(handler.function(*arguments), timeout))
         except HandlerTimeout:
             # The loop was torn out of the middle of something: the next handler gets a new one.
             self._abandon_loop()
@@ -96,8 +103,24 @@ class Dispatcher:
         self._runner.close()
 
 
-async def _awaited(coroutine: Awaitable[object]) -> None:
-    await coroutine
+async def _awaited(coroutine: Awaitable[object], timeout_seconds: float) -> None:
+    # The alarm below is for coroutines that block: one that waits is better stopped by its loop, for an exception
+    # that a signal raises between two of its steps never reaches it.
+    async with asyncio.timeout(timeout_seconds):
+        await coroutine
+
+
+@contextlib.contextmanager
+def _last_resort(seconds: float) -> Iterator[None]:
+    """End the process when a handler cannot be stopped, with the place where it hangs on stderr.
+
+    The watchdog is a thread of C: it needs no lock of Python's, which the handler may hold.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @contextlib.contextmanager

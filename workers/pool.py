@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from uuid import uuid4
@@ -22,6 +21,7 @@ from shared.processes import start_child
 from shared.settings import Settings
 from shared.store import connect
 from workers.claims import Claims
+from workers.process import EX_MISCONFIGURED
 from workers.registry import Registry
 from workers.upkeep import interrupt
 from workers.worker import forget_worker
@@ -57,7 +57,6 @@ class Pool:
         self._queues = queues
         self._processes = processes
         self._children: list[Child] = []
-        self._stopping = threading.Event()
         self._signals = 0
 
     def run(self) -> int:
@@ -79,16 +78,16 @@ class Pool:
                 self._stop_children()
 
     def _on_signal(self, *_: object) -> None:
-        self._signals += 1
-        self._stopping.set()
+        self._signals += 1  # a plain number: an Event's lock may be held by the very code this interrupts
 
     def _watch(self, folder: str) -> int:
-        while not self._stopping.wait(POLL_SECONDS):
+        while not self._signals:
+            time.sleep(POLL_SECONDS)
             for place, child in enumerate(self._children):
                 status = child.process.poll()
                 if status is None:
                     continue
-                if status == MISCONFIGURED:
+                if status == EX_MISCONFIGURED:
                     return MISCONFIGURED  # it said why; another one would say the same
                 log.error("worker process died", extra={"queue": child.queue, "status": status})
                 self._deaths.inc()
@@ -108,7 +107,9 @@ class Pool:
         lived_long = time.monotonic() - dead.began > LIVED_LONG_SECONDS
         quick_deaths = 0 if lived_long else dead.quick_deaths + 1
         if quick_deaths > 1:
-            self._stopping.wait(min(RESTART_SECONDS * 2**quick_deaths, LONGEST_RESTART_SECONDS))
+            until = time.monotonic() + min(RESTART_SECONDS * 2**quick_deaths, LONGEST_RESTART_SECONDS)
+            while not self._signals and time.monotonic() < until:
+                time.sleep(POLL_SECONDS)
         return self._start(dead.queue, folder, quick_deaths)
 
     def _stop_children(self) -> None:

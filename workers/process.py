@@ -17,6 +17,7 @@ from shared.settings import Settings, load_settings
 from shared.store import connect
 from workers.claims import Claims
 from workers.dispatch import Dispatcher
+from workers.handling import Handling
 from workers.loader import load_handlers
 from workers.metrics import WorkerMetrics
 from workers.registry import Registry
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 # Longer than the worker's blocking wait, short enough to notice a store that fell silent.
 STORE_TIMEOUT_SECONDS = 4.0
 CONNECT_AGAIN_SECONDS = 0.5
+# EX_CONFIG of sysexits.h: a status that no handler ends our process with by accident.
+EX_MISCONFIGURED = 78
 
 
 def main() -> int:
@@ -46,18 +49,12 @@ def main() -> int:
         registry = load_handlers(settings.handlers, Path.cwd())
     except Misconfigured as exc:
         sys.stderr.write(f"{exc}\n")
-        return 2
-    worker = None
-    while worker is None and not stops:
-        try:
-            worker = _work(settings, registry, arguments.queue, arguments.name, stops)
-        except (RedisError, OSError) as exc:
-            log.warning("store is away, waiting", extra={"queue": arguments.queue, "error_type": type(exc).__name__})
-            time.sleep(CONNECT_AGAIN_SECONDS)
+        return EX_MISCONFIGURED
+    _work(settings, registry, arguments.queue, arguments.name, stops)
     return 0
 
 
-def _work(settings: Settings, registry: Registry, queue: str, name: str, stops: list[int]) -> Worker:
+def _work(settings: Settings, registry: Registry, queue: str, name: str, stops: list[int]) -> None:
     store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
     keys = Keys(settings.key_prefix)
     claims = Claims(
@@ -70,8 +67,9 @@ def _work(settings: Settings, registry: Registry, queue: str, name: str, stops: 
     )
     dispatcher = Dispatcher(settings.handler_timeout)
     metrics = WorkerMetrics()
-    worker = Worker(store, queue, name, claims, registry, dispatcher, metrics)
-    worker.register_birth()
+    handling = Handling(claims, registry, dispatcher, metrics, queue=queue, grace_seconds=settings.grace)
+    worker = Worker(store, queue, name, claims, handling)
+    _register(worker, queue, stops)
     signal.signal(signal.SIGTERM, worker.stop)
     if stops:  # it came before the worker was there to hear it
         worker.stop()
@@ -86,7 +84,21 @@ def _work(settings: Settings, registry: Registry, queue: str, name: str, stops: 
     except (RedisError, OSError) as exc:
         # RQ forgets the worker by itself when its key expires.
         log.warning("store is away at the end", extra={"error_type": type(exc).__name__})
-    return worker
+
+
+def _register(worker: Worker, queue: str, stops: list[int]) -> None:
+    failures = 0
+    while not stops:
+        try:
+            worker.register_birth()
+        except (RedisError, OSError) as exc:
+            if not failures:
+                facts = {"queue": queue, "error_type": type(exc).__name__}
+                log.warning("store is away, waiting", extra=facts)
+            failures += 1
+            time.sleep(CONNECT_AGAIN_SECONDS)
+        else:
+            return
 
 
 if __name__ == "__main__":

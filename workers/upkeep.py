@@ -4,8 +4,6 @@ A thread of its own, so that a handler that computes or waits cannot stop it.
 """
 
 import logging
-import os
-import signal
 import threading
 import time
 from datetime import UTC, datetime
@@ -24,12 +22,13 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 RENEW_EVERY_SECONDS = 3.0
-SWEEP_EVERY_SECONDS = 15.0
+# Found, queued and taken within 15 s of being lost.
+SWEEP_EVERY_SECONDS = 10.0
+SWEEP_LOCK_MS = 9000
+SWEEP_CURSOR_SECONDS = 60
 SWEEP_BATCH = 200
 SWEEP_MOST = 20_000
 SLOW_ANSWER_SECONDS = 2.0
-# A handler that is past its timeout by this much does not let itself be stopped.
-OVERRUN_SECONDS = 5.0
 
 
 class Upkeep(threading.Thread):
@@ -54,33 +53,39 @@ class Upkeep(threading.Thread):
         self._metrics = metrics
         self._queue = queue
         self._done = threading.Event()
-        self._steady_since = float("-inf")
+        self._steady_since = time.monotonic()
         self._next_renewal = self._next_sweep = 0.0
-        self._cursor = 0
 
     def stop(self) -> None:
         self._done.set()
 
     def run(self) -> None:
-        is_away = False
+        seen_at = _clock()
         while not self._done.wait(TICK_SECONDS):
-            self._kill_overrun()
-            began = time.monotonic()
-            try:
-                self._tick(began)
-            except (RedisError, OSError):
-                is_away = True
-            if is_away or time.monotonic() - began > SLOW_ANSWER_SECONDS:
-                # A store that was away or slow is nobody's death: the others could not renew either.
+            # A machine that slept, a store that was away or slow: nobody could renew, so nobody has died of it.
+            if _clock() - seen_at > TICK_SECONDS + SLOW_ANSWER_SECONDS:
                 self._steady_since = time.monotonic()
-            is_away = False
+            seen_at = _clock()
+            if not self._tick_safely() or _clock() - seen_at > SLOW_ANSWER_SECONDS:
+                self._steady_since = time.monotonic()
+            seen_at = _clock()
+
+    def _tick_safely(self) -> bool:
+        """Whether the store could be talked to. Whatever else goes wrong, the next tick comes."""
+        try:
+            self._tick(time.monotonic())
+        except (RedisError, OSError):
+            return False
+        except Exception:
+            log.exception("upkeep failed", extra={"queue": self._queue})
+        return True
 
     def _tick(self, now: float) -> None:
-        self._claims.move_due()
         if now >= self._next_renewal:
             self._renew()
-            self._recover()
             self._next_renewal = now + RENEW_EVERY_SECONDS
+        self._claims.move_due()
+        self._recover()
         if now >= self._next_sweep:
             self._sweep()
             self._next_sweep = now + SWEEP_EVERY_SECONDS
@@ -92,15 +97,16 @@ class Upkeep(threading.Thread):
         claim = self._worker.current
         if claim is None:
             return
-        for lost in self._claims.renew([claim.key]):
+        for _ in self._claims.renew([claim.key]):
             if self._worker.current is claim:
                 log.warning("lease lost", extra={"event_id": claim.event_id, "queue": self._queue})
-                self._worker.lose(lost)
+                self._worker.lose(claim)
 
     def _recover(self) -> None:
-        if not self._is_steady():
+        lapsed = self._claims.lapsed()
+        if not lapsed or not self._is_steady():
             return
-        for key in self._claims.lapsed():
+        for key in lapsed:
             outcome = interrupt(self._claims, self._registry, self._store, self._keys, key)
             if outcome != "stale":
                 self._metrics.interrupted.inc()
@@ -113,20 +119,20 @@ class Upkeep(threading.Thread):
 
     def _sweep(self) -> None:
         """Look at what is older than the events queue's head, at most so many, and go on there the next time."""
-        if not self._store.set(self._keys.sweep_lock, 1, nx=True, px=int(SWEEP_EVERY_SECONDS * 900)):
+        self._worker.forget_dead_workers()
+        if not self._store.set(self._keys.sweep_lock, 1, nx=True, px=SWEEP_LOCK_MS):
             return
         horizon = self._horizon_ms()
-        seen = 0
-        while seen < SWEEP_MOST:
-            ids = self._store.zrangebyscore(self._keys.open, "-inf", horizon, start=self._cursor, num=SWEEP_BATCH)
+        cursor = int(text(self._store.get(self._keys.sweep_cursor)) or 0)
+        for _ in range(SWEEP_MOST // SWEEP_BATCH):
+            ids = self._store.zrangebyscore(self._keys.open, "-inf", horizon, start=cursor, num=SWEEP_BATCH)
+            cursor = cursor + len(ids) if ids else 0
             if not ids:
-                self._cursor = 0
-                return
+                break
             for job_id in self._claims.sweep(texts(ids)):
                 self._metrics.swept.inc()
                 log.warning("open event had no job, queued again", extra={"job_id": job_id})
-            self._cursor += len(ids)
-            seen += len(ids)
+        self._store.set(self._keys.sweep_cursor, cursor, ex=SWEEP_CURSOR_SECONDS)
 
     def _horizon_ms(self) -> float:
         head = self._store.lindex(rq_queue(EVENTS_QUEUE), 0)
@@ -134,12 +140,10 @@ class Upkeep(threading.Thread):
         at = datetime.fromisoformat(text(since)) if since else datetime.now(UTC)
         return at.timestamp() * 1000
 
-    def _kill_overrun(self) -> None:
-        must_end_at, claim = self._worker.must_end_at, self._worker.current
-        if must_end_at is None or claim is None or time.monotonic() < must_end_at + OVERRUN_SECONDS:
-            return
-        log.error("handler does not stop, process killed", extra={"event_id": claim.event_id, "pid": os.getpid()})
-        os.kill(os.getpid(), signal.SIGKILL)
+
+def _clock() -> float:
+    """Seconds that go on while the machine sleeps, where the system has such a clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
 
 
 def interrupt(

@@ -134,6 +134,7 @@ end
 local function close(job_id, outcome, retention)
   local event_id, part = event_of(job_id), part_of(job_id)
   local key = EVENT .. event_id
+  if redis.call('EXISTS', key) == 0 then return end
   if part ~= '' then
     redis.call('HSET', key, 'state:' .. part, outcome)
     for name in string.gmatch(redis.call('HGET', key, 'handlers') or '', '[^,]+') do

@@ -15,6 +15,7 @@ from workers import registry as registry_module
 from workers.claims import Claims
 from workers.dead_letters import DeadLetters
 from workers.dispatch import Dispatcher
+from workers.handling import Handling
 from workers.registry import Registry
 from workers.worker import Worker
 
@@ -96,15 +97,10 @@ def run_worker(store: redis.Redis, claims_of: Callable[..., Claims], counts: Cou
 
     def run_worker(turns: int = 1, queue: str = EVENTS_QUEUE) -> Worker:
         metrics: Any = counts
-        worker = Worker(
-            store,
-            queue,
-            f"w-{queue}",
-            claims_of(f"w-{queue}", queue),
-            Registry(registry_module.declared),
-            dispatcher,
-            metrics,
-        )
+        name, registry = f"w-{queue}", Registry(registry_module.declared)
+        claims = claims_of(name, queue)
+        handling = Handling(claims, registry, dispatcher, metrics, queue=queue, grace_seconds=1)
+        worker = Worker(store, queue, name, claims, handling)
         for _ in range(turns):
             worker.turn()
         return worker

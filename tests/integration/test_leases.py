@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 import redis
+from rq import Queue
+from rq.job import Job
+from rq.registry import FailedJobRegistry
+from rq.serializers import JSONSerializer
 
 from tests.integration.conftest import KEYS, Accept
 from tests.support.ledger import is_balanced
@@ -142,3 +146,24 @@ def test_nothing_is_left_of_a_claim_once_it_is_settled(accept: Accept, claims_of
 
     assert lasting == {KEYS.ledger, "rq:queues", "rq:finished:events"}
     assert store.exists(KEYS.event(event_id))
+
+
+def test_a_claim_whose_reply_was_lost_is_given_again_and_counted_once(
+    accept: Accept, claims_of: Any, store: redis.Redis
+) -> None:
+    accept()
+    accept()
+
+    lost, again = claims_of().claim(), claims_of().claim()
+
+    assert again == lost
+    assert store.llen("rq:queue:events") == 1
+
+
+def test_another_applications_job_is_put_aside_unharmed(claims_of: Any, store: redis.Redis) -> None:
+    job = Queue("events", connection=store, serializer=JSONSerializer).enqueue("operator.not_", 1)
+
+    assert claims_of().claim() is None
+
+    assert FailedJobRegistry("events", connection=store).get_job_ids() == [job.id]
+    assert Job.fetch(job.id, connection=store, serializer=JSONSerializer).args == [1]

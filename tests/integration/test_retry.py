@@ -148,3 +148,16 @@ def test_sys_exit_in_a_handler_is_a_failure_not_the_end_of_the_worker(
     run_worker()
 
     assert counts.runs == [("it", "failed")]
+
+
+def test_a_backoff_that_fails_does_not_cost_the_event(
+    accept: Accept, run_worker: RunWorker, store: redis.Redis
+) -> None:
+    @on("user.delete", name="it", backoff=lambda retry: 1 / 0)
+    def fail(event: Event) -> None:
+        raise OSError
+
+    event_id = accept()
+    run_worker()
+
+    assert store.zscore("rq:scheduled:events", event_id) is not None

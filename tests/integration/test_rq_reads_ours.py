@@ -1,0 +1,101 @@
+"""RQ's own tools read what our scripts write, at every stage of a job."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import redis
+from rq import Queue, SimpleWorker
+from rq.executions import Execution
+from rq.job import Job, JobStatus
+from rq.registry import FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry, StartedJobRegistry
+from rq.serializers import JSONSerializer
+
+from shared.replies import texts
+from shared.settings import Settings
+from tests.integration.conftest import Accept
+from tests.integration.test_leases import an_attempt
+
+
+def stock_fields(store: redis.Redis) -> set[str]:
+    """What RQ's own enqueue writes for a job like ours."""
+    queue = Queue("stock", connection=store, serializer=JSONSerializer)
+    job = queue.enqueue("operator.not_", 1, description="d", failure_ttl=-1, result_ttl=500, job_timeout=30)
+    return set(texts(store.hkeys(job.key)))
+
+
+def the_job(store: redis.Redis, job_id: str) -> Job:
+    return Job.fetch(job_id, connection=store, serializer=JSONSerializer)
+
+
+def test_a_waiting_job_has_the_fields_of_rqs_own(accept: Accept, store: redis.Redis) -> None:
+    event_id = accept()
+
+    ours = set(texts(store.hkeys(f"rq:job:{event_id}")))
+
+    assert stock_fields(store) - ours == set()
+    assert the_job(store, event_id).get_status() == JobStatus.QUEUED
+    assert Queue("events", connection=store, serializer=JSONSerializer).get_job_ids() == [event_id]
+
+
+def test_a_running_job_is_started_to_rq_and_stays_so_under_its_maintenance(
+    accept: Accept, claims_of: Any, store: redis.Redis
+) -> None:
+    event_id = accept()
+    claim = claims_of().claim()
+
+    registry = StartedJobRegistry("events", connection=store, serializer=JSONSerializer)
+    registry.cleanup()
+
+    assert registry.get_job_ids() == [event_id]
+    assert the_job(store, event_id).get_status() == JobStatus.STARTED
+    execution = Execution.fetch(claim.token, event_id, connection=store)
+    assert execution.worker_name == "one"
+
+
+def test_a_scheduled_a_finished_and_a_failed_job_stand_in_their_registries(
+    accept: Accept, claims_of: Any, store: redis.Redis
+) -> None:
+    retried, finished, failed = accept(), accept(), accept()
+    claims = claims_of()
+    claims.retry(claims.claim(), an_attempt(), "tb", delay_seconds=60, spends_retry=True)
+    claims.finish(claims.claim(), "done", an_attempt())
+    claims.bury(claims.claim(), an_attempt(), "Traceback: bad")
+
+    for registry, job_id in (
+        (ScheduledJobRegistry, retried),
+        (FinishedJobRegistry, finished),
+        (FailedJobRegistry, failed),
+    ):
+        assert registry("events", connection=store, serializer=JSONSerializer).get_job_ids() == [job_id]
+    result = the_job(store, failed).latest_result()
+    assert (result.type, result.exc_string, result.worker_name) == (result.Type.FAILED, "Traceback: bad", "one")
+    assert the_job(store, finished).latest_result().type == result.Type.SUCCESSFUL
+    assert store.zscore("rq:failed:events", failed) == float("inf")
+
+
+def test_a_stock_worker_on_our_queue_buries_the_event_with_a_sentence(
+    accept: Accept, store: redis.Redis, dead_letters: Any
+) -> None:
+    event_id = accept()
+
+    SimpleWorker(["events"], connection=store, serializer=JSONSerializer).work(burst=True, logging_level="CRITICAL")
+
+    (letter,) = dead_letters.of(event_id)
+    assert "is for `surehook worker`" in dead_letters.traceback(letter)
+    assert dead_letters.replay(letter)
+
+
+def test_rq_info_reads_everything(accept: Accept, run_worker: Any, settings: Settings) -> None:
+    accept()
+    accept()
+    run_worker().register_birth()
+    url = f"unix://{settings.data_dir}/store.sock"
+
+    shown = subprocess.run(
+        [str(Path(sys.executable).with_name("rq")), "info", "--url", url], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert "events       |█ 1, 0 executing, 1 finished, 0 failed" in shown
+    assert "w-events" in shown
