@@ -28,7 +28,7 @@ check: install ## format, lint, types, layering and cycles
 	$(BIN)/lint-imports --no-cache
 
 test: install ## everything but the browser
-	$(BIN)/pytest -n 2 -m "not browser and not chaos"
+	$(BIN)/pytest -n 4 --dist worksteal -m "not browser and not chaos"
 
 e2e: install ## chaos and browser
 	$(BIN)/pytest -m "browser or chaos" tests/e2e

@@ -36,9 +36,8 @@ def create_app(settings: Settings, metrics: DoorMetrics) -> Starlette:
         app.router.routes.insert(0, Route(settings.webhook_path, door, methods=["POST"]))
         running = asyncio.create_task(intake.run())
         yield
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+        intake.stop()
+        await running
 
     async def readyz(_: Request) -> Response:
         return _response(answers.READY if intakes and intakes[-1].is_ready else answers.NOT_READY)

@@ -20,7 +20,7 @@ from shared.events import Envelope
 from shared.keys import EVENTS_QUEUE, Keys
 from shared.scripts import Script
 from shared.settings import Settings
-from shared.store import REQUIRED, connect_async, refuse_unless_durable
+from shared.store import REQUIRED, close_async, connect_async, refuse_unless_durable
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Intake:
         self._loss = asyncio.Event()
         self._reason: str | None = "not checked yet"
         self._refusal: str | None = None
+        self._is_stopping = False
 
     @property
     def is_ready(self) -> bool:
@@ -65,7 +66,7 @@ class Intake:
         Raises:
             StoreUnavailable: it is not known to be stored; the sender may send it again.
         """
-        if not self.is_ready:
+        if not self.is_ready or self._is_stopping:
             raise StoreUnavailable
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((envelope, future))
@@ -73,7 +74,7 @@ class Intake:
         return await future
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until `stop`. Not to be cancelled: the store's client can swallow that, and we would never end."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch())
@@ -81,10 +82,16 @@ class Intake:
         finally:
             self._reason = "stopped"
             self._refuse_waiting()
-            await self._store.aclose()
+            await close_async(self._store)
+
+    def stop(self) -> None:
+        """What is in flight is answered, nothing more is taken, and `run` ends."""
+        self._is_stopping = True
+        self._arrival.set()
+        self._loss.set()
 
     async def _send_batches(self) -> None:
-        while True:
+        while not self._is_stopping:
             await self._arrival.wait()
             if batch := self._next_batch():
                 await self._send(batch)
@@ -103,21 +110,20 @@ class Intake:
         return [entry for entry in batch if not entry[1].done()]
 
     async def _send(self, batch: Sequence[Waiting]) -> None:
+        replies: Sequence[Any] = [StoreUnavailable()] * len(batch)
         try:
             pipeline = self._store.pipeline(transaction=False)
             for envelope, _ in batch:
                 pipeline.execute_command(*self._command(envelope))
-            replies = await pipeline.execute(raise_on_error=False)
+            answers = await pipeline.execute(raise_on_error=False)
             replies = [
-                await self._with_script(envelope) if isinstance(reply, NoScriptError) else reply
-                for (envelope, _), reply in zip(batch, replies, strict=True)
+                await self._with_script(envelope) if isinstance(answer, NoScriptError) else answer
+                for (envelope, _), answer in zip(batch, answers, strict=True)
             ]
+            self._tell_refusal(replies)
         except Exception as exc:  # noqa: BLE001 - whatever it is, nobody may wait for an answer that never comes
             self._lose(exc)
-            self._settle(batch, [exc] * len(batch))
             self._refuse_waiting()
-            return
-        self._tell_refusal(replies)
         self._settle(batch, replies)
 
     def _tell_refusal(self, replies: Sequence[Any]) -> None:
@@ -164,15 +170,15 @@ class Intake:
 
     async def _watch(self) -> None:
         """Check at start, after a loss until it is mended, and every few seconds what the store promises."""
-        while True:
+        while not self._is_stopping:
             with contextlib.suppress(RedisError, OSError, NotDurable):
                 await self._check()
             if not self.is_ready:
                 await asyncio.sleep(CHECK_AGAIN_SECONDS)
                 continue
-            self._loss.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._loss.wait(), CHECK_EVERY_SECONDS)
+                async with asyncio.timeout(CHECK_EVERY_SECONDS):
+                    await self._loss.wait()
 
     async def _check(self) -> None:
         try:
@@ -184,6 +190,8 @@ class Intake:
         if not self.is_ready:
             log.info("store is ready")
         self._reason = None
+        if not self._is_stopping:
+            self._loss.clear()
         self._metrics.set_not_ready(None)
 
     async def _greet(self, connection: Any) -> None:

@@ -57,6 +57,14 @@ def connect_async(settings: Settings, *, timeout_seconds: float, **extra: Any) -
     return redis.asyncio.Redis.from_url(url, **options)
 
 
+async def close_async(store: redis.asyncio.Redis) -> None:
+    """Close the client, and those to the Sentinels behind it, which it leaves open."""
+    await store.aclose()
+    manager = getattr(store.connection_pool, "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager else ():
+        await sentinel.aclose()
+
+
 def refuse_unless_durable(found: dict[str, str]) -> None:
     """Compare what the server says of itself (CONFIG GET) with what an acknowledged write needs.
 

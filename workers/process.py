@@ -50,7 +50,12 @@ def main() -> int:
     except Misconfigured as exc:
         sys.stderr.write(f"{exc}\n")
         return EX_MISCONFIGURED
-    _work(settings, registry, arguments.queue, arguments.name, stops)
+    try:
+        _work(settings, registry, arguments.queue, arguments.name, stops)
+    except Exception:
+        # The log says where, without the words: an error's text may quote an event.
+        log.exception("worker process broke", extra={"queue": arguments.queue})
+        return 1
     return 0
 
 

@@ -54,6 +54,9 @@ class House:
         self.worker_metrics_port = free_port()
         self.dashboard_port = free_port()
         self.log = (self.folder / "log").open("ab")
+        # One for all: each httpx.get() alone would load the system's certificates. No connection outlives its request,
+        # for processes here are killed.
+        self.client = httpx.Client(timeout=5, headers={"Connection": "close"}, trust_env=False)
         self.processes: list[subprocess.Popen[bytes]] = []
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SUREHOOK_")},
@@ -108,7 +111,7 @@ class House:
 
     def is_ready(self) -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/readyz").is_success
+            return self.client.get(f"http://127.0.0.1:{self.port}/readyz").is_success
         except httpx.TransportError:
             return False
 
@@ -126,11 +129,10 @@ class House:
         return f"http://127.0.0.1:{self.port}/fusionauth-webhook"
 
     def deliver(self, event: dict[str, Any] | None = None, *, body: bytes | None = None) -> httpx.Response:
-        return httpx.post(
+        return self.client.post(
             self.url,
             content=a_body(event) if body is None else body,
             headers={"Authorization": API_KEY, "Content-Type": "application/json"},
-            timeout=5,
         )
 
     def redis(self) -> redis.Redis:
@@ -165,4 +167,5 @@ class House:
                 process.wait()
         stop_server(self.server)
         self.log.close()
+        self.client.close()
         shutil.rmtree(self.folder)

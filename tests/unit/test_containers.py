@@ -1,83 +1,27 @@
 """The Dockerfile and docker-compose.yml, read against the commands and settings that exist."""
 
 import re
-import shlex
-import shutil
-import subprocess
 import tomllib
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
-OURS = ("ingest", "worker", "dashboard")
-PREFIX = "SUREHOOK_"
-SUPPLIED_BY_THE_OPERATOR = {"SUREHOOK_API_KEYS": "a-key", "SUREHOOK_DASHBOARD_LOGIN": "ops:a-password"}
-
-
-def _compose() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
-    return loaded
-
-
-def _service(name: str) -> dict[str, Any]:
-    service: dict[str, Any] = _compose()["services"][name]
-    return service
-
-
-def _instructions() -> list[tuple[str, list[str]]]:
-    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text("utf-8"), flags=re.MULTILINE)
-    lines = text.replace("\\\n", " ").splitlines()
-    words = [shlex.split(line) for line in lines if line.strip()]
-    return [(keyword, rest) for keyword, *rest in words]
-
-
-def _last_stage() -> list[tuple[str, list[str]]]:
-    instructions = _instructions()
-    start = max(place for place, (keyword, _) in enumerate(instructions) if keyword == "FROM")
-    return instructions[start:]
-
-
-def _image_says(wanted: str) -> list[str]:
-    return next(rest for keyword, rest in reversed(_last_stage()) if keyword == wanted)
-
-
-def _image_environment() -> dict[str, str]:
-    return dict(pair.split("=", 1) for keyword, rest in _last_stage() if keyword == "ENV" for pair in rest)
-
-
-def _copied_into_the_build() -> list[str]:
-    own = [rest for keyword, rest in _instructions() if keyword == "COPY" and not rest[0].startswith("--from=")]
-    return [source for *sources, _ in own for source in sources]
-
-
-def _seconds(duration: str) -> int:
-    assert re.fullmatch(r"\d+s", duration), f"write {duration} in seconds"
-    return int(duration.removesuffix("s"))
-
-
-def _compose_is_at_hand() -> bool:
-    docker = shutil.which("docker")
-    if docker is None:
-        return False
-    return subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode == 0
-
-
-def _compose_config(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    docker = shutil.which("docker")
-    assert docker is not None
-    # Not the .env of whoever runs the tests.
-    command = [docker, "compose", "--env-file", "/dev/null", "-f", str(ROOT / "docker-compose.yml"), "config"]
-    environ = {"PATH": str(Path(docker).parent), "HOME": str(Path.home()), **environ}
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
-
-
-needs_compose = pytest.mark.skipif(
-    not _compose_is_at_hand(),
-    reason="`docker compose version` does not work here; the other tests read the file",
+from tests.support.containers import (
+    OURS,
+    PREFIX,
+    ROOT,
+    SUPPLIED_BY_THE_OPERATOR,
+    compose_config,
+    copied_into_the_build,
+    image_environment,
+    image_says,
+    needs_compose,
+    read_compose,
+    read_instructions,
+    seconds,
+    the_service,
 )
 
 
@@ -86,7 +30,7 @@ def test_every_variable_of_ours_is_a_setting(name: str) -> None:
     # Imported here: the checks that read only the two files hold without the product.
     from shared.settings import Settings
 
-    used = {*_image_environment(), *_service(name)["environment"]}
+    used = {*image_environment(), *the_service(name)["environment"]}
 
     ours = {variable.removeprefix(PREFIX).lower() for variable in used if variable.startswith(PREFIX)}
     assert ours
@@ -95,7 +39,7 @@ def test_every_variable_of_ours_is_a_setting(name: str) -> None:
 
 def test_every_variable_the_file_asks_for_reaches_the_service_under_its_name() -> None:
     for name in OURS:
-        for variable, value in _service(name)["environment"].items():
+        for variable, value in the_service(name)["environment"].items():
             asked = re.findall(r"\$\{(SUREHOOK_\w+)", value)
             assert asked in ([], [variable])
 
@@ -105,7 +49,7 @@ def test_settings_accept_what_a_service_gets(name: str, monkeypatch: pytest.Monk
     from shared.settings import load_settings
 
     monkeypatch.chdir(tmp_path)
-    for variable, value in {**_image_environment(), **_service(name)["environment"]}.items():
+    for variable, value in {**image_environment(), **the_service(name)["environment"]}.items():
         default = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
         monkeypatch.setenv(variable, SUPPLIED_BY_THE_OPERATOR.get(variable, default))
 
@@ -119,7 +63,7 @@ def test_settings_accept_what_a_service_gets(name: str, monkeypatch: pytest.Monk
 def test_every_command_of_ours_exists(name: str) -> None:
     from surehook.main import cli
 
-    command = _service(name)["command"]
+    command = the_service(name)["command"]
 
     assert command[0] == name
     assert command[0] in cli.commands
@@ -128,10 +72,10 @@ def test_every_command_of_ours_exists(name: str) -> None:
 def test_image_starts_the_surehook_command_that_the_project_installs() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
-    entrypoint = " ".join(_image_says("ENTRYPOINT")).strip("[]")
+    entrypoint = " ".join(image_says("ENTRYPOINT")).strip("[]")
 
     assert entrypoint in project["scripts"]
-    assert _image_says("STOPSIGNAL") == ["SIGTERM"]
+    assert image_says("STOPSIGNAL") == ["SIGTERM"]
 
 
 def test_image_gets_every_package_of_the_project_and_nothing_by_accident() -> None:
@@ -141,7 +85,7 @@ def test_image_gets_every_package_of_the_project_and_nothing_by_accident() -> No
         line for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if not line.startswith("#")
     ]
 
-    copied = _copied_into_the_build()
+    copied = copied_into_the_build()
 
     assert packages | {pyproject["project"]["readme"], "LICENSE"} <= set(copied)
     assert ignored == "*"
@@ -149,7 +93,9 @@ def test_image_gets_every_package_of_the_project_and_nothing_by_accident() -> No
 
 
 def test_image_installs_only_what_the_lock_file_names_and_hashes() -> None:
-    installs = [rest for keyword, rest in _instructions() if keyword == "RUN" and "install" in rest and "pip" in rest]
+    installs = [
+        rest for keyword, rest in read_instructions() if keyword == "RUN" and "install" in rest and "pip" in rest
+    ]
 
     assert len(installs) == 2
     assert "--require-hashes" in installs[0]
@@ -158,7 +104,7 @@ def test_image_installs_only_what_the_lock_file_names_and_hashes() -> None:
 
 
 def test_store_is_on_disk_before_it_answers_and_never_evicts() -> None:
-    valkey = _service("valkey")
+    valkey = the_service("valkey")
 
     flags = dict(pairwise(valkey["command"]))
 
@@ -167,13 +113,13 @@ def test_store_is_on_disk_before_it_answers_and_never_evicts() -> None:
     assert flags["--no-appendfsync-on-rewrite"] == "no"
     assert flags["--maxmemory-policy"] == "noeviction"
     assert valkey["volumes"] == ["valkey:/data"]
-    assert "valkey" in _compose()["volumes"]
+    assert "valkey" in read_compose()["volumes"]
     assert "valkey-cli ping" in valkey["healthcheck"]["test"][1]
 
 
 @pytest.mark.parametrize("name", [*OURS, "valkey"])
 def test_service_has_no_more_rights_than_it_needs(name: str) -> None:
-    service = _service(name)
+    service = the_service(name)
 
     assert service["user"] not in ("", "root", "0", "0:0")
     assert service["read_only"] is True
@@ -185,25 +131,25 @@ def test_service_has_no_more_rights_than_it_needs(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_service_runs_as_the_user_the_image_was_made_for(name: str) -> None:
-    user = _service(name)["user"]
+    user = the_service(name)["user"]
 
-    assert [user] == _image_says("USER")
+    assert [user] == image_says("USER")
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_service_waits_for_a_store_that_answers(name: str) -> None:
-    assert _service(name)["depends_on"] == {"valkey": {"condition": "service_healthy"}}
+    assert the_service(name)["depends_on"] == {"valkey": {"condition": "service_healthy"}}
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_service_may_stop_for_longer_than_its_work_may_take(name: str) -> None:
     from shared.settings import Settings
 
-    service = _service(name)
+    service = the_service(name)
 
-    assert "SUREHOOK_GRACE" not in {**_image_environment(), **service["environment"]}
-    assert _seconds(service["stop_grace_period"]) > Settings.model_fields["grace"].default
+    assert "SUREHOOK_GRACE" not in {**image_environment(), **service["environment"]}
+    assert seconds(service["stop_grace_period"]) > Settings.model_fields["grace"].default
 
 
 @pytest.mark.parametrize(
@@ -215,8 +161,8 @@ def test_service_may_stop_for_longer_than_its_work_may_take(name: str) -> None:
     ],
 )
 def test_health_check_asks_the_address_the_service_listens_on(name: str, bind: str, path: str) -> None:
-    service = _service(name)
-    port = {**_image_environment(), **service["environment"]}[bind].rpartition(":")[2]
+    service = the_service(name)
+    port = {**image_environment(), **service["environment"]}[bind].rpartition(":")[2]
 
     *python, probe = service["healthcheck"]["test"]
 
@@ -227,7 +173,7 @@ def test_health_check_asks_the_address_the_service_listens_on(name: str, bind: s
 
 
 def test_workers_can_be_scaled() -> None:
-    worker = _service("worker")
+    worker = the_service("worker")
 
     assert "ports" not in worker
     assert "container_name" not in worker
@@ -236,7 +182,7 @@ def test_workers_can_be_scaled() -> None:
 
 @pytest.mark.parametrize("name", ["ingest", "dashboard"])
 def test_published_port_is_closed_to_other_machines_unless_the_operator_opens_it(name: str) -> None:
-    service = _service(name)
+    service = the_service(name)
 
     [published] = service["ports"]
 
@@ -247,25 +193,25 @@ def test_published_port_is_closed_to_other_machines_unless_the_operator_opens_it
     ("name", "variable"), [("ingest", "SUREHOOK_API_KEYS"), ("dashboard", "SUREHOOK_DASHBOARD_LOGIN")]
 )
 def test_secret_has_no_default_and_its_absence_says_what_to_do(name: str, variable: str) -> None:
-    value = _service(name)["environment"][variable]
+    value = the_service(name)["environment"][variable]
 
     assert value.startswith(f"${{{variable}:?put {variable}=")
     assert value.index("}") == len(value) - 1
 
 
 def test_example_handlers_keep_their_todos_on_a_volume() -> None:
-    worker = _service("worker")
+    worker = the_service("worker")
 
     volume, _, folder = worker["volumes"][0].partition(":")
 
-    assert volume in _compose()["volumes"]
+    assert volume in read_compose()["volumes"]
     assert Path(worker["environment"]["TODOS_DB"]).parent == Path(folder)
-    assert folder in _image_says("RUN")
+    assert folder in image_says("RUN")
 
 
 @needs_compose
 def test_compose_accepts_the_file() -> None:
-    config = _compose_config(SUPPLIED_BY_THE_OPERATOR)
+    config = compose_config(SUPPLIED_BY_THE_OPERATOR)
 
     assert config.returncode == 0, config.stderr
     assert set(yaml.safe_load(config.stdout)["services"]) == {*OURS, "valkey"}
@@ -276,7 +222,7 @@ def test_compose_accepts_the_file() -> None:
 def test_compose_refuses_to_start_without_a_secret(missing: str) -> None:
     supplied = {name: value for name, value in SUPPLIED_BY_THE_OPERATOR.items() if name != missing}
 
-    config = _compose_config(supplied)
+    config = compose_config(supplied)
 
     assert config.returncode != 0
     assert f"put {missing}=" in config.stderr
