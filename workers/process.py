@@ -21,6 +21,7 @@ from workers.handling import Handling
 from workers.loader import load_handlers
 from workers.metrics import WorkerMetrics
 from workers.registry import Registry
+from workers.steadiness import Steadiness
 from workers.upkeep import Upkeep
 from workers.worker import Worker
 
@@ -78,7 +79,7 @@ def _work(settings: Settings, registry: Registry, queue: str, name: str, stops: 
     signal.signal(signal.SIGTERM, worker.stop)
     if stops:  # it came before the worker was there to hear it
         worker.stop()
-    upkeep = Upkeep(store, keys, worker, claims, registry, metrics, queue)
+    upkeep = Upkeep(store, keys, worker, claims, registry, metrics, queue, Steadiness())
     upkeep.start()
     log.info("worker takes events", extra={"queue": queue})
     worker.work()

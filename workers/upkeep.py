@@ -13,14 +13,14 @@ from redis.exceptions import RedisError
 
 from shared.keys import EVENTS_QUEUE, Keys, rq_job, rq_queue
 from shared.replies import text, texts
-from workers.claims import LEASE_SECONDS, AttemptRecord, Claims
+from workers.claims import AttemptRecord, Claims
 from workers.metrics import WorkerMetrics
 from workers.registry import Registry
+from workers.steadiness import TICK_SECONDS, Steadiness
 from workers.worker import Worker
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 1.0
 RENEW_EVERY_SECONDS = 3.0
 # Found, queued and taken within 15 s of being lost.
 SWEEP_EVERY_SECONDS = 10.0
@@ -28,7 +28,6 @@ SWEEP_LOCK_MS = 9000
 SWEEP_CURSOR_SECONDS = 60
 SWEEP_BATCH = 200
 SWEEP_MOST = 20_000
-SLOW_ANSWER_SECONDS = 2.0
 
 
 class Upkeep(threading.Thread):
@@ -43,6 +42,7 @@ class Upkeep(threading.Thread):
         registry: Registry,
         metrics: WorkerMetrics,
         queue: str,
+        steadiness: Steadiness,
     ) -> None:
         super().__init__(name="upkeep", daemon=True)
         self._store = store
@@ -53,34 +53,20 @@ class Upkeep(threading.Thread):
         self._metrics = metrics
         self._queue = queue
         self._done = threading.Event()
-        self._steady_since = time.monotonic()
+        self._steadiness = steadiness
         self._next_renewal = self._next_sweep = 0.0
 
     def stop(self) -> None:
         self._done.set()
 
     def run(self) -> None:
-        seen_at = _clock()
         while not self._done.wait(TICK_SECONDS):
-            # A machine that slept, a store that was away or slow: nobody could renew, so nobody has died of it.
-            if _clock() - seen_at > TICK_SECONDS + SLOW_ANSWER_SECONDS:
-                self._steady_since = time.monotonic()
-            seen_at = _clock()
-            if not self._tick_safely() or _clock() - seen_at > SLOW_ANSWER_SECONDS:
-                self._steady_since = time.monotonic()
-            seen_at = _clock()
+            self._steadiness.before_tick()
+            self._steadiness.after_tick(is_fine=self._tick_safely())
 
-    def _tick_safely(self) -> bool:
-        """Whether the store could be talked to. Whatever else goes wrong, the next tick comes."""
-        try:
-            self._tick(time.monotonic())
-        except (RedisError, OSError):
-            return False
-        except Exception:
-            log.exception("upkeep failed", extra={"queue": self._queue})
-        return True
-
-    def _tick(self, now: float) -> None:
+    def tick(self) -> None:
+        """Whatever is due."""
+        now = time.monotonic()
         if now >= self._next_renewal:
             self._renew()
             self._next_renewal = now + RENEW_EVERY_SECONDS
@@ -89,6 +75,16 @@ class Upkeep(threading.Thread):
         if now >= self._next_sweep:
             self._sweep()
             self._next_sweep = now + SWEEP_EVERY_SECONDS
+
+    def _tick_safely(self) -> bool:
+        """Whether the store could be talked to. Whatever else goes wrong, the next tick comes."""
+        try:
+            self.tick()
+        except (RedisError, OSError):
+            return False
+        except Exception:
+            log.exception("upkeep failed", extra={"queue": self._queue})
+        return True
 
     def _renew(self) -> None:
         if not self._store.exists(self._worker.key):
@@ -104,18 +100,12 @@ class Upkeep(threading.Thread):
 
     def _recover(self) -> None:
         lapsed = self._claims.lapsed()
-        if not lapsed or not self._is_steady():
+        if not lapsed or not self._steadiness.holds(self._store.info("server")["uptime_in_seconds"]):
             return
         for key in lapsed:
             outcome = interrupt(self._claims, self._registry, self._store, self._keys, key)
             if outcome != "stale":
                 self._metrics.interrupted.inc()
-
-    def _is_steady(self) -> bool:
-        """Whether everybody alive has had a full lease's time to renew."""
-        if time.monotonic() - self._steady_since < LEASE_SECONDS:
-            return False
-        return int(self._store.info("server")["uptime_in_seconds"]) > LEASE_SECONDS
 
     def _sweep(self) -> None:
         """Look at what is older than the events queue's head, at most so many, and go on there the next time."""
@@ -139,11 +129,6 @@ class Upkeep(threading.Thread):
         since = self._store.hget(rq_job(text(head)), "enqueued_at") if head else None
         at = datetime.fromisoformat(text(since)) if since else datetime.now(UTC)
         return at.timestamp() * 1000
-
-
-def _clock() -> float:
-    """Seconds that go on while the machine sleeps, where the system has such a clock."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
 
 
 def interrupt(

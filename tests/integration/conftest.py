@@ -75,7 +75,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.runs: list[tuple[str, str]] = []
-        self.stale = self
+        self.stale = self.interrupted = self.swept = self
         self.discarded = 0
 
     def count(self, handler: str, _: object, outcome: str, __: float) -> None:

@@ -82,6 +82,7 @@ def test_fanning_out_twice_changes_nothing(accept: Accept, claims_of: Any, store
     assert claims_of().fan_out(claim, parts)
     assert not claims_of().fan_out(claim, parts)
 
+    assert not store.exists(f"rq:job:{claim.job_id}")
     assert store.lrange("rq:queue:events", 0, -1) == [f"{claim.job_id}_one".encode(), f"{claim.job_id}_two".encode()]
 
 

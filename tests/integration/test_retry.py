@@ -161,3 +161,17 @@ def test_a_backoff_that_fails_does_not_cost_the_event(
     run_worker()
 
     assert store.zscore("rq:scheduled:events", event_id) is not None
+
+
+def test_moving_due_jobs_twice_moves_them_once(
+    accept: Accept, run_worker: RunWorker, make_due: MakeDue, store: redis.Redis
+) -> None:
+    @on("user.delete", name="it", backoff=[60])
+    def fail(event: Event) -> None:
+        raise OSError
+
+    accept()
+    run_worker()
+
+    assert [make_due(), make_due()] == [1, 0]
+    assert (store.zcard("rq:scheduled:events"), store.llen("rq:queue:events")) == (0, 1)

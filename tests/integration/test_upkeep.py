@@ -1,0 +1,64 @@
+from typing import Any
+
+import pytest
+import redis
+
+from tests.integration.conftest import KEYS, Accept, Counts
+from tests.integration.test_leases import let_lapse
+from tests.support.house import wait_until
+from workers.claims import Claims
+from workers.registry import Registry
+from workers.steadiness import Steadiness
+from workers.upkeep import Upkeep
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def upkeep(store: redis.Redis, run_worker: Any, claims_of: Any, counts: Counts, clock: Clock) -> Upkeep:
+    metrics: Any = counts
+    claims: Claims = claims_of("w-events")
+    return Upkeep(store, KEYS, run_worker(turns=0), claims, Registry([]), metrics, "events", Steadiness(clock))
+
+
+def test_a_lapsed_lease_is_recovered_only_once_everybody_could_have_renewed(
+    accept: Accept, claims_of: Any, upkeep: Upkeep, clock: Clock, store: redis.Redis
+) -> None:
+    accept()
+    let_lapse(store, claims_of("silent").claim())
+
+    upkeep.tick()
+    assert store.llen("rq:queue:events") == 0
+    clock.now += 11
+
+    def is_recovered() -> bool:
+        upkeep.tick()
+        return store.llen("rq:queue:events") == 1
+
+    wait_until(is_recovered, "recovered, once the store itself is up for a lease's time")
+
+
+def test_a_worker_that_the_store_forgot_registers_again(upkeep: Upkeep, store: redis.Redis) -> None:
+    upkeep.tick()
+
+    assert store.smembers("rq:workers") == {b"rq:worker:w-events"}
+
+
+def test_a_tick_finds_an_open_event_without_a_job(accept: Accept, upkeep: Upkeep, store: redis.Redis) -> None:
+    event_id = accept()
+    store.delete(f"rq:job:{event_id}", "rq:queue:events")
+
+    upkeep.tick()
+
+    assert store.lrange("rq:queue:events", 0, -1) == [event_id.encode()]
+    assert store.exists(KEYS.sweep_lock)

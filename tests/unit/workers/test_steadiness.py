@@ -1,0 +1,71 @@
+import pytest
+
+from workers.claims import LEASE_SECONDS
+from workers.steadiness import Steadiness
+
+LONG_UP = 1000.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def steadiness(clock: Clock) -> Steadiness:
+    """One that has watched for a lease's time."""
+    steadiness = Steadiness(clock)
+    tick(steadiness, clock, times=int(LEASE_SECONDS))
+    assert steadiness.holds(LONG_UP)
+    return steadiness
+
+
+def tick(steadiness: Steadiness, clock: Clock, *, times: int = 1, took: float = 0.0, is_fine: bool = True) -> None:
+    for _ in range(times):
+        clock.now += 1
+        steadiness.before_tick()
+        clock.now += took
+        steadiness.after_tick(is_fine=is_fine)
+
+
+def test_a_fresh_worker_declares_nobody_dead(clock: Clock) -> None:
+    steadiness = Steadiness(clock)
+    tick(steadiness, clock, times=int(LEASE_SECONDS) - 1)
+
+    assert not steadiness.holds(LONG_UP)
+
+
+@pytest.mark.parametrize(
+    ("took", "is_fine"),
+    [pytest.param(0.0, False, id="the store was away"), pytest.param(3.0, True, id="the store was slow")],
+)
+def test_after_a_bad_tick_a_leases_time_must_pass(
+    took: float, is_fine: bool, steadiness: Steadiness, clock: Clock
+) -> None:
+    tick(steadiness, clock, took=took, is_fine=is_fine)
+    assert not steadiness.holds(LONG_UP)
+
+    tick(steadiness, clock, times=int(LEASE_SECONDS) - 1)
+    assert not steadiness.holds(LONG_UP)
+    tick(steadiness, clock)
+
+    assert steadiness.holds(LONG_UP)
+
+
+def test_a_machine_that_slept_declares_nobody_dead(steadiness: Steadiness, clock: Clock) -> None:
+    clock.now += 3600
+    steadiness.before_tick()
+
+    assert not steadiness.holds(LONG_UP)
+
+
+def test_a_store_that_just_came_back_proves_nothing(steadiness: Steadiness) -> None:
+    assert not steadiness.holds(LEASE_SECONDS)

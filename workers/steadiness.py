@@ -1,0 +1,41 @@
+"""Whether a lapsed lease means that its holder is dead.
+
+It does only if everybody alive could have renewed: not while the store was away or slow, not right after it came back,
+and not after this machine slept. Then nobody is declared dead for the length of a lease.
+"""
+
+import time
+from collections.abc import Callable
+
+from workers.claims import LEASE_SECONDS
+
+TICK_SECONDS = 1.0
+SLOW_ANSWER_SECONDS = 2.0
+
+
+def awake_clock() -> float:
+    """Seconds that go on while the machine sleeps, where the system has such a clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
+
+
+class Steadiness:
+    """Told of every tick of the upkeep, before and after."""
+
+    def __init__(self, clock: Callable[[], float] = awake_clock) -> None:
+        self._clock = clock
+        self._since = self._seen_at = clock()
+
+    def before_tick(self) -> None:
+        self._notice(longest=TICK_SECONDS + SLOW_ANSWER_SECONDS, is_fine=True)
+
+    def after_tick(self, *, is_fine: bool) -> None:
+        self._notice(longest=SLOW_ANSWER_SECONDS, is_fine=is_fine)
+
+    def holds(self, store_uptime_seconds: float) -> bool:
+        return self._clock() - self._since >= LEASE_SECONDS and store_uptime_seconds > LEASE_SECONDS
+
+    def _notice(self, *, longest: float, is_fine: bool) -> None:
+        now = self._clock()
+        if not is_fine or now - self._seen_at > longest:
+            self._since = now
+        self._seen_at = now
