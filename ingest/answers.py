@@ -63,6 +63,7 @@ def _error(status: int, code: str, message: str = "", headers: Headers = ()) -> 
 NOT_AUTHORIZED = _error(401, "[notAuthorized]", headers=_CLOSE)
 NOT_FOUND = _error(404, "[notFound]", headers=_CLOSE)
 METHOD_NOT_ALLOWED = _error(405, "[methodNotAllowed]", headers=_CLOSE)
+NOT_HTTP = _error(400, "[malformed]", "this is no HTTP request", _CLOSE)
 UNSUPPORTED_MEDIA_TYPE = _error(415, "[unsupportedMediaType]", "send application/json", _CLOSE)
 UNAVAILABLE = _error(503, "[unavailable]", "the event was not stored", _RETRY_AFTER)
 ALIVE = _of(200, {"status": "alive"})

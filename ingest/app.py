@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -60,8 +61,11 @@ async def _not_found(_: Request, __: Exception) -> Response:
     return _response(answers.NOT_FOUND)
 
 
-async def _method_not_allowed(_: Request, __: Exception) -> Response:
-    return _response(answers.METHOD_NOT_ALLOWED)
+async def _method_not_allowed(_: Request, exc: Exception) -> Response:
+    allow = exc.headers if isinstance(exc, HTTPException) else None  # RFC 9110, section 15.5.6
+    response = _response(answers.METHOD_NOT_ALLOWED)
+    response.headers.update(allow or {})
+    return response
 
 
 async def _internal_error(_: Request, __: Exception) -> Response:

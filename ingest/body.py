@@ -9,6 +9,7 @@ from ingest import answers
 from ingest.answers import Refusal
 
 BODY_SECONDS = 10.0
+LONGEST_NUMBER = 18  # digits; int() refuses thousands of them
 
 
 class SenderLeft(Exception):
@@ -22,7 +23,7 @@ def refuse_by_header(headers: Mapping[bytes, bytes], limit_bytes: int) -> None:
         Refusal: with the answer to send.
     """
     length = headers.get(b"content-length", b"0")
-    if not length.isdigit() or int(length) > limit_bytes:
+    if not length.isdigit() or len(length) > LONGEST_NUMBER or int(length) > limit_bytes:
         raise Refusal(answers.too_large(limit_bytes), "too_large")
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if media_type != b"application/json" or headers.get(b"content-encoding", b"identity") != b"identity":

@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ingest import answers
 from ingest.app import create_app
 from ingest.body import BODY_SECONDS
 from ingest.metrics import DoorMetrics
@@ -55,6 +56,18 @@ class DoorProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._stop_waiting()
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the name is uvicorn's
+        """What is no HTTP never reaches the app; its answer looks like all others all the same."""
+        answer = answers.NOT_HTTP
+        headers = (
+            *answer.headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(answer.body)),
+        )
+        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers), b"", answer.body]
+        self.transport.write(b"\r\n".join(lines))
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()

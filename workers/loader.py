@@ -9,7 +9,7 @@ from pathlib import Path
 from shared.errors import Misconfigured
 from workers.registry import Registry, declared
 
-OUR_PACKAGES = ("ingest", "shared", "simulator", "surehook", "workers")
+OUR_PACKAGES = ("ingest", "shared", "surehook", "workers")
 
 
 def load_handlers(modules: Sequence[str], folder: Path) -> Registry:

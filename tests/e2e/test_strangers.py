@@ -164,6 +164,7 @@ def test_what_is_no_http_is_refused_or_hung_up_on(house: House, sent: bytes) -> 
 
     assert status_of(answer) in (0, *range(400, 500))
     assert b"\r\nserver:" not in answer.lower()
+    assert b"text/plain" not in answer
 
 
 def test_no_answer_names_the_server(house: House) -> None:

@@ -73,6 +73,7 @@ def test_another_method_is_405(door: OpenDoor, method: str) -> None:
     response = door.request(method, PATH, headers=HEADERS)
 
     assert response.status_code == 405
+    assert response.headers["allow"] == "POST"
     assert response.json() == {"errors": [{"code": "[methodNotAllowed]"}], "exception": "[methodNotAllowed]"}
 
 
