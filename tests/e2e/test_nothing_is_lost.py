@@ -1,9 +1,10 @@
 """P1 and P2: what was acknowledged is handled, whatever is killed, and whenever."""
 
+import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 
@@ -146,13 +147,9 @@ def test_what_a_killed_ingest_process_had_answered_is_handled(build_house: Build
 
     for _ in range(3):
         ingest = house.start_ingest()
-        senders = [threading.Thread(target=lambda: send_for_a_while(house, accepted)) for _ in range(4)]
-        for sender in senders:
-            sender.start()
-        wait_for_more(accepted, 20)
-        ingest.kill()
-        for sender in senders:
-            sender.join()
+        with under_load(house, accepted):
+            wait_for_more(accepted, 20)
+            ingest.kill()
 
     wait_until(lambda: set(accepted) <= set(house.effects()), "all accepted events are handled")
     assert len(house.effects()) == len(set(house.effects()))
@@ -174,9 +171,24 @@ def test_events_lost_by_hand_are_found_again_without_help(build_house: Build) ->
     wait_until(lambda: house.effects() == [event["id"]], "the sweep found it")
 
 
-def send_for_a_while(house: House, accepted: list[str]) -> None:
-    for _ in range(60):
-        deliver_or_lose(house, accepted)
+@contextlib.contextmanager
+def under_load(house: House, accepted: list[str]) -> Iterator[None]:
+    """Four senders, for as long as the block lasts."""
+    is_over = threading.Event()
+
+    def send() -> None:
+        while not is_over.is_set():
+            deliver_or_lose(house, accepted)
+
+    senders = [threading.Thread(target=send) for _ in range(4)]
+    for sender in senders:
+        sender.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        for sender in senders:
+            sender.join()
 
 
 def wait_for_more(accepted: list[str], count: int) -> None:
@@ -194,17 +206,13 @@ def test_a_store_killed_under_load_loses_nothing_it_had_answered_for(build_house
     house.start_ingest()
     house.start_worker()
     accepted: list[str] = []
-    senders = [threading.Thread(target=lambda: send_for_a_while(house, accepted)) for _ in range(4)]
-    for sender in senders:
-        sender.start()
 
-    for _ in range(2):
-        wait_for_more(accepted, 20)
-        house.kill_store()
-        house.restart_store()
-        wait_until(house.is_ready)
-    for sender in senders:
-        sender.join()
+    with under_load(house, accepted):
+        for _ in range(2):
+            wait_for_more(accepted, 20)
+            house.kill_store()
+            house.restart_store()
+            wait_until(house.is_ready)
 
     wait_until(lambda: set(accepted) <= set(house.effects()), "all accepted events are handled")
     wait_until(lambda: house.open_events() == 0)
