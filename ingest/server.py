@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import uvicorn
+from prometheus_client import disable_created_metrics
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingest import answers
@@ -94,6 +95,7 @@ def serve(settings: Settings) -> None:
     Raises:
         Misconfigured: no proof is configured, or an address is taken.
     """
+    disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for every counter, and the workers' have none
     metrics = DoorMetrics()
     app = create_app(settings, metrics)
     listener = _listen(settings.bind)

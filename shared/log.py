@@ -16,6 +16,7 @@ FIELDS = (
     "outcome",
     "elapsed_ms",
     "delay_seconds",
+    "grace_seconds",
     "queue",
     "job_id",
     "reason",

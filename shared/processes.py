@@ -25,10 +25,10 @@ def start_child(arguments: Sequence[str], *, environ: Mapping[str, str] | None =
 CHILD_VARIABLE = "_SUREHOOK_STOPS_WITH_PARENT"
 
 
-def stop_with_parent() -> None:
-    """In a child: ask oneself to stop (SIGTERM) when the parent is gone. Elsewhere: nothing."""
+def stop_with_parent() -> bool:
+    """In a child: ask oneself to stop (SIGTERM) when the parent is gone. Elsewhere: nothing. Returns which it is."""
     if os.environ.pop(CHILD_VARIABLE, None) is None:
-        return
+        return False
 
     def wait_for_the_end() -> None:
         while os.read(0, 1024):
@@ -36,3 +36,4 @@ def stop_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait_for_the_end, name="parent-watch", daemon=True).start()
+    return True

@@ -71,7 +71,12 @@ class Settings(BaseSettings):
     """What is in force. Durations are seconds, sizes bytes, addresses `host:port`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
     )
 
     redis_url: Annotated[SecretStr | None, AfterValidator(_store_url)] = None

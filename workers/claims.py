@@ -36,6 +36,8 @@ class Claim:
     runs: int
     spent: int
     interruptions: int
+    handler_name: str
+    """"" while nobody has looked yet who wants the event."""
     event_type: str
     tenant_id: str
     application_id: str
@@ -44,11 +46,6 @@ class Claim:
     @property
     def event_id(self) -> str:
         return self.job_id[:36]
-
-    @property
-    def handler_name(self) -> str:
-        """ "" for the event's own job, before anybody looked who wants it."""
-        return self.job_id[37:]
 
     @property
     def key(self) -> str:
@@ -115,6 +112,7 @@ class Claims:
             runs=runs,
             spent=spent,
             interruptions=interruptions,
+            handler_name=job_id[37:].decode() or record.get(b"handler", b"").decode(),
             event_type=record[b"type"].decode(),
             tenant_id=record[b"tenant"].decode(),
             application_id=record[b"application"].decode(),
@@ -140,10 +138,12 @@ class Claims:
         spends_retry: bool,
     ) -> bool:
         delay, spends = _milliseconds(delay_seconds), int(spends_retry)
-        return self._end("retry", claim, self._worker, delay, spends, attempt.as_json(), _packed(traceback))
+        return self._end(
+            "retry", claim, self._worker, delay, spends, attempt.as_json(), _packed(traceback), attempt.handler
+        )
 
     def bury(self, claim: Claim, attempt: AttemptRecord, traceback: str) -> bool:
-        return self._end("bury", claim, self._worker, attempt.as_json(), _packed(traceback))
+        return self._end("bury", claim, self._worker, attempt.as_json(), _packed(traceback), attempt.handler)
 
     def give_back(self, claim: Claim, *, delay_seconds: float) -> bool:
         return self._end("give_back", claim, _milliseconds(delay_seconds))

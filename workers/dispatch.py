@@ -6,7 +6,7 @@ import faulthandler
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from types import FrameType
@@ -37,7 +37,7 @@ class Attempt:
 
     number: int
     deadline: datetime
-    is_ours: Callable[[], bool]
+    is_ours: Callable[[], bool] = field(repr=False)
     """False once another worker has taken over: stop, the result will not count."""
 
 

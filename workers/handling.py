@@ -19,7 +19,7 @@ from workers.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
 
-UNKNOWN_HANDLER_DELAY_SECONDS = 5.0
+UNKNOWN_HANDLER_DELAY_SECONDS = 30.0
 LONGEST_BACKOFF_SECONDS = 2.0
 NOBODY = "-"
 

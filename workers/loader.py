@@ -51,6 +51,8 @@ def _import(module: str) -> None:
 
 
 def _sentence(module: str, exc: Exception) -> str:
+    if isinstance(exc, SyntaxError):  # its message names the place itself
+        return f"SUREHOOK_HANDLERS: {module} does not import: SyntaxError: {exc}"
     frame = traceback.extract_tb(exc.__traceback__)[-1]
     return f"SUREHOOK_HANDLERS: {module} does not import: {type(exc).__name__}: {exc} ({frame.filename}:{frame.lineno})"
 

@@ -114,7 +114,7 @@ class Pool:
 
     def _stop_children(self) -> None:
         """Ask, wait for the grace period or a second signal, then kill and give back what still ran."""
-        log.info("worker is stopping", extra={"delay_seconds": self._settings.grace})
+        log.info("worker is stopping, what runs may finish", extra={"grace_seconds": self._settings.grace})
         for child in self._children:
             child.process.terminate()
         deadline = time.monotonic() + self._settings.grace

@@ -144,9 +144,10 @@ def interrupt(
     """Give back the job of a dead process, with a line in its event's history. Returns requeued, buried or stale."""
     job_id = key.rpartition(":")[0]
     event_id, handler = job_id[:36], job_id[37:]
-    event_type, tenant_id, application_id, runs = texts(
-        store.hmget(keys.event(event_id), "type", "tenant", "application", f"runs:{handler}")
+    event_type, tenant_id, application_id, runs, owner = texts(
+        store.hmget(keys.event(event_id), "type", "tenant", "application", f"runs:{handler}", "handler")
     )
+    handler = handler or owner
     if not handler:
         wanting = registry.wanting(event_type, tenant_id, application_id)
         handler = wanting[0].name if len(wanting) == 1 else ""

@@ -115,6 +115,11 @@ local function add_result(job_id, kind, exc, worker)
   redis.call('XADD', RESULTS .. job_id, 'MAXLEN', 10, '*', unpack(fields))
 end
 
+-- From its first failure on, an event is the business of the handler that failed, whatever is deployed meanwhile.
+local function stays_with(job_id, handler)
+  if part_of(job_id) == '' then redis.call('HSET', EVENT .. event_of(job_id), 'handler', handler) end
+end
+
 local function reset_counters(job_id)
   local part = part_of(job_id)
   redis.call('HDEL', EVENT .. event_of(job_id), 'runs:' .. part, 'spent:' .. part, 'interrupted:' .. part)

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -56,7 +56,7 @@ def list_(as_json: bool, **wanted: Any) -> None:
     """List dead letters."""
     count = 0
     letters = _open(load_settings())
-    for letter in letters.matching(_filter(wanted)):
+    for letter in sorted(letters.matching(_filter(wanted)), key=_died_at):
         count += 1
         click.echo(json.dumps(_facts(letter)) if as_json else _line(letter))
     if not as_json and not count:
@@ -170,6 +170,10 @@ def _lower(value: str | None) -> str | None:
 
 def _aware(instant: datetime | None) -> datetime | None:
     return instant.astimezone() if instant else None
+
+
+def _died_at(letter: DeadLetter) -> datetime:
+    return letter.died_at or datetime.min.replace(tzinfo=UTC)
 
 
 def _facts(letter: DeadLetter) -> dict[str, Any]:

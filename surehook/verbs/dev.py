@@ -21,6 +21,9 @@ from surehook.verbs.start import start
 from workers.loader import load_handlers
 
 EXAMPLE_HANDLERS = "examples.todos.handlers"
+EXAMPLE_NOTE = " (the example; SUREHOOK_HANDLERS=your.module runs yours)"
+# Whoever presses Ctrl-C waits for it; a handler that takes longer runs again at the next start.
+GRACE_SECONDS = "5"
 ENV_FILE = Path(".env")
 POLL_SECONDS = 0.1
 READY_SECONDS = 60
@@ -32,8 +35,11 @@ def dev() -> None:
     """Start the store, ingest, a worker and the dashboard, and stop them with Ctrl-C."""
     is_new = _ensure_api_key()
     os.environ.setdefault("SUREHOOK_LOG_FORMAT", "text")
-    if not load_settings().handlers:
+    configured = load_settings()
+    if not configured.handlers:
         os.environ["SUREHOOK_HANDLERS"] = EXAMPLE_HANDLERS
+    if "grace" not in configured.model_fields_set:
+        os.environ["SUREHOOK_GRACE"] = GRACE_SECONDS
     settings = start()
     load_handlers(settings.handlers, Path.cwd())
     stops: list[int] = []
@@ -50,7 +56,7 @@ def dev() -> None:
                 click.echo(_screen(settings, is_new=is_new))
             children.watch(stops)
         finally:
-            children.stop(settings.grace)
+            children.stop(settings.grace, stops)
     click.echo("stopped; nothing is lost, events that wait are in the store")
 
 
@@ -83,18 +89,22 @@ class Children:
             self.refuse_dead()
             time.sleep(POLL_SECONDS)
 
-    def stop(self, grace_seconds: float) -> None:
-        """The door first, so that nothing new comes; the worker finishes what runs."""
+    def stop(self, grace_seconds: float, stops: list[int]) -> None:
+        """The door first, so that nothing new comes; the worker finishes what runs, or a second Ctrl-C ends that."""
         for name in ("ingest", "dashboard", "worker"):
             if name in self._processes:
                 self._processes[name].terminate()
         deadline = time.monotonic() + grace_seconds + STOP_SECONDS
+        heard = len(stops)
+        while time.monotonic() < deadline and any(process.poll() is None for process in self._processes.values()):
+            if len(stops) > heard and "worker" in self._processes:
+                heard = len(stops)
+                self._processes["worker"].terminate()
+            time.sleep(POLL_SECONDS)
         for process in self._processes.values():
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            if process.poll() is None:
                 process.kill()
-                process.wait()
+            process.wait()
 
 
 @contextlib.contextmanager
@@ -144,7 +154,7 @@ def _screen(settings: Settings, *, is_new: bool) -> str:
   Webhook URL     http://{settings.bind}{settings.webhook_path}
   Authorization   {key}{origin}
   Dashboard       http://{settings.dashboard_bind}
-  Handlers        {", ".join(settings.handlers)}
+  Handlers        {", ".join(settings.handlers)}{EXAMPLE_NOTE if settings.handlers == (EXAMPLE_HANDLERS,) else ""}
   Store           {store}
 
   Next, in another terminal:   {_command()} trigger user.delete

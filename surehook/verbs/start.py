@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 def start() -> Settings:
     """Settings in force, logging set up, typing mistakes among the variables named."""
-    stop_with_parent()
+    is_child = stop_with_parent()
     settings = load_settings()
     set_up_logging(settings.log_level, settings.log_format)
-    for name in unknown_variables(os.environ):
+    for name in () if is_child else unknown_variables(os.environ):
         log.warning("variable is no setting of Surehook's", extra={"variable": name})
     return settings

@@ -53,6 +53,8 @@ def trigger(event_type: str | None, data: BinaryIO | None, count: int, url: str 
 def _bodies(event_type: str | None, data: BinaryIO | None, count: int) -> Iterator[bytes]:
     if data is not None:
         body = data.read()
+        if event_type is not None and f'"{event_type}"'.encode() not in body:
+            click.echo(f"note: the body says nothing of {event_type}; it is sent as it is", err=True)
         return iter([body] * count)
     if event_type is None:
         raise click.UsageError("TYPE is missing; `surehook trigger --list` shows them.")
@@ -78,7 +80,7 @@ def _send_all(post: Callable[[bytes], httpx.Response], bodies: Iterator[bytes], 
     if count == 1:
         response = post(next(bodies))
         click.echo(f"{response.status_code} {response.text}")
-        click.echo(_verdict(response.status_code))
+        click.echo(_verdict(response))
         return Counter([response.status_code])
     answers: Counter[int] = Counter()
     with click.progressbar(
@@ -91,7 +93,9 @@ def _send_all(post: Callable[[bytes], httpx.Response], bodies: Iterator[bytes], 
     return answers
 
 
-def _verdict(status: int) -> str:
-    if httpx.codes.is_success(status):
+def _verdict(response: httpx.Response) -> str:
+    if response.is_success and '"duplicate"' in response.text:
+        return "Seen before, so no handler runs again. FusionAuth would count this as delivered."
+    if response.is_success:
         return "FusionAuth would count this as delivered."
     return "FusionAuth would count this as failed, and send it no second time."

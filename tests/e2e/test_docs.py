@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from shared.settings import PREFIX, Settings
-from tests.e2e.test_newcomer import Terminal
 from tests.support.house import House, wait_until
+from tests.support.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -44,7 +44,7 @@ def test_the_readmes_handlers_run(build_house: Callable[..., House]) -> None:
 
     house.run("trigger", "user.delete")
 
-    wait_until(lambda: "goodbye" in house.logged() and "something happened to" in house.logged())
+    wait_until(lambda: "goodbye" in house.logged() and "something happened: user.delete" in house.logged())
 
 
 def test_the_readme_names_every_setting() -> None:

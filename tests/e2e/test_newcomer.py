@@ -1,62 +1,17 @@
 """What a newcomer does, and sees."""
 
-import os
-import pty
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import pytest
 
 from surehook.samples import SAMPLE_USER_ID
 from tests.support.house import House, wait_until
+from tests.support.terminal import SUREHOOK, Terminal
 
-SUREHOOK = str(Path(sys.executable).with_name("surehook"))
 Build = Callable[..., House]
-
-
-class Terminal:
-    """`surehook dev` in a terminal of its own, in a fresh folder."""
-
-    def __init__(self, house: House, **environ: str) -> None:
-        self.house = house
-        for name in ("SUREHOOK_API_KEYS", "SUREHOOK_HANDLERS"):
-            house.environ.pop(name, None)
-        house.environ["TODOS_DB"] = str(house.folder / "todos.sqlite3")
-        self._end, inside = pty.openpty()
-        self.process = subprocess.Popen(
-            [SUREHOOK, "dev"],
-            cwd=house.folder,
-            env={**house.environ, "SUREHOOK_DATA_DIR": "store", **environ},
-            stdin=inside,
-            stdout=inside,
-            stderr=inside,
-            start_new_session=True,
-        )
-        os.close(inside)
-        os.set_blocking(self._end, False)
-        self._seen = ""
-        house.processes.append(self.process)
-
-    def screen(self) -> str:
-        try:
-            while chunk := os.read(self._end, 65_536):
-                self._seen += chunk.decode("utf-8", "replace")
-        except (BlockingIOError, OSError):
-            pass
-        return self._seen
-
-    def wait_for(self, text: str) -> str:
-        wait_until(lambda: text in self.screen(), f"{text!r} on the screen: {self.screen()}")
-        return self.screen()
-
-    def ctrl_c(self) -> int:
-        os.killpg(self.process.pid, signal.SIGINT)
-        wait_until(lambda: (self.screen(), self.process.poll())[1] is not None, "it stopped")
-        return self.process.wait()
 
 
 def test_dev_shows_one_screen_and_an_event_goes_from_a_post_to_a_handler(build_house: Build) -> None:
@@ -109,6 +64,25 @@ def test_ctrl_c_loses_nothing_and_leaves_nothing_running(build_house: Build) -> 
     again.wait_for("worker takes events")
 
     wait_until(lambda: (first.screen() + again.screen()).count("delete_todos") == 30, "all thirty were handled once")
+    assert again.ctrl_c() == 0
+
+
+def test_ctrl_c_does_not_wait_for_a_slow_handler(build_house: Build) -> None:
+    house = build_house("""
+@on("*", name="slow", timeout=600)
+def slow(event, attempt):
+    effect("began", attempt.number)
+    time.sleep(300)
+""")
+    terminal = Terminal(house, SUREHOOK_HANDLERS="myhooks")
+    terminal.wait_for("worker takes events")
+    house.run("trigger", "user.delete")
+    wait_until(house.effects)
+
+    assert terminal.ctrl_c() == 0
+
+    again = Terminal(house, SUREHOOK_HANDLERS="myhooks")
+    wait_until(lambda: (again.screen(), house.effects())[1] == ["began 1", "began 2"], "it runs again")
     assert again.ctrl_c() == 0
 
 

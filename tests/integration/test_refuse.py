@@ -92,7 +92,7 @@ def test_what_is_not_sent_as_json_is_415(door: OpenDoor, headers: dict[str, str]
     response = door.deliver(headers={"Authorization": API_KEY, **headers})
 
     assert response.status_code == 415
-    assert response.json()["exception"] == "[unsupportedMediaType] send application/json"
+    assert response.json()["exception"] == "[unsupportedMediaType] send application/json, not compressed"
 
 
 def test_a_body_larger_than_the_limit_is_413_by_its_length(door: OpenDoor) -> None:

@@ -11,6 +11,7 @@ from rq.serializers import JSONSerializer
 from surehook import Attempt, Event, Permanent, RetryLater, on
 from tests.integration.conftest import Accept, Counts
 from tests.support.ledger import is_balanced, ledger
+from workers import registry
 from workers.dead_letters import DeadLetters, Filter
 from workers.worker import Worker
 
@@ -175,3 +176,25 @@ def test_moving_due_jobs_twice_moves_them_once(
 
     assert [make_due(), make_due()] == [1, 0]
     assert (store.zcard("rq:scheduled:events"), store.llen("rq:queue:events")) == (0, 1)
+
+
+def test_failed_work_stays_with_its_handler_whatever_is_deployed_meanwhile(
+    accept: Accept, run_worker: RunWorker, make_due: MakeDue, counts: Counts, store: redis.Redis
+) -> None:
+    @on("user.delete", name="charge", backoff=[0])
+    def charge(event: Event) -> None:
+        raise OSError
+
+    event_id = accept()
+    run_worker()
+    registry.declared.clear()
+    on("user.delete", name="another")(lambda event: None)
+    make_due()
+    run_worker()
+
+    assert counts.runs == [("charge", "failed")]
+    assert store.zscore("rq:scheduled:events", event_id) is not None
+    on("user.delete", name="charge")(lambda event: None)
+    make_due()
+    run_worker()
+    assert counts.runs == [("charge", "failed"), ("charge", "done")]

@@ -69,3 +69,10 @@ def test_a_typing_mistake_is_named_but_does_not_stop_us() -> None:
     environ = {"SUREHOOK_API_KEY": "x", "SUREHOOK_PORT": "tcp://", "SUREHOOK_API_KEYS": "x", "HOME": "/"}
 
     assert unknown_variables(environ) == ["SUREHOOK_API_KEY", "SUREHOOK_PORT"]
+
+
+def test_an_empty_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "no.env").write_text("SUREHOOK_API_KEYS=from-the-file\n")
+    monkeypatch.setenv("SUREHOOK_API_KEYS", "")
+
+    assert [key.get_secret_value() for key in load_settings().api_keys] == ["from-the-file"]

@@ -1,0 +1,53 @@
+"""`surehook dev` as a person sees it: in a terminal."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.house import House, wait_until
+
+SUREHOOK = str(Path(sys.executable).with_name("surehook"))
+
+
+class Terminal:
+    """`surehook dev` in a terminal of its own, in a fresh folder."""
+
+    def __init__(self, house: House, **environ: str) -> None:
+        self.house = house
+        for name in ("SUREHOOK_API_KEYS", "SUREHOOK_HANDLERS"):
+            house.environ.pop(name, None)
+        house.environ["TODOS_DB"] = str(house.folder / "todos.sqlite3")
+        self._end, inside = pty.openpty()
+        self.process = subprocess.Popen(
+            [SUREHOOK, "dev"],
+            cwd=house.folder,
+            env={**house.environ, "SUREHOOK_DATA_DIR": "store", **environ},
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            start_new_session=True,
+        )
+        os.close(inside)
+        os.set_blocking(self._end, False)
+        self._seen = ""
+        house.processes.append(self.process)
+
+    def screen(self) -> str:
+        try:
+            while chunk := os.read(self._end, 65_536):
+                self._seen += chunk.decode("utf-8", "replace")
+        except (BlockingIOError, OSError):
+            pass
+        return self._seen
+
+    def wait_for(self, text: str) -> str:
+        wait_until(lambda: text in self.screen(), f"{text!r} on the screen: {self.screen()}")
+        return self.screen()
+
+    def ctrl_c(self) -> int:
+        os.killpg(self.process.pid, signal.SIGINT)
+        wait_until(lambda: (self.screen(), self.process.poll())[1] is not None, "it stopped")
+        return self.process.wait()
