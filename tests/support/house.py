@@ -60,6 +60,7 @@ class House:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SUREHOOK_")},
+            "TMPDIR": str(self.folder),  # what a killed process leaves behind goes with the house
             "SUREHOOK_API_KEYS": API_KEY,
             "SUREHOOK_BIND": f"127.0.0.1:{self.port}",
             "SUREHOOK_METRICS_BIND": f"127.0.0.1:{self.metrics_port}",
