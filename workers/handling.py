@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from redis.exceptions import RedisError
 
+from shared.backoff import pause_seconds
 from shared.errors import MalformedBody
 from shared.events import Event, parse_event
 from workers.claims import AttemptRecord, Claim, Claims
@@ -124,8 +125,8 @@ class Handling:
                 if time.monotonic() > self._give_up_at:
                     log.exception("store is away at the end, the run will be repeated")
                     return False
+                time.sleep(pause_seconds(failures, first_seconds=0.1, longest_seconds=LONGEST_BACKOFF_SECONDS))
                 failures += 1
-                time.sleep(min(0.05 * 2**failures, LONGEST_BACKOFF_SECONDS))
 
     def _conclude(
         self, claim: Claim, record: AttemptRecord, run: Run, delay: float | None = None, *, is_settled: bool

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.multiprocess import MultiProcessCollector
 from redis.exceptions import RedisError
 
+from shared.backoff import pause_seconds
 from shared.gauges import StoreGauges
 from shared.keys import Keys
 from shared.metrics_server import serve_metrics
@@ -107,7 +108,8 @@ class Pool:
         lived_long = time.monotonic() - dead.began > LIVED_LONG_SECONDS
         quick_deaths = 0 if lived_long else dead.quick_deaths + 1
         if quick_deaths > 1:
-            until = time.monotonic() + min(RESTART_SECONDS * 2**quick_deaths, LONGEST_RESTART_SECONDS)
+            pause = pause_seconds(quick_deaths, first_seconds=RESTART_SECONDS, longest_seconds=LONGEST_RESTART_SECONDS)
+            until = time.monotonic() + pause
             while not self._signals and time.monotonic() < until:
                 time.sleep(POLL_SECONDS)
         return self._start(dead.queue, folder, quick_deaths)

@@ -12,6 +12,7 @@ from rq.suspension import is_suspended
 from rq.worker import BaseWorker
 from rq.worker_registration import clean_worker_registry
 
+from shared.backoff import pause_seconds
 from shared.keys import rq_queue
 from workers.claims import Claim, Claims
 from workers.handling import Handling
@@ -84,8 +85,8 @@ class Worker(BaseWorker):  # type: ignore[misc]
                 if not failures:
                     facts = {"queue": self._queue, "error_type": type(exc).__name__}
                     log.warning("store is away, waiting", extra=facts)
+                self._pause(pause_seconds(failures, first_seconds=0.2, longest_seconds=LONGEST_BACKOFF_SECONDS))
                 failures += 1
-                self._pause(min(0.1 * 2**failures, LONGEST_BACKOFF_SECONDS))
 
     def turn(self) -> None:
         """Take one job and run it, or wait a little for one to come."""
