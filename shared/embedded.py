@@ -1,5 +1,6 @@
 """The embedded store: a real Valkey server for `surehook dev`, durable, reachable by a socket in DATA_DIR only."""
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -7,7 +8,6 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -37,7 +37,7 @@ def socket_path(data_dir: Path) -> Path:
     return path
 
 
-@contextmanager
+@contextlib.contextmanager
 def embedded_store(data_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Run the store for as long as the block lasts. Its files stay.
 
@@ -47,7 +47,7 @@ def embedded_store(data_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (data_dir / "dev.lock").open("w") as lock:
-        if not _is_locked(lock):
+        if not _take_lock(lock):
             raise Misconfigured(
                 f"another `surehook dev` runs on {data_dir}: stop it, or set SUREHOOK_DATA_DIR to another folder"
             )
@@ -79,7 +79,7 @@ def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
     }
     arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
     with log.open("ab") as output, (data_dir / "store.lock").open("w") as lock:
-        if not _is_locked(lock):
+        if not _take_lock(lock):
             raise StoreUnavailable(f"another store runs on {data_dir}: two must never write the same files")
         server = subprocess.Popen(
             [str(get_binary_path()), *arguments, *options],
@@ -121,8 +121,8 @@ def _answers(path: Path) -> bool:
         return False
 
 
-def _is_locked(lock: IO[str]) -> bool:
-    """Take the lock. It goes with the last process that has the file open."""
+def _take_lock(lock: IO[str]) -> bool:
+    """Whether the lock is ours now. It goes with the last process that has the file open."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -137,12 +137,13 @@ def _stop_leftover(data_dir: Path) -> None:
     is_killed = False
     while True:
         with (data_dir / "store.lock").open("w") as lock:
-            if _is_locked(lock):
+            if _take_lock(lock):
                 return
         waited = time.monotonic() - began
         if pidfile.exists() and (pid := pidfile.read_text().strip()) and not is_killed:
             is_killed = waited > STOP_SECONDS
-            os.kill(int(pid), signal.SIGKILL if is_killed else signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has just gone by itself
+                os.kill(int(pid), signal.SIGKILL if is_killed else signal.SIGTERM)
         if waited > 2 * STOP_SECONDS:
             raise StoreUnavailable(f"a store left behind on {data_dir} does not stop: see {pidfile}")
         time.sleep(LEFTOVER_POLL_SECONDS)
