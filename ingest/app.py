@@ -23,9 +23,9 @@ def create_app(settings: Settings, metrics: DoorMetrics) -> Starlette:
     """The ASGI app of one ingest process.
 
     Raises:
-        Misconfigured: no proof is configured.
+        Misconfigured: no proof is configured, or a key of it is none.
     """
-    proof = proof_from(settings)
+    proof = proof_from(settings, metrics)
     intakes: list[Intake] = []
 
     @contextlib.asynccontextmanager
@@ -36,12 +36,15 @@ def create_app(settings: Settings, metrics: DoorMetrics) -> Starlette:
         # First of all routes; a class instance is a plain ASGI app to Route, without Request and Response around it.
         app.router.routes.insert(0, Route(settings.webhook_path, door, methods=["POST"]))
         running = asyncio.create_task(intake.run())
+        refreshing = asyncio.create_task(proof.run())
         yield
+        refreshing.cancel()
         intake.stop()
         await running
 
     async def readyz(_: Request) -> Response:
-        return _response(answers.READY if intakes and intakes[-1].is_ready else answers.NOT_READY)
+        is_ready = bool(intakes) and intakes[-1].is_ready and proof.is_ready
+        return _response(answers.READY if is_ready else answers.NOT_READY)
 
     app = Starlette(
         routes=[Route("/healthz", _healthz), Route("/readyz", readyz)],

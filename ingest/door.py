@@ -11,9 +11,10 @@ from ingest.answers import Answer, Refusal
 from ingest.body import SenderLeft, read_body, refuse_by_header
 from ingest.intake import Intake, Outcome
 from ingest.metrics import DoorMetrics
-from ingest.proof import ApiKeys, NoProof
+from ingest.proof import Proof
+from ingest.signature import refuse_other_body
 from shared.catalogue import label
-from shared.errors import MalformedBody, StoreUnavailable
+from shared.errors import AuthenticationFailed, MalformedBody, StoreUnavailable
 from shared.events import parse_envelope
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ LOG_REFUSALS_EVERY_SECONDS = 1.0
 class Door:
     """The endpoint for deliveries: proof, then size and type, then the body, then the store, then the answer."""
 
-    def __init__(self, proof: ApiKeys | NoProof, intake: Intake, metrics: DoorMetrics, *, max_body_bytes: int) -> None:
+    def __init__(self, proof: Proof, intake: Intake, metrics: DoorMetrics, *, max_body_bytes: int) -> None:
         self._proof = proof
         self._intake = intake
         self._metrics = metrics
@@ -37,6 +38,9 @@ class Door:
         except Refusal as refusal:
             self._refuse(refusal.reason)
             answer = refusal.answer
+        except AuthenticationFailed as exc:
+            self._refuse(str(exc))
+            answer = answers.NOT_AUTHORIZED
         except SenderLeft:
             self._refuse("sender_left")
             return
@@ -45,10 +49,11 @@ class Door:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         began = time.perf_counter()
         headers = scope["headers"]
-        if not self._proof.are_proven_by(headers):
-            raise Refusal(answers.NOT_AUTHORIZED, "not_authorized")
+        signed_digest = await self._proof.of_headers(headers)
         refuse_by_header(dict(headers), self._max_body_bytes)
         body = await read_body(receive, self._max_body_bytes)
+        if signed_digest is not None:
+            refuse_other_body(body, signed_digest)
         try:
             envelope = parse_envelope(body)
         except MalformedBody as exc:

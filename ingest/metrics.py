@@ -28,7 +28,16 @@ class DoorMetrics:
             "surehook_not_ready", "1 for the reason why /readyz is red", ["reason"], registry=self.registry
         )
         self.set_not_ready(None)
+        self.jwks_fetches = Counter(
+            "surehook_jwks_fetches", "Fetches of the keys at JWKS_URL", ["outcome"], registry=self.registry
+        )
+        self.jwks_keys = Gauge("surehook_jwks_keys", "Keys from JWKS_URL in use", registry=self.registry)
+        self.set_without_keys(is_without=False)
 
     def set_not_ready(self, reason: str | None) -> None:
         for known in NOT_READY_REASONS:
             self._not_ready.labels(known).set(known == reason)
+
+    def set_without_keys(self, *, is_without: bool) -> None:
+        """JWKS is the only source of keys, and none was ever fetched. Stands beside the store's reasons."""
+        self._not_ready.labels("no_signing_keys").set(is_without)

@@ -1,52 +1,144 @@
-"""Proof that a delivery is genuine, from its headers alone, before a byte of its body is read."""
+"""Proof that a delivery is genuine: what is asked, and in which order.
 
+Each kind that is configured must pass; within a kind any of the configured values does, so that they can be rotated.
+"""
+
+import base64
+import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from pydantic import SecretStr
 
-from shared.errors import Misconfigured
+from ingest.jwks import Jwks, fetch_from
+from ingest.metrics import DoorMetrics
+from ingest.signature import Signatures
+from ingest.signing_keys import keys_from_files, keys_from_secrets
+from shared.errors import AuthenticationFailed, Misconfigured
 from shared.settings import Settings
 
-BEARER = b"bearer "
+BEARER = b"bearer"
+BASIC = b"basic"
+
+Headers = Iterable[tuple[bytes, bytes]]
 
 
-class ApiKeys:
-    """`Authorization` is one of the configured keys: raw, as in FusionAuth's own example, or as `Bearer KEY`."""
+class Proof:
+    """What a delivery must show before a byte of its body is read."""
 
-    def __init__(self, keys: Sequence[SecretStr]) -> None:
-        self._keys = [key.get_secret_value().encode() for key in keys]
+    def __init__(
+        self,
+        authorization: "Authorization | None" = None,
+        required: Sequence["RequiredHeader"] = (),
+        signatures: Signatures | None = None,
+        jwks: Jwks | None = None,
+    ) -> None:
+        self._authorization = authorization
+        self._required = required
+        self._signatures = signatures
+        self._jwks = jwks
 
-    def are_proven_by(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    async def of_headers(self, headers: Headers) -> bytes | None:
+        """The digest that the body must have; None where nothing is signed.
+
+        Raises:
+            AuthenticationFailed: with the reason, for us alone.
+        """
+        if self._authorization is not None and not self._authorization.is_proven_by(headers):
+            raise AuthenticationFailed("not_authorized")
+        if not all(header.is_proven_by(headers) for header in self._required):
+            raise AuthenticationFailed("required_header")
+        return None if self._signatures is None else await self._signatures.signed_digest(headers)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._jwks is None or self._jwks.is_ready
+
+    async def run(self) -> None:
+        """What the proof needs done in the background, until cancelled."""
+        if self._jwks is not None:
+            await self._jwks.run()
+
+
+class Authorization:
+    """`Authorization` is an API key (raw, as in FusionAuth's example, or `Bearer KEY`) or one of the Basic pairs."""
+
+    def __init__(self, keys: Sequence[SecretStr], pairs: Sequence[SecretStr] = ()) -> None:
+        self._keys = _digests(keys)
+        self._pairs = [_digest(base64.b64encode(pair.get_secret_value().encode())) for pair in pairs]
+
+    def is_proven_by(self, headers: Headers) -> bool:
         given = [value for name, value in headers if name == b"authorization"]
         if len(given) != 1:
             return False
-        key = given[0].strip()
-        if key[: len(BEARER)].lower() == BEARER:
-            key = key[len(BEARER) :].strip()
-        # Every key is compared, and all of it, so that the time taken tells nothing.
-        matches = [hmac.compare_digest(key, known) for known in self._keys]
-        return any(matches)
+        value = given[0].strip()
+        scheme, _, rest = value.partition(b" ")
+        scheme = scheme.lower()
+        if scheme == BASIC:
+            # Compared as it is encoded: there is one right spelling, and nothing of a stranger's to decode.
+            return _is_among(rest.strip(), self._pairs)
+        return _is_among(rest.strip() if scheme == BEARER else value, self._keys)
 
 
-class NoProof:
-    """Everybody is let in: only with SUREHOOK_ALLOW_UNAUTHENTICATED=true."""
+class RequiredHeader:
+    """A header of the operator's choice has one of its values."""
 
-    def are_proven_by(self, _: Iterable[tuple[bytes, bytes]]) -> bool:
-        return True
+    def __init__(self, name: str, values: Sequence[SecretStr]) -> None:
+        self._name = name.lower().encode()
+        self._values = _digests(values)
+
+    def is_proven_by(self, headers: Headers) -> bool:
+        given = [value for name, value in headers if name == self._name]
+        return len(given) == 1 and _is_among(given[0].strip(), self._values)
 
 
-def proof_from(settings: Settings) -> ApiKeys | NoProof:
+def proof_from(settings: Settings, metrics: DoorMetrics) -> Proof:
     """What the settings ask of a delivery.
 
     Raises:
-        Misconfigured: nothing is asked, and nobody said that this is meant.
+        Misconfigured: nothing is asked, and nobody said that this is meant; or a key is none.
     """
-    if settings.api_keys:
-        return ApiKeys(settings.api_keys)
-    if settings.allow_unauthenticated:
-        return NoProof()
-    raise Misconfigured(
-        "SUREHOOK_API_KEYS is not set: anybody could send events. Set it to a long random key and give FusionAuth the "
-        "same one as the webhook's Authorization header (or set SUREHOOK_ALLOW_UNAUTHENTICATED=true for a test)"
-    )
+    if not settings.is_proven and not settings.allow_unauthenticated:
+        raise Misconfigured(
+            "SUREHOOK_API_KEYS is not set: anybody could send events. Set it to a long random key and give FusionAuth "
+            "the same one as the webhook's Authorization header, or let FusionAuth sign and set "
+            "SUREHOOK_SIGNING_SECRETS, SUREHOOK_SIGNING_PUBLIC_KEYS or SUREHOOK_JWKS_URL (or set "
+            "SUREHOOK_ALLOW_UNAUTHENTICATED=true for a test)"
+        )
+    is_authorized = settings.api_keys or settings.basic_auth
+    authorization = Authorization(settings.api_keys, settings.basic_auth) if is_authorized else None
+    required = _required_headers(settings.required_header)
+    if not settings.is_signed:
+        return Proof(authorization, required)
+    keys = list(chain(keys_from_secrets(settings.signing_secrets), keys_from_files(settings.signing_public_keys)))
+    pinned = settings.signing_key_ids
+    jwks = None
+    if settings.jwks_url is not None:
+        jwks = Jwks(fetch_from(settings.jwks_url), metrics, pinned=pinned, is_only_source=not keys)
+    return Proof(authorization, required, Signatures(keys, jwks, pinned), jwks)
+
+
+def _required_headers(given: Sequence[SecretStr]) -> list[RequiredHeader]:
+    """Of one name any value does; of several names each must be there."""
+    values: dict[str, list[SecretStr]] = {}
+    for header in given:
+        name, _, value = header.get_secret_value().partition(":")
+        values.setdefault(name.strip().lower(), []).append(SecretStr(value.strip()))
+    return [RequiredHeader(name, wanted) for name, wanted in values.items()]
+
+
+def _digests(secrets: Sequence[SecretStr]) -> list[bytes]:
+    return [_digest(secret.get_secret_value().encode()) for secret in secrets]
+
+
+def _digest(value: bytes) -> bytes:
+    return hashlib.sha256(value).digest()
+
+
+def _is_among(given: bytes, known: Sequence[bytes]) -> bool:
+    """Every value is compared, all of it, and by its digest: the time taken tells neither how much of a secret is right
+    nor how long it is."""
+    digest = _digest(given)
+    matches = [hmac.compare_digest(digest, each) for each in known]
+    return any(matches)

@@ -14,6 +14,7 @@ from ingest import answers
 from ingest.app import create_app
 from ingest.body import BODY_SECONDS
 from ingest.metrics import DoorMetrics
+from ingest.tls import tls_options
 from shared.errors import Misconfigured
 from shared.gauges import StoreGauges
 from shared.metrics_server import serve_metrics
@@ -93,7 +94,7 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are answered first.
 
     Raises:
-        Misconfigured: no proof is configured, or an address is taken.
+        Misconfigured: no proof is configured, a key or certificate is none, or an address is taken.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for every counter, and the workers' have none
     metrics = DoorMetrics()
@@ -113,6 +114,7 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.grace),
         backlog=BACKLOG,
+        **tls_options(settings),
     )
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -5,6 +5,7 @@ SurehookError
 ├── StoreError
 │   ├── StoreUnavailable    the store cannot be reached, or does not answer in time
 │   └── NotDurable          the store answers, but would lose what we acknowledge
+├── AuthenticationFailed    a delivery does not prove itself
 ├── MalformedBody           a delivery's body is no event
 └── NotFound                what was asked for is not (or no longer) there (exit status 3)
 """
@@ -28,6 +29,10 @@ class StoreUnavailable(StoreError):
 
 class NotDurable(StoreError):
     """The store answers, but would lose what we acknowledge."""
+
+
+class AuthenticationFailed(SurehookError):
+    """A delivery does not prove itself; the message is a reason for our own metrics, never for the sender."""
 
 
 class MalformedBody(SurehookError):

@@ -26,6 +26,7 @@ FIELDS = (
     "pid",
     "status",
     "variable",
+    "key_id",
 )
 RUN_FIELDS = ("event_type", "event_id", "handler", "outcome", "elapsed_ms", "attempt")
 QUIET_LIBRARIES = ("rq.worker", "rq.job", "werkzeug", "asyncio", "httpx", "httpcore")

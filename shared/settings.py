@@ -7,22 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from shared.errors import Misconfigured
+from shared.proof_settings import LOOPBACK, SECRET_LISTS, ProofSettings, Words
 
 PREFIX = "SUREHOOK_"
-SECRETS = ("API_KEYS", "DASHBOARD_LOGIN", "REDIS_URL")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SECRETS = ("API_KEYS", "BASIC_AUTH", "DASHBOARD_LOGIN", "REDIS_URL", "REQUIRED_HEADER", "SIGNING_SECRETS")
 HIGHEST_PORT = 65_535
 MEBIBYTE = 1024 * 1024
 STORE_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
-
-
-def _split(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def _address(value: str) -> str:
@@ -60,14 +54,12 @@ def _prefix(value: str) -> str:
     return value
 
 
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 Address = Annotated[str, AfterValidator(_address)]
 AddressOrOff = Annotated[str, AfterValidator(_address_or_off)]
 Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
 
 
-class Settings(BaseSettings):
+class Settings(ProofSettings):
     """What is in force. Durations are seconds, sizes bytes, addresses `host:port`."""
 
     model_config = SettingsConfigDict(
@@ -88,8 +80,6 @@ class Settings(BaseSettings):
     worker_metrics_bind: AddressOrOff = "127.0.0.1:9465"
     dashboard_bind: Address = "127.0.0.1:9181"
     dashboard_login: Annotated[SecretStr | None, AfterValidator(_login)] = None
-    api_keys: Secrets = ()
-    allow_unauthenticated: bool = False
     max_body_bytes: int = Field(10 * MEBIBYTE, ge=1024)
     durability: Literal["fsync", "trusted", "memory"] = "fsync"
     handlers: Words = ()
@@ -138,8 +128,8 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 
-def _secrets_from_files(environ: Mapping[str, str]) -> dict[str, str]:
-    found = {}
+def _secrets_from_files(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for name in SECRETS:
         path = environ.get(f"{PREFIX}{name}_FILE")
         if path is None:
@@ -150,7 +140,8 @@ def _secrets_from_files(environ: Mapping[str, str]) -> dict[str, str]:
             lines = Path(path).read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as exc:
             raise Misconfigured(f"{PREFIX}{name}_FILE={path} cannot be read: {type(exc).__name__}") from exc
-        found[name.lower()] = ",".join(line.strip() for line in lines if line.strip())
+        values = tuple(line.strip() for line in lines if line.strip())
+        found[name.lower()] = values if name in SECRET_LISTS else ",".join(values)
     return found
 
 
@@ -160,5 +151,7 @@ def _sentence(error: Any) -> str:
         return str(message)
     name = PREFIX + str(error["loc"][0]).upper()
     given = error.get("input")
-    shown = "" if name.removeprefix(PREFIX) in SECRETS or not isinstance(given, str) else f"={given}"
+    # An address with an @ may hold a password where none was expected.
+    is_hidden = name.removeprefix(PREFIX) in SECRETS or not isinstance(given, str) or "@" in given
+    shown = "" if is_hidden else f"={given}"
     return f"{name}{shown}: {message[0].lower() + message[1:]}"

@@ -1,0 +1,69 @@
+"""TLS at the door itself: FusionAuth can be given our certificate for one webhook.
+
+What a proxy does better stays with the proxy: client certificates, lists of addresses, renewing without a restart.
+"""
+
+import logging
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from cryptography.x509 import load_pem_x509_certificate
+
+from shared.errors import Misconfigured
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+HANDSHAKE_SECONDS = 10.0
+NO_PASSWORD = b""  # or OpenSSL would ask the terminal for one
+
+
+class HastyLoop(uvloop.Loop):
+    """A stranger who never finishes the handshake is hung up on like any other slow one; the default is 60 s."""
+
+    async def create_server(self, *arguments: Any, **options: Any) -> Any:
+        if options.get("ssl") is not None:
+            options["ssl_handshake_timeout"] = HANDSHAKE_SECONDS
+        return await super().create_server(*arguments, **options)
+
+
+def tls_options(settings: Settings) -> dict[str, Any]:
+    """What uvicorn must know; nothing where no certificate is set.
+
+    Raises:
+        Misconfigured: the certificate or its key cannot be used.
+    """
+    if settings.tls_cert is None or settings.tls_key is None:
+        return {}
+    certificate, key = settings.tls_cert, settings.tls_key
+    _read("SUREHOOK_TLS_CERT", certificate, "CERTIFICATE")
+    _read("SUREHOOK_TLS_KEY", key, "PRIVATE KEY")
+    try:
+        # uvicorn makes the same one once more; its error would be a traceback.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: NO_PASSWORD)
+    except ssl.SSLError as exc:
+        reason = "belong to different keys" if exc.reason == "KEY_VALUES_MISMATCH" else "cannot be used"
+        raise Misconfigured(
+            f"SUREHOOK_TLS_CERT={certificate} and SUREHOOK_TLS_KEY={key} {reason} ({exc.reason or 'no PEM'}). The "
+            "first holds the certificate and those above it, the second its private key without a password"
+        ) from exc
+    _tell_dates(certificate)
+    return {"ssl_certfile": certificate, "ssl_keyfile": key, "loop": "ingest.tls:HastyLoop"}
+
+
+def _read(name: str, path: Path, kind: str) -> None:
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise Misconfigured(f"{name}={path} cannot be read: {type(exc).__name__}") from exc
+    if f"{kind}-----" not in text:
+        raise Misconfigured(f"{name}={path} holds no {kind} in PEM form")
+
+
+def _tell_dates(path: Path) -> None:
+    certificate = load_pem_x509_certificate(path.read_bytes())
+    if not certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc:
+        log.error("certificate is not valid today", extra={"variable": "SUREHOOK_TLS_CERT", "reason": str(path)})
