@@ -82,7 +82,9 @@ class Signatures:
     async def _refuse_unless_published(self, header: TokenHeader, message: bytes, signature: bytes) -> None:
         if self._jwks is None or header.algorithm not in PUBLIC_ALGORITHMS:
             raise AuthenticationFailed("signature_wrong")
-        published = await self._jwks.find(header.key_id) if header.key_id is not None else ()
+        if header.key_id is None:
+            raise AuthenticationFailed("signature_key")
+        published = await self._jwks.find(header.key_id)
         if not published:
             raise AuthenticationFailed("signature_key" if self._jwks.has_keys else "signature_no_keys_yet")
         if not _is_signed_by(published, message, signature, header.algorithm):

@@ -9,6 +9,7 @@ import sys
 import click
 
 from shared.errors import Misconfigured, NotFound, SurehookError
+from surehook.verbs.config import config
 from surehook.verbs.dashboard import dashboard
 from surehook.verbs.dead_letters import dead_letters
 from surehook.verbs.dev import dev
@@ -25,7 +26,7 @@ def cli() -> None:
     """Receive FusionAuth's webhooks, keep every one, and run your handlers."""
 
 
-for command in (dev, ingest, worker, dashboard, trigger, dead_letters):
+for command in (dev, ingest, worker, dashboard, trigger, dead_letters, config):
     cli.add_command(command)
 
 

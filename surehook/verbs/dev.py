@@ -17,6 +17,7 @@ from shared.embedded import embedded_store
 from shared.errors import Misconfigured, SurehookError
 from shared.processes import start_child
 from shared.settings import Settings, load_settings
+from surehook.own_door import door_url, trust
 from surehook.verbs.start import start
 from workers.loader import load_handlers
 
@@ -119,7 +120,7 @@ def _store(settings: Settings) -> "Iterator[subprocess.Popen[bytes] | None]":
 def _ensure_api_key() -> bool:
     """Write a random key to .env at the first start. Returns whether it did."""
     settings = load_settings()
-    if settings.api_keys or settings.allow_unauthenticated:
+    if settings.is_proven or settings.allow_unauthenticated:
         return False
     before = ENV_FILE.read_text("utf-8") if ENV_FILE.exists() else ""
     if before and not before.endswith("\n"):
@@ -134,24 +135,25 @@ def _ensure_api_key() -> bool:
 
 def _wait_until_ready(settings: Settings, children: Children, stops: list[int]) -> None:
     deadline = time.monotonic() + READY_SECONDS
+    trusted = trust(settings)
     while not stops:
         time.sleep(POLL_SECONDS)
         children.refuse_dead()
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"http://{settings.bind}/readyz", timeout=1).is_success:
+            if httpx.get(door_url(settings, "/readyz"), timeout=1, verify=trusted).is_success:
                 return
         if time.monotonic() > deadline:
             raise SurehookError("ingest does not get ready; the lines above say why")
 
 
 def _screen(settings: Settings, *, is_new: bool) -> str:
-    key = settings.api_keys[0].get_secret_value() if settings.api_keys else "none (everybody is let in)"
+    key = settings.api_keys[0].get_secret_value() if settings.api_keys else _instead_of_a_key(settings)
     origin = " (new, kept in .env)" if is_new else ""
     store = "SUREHOOK_REDIS_URL" if settings.redis_url else f"{settings.data_dir}/ (survives restarts)"
     return f"""
   Surehook is running.
 
-  Webhook URL     http://{settings.bind}{settings.webhook_path}
+  Webhook URL     {door_url(settings)}
   Authorization   {key}{origin}
   Dashboard       http://{settings.dashboard_bind}
   Handlers        {", ".join(settings.handlers)}{EXAMPLE_NOTE if settings.handlers == (EXAMPLE_HANDLERS,) else ""}
@@ -160,6 +162,12 @@ def _screen(settings: Settings, *, is_new: bool) -> str:
   Next, in another terminal:   {_command()} trigger user.delete
   Ctrl-C stops everything.
 """
+
+
+def _instead_of_a_key(settings: Settings) -> str:
+    if not settings.is_proven:
+        return "none (everybody is let in)"
+    return "one of SUREHOOK_BASIC_AUTH" if settings.basic_auth else "not asked for; `surehook config` says what is"
 
 
 def _command() -> str:

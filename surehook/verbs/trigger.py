@@ -13,12 +13,13 @@ import httpx
 
 from shared.catalogue import CATALOGUE, closest
 from shared.errors import Misconfigured, SurehookError
-from shared.settings import Settings, host_and_port, load_settings
+from shared.settings import load_settings
+from surehook.own_door import door_url, trust
 from surehook.samples import sample
+from surehook.sender import Sender
 
 # FusionAuth's documented example: connectTimeout 1000, readTimeout 2000.
 TIMEOUT = httpx.Timeout(2.0, connect=1.0)
-EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
 
 @click.command()
@@ -32,18 +33,36 @@ EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
     help="How many to send, each with an id of its own.",
 )
 @click.option("--url", help="Where to send it; by default to SUREHOOK_BIND and SUREHOOK_WEBHOOK_PATH.")
+@click.option(
+    "--signing-key",
+    metavar="FILE",
+    help="A PEM file with the private key that FusionAuth would sign with, or a file with its HMAC secret; by default "
+    "the first of SUREHOOK_SIGNING_SECRETS.",
+)
+@click.option("--signing-key-id", metavar="KID", help="Its id; by default the first of SUREHOOK_SIGNING_KEY_IDS.")
 @click.option("--list", "is_list", is_flag=True, help="List the types.")
-def trigger(event_type: str | None, data: BinaryIO | None, count: int, url: str | None, is_list: bool) -> None:
+def trigger(
+    event_type: str | None,
+    data: BinaryIO | None,
+    count: int,
+    url: str | None,
+    signing_key: str | None,
+    signing_key_id: str | None,
+    is_list: bool,
+) -> None:
     """Post an event of TYPE to the running ingest, as FusionAuth would, and show the answer."""
     if is_list:
         click.echo("\n".join(CATALOGUE))
         return
     settings = load_settings()
     bodies = _bodies(event_type, data, count)
-    target = url or _url(settings)
+    sender = Sender(settings, signing_key, signing_key_id)
+    target = url or door_url(settings)
     try:
-        with httpx.Client(timeout=TIMEOUT, headers=_headers(settings)) as client:
-            answers = _send_all(lambda body: client.post(target, content=body), bodies, count)
+        with httpx.Client(timeout=TIMEOUT, verify=trust(settings, is_own=url is None)) as client:
+            answers = _send_all(
+                lambda body: client.post(target, content=body, headers=sender.headers(body)), bodies, count
+            )
     except httpx.TransportError as exc:
         raise SurehookError(f"no answer from {target} ({type(exc).__name__}): is `surehook dev` running?") from exc
     if not all(httpx.codes.is_success(status) for status in answers):
@@ -63,17 +82,6 @@ def _bodies(event_type: str | None, data: BinaryIO | None, count: int) -> Iterat
         hint = f"did you mean {' or '.join(near)}?" if near else "`surehook trigger --list` shows them."
         raise Misconfigured(f"there is no event type {event_type}: {hint}")
     return (json.dumps(sample(event_type, now=datetime.now(UTC), event_id=uuid4())).encode() for _ in range(count))
-
-
-def _headers(settings: Settings) -> dict[str, str]:
-    key = {"Authorization": settings.api_keys[0].get_secret_value()} if settings.api_keys else {}
-    return {"Content-Type": "application/json", **key}
-
-
-def _url(settings: Settings) -> str:
-    host, port = host_and_port(settings.bind)
-    reachable = "127.0.0.1" if host in EVERY_INTERFACE else host
-    return f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}{settings.webhook_path}"
 
 
 def _send_all(post: Callable[[bytes], httpx.Response], bodies: Iterator[bytes], count: int) -> Counter[int]:

@@ -60,6 +60,27 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
-def test_the_table_of_what_survives_names_tests_that_exist() -> None:
-    for name in re.findall(r"`((?:e2e|integration)/\w+\.py)`", (ROOT / "docs" / "reliability.md").read_text("utf-8")):
-        assert (ROOT / "tests" / name).exists()
+@pytest.mark.parametrize("page", ["reliability.md", "security.md"])
+def test_the_tables_name_tests_that_exist(page: str) -> None:
+    named = re.findall(r"`((?:e2e|integration|unit)/[\w/]+\.py)`", (ROOT / "docs" / page).read_text("utf-8"))
+
+    assert len(named) > 3
+    for name in named:
+        assert (ROOT / "tests" / name).exists(), name
+
+
+def test_every_threat_has_a_defence_and_a_test() -> None:
+    table = (ROOT / "docs" / "security.md").read_text("utf-8").partition("## Kinds of proof")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+
+    assert len(rows) > 10
+    assert all(len(row) == 3 and ".py`" in row[2] for row in rows)
+
+
+def test_every_reason_of_a_refusal_is_explained() -> None:
+    sources = "".join((ROOT / "ingest" / name).read_text("utf-8") for name in ("proof.py", "signature.py"))
+    reasons = set(re.findall(r'AuthenticationFailed\(\s*"(\w+)"', sources)) | {"signature_no_keys_yet"}
+    table = (ROOT / "docs" / "security.md").read_text("utf-8").partition("## When a delivery is refused")[2]
+
+    assert len(reasons) > 10
+    assert reasons <= set(re.findall(r"`(\w+)`", table))

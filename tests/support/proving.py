@@ -20,7 +20,7 @@ def keys_of(*signers: Signer) -> list[SigningKey]:
     """What the receiver holds of these."""
     shared = [each.key.decode() for each in signers if isinstance(each.key, bytes)]
     public = [each for each in signers if not isinstance(each.key, bytes)]
-    document = json.dumps({"keys": [each.jwk(alg=None) for each in public]}).encode()
+    document = json.dumps({"keys": [each.jwk(alg=None, kid="any") for each in public]}).encode()
     published = keys_from_jwks(document, ()) if public else {}
     return [
         *keys_from_secrets([SecretStr(secret) for secret in shared]),

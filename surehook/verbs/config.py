@@ -1,0 +1,62 @@
+"""`surehook config`: what is in force, and where it comes from."""
+
+import json
+from typing import Any
+
+import click
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from shared.origins import origins
+from shared.settings import PREFIX, Settings, load_settings
+
+MASK = "********"
+
+
+@click.command()
+@click.option("--json", "is_json", is_flag=True, help="One JSON object, for other programs.")
+def config(is_json: bool) -> None:
+    """Show every setting, its value with secrets masked, and where it comes from."""
+    settings = load_settings()
+    found = origins()
+    rows = {PREFIX + name.upper(): (_shown(settings, name), found[name]) for name in type(settings).model_fields}
+    if is_json:
+        click.echo(json.dumps({name: {"value": value, "from": origin} for name, (value, origin) in rows.items()}))
+        return
+    table = Table("setting", "value", "from", box=None, pad_edge=False, header_style="bold")
+    for name, (value, origin) in rows.items():
+        table.add_row(name, _text(value), origin, style=None if origin != "default" else "dim")
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    if console.is_terminal:
+        console.print(table)
+        return
+    for name, (value, origin) in rows.items():
+        click.echo(f"{name}={_text(value)}\t{origin}")
+
+
+def _shown(settings: Settings, name: str) -> Any:
+    """Secrets as a mask each, so that one sees how many there are; everything else as JSON has it."""
+    value = getattr(settings, name)
+    if name == "redis_url" and value is not None:
+        return _without_password(value.get_secret_value())
+    if isinstance(value, tuple):
+        return [MASK if isinstance(each, SecretStr) else each for each in value]
+    if isinstance(value, SecretStr):
+        return MASK
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _without_password(url: str) -> str:
+    """The scheme and what is behind the last @, without its query: passwords may be in either."""
+    scheme, _, rest = url.partition("://")
+    login, at, place = rest.partition("?")[0].rpartition("@")
+    return f"{scheme}://{MASK if login else ''}{at}{place}"
+
+
+def _text(value: Any) -> str:
+    if value is None or value == []:
+        return "-"
+    return (
+        ", ".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
+    )

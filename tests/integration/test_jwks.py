@@ -1,0 +1,140 @@
+"""Keys over the wire, and the door that waits for them, from a server that may be slow, huge, elsewhere or gone."""
+
+import asyncio
+import gzip
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from ingest import jwks as jwks_module
+from ingest.jwks import FetchFailed, fetch_from
+from shared.settings import Settings
+from tests.support.door import OpenDoor, open_door
+from tests.support.events import a_body
+from tests.support.house import free_port, wait_until
+from tests.support.publisher import PATH, Publisher, publisher
+from tests.support.signing import jwks, signer
+
+ONE, TWO = signer("RS256", "one"), signer("ES256", "two")
+
+
+@pytest.fixture
+def fusionauth() -> Iterator[Publisher]:
+    with publisher() as server:
+        server.document = jwks(ONE)
+        yield server
+
+
+def fetch(url: str) -> bytes:
+    async def story() -> bytes:
+        return await fetch_from(url)()
+
+    return asyncio.run(story())
+
+
+def test_the_document_comes_as_it_is(fusionauth: Publisher) -> None:
+    assert fetch(fusionauth.url) == jwks(ONE)
+    assert fusionauth.requests == [PATH]
+
+
+def test_nobody_is_followed_elsewhere(fusionauth: Publisher) -> None:
+    with publisher() as elsewhere:
+        elsewhere.document = jwks(TWO)
+        fusionauth.status, fusionauth.headers = 302, {"Location": elsewhere.url}
+
+        with pytest.raises(FetchFailed, match="status 302"):
+            fetch(fusionauth.url)
+
+        assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize("status", [204, 301, 307, 401, 404, 500, 503])
+def test_an_answer_that_is_no_document_is_none(status: int, fusionauth: Publisher) -> None:
+    fusionauth.status = status
+
+    with pytest.raises(FetchFailed, match=f"status {status}"):
+        fetch(fusionauth.url)
+
+
+def test_an_endless_document_is_cut_off(fusionauth: Publisher) -> None:
+    fusionauth.document = b" " * (jwks_module.LARGEST_BYTES + 1)
+
+    with pytest.raises(FetchFailed, match="too large"):
+        fetch(fusionauth.url)
+
+
+def test_what_unpacks_to_more_than_it_was_is_not_unpacked(fusionauth: Publisher) -> None:
+    fusionauth.document = gzip.compress(jwks(ONE))
+    fusionauth.headers = {"Content-Encoding": "gzip"}
+
+    with pytest.raises(FetchFailed, match="compressed"):
+        fetch(fusionauth.url)
+
+
+def test_a_server_that_drips_is_given_up(fusionauth: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks_module, "FETCH_SECONDS", 0.2)
+    fusionauth.seconds_a_byte = 0.01
+
+    with pytest.raises(FetchFailed, match="TimeoutError"):
+        fetch(fusionauth.url)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/", "https://127.0.0.1:{port}/", "http://localhost:{port}/x"])
+def test_a_server_that_is_gone_is_one_error(url: str) -> None:
+    with pytest.raises(FetchFailed, match="ConnectError"):
+        fetch(url.format(port=free_port()))
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(fusionauth: Publisher) -> None:
+    with pytest.raises(FetchFailed):
+        fetch(fusionauth.url.replace("http://", "https://"))
+
+
+@pytest.fixture
+def door(settings: Settings, store: redis.Redis, fusionauth: Publisher) -> Iterator[OpenDoor]:
+    ours = Settings(data_dir=settings.data_dir, metrics_bind="off", jwks_url=fusionauth.url)
+    with open_door(ours) as door:
+        yield door
+
+
+def status_of(door: OpenDoor, body: bytes, headers: dict[str, str]) -> int:
+    return door.deliver(body=body, headers=headers).status_code
+
+
+def test_a_new_key_is_fetched_for_its_first_delivery(door: OpenDoor, fusionauth: Publisher) -> None:
+    body, second = a_body(), a_body()
+    assert status_of(door, body, ONE.headers(body)) == 202
+
+    fusionauth.document = jwks(ONE, TWO)
+
+    assert status_of(door, second, TWO.headers(second)) == 202
+
+
+def test_an_outage_later_changes_nothing(door: OpenDoor, fusionauth: Publisher, store: redis.Redis) -> None:
+    body = a_body()
+    fusionauth.status = 500
+
+    assert status_of(door, body, TWO.headers(body)) == 401
+    assert status_of(door, body, ONE.headers(body)) == 202
+    assert door.is_ready()
+
+
+def test_without_any_key_the_door_is_red_until_the_first_comes(
+    settings: Settings, store: redis.Redis, fusionauth: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks_module, "RETRY_SECONDS", 0.05)
+    fusionauth.status = 503
+    ours = Settings(data_dir=settings.data_dir, metrics_bind="off", jwks_url=fusionauth.url)
+    with open_door(ours, is_awaited=False) as door:
+        wait_until(lambda: door.metric("surehook_jwks_fetches_total", outcome="failed") > 1, "it was tried")
+        body = a_body()
+
+        assert door.request("GET", "/readyz").status_code == 503
+        assert door.metric("surehook_not_ready", reason="no_signing_keys") == 1
+        assert status_of(door, body, ONE.headers(body)) == 401
+        assert store.keys() == []
+
+        fusionauth.status = 200
+        wait_until(door.is_ready, "the keys came")
+        assert status_of(door, body, ONE.headers(body)) == 202

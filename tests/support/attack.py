@@ -1,0 +1,204 @@
+"""The forger against the whole door: uvicorn's protocol, the app, the proof and a real store, without a network.
+
+    python -m tests.support.attack --seconds 600 --seed 1
+
+Nothing but what was genuinely signed may be accepted, no answer may be 5xx, and no exception may get out.
+"""
+
+import argparse
+import asyncio
+import logging
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import click
+import redis
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from ingest.app import create_app
+from ingest.metrics import DoorMetrics
+from ingest.server import DoorProtocol
+from shared.embedded import socket_path, start_server, stop_server
+from shared.settings import Settings
+from tests.support.forger import AUTHORIZATION, HELD, Forger
+from tests.support.publisher import publisher
+from tests.support.signing import SECRET, SIGNATURE, jwks
+
+ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) ")
+READY_TRIES = 500
+
+
+class Wire(asyncio.Transport):
+    """The other end of a connection that is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = b""
+        self._is_closed = False
+
+    def write(self, data: Any) -> None:
+        self.said += bytes(data)
+
+    def close(self) -> None:
+        self._is_closed = True
+
+    def is_closing(self) -> bool:
+        return self._is_closed
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class Judge:
+    """Stands around the app: whatever is answered with 2xx must have been genuine, byte for byte."""
+
+    def __init__(self, app: ASGIApp, forger: Forger) -> None:
+        self._app = app
+        self._forger = forger
+        self.failures: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+
+        async def listen() -> Message:
+            nonlocal body
+            message = await receive()
+            body += message.get("body", b"")
+            return message
+
+        async def tell(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 300 and scope["method"] == "POST":
+                self._judge(scope["headers"], body)
+            await send(message)
+
+        try:
+            await self._app(scope, listen, tell)
+        except Exception as exc:
+            self.failures.append(f"{type(exc).__name__} came out of the app")
+            raise
+
+    def _judge(self, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        of = {name: [value for given, value in headers if given == name] for name, _ in headers}
+        tokens = of.get(SIGNATURE.lower().encode(), [])
+        # Blanks around a value are no part of it (RFC 9110, section 5.5).
+        teams = [value.strip() for value in of.get(b"x-team", [])]
+        keys = [re.sub(rb"(?i)^bearer\s+", b"", key.strip()) for key in of.get(b"authorization", [])]
+        is_genuine = len(tokens) == 1 and (tokens[0], body) in self._forger.signed
+        if not is_genuine or keys != [AUTHORIZATION.encode()] or teams != [b"red"]:
+            self.failures.append(f"accepted: {headers} {body!r}")
+
+
+async def attack(
+    settings: Settings, seed: int, *, seconds: float = 0, count: int = 0
+) -> tuple[Counter[str], list[str]]:
+    """So many deliveries, or for so long. Returns how often each status was answered, and what must not be."""
+    forger = Forger(seed)
+    app = create_app(settings, DoorMetrics())
+    judge = Judge(app, forger)
+    config = uvicorn.Config(judge, http=DoorProtocol, ws="none", log_config=None, access_log=False, server_header=False)
+    answers: Counter[str] = Counter()
+    async with app.router.lifespan_context(app):
+        await _until_ready(app)
+        ends_at = time.monotonic() + seconds
+        while (sum(answers.values()) < count) if count else (time.monotonic() < ends_at):
+            wire = forger.delivery()
+            said = await _deliver(config, forger.pieces(wire))
+            statuses = [status.decode() for status in ANSWER.findall(said)] or ["hung up"]
+            answers.update(statuses[:1])
+            if any(status.startswith("5") for status in statuses):
+                judge.failures.append(f"{statuses} for {wire[:2000]!r}")
+            if len(forger.signed) > 100_000:
+                forger.signed.clear()
+    return answers, judge.failures
+
+
+async def _deliver(config: uvicorn.Config, pieces: list[bytes]) -> bytes:
+    state = ServerState()
+    protocol = DoorProtocol(config, state, {})
+    wire = Wire()
+    protocol.connection_made(wire)
+    for piece in pieces:
+        if not wire.is_closing():
+            protocol.data_received(piece)
+        await asyncio.sleep(0)
+    tasks = list(state.tasks)
+    if tasks and protocol.cycle is not None and protocol.cycle.more_body:
+        await asyncio.wait(tasks, timeout=0)  # it waits for the rest of a body that never comes
+        protocol.connection_lost(None)
+    if tasks:
+        await asyncio.wait(tasks)
+    protocol.connection_lost(None)
+    return wire.said
+
+
+async def _until_ready(app: Any) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/readyz", "headers": [], "query_string": b"", "root_path": ""}
+    for _ in range(READY_TRIES):
+        await app(scope, receive, send)
+        if sent[-2]["status"] == 200:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the door does not get ready")
+
+
+def settings_for(folder: Path, jwks_url: str) -> Settings:
+    """Every kind of proof at once, and every kind of key."""
+    (folder / "key.pem").write_text("".join(each.public_pem() for each in HELD if each.algorithm in ("RS256", "ES256")))
+    return Settings(
+        data_dir=folder,
+        metrics_bind="off",
+        api_keys=(AUTHORIZATION,),
+        required_header=("X-Team: red",),
+        signing_secrets=("another-secret-that-is-long-enough-too", SECRET),
+        signing_public_keys=(str(folder / "key.pem"),),
+        jwks_url=jwks_url,
+    )
+
+
+def stored(store: redis.Redis) -> int:
+    return sum(1 for _ in store.scan_iter("surehook:event:*"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.support.attack")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="surehook-") as name, publisher() as fusionauth:
+        folder = Path(name)
+        fusionauth.document = jwks(*(each for each in HELD if not isinstance(each.key, bytes)))
+        server = start_server(folder)
+        try:
+            answers, failures = asyncio.run(
+                attack(settings_for(folder, fusionauth.url), chosen.seed, seconds=chosen.seconds)
+            )
+            with redis.Redis(unix_socket_path=str(socket_path(folder))) as store:
+                events = stored(store)
+        finally:
+            stop_server(server)
+    click.echo(
+        f"{sum(answers.values()):,} deliveries, answered {dict(answers.most_common())}; {events:,} events stored"
+    )
+    click.echo("\n".join(failures[:20]) or "nothing was found")
+    raise SystemExit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+import asyncio
+import logging
+import ssl
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from ingest.tls import HastyLoop, tls_options
+from shared.errors import Misconfigured
+from shared.settings import Settings
+from tests.support.certificates import write_certificate
+from tests.support.signing import signer
+
+
+def options_for(certificate: str, key: str) -> dict[str, object]:
+    return tls_options(Settings(tls_cert=Path(certificate), tls_key=Path(key)))
+
+
+def test_without_a_certificate_nothing_changes() -> None:
+    assert tls_options(Settings()) == {}
+
+
+def test_a_pair_is_used(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path)
+
+    assert options_for(certificate, key)["ssl_certfile"] == Path(certificate)
+
+
+def test_what_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path)
+    _, other = write_certificate(tmp_path, "other")
+    _, locked = write_certificate(tmp_path, "locked", password="geheim")
+    (tmp_path / "empty").touch()
+    (tmp_path / "public.pem").write_text(signer("RS256").public_pem())
+    (tmp_path / "broken").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----")
+    sentences = {
+        (certificate, other): "belong to different keys",
+        (certificate, locked): "private key without a password",
+        (certificate, str(tmp_path / "none")): "SUREHOOK_TLS_KEY=.*none cannot be read: FileNotFoundError",
+        (str(tmp_path), key): "SUREHOOK_TLS_CERT=.* cannot be read: IsADirectoryError",
+        (str(tmp_path / "empty"), key): "SUREHOOK_TLS_CERT=.*empty holds no CERTIFICATE",
+        (certificate, str(tmp_path / "public.pem")): "SUREHOOK_TLS_KEY=.*holds no PRIVATE KEY",
+        (key, certificate): "SUREHOOK_TLS_CERT=.*holds no CERTIFICATE",
+        (str(tmp_path / "broken"), key): "cannot be used",
+    }
+
+    for pair, sentence in sentences.items():
+        with pytest.raises(Misconfigured, match=sentence):
+            options_for(*pair)
+
+
+def test_a_certificate_that_has_expired_is_an_error_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate, key = write_certificate(tmp_path, days=-1)
+
+    options_for(certificate, key)
+
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+def test_nothing_older_than_tls_1_2_is_spoken(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path)
+    config = uvicorn.Config(lambda: None, **tls_options(Settings(tls_cert=Path(certificate), tls_key=Path(key))))
+    config.load()
+
+    assert config.ssl is not None
+    assert config.ssl.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+def test_who_never_finishes_the_handshake_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.tls.HANDSHAKE_SECONDS", 0.1)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*write_certificate(tmp_path))
+
+    async def story() -> bytes:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=context)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        async with asyncio.timeout(10):  # the default would be 60 s
+            said = await reader.read()
+        writer.close()
+        server.close()
+        return said
+
+    with asyncio.Runner(loop_factory=HastyLoop) as runner:
+        assert runner.run(story()) == b""
