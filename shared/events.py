@@ -1,26 +1,23 @@
-"""Events: what the door reads of a body, and what a handler gets.
+"""Bodies: what the door reads of one, and the JSON in it.
 
 The body is kept as the bytes that came. The door parses it once, for the envelope alone; the worker parses it
-again for the handler.
+again for the handler (shared/models).
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import NAMESPACE_OID, uuid5
 
 from shared.errors import MalformedBody
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # FusionAuth's types are dotted words. Anything else would travel into logs, job descriptions and web pages.
 _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +51,9 @@ def parse_envelope(body: bytes) -> Envelope:
     return Envelope(
         event_id=_event_id(event.get("id"), body),
         event_type=event_type,
-        tenant_id=_uuid_or_nothing(tenant_id),
+        tenant_id=uuid_or_nothing(tenant_id),
         user_id=_user_id(event),
-        application_id=_uuid_or_nothing(event.get("applicationId")),
+        application_id=uuid_or_nothing(event.get("applicationId")),
         body=body,
     )
 
@@ -99,100 +96,12 @@ def _event_id(given: Any, body: bytes) -> str:
     return given.lower()
 
 
-def _uuid_or_nothing(value: Any) -> str:
+def uuid_or_nothing(value: Any) -> str:
     return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else ""
 
 
 def _user_id(event: Mapping[str, Any]) -> str:
     user = event.get("user")
-    if isinstance(user, dict) and (user_id := _uuid_or_nothing(user.get("id"))):
+    if isinstance(user, dict) and (user_id := uuid_or_nothing(user.get("id"))):
         return user_id
-    return _uuid_or_nothing(event.get("userId") or event.get("actioneeUserId"))
-
-
-class Fields(Mapping[str, Any]):
-    """A JSON object whose fields read as attributes: `user.firstName` as `user.first_name`, a missing one as None.
-
-    Also a read-only mapping under FusionAuth's own names: `user["firstName"]`.
-    """
-
-    __slots__ = ("_fields",)
-    _fields: Mapping[str, Any]
-
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        object.__setattr__(self, "_fields", MappingProxyType(dict(fields)))
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        fields = self._fields
-        value = fields[name] if name in fields else fields.get(_camel(name))
-        return _frozen(value)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"events are immutable: {name} cannot be set")
-
-    def __getitem__(self, name: str) -> Any:
-        return _frozen(self._fields[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._fields)
-
-    def __len__(self) -> int:
-        return len(self._fields)
-
-    def __dir__(self) -> list[str]:
-        return [_CAMEL_HUMP.sub(lambda hump: "_" + hump[1].lower(), name) for name in self._fields]
-
-    def __repr__(self) -> str:
-        # Values are personal data, and a repr ends up in tracebacks.
-        return f"{type(self).__name__}({', '.join(self._fields)})"
-
-
-class Event(Fields):
-    """An event as a handler gets it: immutable, fields in snake_case, `raw` the body as it came."""
-
-    __slots__ = ("create_instant", "id", "raw", "tenant_id", "type")
-    id: UUID
-    type: str
-    tenant_id: UUID | None
-    create_instant: datetime | None
-    raw: bytes
-
-    def __init__(self, event_id: str, body: bytes) -> None:
-        fields = parse_event(body)
-        super().__init__(fields)
-        tenant_id = _uuid_or_nothing(fields.get("tenantId"))
-        for name, value in (
-            ("id", UUID(event_id)),
-            ("type", fields["type"]),
-            ("tenant_id", UUID(tenant_id) if tenant_id else None),
-            ("create_instant", _instant(fields.get("createInstant"))),
-            ("raw", body),
-        ):
-            object.__setattr__(self, name, value)
-
-    def __repr__(self) -> str:
-        return f"Event({self.type} {self.id})"
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, dict):
-        return Fields(value)
-    if isinstance(value, list):
-        return tuple(_frozen(item) for item in value)
-    return value
-
-
-def _instant(milliseconds: Any) -> datetime | None:
-    if milliseconds is None:
-        return None
-    try:
-        return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None  # an instant beyond the year 9999 is still there in raw
+    return uuid_or_nothing(event.get("userId") or event.get("actioneeUserId"))

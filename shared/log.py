@@ -21,6 +21,7 @@ FIELDS = (
     "job_id",
     "reason",
     "error_type",
+    "fields",
     "count",
     "address",
     "pid",

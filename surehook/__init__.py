@@ -1,12 +1,13 @@
 """The one name that handler authors need.
 
-from surehook import Event, on
+from surehook import on
+from surehook.events import UserDelete
 
 @on("user.delete")
-def delete_todos(event: Event) -> None: ...
+def delete_todos(event: UserDelete) -> None: ...
 """
 
-from shared.events import Event
+from shared.models import Event
 from workers.dispatch import Attempt
 from workers.outcomes import Permanent, RetryLater
 from workers.registry import on

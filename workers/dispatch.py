@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from types import FrameType
 
-from shared.events import Event
+from shared.models import Event
 from workers.outcomes import HandlerTimeout, Permanent, RetryLater
 from workers.registry import Handler
 

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from shared.backoff import pause_seconds
 from shared.errors import MalformedBody
-from shared.events import Event, parse_event
+from shared.models import Event, event_from, parse_deep_event
 from workers.claims import AttemptRecord, Claim, Claims
 from workers.dispatch import Dispatcher, Ending, Run
 from workers.mask import Masker
@@ -79,13 +79,21 @@ class Handling:
 
     def _run(self, handler: Handler, claim: Claim) -> None:
         try:
-            event = Event(claim.event_id, claim.body)
+            event = event_from(claim.event_id, claim.body)
         except MalformedBody as exc:  # the record was changed by hand
             self._end(handler, claim, Run(Ending.PERMANENT, datetime.now(UTC), 0.0, exc))
             return
+        self._note_misfits(handler, claim, event)
         self._lost.clear()
         run = self._dispatcher.run(handler, event, claim.runs, lambda: claim.key not in self._lost)
         self._end(handler, claim, run)
+
+    def _note_misfits(self, handler: Handler, claim: Claim, event: Event) -> None:
+        if not event.misfits:
+            return
+        self._metrics.count_untyped(claim.event_type)
+        facts = _facts(claim, handler.name, "untyped") | {"fields": " ".join(event.misfits)}
+        log.warning("event does not fit its type's model, handler gets a plain one", extra=facts)
 
     def _end(self, handler: Handler, claim: Claim, run: Run) -> None:
         if run.error is None:
@@ -165,7 +173,7 @@ def _record(handler: Handler, claim: Claim, run: Run, outcome: str, error: str =
 
 def _masker(claim: Claim) -> Masker:
     try:
-        return Masker(parse_event(claim.body))
+        return Masker(parse_deep_event(claim.body))
     except MalformedBody:
         return Masker({})
 

@@ -1,14 +1,18 @@
 """Tracebacks to keep: frames as they are, but no value of the event's own in their messages."""
 
+import contextlib
 import json
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote, quote_plus
+from uuid import UUID
 
 SHORTEST_MASKED = 4
 MASK = "***"
 LONGEST_ERROR = 200
+FIRST_YEAR = 1970  # as milliseconds, a small number is an instant of that year
 # What names an event and not a person: without these nobody could find anything.
 PLAIN_FIELDS = ("id", "type", "tenantId", "applicationId", "createInstant")
 
@@ -56,14 +60,32 @@ class Masker:
 
 
 def _values(field: Any) -> Iterator[str]:
-    if isinstance(field, dict):
-        for value in field.values():
-            yield from _values(value)
-    elif isinstance(field, list):
-        for value in field:
-            yield from _values(value)
-    elif not isinstance(field, bool) and field is not None:
-        yield str(field)
+    waiting = [field]  # no recursion: a body may be nested as deeply as Python reads it
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif not isinstance(value, bool) and value is not None:
+            yield str(value)
+            yield from _typed_spellings(value)
+
+
+def _typed_spellings(value: Any) -> Iterator[str]:
+    """How a value reads that the models made an instant, a day or an id of."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            yield str(UUID(value))
+        with contextlib.suppress(ValueError):
+            yield repr(date.fromisoformat(value)).partition("(")[2]
+        return
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        instant = datetime.fromtimestamp(int(value) / 1000, UTC).replace(tzinfo=None)
+        if instant.year > FIRST_YEAR:
+            yield str(instant)
+            yield instant.isoformat()
+            yield repr(instant).partition("(")[2].rstrip(")")
 
 
 def _spellings(value: str) -> Iterator[str]:

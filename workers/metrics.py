@@ -14,9 +14,13 @@ class WorkerMetrics:
     def __init__(self) -> None:
         self._attempts = Counter("surehook_attempts", "Runs of handlers", ["handler", "type", "outcome"])
         self._seconds = Histogram("surehook_handler_seconds", "A run's duration", ["handler"], buckets=SECONDS_BUCKETS)
+        self._untyped = Counter("surehook_untyped_events", "Runs whose event did not fit its type's model", ["type"])
         self.stale = Counter("surehook_results_discarded", "Results of runs whose lease had been taken over")
         self.interrupted = Counter("surehook_interrupted_runs", "Runs whose process died")
         self.swept = Counter("surehook_swept_jobs", "Jobs queued again because their event had none")
+
+    def count_untyped(self, event_type: str) -> None:
+        self._untyped.labels(label(event_type)).inc()
 
     def count(self, handler: str, claim: Claim, outcome: str, seconds: float) -> None:
         self._attempts.labels(handler, label(claim.event_type), outcome).inc()

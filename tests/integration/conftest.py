@@ -77,9 +77,13 @@ class Counts:
         self.runs: list[tuple[str, str]] = []
         self.stale = self.interrupted = self.swept = self
         self.discarded = 0
+        self.untyped: list[str] = []
 
     def count(self, handler: str, _: object, outcome: str, __: float) -> None:
         self.runs.append((handler, outcome))
+
+    def count_untyped(self, event_type: str) -> None:
+        self.untyped.append(event_type)
 
     def inc(self) -> None:
         self.discarded += 1

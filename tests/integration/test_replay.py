@@ -22,7 +22,7 @@ def die(accept: Accept, run_worker: Any, make_due: Any) -> Any:
 
     @on("user.*", name="it", retries=1, backoff=[0])
     def fail(event: Event) -> None:
-        raise OSError(f"no row for {event.user.email}")
+        raise OSError(f"no row for {event['user'].email}")
 
     def die(event_type: str = "user.delete", **fields: Any) -> str:
         event_id = accept(event_type, **fields)

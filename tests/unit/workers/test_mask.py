@@ -1,5 +1,13 @@
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
+from shared.models import event_from
+from shared.models.account_events import UserCreate
+from tests.support.events import USER_ID, a_body, an_event
 from workers.mask import Masker
 
 EVENT = {
@@ -66,3 +74,35 @@ def test_an_error_in_one_line_is_short() -> None:
 
     assert len(line) == 200
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        pytest.param("id", id="an id, whatever its letters' case"),
+        pytest.param("birth_date", id="a day"),
+        pytest.param("last_login_instant", id="an instant"),
+        pytest.param("insert_instant", id="an instant with milliseconds"),
+    ],
+)
+@pytest.mark.parametrize("write", [str, repr, lambda value: getattr(value, "isoformat", value.__str__)()])
+def test_a_typed_value_is_masked_too(field: str, write: Callable[[Any], str]) -> None:
+    user = {
+        "id": "8F2D6A4E-1111-4C3B-9A55-0C7D5D1E2F30",
+        "birthDate": "1990-08-03",
+        "lastLoginInstant": 1629912339000,
+        "insertInstant": 1629911425124,
+    }
+    event = event_from(USER_ID, a_body(an_event("user.create", user=user)))
+    assert isinstance(event, UserCreate)
+
+    masked = Masker({"user": user}).mask(f"no row for {write(getattr(event.user, field))}!")
+
+    assert "***" in masked
+    assert not re.search(r"1990|2021|8f2d6a4e", masked)
+
+
+def test_a_body_nested_as_deeply_as_python_reads_it_is_masked() -> None:
+    event = json.loads('{"user": ' + '{"a": [' * 400 + '"mara@example.com"' + "]}" * 400 + "}")
+
+    assert Masker(event).mask("no mara@example.com") == "no ***"

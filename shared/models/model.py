@@ -1,0 +1,139 @@
+"""What all models have in common: read-only, FusionAuth's names in snake_case, nothing lost, nothing told.
+
+A model declares what FusionAuth's documentation and client libraries know. Any field may be missing, for FusionAuth
+leaves nulls out and older versions know less: it is None then. A field that no model knows yet is kept.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Strict,
+)
+
+from shared.models.fields import FrozenDict, camel, frozen, thawed
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+# FusionAuth writes "for ever" as the largest long there is. A day from the ends, so that it has a place in any zone.
+EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+
+
+def _beyond_the_calendar(value: Any) -> datetime:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError("not an instant")  # noqa: TRY004 - pydantic wants a ValueError
+    return LATEST if value > 0 else EARLIEST
+
+
+def _only_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("not a date")  # noqa: TRY004 - the same; a number would pass for a date
+    return value
+
+
+# Milliseconds since 1970 on the wire.
+Instant = Annotated[
+    AwareDatetime | Annotated[datetime, PlainValidator(_beyond_the_calendar)], Field(union_mode="left_to_right")
+]
+Day = Annotated[date, BeforeValidator(_only_text)]
+# Strict, because a 1 is no true and a "5" no 5: the handler shall see what was sent.
+Flag = Annotated[bool, Strict()]
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Map = Annotated[Mapping[Key, Value], AfterValidator(FrozenDict)]
+# Whatever JSON it is.
+Json = Annotated[Any, BeforeValidator(frozen), PlainSerializer(thawed)]
+
+
+class Model(BaseModel):
+    """A JSON object of a known shape. Fields read as attributes, and under FusionAuth's own names as `user["email"]`.
+
+    `user.get("newField")` reads one that this version of Surehook does not know.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        alias_generator=camel,
+        val_temporal_unit="milliseconds",
+        # What does not fit is somebody's personal data.
+        hide_input_in_errors=True,
+    )
+    _attribute_of: ClassVar[dict[str, str]] = {}
+    _known_names: ClassVar[set[str]] = set()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        cls._attribute_of = {field.alias or name: name for name, field in cls.model_fields.items()}
+        Model._known_names.update(cls._attribute_of)
+
+    @staticmethod
+    def is_known(name: object) -> bool:
+        """Whether some model has a field that FusionAuth calls so: a word of ours, then, and no user's."""
+        return name in Model._known_names
+
+    def __getitem__(self, name: str) -> Any:
+        attribute = self._attribute_of.get(name)
+        if attribute is None:
+            return frozen((self.__pydantic_extra__ or {})[name])
+        if attribute not in self.model_fields_set:
+            raise KeyError(name)
+        return self.__dict__[attribute]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field by FusionAuth's name for it, whether a model knows it or not."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def keys(self) -> list[str]:
+        """FusionAuth's names of the fields that came."""
+        known = [name for name, attribute in self._attribute_of.items() if attribute in self.model_fields_set]
+        return [*known, *(self.__pydantic_extra__ or ())]
+
+    if not TYPE_CHECKING:  # or a type checker would let any misspelt field pass
+
+        def __getattr__(self, name: str) -> Any:
+            extra = {} if name.startswith("_") else self.__pydantic_extra__ or {}
+            for spelling in (name, camel(name)):
+                if spelling in extra:
+                    return frozen(extra[spelling])
+            raise AttributeError(
+                f"{type(self).__name__} has no field {name}. One that may come without being known is read with "
+                f".get({camel(name)!r})"
+            )
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            raise AttributeError(f"events are immutable: {name} cannot be set")
+
+        def __delattr__(self, name: str) -> None:
+            raise AttributeError(f"events are immutable: {name} cannot be deleted")
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.__dict__.get("id")))
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        # Names alone, for rich and other printers too: values are personal data, and a repr ends up in tracebacks.
+        for name in self.keys():
+            yield None, name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self.keys())})"
+
+    def __str__(self) -> str:
+        return repr(self)

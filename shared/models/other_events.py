@@ -1,0 +1,114 @@
+"""What happens to groups and entities, and to the installation itself."""
+
+from typing import Literal
+from uuid import UUID
+
+from shared.models.event import EntityEvent, Event, GroupEvent
+from shared.models.people import GroupMember
+from shared.models.things import AuditLog, Entity, EventLog, Group
+
+
+class GroupCreate(GroupEvent):
+    type: Literal["group.create"]
+
+
+class GroupCreateComplete(GroupEvent):
+    type: Literal["group.create.complete"]
+
+
+class GroupUpdate(GroupEvent):
+    type: Literal["group.update"]
+    original: Group | None = None
+
+
+class GroupUpdateComplete(GroupEvent):
+    type: Literal["group.update.complete"]
+    original: Group | None = None
+
+
+class GroupDelete(GroupEvent):
+    type: Literal["group.delete"]
+
+
+class GroupDeleteComplete(GroupEvent):
+    type: Literal["group.delete.complete"]
+
+
+class GroupMemberEvent(GroupEvent):
+    """Has the members it is about."""
+
+    members: tuple[GroupMember, ...] | None = None
+
+
+class GroupMemberAdd(GroupMemberEvent):
+    type: Literal["group.member.add"]
+
+
+class GroupMemberAddComplete(GroupMemberEvent):
+    type: Literal["group.member.add.complete"]
+
+
+class GroupMemberUpdate(GroupMemberEvent):
+    type: Literal["group.member.update"]
+
+
+class GroupMemberUpdateComplete(GroupMemberEvent):
+    type: Literal["group.member.update.complete"]
+
+
+class GroupMemberRemove(GroupMemberEvent):
+    type: Literal["group.member.remove"]
+
+
+class GroupMemberRemoveComplete(GroupMemberEvent):
+    type: Literal["group.member.remove.complete"]
+
+
+class EntityCreate(EntityEvent):
+    type: Literal["entity.create"]
+
+
+class EntityCreateComplete(EntityEvent):
+    type: Literal["entity.create.complete"]
+
+
+class EntityUpdate(EntityEvent):
+    type: Literal["entity.update"]
+    original: Entity | None = None
+
+
+class EntityUpdateComplete(EntityEvent):
+    type: Literal["entity.update.complete"]
+    original: Entity | None = None
+
+
+class EntityDelete(EntityEvent):
+    type: Literal["entity.delete"]
+
+
+class EntityDeleteComplete(EntityEvent):
+    type: Literal["entity.delete.complete"]
+
+
+class AuditLogCreate(Event):
+    type: Literal["audit-log.create"]
+    audit_log: AuditLog | None = None
+
+
+class EventLogCreate(Event):
+    """FusionAuth logs a failed webhook, so a handler of this that fails may bring the next one about."""
+
+    type: Literal["event-log.create"]
+    event_log: EventLog | None = None
+
+
+class KickstartSuccess(Event):
+    type: Literal["kickstart.success"]
+    instance_id: UUID | None = None
+
+
+class Test(Event):
+    """What FusionAuth's Kafka connection test sends."""
+
+    type: Literal["test"]
+    message: str | None = None
