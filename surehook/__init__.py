@@ -10,6 +10,6 @@ def delete_todos(event: UserDelete) -> None: ...
 from shared.models import Event
 from workers.dispatch import Attempt
 from workers.outcomes import Permanent, RetryLater
-from workers.registry import on
+from workers.typed_on import on
 
 __all__ = ["Attempt", "Event", "Permanent", "RetryLater", "on"]
