@@ -1,0 +1,222 @@
+"""For the tests of handlers: build any event, and run handlers as a worker would, without a store.
+
+Nothing waits here: a retry comes at once, and `delay_seconds` says when it would have come (less the ± 20 %).
+"""
+
+import asyncio
+import contextlib
+import inspect
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from types import ModuleType
+from typing import Any, TypeVar, overload
+from uuid import UUID, uuid4
+
+from shared.catalogue import CATALOGUE
+from shared.events import Envelope, parse_envelope
+from shared.models import MODELS, Event, event_from
+from shared.models.fields import camel
+from shared.models.model import Model
+from surehook.samples import sample
+from workers import registry
+from workers.dispatch import Dispatcher, Ending, Run
+from workers.outcomes import RetryLater
+from workers.registry import Handler, Registry
+
+__all__ = ["Ran", "an_event", "deliver", "run_handler"]
+
+E = TypeVar("E", bound=Event)
+
+TIMEOUT_SECONDS = 30.0  # what SUREHOOK_HANDLER_TIMEOUT is by default
+MOST_RUNS = 100  # RetryLater spends no retry: a handler that puts off for ever would never come to an end
+# Under these come keys of the user's own, which stay as they are.
+_FREE_FORM = frozenset({"data", "tokens", "newValue", "oldValue"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A run of a handler, and what a worker would do next."""
+
+    handler: str
+    attempt: int
+    outcome: str
+    """`done`, `failed`, `timed out`, `later` or `permanent`."""
+    error: BaseException | None
+    delay_seconds: float | None
+    """When it would run again; None when it would not."""
+
+    @property
+    def is_dead_letter(self) -> bool:
+        return self.outcome != Ending.DONE.value and self.delay_seconds is None
+
+
+@overload
+def an_event(of: type[E], /, **fields: Any) -> E: ...
+@overload
+def an_event(of: str, /, **fields: Any) -> Event: ...
+def an_event(of: type[Event] | str, /, **fields: Any) -> Event:
+    """An event as FusionAuth sends it, with an id of its own, and what you want different about it.
+
+    `an_event(UserDelete, user={"id": some_id, "email": None})`: what is given replaces what the sample has, a dict
+    field by field; None leaves a field out. Names may be FusionAuth's or in snake_case.
+
+    Raises:
+        ValueError: a class was asked for and the fields do not fit it. By its type's name such an event is built all
+            the same, as the plain `Event` that a handler would get.
+    """
+    event_type = of if isinstance(of, str) else _type_of(of)
+    changes = _plain(fields)
+    event_id = changes.setdefault("id", str(uuid4()))
+    base = _sample(event_type)
+    body = json.dumps({"event": _merged(base, changes)}).encode()
+    event = event_from(event_id, body)
+    if isinstance(of, type) and not isinstance(event, of):
+        where = ", ".join(event.misfits)
+        raise ValueError(f"{where} cannot be so in a {of.__name__}")  # noqa: TRY004 - not the type, the value is wrong
+    return event
+
+
+def run_handler(function: Callable[..., object], event: Event, /, *, attempt: int = 1, is_ours: bool = True) -> Ran:
+    """Run one handler once, with its timeout, as its so many-th attempt.
+
+    Raises:
+        ValueError: the function is no handler, or would not be given this event.
+    """
+    envelope = parse_envelope(event.raw)
+    handlers = Registry(each for each in registry.declared if each.function is function)
+    for handler in handlers:
+        if _wants(handler, envelope):
+            with _dispatcher(handler) as dispatcher:
+                return _ran(handler, dispatcher.run(handler, event, attempt, lambda: is_ours), attempt, attempt - 1)
+    name = _name_of(function)
+    wanted = " or ".join(" ".join(handler.types) for handler in handlers)
+    raise ValueError(f"{name} is for {wanted}, with its tenant and application" if wanted else f"{name} has no @on(…)")
+
+
+def deliver(event: Event, /, *handlers: Callable[..., object] | ModuleType) -> dict[str, tuple[Ran, ...]]:
+    """Run every handler that wants the event until it is done or a dead letter: its runs by its id.
+
+    `handlers` are functions, or modules for all in them; without any, all that have been imported. An event that
+    nobody wants gives an empty dict.
+
+    Raises:
+        ValueError: one of them is no handler, and has none.
+    """
+    envelope = parse_envelope(event.raw)
+    for source in handlers:
+        if not any(_is_from(handler, source) for handler in registry.declared):
+            raise ValueError(f"{_name_of(source)} has no @on(…)")
+    chosen = Registry(each for each in registry.declared if not handlers or any(_is_from(each, it) for it in handlers))
+    return {handler.name: tuple(_runs(handler, event)) for handler in chosen if _wants(handler, envelope)}
+
+
+def _runs(handler: Handler, event: Event) -> Iterator[Ran]:
+    spent = 0
+    with _dispatcher(handler) as dispatcher:
+        for attempt in range(1, MOST_RUNS + 1):
+            ran = _ran(handler, dispatcher.run(handler, event, attempt, lambda: True), attempt, spent)
+            yield ran
+            if ran.delay_seconds is None:
+                return
+            spent += ran.outcome != Ending.LATER.value
+
+
+def _ran(handler: Handler, run: Run, attempt: int, spent: int) -> Ran:
+    if isinstance(run.error, KeyboardInterrupt):
+        raise run.error  # somebody stops the tests, not the handler
+    return Ran(handler.name, attempt, run.ending.value, run.error, _delay(handler, run, spent))
+
+
+def _delay(handler: Handler, run: Run, spent: int) -> float | None:
+    if isinstance(run.error, RetryLater):
+        return run.error.seconds
+    if run.ending in (Ending.DONE, Ending.PERMANENT):
+        return None
+    return handler.policy.delay_after(spent, jitter=lambda _, __: 1.0)
+
+
+@contextlib.contextmanager
+def _dispatcher(handler: Handler) -> Iterator[Dispatcher]:
+    """A dispatcher needs the main thread and its timer, which may be at work for the tests' own timeout."""
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("handlers run in the main thread, where their timeout can reach them")
+    if handler.is_async and _is_in_a_loop():
+        raise RuntimeError("an async handler gets a loop of its own: call this from a plain test, not an async one")
+    remaining, interval = signal.getitimer(signal.ITIMER_REAL)
+    began = time.monotonic()
+    dispatcher = Dispatcher(TIMEOUT_SECONDS)
+    try:
+        yield dispatcher
+    finally:
+        dispatcher.close()
+        if remaining:
+            signal.setitimer(signal.ITIMER_REAL, max(0.001, remaining - (time.monotonic() - began)), interval)
+
+
+def _is_in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _wants(handler: Handler, envelope: Envelope) -> bool:
+    return handler.wants(envelope.event_type, envelope.tenant_id, envelope.application_id)
+
+
+def _is_from(handler: Handler, source: Callable[..., object] | ModuleType) -> bool:
+    if inspect.ismodule(source):
+        return handler.function.__module__ == source.__name__
+    return handler.function is source
+
+
+def _name_of(source: Any) -> str:
+    return str(getattr(source, "__name__", type(source).__name__))
+
+
+def _type_of(model: type[Event]) -> str:
+    for event_type, known in MODELS.items():
+        if known is model:
+            return event_type
+    raise ValueError(f"{model.__name__} is no single type: name one, as in an_event('user.delete')")
+
+
+def _sample(event_type: str) -> dict[str, Any]:
+    if event_type in CATALOGUE:
+        event: dict[str, Any] = sample(event_type, now=datetime.now(UTC), event_id=uuid4())["event"]
+        return event
+    return {"type": event_type, "createInstant": int(time.time() * 1000)}
+
+
+class _Whole(dict[str, Any]):
+    """An object taken from another event: it replaces the sample's."""
+
+
+def _plain(value: Any, *, renames: bool = True) -> Any:
+    """As JSON has it, under FusionAuth's names."""
+    if isinstance(value, Model):
+        return _Whole(_plain({name: value[name] for name in (*value.keys(),)}, renames=False))
+    if isinstance(value, Mapping):
+        names = {name: camel(name) if renames and isinstance(name, str) else str(name) for name in value}
+        return {
+            names[name]: _plain(inner, renames=renames and names[name] not in _FREE_FORM)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_plain(item, renames=renames) for item in value]
+    if isinstance(value, datetime):
+        return int(value.timestamp() * 1000)
+    return str(value) if isinstance(value, UUID | date) else value
+
+
+def _merged(base: Any, change: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(change, dict) or isinstance(change, _Whole):
+        return change
+    merged = base | {name: _merged(base.get(name), value) for name, value in change.items()}
+    return {name: value for name, value in merged.items() if value is not None}

@@ -1,0 +1,32 @@
+"""docs/handlers.md: its handlers load, and its tests pass."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import surehook.events
+
+PAGE = (Path(__file__).parents[2] / "docs" / "handlers.md").read_text("utf-8")
+
+
+def test_the_examples_of_the_page_run(tmp_path: Path) -> None:
+    for name, code in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL):
+        (tmp_path / name).write_text(code)
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", tmp_path],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "6 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_the_classes_that_the_page_names_exist() -> None:
+    named = set(re.findall(r"\b(?:User|Group|Entity)\w*Event\b|\b(?:User|Group)[A-Z]\w+\b", PAGE))
+
+    assert named <= set(surehook.events.__all__)
+    assert len(named) > 10

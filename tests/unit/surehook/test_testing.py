@@ -1,0 +1,244 @@
+"""The kit for handler authors."""
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Any, assert_type
+from uuid import UUID
+
+import pytest
+
+from shared.catalogue import CATALOGUE
+from shared.models import MODELS, Event
+from surehook import Attempt, Permanent, RetryLater, on
+from surehook.events import User, UserAction, UserCreate, UserDelete, UserEvent
+from surehook.testing import MOST_RUNS, Ran, an_event, deliver, run_handler
+from tests.support.events import TENANT_ID, USER_ID
+from workers import registry
+
+pytest_plugins = ["surehook.pytest_plugin"]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "declared", [])
+
+
+@pytest.mark.parametrize("event_type", CATALOGUE)
+def test_any_event_can_be_built_by_its_class_and_by_its_type(event_type: str) -> None:
+    by_class, by_type = an_event(MODELS[event_type]), an_event(event_type)
+
+    assert type(by_class) is type(by_type) is MODELS[event_type]
+    assert by_class.id != by_type.id
+
+
+def test_an_event_is_built_with_what_is_wanted_different_about_it() -> None:
+    user_id, born, login = UUID(USER_ID), date(1990, 8, 3), datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+    event = an_event(
+        UserDelete,
+        id=user_id,
+        tenant_id=TENANT_ID,
+        user={"id": user_id, "first_name": "Ada", "lastName": None, "birthDate": born, "last_login_instant": login},
+        info=None,
+        brand_new={"so_new": 1},
+    )
+
+    assert_type(event, UserDelete)
+    assert (event.id, str(event.tenant_id), event.info) == (user_id, TENANT_ID, None)
+    assert event["brandNew"].so_new == 1
+    assert event.user is not None
+    assert (event.user.id, event.user.first_name, event.user.last_name) == (user_id, "Ada", None)
+    assert (event.user.birth_date, event.user.last_login_instant) == (born, login)
+    assert event.user.email == "mirela.tanase@example.com", "the rest is the sample's"
+
+
+def test_the_customers_own_names_stay_as_they_are_and_models_can_be_given() -> None:
+    first = an_event(UserCreate, user={"data": {"favorite_color": "red", "since": UUID(USER_ID)}})
+    assert isinstance(first.user, User)
+
+    second = an_event(UserDelete, user=first.user)
+
+    assert second.user is not None
+    assert second.user == first.user
+    assert second.user.data is not None
+    assert second.user.data["favorite_color"] == "red"
+    assert second.user.data["since"] == USER_ID
+
+
+def test_an_event_that_is_no_such_class_is_refused_and_built_by_its_type() -> None:
+    with pytest.raises(ValueError, match=r"user\.birthDate cannot be so in a UserDelete"):
+        an_event(UserDelete, user={"birthDate": 7})
+    with pytest.raises(ValueError, match="UserEvent is no single type"):
+        an_event(UserEvent)
+
+    assert type(an_event("user.delete", user={"birthDate": 7})) is Event
+    assert an_event("brand.new", shiny=1)["shiny"] == 1
+
+
+def say(error: BaseException | None) -> Callable[[Any], None]:
+    def handler(event: Any) -> None:
+        if error is not None:
+            raise error
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("error", "attempt", "outcome", "delay_seconds", "is_dead_letter"),
+    [
+        pytest.param(None, 1, "done", None, False, id="returns"),
+        pytest.param(OSError(), 1, "failed", 5, False, id="raises"),
+        pytest.param(OSError(), 2, "failed", 20, False, id="raises again"),
+        pytest.param(OSError(), 3, "failed", None, True, id="raises for the last time"),
+        pytest.param(Permanent(), 1, "permanent", None, True, id="gives up"),
+        pytest.param(RetryLater(60), 9, "later", 60, False, id="puts off"),
+        pytest.param(SystemExit(1), 1, "failed", 5, False, id="would leave"),
+    ],
+)
+def test_a_run_ends_as_it_would_in_a_worker(
+    error: BaseException | None, attempt: int, outcome: str, delay_seconds: float | None, is_dead_letter: bool
+) -> None:
+    handler = on("user.delete", name="it", retries=2)(say(error))
+
+    ran = run_handler(handler, an_event("user.delete"), attempt=attempt)
+
+    assert ran == Ran("it", attempt, outcome, error, delay_seconds)
+    assert ran.is_dead_letter == is_dead_letter
+
+
+def test_a_handler_is_given_its_attempt() -> None:
+    seen: list[tuple[int, bool, float]] = []
+
+    @on("user.delete", timeout=20)
+    async def handler(event: UserDelete, attempt: Attempt) -> None:
+        await asyncio.sleep(0)
+        left = (attempt.deadline - datetime.now(UTC)).total_seconds()
+        seen.append((attempt.number, attempt.is_ours(), left))
+
+    run_handler(handler, an_event("user.delete"), attempt=3, is_ours=False)
+
+    ((number, is_ours, left),) = seen
+    assert (number, is_ours) == (3, False)
+    assert 0 < left <= 20
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_handler_is_stopped_after_its_timeout(is_async: bool) -> None:
+    @on("user.delete", name="plain", timeout=0.05)
+    def plain(event: Event) -> None:
+        threading.Event().wait(10)
+
+    @on("user.delete", name="async", timeout=0.05)
+    async def waiting(event: Event) -> None:
+        await asyncio.Event().wait()
+
+    ran = run_handler(waiting if is_async else plain, an_event("user.delete"))
+
+    assert ran.outcome == "timed out"
+
+
+def test_delivering_runs_all_who_want_the_event_until_they_are_done_or_dead() -> None:
+    tries: list[int] = []
+
+    @on("user.*", name="third_time", backoff=[1, 2])
+    def third_time(event: Event, attempt: Attempt) -> None:
+        tries.append(attempt.number)
+        if attempt.number < 3:
+            raise OSError
+
+    on("user.delete", name="never", retries=1)(say(OSError()))
+    on("group.*", name="other")(say(None))
+    on("user.delete", name="theirs", tenant=USER_ID)(say(None))
+    on("user.delete", name="ours", tenant=TENANT_ID)(say(None))
+    on("user.delete", name="for_ever")(say(RetryLater(1)))
+
+    runs = deliver(an_event("user.delete", tenant_id=TENANT_ID))
+
+    assert {name: [ran.outcome for ran in each] for name, each in runs.items() if name != "for_ever"} == {
+        "third_time": ["failed", "failed", "done"],
+        "never": ["failed", "failed"],
+        "ours": ["done"],
+    }
+    assert [ran.delay_seconds for ran in runs["third_time"]] == [1, 2, None]
+    assert tries == [1, 2, 3]
+    assert runs["never"][-1].is_dead_letter
+    assert len(runs["for_ever"]) == MOST_RUNS
+    assert deliver(an_event("entity.create")) == {}
+
+
+def test_delivering_to_some_leaves_the_others_alone() -> None:
+    one = on("user.delete", name="one")(say(None))
+    on("user.delete", name="two")(say(AssertionError("not asked for")))
+
+    assert list(deliver(an_event("user.delete"), one)) == ["one"]
+    assert list(deliver(an_event("user.delete"), __import__(__name__, fromlist=["_"]))) == ["one", "two"]
+
+
+def test_what_is_no_handler_or_wants_another_event_is_said() -> None:
+    handler = on("user.create", "user.update", name="it")(say(None))
+
+    with pytest.raises(ValueError, match=r"handler is for user\.create user\.update"):
+        run_handler(handler, an_event("user.delete"))
+    for call in (run_handler, lambda function, event: deliver(event, function)):
+        with pytest.raises(ValueError, match=r"handler has no @on"):
+            call(say(None), an_event("user.delete"))
+
+
+def test_where_a_handler_cannot_run_is_said() -> None:
+    async def nothing() -> None: ...
+
+    @on("user.delete", name="it")
+    async def handler(event: Event) -> None: ...
+
+    async def inside() -> None:
+        with pytest.raises(RuntimeError, match="from a plain test"):
+            run_handler(handler, an_event("user.delete"))
+
+    def beside() -> None:
+        with pytest.raises(RuntimeError, match="main thread"):
+            run_handler(handler, an_event("user.delete"))
+        raised.append(True)
+
+    raised: list[bool] = []
+    asyncio.run(inside())
+    thread = threading.Thread(target=beside)
+    thread.start()
+    thread.join()
+
+    assert raised == [True]
+
+
+def test_ctrl_c_stops_the_tests_and_not_the_handler() -> None:
+    handler = on("user.delete", name="it")(say(KeyboardInterrupt()))
+
+    with pytest.raises(KeyboardInterrupt):
+        run_handler(handler, an_event("user.delete"))
+
+
+@pytest.fixture
+def timer() -> Iterator[None]:
+    before = signal.getitimer(signal.ITIMER_REAL)
+    signal.setitimer(signal.ITIMER_REAL, 100)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, *before)
+
+
+def test_the_tests_own_timer_runs_on(timer: None) -> None:
+    began = time.monotonic()
+
+    run_handler(on("user.delete", name="it")(say(None)), an_event("user.delete"))
+
+    assert 100 - (time.monotonic() - began) - 1 < signal.getitimer(signal.ITIMER_REAL)[0] <= 100
+
+
+def test_the_fixtures_are_the_functions(
+    an_event: Callable[..., Any], run_handler: Callable[..., Ran], deliver: Callable[..., Any]
+) -> None:
+    handler = on("user.action", name="it")(say(None))
+    event = an_event(UserAction, expiry=datetime(2030, 1, 1, tzinfo=UTC))
+
+    assert run_handler(handler, event).outcome == deliver(event, handler)["it"][0].outcome == "done"
