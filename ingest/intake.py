@@ -21,6 +21,7 @@ from shared.keys import EVENTS_QUEUE, Keys
 from shared.scripts import Script
 from shared.settings import Settings
 from shared.store import REQUIRED, close_async, connect_async, refuse_unless_durable
+from shared.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Intake:
         self._settings = settings
         self._metrics = metrics
         self._script = Script("accept", Keys(settings.key_prefix))
+        self._vault = Vault(settings.encryption_keys)
         self._store = connect_async(settings, timeout_seconds=REPLY_TIMEOUT_SECONDS, redis_connect_func=self._greet)
         self._waiting: list[Waiting] = []
         self._arrival = asyncio.Event()
@@ -151,6 +153,7 @@ class Intake:
         return self._script.command(self._arguments(envelope))
 
     def _arguments(self, envelope: Envelope) -> tuple[Any, ...]:
+        body, key_id = self._vault.seal(envelope.body)  # nothing readable leaves this process
         return (
             envelope.event_id,
             envelope.event_type,
@@ -158,9 +161,10 @@ class Intake:
             envelope.user_id,
             envelope.application_id,
             "webhook",
-            envelope.body,
+            body,
             EVENTS_QUEUE,
             f"{self._settings.handler_timeout:g}",
+            key_id,
         )
 
     async def _with_script(self, envelope: Envelope) -> Any:

@@ -7,6 +7,8 @@ SurehookError
 │   └── NotDurable          the store answers, but would lose what we acknowledge
 ├── AuthenticationFailed    a delivery does not prove itself
 ├── MalformedBody           a delivery's body is no event
+├── KeyMissing              a stored body is encrypted with a key that is not configured here
+├── BodyDamaged             a stored body does not open with its own key
 └── NotFound                what was asked for is not (or no longer) there (exit status 3)
 """
 
@@ -37,6 +39,18 @@ class AuthenticationFailed(SurehookError):
 
 class MalformedBody(SurehookError):
     """A delivery's body is no event; the message says why and holds nothing of the body."""
+
+
+class KeyMissing(SurehookError):
+    """A stored body is encrypted with a key that is not configured here; `key_id` is that key's fingerprint."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"SUREHOOK_ENCRYPTION_KEYS lacks the key with the fingerprint {key_id}")
+        self.key_id = key_id
+
+
+class BodyDamaged(SurehookError):
+    """A stored body does not open with its own key."""
 
 
 class NotFound(SurehookError):

@@ -27,7 +27,7 @@ RESERVED_HEADERS = (
 KEY_MARKS = ("-----", "ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-")
 
 
-def _split(value: Any) -> Any:
+def split(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return tuple(part.strip() for part in value.split(",") if part.strip())
@@ -65,8 +65,8 @@ def _key_set_url(value: str | None) -> str | None:
     return value
 
 
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split)]
 
 
 class ProofSettings(BaseSettings):

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from shared.errors import Misconfigured
-from shared.proof_settings import LOOPBACK, SECRET_LISTS, ProofSettings, Words
+from shared.proof_settings import LOOPBACK, SECRET_LISTS, ProofSettings, Words, split
 
 PREFIX = "SUREHOOK_"
-SECRETS = ("API_KEYS", "BASIC_AUTH", "DASHBOARD_LOGIN", "REDIS_URL", "REQUIRED_HEADER", "SIGNING_SECRETS")
+SECRETS = (
+    "API_KEYS", "BASIC_AUTH", "DASHBOARD_LOGIN", "ENCRYPTION_KEYS", "REDIS_URL", "REQUIRED_HEADER", "SIGNING_SECRETS",
+)  # fmt: skip
 HIGHEST_PORT = 65_535
 MEBIBYTE = 1024 * 1024
 STORE_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
@@ -54,6 +57,26 @@ def _prefix(value: str) -> str:
     return value
 
 
+def _some_keys(value: Any) -> Any:
+    """An empty file of keys is a mistake: taken for none, it would switch encryption off in silence."""
+    if isinstance(value, str) and not split(value):
+        raise ValueError("expected at least one Fernet key")
+    return split(value)
+
+
+def _fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for position, key in enumerate(value, 1):
+        try:
+            Fernet(key.get_secret_value())
+        except ValueError:
+            raise ValueError(
+                f"number {position} is no Fernet key (32 random bytes in URL-safe base64, newest first): make one with "
+                "`python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'`"
+            ) from None
+    return value
+
+
+FernetKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_some_keys), AfterValidator(_fernet_keys)]
 Address = Annotated[str, AfterValidator(_address)]
 AddressOrOff = Annotated[str, AfterValidator(_address_or_off)]
 Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
@@ -80,6 +103,7 @@ class Settings(ProofSettings):
     worker_metrics_bind: AddressOrOff = "127.0.0.1:9465"
     dashboard_bind: Address = "127.0.0.1:9181"
     dashboard_login: Annotated[SecretStr | None, AfterValidator(_login)] = None
+    encryption_keys: FernetKeys = ()
     max_body_bytes: int = Field(10 * MEBIBYTE, ge=1024)
     durability: Literal["fsync", "trusted", "memory"] = "fsync"
     handlers: Words = ()

@@ -42,6 +42,8 @@ class Claim:
     tenant_id: str
     application_id: str
     body: bytes
+    key_id: str = ""
+    """The fingerprint of the key the body is encrypted with; "" if it is plain."""
 
     @property
     def event_id(self) -> str:
@@ -117,6 +119,7 @@ class Claims:
             tenant_id=record[b"tenant"].decode(),
             application_id=record[b"application"].decode(),
             body=record[b"body"],
+            key_id=record.get(b"key_id", b"").decode(),
         )
 
     def renew(self, claims: Sequence[str]) -> list[str]:
@@ -156,6 +159,11 @@ class Claims:
     def remembers(self, claim: Claim, attempt: AttemptRecord) -> bool:
         """Whether an attempt is on record: the transition whose reply was lost had landed."""
         return attempt.as_json() in texts(self._store.lrange(self._keys.attempts(claim.event_id), 0, -1))
+
+    def key_needed(self, event_id: str) -> str | None:
+        """The fingerprint of the key that an open event's body needs ("": none). None: it is closed or gone."""
+        is_there, closed_at, key_id = self._store.hmget(self._keys.event(event_id), "type", "closed_at", "key_id")
+        return None if is_there is None or closed_at is not None else text(key_id)
 
     def lapsed(self) -> list[str]:
         """Claims whose lease is over, by the store's clock."""

@@ -3,15 +3,18 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from redis.exceptions import RedisError
 
 from shared.backoff import pause_seconds
-from shared.errors import MalformedBody
+from shared.errors import BodyDamaged, KeyMissing, MalformedBody
 from shared.models import Event, event_from, parse_deep_event
+from shared.vault import Vault
 from workers.claims import AttemptRecord, Claim, Claims
 from workers.dispatch import Dispatcher, Ending, Run
+from workers.lacking import LackingKey
 from workers.mask import Masker
 from workers.metrics import WorkerMetrics
 from workers.outcomes import RetryLater
@@ -37,6 +40,7 @@ class Handling:
         *,
         queue: str,
         grace_seconds: float,
+        vault: Vault | None = None,
     ) -> None:
         self._claims = claims
         self._registry = registry
@@ -44,6 +48,8 @@ class Handling:
         self._metrics = metrics
         self._queue = queue
         self._grace_seconds = grace_seconds
+        self._vault = vault or Vault()
+        self.lacking = LackingKey(self._vault, claims.key_needed, metrics)
         self._give_up_at = float("inf")
         self._lost: set[str] = set()
 
@@ -79,8 +85,13 @@ class Handling:
 
     def _run(self, handler: Handler, claim: Claim) -> None:
         try:
+            claim = self._opened(claim)
             event = event_from(claim.event_id, claim.body)
-        except MalformedBody as exc:  # the record was changed by hand
+        except KeyMissing as exc:
+            self._settle(lambda: self._claims.give_back(claim, delay_seconds=0))
+            self.lacking.meet(claim, exc.key_id)
+            return
+        except (MalformedBody, BodyDamaged) as exc:  # the record was changed by hand
             self._end(handler, claim, Run(Ending.PERMANENT, datetime.now(UTC), 0.0, exc))
             return
         self._note_misfits(handler, claim, event)
@@ -94,6 +105,14 @@ class Handling:
         self._metrics.count_untyped(claim.event_type)
         facts = _facts(claim, handler.name, "untyped") | {"fields": " ".join(event.misfits)}
         log.warning("event does not fit its type's model, handler gets a plain one", extra=facts)
+
+    def _opened(self, claim: Claim) -> Claim:
+        """The one place where a body is decrypted."""
+        if not claim.key_id:
+            return claim
+        opened = replace(claim, body=self._vault.open(claim.body, claim.key_id), key_id="")
+        self.lacking.opened()
+        return opened
 
     def _end(self, handler: Handler, claim: Claim, run: Run) -> None:
         if run.error is None:

@@ -1,10 +1,14 @@
 """What the workers count: each process in the folder PROMETHEUS_MULTIPROC_DIR names, the parent serves the sum."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from shared.catalogue import label
 from workers.claims import Claim
 
+NOT_READY = "surehook_worker_not_ready"
+KEY_MISSING = "key_missing"
+NOT_READY_REASONS = (KEY_MISSING,)
 SECONDS_BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 
 
@@ -15,9 +19,20 @@ class WorkerMetrics:
         self._attempts = Counter("surehook_attempts", "Runs of handlers", ["handler", "type", "outcome"])
         self._seconds = Histogram("surehook_handler_seconds", "A run's duration", ["handler"], buckets=SECONDS_BUCKETS)
         self._untyped = Counter("surehook_untyped_events", "Runs whose event did not fit its type's model", ["type"])
-        self.stale = Counter("surehook_results_discarded", "Results of runs whose lease had been taken over")
+        self.stale = Counter(
+            "surehook_results_discarded", "Results of runs whose lease had been taken over, or event erased"
+        )
         self.interrupted = Counter("surehook_interrupted_runs", "Runs whose process died")
         self.swept = Counter("surehook_swept_jobs", "Jobs queued again because their event had none")
+        # Of the processes that live: the pool takes a dead one's file away.
+        self._not_ready = Gauge(
+            NOT_READY, "1 for the reason why a worker takes nothing", ["reason"], multiprocess_mode="livemax"
+        )
+        for reason in NOT_READY_REASONS:
+            self.set_not_ready(reason, is_so=False)
+
+    def set_not_ready(self, reason: str, *, is_so: bool) -> None:
+        self._not_ready.labels(reason).set(is_so)
 
     def count_untyped(self, event_type: str) -> None:
         self._untyped.labels(label(event_type)).inc()
@@ -25,3 +40,10 @@ class WorkerMetrics:
     def count(self, handler: str, claim: Claim, outcome: str, seconds: float) -> None:
         self._attempts.labels(handler, label(claim.event_type), outcome).inc()
         self._seconds.labels(handler).observe(seconds)
+
+
+def why_not_ready(folder: str) -> list[str]:
+    """What any of the pool's living processes says of itself."""
+    series = CollectorRegistry()
+    MultiProcessCollector(series, path=folder)  # type: ignore[no-untyped-call] # its own
+    return [reason for reason in NOT_READY_REASONS if series.get_sample_value(NOT_READY, {"reason": reason})]

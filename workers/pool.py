@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from redis.exceptions import RedisError
 
 from shared.backoff import pause_seconds
@@ -22,6 +22,7 @@ from shared.processes import start_child
 from shared.settings import Settings
 from shared.store import connect
 from workers.claims import Claims
+from workers.metrics import why_not_ready
 from workers.process import EX_MISCONFIGURED
 from workers.registry import Registry
 from workers.upkeep import interrupt
@@ -67,7 +68,7 @@ class Pool:
             MultiProcessCollector(series, path=folder)  # type: ignore[no-untyped-call] # its own
             series.register(StoreGauges(self._settings))
             self._deaths = Counter("surehook_worker_process_deaths", "Processes replaced", registry=series)
-            serve_metrics(self._settings.worker_metrics_bind, series)
+            serve_metrics(self._settings.worker_metrics_bind, series, lambda: why_not_ready(folder))
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             for queue in self._queues:
@@ -92,6 +93,7 @@ class Pool:
                     return MISCONFIGURED  # it said why; another one would say the same
                 log.error("worker process died", extra={"queue": child.queue, "status": status})
                 self._deaths.inc()
+                mark_process_dead(child.process.pid, folder)  # type: ignore[no-untyped-call] # its own
                 self._give_back(child, counts=True)
                 self._children[place] = self._replace(child, folder)
         return 0

@@ -15,6 +15,7 @@ from shared.log import set_up_logging
 from shared.processes import stop_with_parent
 from shared.settings import Settings, load_settings
 from shared.store import connect
+from shared.vault import Vault
 from workers.claims import Claims
 from workers.dispatch import Dispatcher
 from workers.handling import Handling
@@ -73,7 +74,8 @@ def _work(settings: Settings, registry: Registry, queue: str, name: str, stops: 
     )
     dispatcher = Dispatcher(settings.handler_timeout)
     metrics = WorkerMetrics()
-    handling = Handling(claims, registry, dispatcher, metrics, queue=queue, grace_seconds=settings.grace)
+    vault = Vault(settings.encryption_keys)
+    handling = Handling(claims, registry, dispatcher, metrics, queue=queue, grace_seconds=settings.grace, vault=vault)
     worker = Worker(store, queue, name, claims, handling)
     _register(worker, queue, stops)
     signal.signal(signal.SIGTERM, worker.stop)

@@ -93,6 +93,9 @@ class Worker(BaseWorker):  # type: ignore[misc]
         if is_suspended(self.connection):
             self._pause(SUSPENDED_SECONDS)
             return
+        if self._handling.lacking.holds():
+            self._pause(SUSPENDED_SECONDS)
+            return
         claim = self._claims.claim()
         if claim is None:
             # Waits without taking: the head goes back where it was, so a client that dies here holds nothing.

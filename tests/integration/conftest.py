@@ -10,6 +10,7 @@ from shared.events import parse_envelope
 from shared.keys import EVENTS_QUEUE, Keys
 from shared.replies import texts
 from shared.scripts import Script
+from shared.vault import Vault
 from tests.support.events import a_body, an_event
 from workers import registry as registry_module
 from workers.claims import Claims
@@ -36,8 +37,9 @@ def accept(store: redis.Redis) -> Accept:
     """Put an event on record as the intake does; returns its id."""
     script = Script("accept", KEYS)
 
-    def accept(event_type: str = "user.delete", **fields: Any) -> str:
+    def accept(event_type: str = "user.delete", vault: Vault | None = None, **fields: Any) -> str:
         event = parse_envelope(a_body(an_event(event_type, **fields)))
+        body, key_id = (vault or Vault()).seal(event.body)
         script.run(
             store,
             event.event_id,
@@ -46,9 +48,10 @@ def accept(store: redis.Redis) -> Accept:
             event.user_id,
             event.application_id,
             "webhook",
-            event.body,
+            body,
             EVENTS_QUEUE,
             "30",
+            key_id,
         )
         return event.event_id
 
@@ -79,6 +82,11 @@ class Counts:
         self.discarded = 0
         self.untyped: list[str] = []
 
+        self.not_ready: set[str] = set()
+
+    def set_not_ready(self, reason: str, *, is_so: bool) -> None:
+        (self.not_ready.add if is_so else self.not_ready.discard)(reason)
+
     def count(self, handler: str, _: object, outcome: str, __: float) -> None:
         self.runs.append((handler, outcome))
 
@@ -99,11 +107,11 @@ def run_worker(store: redis.Redis, claims_of: Callable[..., Claims], counts: Cou
     """Let a worker on a queue take so many turns, with the handlers declared by then."""
     dispatcher = Dispatcher(30)
 
-    def run_worker(turns: int = 1, queue: str = EVENTS_QUEUE) -> Worker:
+    def run_worker(turns: int = 1, queue: str = EVENTS_QUEUE, vault: Vault | None = None) -> Worker:
         metrics: Any = counts
         name, registry = f"w-{queue}", Registry(registry_module.declared)
         claims = claims_of(name, queue)
-        handling = Handling(claims, registry, dispatcher, metrics, queue=queue, grace_seconds=1)
+        handling = Handling(claims, registry, dispatcher, metrics, queue=queue, grace_seconds=1, vault=vault)
         worker = Worker(store, queue, name, claims, handling)
         for _ in range(turns):
             worker.turn()

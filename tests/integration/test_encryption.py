@@ -1,0 +1,118 @@
+"""Bodies under a key: what is stored, who can run it, and what a worker without the key does."""
+
+from typing import Any
+
+import pytest
+import redis
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from shared.settings import Settings
+from shared.vault import Vault, fingerprint
+from surehook import on
+from tests.integration.conftest import Accept, Counts
+from tests.support.door import open_door
+from tests.support.events import a_body, an_event
+from tests.support.ledger import is_balanced, ledger
+from workers.dead_letters import DeadLetters, Filter
+
+OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
+
+
+def vault(*keys: str) -> Vault:
+    return Vault([SecretStr(key) for key in keys])
+
+
+@pytest.fixture
+def seen() -> list[Any]:
+    seen: list[Any] = []
+    on("user.delete", name="it", retries=0)(seen.append)
+    return seen
+
+
+def test_a_body_is_encrypted_before_it_leaves_the_door(settings: Settings, store: redis.Redis) -> None:
+    event, plain = an_event(), an_event()
+
+    with open_door(settings.model_copy(update={"encryption_keys": (SecretStr(NEW), SecretStr(OLD))})) as door:
+        assert door.deliver(event).status_code == 202
+        assert door.deliver(event).status_code == 200
+        store.script_flush()  # sent in full then, and encrypted all the same
+        assert door.deliver(an_event()).status_code == 202
+    with open_door(settings) as door:
+        door.deliver(plain)
+
+    body: Any
+    body, key_id = store.hmget(f"surehook:event:{event['id']}", "body", "key_id")
+    assert key_id == fingerprint(NEW).encode()
+    assert vault(NEW).open(body, fingerprint(NEW)) == a_body(event)
+    assert store.hmget(f"surehook:event:{plain['id']}", "body", "key_id") == [a_body(plain), None]
+    readable = [key for key in store.scan_iter("surehook:event:*") if b"mara" in (store.hget(key, "body") or b"")]
+    assert readable == [f"surehook:event:{plain['id']}".encode()]
+
+
+def test_a_handler_gets_the_body_as_it_came(accept: Accept, run_worker: Any, seen: list[Any]) -> None:
+    accept(vault=vault(OLD))
+    accept(vault=vault(NEW))
+    accept()
+
+    run_worker(turns=3, vault=vault(NEW, OLD))
+
+    assert [event.user.email for event in seen] == ["mara.lindqvist@example.com"] * 3
+    assert b"mara.lindqvist" in seen[0].raw
+
+
+@pytest.mark.parametrize("keys", [(), (OLD,)], ids=["none", "another"])
+def test_without_the_key_the_event_goes_back_uncounted_and_nothing_is_taken(
+    keys: tuple[str, ...], accept: Accept, run_worker: Any, seen: list[Any], store: redis.Redis, counts: Counts
+) -> None:
+    first, second = accept(vault=vault(NEW)), accept(vault=vault(NEW))
+
+    worker = run_worker(turns=1, vault=vault(*keys))
+    worker.turn()
+
+    assert counts.not_ready == {"key_missing"}
+    assert store.lrange("rq:queue:events", 0, -1) == [first.encode(), second.encode()]
+    assert store.hget(f"surehook:event:{first}", "runs:") == b"0"
+    assert ledger(store) == {"open": 2, "accepted": 2}
+    assert (seen, counts.runs) == ([], [])
+    run_worker(turns=2, vault=vault(NEW))  # one that has it
+    assert [str(event.id) for event in seen] == [first, second]
+    assert is_balanced(store)
+
+
+def test_an_event_that_nobody_wants_needs_no_key(
+    accept: Accept, run_worker: Any, seen: list[Any], store: redis.Redis
+) -> None:
+    event_id = accept("brand.new-type", vault=vault(NEW))
+
+    run_worker()
+
+    assert store.hget(f"surehook:event:{event_id}", "outcome") == b"unhandled"
+
+
+def test_a_body_that_was_changed_is_a_dead_letter_that_says_so(
+    accept: Accept, run_worker: Any, seen: list[Any], store: redis.Redis, dead_letters: DeadLetters
+) -> None:
+    event_id = accept(vault=vault(NEW))
+    store.hset(f"surehook:event:{event_id}", "body", b"gAAAAA")
+
+    run_worker(vault=vault(NEW))
+
+    (letter,) = dead_letters.matching(Filter())
+    assert letter.error.startswith("BodyDamaged: the stored body was changed")
+    assert seen == []
+
+
+def test_an_error_of_an_encrypted_event_is_masked_all_the_same(
+    accept: Accept, run_worker: Any, dead_letters: DeadLetters
+) -> None:
+    @on("user.delete", name="it", retries=0)
+    def fail(event: Any) -> None:
+        raise ValueError(f"no row for {event.user.email}")
+
+    accept(vault=vault(NEW))
+    run_worker(vault=vault(NEW))
+
+    (letter,) = dead_letters.matching(Filter())
+    assert letter.error == "ValueError: no row for ***"
+    assert "mara" not in dead_letters.traceback(letter)
