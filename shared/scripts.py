@@ -5,6 +5,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Protocol
 
+import redis
 from redis.exceptions import NoScriptError
 
 from shared.keys import Keys
@@ -36,6 +37,19 @@ class Script:
             return store.execute_command(*self.command(args))
         except NoScriptError:
             return store.execute_command("EVAL", self.source, 0, *args)
+
+    def run_many(self, store: redis.Redis, calls: Sequence[Sequence[Argument]]) -> list[Any]:
+        """The same script with many arguments, in one trip."""
+        pipeline = store.pipeline(transaction=False)
+        for args in calls:
+            pipeline.execute_command(*self.command(args))  # type: ignore[no-untyped-call] # redis-py's own
+        replies = pipeline.execute(raise_on_error=False)
+        for position, reply in enumerate(replies):
+            if isinstance(reply, NoScriptError):
+                replies[position] = self.run(store, *calls[position])
+            elif isinstance(reply, Exception):
+                raise reply
+        return replies
 
     def command(self, args: Sequence[Argument]) -> tuple[Argument, ...]:
         # No KEYS: the store is one server (or one with replicas), not a cluster, and scripts follow ids to keys.

@@ -13,7 +13,9 @@ from surehook.verbs.config import config
 from surehook.verbs.dashboard import dashboard
 from surehook.verbs.dead_letters import dead_letters
 from surehook.verbs.dev import dev
+from surehook.verbs.events import events
 from surehook.verbs.ingest import ingest
+from surehook.verbs.keys import keys
 from surehook.verbs.trigger import trigger
 from surehook.verbs.worker import worker
 
@@ -26,7 +28,7 @@ def cli() -> None:
     """Receive FusionAuth's webhooks, keep every one, and run your handlers."""
 
 
-for command in (dev, ingest, worker, dashboard, trigger, dead_letters, config):
+for command in (dev, ingest, worker, dashboard, trigger, dead_letters, events, keys, config):
     cli.add_command(command)
 
 

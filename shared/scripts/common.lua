@@ -73,7 +73,65 @@ local function tell_worker(worker, ...)
   if redis.call('EXISTS', WORKER .. worker) == 1 then redis.call('HSET', WORKER .. worker, ...) end
 end
 
--- End a claim. False: it is no longer in force, and the caller must change nothing.
+local function is_claimed(job_id, queue)
+  for _, claim in ipairs(redis.call('ZRANGE', EXECUTIONS .. job_id, 0, -1)) do
+    if redis.call('ZSCORE', LEASES .. queue, claim) then return true end
+  end
+  return false
+end
+
+local function delete_job(job_id)
+  redis.call('DEL', JOB .. job_id, RESULTS .. job_id, EXECUTIONS .. job_id)
+end
+
+-- Every job of an event that does not run goes, wherever it is. Returns whether one runs, and how many were dead.
+local function drop_jobs(event_id)
+  local key, running, dead = EVENT .. event_id, false, 0
+  local function drop(job_id, queue)
+    local known = redis.call('HMGET', JOB .. job_id, 'origin', 'status')
+    queue = known[1] or queue
+    if is_claimed(job_id, queue) then
+      running = true
+      return
+    end
+    dead = dead + redis.call('ZREM', FAILED .. queue, job_id)
+    redis.call('ZREM', SCHEDULED .. queue, job_id)
+    redis.call('ZREM', FINISHED .. queue, job_id)
+    if known[2] == 'queued' then  -- costs the queue's length, so not for what is done
+      redis.call('LREM', QUEUE .. queue, 0, job_id)
+      redis.call('LREM', QUEUE .. queue .. INTERMEDIATE_SUFFIX, 0, job_id)
+    end
+    delete_job(job_id)
+  end
+  drop(event_id, 'events')
+  for name in string.gmatch(redis.call('HGET', key, 'handlers') or '', '[^,]+') do
+    drop(event_id .. '_' .. name, redis.call('HGET', key, 'queue:' .. name) or 'events')
+    -- While another part still runs: neither the sweep nor a claim makes this one a job again.
+    redis.call('HSETNX', key, 'state:' .. name, 'erased')
+  end
+  return running, dead
+end
+
+-- What stays of an event is that its id was seen, so that a second copy of it does not bring the data back. Where a job
+-- of it runs, that may finish: the record keeps the wish, and the end of the claim (`release`) comes back here.
+-- Returns 'erased' or 'running', how many attempts and how many dead letters went.
+local function erase(event_id, retention)
+  local key = EVENT .. event_id
+  local running, dead = drop_jobs(event_id)
+  if running then
+    redis.call('HSET', key, 'erasing', retention)
+    return 'running', 0, dead
+  end
+  local attempts = redis.call('LLEN', ATTEMPTS .. event_id)
+  redis.call('DEL', key, ATTEMPTS .. event_id)
+  redis.call('HSET', key, 'closed_at', now_ms, 'outcome', 'erased')
+  redis.call('EXPIRE', key, retention)
+  if redis.call('ZREM', OPEN, event_id) == 1 then redis.call('HINCRBY', LEDGER, 'erased', 1) end
+  return 'erased', attempts, dead
+end
+
+-- End a claim. False: it is no longer in force, or the event was to be erased when it ends and now is. The caller must
+-- change nothing.
 local function release(queue, job_id, token)
   local claim = job_id .. ':' .. token
   if redis.call('ZREM', LEASES .. queue, claim) == 0 then return false end
@@ -84,19 +142,17 @@ local function release(queue, job_id, token)
   redis.call('SREM', WORKER .. worker .. ':executions', claim)
   tell_worker(worker, 'state', 'idle')
   redis.call('HSET', JOB .. job_id, 'ended_at', iso_now())
+  local erasing = redis.call('HGET', EVENT .. event_of(job_id), 'erasing')
+  if erasing then
+    erase(event_of(job_id), erasing)
+    return false
+  end
   return true
 end
 
 -- RQ's counts of what a worker did, as `rq info` shows them.
 local function count_run(worker, field)
   if redis.call('EXISTS', WORKER .. worker) == 1 then redis.call('HINCRBY', WORKER .. worker, field, 1) end
-end
-
-local function is_claimed(job_id, queue)
-  for _, claim in ipairs(redis.call('ZRANGE', EXECUTIONS .. job_id, 0, -1)) do
-    if redis.call('ZSCORE', LEASES .. queue, claim) then return true end
-  end
-  return false
 end
 
 local function remember_attempt(job_id, attempt)
@@ -154,8 +210,4 @@ local function close(job_id, outcome, retention)
   if redis.call('ZREM', OPEN, event_id) == 1 then
     redis.call('HINCRBY', LEDGER, outcome == 'discarded' and 'discarded' or 'done', 1)
   end
-end
-
-local function delete_job(job_id)
-  redis.call('DEL', JOB .. job_id, RESULTS .. job_id, EXECUTIONS .. job_id)
 end

@@ -5,7 +5,7 @@
 local queue, job_id, token, allowed = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[7])
 local lapses_at = redis.call('ZSCORE', LEASES .. queue, job_id .. ':' .. token)
 if not lapses_at or (ARGV[8] ~= '1' and tonumber(lapses_at) > now_ms) then return 'stale' end
-release(queue, job_id, token)
+if not release(queue, job_id, token) then return 'stale' end
 if redis.call('EXISTS', EVENT .. event_of(job_id)) == 0 then
   delete_job(job_id)  -- its record was deleted while it ran
   return 'stale'

@@ -1,4 +1,4 @@
-"""The books: what was accepted is open, done or discarded, and nothing else."""
+"""The books: what was accepted is open, done, discarded or erased, and nothing else."""
 
 import redis
 
@@ -13,5 +13,5 @@ def ledger(store: redis.Redis) -> dict[str, int]:
 
 def is_balanced(store: redis.Redis) -> bool:
     books = ledger(store)
-    closed = books.get("done", 0) + books.get("discarded", 0)
+    closed = sum(books.get(entry, 0) for entry in ("done", "discarded", "erased"))
     return books.get("accepted", 0) - closed == books["open"]

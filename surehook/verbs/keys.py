@@ -1,0 +1,96 @@
+"""`surehook keys`: what is stored, encrypted anew with the newest key."""
+
+import sys
+import time
+from collections import Counter
+
+import click
+from redis.exceptions import RedisError
+
+from shared.errors import Misconfigured
+from shared.keys import Keys
+from shared.settings import load_settings
+from shared.store import connect, unavailable, wait_for_store
+from shared.vault import Vault
+from surehook.verbs.progress import Progress
+from workers.records import PORTION
+from workers.rotation import Result, Rotation, Step
+
+TIMEOUT_SECONDS = 10.0
+# The second finds what doors stored while the first was under way. One that still finds something after that has found
+# a door that encrypts with another key.
+MOST_PASSES = 3
+
+
+@click.group()
+def keys() -> None:
+    """Look after the keys that bodies are encrypted with."""
+
+
+@keys.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second.")
+def rotate(dry_run: bool, rate: float | None) -> None:
+    """Encrypt every stored body with the first of SUREHOOK_ENCRYPTION_KEYS. May be stopped, and run again."""
+    settings = load_settings()
+    vault = Vault(settings.encryption_keys)
+    if not vault.newest:
+        raise Misconfigured("SUREHOOK_ENCRYPTION_KEYS is not set: there is no key to encrypt with")
+    wait_for_store(settings)
+    try:
+        with connect(settings, timeout_seconds=TIMEOUT_SECONDS) as store:
+            passes = _rotate(Rotation(store, Keys(settings.key_prefix), vault), rate, is_dry=dry_run)
+    except (RedisError, OSError) as exc:
+        unavailable(settings, exc)
+    is_fine = _tell(passes, vault, is_dry=dry_run)
+    if not is_fine:
+        sys.exit(1)
+
+
+Tally = Counter[tuple[Result, str]]
+
+
+def _rotate(rotation: Rotation, rate: float | None, *, is_dry: bool) -> list[Tally]:
+    """Pass after pass, until one finds nothing to do."""
+    passes: list[Tally] = []
+    with Progress("looked at") as progress:
+        for _ in range(1 if is_dry else MOST_PASSES):
+            tally: Tally = Counter()
+            for step in rotation.steps(is_dry=is_dry, portion=PORTION if rate is None else 1):
+                tally[step.result, step.key_id] += 1
+                progress.step()
+                _keep_to(rate, step, is_dry=is_dry)
+            passes.append(tally)
+            if not _count(tally, Result.ENCRYPTED):
+                break
+    return passes
+
+
+def _keep_to(rate: float | None, step: Step, *, is_dry: bool) -> None:
+    if rate is not None and step.result is Result.ENCRYPTED and not is_dry:
+        time.sleep(1 / rate)
+
+
+def _tell(passes: list[Tally], vault: Vault, *, is_dry: bool) -> bool:
+    """Returns whether everything is under the newest key, or will be."""
+    first, last = passes[0], passes[-1]
+    encrypted = sum(_count(tally, Result.ENCRYPTED) for tally in passes)
+    verb = "would be encrypted" if is_dry else "encrypted"
+    click.echo(f"{encrypted} {verb} with key {vault.newest}, {_count(first, Result.FINE)} already fine")
+    for key_id, count in sorted(_by_key(last, Result.KEY_MISSING).items()):
+        click.echo(f"{count} unreadable: SUREHOOK_ENCRYPTION_KEYS lacks the key {key_id}")
+    for key_id, count in sorted(_by_key(last, Result.DAMAGED).items()):
+        click.echo(f"{count} unreadable: changed in the store, key {key_id} does not open them")
+    still_coming = _by_key(last, Result.ENCRYPTED) if len(passes) == MOST_PASSES else {}
+    for key_id, count in sorted(still_coming.items()):
+        how = f"with key {key_id}" if key_id else "in the clear"
+        click.echo(f"{count} came meanwhile {how}: an ingest process does not have key {vault.newest} as its first")
+    return not still_coming and not _count(last, Result.KEY_MISSING) and not _count(last, Result.DAMAGED)
+
+
+def _count(tally: Tally, result: Result) -> int:
+    return sum(_by_key(tally, result).values())
+
+
+def _by_key(tally: Tally, result: Result) -> dict[str, int]:
+    return {key_id: count for (found, key_id), count in tally.items() if found is result}

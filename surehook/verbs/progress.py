@@ -1,0 +1,33 @@
+"""A line on a terminal that says how far long work is; nothing in a pipe."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+SHOW_EVERY_SECONDS = 0.1
+
+
+class Progress:
+    """Counts while the block lasts."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._is_shown = sys.stderr.isatty()
+        self._count = 0
+        self._next = time.monotonic() + SHOW_EVERY_SECONDS
+
+    def __enter__(self) -> Self:
+        return self
+
+    def step(self) -> None:
+        self._count += 1
+        if self._is_shown and time.monotonic() >= self._next:
+            self._next = time.monotonic() + SHOW_EVERY_SECONDS
+            sys.stderr.write(f"\r{self._label} {self._count:,}")
+            sys.stderr.flush()
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

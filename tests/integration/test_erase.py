@@ -1,0 +1,269 @@
+"""`surehook events erase`: nothing of a user's is left, wherever the events were."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from click.testing import CliRunner
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from shared.settings import Settings
+from shared.vault import Vault, fingerprint
+from surehook.main import cli
+from tests.integration.conftest import KEYS, Accept
+from tests.integration.test_leases import an_attempt, let_lapse, recover
+from tests.support.events import USER_ID
+from tests.support.ledger import is_balanced, ledger
+from workers.claims import Claims
+from workers.erasure import Erasure
+
+OTHER_ID = "11111111-2222-4333-8444-555555555555"
+Erase = Callable[..., tuple[int, str]]
+FAN = [("one", "events", 30.0), ("two", "other", 30.0)]
+
+
+@pytest.fixture
+def erase(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Erase:
+    monkeypatch.setenv("SUREHOOK_DATA_DIR", str(settings.data_dir))
+
+    def erase(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(cli, ["events", "erase", *(arguments or ("--user", USER_ID))])
+        if isinstance(result.exception, Exception):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return erase
+
+
+def keys_naming(store: redis.Redis, event_id: str) -> list[bytes]:
+    """Keys that are about an event or hold its id."""
+    wanted = event_id.encode()
+    return sorted(key for key in store.scan_iter() if wanted in key or wanted in (store.dump(key) or b""))
+
+
+def assert_gone(store: redis.Redis, event_id: str) -> None:
+    key = f"surehook:event:{event_id}"
+    assert sorted(store.hgetall(key)) == [b"closed_at", b"outcome"]
+    assert 86_000 < store.ttl(key) <= 86_400
+    assert keys_naming(store, event_id) == [key.encode()]
+    assert is_balanced(store)
+
+
+def leave_waiting(claims: Claims) -> None: ...
+
+
+def leave_scheduled(claims: Claims) -> None:
+    claims.retry(claims.claim(), an_attempt(), "tb", delay_seconds=60, spends_retry=True)  # type: ignore[arg-type]
+
+
+def leave_dead(claims: Claims) -> None:
+    claims.bury(claims.claim(), an_attempt(), "tb")  # type: ignore[arg-type]
+
+
+def leave_split(claims: Claims) -> None:
+    claims.fan_out(claims.claim(), FAN)  # type: ignore[arg-type]
+
+
+def leave_half_done(claims: Claims) -> None:
+    leave_split(claims)
+    claims.finish(claims.claim(), "done", an_attempt())  # type: ignore[arg-type]
+
+
+def leave_closed(claims: Claims) -> None:
+    claims.finish(claims.claim(), "done", an_attempt())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("leave", "books"),
+    [
+        pytest.param(leave_waiting, {"open": 0, "accepted": 1, "erased": 1}, id="waiting"),
+        pytest.param(leave_scheduled, {"open": 0, "accepted": 1, "erased": 1}, id="scheduled"),
+        pytest.param(leave_dead, {"open": 0, "accepted": 1, "erased": 1}, id="dead"),
+        pytest.param(leave_split, {"open": 0, "accepted": 1, "erased": 1}, id="split"),
+        pytest.param(leave_half_done, {"open": 0, "accepted": 1, "erased": 1}, id="half done"),
+        pytest.param(leave_closed, {"open": 0, "accepted": 1, "done": 1}, id="closed"),
+    ],
+)
+def test_an_event_goes_with_all_that_is_kept_of_it(
+    leave: Callable[[Claims], None], books: dict[str, int], accept: Accept, claims_of: Any, erase: Erase,
+    store: redis.Redis,
+) -> None:  # fmt: skip
+    event_id = accept()
+    leave(claims_of())
+
+    status, output = erase()
+
+    assert (status, output.split(",")[0]) == (0, "1 events erased")
+    assert_gone(store, event_id)
+    assert ledger(store) == books
+    assert claims_of().claim() is None
+    assert claims_of().sweep([event_id]) == []
+    assert erase()[1] == "0 events erased, 0 attempts, 0 dead letters\n"
+
+
+def test_it_says_what_it_removed(accept: Accept, claims_of: Any, erase: Erase) -> None:
+    accept()
+    leave_dead(claims_of())
+    accept()
+
+    assert erase()[1] == "2 events erased, 1 attempts, 1 dead letters\n"
+
+
+END = {
+    "finish": lambda claims, claim: claims.finish(claim, "done", an_attempt()),
+    "retry": lambda claims, claim: claims.retry(claim, an_attempt(), "tb", delay_seconds=0, spends_retry=True),
+    "bury": lambda claims, claim: claims.bury(claim, an_attempt(), "tb"),
+    "give back": lambda claims, claim: claims.give_back(claim, delay_seconds=0),
+    "fan out": lambda claims, claim: claims.fan_out(claim, FAN),
+}
+
+
+@pytest.mark.parametrize("end", END.values(), ids=END)
+def test_what_runs_may_finish_and_is_erased_then(
+    end: Any, accept: Accept, claims_of: Any, erase: Erase, store: redis.Redis
+) -> None:
+    event_id = accept()
+    claim = claims_of().claim()
+
+    output = erase()[1]
+    assert output.splitlines()[1] == f"1 still running, erased when what runs ends: {event_id}"
+    assert store.hexists(f"surehook:event:{event_id}", "body")
+    assert claims_of().renew([claim.key]) == []
+    assert erase()[1] == output  # twice is harmless
+
+    assert not end(claims_of(), claim)
+    assert_gone(store, event_id)
+    assert ledger(store) == {"open": 0, "accepted": 1, "erased": 1}
+
+
+def test_what_ran_in_a_process_that_died_is_erased_when_that_is_found(
+    accept: Accept, claims_of: Any, erase: Erase, store: redis.Redis
+) -> None:
+    event_id = accept()
+    claim = claims_of("dead").claim()
+    erase()
+    let_lapse(store, claim)
+
+    assert recover(claims_of("other"), store) == ["stale"]
+
+    assert_gone(store, event_id)
+    assert claims_of().claim() is None
+
+
+def test_of_several_handlers_those_that_wait_go_and_those_that_run_finish(
+    accept: Accept, claims_of: Any, erase: Erase, store: redis.Redis
+) -> None:
+    event_id = accept()
+    claims_of().fan_out(claims_of().claim(), [*FAN, ("three", "events", 30.0)])
+    first, third = claims_of("a").claim(), claims_of("b").claim()
+
+    erase()
+
+    assert claims_of("c", "other").claim() is None
+    assert claims_of().sweep([event_id]) == []
+    assert not claims_of("a").finish(first, "done", an_attempt())
+    assert claims_of().sweep([event_id]) == []
+    assert store.hexists(f"surehook:event:{event_id}", "body")
+    assert not claims_of("b").finish(third, "done", an_attempt())
+    assert_gone(store, event_id)
+
+
+def test_a_second_copy_does_not_bring_the_data_back(accept: Accept, erase: Erase, store: redis.Redis) -> None:
+    event_id = accept()
+    erase()
+
+    accept(id=event_id)
+
+    assert_gone(store, event_id)
+    assert store.llen("rq:queue:events") == 0
+
+
+def test_others_are_left_alone_and_those_that_name_the_user_are_listed(
+    accept: Accept, erase: Erase, store: redis.Redis
+) -> None:
+    own = accept()
+    other = accept(user={"id": OTHER_ID})
+    naming = accept("user.bulk.create", user=None, users=[{"id": USER_ID.upper()}, {"id": OTHER_ID}])
+
+    output = erase()[1]
+
+    assert_gone(store, own)
+    assert output.splitlines()[1:] == [
+        f"1 events of others name this user, left alone (erase them by id): {naming}",
+    ]
+    assert store.hexists(f"surehook:event:{other}", "body")
+    assert erase(naming)[1].startswith("1 events erased")
+    assert_gone(store, naming)
+
+
+def test_encrypted_bodies_are_looked_into_with_the_keys_that_are_there(
+    accept: Accept, erase: Erase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere = (Fernet.generate_key().decode() for _ in range(2))
+    naming = accept("group.member.add", Vault([SecretStr(here)]), user=None, members=[{"userId": USER_ID}])
+    accept("group.member.add", Vault([SecretStr(elsewhere)]), user=None, members=[{"userId": USER_ID}])
+    monkeypatch.setenv("SUREHOOK_ENCRYPTION_KEYS", here)
+
+    output = erase("--user", USER_ID, "--json")[1]
+
+    facts = json.loads(output)
+    assert facts["mentions"] == [naming]
+    assert facts["unreadable"] == {fingerprint(elsewhere): 1}
+
+
+def test_a_dry_run_changes_nothing(accept: Accept, erase: Erase, store: redis.Redis) -> None:
+    event_id = accept()
+    before = store.dump(f"surehook:event:{event_id}")
+
+    assert erase("--user", USER_ID.upper(), "--dry-run") == (0, "1 events would be erased\n")
+
+    assert store.dump(f"surehook:event:{event_id}") == before
+    assert store.llen("rq:queue:events") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--dry-run"], ["--user", "mara"], [USER_ID[:8]], [USER_ID, "--user", USER_ID]],
+    ids=["nothing", "no UUID", "part of an id", "both"],
+)
+def test_what_shall_go_must_be_named_in_full(arguments: list[str], erase: Erase) -> None:
+    assert erase(*arguments)[0] == 2
+
+
+def test_an_id_that_is_not_there_is_not_found(erase: Erase) -> None:
+    with pytest.raises(Exception, match="there is no event"):
+        erase(OTHER_ID)
+
+
+def test_what_was_accepted_while_it_looked_is_found_too(
+    accept: Accept, erase: Erase, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept()
+    late: list[str] = []
+    real_look = Erasure.look
+
+    def look(self: Erasure, *arguments: Any, **options: Any) -> Any:
+        yield from real_look(self, *arguments, **options)
+        if not late:
+            late.append(accept())
+
+    monkeypatch.setattr(Erasure, "look", look)
+
+    assert erase()[1].startswith("2 events erased")
+    assert_gone(store, late[0])
+
+
+def test_a_run_that_was_killed_half_way_is_finished_by_the_next(
+    accept: Accept, erase: Erase, store: redis.Redis
+) -> None:
+    event_ids = [accept() for _ in range(5)]
+    half = Erasure(store, KEYS, Vault(), retention_seconds=86_400)
+    assert [half.erase(event_id, USER_ID).outcome for event_id in event_ids[:2]] == ["erased"] * 2
+
+    assert erase()[1].startswith("3 events erased")
+
+    for event_id in event_ids:
+        assert_gone(store, event_id)

@@ -1,0 +1,76 @@
+"""The event records, walked through a page at a time, for whoever must look at all of them.
+
+There is no index by user or by key: accepting an event stays cheap, and no user's id stands anywhere else.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import redis
+
+from shared.keys import Keys
+from shared.replies import text, texts
+
+PAGE = 1000
+PORTION = 100
+PORTION_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What there is to know of a record without reading its body."""
+
+    event_id: str
+    user_id: str
+    key_id: str
+    body_bytes: int
+    """0 where the body is gone: an erased event."""
+
+
+class Records:
+    """Read only."""
+
+    def __init__(self, store: redis.Redis, keys: Keys) -> None:
+        self._store = store
+        self._keys = keys
+
+    def pages(self) -> Iterator[list[Outline]]:
+        """Every record that is there from the beginning to the end, perhaps twice; of those that come or go in
+        between, some.
+        """
+        cursor = 0
+        while True:
+            cursor, found = self._store.scan(cursor, match=self._keys.event("*"), count=PAGE)
+            yield self._outlines([key.removeprefix(self._keys.event("")) for key in texts(found)])
+            if cursor == 0:
+                return
+
+    def bodies(self, outlines: Sequence[Outline], portion: int = PORTION) -> Iterator[list[tuple[Outline, str, bytes]]]:
+        """Outlines with their key's fingerprint and their body as they are now; a few at a time, since a body may be
+        large.
+        """
+        waiting = [outline for outline in outlines if outline.body_bytes]
+        while waiting:
+            count = size = 0
+            for outline in waiting[:portion]:
+                size += outline.body_bytes
+                if count and size > PORTION_BYTES:
+                    break
+                count += 1
+            taken, waiting = waiting[:count], waiting[count:]
+            pipeline = self._store.pipeline(transaction=False)
+            for outline in taken:
+                pipeline.hmget(self._keys.event(outline.event_id), "body", "key_id")
+            replies = zip(taken, pipeline.execute(), strict=True)
+            yield [(outline, text(key_id), body) for outline, (body, key_id) in replies if body is not None]
+
+    def _outlines(self, event_ids: Sequence[str]) -> list[Outline]:
+        pipeline = self._store.pipeline(transaction=False)
+        for event_id in event_ids:
+            pipeline.hmget(self._keys.event(event_id), "user", "key_id")
+            pipeline.hstrlen(self._keys.event(event_id), "body")
+        replies = pipeline.execute()
+        return [
+            Outline(event_id, text(user_id), text(key_id), body_bytes)
+            for event_id, (user_id, key_id), body_bytes in zip(event_ids, replies[::2], replies[1::2], strict=True)
+        ]
