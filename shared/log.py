@@ -3,8 +3,11 @@
 import json
 import logging
 import sys
+import threading
 import time
 from datetime import UTC, datetime
+
+log = logging.getLogger(__name__)
 
 # Only these fields of a record are ever written: whatever else somebody passes in `extra` stays out of the logs.
 FIELDS = (
@@ -43,6 +46,22 @@ def set_up_logging(level: str, style: str | None) -> None:
     for name in QUIET_LIBRARIES:
         # They log arguments, URLs and tracebacks as they please; what matters of it we log ourselves.
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    _keep_words_of_the_uncaught()
+
+
+def _keep_words_of_the_uncaught() -> None:
+    """What nobody caught (in a thread that a handler started, in a `__del__`) Python prints with its words, which may
+    quote an event. Its type and place are enough.
+    """
+    sys.excepthook = lambda *error: log.critical("error was not caught", exc_info=error)
+    threading.excepthook = lambda thrown: log.error(
+        "error in a thread was not caught",
+        exc_info=(thrown.exc_type, thrown.exc_value or BaseException(), thrown.exc_traceback),
+    )
+    sys.unraisablehook = lambda thrown: log.error(
+        "error could not be raised",
+        exc_info=(thrown.exc_type, thrown.exc_value or BaseException(), thrown.exc_traceback),
+    )
 
 
 def facts_of(record: logging.LogRecord) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -13,6 +14,8 @@ SHORTEST_MASKED = 4
 MASK = "***"
 LONGEST_ERROR = 200
 FIRST_YEAR = 1970  # as milliseconds, a small number is an instant of that year
+_SAME_EVERYWHERE = re.compile(r"[A-Za-z0-9_.~-]+")
+_SMALL_HEX = re.compile(r"\\u([0-9a-f]{4})")
 # What names an event and not a person: without these nobody could find anything.
 PLAIN_FIELDS = ("id", "type", "tenantId", "applicationId", "createInstant")
 
@@ -38,7 +41,7 @@ class Masker:
 
     def error(self, exc: BaseException) -> str:
         """Type and message in one line, for lists."""
-        text = self.mask(str(exc)).replace("\n", " ")
+        text = self.mask(_words(exc)).replace("\n", " ")
         return f"{type(exc).__name__}: {text}"[:LONGEST_ERROR] if text else type(exc).__name__
 
     def traceback_of(self, exc: BaseException) -> str:
@@ -53,8 +56,8 @@ class Masker:
             yield "\nDuring handling of the above exception, another exception occurred:\n\n"
         yield "Traceback (most recent call last):\n"
         yield from error.stack.format()  # file names and source lines: code, no data
-        for line in error.format_exception_only():
-            yield self.mask(line)
+        # All lines at once: a value may have several.
+        yield self.mask("".join(error.format_exception_only()))
         for member in error.exceptions or ():
             yield from self._format(member)
 
@@ -68,7 +71,10 @@ def _values(field: Any) -> Iterator[str]:
         elif isinstance(value, list):
             waiting += value
         elif not isinstance(value, bool) and value is not None:
-            yield str(value)
+            text = str(value)
+            yield text
+            if "\n" in text:
+                yield from text.splitlines()  # a SyntaxError quotes one line of what was compiled
             yield from _typed_spellings(value)
 
 
@@ -88,12 +94,35 @@ def _typed_spellings(value: Any) -> Iterator[str]:
             yield repr(instant).partition("(")[2].rstrip(")")
 
 
+def _words(exc: BaseException) -> str:
+    try:
+        return str(exc)
+    except Exception:  # noqa: BLE001 - the user's class; what it cannot say must not cost the attempt's record
+        return "(its message cannot be shown)"
+
+
 def _spellings(value: str) -> Iterator[str]:
-    yield value
-    yield repr(value)[1:-1]
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    """As it is, as JSON has it, and either of them as Python shows a string or bytes; and as a URL has it."""
+    if _SAME_EVERYWHERE.fullmatch(value):  # most are, and a large event has 100,000
+        yield value
+        return
+    in_json = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    # Others escape "/" too, or write their hexadecimal digits large.
+    in_json |= {each.replace("/", "\\/") for each in in_json}
+    in_json |= {_SMALL_HEX.sub(lambda escape: "\\u" + escape[1].upper(), each) for each in in_json}
+    for each in {value, *in_json}:
+        yield each
+        yield from _shown(each)
+        yield from _shown(each.encode("utf-8", "replace"))
     encodable = value.encode("utf-8", "replace").decode()
     yield quote(encodable)
     yield quote(encodable, safe="")
     yield quote_plus(encodable)
+
+
+def _shown(value: str | bytes) -> Iterator[str]:
+    """Inside quotes of its own, and inside those of something larger that has quotes of both kinds in it."""
+    start = 2 if isinstance(value, bytes) else 1
+    yield repr(value)[start:-1]
+    both = repr(value + b"\"'") if isinstance(value, bytes) else repr(value + "\"'")
+    yield both[start:-4]

@@ -1,88 +1,168 @@
-"""P6: personal data stays in the event record."""
+"""P6: personal data stays in the event record.
 
-from collections.abc import Callable
+Every payload goes every way a handler can end, and then every byte that anybody keeps or shows is searched.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
+import pytest
 import redis
 
-from tests.support.events import USER_ID, an_event
+from tests.support.events import a_body
 from tests.support.house import House, wait_until
+from tests.support.marked import MARK, MARKED_USER_ID, PUBLISHED, marked_events
+from tests.support.stored import contents
 
-MARK = "Zyxwvut"
 HANDLERS = """
-@on("user.create", name="works")
+import json, threading, urllib.parse
+
+class Email(str):
+    pass
+
+def strings(field):
+    if isinstance(field, str): yield field
+    for value in field.values() if isinstance(field, dict) else field if isinstance(field, list) else ():
+        yield from strings(value)
+
+def personal(event):
+    parsed = json.loads(event.raw)["event"]
+    plain = ("id", "type", "tenantId", "applicationId")
+    return list(strings({name: value for name, value in parsed.items() if name not in plain}))
+
+def noted(value):
+    error = RuntimeError("noted")
+    error.add_note(f"it was {value}")
+    return error
+
+def throw(value):
+    raise ValueError(value)
+
+@on("*", name="works")
 def works(event): effect("works")
 
-@on("user.delete", name="fails", retries=1, backoff=[0])
-def fails(event):
-    effect("fails")
-    raise ValueError(f"cannot find {event.user.email} of {event.user!r} in {event['info']} {event.raw!r}")
+@on("*", name="fails", retries=1, backoff=[0])
+def fails(event, attempt):
+    values = personal(event)
+    if attempt.number == 2:
+        effect("fails")
+        raise ExceptionGroup(f"of {values[0]}", [
+            *(KeyError(value) for value in values), *(ValueError(Email(value)) for value in values),
+            *(LookupError(value.encode(), [value]) for value in values), *(noted(value) for value in values),
+            ExceptionGroup("inner", [OSError(2, urllib.parse.quote(values[0]), values[-1])]),
+        ])
+    try:
+        {}[values[0]]
+    except KeyError as exc:
+        whole = json.loads(event.raw)
+        raise ValueError(f"{values} {event!r} {event.raw!r} {event.raw} {whole} {json.dumps(whole)}") from exc
+
+@on("user.delete", name="throws")
+def throws(event):
+    thread = threading.Thread(target=throw, args=(personal(event)[0],))
+    thread.start()
+    thread.join()
+    effect("throws")
 
 @on("user.update", name="slow", retries=0, timeout=0.3)
 def slow(event):
     effect("slow")
-    time.sleep(5)
+    try:
+        time.sleep(5)
+    except BaseException as exc:
+        raise TimeoutError(event.raw) from exc
 
 @on("user.reactivate", name="dies")
 def dies(event, attempt):
     effect("dies")
     if attempt.number == 1: os.kill(os.getpid(), signal.SIGKILL)
 """
+# A transactional handler that says no (`Reject`) belongs here as soon as there is one: its words go to FusionAuth.
+OF_ONE_TYPE = {"user.delete": ["throws"], "user.update": ["slow"], "user.reactivate": ["dies", "dies"]}
+PARTS = (MARK, MARKED_USER_ID)
+DASHBOARD_LISTS = ("queued", "failed", "finished", "started", "scheduled", "deferred", "canceled")
 
 
-def marked(event_type: str) -> dict[str, object]:
-    return an_event(
-        event_type,
-        user={"id": USER_ID, "email": f"{MARK}@example.com", "firstName": f"Q{MARK}", "data": {"note": f"{MARK} x"}},
-        info={"ipAddress": "203.0.113.77", "location": {"city": f"{MARK}ville"}},
-        token=f"{MARK}.token",
-    )
+def expected_effects(events: list[dict[str, Any]]) -> list[str]:
+    more = (effect for event in events for effect in OF_ONE_TYPE.get(event["type"], []))
+    return sorted([*(["works", "fails"] * len(events)), *more])
 
 
-def stored_outside_records(store: redis.Redis) -> bytes:
-    found = b""
+def assert_clean(place: str, text: str) -> None:
+    for part in PARTS:
+        at = text.lower().find(part.lower())
+        assert at < 0, f"{place}: {text[max(0, at - 300) : at + 100]}"
+
+
+def stored_outside_records(store: redis.Redis) -> Iterator[tuple[str, str]]:
     for key in store.scan_iter():
         if not key.startswith(b"surehook:event:"):
-            found += key + (store.dump(key) or b"")
-    return found
+            yield key.decode(), contents(store, key).decode("utf-8", "replace")
 
 
-def test_no_mark_of_an_event_is_found_anywhere_else(build_house: Callable[..., House]) -> None:
+def dashboard_pages(url: str, client: httpx.Client, failed: list[str]) -> Iterator[tuple[str, str]]:
+    paths = ["data/queues.json", "data/workers.json", "view/queues", "view/workers", "view/jobs"]
+    paths += [f"data/jobs/events/{name}/1000/asc/1.json" for name in DASHBOARD_LISTS]
+    paths += [f"{kind}/job/{job_id}{end}" for job_id in failed for kind, end in (("data", ".json"), ("view", ""))]
+    for path in paths:
+        answer = client.get(f"{url}/0/{path}", follow_redirects=True)
+        assert answer.is_success, path
+        yield path, answer.text
+
+
+@pytest.fixture
+def house(build_house: Callable[..., House]) -> House:
     house = build_house(HANDLERS)
-    house.start_ingest(SUREHOOK_LOG_LEVEL="DEBUG")
-    house.start_worker(SUREHOOK_LOG_LEVEL="DEBUG")
-    dashboard = f"http://127.0.0.1:{house.dashboard_port}"
+    house.start_worker("--processes", "2", SUREHOOK_LOG_LEVEL="DEBUG")
     house.surehook("dashboard", SUREHOOK_LOG_LEVEL="DEBUG")
+    house.start_ingest(SUREHOOK_LOG_LEVEL="DEBUG")
+    return house
 
-    events = [marked(f"user.{verb}") for verb in ("create", "delete", "update", "reactivate")]
-    answers = [house.deliver(event) for event in events]
-    broken = house.deliver(body=b'{"event": {"type": "' + MARK.encode() + b'@"}}')
-    wait_until(lambda: sorted(house.effects()) == ["dies", "dies", "fails", "fails", "slow", "works"])
+
+def test_no_mark_of_any_event_is_found_outside_its_record(house: House) -> None:
+    events = marked_events()
+    assert len(events) > 64 or not PUBLISHED.exists()
+    refused = [b'{"event": {"type": "' + MARK.encode() + b'@"}}', b'{"event": "' + MARK.encode(), a_body({"id": MARK})]
+
+    with ThreadPoolExecutor(8) as senders:
+        answers = list(senders.map(house.deliver, events * 2))
+    answers += [house.deliver(body=body) for body in refused]
+    assert {answer.status_code for answer in answers} == {202, 200, 400}
+    wait_until(lambda: sorted(house.effects()) == expected_effects(events), "every handler ended", seconds=60)
     with house.redis() as store:
-        wait_until(lambda: store.zcard("rq:failed:events") == 2, "both are dead letters")
-        keys = stored_outside_records(store)
-    pages = [
-        httpx.get(f"{dashboard}/0/data/job/{event['id']}.json").text
-        for event in events
-        if wait_until(lambda: answers_at_all(dashboard), "the dashboard is there")
-    ]
-    shown = house.run("dead-letters", "list").stdout + "".join(
-        house.run("dead-letters", "show", str(event["id"])).stdout for event in events[1:3]
-    )
+        slow = sum(event["type"] == "user.update" for event in events)
+        wait_until(lambda: store.zcard("rq:failed:events") == len(events) + slow, "all dead letters are there")
+        stored = dict(stored_outside_records(store))
+        failed = [job_id.decode() for job_id in store.zrange("rq:failed:events", 0, -1)]
+        kept = [contents(store, key) for key in store.scan_iter("surehook:event:*")]
+    url = f"http://127.0.0.1:{house.dashboard_port}"
+    wait_until(lambda: answers_at_all(house.client, url), "the dashboard is there")
+    pages = dict(dashboard_pages(url, house.client, failed[::8]))
+    shown = [house.run("dead-letters", "list"), house.run("dead-letters", "show", failed[0][:36])]
     metrics = [
-        httpx.get(f"http://127.0.0.1:{port}/metrics").text for port in (house.metrics_port, house.worker_metrics_port)
+        house.client.get(f"http://127.0.0.1:{port}/metrics").text
+        for port in (house.metrics_port, house.worker_metrics_port)
     ]
 
-    assert "ValueError: cannot find ***" in shown
-    assert any("ValueError: cannot find ***" in page for page in pages)
-    for text in (house.logged(), *pages, shown, *metrics, *(answer.text for answer in answers), broken.text):
-        assert MARK.lower() not in text.lower()
-        assert "203.0.113.77" not in text
-    assert MARK.encode() not in keys
+    assert all(MARK.encode() in record for record in kept)  # so that there is something to find
+    assert any("ExceptionGroup: of *** (" in text for text in pages.values())
+    assert any("TimeoutError" in text or "HandlerTimeout" in text for text in stored.values())
+    assert "error in a thread was not caught" in house.logged()
+    assert "the process died" in str(stored)
+    assert_clean("log", house.logged())
+    assert_clean("store's log", (house.data / "store.log").read_text("utf-8", "replace"))
+    for name, text in (*stored.items(), *pages.items()):
+        assert_clean(name, text)
+    for text in (*metrics, *(answer.text for answer in answers), *(ran.stdout + ran.stderr for ran in shown)):
+        assert_clean("shown", text)
+    assert json.loads(answers[-1].text)["errors"][0]["code"] == "[malformed]"
 
 
-def answers_at_all(url: str) -> bool:
+def answers_at_all(client: httpx.Client, url: str) -> bool:
     try:
-        return httpx.get(url).is_success
+        return client.get(url).is_success
     except httpx.TransportError:
         return False

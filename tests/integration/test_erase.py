@@ -17,6 +17,7 @@ from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import an_attempt, let_lapse, recover
 from tests.support.events import USER_ID
 from tests.support.ledger import is_balanced, ledger
+from tests.support.stored import contents
 from workers.claims import Claims
 from workers.erasure import Erasure
 
@@ -41,7 +42,7 @@ def erase(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Erase:
 def keys_naming(store: redis.Redis, event_id: str) -> list[bytes]:
     """Keys that are about an event or hold its id."""
     wanted = event_id.encode()
-    return sorted(key for key in store.scan_iter() if wanted in key or wanted in (store.dump(key) or b""))
+    return sorted(key for key in store.scan_iter() if wanted in contents(store, key))
 
 
 def assert_gone(store: redis.Redis, event_id: str) -> None:

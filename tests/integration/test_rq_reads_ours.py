@@ -99,3 +99,13 @@ def test_rq_info_reads_everything(accept: Accept, run_worker: Any, settings: Set
 
     assert "events       |█ 1, 0 executing, 1 finished, 0 failed" in shown
     assert "w-events" in shown
+
+
+def test_a_timeout_of_less_than_a_second_does_not_stop_rq_from_reading_the_job(
+    accept: Accept, claims_of: Any, store: redis.Redis
+) -> None:
+    event_id = accept()
+    claims_of().fan_out(claims_of().claim(), [("quick", "events", 0.3), ("other", "events", 2.5)])
+
+    assert the_job(store, f"{event_id}_quick").timeout == 1
+    assert the_job(store, f"{event_id}_other").timeout == 3

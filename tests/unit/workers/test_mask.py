@@ -2,6 +2,7 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -10,7 +11,7 @@ from shared.models.account_events import UserCreate
 from tests.support.events import USER_ID, a_body, an_event
 from workers.mask import Masker
 
-EVENT = {
+EVENT: dict[str, Any] = {
     "id": "3f0c9a1b-0000-4000-8000-000000000000",
     "type": "user.create",
     "user": {
@@ -21,6 +22,7 @@ EVENT = {
         "phone": 4670001122,
     },
     "token": "ey.secret.token",
+    "note": 'first line\nsecond\'s "line"',
     "info": {"ipAddress": "203.0.113.7", "location": {"city": "G\u00f6teborg"}},
 }
 
@@ -43,6 +45,83 @@ def test_a_value_is_masked_in_every_spelling(spelling: str) -> None:
     assert Masker(EVENT).mask(f"no row for {spelling}!") == "no row for ***!"
 
 
+@pytest.mark.parametrize(
+    "show",
+    [
+        str,
+        repr,
+        lambda event: repr(event["user"]),
+        json.dumps,
+        lambda event: json.dumps(event, ensure_ascii=False),
+        lambda event: repr(json.dumps(event)),
+        lambda event: repr(json.dumps(event).encode()),
+        lambda event: repr(json.dumps(event, ensure_ascii=False).encode()),
+        lambda event: json.dumps(event).replace("\\u00e9", "\\u00E9").replace("/", "\\/"),
+        lambda event: repr([value.encode() for value in (event["user"]["firstName"], event["note"])]),
+        lambda event: urlencode({"name": event["user"]["firstName"], "note": event["note"]}),
+    ],
+)
+def test_a_whole_event_in_a_message_is_masked(show: Callable[[dict[str, Any]], str]) -> None:
+    masked = Masker(EVENT).mask(show(EVENT))
+
+    for part in ("mara", "Ma", "rteborg", "first line", "second", "203.0", "secret", "467000"):
+        assert part not in masked
+
+
+def _raise_notes(value: str) -> None:
+    error = ValueError("bad")
+    error.add_note(f"it was {value}")
+    raise error
+
+
+def _raise_group(value: str) -> None:
+    raise ExceptionGroup(f"many {value}", [ValueError(value), ExceptionGroup("in", [KeyError(value)])])
+
+
+def _raise_syntax_error(value: str) -> None:
+    compile(f"x = ({value}", "<rule>", "exec")
+
+
+def _raise_in_context(value: str) -> None:
+    known: dict[str, str] = {}
+    try:
+        known[value]
+    except KeyError:
+        int(value)
+
+
+def _raise_subclass(value: str) -> None:
+    class Email(str):
+        __slots__ = ()
+
+    raise LookupError(Email(value), [Email(value)], value.encode())
+
+
+def _raise_unspeakable(value: str) -> None:
+    class Unspeakable(Exception):
+        def __str__(self) -> str:
+            raise ValueError(value)
+
+    raise Unspeakable
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [_raise_notes, _raise_group, _raise_syntax_error, _raise_in_context, _raise_subclass, _raise_unspeakable],
+)
+@pytest.mark.parametrize("value", [EVENT["note"], 'Ma"ra\u00e9', "203.0.113.7"])
+def test_whatever_is_raised_its_words_are_masked(fail: Callable[[str], None], value: str) -> None:
+    masker = Masker(EVENT)
+
+    with pytest.raises(BaseException) as failure:  # noqa: PT011 - any
+        fail(value)
+    kept = masker.traceback_of(failure.value) + masker.error(failure.value)
+
+    assert fail.__name__ in kept
+    for part in (value, "first line", "second's", 'Ma"ra', "203.0"):
+        assert part not in kept
+
+
 def test_what_names_the_event_stays() -> None:
     text = "user.create 3f0c9a1b-0000-4000-8000-000000000000 failed 51 times: True"
 
@@ -50,7 +129,7 @@ def test_what_names_the_event_stays() -> None:
 
 
 def test_a_traceback_keeps_its_frames_and_loses_the_values() -> None:
-    email = str(EVENT["user"]["email"])  # type: ignore[index]
+    email = str(EVENT["user"]["email"])
 
     def fail() -> None:
         try:

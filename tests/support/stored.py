@@ -1,0 +1,41 @@
+"""What the store holds, byte for byte: DUMP compresses, and RQ packs its tracebacks, so neither can be searched."""
+
+import zlib
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Any
+
+import redis
+
+PACKED = b"exc_string"
+
+
+def contents(store: redis.Redis, key: bytes) -> bytes:
+    """All of one key: its name, fields and values, unpacked."""
+    return b"\n".join((key, *_parts(store, key)))
+
+
+def _parts(store: redis.Redis, key: bytes) -> Iterator[bytes]:
+    found: Any
+    match store.type(key):
+        case b"string":
+            yield store.get(key) or b""  # type: ignore[misc]
+        case b"list":
+            yield from store.lrange(key, 0, -1)  # type: ignore[misc]
+        case b"set":
+            yield from store.smembers(key)  # type: ignore[misc]
+        case b"zset":
+            yield from store.zrange(key, 0, -1)  # type: ignore[misc]
+        case b"hash":
+            found = store.hgetall(key)
+            yield from (part for pair in found.items() for part in pair)
+        case b"stream":
+            found = store.xrange(key)
+            for _, fields in found:
+                for name, value in fields.items():
+                    yield name
+                    yield zlib.decompress(b64decode(value)) if name == PACKED else value
+        case b"none":  # it expired just now
+            return
+        case kind:
+            raise AssertionError(f"{key!r} is a {kind!r}: say here how to read it")
