@@ -63,7 +63,13 @@ def test_a_handler_gets_the_body_as_it_came(accept: Accept, run_worker: Any, see
 
 @pytest.mark.parametrize("keys", [(), (OLD,)], ids=["none", "another"])
 def test_without_the_key_the_event_goes_back_uncounted_and_nothing_is_taken(
-    keys: tuple[str, ...], accept: Accept, run_worker: Any, seen: list[Any], store: redis.Redis, counts: Counts
+    keys: tuple[str, ...],
+    accept: Accept,
+    run_worker: Any,
+    seen: list[Any],
+    store: redis.Redis,
+    counts: Counts,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     first, second = accept(vault=vault(NEW)), accept(vault=vault(NEW))
 
@@ -71,6 +77,7 @@ def test_without_the_key_the_event_goes_back_uncounted_and_nothing_is_taken(
     worker.turn()
 
     assert counts.not_ready == {"key_missing"}
+    assert [record.__dict__["key_id"] for record in caplog.records] == [fingerprint(NEW)]
     assert store.lrange("rq:queue:events", 0, -1) == [first.encode(), second.encode()]
     assert store.hget(f"surehook:event:{first}", "runs:") == b"0"
     assert ledger(store) == {"open": 2, "accepted": 2}

@@ -262,6 +262,7 @@ def test_a_run_that_was_killed_half_way_is_finished_by_the_next(
 ) -> None:
     event_ids = [accept() for _ in range(5)]
     half = Erasure(store, KEYS, Vault(), retention_seconds=86_400)
+    assert half.erase(event_ids[0], OTHER_ID).outcome == "gone"  # it is another's
     assert [half.erase(event_id, USER_ID).outcome for event_id in event_ids[:2]] == ["erased"] * 2
 
     assert erase()[1].startswith("3 events erased")

@@ -119,7 +119,7 @@ def test_a_closed_events_body_keeps_the_time_it_has_left(
 def test_what_is_erased_or_expires_meanwhile_does_not_come_back(
     accept: Accept, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event_ids = [accept(vault=vault(OLD)) for _ in range(2)]
+    event_ids = [accept(vault=vault(OLD)), accept()]
     rotation = Rotation(store, KEYS, vault(NEW, OLD))
     real_run = Script.run_many
 

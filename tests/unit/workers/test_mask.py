@@ -22,6 +22,7 @@ EVENT: dict[str, Any] = {
         "phone": 4670001122,
     },
     "token": "ey.secret.token",
+    "short": "l1\nl2",
     "note": 'first line\nsecond\'s "line"',
     "info": {"ipAddress": "203.0.113.7", "location": {"city": "G\u00f6teborg"}},
 }
@@ -120,6 +121,13 @@ def test_whatever_is_raised_its_words_are_masked(fail: Callable[[str], None], va
     assert fail.__name__ in kept
     for part in (value, "first line", "second's", 'Ma"ra', "203.0"):
         assert part not in kept
+
+
+def test_a_note_of_short_lines_is_masked_as_one_value() -> None:
+    error = ValueError("bad")
+    error.add_note(EVENT["short"])
+
+    assert "l1" not in Masker(EVENT).traceback_of(error)
 
 
 def test_what_names_the_event_stays() -> None:
