@@ -2,15 +2,14 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
-from shared.keys import EVENTS_QUEUE, RQ_QUEUES, Keys, rq_failed, rq_job, rq_queue, rq_scheduled
-from shared.replies import text, texts
+from shared.books import BooksReader
+from shared.keys import Keys
 from shared.settings import Settings
 from shared.store import connect
 
@@ -23,8 +22,8 @@ class StoreGauges(Collector):
     """Read at each scrape. Every process that serves metrics shows the same store: take max(), not sum()."""
 
     def __init__(self, settings: Settings) -> None:
-        self._keys = Keys(settings.key_prefix)
-        self._store = connect(settings, timeout_seconds=SCRAPE_TIMEOUT_SECONDS)
+        store = connect(settings, timeout_seconds=SCRAPE_TIMEOUT_SECONDS)
+        self._books = BooksReader(store, Keys(settings.key_prefix))
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -36,26 +35,28 @@ class StoreGauges(Collector):
             log.warning("store gauges cannot be read", extra={"error_type": type(exc).__name__})
 
     def _read(self) -> Iterator[Metric]:
-        found = {name.removeprefix(rq_queue("")) for name in texts(self._store.smembers(RQ_QUEUES))}
+        books = self._books.read()
         depth = GaugeMetricFamily("surehook_queue_depth", "Jobs waiting", labels=["queue"])
+        running = GaugeMetricFamily("surehook_running", "Jobs that a worker has claimed", labels=["queue"])
         age = GaugeMetricFamily("surehook_oldest_waiting_seconds", "How long the first has waited", labels=["queue"])
         scheduled = GaugeMetricFamily("surehook_scheduled", "Jobs waiting for their time", labels=["queue"])
         dead = GaugeMetricFamily("surehook_dead_letters", "Dead letters", labels=["queue"])
-        for queue in sorted(found | {EVENTS_QUEUE}):
-            depth.add_metric([queue], self._store.llen(rq_queue(queue)))
-            age.add_metric([queue], self._head_age(queue))
-            scheduled.add_metric([queue], self._store.zcard(rq_scheduled(queue)))
-            dead.add_metric([queue], self._store.zcard(rq_failed(queue)))
-        yield from (depth, age, scheduled, dead)
-        yield GaugeMetricFamily("surehook_open_events", "Events not closed", value=self._store.zcard(self._keys.open))
+        paused = GaugeMetricFamily("surehook_queue_paused", "1 while paused by an operator", labels=["queue"])
+        for queue in books.queues:
+            depth.add_metric([queue.name], queue.waiting)
+            running.add_metric([queue.name], queue.running)
+            age.add_metric([queue.name], queue.oldest_waiting_seconds)
+            scheduled.add_metric([queue.name], queue.scheduled)
+            dead.add_metric([queue.name], queue.dead)
+            paused.add_metric([queue.name], int(queue.is_paused or books.is_suspended))
+        yield from (depth, running, age, scheduled, dead, paused)
+        yield GaugeMetricFamily("surehook_open_events", "Events not closed", value=books.open)
         ledger = GaugeMetricFamily("surehook_ledger_events", "Events since the beginning", labels=["entry"])
-        for entry, count in self._store.hgetall(self._keys.ledger).items():
-            ledger.add_metric([text(entry)], int(count))
+        for entry in ("accepted", "done", "discarded", "erased"):
+            ledger.add_metric([entry], getattr(books, entry))
         yield ledger
-
-    def _head_age(self, queue: str) -> float:
-        head = self._store.lindex(rq_queue(queue), 0)
-        since = self._store.hget(rq_job(text(head)), "enqueued_at") if head else None
-        if not since:
-            return 0.0
-        return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(text(since))).total_seconds())
+        yield GaugeMetricFamily(
+            "surehook_ledger_imbalance",
+            "Events that the counts show to be amiss; `surehook ledger` names them",
+            value=books.imbalance,
+        )

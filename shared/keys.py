@@ -32,9 +32,24 @@ class Keys:
         return f"{self.prefix}:sweeping"
 
     @property
-    def sweep_cursor(self) -> str:
-        """Where the last sweep stopped, when there was too much for one."""
-        return f"{self.prefix}:sweep-cursor"
+    def sweep_mark(self) -> str:
+        """What the counts said when the last sweep found a job for everything; see `workers/sweep.py`."""
+        return f"{self.prefix}:sweep-mark"
+
+    @property
+    def split(self) -> str:
+        """Number: by how many the jobs of split events exceed those events, for one has a job per handler."""
+        return f"{self.prefix}:split"
+
+    @property
+    def queues(self) -> str:
+        """Set: the queues that jobs of ours are or were on. `rq:queues` may name those of others too."""
+        return f"{self.prefix}:queues"
+
+    @property
+    def paused(self) -> str:
+        """Set: the queues an operator has paused."""
+        return f"{self.prefix}:paused"
 
     def event(self, event_id: str) -> str:
         """Hash: the event record."""
@@ -55,17 +70,22 @@ class Keys:
             for name, value in {
                 "OPEN": self.open,
                 "LEDGER": self.ledger,
+                "SPLIT": self.split,
+                "OUR_QUEUES": self.queues,
+                "PAUSED": self.paused,
                 "EVENT": self.event(""),
                 "ATTEMPTS": self.attempts(""),
                 "LEASES": self.leases(""),
                 "JOB": rq_job(""),
                 "QUEUE": rq_queue(""),
                 "QUEUES": RQ_QUEUES,
+                "SUSPENDED": RQ_SUSPENDED,
                 "RESULTS": rq_results(""),
                 "WIP": "rq:wip:",
                 "EXECUTION": "rq:execution:",
                 "EXECUTIONS": "rq:executions:",
                 "WORKER": "rq:worker:",
+                "WORKERS_OF": "rq:workers:",
                 "FINISHED": "rq:finished:",
                 "FAILED": rq_failed(""),
                 "SCHEDULED": rq_scheduled(""),

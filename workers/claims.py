@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import redis
 
-from shared.keys import EVENTS_QUEUE, Keys
+from shared.keys import Keys
 from shared.replies import text, texts
 from shared.scripts import Argument, Script
 
@@ -22,7 +22,7 @@ LEASE_SECONDS = 10.0
 MAX_INTERRUPTIONS = 3
 DUE_AT_ONCE = 500
 SCRIPT_NAMES = (
-    "claim", "renew", "finish", "retry", "bury", "give_back", "fan_out", "interrupt", "due", "sweep",
+    "claim", "renew", "finish", "retry", "bury", "give_back", "fan_out", "interrupt", "due",
 )  # fmt: skip
 
 
@@ -194,10 +194,9 @@ class Claims:
     def move_due(self) -> int:
         return int(self._run("due", DUE_AT_ONCE))
 
-    def sweep(self, event_ids: Sequence[str]) -> list[str]:
-        """Queue again what is open and has no job; returns those jobs' ids."""
-        sweep = self._scripts["sweep"]
-        return texts(sweep.run(self._store, EVENTS_QUEUE, self._handler_timeout, *event_ids))
+    def is_paused(self) -> bool:
+        """Whether an operator has paused the queue."""
+        return bool(self._store.sismember(self._keys.paused, self._queue))
 
     def _end(self, name: str, claim: Claim, *args: Argument) -> bool:
         return bool(self._run(name, claim.job_id, claim.token, *args) == b"done")

@@ -23,6 +23,7 @@ from workers.loader import load_handlers
 from workers.metrics import WorkerMetrics
 from workers.registry import Registry
 from workers.steadiness import Steadiness
+from workers.sweep import Sweep, Sweeper
 from workers.upkeep import Upkeep
 from workers.worker import Worker
 
@@ -83,9 +84,13 @@ def _work(settings: Settings, registry: Registry, queue: str, name: str, stops: 
         worker.stop()
     upkeep = Upkeep(store, keys, worker, claims, registry, metrics, queue, Steadiness())
     upkeep.start()
+    sweep = Sweep(store, keys, registry.queues, handler_timeout=settings.handler_timeout)
+    sweeper = Sweeper(sweep, metrics)
+    sweeper.start()
     log.info("worker takes events", extra={"queue": queue})
     worker.work()
     upkeep.stop()
+    sweeper.stop()
     dispatcher.close()
     try:
         worker.register_death()

@@ -1,4 +1,4 @@
-"""What keeps a worker's promises while a handler runs: leases, due retries, recovery, the sweep.
+"""What keeps a worker's promises while a handler runs: leases, due retries, recovery.
 
 A thread of its own, so that a handler that computes or waits cannot stop it.
 """
@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import redis
 from redis.exceptions import RedisError
 
-from shared.keys import EVENTS_QUEUE, Keys, rq_job, rq_queue
-from shared.replies import text, texts
+from shared.keys import Keys
+from shared.replies import texts
 from workers.claims import AttemptRecord, Claims
 from workers.metrics import WorkerMetrics
 from workers.registry import Registry
@@ -22,12 +22,7 @@ from workers.worker import Worker
 log = logging.getLogger(__name__)
 
 RENEW_EVERY_SECONDS = 3.0
-# Found, queued and taken within 15 s of being lost.
-SWEEP_EVERY_SECONDS = 10.0
-SWEEP_LOCK_MS = 9000
-SWEEP_CURSOR_SECONDS = 60
-SWEEP_BATCH = 200
-SWEEP_MOST = 20_000
+FORGET_EVERY_SECONDS = 10.0
 
 
 class Upkeep(threading.Thread):
@@ -54,7 +49,7 @@ class Upkeep(threading.Thread):
         self._queue = queue
         self._done = threading.Event()
         self._steadiness = steadiness
-        self._next_renewal = self._next_sweep = 0.0
+        self._next_renewal = self._next_forgetting = 0.0
 
     def stop(self) -> None:
         self._done.set()
@@ -72,9 +67,9 @@ class Upkeep(threading.Thread):
             self._next_renewal = now + RENEW_EVERY_SECONDS
         self._claims.move_due()
         self._recover()
-        if now >= self._next_sweep:
-            self._sweep()
-            self._next_sweep = now + SWEEP_EVERY_SECONDS
+        if now >= self._next_forgetting:
+            self._worker.forget_dead_workers()
+            self._next_forgetting = now + FORGET_EVERY_SECONDS
 
     def _tick_safely(self) -> bool:
         """Whether the store could be talked to. Whatever else goes wrong, the next tick comes."""
@@ -106,29 +101,6 @@ class Upkeep(threading.Thread):
             outcome = interrupt(self._claims, self._registry, self._store, self._keys, key)
             if outcome != "stale":
                 self._metrics.interrupted.inc()
-
-    def _sweep(self) -> None:
-        """Look at what is older than the events queue's head, at most so many, and go on there the next time."""
-        self._worker.forget_dead_workers()
-        if not self._store.set(self._keys.sweep_lock, 1, nx=True, px=SWEEP_LOCK_MS):
-            return
-        horizon = self._horizon_ms()
-        cursor = int(text(self._store.get(self._keys.sweep_cursor)) or 0)
-        for _ in range(SWEEP_MOST // SWEEP_BATCH):
-            ids = self._store.zrangebyscore(self._keys.open, "-inf", horizon, start=cursor, num=SWEEP_BATCH)
-            cursor = cursor + len(ids) if ids else 0
-            if not ids:
-                break
-            for job_id in self._claims.sweep(texts(ids)):
-                self._metrics.swept.inc()
-                log.warning("open event had no job, queued again", extra={"job_id": job_id})
-        self._store.set(self._keys.sweep_cursor, cursor, ex=SWEEP_CURSOR_SECONDS)
-
-    def _horizon_ms(self) -> float:
-        head = self._store.lindex(rq_queue(EVENTS_QUEUE), 0)
-        since = self._store.hget(rq_job(text(head)), "enqueued_at") if head else None
-        at = datetime.fromisoformat(text(since)) if since else datetime.now(UTC)
-        return at.timestamp() * 1000
 
 
 def interrupt(

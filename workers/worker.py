@@ -97,6 +97,9 @@ class Worker(BaseWorker):  # type: ignore[misc]
             self._pause(SUSPENDED_SECONDS)
             return
         claim = self._claims.claim()
+        if claim is None and self._claims.is_paused():
+            self._pause(SUSPENDED_SECONDS)  # the wait below would return at once while jobs wait
+            return
         if claim is None:
             # Waits without taking: the head goes back where it was, so a client that dies here holds nothing.
             key = rq_queue(self._queue)

@@ -7,7 +7,7 @@ redis.call('HSET', EVENT .. event_id, 'type', ARGV[2], 'tenant', ARGV[3], 'user'
   'source', ARGV[6], 'body', ARGV[7], 'received_at', now_ms)
 if ARGV[10] and ARGV[10] ~= '' then redis.call('HSET', EVENT .. event_id, 'key_id', ARGV[10]) end
 create_job(event_id, queue, ARGV[9])
-redis.call('SADD', QUEUES, QUEUE .. queue)
+know_queue(queue)
 redis.call('RPUSH', QUEUE .. queue, event_id)
 redis.call('ZADD', OPEN, now_ms, event_id)
 redis.call('HINCRBY', LEDGER, 'accepted', 1)

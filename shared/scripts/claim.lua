@@ -18,6 +18,7 @@ for _, claim in ipairs(redis.call('SMEMBERS', WORKER .. worker .. ':executions')
   end
 end
 
+if redis.call('SISMEMBER', PAUSED, queue) == 1 then return false end
 for _ = 1, 100 do
   local job_id = redis.call('LPOP', QUEUE .. queue)
   if not job_id then return false end

@@ -52,15 +52,20 @@ local function create_job(job_id, queue, timeout)
     'failure_callback_name', '', 'stopped_callback_name', '')
 end
 
-local function enqueue(job_id, queue)
+local function know_queue(queue)
   redis.call('SADD', QUEUES, QUEUE .. queue)
+  redis.call('SADD', OUR_QUEUES, queue)
+end
+
+local function enqueue(job_id, queue)
+  know_queue(queue)
   redis.call('HSET', JOB .. job_id, 'status', 'queued', 'enqueued_at', iso_now(), 'origin', queue)
   redis.call('RPUSH', QUEUE .. queue, job_id)
 end
 
--- To the front, with its old enqueued_at: the sweep relies on a queue being sorted by it.
+-- To the front, with its old enqueued_at: it has waited since then.
 local function enqueue_first(job_id, queue)
-  redis.call('SADD', QUEUES, QUEUE .. queue)
+  know_queue(queue)
   redis.call('HSET', JOB .. job_id, 'status', 'queued', 'origin', queue)
   redis.call('LPUSH', QUEUE .. queue, job_id)
 end
@@ -85,6 +90,23 @@ local function delete_job(job_id)
   redis.call('DEL', JOB .. job_id, RESULTS .. job_id, EXECUTIONS .. job_id)
 end
 
+-- The jobs that an event must have: none when it is closed, else its own, or one for each handler not done with it.
+local function pending_jobs(event_id)
+  local key = EVENT .. event_id
+  local known = redis.call('HMGET', key, 'handlers', 'closed_at')
+  if known[2] then return {} end
+  if not known[1] then return redis.call('ZSCORE', OPEN, event_id) and {event_id} or {} end
+  local names, states, jobs = {}, {}, {}
+  for name in string.gmatch(known[1], '[^,]+') do
+    table.insert(names, name)
+    table.insert(states, 'state:' .. name)
+  end
+  for i, state in ipairs(redis.call('HMGET', key, unpack(states))) do
+    if not state then table.insert(jobs, event_id .. '_' .. names[i]) end
+  end
+  return jobs
+end
+
 -- Every job of an event that does not run goes, wherever it is. Returns whether one runs, and how many were dead.
 local function drop_jobs(event_id)
   local key, running, dead = EVENT .. event_id, false, 0
@@ -93,7 +115,7 @@ local function drop_jobs(event_id)
     queue = known[1] or queue
     if is_claimed(job_id, queue) then
       running = true
-      return
+      return false
     end
     dead = dead + redis.call('ZREM', FAILED .. queue, job_id)
     redis.call('ZREM', SCHEDULED .. queue, job_id)
@@ -103,12 +125,14 @@ local function drop_jobs(event_id)
       redis.call('LREM', QUEUE .. queue .. INTERMEDIATE_SUFFIX, 0, job_id)
     end
     delete_job(job_id)
+    return true
   end
   drop(event_id, 'events')
   for name in string.gmatch(redis.call('HGET', key, 'handlers') or '', '[^,]+') do
-    drop(event_id .. '_' .. name, redis.call('HGET', key, 'queue:' .. name) or 'events')
-    -- While another part still runs: neither the sweep nor a claim makes this one a job again.
-    redis.call('HSETNX', key, 'state:' .. name, 'erased')
+    if drop(event_id .. '_' .. name, redis.call('HGET', key, 'queue:' .. name) or 'events') then
+      -- While another part still runs: neither the sweep nor a claim makes this one a job again.
+      redis.call('HSETNX', key, 'state:' .. name, 'erased')
+    end
   end
   return running, dead
 end
@@ -118,7 +142,10 @@ end
 -- Returns 'erased' or 'running', how many attempts and how many dead letters went.
 local function erase(event_id, retention)
   local key = EVENT .. event_id
+  local jobs = #pending_jobs(event_id)
   local running, dead = drop_jobs(event_id)
+  -- What a split event has more than one of.
+  redis.call('DECRBY', SPLIT, math.max(0, jobs - 1) - math.max(0, #pending_jobs(event_id) - 1))
   if running then
     redis.call('HSET', key, 'erasing', retention)
     return 'running', 0, dead
@@ -198,10 +225,13 @@ local function close(job_id, outcome, retention)
   local key = EVENT .. event_id
   if redis.call('EXISTS', key) == 0 then return end
   if part ~= '' then
-    redis.call('HSET', key, 'state:' .. part, outcome)
+    local is_news = redis.call('HSET', key, 'state:' .. part, outcome) == 1
     for name in string.gmatch(redis.call('HGET', key, 'handlers') or '', '[^,]+') do
       local state = redis.call('HGET', key, 'state:' .. name)
-      if not state then return end
+      if not state then
+        if is_news then redis.call('DECR', SPLIT) end
+        return
+      end
       if state == 'discarded' then outcome = 'discarded' end
     end
   end

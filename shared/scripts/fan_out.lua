@@ -8,6 +8,7 @@ for i = 4, #ARGV, 3 do
   redis.call('HSET', EVENT .. event_id, 'queue:' .. ARGV[i], ARGV[i + 1])
 end
 redis.call('HSET', EVENT .. event_id, 'handlers', table.concat(names, ','))
+redis.call('INCRBY', SPLIT, #names - 1)
 reset_counters(event_id)
 delete_job(event_id)
 for i = 4, #ARGV, 3 do

@@ -18,6 +18,7 @@ from workers.dead_letters import DeadLetters
 from workers.dispatch import Dispatcher
 from workers.handling import Handling
 from workers.registry import Registry
+from workers.sweep import Sweep
 from workers.worker import Worker
 
 KEYS = Keys()
@@ -119,6 +120,18 @@ def run_worker(store: redis.Redis, claims_of: Callable[..., Claims], counts: Cou
 
     yield run_worker
     dispatcher.close()
+
+
+@pytest.fixture
+def look(store: redis.Redis) -> Callable[[], list[str]]:
+    """Sweep now, as the first process whose turn it is."""
+    sweep = Sweep(store, KEYS, ["other"], handler_timeout=30)
+
+    def look() -> list[str]:
+        store.delete(KEYS.sweep_lock)
+        return sweep.look()
+
+    return look
 
 
 @pytest.fixture

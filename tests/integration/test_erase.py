@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
+from shared.books import BooksReader
 from shared.settings import Settings
 from shared.vault import Vault, fingerprint
 from surehook.main import cli
@@ -90,7 +91,7 @@ def leave_closed(claims: Claims) -> None:
 )
 def test_an_event_goes_with_all_that_is_kept_of_it(
     leave: Callable[[Claims], None], books: dict[str, int], accept: Accept, claims_of: Any, erase: Erase,
-    store: redis.Redis,
+    look: Any, store: redis.Redis,
 ) -> None:  # fmt: skip
     event_id = accept()
     leave(claims_of())
@@ -101,7 +102,8 @@ def test_an_event_goes_with_all_that_is_kept_of_it(
     assert_gone(store, event_id)
     assert ledger(store) == books
     assert claims_of().claim() is None
-    assert claims_of().sweep([event_id]) == []
+    assert look() == []
+    assert BooksReader(store, KEYS).read().imbalance == 0
     assert erase()[1] == "0 events erased, 0 attempts, 0 dead letters\n"
 
 
@@ -155,7 +157,7 @@ def test_what_ran_in_a_process_that_died_is_erased_when_that_is_found(
 
 
 def test_of_several_handlers_those_that_wait_go_and_those_that_run_finish(
-    accept: Accept, claims_of: Any, erase: Erase, store: redis.Redis
+    accept: Accept, claims_of: Any, erase: Erase, look: Any, store: redis.Redis
 ) -> None:
     event_id = accept()
     claims_of().fan_out(claims_of().claim(), [*FAN, ("three", "events", 30.0)])
@@ -164,12 +166,14 @@ def test_of_several_handlers_those_that_wait_go_and_those_that_run_finish(
     erase()
 
     assert claims_of("c", "other").claim() is None
-    assert claims_of().sweep([event_id]) == []
+    assert look() == []
     assert not claims_of("a").finish(first, "done", an_attempt())
-    assert claims_of().sweep([event_id]) == []
+    assert look() == []
     assert store.hexists(f"surehook:event:{event_id}", "body")
+    assert BooksReader(store, KEYS).read().surplus == 0
     assert not claims_of("b").finish(third, "done", an_attempt())
     assert_gone(store, event_id)
+    assert BooksReader(store, KEYS).read().surplus == 0
 
 
 def test_a_second_copy_does_not_bring_the_data_back(accept: Accept, erase: Erase, store: redis.Redis) -> None:

@@ -17,7 +17,14 @@ from tests.support.ledger import is_balanced
 from workers.dead_letters import DeadLetters, Filter
 
 # They hold no event: counts, names of queues, and ids of jobs that have gone, until RQ's next look.
-STAYS = {b"surehook:ledger", b"rq:queues", b"rq:finished:events", b"rq:finished:other"}
+STAYS = {
+    b"surehook:ledger",
+    b"surehook:queues",
+    b"surehook:split",
+    b"rq:queues",
+    b"rq:finished:events",
+    b"rq:finished:other",
+}
 RunWorker = Callable[..., Any]
 
 

@@ -7,8 +7,12 @@ import redis
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from tests.integration.conftest import Accept
+from shared.books import Books, BooksReader
+from tests.integration.conftest import KEYS, Accept, Counts
 from tests.integration.test_leases import an_attempt
+from workers import census
+from workers import sweep as sweep_module
+from workers.sweep import Sweep, Sweeper
 
 
 def lose_the_job(store: redis.Redis, event_id: str) -> None:
@@ -16,32 +20,36 @@ def lose_the_job(store: redis.Redis, event_id: str) -> None:
     store.lrem("rq:queue:events", 0, event_id)
 
 
-def test_an_open_event_without_a_job_is_queued_again(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
+def books(store: redis.Redis) -> Books:
+    return BooksReader(store, KEYS).read()
+
+
+def test_an_open_event_without_a_job_is_queued_again(accept: Accept, look: Any, store: redis.Redis) -> None:
     event_id = accept()
     lose_the_job(store, event_id)
 
-    assert claims_of().sweep([event_id]) == [event_id]
+    assert look() == [event_id]
 
     assert store.lrange("rq:queue:events", 0, -1) == [event_id.encode()]
-    assert claims_of().sweep([event_id]) == []
+    assert look() == []
     assert Job.fetch(event_id, connection=store, serializer=JSONSerializer).get_status() == JobStatus.QUEUED
 
 
-def test_a_requeue_that_was_killed_half_way_is_finished(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
+def test_a_requeue_that_was_killed_half_way_is_finished(
+    accept: Accept, claims_of: Any, look: Any, store: redis.Redis
+) -> None:
     event_id = accept()
     claims_of().bury(claims_of().claim(), an_attempt(), "tb")
     store.zrem("rq:failed:events", event_id)  # what RQ does first
 
-    assert claims_of().sweep([event_id]) == [event_id]
+    assert look() == [event_id]
 
 
-def test_a_stock_worker_that_died_before_the_start_loses_nothing(
-    accept: Accept, claims_of: Any, store: redis.Redis
-) -> None:
+def test_a_stock_worker_that_died_before_the_start_loses_nothing(accept: Accept, look: Any, store: redis.Redis) -> None:
     event_id = accept()
     store.lmove("rq:queue:events", "rq:queue:events:intermediate", "LEFT", "RIGHT")
 
-    assert claims_of().sweep([event_id]) == [event_id]
+    assert look() == [event_id]
     assert store.llen("rq:queue:events:intermediate") == 0
 
 
@@ -57,32 +65,130 @@ def test_a_stock_worker_that_died_before_the_start_loses_nothing(
         pytest.param(lambda claims: claims.bury(claims.claim(), an_attempt(), ""), id="dead"),
         pytest.param(lambda claims: claims.give_back(claims.claim(), delay_seconds=0), id="given back"),
         pytest.param(lambda claims: claims.finish(claims.claim(), "done", None), id="closed"),
+        pytest.param(
+            lambda claims: claims.fan_out(claims.claim(), [("a", "events", 30.0), ("b", "other", 30.0)]), id="split"
+        ),
     ],
 )
-def test_an_event_that_has_a_job_is_left_alone(put: Any, accept: Accept, claims_of: Any, store: redis.Redis) -> None:
-    event_ids = [accept() for _ in range(3)]
+def test_an_event_that_has_its_jobs_is_left_alone(
+    put: Any, accept: Accept, claims_of: Any, look: Any, store: redis.Redis
+) -> None:
+    for _ in range(3):
+        accept()
     put(claims_of())
 
-    assert claims_of().sweep(event_ids) == []
-    assert claims_of().sweep(event_ids) == []
+    assert look() == []
+    assert look() == []
+    assert books(store).surplus == 0
 
 
-def test_a_handlers_own_job_is_found_missing_too(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
+def test_a_handlers_own_job_is_found_missing_too(accept: Accept, claims_of: Any, look: Any, store: redis.Redis) -> None:
     event_id = accept()
     claims_of().fan_out(claims_of().claim(), [("one", "events", 30.0), ("two", "other", 30.0)])
     store.delete(f"rq:job:{event_id}_two", "rq:queue:other")
 
-    assert claims_of().sweep([event_id]) == [f"{event_id}_two"]
+    assert look() == [f"{event_id}_two"]
     assert store.lrange("rq:queue:other", 0, -1) == [f"{event_id}_two".encode()]
 
 
-def test_what_was_lost_behind_a_backlog_is_found_when_its_turn_comes(
-    accept: Accept, claims_of: Any, store: redis.Redis
+def test_a_job_of_a_paused_queue_is_not_lost(accept: Accept, look: Any, store: redis.Redis) -> None:
+    accept()
+    store.sadd(KEYS.paused, "events")
+
+    assert look() == []
+
+
+@pytest.mark.parametrize("position", [0, 2, 4])
+def test_what_was_lost_is_found_wherever_it_stood(
+    position: int, accept: Accept, look: Any, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, lost, last = accept(), accept(), accept()
-    store.lrem("rq:queue:events", 0, lost)
+    monkeypatch.setattr(sweep_module, "LITTLE", 0)
+    monkeypatch.setattr(census, "PAGE", 2)
+    event_ids = [accept() for _ in range(5)]
+    assert look() == []
+    store.lrem("rq:queue:events", 0, event_ids[position])  # its hash still says it is queued
 
-    assert claims_of().sweep([first, lost, last]) == []  # its place is still ahead
-    claims_of().finish(claims_of().claim(), "done", None)
+    assert look() == [event_ids[position]]
+    assert look() == []
 
-    assert claims_of().sweep([lost, last]) == [lost]
+
+def test_with_a_long_backlog_nothing_is_looked_up_until_the_counts_change(
+    accept: Accept, look: Any, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_module, "LITTLE", 0)
+    for _ in range(3):
+        accept()
+    store.rpush("rq:queue:events", "another-applications-job")
+    look()
+    read = store.info("commandstats").get("cmdstat_lrange", {"calls": 0})["calls"]
+
+    accept()
+    look()
+    assert store.info("commandstats").get("cmdstat_lrange", {"calls": 0})["calls"] == read
+
+    store.delete(KEYS.sweep_mark)  # as it does by itself after some minutes
+    look()
+    assert store.info("commandstats")["cmdstat_lrange"]["calls"] > read
+
+
+def test_what_moved_while_we_looked_is_left_to_the_next_look(accept: Accept, store: redis.Redis) -> None:
+    before = books(store).read_at
+    event_id = accept()
+    store.lrem("rq:queue:events", 0, event_id)
+    sweep = Sweep(store, KEYS, [], handler_timeout=30)
+
+    assert sweep.settle([event_id], since=before) == []
+    assert sweep.settle([event_id], since=books(store).read_at) == [event_id]
+
+
+def test_an_event_whose_record_is_gone_cannot_be_queued(accept: Accept, look: Any, store: redis.Redis) -> None:
+    event_id = accept()
+    lose_the_job(store, event_id)
+    store.delete(KEYS.event(event_id))
+
+    assert look() == []
+    assert books(store).imbalance == 1
+
+
+def test_one_process_in_all_looks_at_a_time(accept: Accept, look: Any, store: redis.Redis) -> None:
+    look()
+    lose_the_job(store, accept())
+
+    assert Sweep(store, KEYS, [], handler_timeout=30).look() == []
+    assert 0 < store.pttl(KEYS.sweep_lock) <= sweep_module.LOCK_MS < sweep_module.LOOK_EVERY_SECONDS * 1000
+
+
+def test_the_sweeper_counts_what_it_found(accept: Accept, counts: Counts, store: redis.Redis) -> None:
+    lose_the_job(store, accept())
+    metrics: Any = counts
+
+    Sweeper(Sweep(store, KEYS, [], handler_timeout=30), metrics).turn()
+
+    assert counts.discarded == 1
+
+
+def test_counts_stay_even_through_an_events_whole_life(
+    accept: Accept, claims_of: Any, make_due: Any, dead_letters: Any, store: redis.Redis
+) -> None:
+    """Each line is one script: after each, jobs minus open events must be what it was."""
+    claims = claims_of()
+    steps = [
+        accept,
+        lambda: claims.fan_out(claims.claim(), [("a", "events", 1.0), ("b", "events", 1.0), ("c", "events", 1.0)]),
+        lambda: claims.finish(claims.claim(), "done", None),
+        lambda: claims.retry(claims.claim(), an_attempt(), "", delay_seconds=60, spends_retry=True),
+        make_due,
+        lambda: claims.bury(claims.claim(), an_attempt(), ""),
+        lambda: [dead_letters.replay(letter) for letter in dead_letters.of("")],
+        lambda: claims.give_back(claims.claim(), delay_seconds=0),
+        lambda: claims.bury(claims.claim(), an_attempt(), ""),
+        lambda: [dead_letters.discard(letter) for letter in dead_letters.of("")],
+        lambda: claims.finish(claims.claim(), "done", None),
+    ]
+
+    for number, step in enumerate(steps):
+        step()
+        assert (books(store).surplus, books(store).off_by) == (0, 0), number
+
+    assert books(store).open == 0
+    assert int(store.get(KEYS.split) or 0) == 0

@@ -52,13 +52,3 @@ def test_a_worker_that_the_store_forgot_registers_again(upkeep: Upkeep, store: r
     upkeep.tick()
 
     assert store.smembers("rq:workers") == {b"rq:worker:w-events"}
-
-
-def test_a_tick_finds_an_open_event_without_a_job(accept: Accept, upkeep: Upkeep, store: redis.Redis) -> None:
-    event_id = accept()
-    store.delete(f"rq:job:{event_id}", "rq:queue:events")
-
-    upkeep.tick()
-
-    assert store.lrange("rq:queue:events", 0, -1) == [event_id.encode()]
-    assert store.exists(KEYS.sweep_lock)

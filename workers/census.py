@@ -1,0 +1,170 @@
+"""Where the jobs of all open events are, on a store that goes on working meanwhile.
+
+The store has no index from a job to its place in a queue's list; looking for one there costs the list's length. So all
+places are read once, in pages, into eight bytes a job, and then the open events are looked up in them. A job that moves
+in between may seem to have none: `Tally.suspects` are to be looked for once more before anybody is alarmed.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import islice
+from typing import Any
+
+import redis
+
+from shared.keys import RQ_QUEUES, Keys, rq_failed, rq_queue, rq_scheduled
+from shared.replies import text, texts
+from shared.scripts import Script
+
+PAGE = 2_000
+ASK_AT_ONCE = 200
+MOST_SUSPECTS = 100_000
+BUCKETS = 1024
+BUCKET_SHIFT = 54
+HASH_MASK = 2**64 - 4
+PLACE_MASK = 3
+
+
+class Place(Enum):
+    """Where a job is. An event with several jobs counts where the first of these is."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    SCHEDULED = "scheduled"
+    DEAD = "dead"
+
+
+PLACES = tuple(Place)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a census found."""
+
+    events: Counter[Place] = field(default_factory=Counter)
+    suspects: list[str] = field(default_factory=list)
+    """Jobs that should be somewhere and were not met, at most MOST_SUSPECTS of them."""
+    seen: int = 0
+
+
+class Census:
+    """Reads places and open events. `on_page` is called after every page of either."""
+
+    def __init__(self, store: redis.Redis, keys: Keys, on_page: Callable[[int], None] = lambda _: None) -> None:
+        self._store = store
+        self._keys = keys
+        self._on_page = on_page
+        self._pending = Script("pending", keys)
+
+    def take(self) -> Tally:
+        """Look up every open event."""
+        places = self.read_places()
+        tally = Tally()
+        for page in self._scan(self._keys.open):
+            tally.seen += len(page)
+            elsewhere = []
+            for event_id in page:
+                place = places.of(event_id)
+                if place is None:
+                    elsewhere.append(event_id)
+                else:
+                    tally.events[place] += 1
+            for part in _in_parts(elsewhere, ASK_AT_ONCE):
+                self._look_closer(part, places, tally)
+            self._on_page(len(page))
+        return tally
+
+    def missing(self, jobs: Sequence[str]) -> list[str]:
+        """Which of these are in no place at a reading that begins now."""
+        places = self.read_places()
+        return [job_id for job_id in jobs if places.of(job_id.encode()) is None]
+
+    def read_places(self) -> "Places":
+        """All jobs of all queues, those of other applications included: a queue of ours must not be overlooked."""
+        names = set(texts(self._store.smembers(self._keys.queues)))
+        names |= {name.removeprefix(rq_queue("")) for name in texts(self._store.smembers(RQ_QUEUES))}
+        places = Places()
+        for queue in sorted(names):
+            for key, place in ((rq_scheduled(queue), Place.SCHEDULED), (rq_failed(queue), Place.DEAD)):
+                for page in self._scan(key):
+                    places.add(place, page)
+                    self._on_page(0)
+            for page in self._read_list(rq_queue(queue)):
+                places.add(Place.WAITING, page)
+                self._on_page(0)
+            for page in self._scan(self._keys.leases(queue)):
+                places.add(Place.RUNNING, (claim.partition(b":")[0] for claim in page))
+        places.seal()
+        return places
+
+    def _look_closer(self, event_ids: Sequence[bytes], places: "Places", tally: Tally) -> None:
+        """Split events, those closed meanwhile, and those that have no job."""
+        for jobs in self._pending.run(self._store, *event_ids):
+            found = [places.of(job_id) for job_id in jobs]
+            for place in PLACES:
+                if place in found:
+                    tally.events[place] += 1
+                    break
+            if None in found:
+                lost = [text(job_id) for job_id, place in zip(jobs, found, strict=True) if place is None]
+                tally.suspects.extend(lost[: MOST_SUSPECTS - len(tally.suspects)])
+
+    def _scan(self, key: str) -> Iterator[list[bytes]]:
+        # ZSCAN promises every member that is there all the time; pages by rank or score skip some when others leave.
+        cursor = 0
+        while True:
+            reply: Any = self._store.zscan(key, cursor, count=PAGE)
+            cursor, members = reply
+            if members:
+                yield [member for member, _ in members]
+            if not cursor:
+                return
+
+    def _read_list(self, key: str) -> Iterator[list[bytes]]:
+        # From the tail, by distance from it: what is pushed meanwhile shows a page's items again, what is popped from
+        # the head moves nothing, so no item that stays is skipped.
+        last = -1
+        while True:
+            page: Any = self._store.lrange(key, last - PAGE + 1, last)
+            if page:
+                yield page
+            if len(page) < PAGE:
+                return
+            last -= PAGE
+
+
+class Places:
+    """Job ids with their places, eight bytes each: 62 bits of a hash (two of a million look alike once in ten million
+    readings), and the place in the lowest two.
+    """
+
+    def __init__(self) -> None:
+        self._buckets = [array("Q") for _ in range(BUCKETS)]
+
+    def add(self, place: Place, job_ids: Iterable[bytes]) -> None:
+        buckets, number = self._buckets, PLACES.index(place)
+        for job_id in job_ids:
+            hashed = hash(job_id) & HASH_MASK
+            buckets[hashed >> BUCKET_SHIFT].append(hashed | number)
+
+    def seal(self) -> None:
+        """No more will come: sort, a bucket at a time."""
+        self._buckets = [array("Q", sorted(bucket)) for bucket in self._buckets]
+
+    def of(self, job_id: bytes) -> Place | None:
+        hashed = hash(job_id) & HASH_MASK
+        bucket = self._buckets[hashed >> BUCKET_SHIFT]
+        index = bisect_left(bucket, hashed)
+        if index < len(bucket) and bucket[index] & HASH_MASK == hashed:
+            return PLACES[bucket[index] & PLACE_MASK]
+        return None
+
+
+def _in_parts(items: Sequence[bytes], size: int) -> Iterator[list[bytes]]:
+    iterator = iter(items)
+    while part := list(islice(iterator, size)):
+        yield part

@@ -1,0 +1,111 @@
+"""The sweep: an open event that has no job anywhere is queued again, wherever it should stand.
+
+Looking everything up costs seconds with half a million open events, so the counts are compared first, which costs next
+to nothing: every transition is one script, so jobs minus open events is the same number at every instant until a job is
+lost. Everything is looked up when that number changes, while there is little to look up, and every few minutes anyway.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+
+import redis
+from redis.exceptions import RedisError
+
+from shared.books import BooksReader
+from shared.keys import EVENTS_QUEUE, Keys
+from shared.replies import text, texts
+from shared.scripts import Script
+from workers.census import MOST_SUSPECTS, Census
+from workers.metrics import WorkerMetrics
+
+log = logging.getLogger(__name__)
+
+# Noticed within these, looked up twice and queued: within 15 s also with 500,000 open events.
+LOOK_EVERY_SECONDS = 4.0
+# One process in all looks: held until just before the next look is due, and longer only while one looks things up.
+LOCK_MS = 3_500
+LITTLE = 2_000
+EVERYTHING_EVERY_SECONDS = 300
+QUEUED_AT_ONCE = 200
+LOGGED_AT_MOST = 20
+
+
+class Sweep:
+    """Finds jobs that are nowhere, and queues them again."""
+
+    def __init__(self, store: redis.Redis, keys: Keys, queues: Iterable[str], *, handler_timeout: float) -> None:
+        self._store = store
+        self._keys = keys
+        self._queues = [EVENTS_QUEUE, *queues]
+        self._handler_timeout = f"{handler_timeout:g}"
+        self._books = BooksReader(store, keys)
+        self._census = Census(store, keys, lambda _: self._keep_lock())
+        self._script = Script("sweep", keys)
+
+    def look(self) -> list[str]:
+        """The jobs queued again. Nothing, too, when another process is looking."""
+        self._store.sadd(self._keys.queues, *self._queues)
+        if not self._store.set(self._keys.sweep_lock, 1, nx=True, px=LOCK_MS):
+            return []
+        books = self._books.read()
+        if books.open > LITTLE and text(self._store.get(self._keys.sweep_mark)) == str(books.surplus):
+            return []
+        suspects = self._census.take().suspects
+        lost = self.settle(suspects, since=books.read_at)
+        if len(suspects) < MOST_SUSPECTS:
+            # What the counts said at the beginning: whatever was lost since then changes them once more.
+            self._store.set(self._keys.sweep_mark, books.surplus + len(lost), ex=EVERYTHING_EVERY_SECONDS)
+        return lost
+
+    def settle(self, suspects: Sequence[str], *, since: str, is_dry: bool = False) -> list[str]:
+        """Look for suspects a second time; queue again those that are still nowhere and have not moved since.
+
+        Args:
+            since: when the first reading began, on the store's clock.
+            is_dry: only tell which those are, events whose record is gone included.
+        """
+        missing = self._census.missing(suspects) if suspects else []
+        found: list[str] = []
+        for start in range(0, len(missing), QUEUED_AT_ONCE):
+            some = missing[start : start + QUEUED_AT_ONCE]
+            reply = self._script.run(self._store, EVENTS_QUEUE, self._handler_timeout, since, int(is_dry), *some)
+            found.extend(texts(reply))
+            self._keep_lock()
+        return found
+
+    def _keep_lock(self) -> None:
+        self._store.pexpire(self._keys.sweep_lock, LOCK_MS)
+
+
+class Sweeper(threading.Thread):
+    """Sweeps for as long as its worker process works: a thread of its own, for a long look must delay no lease."""
+
+    def __init__(self, sweep: Sweep, metrics: WorkerMetrics) -> None:
+        super().__init__(name="sweeper", daemon=True)
+        self._sweep = sweep
+        self._metrics = metrics
+        self._done = threading.Event()
+
+    def stop(self) -> None:
+        self._done.set()
+
+    def run(self) -> None:
+        while not self._done.wait(LOOK_EVERY_SECONDS):
+            self.turn()
+
+    def turn(self) -> None:
+        """Look once. Whatever goes wrong, the next turn comes."""
+        try:
+            lost = self._sweep.look()
+        except (RedisError, OSError):
+            return  # the worker says that the store is away
+        except Exception:
+            log.exception("sweep failed")
+            return
+        for _ in lost:
+            self._metrics.swept.inc()
+        for job_id in lost[:LOGGED_AT_MOST]:
+            log.warning("open event had no job, queued again", extra={"job_id": job_id})
+        if len(lost) > LOGGED_AT_MOST:
+            log.warning("open events had no job, queued again", extra={"count": len(lost)})
