@@ -16,6 +16,8 @@ from surehook.verbs.dev import dev
 from surehook.verbs.events import events
 from surehook.verbs.ingest import ingest
 from surehook.verbs.keys import keys
+from surehook.verbs.ledger import ledger
+from surehook.verbs.queues import queues
 from surehook.verbs.trigger import trigger
 from surehook.verbs.worker import worker
 
@@ -28,7 +30,7 @@ def cli() -> None:
     """Receive FusionAuth's webhooks, keep every one, and run your handlers."""
 
 
-for command in (dev, ingest, worker, dashboard, trigger, dead_letters, events, keys, config):
+for command in (dev, ingest, worker, dashboard, trigger, dead_letters, events, queues, ledger, keys, config):
     cli.add_command(command)
 
 

@@ -7,16 +7,16 @@ lost. Everything is looked up when that number changes, while there is little to
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import redis
 from redis.exceptions import RedisError
 
 from shared.books import BooksReader
 from shared.keys import EVENTS_QUEUE, Keys
-from shared.replies import text, texts
-from shared.scripts import Script
+from shared.replies import text
 from workers.census import MOST_SUSPECTS, Census
+from workers.lost import LostJobs
 from workers.metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,6 @@ LOOK_EVERY_SECONDS = 4.0
 LOCK_MS = 3_500
 LITTLE = 2_000
 EVERYTHING_EVERY_SECONDS = 300
-QUEUED_AT_ONCE = 200
 LOGGED_AT_MOST = 20
 
 
@@ -38,10 +37,9 @@ class Sweep:
         self._store = store
         self._keys = keys
         self._queues = [EVENTS_QUEUE, *queues]
-        self._handler_timeout = f"{handler_timeout:g}"
         self._books = BooksReader(store, keys)
-        self._census = Census(store, keys, lambda _: self._keep_lock())
-        self._script = Script("sweep", keys)
+        self._census = Census(store, keys, self._keep_lock)
+        self._lost = LostJobs(store, keys, handler_timeout=handler_timeout, on_page=self._keep_lock)
 
     def look(self) -> list[str]:
         """The jobs queued again. Nothing, too, when another process is looking."""
@@ -52,29 +50,13 @@ class Sweep:
         if books.open > LITTLE and text(self._store.get(self._keys.sweep_mark)) == str(books.surplus):
             return []
         suspects = self._census.take().suspects
-        lost = self.settle(suspects, since=books.read_at)
+        lost = self._lost.queue_again(suspects, since=books.read_at)
         if len(suspects) < MOST_SUSPECTS:
             # What the counts said at the beginning: whatever was lost since then changes them once more.
             self._store.set(self._keys.sweep_mark, books.surplus + len(lost), ex=EVERYTHING_EVERY_SECONDS)
         return lost
 
-    def settle(self, suspects: Sequence[str], *, since: str, is_dry: bool = False) -> list[str]:
-        """Look for suspects a second time; queue again those that are still nowhere and have not moved since.
-
-        Args:
-            since: when the first reading began, on the store's clock.
-            is_dry: only tell which those are, events whose record is gone included.
-        """
-        missing = self._census.missing(suspects) if suspects else []
-        found: list[str] = []
-        for start in range(0, len(missing), QUEUED_AT_ONCE):
-            some = missing[start : start + QUEUED_AT_ONCE]
-            reply = self._script.run(self._store, EVENTS_QUEUE, self._handler_timeout, since, int(is_dry), *some)
-            found.extend(texts(reply))
-            self._keep_lock()
-        return found
-
-    def _keep_lock(self) -> None:
+    def _keep_lock(self, _: int) -> None:
         self._store.pexpire(self._keys.sweep_lock, LOCK_MS)
 
 

@@ -12,6 +12,7 @@ from tests.integration.conftest import KEYS, Accept, Counts
 from tests.integration.test_leases import an_attempt
 from workers import census
 from workers import sweep as sweep_module
+from workers.lost import LostJobs
 from workers.sweep import Sweep, Sweeper
 
 
@@ -135,10 +136,10 @@ def test_what_moved_while_we_looked_is_left_to_the_next_look(accept: Accept, sto
     before = books(store).read_at
     event_id = accept()
     store.lrem("rq:queue:events", 0, event_id)
-    sweep = Sweep(store, KEYS, [], handler_timeout=30)
+    lost = LostJobs(store, KEYS, handler_timeout=30)
 
-    assert sweep.settle([event_id], since=before) == []
-    assert sweep.settle([event_id], since=books(store).read_at) == [event_id]
+    assert lost.queue_again([event_id], since=before) == []
+    assert lost.queue_again([event_id], since=books(store).read_at) == [event_id]
 
 
 def test_an_event_whose_record_is_gone_cannot_be_queued(accept: Accept, look: Any, store: redis.Redis) -> None:

@@ -1,0 +1,66 @@
+"""`surehook queues`: what waits where, and holding a queue back."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+from shared.books import QueueBooks
+from shared.keys import Keys
+from shared.settings import load_settings
+from shared.store import connect, wait_for_store
+from workers.queues import Queues
+
+TIMEOUT_SECONDS = 10.0
+HEAD = ("queue", "waiting", "running", "scheduled", "dead", "workers", "oldest waits", "")
+
+
+@click.group()
+def queues() -> None:
+    """List, pause or resume queues."""
+
+
+@queues.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_(as_json: bool) -> None:
+    """List queues: their jobs, their workers, how long the first in line has waited."""
+    found = _open()
+    rows = found.all()
+    if as_json:
+        for queue in rows:
+            click.echo(json.dumps(asdict(queue)))
+        return
+    width = max(len(row.name) for row in rows) + 2
+    for cells in (HEAD, *map(_cells, rows)):
+        first, *numbers, last = cells
+        click.echo((first.ljust(width) + "".join(cell.rjust(13) for cell in numbers) + f"  {last}").rstrip())
+    if found.is_suspended:
+        click.echo("All workers are suspended by `rq suspend`; `rq resume` ends that.")
+
+
+@queues.command()
+@click.argument("name")
+def pause(name: str) -> None:
+    """Take nothing more from a queue. What runs there finishes; what comes or falls due waits."""
+    is_new = _open().pause(name)
+    click.echo(f"{name} is paused" if is_new else f"{name} was paused already")
+
+
+@queues.command()
+@click.argument("name")
+def resume(name: str) -> None:
+    """Let workers take from a queue again."""
+    was_paused = _open().resume(name)
+    click.echo(f"{name} is resumed" if was_paused else f"{name} was not paused")
+
+
+def _open() -> Queues:
+    settings = load_settings()
+    wait_for_store(settings)
+    return Queues(connect(settings, timeout_seconds=TIMEOUT_SECONDS), Keys(settings.key_prefix))
+
+
+def _cells(queue: QueueBooks) -> tuple[str, ...]:
+    numbers = (queue.waiting, queue.running, queue.scheduled, queue.dead, queue.workers)
+    age = f"{queue.oldest_waiting_seconds:,.0f} s" if queue.waiting else "-"
+    return (queue.name, *(f"{number:,}" for number in numbers), age, "paused" if queue.is_paused else "")

@@ -1,0 +1,32 @@
+"""The surehook command, called in this process on the tests' store."""
+
+from collections.abc import Callable
+
+import pytest
+from click.testing import CliRunner
+
+from shared.errors import Misconfigured, NotFound, SurehookError
+from shared.settings import Settings
+from surehook.main import FAILED, MISCONFIGURED, NOT_FOUND, cli
+
+Surehook = Callable[..., tuple[int, str]]
+
+
+def command_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Surehook:
+    """Returns a function of arguments: exit status and standard output, or the error's words."""
+    monkeypatch.setenv("SUREHOOK_DATA_DIR", str(settings.data_dir))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(cli, list(arguments))
+        match result.exception:
+            case NotFound():
+                return NOT_FOUND, str(result.exception)
+            case Misconfigured():
+                return MISCONFIGURED, str(result.exception)
+            case SurehookError():
+                return FAILED, str(result.exception)
+            case None | SystemExit():
+                return result.exit_code, result.output
+        raise result.exception
+
+    return run
