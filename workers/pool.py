@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from redis.exceptions import RedisError
 
 from shared.backoff import pause_seconds
@@ -22,6 +21,7 @@ from shared.processes import start_child
 from shared.settings import Settings
 from shared.store import connect
 from workers.claims import Claims
+from workers.metric_files import MetricFiles
 from workers.metrics import why_not_ready
 from workers.process import EX_MISCONFIGURED
 from workers.registry import Registry
@@ -65,7 +65,8 @@ class Pool:
         """Run until SIGTERM or SIGINT. Returns the exit status."""
         with tempfile.TemporaryDirectory(prefix="surehook-metrics-") as folder:
             series = CollectorRegistry()
-            MultiProcessCollector(series, path=folder)  # type: ignore[no-untyped-call] # its own
+            self._metric_files = MetricFiles(folder)
+            series.register(self._metric_files)
             series.register(StoreGauges(self._settings))
             self._deaths = Counter("surehook_worker_process_deaths", "Processes replaced", registry=series)
             serve_metrics(self._settings.worker_metrics_bind, series, lambda: why_not_ready(folder))
@@ -93,7 +94,7 @@ class Pool:
                     return MISCONFIGURED  # it said why; another one would say the same
                 log.error("worker process died", extra={"queue": child.queue, "status": status})
                 self._deaths.inc()
-                mark_process_dead(child.process.pid, folder)  # type: ignore[no-untyped-call] # its own
+                self._metric_files.forget(child.process.pid)
                 self._give_back(child, counts=True)
                 self._children[place] = self._replace(child, folder)
         return 0
