@@ -101,6 +101,16 @@ class DeadLetters:
         """Queue it with its full budget. False: it is not dead any more."""
         return bool(self._replay.run(self._store, letter.queue, letter.job_id, self._handler_timeout))
 
+    def replay_job(self, job_id: str) -> int:
+        """Queue a job that is dead with its full budget. Returns 1, or 0 if it is not dead (any more)."""
+        queue = text(self._store.hget(rq_job(job_id), "origin"))
+        return int(self._replay.run(self._store, queue, job_id, self._handler_timeout)) if queue else 0
+
+    def replay_queue(self, queue: str) -> int:
+        """Queue all that is dead on a queue now. Returns how many; one that has just gone stops nothing."""
+        ids = texts(self._store.zrange(rq_failed(queue), 0, -1))
+        return sum(self._replay.run(self._store, queue, job_id, self._handler_timeout) for job_id in ids)
+
     def discard(self, letter: DeadLetter) -> bool:
         """Close it for good. False: it is not dead any more."""
         return bool(self._discard.run(self._store, letter.queue, letter.job_id, self._retention_seconds))

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from shared.replies import texts
 from tests.support.events import an_event
 from tests.support.house import House, wait_until
 
@@ -67,6 +68,44 @@ def test_a_dead_letter_is_read_and_requeued_in_the_browser(build_house: Callable
 
     wait_until(lambda: house.effects() == ["ran", "ran"], "the handler ran again")
     wait_until(lambda: house.open_events() == 0)
+
+
+@pytest.mark.browser
+def test_all_dead_letters_are_requeued_in_the_browser(build_house: Callable[..., House], page: Page) -> None:
+    house = build_house(HANDLERS)
+    house.start_ingest()
+    house.start_worker()
+    url = start_dashboard(house)
+    for _ in range(3):
+        house.deliver()
+    wait_until(lambda: house.logged().count("dead letter") == 3)
+    with house.redis() as store:
+        store.delete("rq:job:" + texts(store.zrange("rq:failed:events", 0, 0))[0])  # one that has just gone
+    (house.folder / "mended").touch()
+
+    page.goto(f"{url}/0/view/jobs/events/failed/8/asc/1")
+    page.locator("#requeue-all-btn").click()
+    page.get_by_role("button", name="Yes").click()
+
+    wait_until(lambda: house.open_events() == 0, "all have run, the one whose job was gone too")
+    assert house.effects() == ["ran"] * 6
+
+
+@pytest.mark.browser
+def test_a_page_of_another_site_requeues_nothing(build_house: Callable[..., House], page: Page) -> None:
+    house = build_house(HANDLERS)
+    house.start_ingest()
+    house.start_worker()
+    url = start_dashboard(house)
+    house.deliver()
+    wait_until(lambda: "dead letter" in house.logged())
+
+    page.set_content(f'<form method="post" action="{url}/requeue/events"><button>Win</button></form>')
+    with page.expect_response("**/requeue/events") as answer:
+        page.get_by_role("button", name="Win").click()
+
+    assert answer.value.status == 403
+    assert house.effects() == ["ran"]
 
 
 @pytest.mark.browser
