@@ -30,7 +30,7 @@ def cli() -> None:
     """Receive FusionAuth's webhooks, keep every one, and run your handlers."""
 
 
-for command in (dev, ingest, worker, dashboard, trigger, dead_letters, events, queues, ledger, keys, config):
+for command in (dev, ingest, worker, dashboard, trigger, events, dead_letters, queues, ledger, keys, config):
     cli.add_command(command)
 
 

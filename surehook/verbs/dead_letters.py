@@ -1,8 +1,6 @@
 """`surehook dead-letters`: what will not run again by itself, and what to do about it."""
 
 import json
-import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,10 +11,10 @@ from shared.errors import NotFound
 from shared.keys import Keys
 from shared.settings import Settings, load_settings
 from shared.store import connect, wait_for_store
+from surehook.verbs.bulk import bulk, each
 from workers.dead_letters import DeadLetter, DeadLetters, Filter
 
 TIMEOUT_SECONDS = 10.0
-SHOW_PROGRESS_FROM = 20
 INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
@@ -29,16 +27,6 @@ def filters(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--user", help="The event's user id."),
         click.option("--handler", help="The handler's id."),
         click.option("--type", "event_type", help="The event's type."),
-    ):
-        command = option(command)
-    return command
-
-
-def bulk(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second."),
-        click.option("--dry-run", is_flag=True, help="Only say what would be done."),
-        click.option("--all", "is_all", is_flag=True, help="All of them."),
     ):
         command = option(command)
     return command
@@ -136,20 +124,7 @@ def _found(letters: DeadLetters, ids: Iterable[str]) -> list[DeadLetter]:
 
 
 def _each(chosen: Sequence[DeadLetter], act: Callable[[DeadLetter], bool], verb: str, options: dict[str, Any]) -> None:
-    if options["dry_run"]:
-        for letter in chosen:
-            click.echo(_line(letter))
-        click.echo(f"{len(chosen)} would be {verb}")
-        return
-    count = 0
-    hidden = len(chosen) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
-    with click.progressbar(length=len(chosen), label=verb, file=sys.stderr, hidden=hidden) as bar:
-        for letter in chosen:
-            count += act(letter)
-            bar.update(1)
-            if options["rate"]:
-                time.sleep(1 / options["rate"])
-    click.echo(f"{count} {verb}" + (f", {len(chosen) - count} no longer dead" if count < len(chosen) else ""))
+    each(chosen, act, options, line=_line, verb=verb, otherwise="no longer dead")
 
 
 def _filter(wanted: dict[str, Any]) -> Filter:

@@ -1,148 +1,16 @@
-"""`surehook events`: what is on record."""
-
-import json
-import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+"""`surehook events`: what was received, and what became of it."""
 
 import click
-from redis.exceptions import RedisError
 
-from shared.errors import NotFound
-from shared.keys import Keys
-from shared.settings import load_settings
-from shared.store import connect, unavailable, wait_for_store
-from shared.vault import Vault
-from surehook.verbs.progress import Progress
-from workers.erasure import Erasure
-
-TIMEOUT_SECONDS = 10.0
-UUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# The second finds what was accepted while the first was under way.
-MOST_PASSES = 5
-SHOW_MENTIONS = 20
-
-
-@dataclass(slots=True)
-class Report:
-    """What was erased, or would be."""
-
-    events: set[str] = field(default_factory=set)
-    attempts: int = 0
-    dead_letters: int = 0
-    running: set[str] = field(default_factory=set)
-    mentions: set[str] = field(default_factory=set)
-    unreadable: Counter[str] = field(default_factory=Counter)
+from surehook.verbs.events_erase import erase
+from surehook.verbs.events_list import list_, show
+from surehook.verbs.events_replay import replay
 
 
 @click.group()
 def events() -> None:
-    """Look after the events on record."""
+    """List, show or erase events, or run closed ones again."""
 
 
-@events.command()
-@click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--user", help="Every event of this user id.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) -> None:
-    """Erase events for good: bodies, attempts, dead letters. What runs may finish, and is erased then."""
-    chosen = [_uuid(some_id, "ID") for some_id in ids]
-    if bool(chosen) == (user is not None):
-        raise click.UsageError("Name ids, or a user with --user ID.")
-    settings = load_settings()
-    wait_for_store(settings)
-    try:
-        with connect(settings, timeout_seconds=TIMEOUT_SECONDS) as store:
-            erasure = Erasure(
-                store,
-                Keys(settings.key_prefix),
-                Vault(settings.encryption_keys),
-                retention_seconds=settings.retention,
-            )
-            if user is None:
-                report = _erase_each(erasure, chosen, is_dry=dry_run)
-            else:
-                report = _erase_user(erasure, _uuid(user, "--user"), is_dry=dry_run)
-    except (RedisError, OSError) as exc:
-        unavailable(settings, exc)
-    click.echo(json.dumps(_facts(report, user)) if as_json else "\n".join(_lines(report, is_dry=dry_run)))
-
-
-def _uuid(given: str, what: str) -> str:
-    if not UUID_PATTERN.fullmatch(given.lower()):
-        # Erasing is for good: the beginning of an id will not do.
-        raise click.UsageError(f"{what} must be a whole UUID, not {given!r}.")
-    return given.lower()
-
-
-def _erase_each(erasure: Erasure, event_ids: Sequence[str], *, is_dry: bool) -> Report:
-    report = Report()
-    for event_id in event_ids:
-        if not erasure.is_there(event_id):
-            raise NotFound(f"there is no event {event_id}, or it was erased before")
-        _erase(erasure, event_id, "", report, is_dry=is_dry)
-    return report
-
-
-def _erase_user(erasure: Erasure, user_id: str, *, is_dry: bool) -> Report:
-    """Pass after pass, until one finds nothing of the user's but what still runs."""
-    report = Report()
-    with Progress("looked at") as progress:
-        for number in range(1 if is_dry else MOST_PASSES):
-            before = len(report.events), len(report.running)
-            for found in erasure.look(user_id, into_bodies=number == 0):
-                progress.step()
-                if found.is_own:
-                    _erase(erasure, found.event_id, user_id, report, is_dry=is_dry)
-                elif found.is_mention:
-                    report.mentions.add(found.event_id)
-                elif found.missing_key_id:
-                    report.unreadable[found.missing_key_id] += 1
-            if before == (len(report.events), len(report.running)):
-                break
-    return report
-
-
-def _erase(erasure: Erasure, event_id: str, user_id: str, report: Report, *, is_dry: bool) -> None:
-    if is_dry:
-        report.events.add(event_id)
-        return
-    erased = erasure.erase(event_id, user_id)
-    report.dead_letters += erased.dead_letters
-    report.attempts += erased.attempts
-    if erased.outcome == "erased":
-        report.events.add(event_id)
-        report.running.discard(event_id)
-    elif erased.outcome == "running":
-        report.running.add(event_id)
-    else:
-        report.running.discard(event_id)  # its claim has ended, and it went with that
-
-
-def _lines(report: Report, *, is_dry: bool) -> Iterator[str]:
-    if is_dry:
-        yield f"{len(report.events)} events would be erased"
-    else:
-        yield f"{len(report.events)} events erased, {report.attempts} attempts, {report.dead_letters} dead letters"
-    if report.running:
-        yield f"{len(report.running)} still running, erased when what runs ends: {' '.join(sorted(report.running))}"
-    if report.mentions:
-        shown = " ".join(sorted(report.mentions)[:SHOW_MENTIONS]) + " …" * (len(report.mentions) > SHOW_MENTIONS)
-        yield f"{len(report.mentions)} events of others name this user, left alone (erase them by id): {shown}"
-    for key_id, count in sorted(report.unreadable.items()):
-        yield f"{count} events of others could not be looked into: key {key_id} is not here, or does not open them"
-
-
-def _facts(report: Report, user: str | None) -> dict[str, Any]:
-    return {
-        "user_id": user,
-        "events": len(report.events),
-        "attempts": report.attempts,
-        "dead_letters": report.dead_letters,
-        "running": sorted(report.running),
-        "mentions": sorted(report.mentions),
-        "unreadable": dict(report.unreadable),
-    }
+for command in (list_, show, replay, erase):
+    events.add_command(command)

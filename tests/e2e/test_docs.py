@@ -14,7 +14,8 @@ from tests.support.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+RUN = r"<!-- run -->\n+```sh\n(.*?)```"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_every_command_of_the_docs_runs(build_house: Callable[..., House]) -> None:
@@ -22,8 +23,7 @@ def test_every_command_of_the_docs_runs(build_house: Callable[..., House]) -> No
     (house.folder / ".venv").symlink_to(ROOT / ".venv")
     terminal = Terminal(house)
     terminal.wait_for("worker takes events")
-    pages = [README, (ROOT / "docs" / "privacy.md").read_text("utf-8")]
-    blocks = [block for page in pages for block in re.findall(r"<!-- run -->\n+```sh\n(.*?)```", page, re.DOTALL)]
+    blocks = [block for page in PAGES for block in re.findall(RUN, page.read_text("utf-8"), re.DOTALL)]
     keys = Fernet.generate_key().decode()
 
     for block in blocks:
@@ -33,7 +33,7 @@ def test_every_command_of_the_docs_runs(build_house: Callable[..., House]) -> No
         )
         assert ran.returncode == 0, ran.stderr
 
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     assert terminal.ctrl_c() == 0
 
 
@@ -87,3 +87,14 @@ def test_every_reason_of_a_refusal_is_explained() -> None:
 
     assert len(reasons) > 10
     assert reasons <= set(re.findall(r"`(\w+)`", table))
+
+
+def test_the_operators_page_names_metrics_that_exist() -> None:
+    sources = "".join(
+        path.read_text("utf-8") for name in ("ingest", "workers", "shared") for path in (ROOT / name).glob("*.py")
+    )
+
+    for name in set(
+        re.findall(r"`(surehook_\w+?)(?:_total)?[`{]", (ROOT / "docs" / "operations.md").read_text("utf-8"))
+    ):
+        assert f'"{name}"' in sources, name

@@ -1,0 +1,146 @@
+"""`surehook events list` and `show`."""
+
+import heapq
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import click
+
+from shared.errors import NotFound
+from shared.keys import Keys
+from shared.settings import load_settings
+from shared.store import connect, wait_for_store
+from workers.event_log import CLOSED_STATES, OPEN_STATES, EventFilter, EventLog, EventRecord
+
+TIMEOUT_SECONDS = 10.0
+LIMIT = 100
+INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+GROUPS = {"open": OPEN_STATES, "closed": CLOSED_STATES}
+# A Fernet token's first byte is its version, 0x80.
+ENCRYPTED = b"gAAAAA"
+
+
+def filters(*states: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in (
+            click.option("--state", type=click.Choice(states), help="What became of it."),
+            click.option("--until", type=INSTANT, help="Received then or before (local time)."),
+            click.option("--since", type=INSTANT, help="Received then or later (local time)."),
+            click.option("--tenant", help="The event's tenant id."),
+            click.option("--user", help="The event's user id."),
+            click.option("--handler", help="The handler's id."),
+            click.option("--type", "event_type", help="The event's type."),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.command("list")
+@filters(*GROUPS, *OPEN_STATES, *CLOSED_STATES)
+@click.option("--limit", default=LIMIT, show_default=True, type=click.IntRange(1), help="The newest so many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_(as_json: bool, limit: int, **wanted: Any) -> None:
+    """List events, the newest first. Closed ones are kept for SUREHOOK_RETENTION seconds."""
+    seen: list[int] = [0]
+    found = _counted(open_log().matching(filter_of(wanted)), seen)
+    for event in heapq.nlargest(limit, found, key=lambda event: (event.received_at, event.event_id)):
+        click.echo(json.dumps(_facts(event)) if as_json else line(event))
+    if not seen[0] and not as_json:
+        click.echo("no such events")
+    if seen[0] > limit:
+        click.echo(f"the newest {limit} of {seen[0]}; --limit shows more", err=True)
+
+
+@click.command()
+@click.argument("some_id", metavar="ID")
+@click.option("--body", "with_body", is_flag=True, help="Its body too, which is personal data.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def show(some_id: str, with_body: bool, as_json: bool) -> None:
+    """Show an event and its attempts. ID: the event's, or its first characters."""
+    log = open_log()
+    event = one(log, some_id)
+    attempts = log.attempts(event.event_id)
+    body = log.body(event.event_id) if with_body else b""
+    note = "the body is encrypted" if body.startswith(ENCRYPTED) else ""
+    if as_json:
+        shown = {"body": body.decode("utf-8", "replace")} if with_body else {}
+        click.echo(json.dumps(_facts(event) | {"attempts": attempts} | shown))
+    else:
+        for name, value in _facts(event).items():
+            click.echo(f"{name:<15}{', '.join(value) if isinstance(value, list) else value or '-'}")
+        for attempt in attempts:
+            click.echo(
+                f"  {attempt['at']}  {attempt['handler']}  attempt {attempt['number']}  {attempt['outcome']}  "
+                f"{attempt['elapsed_ms']} ms  {attempt['error']}".rstrip()
+            )
+        if with_body:
+            click.echo(body)
+    if note:
+        click.echo(note, err=True)
+
+
+def open_log() -> EventLog:
+    settings = load_settings()
+    wait_for_store(settings)
+    store = connect(settings, timeout_seconds=TIMEOUT_SECONDS)
+    return EventLog(store, Keys(settings.key_prefix), handler_timeout=settings.handler_timeout)
+
+
+def one(log: EventLog, some_id: str) -> EventRecord:
+    """
+    Raises:
+        NotFound: no event on record begins so.
+    """
+    found = log.like(some_id)
+    if not found:
+        raise NotFound(f"there is no event {some_id} on record; closed ones are kept for SUREHOOK_RETENTION seconds")
+    if len(found) > 1:
+        raise click.UsageError(f"{some_id} is the beginning of several ids: give more of it.")
+    return found[0]
+
+
+def filter_of(wanted: dict[str, Any]) -> EventFilter:
+    state = wanted["state"]
+    return EventFilter(
+        event_type=wanted["event_type"],
+        handler=wanted["handler"],
+        user_id=wanted["user"].lower() if wanted["user"] else None,
+        tenant_id=wanted["tenant"].lower() if wanted["tenant"] else None,
+        since=_aware(wanted["since"]),
+        until=_aware(wanted["until"]),
+        states=GROUPS.get(state, (state,)) if state else (),
+    )
+
+
+def line(event: EventRecord) -> str:
+    at = event.received_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"{event.event_id}  {at}  {event.state:<9}  {event.event_type}  {','.join(event.handlers) or '-'}"
+
+
+def _counted(events: Iterable[EventRecord], seen: list[int]) -> Iterator[EventRecord]:
+    for event in events:
+        seen[0] += 1
+        yield event
+
+
+def _aware(instant: datetime | None) -> datetime | None:
+    return instant.astimezone() if instant else None
+
+
+def _facts(event: EventRecord) -> dict[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "event_type": event.event_type,
+        "state": event.state,
+        "received_at": event.received_at.isoformat(timespec="milliseconds"),
+        "closed_at": event.closed_at.isoformat(timespec="milliseconds") if event.closed_at else None,
+        "handlers": list(event.handlers),
+        "tenant_id": event.tenant_id,
+        "user_id": event.user_id,
+        "application_id": event.application_id,
+        "source": event.source,
+    }

@@ -1,0 +1,54 @@
+"""`surehook events replay`: run the handlers of closed events again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from shared.errors import SurehookError
+from surehook.verbs.bulk import bulk, each
+from surehook.verbs.events_list import filter_of, filters, line, one, open_log
+from workers.event_log import REPLAYABLE, EventFilter, EventLog, EventRecord
+
+BY_DEFAULT = ("done", "unhandled")
+
+
+@click.command()
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@filters(*REPLAYABLE)
+@bulk
+def replay(ids: Sequence[str], **options: Any) -> None:
+    """Run closed events again, for all handlers that want them now, each with its full budget of retries.
+
+    Without --state: those that are done, and those that no handler wanted.
+    """
+    log = open_log()
+    each(
+        _chosen(log, ids, options),
+        lambda event: log.replay(event.event_id),
+        options,
+        line=line,
+        verb="replayed",
+        otherwise="no longer closed",
+    )
+
+
+def _chosen(log: EventLog, ids: Sequence[str], options: dict[str, Any]) -> list[EventRecord]:
+    wanted = filter_of(options)
+    if ids:
+        return [_replayable(one(log, some_id)) for some_id in ids]
+    if wanted == EventFilter() and not options["is_all"]:
+        raise click.UsageError("Name ids, a filter such as --type user.delete, or --all.")
+    # A snapshot first: one that is replayed and closed again meanwhile is not met twice.
+    states = wanted.states or BY_DEFAULT
+    found = {event.event_id: event for event in log.matching(wanted) if event.state in states}
+    return sorted(found.values(), key=lambda event: event.received_at)
+
+
+def _replayable(event: EventRecord) -> EventRecord:
+    if event.is_open:
+        hint = "; `surehook dead-letters replay` runs it again" if event.state == "dead" else ""
+        raise SurehookError(f"{event.event_id} is {event.state}{hint}")
+    if event.state not in REPLAYABLE:
+        raise SurehookError(f"{event.event_id} was {event.state} in a transaction, which cannot run again")
+    return event
