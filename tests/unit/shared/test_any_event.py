@@ -50,7 +50,7 @@ def shuffled(value: T, data: st.DataObject) -> T:
 
 
 def sent(event: dict[str, Any]) -> tuple[bytes, Event]:
-    body = json.dumps({"event": event}).encode()
+    body = json.dumps({"event": event}, indent=1).encode() + b"\n"
     became = event_from(EVENT_ID, body)
     assert became.raw == body
     assert type(became) in (MODELS[event["type"]], Event)

@@ -1,20 +1,18 @@
-"""The kit for handler authors."""
+"""The kit for handler authors: running handlers."""
 
 import asyncio
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
-from typing import Any, assert_type
-from uuid import UUID
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from shared.catalogue import CATALOGUE
-from shared.models import MODELS, Event
+from shared.models import Event
 from surehook import Attempt, Permanent, RetryLater, on
-from surehook.events import User, UserAction, UserCreate, UserDelete, UserEvent
+from surehook.events import UserAction, UserDelete
 from surehook.testing import MOST_RUNS, Ran, an_event, deliver, run_handler
 from tests.support.events import TENANT_ID, USER_ID
 from workers import registry
@@ -25,58 +23,6 @@ pytest_plugins = ["surehook.pytest_plugin"]
 @pytest.fixture(autouse=True)
 def _nothing_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "declared", [])
-
-
-@pytest.mark.parametrize("event_type", CATALOGUE)
-def test_any_event_can_be_built_by_its_class_and_by_its_type(event_type: str) -> None:
-    by_class, by_type = an_event(MODELS[event_type]), an_event(event_type)
-
-    assert type(by_class) is type(by_type) is MODELS[event_type]
-    assert by_class.id != by_type.id
-
-
-def test_an_event_is_built_with_what_is_wanted_different_about_it() -> None:
-    user_id, born, login = UUID(USER_ID), date(1990, 8, 3), datetime(2026, 5, 1, 12, tzinfo=UTC)
-
-    event = an_event(
-        UserDelete,
-        id=user_id,
-        tenant_id=TENANT_ID,
-        user={"id": user_id, "first_name": "Ada", "lastName": None, "birthDate": born, "last_login_instant": login},
-        info=None,
-        brand_new={"so_new": 1},
-    )
-
-    assert_type(event, UserDelete)
-    assert (event.id, str(event.tenant_id), event.info) == (user_id, TENANT_ID, None)
-    assert event["brandNew"].so_new == 1
-    assert event.user is not None
-    assert (event.user.id, event.user.first_name, event.user.last_name) == (user_id, "Ada", None)
-    assert (event.user.birth_date, event.user.last_login_instant) == (born, login)
-    assert event.user.email == "mirela.tanase@example.com", "the rest is the sample's"
-
-
-def test_the_customers_own_names_stay_as_they_are_and_models_can_be_given() -> None:
-    first = an_event(UserCreate, user={"data": {"favorite_color": "red", "since": UUID(USER_ID)}})
-    assert isinstance(first.user, User)
-
-    second = an_event(UserDelete, user=first.user)
-
-    assert second.user is not None
-    assert second.user == first.user
-    assert second.user.data is not None
-    assert second.user.data["favorite_color"] == "red"
-    assert second.user.data["since"] == USER_ID
-
-
-def test_an_event_that_is_no_such_class_is_refused_and_built_by_its_type() -> None:
-    with pytest.raises(ValueError, match=r"user\.birthDate cannot be so in a UserDelete"):
-        an_event(UserDelete, user={"birthDate": 7})
-    with pytest.raises(ValueError, match="UserEvent is no single type"):
-        an_event(UserEvent)
-
-    assert type(an_event("user.delete", user={"birthDate": 7})) is Event
-    assert an_event("brand.new", shiny=1)["shiny"] == 1
 
 
 def say(error: BaseException | None) -> Callable[[Any], None]:
@@ -168,6 +114,16 @@ def test_delivering_runs_all_who_want_the_event_until_they_are_done_or_dead() ->
     assert runs["never"][-1].is_dead_letter
     assert len(runs["for_ever"]) == MOST_RUNS
     assert deliver(an_event("entity.create")) == {}
+
+
+def test_putting_off_spends_no_retry() -> None:
+    @on("user.delete", name="it", retries=1)
+    def handler(event: Event, attempt: Attempt) -> None:
+        raise RetryLater(1) if attempt.number < 4 else OSError
+
+    (runs,) = deliver(an_event("user.delete"), handler).values()
+
+    assert [ran.outcome for ran in runs] == ["later"] * 3 + ["failed"] * 2
 
 
 def test_delivering_to_some_leaves_the_others_alone() -> None:
