@@ -8,7 +8,7 @@ import pytest
 
 from shared.catalogue import CATALOGUE
 from shared.models import MODELS, Event
-from surehook.events import User, UserCreate, UserDelete, UserEvent
+from surehook.events import Test, User, UserCreate, UserDelete, UserEvent
 from surehook.testing import an_event
 from tests.support.events import TENANT_ID, USER_ID
 
@@ -63,3 +63,8 @@ def test_an_event_that_is_no_such_class_is_refused_and_built_by_its_type() -> No
 
     assert type(an_event("user.delete", user={"birthDate": 7})) is Event
     assert an_event("brand.new", shiny=1)["shiny"] == 1
+
+
+def test_the_event_called_test_can_be_imported_where_pytest_looks_for_tests() -> None:
+    assert an_event(Test).message is not None
+    assert not Test.__test__
