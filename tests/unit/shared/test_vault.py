@@ -57,7 +57,7 @@ def test_two_spellings_of_a_key_have_one_fingerprint() -> None:
     assert fingerprint(NEW) != fingerprint(OLD)
 
 
-@pytest.mark.parametrize("given", ["hunter2", f"{NEW},hunter2", " , "])
+@pytest.mark.parametrize("given", ["hunter2", f"{NEW},hunter2", " , "], ids=["no key", "one is none", "nothing"])
 def test_a_mistake_in_a_key_does_not_show_it(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUREHOOK_ENCRYPTION_KEYS", given)
 
