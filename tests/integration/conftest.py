@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 import redis
+from click.testing import CliRunner
 
 from shared.events import parse_envelope
 from shared.keys import EVENTS_QUEUE, Keys
 from shared.replies import texts
 from shared.scripts import Script
+from shared.settings import Settings
 from shared.vault import Vault
-from tests.support.events import a_body, an_event
+from surehook.main import cli
+from tests.support.events import USER_ID, a_body, an_event
 from workers import registry as registry_module
 from workers.claims import Claims
 from workers.dead_letters import DeadLetters
@@ -23,6 +26,7 @@ from workers.worker import Worker
 
 KEYS = Keys()
 Accept = Callable[..., str]
+Erase = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -144,3 +148,16 @@ def make_due(store: redis.Redis, claims_of: Callable[..., Claims]) -> Callable[.
         return claims_of(queue=queue).move_due()
 
     return make_due
+
+
+@pytest.fixture
+def erase(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Erase:
+    monkeypatch.setenv("SUREHOOK_DATA_DIR", str(settings.data_dir))
+
+    def erase(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(cli, ["events", "erase", *(arguments or ("--user", USER_ID))])
+        if isinstance(result.exception, Exception):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return erase

@@ -6,52 +6,21 @@ from typing import Any
 
 import pytest
 import redis
-from click.testing import CliRunner
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from shared.books import BooksReader
-from shared.settings import Settings
 from shared.vault import Vault, fingerprint
-from surehook.main import cli
-from tests.integration.conftest import KEYS, Accept
-from tests.integration.test_leases import an_attempt, let_lapse, recover
+from tests.integration.conftest import KEYS, Accept, Erase
+from tests.integration.test_leases import an_attempt
 from tests.support.events import USER_ID
-from tests.support.ledger import is_balanced, ledger
-from tests.support.stored import contents
+from tests.support.ledger import ledger
+from tests.support.stored import assert_erased
 from workers.claims import Claims
 from workers.erasure import Erasure
 
 OTHER_ID = "11111111-2222-4333-8444-555555555555"
-Erase = Callable[..., tuple[int, str]]
 FAN = [("one", "events", 30.0), ("two", "other", 30.0)]
-
-
-@pytest.fixture
-def erase(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Erase:
-    monkeypatch.setenv("SUREHOOK_DATA_DIR", str(settings.data_dir))
-
-    def erase(*arguments: str) -> tuple[int, str]:
-        result = CliRunner().invoke(cli, ["events", "erase", *(arguments or ("--user", USER_ID))])
-        if isinstance(result.exception, Exception):
-            raise result.exception
-        return result.exit_code, result.output
-
-    return erase
-
-
-def keys_naming(store: redis.Redis, event_id: str) -> list[bytes]:
-    """Keys that are about an event or hold its id."""
-    wanted = event_id.encode()
-    return sorted(key for key in store.scan_iter() if wanted in contents(store, key))
-
-
-def assert_gone(store: redis.Redis, event_id: str) -> None:
-    key = f"surehook:event:{event_id}"
-    assert sorted(store.hgetall(key)) == [b"closed_at", b"outcome"]
-    assert 86_000 < store.ttl(key) <= 86_400
-    assert keys_naming(store, event_id) == [key.encode()]
-    assert is_balanced(store)
 
 
 def leave_waiting(claims: Claims) -> None: ...
@@ -99,7 +68,7 @@ def test_an_event_goes_with_all_that_is_kept_of_it(
     status, output = erase()
 
     assert (status, output.split(",")[0]) == (0, "1 events erased")
-    assert_gone(store, event_id)
+    assert_erased(store, event_id)
     assert ledger(store) == books
     assert claims_of().claim() is None
     assert look() == []
@@ -115,74 +84,13 @@ def test_it_says_what_it_removed(accept: Accept, claims_of: Any, erase: Erase) -
     assert erase()[1] == "2 events erased, 1 attempts, 1 dead letters\n"
 
 
-END = {
-    "finish": lambda claims, claim: claims.finish(claim, "done", an_attempt()),
-    "retry": lambda claims, claim: claims.retry(claim, an_attempt(), "tb", delay_seconds=0, spends_retry=True),
-    "bury": lambda claims, claim: claims.bury(claim, an_attempt(), "tb"),
-    "give back": lambda claims, claim: claims.give_back(claim, delay_seconds=0),
-    "fan out": lambda claims, claim: claims.fan_out(claim, FAN),
-}
-
-
-@pytest.mark.parametrize("end", END.values(), ids=END)
-def test_what_runs_may_finish_and_is_erased_then(
-    end: Any, accept: Accept, claims_of: Any, erase: Erase, store: redis.Redis
-) -> None:
-    event_id = accept()
-    claim = claims_of().claim()
-
-    output = erase()[1]
-    assert output.splitlines()[1] == f"1 still running, erased when what runs ends: {event_id}"
-    assert store.hexists(f"surehook:event:{event_id}", "body")
-    assert claims_of().renew([claim.key]) == []
-    assert erase()[1] == output  # twice is harmless
-
-    assert not end(claims_of(), claim)
-    assert_gone(store, event_id)
-    assert ledger(store) == {"open": 0, "accepted": 1, "erased": 1}
-
-
-def test_what_ran_in_a_process_that_died_is_erased_when_that_is_found(
-    accept: Accept, claims_of: Any, erase: Erase, store: redis.Redis
-) -> None:
-    event_id = accept()
-    claim = claims_of("dead").claim()
-    erase()
-    let_lapse(store, claim)
-
-    assert recover(claims_of("other"), store) == ["stale"]
-
-    assert_gone(store, event_id)
-    assert claims_of().claim() is None
-
-
-def test_of_several_handlers_those_that_wait_go_and_those_that_run_finish(
-    accept: Accept, claims_of: Any, erase: Erase, look: Any, store: redis.Redis
-) -> None:
-    event_id = accept()
-    claims_of().fan_out(claims_of().claim(), [*FAN, ("three", "events", 30.0)])
-    first, third = claims_of("a").claim(), claims_of("b").claim()
-
-    erase()
-
-    assert claims_of("c", "other").claim() is None
-    assert look() == []
-    assert not claims_of("a").finish(first, "done", an_attempt())
-    assert look() == []
-    assert store.hexists(f"surehook:event:{event_id}", "body")
-    assert BooksReader(store, KEYS).read().surplus == 0
-    assert not claims_of("b").finish(third, "done", an_attempt())
-    assert_gone(store, event_id)
-    assert BooksReader(store, KEYS).read().surplus == 0
-
-
 def test_a_second_copy_does_not_bring_the_data_back(accept: Accept, erase: Erase, store: redis.Redis) -> None:
     event_id = accept()
     erase()
 
     accept(id=event_id)
 
-    assert_gone(store, event_id)
+    assert_erased(store, event_id)
     assert store.llen("rq:queue:events") == 0
 
 
@@ -195,13 +103,13 @@ def test_others_are_left_alone_and_those_that_name_the_user_are_listed(
 
     output = erase()[1]
 
-    assert_gone(store, own)
+    assert_erased(store, own)
     assert output.splitlines()[1:] == [
         f"1 events of others name this user, left alone (erase them by id): {naming}",
     ]
     assert store.hexists(f"surehook:event:{other}", "body")
     assert erase(naming)[1].startswith("1 events erased")
-    assert_gone(store, naming)
+    assert_erased(store, naming)
 
 
 def test_encrypted_bodies_are_looked_into_with_the_keys_that_are_there(
@@ -258,7 +166,7 @@ def test_what_was_accepted_while_it_looked_is_found_too(
     monkeypatch.setattr(Erasure, "look", look)
 
     assert erase()[1].startswith("2 events erased")
-    assert_gone(store, late[0])
+    assert_erased(store, late[0])
 
 
 def test_a_run_that_was_killed_half_way_is_finished_by_the_next(
@@ -272,4 +180,4 @@ def test_a_run_that_was_killed_half_way_is_finished_by_the_next(
     assert erase()[1].startswith("3 events erased")
 
     for event_id in event_ids:
-        assert_gone(store, event_id)
+        assert_erased(store, event_id)

@@ -7,6 +7,8 @@ from typing import Any
 
 import redis
 
+from tests.support.ledger import is_balanced
+
 PACKED = b"exc_string"
 
 
@@ -39,3 +41,17 @@ def _parts(store: redis.Redis, key: bytes) -> Iterator[bytes]:
             return
         case kind:
             raise AssertionError(f"{key!r} is a {kind!r}: say here how to read it")
+
+
+def keys_naming(store: redis.Redis, event_id: str) -> list[bytes]:
+    """Keys that are about an event or hold its id."""
+    wanted = event_id.encode()
+    return sorted(key for key in store.scan_iter() if wanted in contents(store, key))
+
+
+def assert_erased(store: redis.Redis, event_id: str) -> None:
+    key = f"surehook:event:{event_id}"
+    assert sorted(store.hgetall(key)) == [b"closed_at", b"outcome"]
+    assert 86_000 < store.ttl(key) <= 86_400
+    assert keys_naming(store, event_id) == [key.encode()]
+    assert is_balanced(store)
