@@ -78,11 +78,12 @@ def test_who_never_finishes_the_handshake_is_hung_up_on(tmp_path: Path, monkeypa
         loop = asyncio.get_running_loop()
         server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=context)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        async with asyncio.timeout(10):  # the default would be 60 s
-            said = await reader.read()
-        writer.close()
-        server.close()
-        return said
+        try:
+            async with asyncio.timeout(10):  # the default would be 60 s
+                return await reader.read()
+        finally:
+            writer.close()
+            server.close()
 
     with asyncio.Runner(loop_factory=HastyLoop) as runner:
         assert runner.run(story()) == b""

@@ -92,6 +92,11 @@ def test_what_is_no_compact_token_is_refused(token: str | bytes) -> None:
     assert refusal_of(token) == "signature_malformed"
 
 
+@pytest.mark.parametrize(("length", "reason"), [(3000, None), (8192, "signature_malformed")])
+def test_a_genuine_token_has_a_limit_too(length: int, reason: str | None) -> None:
+    assert refusal_of(HS.token(BODY, note="n" * length)) == reason
+
+
 def test_it_must_be_there_once() -> None:
     name, value = SIGNATURE.lower().encode(), GOOD.encode()
     signatures = Signatures(keys_of(HS), clock=lambda: NOW)
