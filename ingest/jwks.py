@@ -108,10 +108,11 @@ class Jwks:
         try:
             document = await self._fetch()
             keys = await asyncio.to_thread(keys_from_jwks, document, self._pinned)
-        except (FetchFailed, ValueError) as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the old keys stay and somebody is told
             self._failures += 1
             self._metrics.jwks_fetches.labels("failed").inc()
-            log.warning("signing keys were not fetched", extra={"reason": str(exc), "count": self._failures})
+            reason = str(exc) if isinstance(exc, FetchFailed | ValueError) else type(exc).__name__
+            log.warning("signing keys were not fetched", extra={"reason": reason, "count": self._failures})
         else:
             self._take(keys)
         finally:

@@ -7,10 +7,7 @@ import pytest
 
 from ingest.jwks import FetchFailed, Jwks
 from ingest.metrics import DoorMetrics
-from ingest.signature import Signatures
-from shared.errors import AuthenticationFailed
-from tests.support.proving import BODY
-from tests.support.signing import SIGNATURE, Signer, jwks, signer
+from tests.support.signing import Signer, jwks, signer
 
 ONE, TWO = signer("RS256", "one"), signer("ES256", "two")
 
@@ -162,6 +159,23 @@ def test_good_keys_outlive_an_outage() -> None:
     asyncio.run(story())
 
 
+def test_a_surprise_while_fetching_is_told_and_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def surprise() -> None:
+        raise RuntimeError
+
+    async def story() -> None:
+        publisher = Publisher(ONE)
+        assert await publisher.knows(ONE)
+        publisher.now += 10
+        publisher.gate = surprise
+        assert not await publisher.knows(TWO)
+        assert await publisher.knows(ONE)
+
+    asyncio.run(story())
+
+    assert [record.__dict__["reason"] for record in caplog.records if record.levelname == "WARNING"] == ["RuntimeError"]
+
+
 @pytest.mark.parametrize("published", [[], [signer("HS256")]], ids=["nothing", "nothing of use"])
 def test_an_empty_document_changes_nothing(published: list[Signer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Signer, "jwk", lambda self: {"kid": self.kid, "kty": "oct"} if self in published else {})
@@ -208,29 +222,3 @@ def test_an_outage_at_the_start_is_no_matter_while_there_are_other_keys() -> Non
         assert publisher.metric("surehook_not_ready", reason="no_signing_keys") == 0
 
     asyncio.run(story())
-
-
-@pytest.mark.parametrize(
-    ("given", "is_down", "reason"),
-    [
-        pytest.param(ONE, False, None, id="published"),
-        pytest.param(TWO, False, "signature_key", id="not published"),
-        pytest.param(signer("RS256", "one", number=1), False, "signature_wrong", id="another key of that name"),
-        pytest.param(signer("RS384", "one"), False, "signature_wrong", id="another algorithm of that key"),
-        pytest.param(signer("HS256", "one"), False, "signature_algorithm", id="a secret"),
-        pytest.param(signer("RS256", None), False, "signature_key", id="no kid"),
-        pytest.param(ONE, True, "signature_no_keys_yet", id="nothing was ever fetched"),
-    ],
-)
-def test_a_token_names_one_of_the_published_keys(given: Signer, is_down: bool, reason: str | None) -> None:
-    async def story() -> str | None:
-        publisher = Publisher(ONE)
-        publisher.is_down = is_down
-        signatures = Signatures([], publisher.jwks)
-        try:
-            await signatures.signed_digest([(SIGNATURE.lower().encode(), given.token(BODY).encode())])
-        except AuthenticationFailed as exc:
-            return str(exc)
-        return None
-
-    assert asyncio.run(story()) == reason
