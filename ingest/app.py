@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest import answers
 from ingest.answers import Answer
+from ingest.bounds import Bounds
 from ingest.door import Door
 from ingest.intake import Intake
 from ingest.metrics import DoorMetrics
@@ -19,40 +22,61 @@ from ingest.proof import proof_from
 from shared.settings import Settings
 
 
-def create_app(settings: Settings, metrics: DoorMetrics) -> Starlette:
+class App(Starlette):
+    """Deliveries go straight to the door: the layers of routing cost as much as reading the event does."""
+
+    webhook_path = ""
+    door: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_http = scope["type"] == "http"
+        if self.door is not None and is_http and scope["path"] == self.webhook_path and scope["method"] == "POST":
+            await self.door(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
+
+
+def create_app(settings: Settings, metrics: DoorMetrics, bounds: Bounds | None = None) -> Starlette:
     """The ASGI app of one ingest process.
 
     Raises:
         Misconfigured: no proof is configured, or a key of it is none.
     """
     proof = proof_from(settings, metrics)
+    held = bounds or Bounds(settings)
     intakes: list[Intake] = []
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         intake = Intake(settings, metrics)
         intakes.append(intake)
-        door = Door(proof, intake, metrics, max_body_bytes=settings.max_body_bytes)
-        # First of all routes; a class instance is a plain ASGI app to Route, without Request and Response around it.
+        door = Door(proof, held, intake, metrics, max_body_bytes=settings.max_body_bytes)
+        # The route is for the other methods. A class instance is a plain ASGI app to it, without Request and Response.
         app.router.routes.insert(0, Route(settings.webhook_path, door, methods=["POST"]))
+        app.door = ServerErrorMiddleware(door, handler=_internal_error)
         running = asyncio.create_task(intake.run())
+        # No connection is taken before: the first deliveries need not be refused for a store that is all right.
+        await intake.wait_until_checked()
+        counting = asyncio.create_task(metrics.keep_counting(held))
         refreshing = asyncio.create_task(proof.run())
         yield
         refreshing.cancel()
         intake.stop()
+        counting.cancel()
         await running
 
     async def readyz(_: Request) -> Response:
         is_ready = bool(intakes) and intakes[-1].is_ready and proof.is_ready
         return _response(answers.READY if is_ready else answers.NOT_READY)
 
-    app = Starlette(
+    app = App(
         routes=[Route("/healthz", _healthz), Route("/readyz", readyz)],
         exception_handlers={404: _not_found, 405: _method_not_allowed, Exception: _internal_error},
         lifespan=lifespan,
     )
     # A path with a slash too many is another path: a redirect would tell a stranger that there is a door.
     app.router.redirect_slashes = False
+    app.webhook_path = settings.webhook_path
     return app
 
 

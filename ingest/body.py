@@ -7,6 +7,7 @@ from starlette.types import Receive
 
 from ingest import answers
 from ingest.answers import Refusal
+from ingest.bounds import Hold
 
 BODY_SECONDS = 10.0
 LONGEST_NUMBER = 18  # digits; int() refuses thousands of them
@@ -16,8 +17,8 @@ class SenderLeft(Exception):
     """The connection closed before the body was complete: there is nobody to answer."""
 
 
-def refuse_by_header(headers: Mapping[bytes, bytes], limit_bytes: int) -> None:
-    """Size and content type, as far as the headers tell.
+def refuse_by_header(headers: Mapping[bytes, bytes], limit_bytes: int) -> int:
+    """Size and content type, as far as the headers tell. Returns the size, 0 where they do not tell it.
 
     Raises:
         Refusal: with the answer to send.
@@ -28,29 +29,49 @@ def refuse_by_header(headers: Mapping[bytes, bytes], limit_bytes: int) -> None:
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if media_type != b"application/json" or headers.get(b"content-encoding", b"identity") != b"identity":
         raise Refusal(answers.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
+    return int(length)
 
 
-async def read_body(receive: Receive, limit_bytes: int, seconds: float = BODY_SECONDS) -> bytes:
+async def read_body(receive: Receive, limit_bytes: int, hold: Hold, seconds: float = BODY_SECONDS) -> bytes:
     """The body, counted while it comes: a chunked one says nothing of its size beforehand.
 
     Raises:
-        Refusal: too large or too slow.
+        Refusal: too large or too slow, or all bodies together are too much.
         SenderLeft: the sender hung up.
     """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - we are a coroutine
+    is_late = False
+
+    def give_up() -> None:
+        nonlocal is_late
+        is_late = True
+        task.cancel()
+
+    # As asyncio.timeout() does it, for a fifth of the price: hardly any body is late.
+    timer = asyncio.get_running_loop().call_later(seconds, give_up)
+    try:
+        return await _read(receive, limit_bytes, hold)
+    except asyncio.CancelledError:
+        if is_late and task.uncancel() == 0:
+            raise Refusal(answers.too_slow(seconds), "too_slow") from None
+        raise
+    finally:
+        timer.cancel()
+
+
+async def _read(receive: Receive, limit_bytes: int, hold: Hold) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise SenderLeft
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size > limit_bytes:
-                    raise Refusal(answers.too_large(limit_bytes), "too_large")
-                chunks.append(chunk)
-                if not message.get("more_body", False):
-                    return b"".join(chunks)
-    except TimeoutError:
-        raise Refusal(answers.too_slow(seconds), "too_slow") from None
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise SenderLeft
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit_bytes:
+            raise Refusal(answers.too_large(limit_bytes), "too_large")
+        hold.grow_to(size)
+        if not message.get("more_body", False):
+            return b"".join([*chunks, chunk]) if chunks else bytes(chunk)
+        chunks.append(chunk)

@@ -9,24 +9,28 @@ from starlette.types import Message, Receive, Scope, Send
 from ingest import answers
 from ingest.answers import Answer, Refusal
 from ingest.body import SenderLeft, read_body, refuse_by_header
+from ingest.bounds import Bounds
 from ingest.intake import Intake, Outcome
 from ingest.metrics import DoorMetrics
 from ingest.proof import Proof
 from ingest.signature import refuse_other_body
-from shared.catalogue import label
-from shared.errors import AuthenticationFailed, MalformedBody, StoreUnavailable
+from shared.errors import AuthenticationFailed, BacklogFull, MalformedBody, StoreError, StoreFull
 from shared.events import parse_envelope
 
 log = logging.getLogger(__name__)
 
 LOG_REFUSALS_EVERY_SECONDS = 1.0
+STORE_REASONS: dict[type[StoreError], str] = {StoreFull: "store_full", BacklogFull: "backlog_full"}
 
 
 class Door:
     """The endpoint for deliveries: proof, then size and type, then the body, then the store, then the answer."""
 
-    def __init__(self, proof: Proof, intake: Intake, metrics: DoorMetrics, *, max_body_bytes: int) -> None:
+    def __init__(
+        self, proof: Proof, bounds: Bounds, intake: Intake, metrics: DoorMetrics, *, max_body_bytes: int
+    ) -> None:
         self._proof = proof
+        self._bounds = bounds
         self._intake = intake
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
@@ -50,25 +54,34 @@ class Door:
         began = time.perf_counter()
         headers = scope["headers"]
         signed_digest = await self._proof.of_headers(headers)
-        refuse_by_header(dict(headers), self._max_body_bytes)
-        body = await read_body(receive, self._max_body_bytes)
-        if signed_digest is not None:
-            refuse_other_body(body, signed_digest)
+        announced_bytes = refuse_by_header(dict(headers), self._max_body_bytes)
+        hold = self._bounds.hold()
+        try:
+            hold.grow_to(announced_bytes)
+            body = await read_body(receive, self._max_body_bytes, hold)
+            if signed_digest is not None:
+                refuse_other_body(body, signed_digest)
+            return await self._store(body, began)
+        finally:
+            hold.release()
+
+    async def _store(self, body: bytes, began: float) -> Answer:
         try:
             envelope = parse_envelope(body)
         except MalformedBody as exc:
             raise Refusal(answers.malformed(str(exc)), "malformed") from exc
         try:
             outcome = await self._intake.accept(envelope)
-        except StoreUnavailable as exc:
-            raise Refusal(answers.UNAVAILABLE, "unavailable") from exc
+        except StoreError as exc:
+            raise Refusal(answers.UNAVAILABLE, STORE_REASONS.get(type(exc), "store_unavailable")) from exc
         self._metrics.accept_seconds.observe(time.perf_counter() - began)
-        facts = {"event_id": envelope.event_id, "event_type": envelope.event_type, "outcome": outcome.value}
-        log.debug("event accepted", extra=facts)
+        if log.isEnabledFor(logging.DEBUG):
+            facts = {"event_id": envelope.event_id, "event_type": envelope.event_type, "outcome": outcome.value}
+            log.debug("event accepted", extra=facts)
         if outcome is Outcome.DUPLICATE:
             self._metrics.duplicates.inc()
             return answers.duplicate(envelope.event_id)
-        self._metrics.accepted.labels(label(envelope.event_type)).inc()
+        self._metrics.count_accepted(envelope.event_type)
         return answers.accepted(envelope.event_id)
 
     def _refuse(self, reason: str) -> None:

@@ -1,8 +1,14 @@
 """What the door counts. Labels hold no ids, and an event type only if the catalogue knows it."""
 
+import asyncio
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from ingest.bounds import Bounds
+from shared.catalogue import label
+
 NOT_READY_REASONS = ("store_unavailable", "not_durable")
+COUNT_EVERY_SECONDS = 1.0
 ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -25,14 +31,40 @@ class DoorMetrics:
             registry=self.registry,
         )
         self._not_ready = Gauge(
-            "surehook_not_ready", "1 for the reason why /readyz is red", ["reason"], registry=self.registry
+            "surehook_not_ready",
+            "1 for the reason why /readyz is red",
+            ["reason"],
+            registry=self.registry,
+            multiprocess_mode="livemax",
         )
+        self._pending = self._held("surehook_pending_requests", "Deliveries between their headers and their answer")
+        self._body_bytes = self._held("surehook_body_bytes_in_flight", "Bytes of their bodies, read or announced")
+        self._connections = self._held("surehook_open_connections", "Connections to the endpoint, idle ones included")
+        self._accepted_by_type: dict[str, Counter] = {}
         self.set_not_ready(None)
         self.jwks_fetches = Counter(
             "surehook_jwks_fetches", "Fetches of the keys at JWKS_URL", ["outcome"], registry=self.registry
         )
         self.jwks_keys = Gauge("surehook_jwks_keys", "Keys from JWKS_URL in use", registry=self.registry)
         self.set_without_keys(is_without=False)
+
+    def _held(self, name: str, what: str) -> Gauge:
+        return Gauge(name, what, registry=self.registry, multiprocess_mode="livesum")
+
+    async def keep_counting(self, bounds: Bounds) -> None:
+        """Once a second, because a gauge that is set for each delivery would cost each of them."""
+        while True:
+            self._pending.set(bounds.pending)
+            self._body_bytes.set(bounds.body_bytes)
+            self._connections.set(bounds.connections)
+            await asyncio.sleep(COUNT_EVERY_SECONDS)
+
+    def count_accepted(self, event_type: str) -> None:
+        name = label(event_type)
+        counter = self._accepted_by_type.get(name)
+        if counter is None:
+            counter = self._accepted_by_type[name] = self.accepted.labels(name)
+        counter.inc()
 
     def set_not_ready(self, reason: str | None) -> None:
         for known in NOT_READY_REASONS:

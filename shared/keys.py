@@ -27,6 +27,11 @@ class Keys:
         return f"{self.prefix}:ledger"
 
     @property
+    def fence(self) -> str:
+        """Written behind each batch that waits for replicas; its value means nothing."""
+        return f"{self.prefix}:fence"
+
+    @property
     def sweep_lock(self) -> str:
         """Held by the one process that sweeps just now."""
         return f"{self.prefix}:sweeping"

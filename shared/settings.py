@@ -105,7 +105,11 @@ class Settings(ProofSettings):
     dashboard_login: Annotated[SecretStr | None, AfterValidator(_login)] = None
     encryption_keys: FernetKeys = ()
     max_body_bytes: int = Field(10 * MEBIBYTE, ge=1024)
-    durability: Literal["fsync", "trusted", "memory"] = "fsync"
+    max_body_bytes_in_flight: int = Field(256 * MEBIBYTE, ge=1024)
+    max_pending: int = Field(10_000, ge=1)
+    max_backlog: int = Field(1_000_000, ge=1)
+    durability: Literal["fsync", "replicated", "trusted", "memory"] = "fsync"
+    replicas: int = Field(1, ge=1)
     handlers: Words = ()
     handler_timeout: float = Field(30, gt=0)
     grace: float = Field(25, ge=0)

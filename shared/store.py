@@ -65,7 +65,7 @@ async def close_async(store: redis.asyncio.Redis) -> None:
         await sentinel.aclose()
 
 
-def refuse_unless_durable(found: dict[str, str]) -> None:
+def refuse_unless_durable(found: dict[str, str], whose: str = "the store") -> None:
     """Compare what the server says of itself (CONFIG GET) with what an acknowledged write needs.
 
     Raises:
@@ -75,7 +75,7 @@ def refuse_unless_durable(found: dict[str, str]) -> None:
              if found.get(name) != need]  # fmt: skip
     if wrong:
         raise NotDurable(
-            "the store would lose acknowledged events: " + "; ".join(wrong) + ". Change them there (CONFIG SET or its "
+            f"{whose} would lose acknowledged events: " + "; ".join(wrong) + ". Change them there (CONFIG SET or its "
             "configuration file), or set SUREHOOK_DURABILITY=trusted if a managed store hides its settings"
         )
 

@@ -1,14 +1,42 @@
--- Put an event on record with its job, unless it was seen before.
--- ARGV: event id, type, tenant, user, application, source, body, queue, handler timeout, the fingerprint
--- of the key the body is encrypted with (none or '': it is plain).  Returns 1 if new, else 0.
-local event_id, queue = ARGV[1], ARGV[8]
-if redis.call('EXISTS', EVENT .. event_id) == 1 then return 0 end
-redis.call('HSET', EVENT .. event_id, 'type', ARGV[2], 'tenant', ARGV[3], 'user', ARGV[4], 'application', ARGV[5],
-  'source', ARGV[6], 'body', ARGV[7], 'received_at', now_ms)
-if ARGV[10] and ARGV[10] ~= '' then redis.call('HSET', EVENT .. event_id, 'key_id', ARGV[10]) end
-create_job(event_id, queue, ARGV[9])
-know_queue(queue)
-redis.call('RPUSH', QUEUE .. queue, event_id)
-redis.call('ZADD', OPEN, now_ms, event_id)
-redis.call('HINCRBY', LEDGER, 'accepted', 1)
-return 1
+-- Put events on record with their jobs, unless they were seen before: as many as came, in one go.
+-- ARGV: ten for each event: id, type, tenant, user, application, source, body, queue, handler timeout, the fingerprint of
+-- the key the body is encrypted with ('': it is plain); then, if there is a bound, how many events may be open.
+-- Returns for each event 1 if new, 0 if known, -1 if there is no room for it.
+local WORDS = 10
+local count = math.floor(#ARGV / WORDS)
+local room = count
+if #ARGV % WORDS == 1 then room = tonumber(ARGV[#ARGV]) - redis.call('ZCARD', OPEN) end
+local now = iso_now()
+local outcomes, opened, waiting = {}, {}, {}
+for at = 1, count * WORDS, WORDS do
+  local event_id, queue, key = ARGV[at], ARGV[at + 7], EVENT .. ARGV[at]
+  if redis.call('EXISTS', key) == 1 then
+    outcomes[#outcomes + 1] = 0
+  elseif room <= 0 then
+    outcomes[#outcomes + 1] = -1
+  else
+    room = room - 1
+    outcomes[#outcomes + 1] = 1
+    redis.call('HSET', key, 'type', ARGV[at + 1], 'tenant', ARGV[at + 2], 'user', ARGV[at + 3],
+      'application', ARGV[at + 4], 'source', ARGV[at + 5], 'body', ARGV[at + 6], 'received_at', now_ms)
+    if ARGV[at + 9] ~= '' then redis.call('HSET', key, 'key_id', ARGV[at + 9]) end
+    write_job(event_id, queue, ARGV[at + 8], ARGV[at + 1], now)
+    local ids = waiting[queue]
+    if not ids then
+      ids = {}
+      waiting[queue] = ids
+    end
+    ids[#ids + 1] = event_id
+    opened[#opened + 1] = now_ms
+    opened[#opened + 1] = event_id
+  end
+end
+if #opened > 0 then
+  for queue, ids in pairs(waiting) do
+    know_queue(queue)
+    redis.call('RPUSH', QUEUE .. queue, unpack(ids))
+  end
+  redis.call('ZADD', OPEN, unpack(opened))
+  redis.call('HINCRBY', LEDGER, 'accepted', #opened / 2)
+end
+return outcomes

@@ -38,11 +38,10 @@ local function event_of(job_id) return string.sub(job_id, 1, 36) end
 local function part_of(job_id) return string.sub(job_id, 38) end
 
 -- Write RQ's job hash, as RQ's own enqueue would. Its timeouts are whole seconds: on any other it fails to read the job.
-local function create_job(job_id, queue, timeout)
+local function write_job(job_id, queue, timeout, event_type, now)
   local event_id, part = event_of(job_id), part_of(job_id)
-  local description = (redis.call('HGET', EVENT .. event_id, 'type') or '?') .. ' ' .. string.sub(event_id, 1, 8) .. '…'
+  local description = event_type .. ' ' .. string.sub(event_id, 1, 8) .. '…'
   if part ~= '' then description = description .. ' ' .. part end
-  local now = iso_now()
   redis.call('DEL', JOB .. job_id)
   redis.call('HSET', JOB .. job_id, 'created_at', now, 'enqueued_at', now, 'started_at', '', 'ended_at', '',
     'last_heartbeat', '', 'data', '["workers.jobs.handle",null,["' .. event_id .. '"],{}]', 'origin', queue,
@@ -50,6 +49,10 @@ local function create_job(job_id, queue, timeout)
     'timeout', math.ceil(tonumber(timeout)), 'result_ttl', RESULT_TTL_SECONDS,
     'failure_ttl', -1, 'worker_name', '', 'group_id', '', 'success_callback_name', '',
     'failure_callback_name', '', 'stopped_callback_name', '')
+end
+
+local function create_job(job_id, queue, timeout)
+  write_job(job_id, queue, timeout, redis.call('HGET', EVENT .. event_of(job_id), 'type') or '?', iso_now())
 end
 
 local function know_queue(queue)

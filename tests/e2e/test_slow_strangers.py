@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ingest.body import BODY_SECONDS
-from ingest.server import HEADERS_SECONDS
+from ingest.protocol import HEADERS_SECONDS
 from tests.support.events import a_body
 from tests.support.house import House
 from tests.support.wire import a_request, connect, status_of

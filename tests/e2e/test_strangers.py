@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from ingest.server import HEADERS_BYTES
+from ingest.protocol import HEADERS_BYTES
 from tests.support.events import a_body
 from tests.support.house import House
 from tests.support.wire import a_request, connect, read_until_closed, status_of, talk

@@ -23,8 +23,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from ingest.app import create_app
+from ingest.bounds import Bounds
 from ingest.metrics import DoorMetrics
-from ingest.server import DoorProtocol
+from ingest.protocol import protocol_for
 from shared.embedded import socket_path, start_server, stop_server
 from shared.settings import Settings
 from tests.support.forger import AUTHORIZATION, HELD, Forger
@@ -101,9 +102,11 @@ async def attack(
 ) -> tuple[Counter[str], list[str]]:
     """So many deliveries, or for so long. Returns how often each status was answered, and what must not be."""
     forger = Forger(seed)
-    app = create_app(settings, DoorMetrics())
+    bounds = Bounds(settings)
+    app = create_app(settings, DoorMetrics(), bounds)
     judge = Judge(app, forger)
-    config = uvicorn.Config(judge, http=DoorProtocol, ws="none", log_config=None, access_log=False, server_header=False)
+    http = protocol_for(bounds, lambda _: None)
+    config = uvicorn.Config(judge, http=http, ws="none", log_config=None, access_log=False, server_header=False)
     answers: Counter[str] = Counter()
     async with app.router.lifespan_context(app):
         await _until_ready(app)
@@ -122,7 +125,8 @@ async def attack(
 
 async def _deliver(config: uvicorn.Config, pieces: list[bytes]) -> bytes:
     state = ServerState()
-    protocol = DoorProtocol(config, state, {})
+    make: Any = config.http
+    protocol = make(config, state, {})
     wire = Wire()
     protocol.connection_made(wire)
     for piece in pieces:
@@ -135,6 +139,7 @@ async def _deliver(config: uvicorn.Config, pieces: list[bytes]) -> bytes:
         protocol.connection_lost(None)
     if tasks:
         await asyncio.wait(tasks)
+    await asyncio.sleep(0)  # an answer's head and body leave together, a turn later
     protocol.connection_lost(None)
     return wire.said
 

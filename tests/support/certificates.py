@@ -1,5 +1,6 @@
 """A certificate for our door, made on the spot."""
 
+import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -38,3 +39,11 @@ def write_certificate(folder: Path, name: str = "door", *, days: int = 1, passwo
     paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
     paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock))
     return str(paths[0]), str(paths[1])
+
+
+def server_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's side of TLS, and the file that its clients must trust."""
+    certificate, key = write_certificate(folder, "server")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, Path(certificate)

@@ -1,0 +1,112 @@
+"""The link: one connection to a store that said it is durable, mended by itself when it breaks."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+
+from ingest.connection import REPLY_TIMEOUT_SECONDS, Connection, open_connection, primary_address
+from ingest.durability import Durability
+from ingest.metrics import DoorMetrics
+from shared.errors import NotDurable, StoreUnavailable
+from shared.settings import Settings
+from shared.store import close_async, connect_async
+
+log = logging.getLogger(__name__)
+
+CHECK_EVERY_SECONDS = 5.0
+CHECK_AGAIN_SECONDS = 0.25
+Trouble = (RedisError, OSError, StoreUnavailable, NotDurable)
+
+
+class Link:
+    """One per process. `on_lost` is told each time the store is not to be sent events any more."""
+
+    def __init__(self, settings: Settings, metrics: DoorMetrics, on_lost: Callable[[], None]) -> None:
+        self._metrics = metrics
+        self._on_lost = on_lost
+        # Never used for events: it knows the way, and asks Sentinel.
+        self._store = connect_async(settings, timeout_seconds=REPLY_TIMEOUT_SECONDS)
+        self._durability = Durability(settings)
+        self._connection: Connection | None = None
+        self._loss = asyncio.Event()
+        self.was_checked = asyncio.Event()
+        self._reason: str | None = "not checked yet"
+        self._is_stopping = False
+
+    @property
+    def connection(self) -> Connection | None:
+        """None unless the store is there and durable."""
+        return None if self._reason else self._connection
+
+    async def run(self) -> None:
+        """Connect, check at start, after a loss until it is mended, and every few seconds. Ends after `stop`."""
+        try:
+            while not self._is_stopping:
+                with contextlib.suppress(*Trouble):
+                    await self._check()
+                self.was_checked.set()
+                await self._pause()
+        finally:
+            self._is_stopping = True
+            self.lose(StoreUnavailable("the intake has stopped"))
+            await close_async(self._store)
+
+    def stop(self) -> None:
+        self._is_stopping = True
+        self._loss.set()
+
+    def lose(self, exc: Exception) -> None:
+        """Take no more until the store was asked again. What is due on the connection fails."""
+        reason = "not_durable" if isinstance(exc, NotDurable) else "store_unavailable"
+        if self._reason != reason and not self._is_stopping:
+            told = str(exc) if isinstance(exc, NotDurable | StoreUnavailable) else reason
+            log.error("store is not ready", extra={"reason": told, "error_type": type(exc).__name__})
+        self._reason = reason
+        self._loss.set()
+        self._metrics.set_not_ready(reason)
+        connection, self._connection = self._connection, None
+        self._on_lost()
+        if connection is not None:
+            connection.abort()
+
+    async def _pause(self) -> None:
+        if self._reason is not None:
+            if not self._is_stopping:
+                await asyncio.sleep(CHECK_AGAIN_SECONDS)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_EVERY_SECONDS):
+                await self._loss.wait()
+
+    async def _check(self) -> None:
+        """Nothing is sent to a server whose promises were not read on that very connection."""
+        if not self._is_stopping:
+            self._loss.clear()
+        try:
+            if self._connection is None or not self._connection.is_open:
+                self._connection = await open_connection(self._store, self._broke)
+            elif await self._is_elsewhere(self._connection):
+                raise StoreUnavailable("Sentinel has made another server the primary")
+            await self._durability.check(self._connection, self._store)
+        except Trouble as exc:
+            self.lose(exc)
+            raise
+        if self._reason is not None:
+            log.info("store is ready")
+        self._reason = None
+        self._metrics.set_not_ready(None)
+
+    async def _is_elsewhere(self, connection: Connection) -> bool:
+        """An old primary that is cut off from the Sentinels may answer us still; what it takes will be thrown away."""
+        try:
+            address = await primary_address(self._store)
+        except (RedisError, OSError):  # no Sentinel answers: the primary may be fine all the same
+            return False
+        return address is not None and address != connection.address
+
+    def _broke(self) -> None:
+        if self._connection is not None:
+            self.lose(StoreUnavailable("the connection was lost"))

@@ -1,0 +1,235 @@
+"""The door's own connection to the store: every way there, what breaks it, and that it mends by itself."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import redis
+
+from ingest.connection import REPLY_TIMEOUT_SECONDS
+from ingest.intake import Intake, Outcome
+from ingest.metrics import DoorMetrics
+from shared.embedded import socket_path
+from shared.errors import BacklogFull, StoreError, StoreUnavailable
+from shared.events import Envelope, parse_envelope
+from shared.settings import Settings
+from tests.support.certificates import server_context
+from tests.support.events import a_body
+from tests.support.middleman import Middleman, middleman
+
+PASSWORD = "100% odd: @/ and a space"
+MENDING_SECONDS = 10.0
+
+
+def an_envelope() -> Envelope:
+    return parse_envelope(a_body())
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Intake]:
+    intake = Intake(settings, DoorMetrics())
+    task = asyncio.create_task(intake.run())
+    await intake.wait_until_checked()
+    yield intake
+    intake.stop()
+    await asyncio.wait_for(task, MENDING_SECONDS)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(MENDING_SECONDS):
+        while not condition():  # noqa: ASYNC110 - the intake has no event to wait for
+            await asyncio.sleep(0.01)
+
+
+async def settled(*accepting: Awaitable[Outcome]) -> list[Outcome | type[BaseException]]:
+    outcomes = await asyncio.gather(*accepting, return_exceptions=True)
+    return [type(outcome) if isinstance(outcome, BaseException) else outcome for outcome in outcomes]
+
+
+def through(data_dir: Path, scenario: Callable[[Intake, Middleman], Coroutine[Any, Any, None]]) -> None:
+    """Play a scenario with an intake whose store is behind a middleman."""
+
+    async def play() -> None:
+        async with middleman(socket_path(data_dir)) as man, running(_to(man)) as intake:
+            await until(lambda: intake.is_ready)
+            await scenario(intake, man)
+
+    asyncio.run(play())
+
+
+def _to(man: Middleman) -> Settings:
+    return Settings(redis_url=f"redis://127.0.0.1:{man.port}/0")
+
+
+@pytest.fixture
+def user(store: redis.Redis) -> Iterator[str]:
+    """An account of the store's that may do what the door needs, and no more than that."""
+    commands = "+ping +role +evalsha +eval +config|get +select +exists +hset +del +sadd +rpush +zadd +zcard +hincrby"
+    store.execute_command("ACL", "SETUSER", "door", "on", f">{PASSWORD}", "~*", *commands.split(), "+time", "+hget")  # type: ignore[no-untyped-call]
+    yield "door"
+    store.execute_command("ACL", "DELUSER", "door")  # type: ignore[no-untyped-call]
+
+
+def test_by_tcp_with_a_login_and_a_database(user: str, data_dir: Path, store: redis.Redis) -> None:
+    async def play() -> None:
+        async with middleman(socket_path(data_dir)) as man:
+            url = f"redis://{user}:{quote(PASSWORD, safe='')}@127.0.0.1:{man.port}/3"
+            async with running(Settings(redis_url=url)) as intake:
+                assert await intake.accept(an_envelope()) is Outcome.STORED
+
+    asyncio.run(play())
+
+    assert store.keys() == []
+    with redis.Redis(unix_socket_path=str(socket_path(data_dir)), db=3, protocol=2) as third:
+        assert third.zcard("surehook:open") == 1
+
+
+def test_by_tls_and_only_to_a_server_it_can_trust(data_dir: Path, store: redis.Redis, tmp_path: Path) -> None:
+    context, trusted = server_context(tmp_path)
+
+    async def play() -> None:
+        async with middleman(socket_path(data_dir), context) as man:
+            url = f"rediss://127.0.0.1:{man.port}/0"
+            async with running(Settings(redis_url=f"{url}?ssl_ca_certs={trusted}")) as intake:
+                assert await intake.accept(an_envelope()) is Outcome.STORED
+            async with running(Settings(redis_url=url)) as intake:
+                assert not intake.is_ready
+
+    asyncio.run(play())
+
+
+def test_a_refused_login_is_a_sentence_without_the_password(
+    data_dir: Path, store: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def play() -> None:
+        async with running(Settings(redis_url=f"unix://who:hunter2@{socket_path(data_dir)}")) as intake:
+            assert not intake.is_ready
+
+    asyncio.run(play())
+
+    assert "the store refuses the login (WRONGPASS)" in [getattr(record, "reason", "") for record in caplog.records]
+    assert "hunter2" not in str([record.__dict__ for record in caplog.records])
+
+
+def test_what_arrives_meanwhile_rides_in_the_next_batch(settings: Settings, store: redis.Redis) -> None:
+    events = [an_envelope() for _ in range(700)]
+
+    async def play() -> list[Outcome | type[BaseException]]:
+        async with running(settings) as intake:
+            store.config_resetstat()
+            return await settled(*(intake.accept(event) for event in [*events, events[0]]))
+
+    outcomes = asyncio.run(play())
+
+    assert outcomes == [Outcome.STORED] * 700 + [Outcome.DUPLICATE]
+    assert store.info("commandstats")["cmdstat_evalsha"]["calls"] == 3  # 256 events at most in each
+    assert store.lrange("rq:queue:events", 0, -1) == [event.event_id.encode() for event in events]
+
+
+def test_replies_in_pieces_are_put_together(data_dir: Path, store: redis.Redis) -> None:
+    async def scenario(intake: Intake, man: Middleman) -> None:
+        man.replies_in_pieces = True
+
+        assert await settled(*(intake.accept(an_envelope()) for _ in range(3))) == [Outcome.STORED] * 3
+
+    through(data_dir, scenario)
+
+
+def test_a_connection_that_breaks_in_a_reply_is_no_answer_and_is_mended(data_dir: Path, store: redis.Redis) -> None:
+    events = [an_envelope(), an_envelope()]
+
+    async def scenario(intake: Intake, man: Middleman) -> None:
+        man.cuts_after_bytes = 5
+        assert await settled(*map(intake.accept, events)) == [StoreUnavailable] * 2
+        man.cuts_after_bytes = None
+        await until(lambda: intake.is_ready)
+
+        # The store had it all: the sender, who sends them again, is told so.
+        assert await settled(*map(intake.accept, events)) == [Outcome.DUPLICATE] * 2
+
+    through(data_dir, scenario)
+
+
+def test_a_store_that_falls_silent_is_given_up_and_found_again(data_dir: Path, store: redis.Redis) -> None:
+    async def scenario(intake: Intake, man: Middleman) -> None:
+        man.passes_replies = False
+        began = time.monotonic()
+        assert await settled(intake.accept(an_envelope())) == [StoreUnavailable]
+        assert time.monotonic() - began > REPLY_TIMEOUT_SECONDS / 2
+        assert await settled(intake.accept(an_envelope())) == [StoreUnavailable]
+        man.passes_replies = True
+
+        await until(lambda: intake.is_ready)
+        assert await intake.accept(an_envelope()) is Outcome.STORED
+
+    through(data_dir, scenario)
+
+
+@pytest.mark.parametrize("nonsense", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*1\r\n:1\r\n:1\r\n", b"$-5\r\n"])
+def test_who_talks_nonsense_is_not_believed(data_dir: Path, store: redis.Redis, nonsense: bytes) -> None:
+    async def scenario(intake: Intake, man: Middleman) -> None:
+        connections = man.connections
+        man.instead = nonsense
+        await settled(intake.accept(an_envelope()))
+        man.instead = None
+
+        await until(lambda: intake.is_ready and man.connections > connections)
+        assert await intake.accept(an_envelope()) is Outcome.STORED
+
+    through(data_dir, scenario)
+
+
+def test_a_request_that_is_cancelled_leaves_the_others_their_answers(data_dir: Path, store: redis.Redis) -> None:
+    async def scenario(intake: Intake, man: Middleman) -> None:
+        man.passes_replies = False
+        in_flight = [asyncio.create_task(intake.accept(an_envelope())) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        waiting = [asyncio.create_task(intake.accept(an_envelope())) for _ in range(3)]
+        await asyncio.sleep(0)
+        in_flight[1].cancel()
+        waiting[1].cancel()
+        await asyncio.sleep(0)
+        assert in_flight[1].cancelled()
+        assert waiting[1].cancelled()
+        await settled(*in_flight, *waiting)
+        man.passes_replies = True
+
+        await until(lambda: intake.is_ready)
+        assert await intake.accept(an_envelope()) is Outcome.STORED
+
+    through(data_dir, scenario)
+
+
+def test_a_primary_that_becomes_a_replica_gets_no_more(settings: Settings, store: redis.Redis) -> None:
+    async def play() -> list[Outcome | type[BaseException]]:
+        async with running(settings) as intake:
+            store.replicaof("127.0.0.1", "1")
+            demoted = await settled(intake.accept(an_envelope()))
+            await until(lambda: not intake.is_ready)
+            store.replicaof("NO", "ONE")
+            await until(lambda: intake.is_ready)
+            return demoted + await settled(intake.accept(an_envelope()))
+
+    try:
+        assert asyncio.run(play()) == [StoreUnavailable, Outcome.STORED]
+    finally:
+        store.replicaof("NO", "ONE")
+
+
+def test_past_the_backlog_events_are_refused_and_duplicates_still_known(settings: Settings, store: redis.Redis) -> None:
+    bounded = settings.model_copy(update={"max_backlog": 2})
+    events = [an_envelope() for _ in range(3)]
+
+    async def play() -> list[Outcome | type[BaseException]]:
+        async with running(bounded) as intake:
+            outcomes = await settled(*map(intake.accept, [*events, events[0]]))
+            store.zrem("surehook:open", events[0].event_id)  # as if it were closed
+            return outcomes + await settled(intake.accept(events[2]))
+
+    assert asyncio.run(play()) == [Outcome.STORED, Outcome.STORED, BacklogFull, Outcome.DUPLICATE, Outcome.STORED]
+    assert issubclass(BacklogFull, StoreError)

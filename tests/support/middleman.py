@@ -1,0 +1,68 @@
+"""A relay between the door and its store: speaks TLS, stutters, falls silent, cuts, lies."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Middleman:
+    """What it does to the replies can be changed while it runs."""
+
+    port: int = 0
+    replies_in_pieces: bool = False
+    passes_replies: bool = True
+    instead: bytes | None = None
+    cuts_after_bytes: int | None = None
+    connections: int = 0
+    _writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, store: Path) -> None:
+        self.connections += 1
+        store_reader, store_writer = await asyncio.open_unix_connection(str(store))
+        self._writers += [writer, store_writer]
+        there = asyncio.create_task(self._forward(reader, store_writer))
+        await self._answer(store_reader, writer)
+        there.cancel()
+        writer.transport.abort()
+        store_writer.close()
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                if not self.passes_replies:
+                    continue
+                if self.cuts_after_bytes is not None:
+                    writer.write(data[: self.cuts_after_bytes])
+                    await writer.drain()
+                    return
+                for piece in self._pieces(data if self.instead is None else self.instead):
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+
+    def _pieces(self, data: bytes) -> list[bytes]:
+        return [data[at : at + 1] for at in range(len(data))] if self.replies_in_pieces else [data]
+
+
+@contextlib.asynccontextmanager
+async def middleman(store: Path, with_tls: ssl.SSLContext | None = None) -> AsyncIterator[Middleman]:
+    man = Middleman()
+    server = await asyncio.start_server(lambda r, w: man.relay(r, w, store), "127.0.0.1", 0, ssl=with_tls)
+    man.port = server.sockets[0].getsockname()[1]
+    try:
+        yield man
+    finally:
+        server.close()
+        man.close()
