@@ -45,7 +45,9 @@ class DoorMetrics:
         self.jwks_fetches = Counter(
             "surehook_jwks_fetches", "Fetches of the keys at JWKS_URL", ["outcome"], registry=self.registry
         )
-        self.jwks_keys = Gauge("surehook_jwks_keys", "Keys from JWKS_URL in use", registry=self.registry)
+        self.jwks_keys = Gauge(
+            "surehook_jwks_keys", "Keys from JWKS_URL in use", registry=self.registry, multiprocess_mode="livemin"
+        )
         self.set_without_keys(is_without=False)
 
     def _held(self, name: str, what: str) -> Gauge:

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Mapping, Sequence
 
 
-def start_child(arguments: Sequence[str], *, environ: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
+def start_child(
+    arguments: Sequence[str], *, environ: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+) -> "subprocess.Popen[bytes]":
     """Start `python ARGUMENTS` in a session of its own, so that Ctrl-C in the terminal reaches the parent alone.
 
     The child's standard input is a pipe that only the parent holds: it closes when the parent dies, whatever of.
@@ -18,6 +20,7 @@ def start_child(arguments: Sequence[str], *, environ: Mapping[str, str] | None =
         [sys.executable, "-P", *arguments],
         stdin=subprocess.PIPE,
         start_new_session=True,
+        pass_fds=pass_fds,
         env={**os.environ, **(environ or {}), CHILD_VARIABLE: "1"},
     )
 

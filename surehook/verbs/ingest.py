@@ -1,12 +1,24 @@
 """`surehook ingest`: the door."""
 
+import sys
+
 import click
 
+from ingest.pool import Pool
 from ingest.server import serve
 from surehook.verbs.start import start
 
 
 @click.command()
-def ingest() -> None:
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    help="So many processes on one address; SIGHUP replaces them without refusing a connection. Without it: this one.",
+)
+def ingest(processes: int | None) -> None:
     """Receive webhooks and put them on disk before answering."""
-    serve(start())
+    settings = start()
+    if processes is None:
+        serve(settings)
+        return
+    sys.exit(Pool(settings, processes).run())

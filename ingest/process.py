@@ -1,0 +1,43 @@
+"""One of several ingest processes: started by the pool, on the socket that it holds."""
+
+import argparse
+import signal
+import socket
+import sys
+
+from prometheus_client import disable_created_metrics
+
+from ingest.metrics import DoorMetrics
+from ingest.server import run
+from shared.errors import Misconfigured
+from shared.log import set_up_logging
+from shared.processes import stop_with_parent
+from shared.settings import load_settings
+
+# EX_CONFIG of sysexits.h: a status that nothing else ends us with.
+EX_MISCONFIGURED = 78
+
+
+def main() -> int:
+    """Serve until SIGTERM. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="ingest.process")
+    parser.add_argument("--listener", type=int, required=True, help="the socket that listens, inherited")
+    parser.add_argument("--serving", type=int, required=True, help="the pipe to tell that we serve, inherited")
+    arguments = parser.parse_args()
+    # The parent alone hears these; what comes before uvicorn listens for its own signals ends us at once.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    stop_with_parent()
+    disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for every counter
+    try:
+        settings = load_settings()
+        set_up_logging(settings.log_level, settings.log_format)
+        run(settings, DoorMetrics(), socket.socket(fileno=arguments.listener), arguments.serving)
+    except Misconfigured as exc:
+        sys.stderr.write(f"{exc}\n")
+        return EX_MISCONFIGURED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""`surehook ingest --processes N`: one address, several processes, and none of them is missed when it goes."""
+
+import os
+import signal
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from tests.support.children import children_of
+from tests.support.events import a_body
+from tests.support.house import API_KEY, House, wait_until
+from tests.support.ledger import ledger
+from tests.support.wire import a_request, connect, status_of
+
+Build = Callable[..., House]
+SENDERS = 4
+HEADERS = {"Authorization": API_KEY, "Content-Type": "application/json"}
+
+
+class Traffic:
+    """What the senders saw: statuses, and connections that were refused or reset."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.seen: Counter[str] = Counter()
+        self._is_over = threading.Event()
+
+    def total(self) -> int:
+        return sum(self.seen.values())
+
+    def send_on_kept_connections(self) -> None:
+        with httpx.Client(timeout=10, trust_env=False, headers=HEADERS) as client:
+            while not self._is_over.is_set():
+                self._count(lambda: client.post(self._house.url, content=a_body()).status_code)
+
+    def send_on_fresh_connections(self) -> None:
+        while not self._is_over.is_set():
+            self._count(self._deliver_once)
+
+    @contextmanager
+    def flowing(self) -> Iterator[None]:
+        threads = [
+            threading.Thread(target=target)
+            for target in (self.send_on_kept_connections, self.send_on_fresh_connections)
+            for _ in range(SENDERS // 2)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._is_over.set()
+            for thread in threads:
+                thread.join()
+
+    def _deliver_once(self) -> int:
+        body = a_body()
+        with connect(self._house.port) as connection:
+            connection.sendall(a_request(f"Content-Length: {len(body)}", body=body))
+            return status_of(connection.recv(65536))
+
+    def _count(self, deliver: Callable[[], int]) -> None:
+        try:
+            self.seen[str(deliver())] += 1
+        except (httpx.TransportError, OSError) as exc:
+            self.seen[type(exc).__name__] += 1
+
+
+def start(house: House, processes: int) -> "tuple[int, list[int]]":
+    parent = house.surehook("ingest", "--processes", str(processes))
+    wait_until(house.is_ready, "ingest is ready")
+    wait_until(lambda: len(children_of(parent.pid)) == processes, "all are there")
+    return parent.pid, children_of(parent.pid)
+
+
+def test_a_reload_under_load_refuses_nobody(build_house: Build) -> None:
+    house = build_house()
+    parent, old = start(house, 2)
+    traffic = Traffic(house)
+
+    with traffic.flowing():
+        for _ in range(2):
+            wait_until(lambda: traffic.total() > 50, "events flow")
+            before = children_of(parent)
+            os.kill(parent, signal.SIGHUP)
+            wait_until(lambda: not set(before) & set(children_of(parent)), "the old ones are gone")  # noqa: B023 - at once
+            seen = traffic.total()
+            wait_until(lambda: traffic.total() > seen + 50, "events flow through the new ones")  # noqa: B023 - at once
+
+    assert set(traffic.seen) == {"202"}
+    assert not set(old) & set(children_of(parent))
+    with house.redis() as store:
+        assert ledger(store)["accepted"] == traffic.seen["202"]
+
+
+def test_a_process_that_dies_is_replaced_the_metrics_are_one_and_a_stop_stops_all(build_house: Build) -> None:
+    house = build_house()
+    parent, (first, second) = start(house, 2)
+
+    os.kill(first, signal.SIGKILL)
+    answers = [house.deliver().status_code for _ in range(20)]
+    wait_until(lambda: len(children_of(parent)) == 2 and first not in children_of(parent), "it is replaced")
+    answers += [house.deliver().status_code for _ in range(20)]
+
+    assert answers == [202] * 40
+    assert second in children_of(parent)
+    wait_until(
+        lambda: 'surehook_events_accepted_total{type="user.delete"} 40.0' in metrics_of(house), "they are summed"
+    )
+    assert "surehook_ingest_process_deaths_total 1.0" in metrics_of(house)
+    assert 'surehook_not_ready{reason="store_unavailable"} 0.0' in metrics_of(house)
+    assert "surehook_pending_requests 0.0" in metrics_of(house)
+    children = children_of(parent)
+    os.kill(parent, signal.SIGTERM)
+    assert house.processes[-1].wait(20) == 0
+    assert not any(map(is_alive, children))
+    socket.create_server(("127.0.0.1", house.port)).close()
+
+
+def test_killing_the_parent_stops_its_processes(build_house: Build) -> None:
+    house = build_house()
+    parent, children = start(house, 2)
+
+    os.kill(parent, signal.SIGKILL)
+
+    wait_until(lambda: not any(map(is_alive, children)), "they are gone")
+
+
+def test_what_no_process_can_do_stops_the_parent_with_a_sentence(build_house: Build) -> None:
+    house = build_house()
+    house.environ.pop("SUREHOOK_API_KEYS")
+
+    ended = house.run("ingest", "--processes", "2")
+
+    assert ended.returncode == 2
+    assert "SUREHOOK_API_KEYS is not set" in ended.stderr
+
+
+def metrics_of(house: House) -> str:
+    return house.client.get(f"http://127.0.0.1:{house.metrics_port}/metrics").text
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
