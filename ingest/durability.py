@@ -14,6 +14,7 @@ from shared.settings import Settings
 from shared.store import REQUIRED, refuse_unless_durable
 
 REPLICAS_TIMEOUT_MS = int(REPLY_TIMEOUT_SECONDS * 1000 / 2) - 50  # for each of two waits
+NO_EVICTION = REQUIRED["maxmemory-policy"]
 ASK = ("CONFIG", "GET", *REQUIRED)
 
 
@@ -32,11 +33,13 @@ class Durability:
             NotDurable: it would lose what we acknowledge.
             StoreUnavailable: it does not answer, or is no primary.
         """
-        role, found = await connection.call(("ROLE",), ASK)
+        role, found, memory = await connection.call(("ROLE",), ASK, ("INFO", "memory"))
         if isinstance(role, StoreReplied) and role.code == "LOADING":
             raise StoreUnavailable("the store loads its files")
         if isinstance(role, list) and role[0] != b"master":
             raise StoreUnavailable("the store is a replica")
+        if isinstance(memory, bytes):  # told also by managed stores that hide their settings
+            _refuse_eviction(memory)
         if self._is_asked:
             refuse_unless_durable(_pairs(found))
         if self._replicas:
@@ -56,6 +59,15 @@ class Durability:
                 f"SUREHOOK_DURABILITY=replicated needs {self._replicas} durable replicas, there are {durable}"
                 + "".join(f"; {said}" for said in wrong)
             )
+
+
+def _refuse_eviction(memory: bytes) -> None:
+    policy = memory.partition(b"maxmemory_policy:")[2].partition(b"\r")[0].decode()
+    if policy not in {"", NO_EVICTION}:
+        raise NotDurable(
+            f"the store may drop keys when its memory is full: maxmemory-policy is {policy}, must be {NO_EVICTION}. "
+            "Change it there (CONFIG SET, its configuration file, or a managed store's parameters)"
+        )
 
 
 def wait_for_replicas(replicas: int, fence: str) -> tuple[Command, ...]:

@@ -97,7 +97,7 @@ def test_a_reload_under_load_refuses_nobody(build_house: Build) -> None:
         assert ledger(store)["accepted"] == traffic.seen["202"]
 
 
-def test_a_process_that_dies_is_replaced_the_metrics_are_one_and_a_stop_stops_all(build_house: Build) -> None:
+def test_deaths_metrics_a_reload_that_fails_and_a_stop(build_house: Build) -> None:
     house = build_house()
     parent, (first, second) = start(house, 2)
 
@@ -115,6 +115,11 @@ def test_a_process_that_dies_is_replaced_the_metrics_are_one_and_a_stop_stops_al
     assert 'surehook_not_ready{reason="store_unavailable"} 0.0' in metrics_of(house)
     assert "surehook_pending_requests 0.0" in metrics_of(house)
     children = children_of(parent)
+    (house.folder / ".env").write_text("SUREHOOK_MAX_PENDING=many\n")
+    os.kill(parent, signal.SIGHUP)
+    wait_until(lambda: "new ingest processes do not serve, the old ones stay" in house.logged())
+    wait_until(lambda: children_of(parent) == children, "those that did not come up are gone")
+    assert house.deliver().status_code == 202
     os.kill(parent, signal.SIGTERM)
     assert house.processes[-1].wait(20) == 0
     assert not any(map(is_alive, children))

@@ -47,7 +47,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def settled(*accepting: Awaitable[Outcome]) -> list[Outcome | type[BaseException]]:
-    outcomes = await asyncio.gather(*accepting, return_exceptions=True)
+    async with asyncio.timeout(MENDING_SECONDS):
+        outcomes = await asyncio.gather(*accepting, return_exceptions=True)
     return [type(outcome) if isinstance(outcome, BaseException) else outcome for outcome in outcomes]
 
 
@@ -205,7 +206,40 @@ def test_a_request_that_is_cancelled_leaves_the_others_their_answers(data_dir: P
     through(data_dir, scenario)
 
 
-def test_a_primary_that_becomes_a_replica_gets_no_more(settings: Settings, store: redis.Redis) -> None:
+def test_a_request_that_is_cancelled_in_flight_changes_nothing_for_the_others(
+    data_dir: Path, store: redis.Redis
+) -> None:
+    async def scenario(intake: Intake, man: Middleman) -> None:
+        connections = man.connections
+        in_flight = [asyncio.create_task(intake.accept(an_envelope())) for _ in range(3)]
+        for _ in range(2):  # the tasks begin, the batch leaves; its reply takes more turns of the loop than that
+            await asyncio.sleep(0)
+        in_flight[1].cancel()
+
+        assert await settled(*in_flight) == [Outcome.STORED, asyncio.CancelledError, Outcome.STORED]
+        assert await intake.accept(an_envelope()) is Outcome.STORED
+        assert man.connections == connections
+
+    through(data_dir, scenario)
+
+
+def test_a_replica_is_no_store_to_be_ready_with(settings: Settings, store: redis.Redis) -> None:
+    async def play() -> bool:
+        async with running(settings) as intake:
+            return intake.is_ready
+
+    store.replicaof("127.0.0.1", "1")
+    try:
+        assert not asyncio.run(play())
+    finally:
+        store.replicaof("NO", "ONE")
+
+
+def test_a_primary_that_becomes_a_replica_gets_no_more(
+    settings: Settings, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.link.CHECK_EVERY_SECONDS", 3600)  # what it replies must be enough
+
     async def play() -> list[Outcome | type[BaseException]]:
         async with running(settings) as intake:
             store.replicaof("127.0.0.1", "1")
