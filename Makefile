@@ -33,8 +33,8 @@ test: install ## everything but the browser
 e2e: install ## chaos and browser
 	$(BIN)/pytest -m "browser or chaos" tests/e2e
 
-bench: install ## compare with a baseline in the same run
-	$(BIN)/python -m bench
+bench: install ## compare with baselines in the same run, into bench/RESULTS.md (PART=door for one part)
+	$(BIN)/python -m bench $(PART)
 
 lock: install ## resolve the lock files anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11 pyproject.toml -o requirements.lock

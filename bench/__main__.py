@@ -1,29 +1,68 @@
-"""`python -m bench [door|workers]`: say what is measured on what, then measure."""
+"""`python -m bench [PART…]`: say what is measured on what, measure, keep it in bench/RESULTS.md."""
 
 import argparse
-import os
+import io
+import re
 import sys
-from contextlib import closing
+from contextlib import closing, redirect_stdout
+from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
-from bench import door, workers
+from bench import backlog, door, flood, pipeline, workers
 from bench.machine import facts
 from tests.support.house import House
 
-BENCHES = {"door": door.run, "workers": workers.run}
+PARTS = {
+    "door": door.run,
+    "flood": flood.run,
+    "pipeline": pipeline.run,
+    "workers": workers.run,
+    "backlog": backlog.run,
+}
+RESULTS = Path(__file__).with_name("RESULTS.md")
+TITLE = (
+    "# Figures\n\nWritten by `make bench`; what they depend on stands with them. Ratios travel, the rest does not.\n"
+)
+
+
+class Tee(io.TextIOBase):
+    """Shows what is written, and remembers it."""
+
+    def __init__(self) -> None:
+        self._screen = sys.stdout
+        self.written = ""
+
+    def write(self, text: str) -> int:
+        self._screen.write(text)
+        self._screen.flush()
+        self.written += text
+        return len(text)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Compare Surehook with a baseline.")
-    parser.add_argument("bench", nargs="?", choices=BENCHES, help="only this one")
-    chosen = parser.parse_args().bench
-    click.echo(f"command: {os.path.relpath(sys.executable)} -m bench {chosen or ''}".rstrip())
-    for number, name in enumerate([chosen] if chosen else BENCHES):
-        with closing(House(workers.HANDLERS)) as house:
-            if number == 0:
-                click.echo("\n".join(facts(house)))
-            BENCHES[name](house)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
+    for name in parser.parse_args().parts or PARTS:
+        tee = Tee()
+        with redirect_stdout(tee), closing(House(workers.HANDLERS)) as house:
+            click.echo(f"command: make bench PART={name}")
+            click.echo("\n".join([*facts(house), ""]))
+            PARTS[name](house)
+        keep(name, tee.written)
+        click.echo("")
+
+
+def keep(name: str, written: str) -> None:
+    """Put a part's section in place of its former one."""
+    before = RESULTS.read_text("utf-8") if RESULTS.exists() else TITLE
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", before, re.MULTILINE | re.DOTALL))
+    at = datetime.now(UTC).strftime("%Y-%m-%d")
+    sections[name] = f"\n{at}\n\n```text\n{written.strip()}\n```\n\n"
+    ordered = [part for part in PARTS if part in sections]
+    text = TITLE + "\n" + "".join(f"## {part}\n{sections[part]}" for part in ordered)
+    RESULTS.write_text(text.rstrip() + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,59 +1,177 @@
-"""The door: durable answers a second, against an endpoint that stores nothing."""
+"""The door: durable answers a second, beside an endpoint that stores nothing and a straightforward receiver."""
 
 import socket
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import click
+import redis
 
 from bench import figures
-from bench.load import BODY_BYTES, Measured, measure
+from bench.load import BODY_BYTES, DEFAULT_PROOF, Measured, measure
 from bench.machine import ROOT, empty, start_python
+from bench.picture import draw
+from bench.proofs import PROOFS
+from shared.embedded import socket_path
 from shared.keys import Keys
-from tests.support.house import API_KEY, House, free_port, wait_until
+from tests.support.house import House, free_port, wait_until
 
-CONNECTIONS = (1, 32)
+CONNECTIONS = (1, 32, 128)
 ROUNDS = 3
-ROUND_SECONDS = 2.0
+ROUND_SECONDS = 1.0
 WARM_UP_SECONDS = 0.5
-HEADING = ("what", "connections", "requests/s", "p50 ms", "p99 ms")
+LONE_WRITES = 300
+HEADING = ("what", "store", "connections", "requests/s", "p50 ms", "p99 ms")
+# Name, appendonly, appendfsync. The first is the one that we promise.
+STORES = (("always", "yes", "always"), ("everysec", "yes", "everysec"), ("no AOF", "no", "everysec"))
+EMPTY, OURS, LOOP, THREADS = (
+    "empty Starlette endpoint",
+    "surehook ingest",
+    "Queue.enqueue, loop",
+    "Queue.enqueue, threads",
+)
+PICTURE = ROOT / "docs" / "door.svg"
+PICTURED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of those that are compared; the others are only there to be measured."""
+
+    name: str
+    port: int
+    is_ours: bool = False
 
 
 def run(house: House) -> None:
-    """Measure and print."""
+    """Measure and print, and draw the picture for the docs."""
     click.echo(
-        f"\ndoor: {BODY_BYTES} byte bodies, an id each, {ROUNDS} rounds of {ROUND_SECONDS:g} s in turn; "
-        "median (lowest to highest)"
+        f"door: {BODY_BYTES} byte bodies, an id each, {ROUNDS} rounds of {ROUND_SECONDS:g} s in turn; "
+        "median (lowest to highest)\n"
     )
-    empty_port = _start_empty_endpoint(house)
+    # Only the first promises anything, and refuses a store that does not; the second is for the others.
+    doors = {True: Side(OURS, house.port, is_ours=True), False: Side(OURS, free_port(), is_ours=True)}
     house.start_ingest()
-    for port in (empty_port, house.port):
-        measure(port, API_KEY, max(CONNECTIONS), WARM_UP_SECONDS)
+    unsafe = {"SUREHOOK_BIND": f"127.0.0.1:{doors[False].port}", "SUREHOOK_METRICS_BIND": "off"}
+    house.surehook("ingest", SUREHOOK_DURABILITY="memory", **unsafe)
+    nothing = Side(EMPTY, _start_app(house, "bench.empty:app"))
+    plain = [
+        Side(LOOP, _start_app(house, "bench.straightforward:loop_app")),
+        Side(THREADS, _start_app(house, "bench.straightforward:threads_app")),
+    ]
+    wait_until(lambda: _listens(doors[False].port), "the second door listens")
+    for side in (*doors.values(), nothing, *plain):
+        measure(side.port, max(CONNECTIONS), WARM_UP_SECONDS)
     rows: list[Sequence[str]] = [HEADING]
-    ratios = []
-    accepted = 0
-    for connections in CONNECTIONS:
-        baseline, ours = [], []
-        for _ in range(ROUNDS):
-            baseline.append(measure(empty_port, API_KEY, connections, ROUND_SECONDS))
-            ours.append(_measure_door(house, connections))
-        rows += [
-            _row(connections, "empty Starlette endpoint", baseline),
-            _row(connections, "surehook ingest, fsync always", ours),
-        ]
-        speeds = [[each.per_second for each in rounds] for rounds in (ours, baseline)]
-        ratios.append(f"ratio, connections {connections}: {figures.ratio(*speeds)}")
-        accepted += sum(each.answers for each in ours)
+    speeds: dict[tuple[str, str, int], list[float]] = {}
+    lone = {}
+    for store_name, appendonly, appendfsync in STORES:
+        _set_up(house, appendonly, appendfsync)
+        sides = [nothing, doors[store_name == STORES[0][0]], *plain]
+        for connections in CONNECTIONS:
+            rounds = _in_turn(house, sides, connections)
+            for side, measured in rounds.items():
+                speeds[side.name, store_name, connections] = [each.per_second for each in measured]
+                rows.append(_row(side.name, store_name, connections, measured))
+            if store_name == STORES[0][0] and connections == 1:
+                lone = {side.name: median(each.p50_ms for each in measured) for side, measured in rounds.items()}
+                lone["write"] = _lone_write_ms(house)
+    _set_up(house, *STORES[0][1:])
     click.echo(figures.table(rows))
-    click.echo("\n".join(ratios))
-    click.echo(f"checked: all {accepted:,} answers of surehook ingest were 202, and as many events are on the ledger")
+    click.echo("\n".join(("", *_ratios(speeds), _lone(lone))))
+    _measure_proofs(house)
+    draw(PICTURE, f"requests/s, {PICTURED} connections, every answer after its fsync", [
+        (EMPTY + " (stores nothing)", median(speeds[EMPTY, "always", PICTURED])),
+        (OURS, median(speeds[OURS, "always", PICTURED])),
+        ("Queue.enqueue in threads", median(speeds[THREADS, "always", PICTURED])),
+        ("Queue.enqueue on the loop", median(speeds[LOOP, "always", PICTURED])),
+    ])  # fmt: skip
 
 
-def _start_empty_endpoint(house: House) -> int:
+def _in_turn(house: House, sides: Sequence[Side], connections: int) -> dict[Side, list[Measured]]:
+    rounds: dict[Side, list[Measured]] = {side: [] for side in sides}
+    for _ in range(ROUNDS):
+        for side in sides:
+            rounds[side].append(_measure(house, side, connections))
+    return rounds
+
+
+def _measure(house: House, side: Side, connections: int) -> Measured:
+    """A round on an empty store. A fast refusal is no acknowledgement, so of ours nothing but 202 counts."""
+    with house.redis() as store:
+        empty(store)
+        measured = measure(side.port, connections, ROUND_SECONDS)
+        stored = int(store.hget(Keys().ledger, "accepted") or 0)
+    if side.is_ours and measured.statuses != {"202": stored}:
+        raise SystemExit(f"the door answered {measured.statuses} and stored {stored}: these figures are void")
+    return measured
+
+
+def _ratios(speeds: dict[tuple[str, str, int], list[float]]) -> list[str]:
+    lines = []
+    for connections in CONNECTIONS:
+        ours = speeds[OURS, "always", connections]
+        for other in (EMPTY, THREADS):
+            ratio = figures.ratio(ours, speeds[other, "always", connections])
+            lines.append(f"ratio, always, connections {connections}: surehook ingest / {other}: {ratio}")
+    return lines
+
+
+def _lone(lone: dict[str, float]) -> str:
+    return (
+        f"a lone request, p50: {lone[OURS]:.2f} ms; one fsynced write to the same store: {lone['write']:.2f} ms; "
+        f"the empty endpoint: {lone[EMPTY]:.2f} ms; ratio to the write {lone[OURS] / lone['write']:.2f}, "
+        f"to write and empty endpoint together {lone[OURS] / (lone['write'] + lone[EMPTY]):.2f}"
+    )
+
+
+def _lone_write_ms(house: House) -> float:
+    """A SET of the body's size, one at a time, from a blocking client."""
+    took = []
+    with house.redis() as store:
+        for number in range(LONE_WRITES):
+            began = time.perf_counter()
+            store.set(f"lone:{number}", b"x" * BODY_BYTES)
+            took.append(time.perf_counter() - began)
+    return median(took) * 1000
+
+
+def _measure_proofs(house: House) -> None:
+    """What each further kind of proof adds to a request, beside the first kind in the same rounds."""
+    for name in [name for name in PROOFS if name != DEFAULT_PROOF]:
+        port = free_port()
+        house.surehook("ingest", **PROOFS[name].environ, SUREHOOK_BIND=f"127.0.0.1:{port}", SUREHOOK_METRICS_BIND="off")
+        wait_until(lambda port=port: _listens(port), f"the door with {name} listens")  # type: ignore[misc]
+        seconds: dict[str, list[float]] = {DEFAULT_PROOF: [], name: []}
+        for _ in range(ROUNDS):
+            for proof, at in ((DEFAULT_PROOF, house.port), (name, port)):
+                measured = measure(at, PICTURED, ROUND_SECONDS, proof=proof)
+                seconds[proof].append(1 / measured.per_second)
+        added = (median(seconds[name]) - median(seconds[DEFAULT_PROOF])) * 1_000_000
+        click.echo(f"proof by {name} adds {added:.0f} µs a request to proof by {DEFAULT_PROOF}")
+
+
+def _set_up(house: House, appendonly: str, appendfsync: str) -> None:
+    with house.redis() as store:
+        store.config_set("appendfsync", appendfsync)
+        store.config_set("appendonly", appendonly)
+        _wait_for_rewrite(store)
+    if appendfsync == "always":
+        wait_until(house.is_ready, "the door is ready")
+
+
+def _wait_for_rewrite(store: redis.Redis) -> None:
+    wait_until(lambda: not store.info("persistence")["aof_rewrite_in_progress"], "the append-only file is written")
+
+
+def _start_app(house: House, app: str) -> int:
     port = free_port()
     options = ("--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log")
-    start_python(house, ROOT, "-m", "uvicorn", "bench.empty:app", "--log-level", "warning", *options)
-    wait_until(lambda: _listens(port), "the empty endpoint listens")
+    house.environ["BENCH_STORE"] = f"unix://{socket_path(house.data)}"
+    start_python(house, ROOT, "-m", "uvicorn", app, "--log-level", "warning", *options)
+    wait_until(lambda: _listens(port), f"{app} listens")
     return port
 
 
@@ -62,20 +180,10 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _measure_door(house: House, connections: int) -> Measured:
-    """A round on an empty store. A fast refusal is no acknowledgement, so nothing but 202 counts."""
-    with house.redis() as store:
-        empty(store)
-        measured = measure(house.port, API_KEY, connections, ROUND_SECONDS)
-        stored = int(store.hget(Keys().ledger, "accepted") or 0)
-    if measured.statuses != {"202": stored}:
-        raise SystemExit(f"the door answered {measured.statuses} and stored {stored}: these figures are void")
-    return measured
-
-
-def _row(connections: int, what: str, rounds: Sequence[Measured]) -> Sequence[str]:
+def _row(what: str, store: str, connections: int, rounds: Sequence[Measured]) -> Sequence[str]:
     return (
         what,
+        store,
         str(connections),
         figures.rate([each.per_second for each in rounds]),
         f"{median(each.p50_ms for each in rounds):.2f}",

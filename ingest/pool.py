@@ -65,6 +65,7 @@ class Pool:
         self._processes = processes
         self._children: list[Child] = []
         self._leaving: list[Child] = []
+        self._has_served = False
         self._start_after = 0.0
         self._quick_deaths = 0
         self._stops = 0
@@ -129,13 +130,14 @@ class Pool:
         return Child(process, here)
 
     def _reap_dead(self) -> bool:
-        """Make room for others in place of those that died. Returns whether one said that it is misconfigured."""
+        """Make room for others in place of those that died. Returns whether none can serve as things are configured."""
+        self._has_served = self._has_served or any(map(Child.serves, self._children))
         for child in [child for child in self._children if child.process.poll() is not None]:
             status = child.process.returncode
             self._forget(child)
             self._children.remove(child)
-            if status == EX_MISCONFIGURED:
-                return True  # it said why; another one would say the same
+            if status == EX_MISCONFIGURED and not self._has_served:
+                return True  # it said why; another one would say the same. Later, others serve with what they read then
             log.error("ingest process died", extra={"status": status})
             self._deaths.inc()
             lived_long = time.monotonic() - child.began > LIVED_LONG_SECONDS

@@ -73,7 +73,7 @@ class Traffic:
 def start(house: House, processes: int) -> "tuple[int, list[int]]":
     parent = house.surehook("ingest", "--processes", str(processes))
     wait_until(house.is_ready, "ingest is ready")
-    wait_until(lambda: len(children_of(parent.pid)) == processes, "all are there")
+    wait_until(lambda: house.logged().count("store is ready") == processes, "all are there")
     return parent.pid, children_of(parent.pid)
 
 
@@ -104,6 +104,7 @@ def test_deaths_metrics_a_reload_that_fails_and_a_stop(build_house: Build) -> No
     os.kill(first, signal.SIGKILL)
     answers = [house.deliver().status_code for _ in range(20)]
     wait_until(lambda: len(children_of(parent)) == 2 and first not in children_of(parent), "it is replaced")
+    wait_until(lambda: house.logged().count("store is ready") == 3, "the new one serves")
     answers += [house.deliver().status_code for _ in range(20)]
 
     assert answers == [202] * 40

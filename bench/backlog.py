@@ -1,0 +1,59 @@
+"""Hours of a large FusionAuth with nobody handling: do latency and memory stay flat as the backlog grows?
+
+Mixed types and sizes, one event in twenty sent twice, bursts of connections. It ends at BENCH_BACKLOG open events or
+after BENCH_BACKLOG_SECONDS, whichever comes first, and says how far it came.
+"""
+
+import os
+import time
+
+import click
+
+from bench import figures
+from bench.load import measure
+from tests.support.children import resident_bytes
+from tests.support.house import House
+
+EVENTS = 500_000
+LONGEST_SECONDS = 300.0
+STEPS = 10
+QUIET, BURST = 16, 96
+SLICE_SECONDS = 2.0
+HEADING = ("open events", "requests/s", "p50 ms", "p99 ms", "of a burst", "ingest MiB", "store MiB", "bytes an event")
+MEBIBYTE = 1024 * 1024
+
+
+def run(house: House) -> None:
+    """Measure and print."""
+    events = int(os.environ.get("BENCH_BACKLOG", EVENTS))
+    longest_seconds = float(os.environ.get("BENCH_BACKLOG_SECONDS", LONGEST_SECONDS))
+    ingest = house.start_ingest()
+    measure(house.port, QUIET, SLICE_SECONDS, bodies="mixed")
+    rows = [HEADING]
+    began = time.monotonic()
+    with house.redis() as store:
+        store.flushall()
+        nothing = store.info("memory")["used_memory"]
+        next_row = 0
+        while time.monotonic() - began < longest_seconds:
+            quiet = measure(house.port, QUIET, SLICE_SECONDS, bodies="mixed")
+            burst = measure(house.port, BURST, SLICE_SECONDS / 2, bodies="mixed")
+            refused = {status for each in (quiet, burst) for status in each.statuses} - {"200", "202"}
+            if refused:
+                raise SystemExit(f"the door answered {refused}: these figures are void")
+            count = int(store.zcard("surehook:open"))
+            if count >= next_row:
+                next_row = count + events // STEPS
+                used = store.info("memory")["used_memory"]
+                rows.append((
+                    f"{count:,}", f"{quiet.per_second:,.0f}", f"{quiet.p50_ms:.2f}", f"{quiet.p99_ms:.2f}",
+                    f"{burst.p99_ms:.2f}", f"{resident_bytes(ingest.pid) / MEBIBYTE:.0f}", f"{used / MEBIBYTE:.0f}",
+                    f"{(used - nothing) / count:,.0f}",
+                ))  # fmt: skip
+            if count >= events:
+                break
+        ending = "as many as asked" if count >= events else "time is up"
+        click.echo(
+            f"backlog: {count:,} open events ({ending}) of mixed types and sizes in {time.monotonic() - began:.0f} s\n"
+        )
+    click.echo(figures.table(rows))

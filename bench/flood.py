@@ -1,0 +1,28 @@
+"""Refusals: how fast they come and what they cost in memory while the door holds all that it may."""
+
+import click
+
+from bench.load import measure
+from tests.support.children import resident_bytes
+from tests.support.house import House
+
+PENDING = 64
+CONNECTIONS = 120
+SECONDS = 3.0
+MEBIBYTE = 1024 * 1024
+WITHIN_MS = 50
+
+
+def run(house: House) -> None:
+    """Measure and print."""
+    ingest = house.start_ingest(SUREHOOK_MAX_PENDING=str(PENDING))
+    measure(house.port, 32, 1.0)
+    before = resident_bytes(ingest.pid)
+    measured = measure(house.port, CONNECTIONS, SECONDS)
+    after = resident_bytes(ingest.pid)
+    click.echo(
+        f"flood: {CONNECTIONS} connections on a door that holds {PENDING} requests, {SECONDS:g} s: "
+        f"{measured.statuses}\n"
+        f"p99 of a 503: {measured.refused_p99_ms:.1f} ms (promised: {WITHIN_MS}), of a 202: {measured.p99_ms:.1f} ms; "
+        f"memory of the process {before / MEBIBYTE:.0f} MiB before, {after / MEBIBYTE:.0f} MiB after"
+    )
