@@ -12,6 +12,7 @@ from prometheus_client import disable_created_metrics
 
 from ingest.app import create_app
 from ingest.bounds import Bounds
+from ingest.door import RefusalLog
 from ingest.metrics import DoorMetrics
 from ingest.protocol import protocol_for
 from ingest.tls import tls_options
@@ -63,9 +64,15 @@ def run(settings: Settings, metrics: DoorMetrics, listener: socket.socket, servi
     """
     bounds = Bounds(settings)
     bounds.fit_to_file_limit()
+    refusals = RefusalLog()
+
+    def count_refusal(reason: str) -> None:
+        metrics.refused.labels(reason).inc()
+        refusals.add(reason)
+
     config = uvicorn.Config(
         create_app(settings, metrics, bounds),
-        http=protocol_for(bounds, lambda reason: metrics.refused.labels(reason).inc()),
+        http=protocol_for(bounds, count_refusal),
         ws="none",
         lifespan="on",
         log_config=None,

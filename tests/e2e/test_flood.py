@@ -125,6 +125,7 @@ def test_connections_past_the_bound_are_answered_and_closed(house: House) -> Non
 
     assert {(answer.status_code, answer.headers["connection"]) for answer in answers} == {(503, "close")}
     assert refusals(house, "too_many_connections") == before + FLOOD
+    assert 0 < house.logged().count("too_many_connections") < FLOOD / 2
     assert resident_bytes(house.processes[0].pid) - memory < FLAT_BYTES
     wait_until(lambda: house.deliver().status_code in {200, 202}, "there is room again")
 
