@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+BENCH_INSTALLED := .venv-bench/.installed
 
 .PHONY: help install run check test e2e bench clean lock
 
@@ -33,13 +34,19 @@ test: install ## everything but the browser
 e2e: install ## chaos and browser
 	$(BIN)/pytest -m "browser or chaos" tests/e2e
 
-bench: install ## compare with baselines in the same run, into bench/RESULTS.md (PART=door for one part)
+bench: install $(BENCH_INSTALLED) ## compare with baselines in the same run, into bench/RESULTS.md (PART=door for one part)
 	$(BIN)/python -m bench $(PART)
+
+$(BENCH_INSTALLED): requirements-bench.lock
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
 
 lock: install ## resolve the lock files anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11 pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11 pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11 --group pyproject.toml:bench -o requirements-bench.lock
 
 clean: ## remove what make made (never ./data or .env)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,151 +1,188 @@
-"""Workers: no-op runs a second of one process, against RQ's own SimpleWorker on the same kind of store."""
+"""Workers: handlers run a second, and from enqueue to start, beside other queues on the same store in the same run."""
 
-import asyncio
+import os
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from statistics import median
 
 import click
 import redis
 from rq import Queue
 
-from bench import figures
-from bench.load import bodies
-from bench.machine import empty, start_python
-from ingest.intake import Intake
-from ingest.metrics import DoorMetrics
+from bench import figures, meter
+from bench.machine import empty
+from bench.systems import ALL, DRAMATIQ, PEERS, SIMPLE, STOCK, SUREHOOK, System
 from shared.embedded import socket_path
-from shared.events import parse_envelope
 from shared.keys import Keys
-from shared.replies import text
-from shared.settings import load_settings
 from tests.support.house import House
 
 HANDLERS = '@on("*")\ndef nothing(event): pass\n'
-STOCK_MODULE = "def nothing():\n    pass\n"
 STOCK_QUEUE = "stock"
-JOBS = 1000
-COUNTED_JOBS = 200
 ROUNDS = 3
-LONGEST_ROUND_SECONDS = 6.0  # of a slow machine's thousand jobs, those count that are done by then
-STOP_SECONDS = 10.0
-HEADING = ("what", "jobs/s", "commands sent a job", "called by scripts a job")
-LEDGER_DONE = (Keys().ledger, "done")
-OUR_POLL = f"HGET {' '.join(LEDGER_DONE)}"
+LONGEST_ROUND_SECONDS = 4.0  # of a slow one's jobs, those count that have begun by then
+START_SECONDS = 20.0
+STOP_SECONDS = 5.0
+COUNTED_JOBS = 400
+# Handler, its seconds, jobs, handlers at once in each process.
+HANDLERS_COMPARED = (("no-op", 0.0, 3000, 8), ("1 ms I/O", 0.001, 3000, 8), ("50 ms I/O", 0.05, 3000, 64))
 END = "the run has ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two that are compared: how its jobs get there, and how a worker does them and ends."""
-
-    name: str
-    fill: Callable[[House, redis.Redis, int], None]
-    work: Callable[[House, redis.Redis, int], None]
+Environ = dict[str, str]
 
 
 def run(house: House) -> None:
     """Measure and print."""
-    (house.folder / "stock.py").write_text(STOCK_MODULE)
-    click.echo(
-        f"\nworkers: {JOBS} no-op jobs, or those done in {LONGEST_ROUND_SECONDS:g} s, {ROUNDS} rounds in turn; "
-        "median (lowest to highest),\nfrom the first job's start to the last one's end; commands in a run of their own"
-    )
-    stock = Side("rq SimpleWorker", _enqueue_stock, _work_stock)
-    ours = Side("surehook worker", _accept, _work_surehook)
-    speeds: dict[str, list[float]] = {side.name: [] for side in (stock, ours)}
-    rows = [HEADING]
+    if not PEERS.exists():
+        raise SystemExit("the other queues are not installed: run this as `make bench`")
     with house.redis() as store:
-        for _ in range(ROUNDS):
-            for side in (stock, ours):
-                empty(store)
-                side.fill(house, store, JOBS)
-                side.work(house, store, JOBS)
-                speeds[side.name].append(jobs_per_second(store))
-        for side in (stock, ours):
-            sent, run_inside = count_commands(house, store, side)
-            rows.append((side.name, figures.rate(speeds[side.name]), f"{sent:.1f}", f"{run_inside:.1f}"))
+        for fsync in ("always", "everysec"):
+            store.config_set("appendfsync", fsync)
+            _headline(house, store, fsync)
+        _all_beside_each_other(house, store)
+        _latency(house, store)
+        _commands(house, store)
+        store.config_set("appendfsync", "always")
+
+
+def stock_enqueue() -> Callable[[float], object]:
+    queue = Queue(STOCK_QUEUE, connection=redis.Redis(unix_socket_path=os.environ["STORE"], protocol=2))
+    return lambda seconds: queue.enqueue("bench.with_rq.work", seconds)
+
+
+def _headline(house: House, store: redis.Redis, fsync: str) -> None:
+    click.echo(f"\nworkers: no-op on one process, 8 threads, {ROUNDS} rounds in turn; appendfsync {fsync}")
+    compared = (SUREHOOK, SIMPLE, DRAMATIQ)
+    speeds: dict[str, list[float]] = {each.name: [] for each in compared}
+    for _ in range(ROUNDS):
+        for system in compared:
+            speeds[system.name].append(_speed(house, store, system, 0.0, 3000, 8, 1))
+    rows = [("what", "jobs/s")] + [(name, figures.rate(found)) for name, found in speeds.items()]
     click.echo(figures.table(rows))
-    click.echo(f"ratio: {figures.ratio(speeds[ours.name], speeds[stock.name])}")
+    for other in (SIMPLE, DRAMATIQ):
+        click.echo(f"ratio to {other.name}: {figures.ratio(speeds[SUREHOOK.name], speeds[other.name])}")
 
 
-def jobs_per_second(store: redis.Redis) -> float:
-    """By the instants on the job records, which both workers write alike: a process's start does not count."""
-    done = _done(store)
-    first, last = min(start for start, _ in done), max(end for _, end in done)
-    return len(done) / (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
-
-
-def count_commands(house: House, store: redis.Redis, side: Side) -> tuple[float, float]:
-    """Commands a job: sent by the worker, and called by scripts. INFO's totals do not tell the two apart."""
-    empty(store)
-    side.fill(house, store, COUNTED_JOBS)
-    sent = called = 0
-    with store.monitor() as monitor:  # type: ignore[no-untyped-call]
-        side.work(house, store, COUNTED_JOBS)
-        store.echo(END)
-        while (seen := monitor.next_command())["command"] != f"ECHO {END}":
-            called += seen["client_type"] == "lua"
-            sent += seen["client_type"] != "lua" and seen["command"] != OUR_POLL
-    done = len(_done(store))
-    return sent / done, called / done
-
-
-def _done(store: redis.Redis) -> list[tuple[str, str]]:
-    """When each finished job began and ended."""
-    records = [store.hmget(key, "started_at", "ended_at", "status") for key in store.scan_iter("rq:job:*", 1000)]
-    done = [(text(start), text(end)) for start, end, status in records if status == b"finished"]
-    if not done:
-        raise SystemExit("no job was done: these figures are void")
-    return done
-
-
-def _enqueue_stock(_: House, store: redis.Redis, jobs: int) -> None:
-    Queue(STOCK_QUEUE, connection=store).enqueue_many([Queue.prepare_data("stock.nothing") for _ in range(jobs)])
-
-
-def _work_stock(house: House, _: redis.Redis, __: int) -> None:
-    """`rq worker --burst` ends by itself when the queue is empty."""
-    url = f"unix://{socket_path(house.data)}"
-    options = ("--worker-class", "rq.worker.SimpleWorker", "--burst", "--url", url)
-    worker = start_python(house, house.folder, "-m", "rq.cli", "worker", *options, STOCK_QUEUE)
-    try:
-        worker.wait(LONGEST_ROUND_SECONDS)
-    except subprocess.TimeoutExpired:
-        _stop(worker)
-
-
-def _work_surehook(house: House, store: redis.Redis, jobs: int) -> None:
-    """The ledger tells when all events are closed."""
-    worker = house.start_worker()
-    ends_at = time.monotonic() + LONGEST_ROUND_SECONDS
-    while int(store.hget(*LEDGER_DONE) or 0) < jobs and time.monotonic() < ends_at:
-        time.sleep(0.02)
-    _stop(worker)
-
-
-def _accept(house: House, _: redis.Redis, jobs: int) -> None:
-    """Through the door's own intake, so that the records are what the door leaves."""
-    asyncio.run(_take_in(house, jobs))
-
-
-async def _take_in(house: House, jobs: int) -> None:
-    settings = load_settings(
-        redis_url=f"unix://{socket_path(house.data)}", key_prefix=Keys().prefix, durability="fsync"
+def _all_beside_each_other(house: House, store: redis.Redis) -> None:
+    click.echo(
+        "\nworkers: jobs/s of all, one round each; appendfsync everysec; (x rq worker, which forks for each job)"
     )
-    intake = Intake(settings, DoorMetrics())
-    at_work = asyncio.create_task(intake.run())
-    while not intake.is_ready:  # noqa: ASYNC110 - the intake has no event to wait for
-        await asyncio.sleep(0.01)
-    await asyncio.gather(*(intake.accept(parse_envelope(body)) for body in islice(bodies(), jobs)))
-    at_work.cancel()
-    await asyncio.wait([at_work])
+    kinds = [(*kind, processes) for kind in HANDLERS_COMPARED for processes in (1, 2)]
+    rows = [("what", *(f"{name}, {processes} x {threads}" for name, _, _, threads, processes in kinds))]
+    found = {
+        system.name: [
+            _speed(house, store, system, seconds, jobs, threads, processes)
+            for _, seconds, jobs, threads, processes in kinds
+        ]
+        for system in ALL
+    }
+    for name, speeds in found.items():
+        cells = [
+            f"{one:,.0f} ({one / max(other, 0.1):.0f})" for one, other in zip(speeds, found[STOCK.name], strict=True)
+        ]
+        rows.append((name, *cells))
+    click.echo(figures.table(rows))
 
 
-def _stop(worker: "subprocess.Popen[bytes]") -> None:
-    worker.send_signal(signal.SIGTERM)
-    worker.wait(STOP_SECONDS)
+def _latency(house: House, store: redis.Redis) -> None:
+    click.echo("\nworkers: from enqueue to start on an idle worker, ms; appendfsync everysec")
+    rows = [("what", "p50", "p95")]
+    for system in (SUREHOOK, SIMPLE, DRAMATIQ):
+        with _cell(house, store) as environ, _working(system, environ, 8, 1):
+            _wait_for_the_first(system, environ)
+            took = sorted(system.latencies_ms(environ))
+        rows.append((system.name, f"{median(took):.1f}", f"{took[int(len(took) * 0.95)]:.1f}"))
+    click.echo(figures.table(rows))
+
+
+def _commands(house: House, store: redis.Redis) -> None:
+    click.echo(
+        f"\nworkers: what the store is asked for {COUNTED_JOBS} no-op jobs, start and end of the worker included"
+    )
+    rows = [("what", "commands sent a job", "called by scripts a job")]
+    for system in (SUREHOOK, SIMPLE):
+        with _cell(house, store) as environ:
+            system.fill(environ, COUNTED_JOBS, 0.0)
+            sent = called = 0
+            with store.monitor() as monitor:  # type: ignore[no-untyped-call]
+                with _working(system, environ, 8, 1):
+                    _until(environ, COUNTED_JOBS)
+                store.echo(END)
+                while (seen := monitor.next_command())["command"] != f"ECHO {END}":
+                    called += seen["client_type"] == "lua"
+                    sent += seen["client_type"] != "lua"
+        rows.append((system.name, f"{sent / COUNTED_JOBS:.2f}", f"{called / COUNTED_JOBS:.1f}"))
+    click.echo(figures.table(rows))
+
+
+def _speed(
+    house: House, store: redis.Redis, system: System, seconds: float, jobs: int, threads: int, processes: int
+) -> float:
+    with _cell(house, store) as environ:
+        environ["SECONDS"] = str(seconds)
+        system.fill(environ, jobs, seconds)
+        with _working(system, environ, threads, processes):
+            reading = _until(environ, jobs)
+        if reading.count == 0:
+            raise SystemExit(f"{system.name} ran nothing: these figures are void")
+        if system.module == SUREHOOK.module:
+            done = int(store.hget(Keys().ledger, "done") or 0)
+            if done < reading.count:
+                raise SystemExit(f"{reading.count} handlers ran and {done} events are closed: these figures are void")
+        return reading.per_second
+
+
+@contextmanager
+def _cell(house: House, store: redis.Redis) -> Iterator[Environ]:
+    """An empty store and an empty meter."""
+    empty(store)
+    folder = house.folder / "meter"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    yield {
+        "METER": str(folder),
+        "STORE": str(socket_path(house.data)),
+        "THREADS": "8",
+        "TMPDIR": str(house.folder),
+        "SUREHOOK_REDIS_URL": f"unix://{socket_path(house.data)}",
+        "SUREHOOK_HANDLERS": "bench.with_surehook",
+        "SUREHOOK_WORKER_METRICS_BIND": "off",
+    }
+
+
+@contextmanager
+def _working(system: System, environ: Environ, threads: int, processes: int) -> Iterator[None]:
+    environ["THREADS"] = str(threads)
+    workers = [system.start(environ, threads) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        for worker in workers:
+            with suppress(subprocess.TimeoutExpired):
+                worker.wait(STOP_SECONDS)
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)  # its own session: it, and what it left behind
+            worker.wait()
+
+
+def _until(environ: Mapping[str, str], jobs: int) -> meter.Reading:
+    """All have begun, or the round is over."""
+    folder, ends_at = Path(environ["METER"]), time.time() + START_SECONDS
+    while time.time() < ends_at:
+        time.sleep(0.02)
+        reading = meter.read(folder)
+        if reading.count:
+            ends_at = min(ends_at, reading.first + LONGEST_ROUND_SECONDS)
+        if reading.count >= jobs:
+            break
+    return meter.read(folder)
+
+
+def _wait_for_the_first(system: System, environ: Mapping[str, str]) -> None:
+    system.fill(environ, 1, 0.0)
+    _until(environ, 1)

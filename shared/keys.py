@@ -68,6 +68,14 @@ class Keys:
         """Sorted set: `{job}:{token}` of every claim in force, scored by when it lapses (ms, store's clock)."""
         return f"{self.prefix}:leases:{queue}"
 
+    def held(self, mark: str) -> str:
+        """Set: `{job}:{token}` of every claim that a worker process holds, started or not, by the process's mark."""
+        return f"{self.prefix}:held:{mark}"
+
+    def trip(self, process: str) -> str:
+        """Hash: the number of a worker process's last trip, and what became of what it settled."""
+        return f"{self.prefix}:trip:{process}"
+
     def for_scripts(self) -> str:
         """Lua constants for the same names; a trailing colon waits for an id or a queue's name."""
         return "\n".join(
@@ -81,6 +89,8 @@ class Keys:
                 "EVENT": self.event(""),
                 "ATTEMPTS": self.attempts(""),
                 "LEASES": self.leases(""),
+                "HELD": self.held(""),
+                "TRIP": self.trip(""),
                 "JOB": rq_job(""),
                 "QUEUE": rq_queue(""),
                 "QUEUES": RQ_QUEUES,

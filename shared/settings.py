@@ -113,6 +113,8 @@ class Settings(ProofSettings):
     handlers: Words = ()
     handler_timeout: float = Field(30, gt=0)
     grace: float = Field(25, ge=0)
+    recycle_jobs: int = Field(0, ge=0)
+    recycle_mib: int = Field(0, ge=0)
     retention: int = Field(86_400, ge=1)
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Upper] = "INFO"
     log_format: Literal["json", "text"] | None = None

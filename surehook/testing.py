@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import inspect
 import json
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +26,7 @@ from workers import registry
 from workers.dispatch import Dispatcher, Ending, Run
 from workers.outcomes import RetryLater
 from workers.registry import Handler, Registry
+from workers.timeouts import Alarm, Watchdog
 
 __all__ = ["Ran", "an_event", "deliver", "run_handler"]
 
@@ -91,8 +91,8 @@ def run_handler(function: Callable[..., object], event: Event, /, *, attempt: in
     handlers = Registry(each for each in registry.declared if each.function is function)
     for handler in handlers:
         if _wants(handler, envelope):
-            with _dispatcher(handler) as dispatcher:
-                return _ran(handler, dispatcher.run(handler, event, attempt, lambda: is_ours), attempt, attempt - 1)
+            with _place(handler) as place:
+                return _ran(handler, place.run(event, attempt, is_ours=is_ours), attempt, attempt - 1)
     name = _name_of(function)
     wanted = " or ".join(" ".join(handler.types) for handler in handlers)
     raise ValueError(f"{name} is for {wanted}, with its tenant and application" if wanted else f"{name} has no @on(…)")
@@ -117,9 +117,9 @@ def deliver(event: Event, /, *handlers: Callable[..., object] | ModuleType) -> d
 
 def _runs(handler: Handler, event: Event) -> Iterator[Ran]:
     spent = 0
-    with _dispatcher(handler) as dispatcher:
+    with _place(handler) as place:
         for attempt in range(1, MOST_RUNS + 1):
-            ran = _ran(handler, dispatcher.run(handler, event, attempt, lambda: True), attempt, spent)
+            ran = _ran(handler, place.run(event, attempt, is_ours=True), attempt, spent)
             yield ran
             if ran.delay_seconds is None:
                 return
@@ -140,22 +140,42 @@ def _delay(handler: Handler, run: Run, spent: int) -> float | None:
     return handler.policy.delay_after(spent, jitter=lambda _, __: 1.0)
 
 
+class _Place:
+    """Where a handler runs: here, with its alarm."""
+
+    def __init__(self, handler: Handler, dispatcher: Dispatcher) -> None:
+        self.alarm = Alarm()
+        self._handler = handler
+        self._dispatcher = dispatcher
+        self._is_ours = True
+
+    def run(self, event: Event, attempt: int, *, is_ours: bool) -> Run:
+        self._is_ours = is_ours
+        return self._dispatcher.run(self._handler, event, attempt, self)
+
+    def begin(self, due_at: float) -> None:
+        """No parent looks on that would have to know."""
+
+    def is_ours(self) -> bool:
+        return self._is_ours
+
+
 @contextlib.contextmanager
-def _dispatcher(handler: Handler) -> Iterator[Dispatcher]:
-    """A dispatcher needs the main thread and its timer, which may be at work for the tests' own timeout."""
+def _place(handler: Handler) -> Iterator[_Place]:
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("handlers run in the main thread, where their timeout can reach them")
+        raise RuntimeError("handlers run in the main thread, where Ctrl-C can reach them")
     if handler.is_async and _is_in_a_loop():
         raise RuntimeError("an async handler gets a loop of its own: call this from a plain test, not an async one")
-    remaining, interval = signal.getitimer(signal.ITIMER_REAL)
-    began = time.monotonic()
     dispatcher = Dispatcher(TIMEOUT_SECONDS)
+    place = _Place(handler, dispatcher)
+    watchdog = Watchdog([place.alarm], lambda _: None, lambda: None)
+    watchdog.start()
     try:
-        yield dispatcher
+        yield place
     finally:
+        watchdog.stop()
+        watchdog.join()
         dispatcher.close()
-        if remaining:
-            signal.setitimer(signal.ITIMER_REAL, max(0.001, remaining - (time.monotonic() - began)), interval)
 
 
 def _is_in_a_loop() -> bool:

@@ -1,14 +1,12 @@
-"""Claims: taking a job under a lease, and every way to end that. Each is one script on the store.
+"""Claims: taking jobs under a lease, and every way to end that. Each is a script on the store.
 
 A claim that has lapsed or was taken over is *stale*: nothing it asks for is done any more.
 """
 
-import base64
-import json
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from enum import Enum
+from hashlib import sha1
 from typing import Any
 from uuid import uuid4
 
@@ -17,76 +15,46 @@ import redis
 from shared.keys import Keys
 from shared.replies import text, texts
 from shared.scripts import Argument, Script
+from workers import settlements
+from workers.settlements import AttemptRecord, Claim, Note, milliseconds, packed
 
 LEASE_SECONDS = 10.0
+# A claim that is about to lapse is not started any more.
+LEASE_MARGIN_SECONDS = 2.0
 MAX_INTERRUPTIONS = 3
 DUE_AT_ONCE = 500
-SCRIPT_NAMES = (
-    "claim", "renew", "finish", "retry", "bury", "give_back", "fan_out", "interrupt", "due",
-)  # fmt: skip
+SCRIPT_NAMES = ("trip", "renew", "interrupt", "due")
+UNNUMBERED = 0
+DONE = "d"
+MARK_LENGTH = 20
+
+
+class Known(Enum):
+    """What is known of a claim whose process is dead or cut off."""
+
+    LAPSED = "lapsed"
+    STARTED = "started"
+    RESERVED = "reserved"
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A job that is ours for now, with its event's record."""
+class Arrival:
+    """What a trip brought back: its notes' outcomes in their order, and claims."""
 
-    queue: str
-    job_id: str
-    token: str
-    runs: int
-    spent: int
-    interruptions: int
-    handler_name: str
-    """"" while nobody has looked yet who wants the event."""
-    event_type: str
-    tenant_id: str
-    application_id: str
-    body: bytes
-    key_id: str = ""
-    """The fingerprint of the key the body is encrypted with; "" if it is plain."""
-
-    @property
-    def event_id(self) -> str:
-        return self.job_id[:36]
-
-    @property
-    def key(self) -> str:
-        return f"{self.job_id}:{self.token}"
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
-    """One line of an event's history."""
-
-    handler: str
-    number: int
-    began_at: datetime
-    elapsed_ms: float
-    outcome: str
-    error: str = ""
-
-    def as_json(self) -> str:
-        return json.dumps(
-            {
-                "handler": self.handler,
-                "number": self.number,
-                "at": self.began_at.isoformat(timespec="milliseconds"),
-                "elapsed_ms": self.elapsed_ms,
-                "outcome": self.outcome,
-                "error": self.error,
-            }
-        )
+    are_done: tuple[bool, ...]
+    is_paused: bool
+    claims: tuple[Claim, ...]
 
 
 class Claims:
-    """The scripts of one worker on one queue."""
+    """The scripts of one worker process on one queue."""
 
     def __init__(
         self,
         store: redis.Redis,
         keys: Keys,
         queue: str,
-        worker: str,
+        process: str,
         *,
         retention_seconds: int,
         handler_timeout: float,
@@ -94,71 +62,72 @@ class Claims:
         self._store = store
         self._keys = keys
         self._queue = queue
-        self._worker = worker
+        self._process = process
         self._retention_seconds = retention_seconds
         self._handler_timeout = f"{handler_timeout:g}"
         self._scripts = {name: Script(name, keys) for name in SCRIPT_NAMES}
+        self._mark = mark_of(process)
+
+    def trip_script(self) -> Script:
+        return self._scripts["trip"]
+
+    def trip_arguments(
+        self, number: int, notes: Iterable[tuple[Note, str, bool]], *, wanted: int, starting: int
+    ) -> tuple[Argument, ...]:
+        """A trip in the script's words. Notes come with the name of their worker, and whether RQ's tools see it run."""
+        flat: list[Argument] = [
+            self._queue,
+            self._process,
+            number,
+            f"{self._mark}-{number or uuid4().hex}-",
+            milliseconds(LEASE_SECONDS),
+            self._retention_seconds,
+            self._handler_timeout,
+            wanted,
+            starting,
+        ]
+        for note, worker, is_shown in notes:
+            flat += note.packed(worker, is_shown=is_shown)
+        return tuple(flat)
+
+    def arrival(self, reply: Any) -> Arrival:
+        if reply is None:
+            raise RuntimeError("the store has made a later trip of this process: two have its name")
+        outcomes, is_paused, rows = reply
+        claims = tuple(self._claim(*row) for row in rows)
+        return Arrival(tuple(letter == DONE for letter in outcomes.decode()), bool(is_paused), claims)
 
     def claim(self) -> Claim | None:
-        """The next job, or the one we hold already if the last reply was lost."""
-        token = uuid4().hex
-        reply = self._run("claim", self._worker, token, _milliseconds(LEASE_SECONDS), self._handler_timeout)
-        if reply is None:
-            return None
-        job_id, held, runs, spent, interruptions, flat = reply
-        record = dict(zip(flat[::2], flat[1::2], strict=True))
-        return Claim(
-            queue=self._queue,
-            job_id=job_id.decode(),
-            token=held.decode(),
-            runs=runs,
-            spent=spent,
-            interruptions=interruptions,
-            handler_name=job_id[37:].decode() or record.get(b"handler", b"").decode(),
-            event_type=record[b"type"].decode(),
-            tenant_id=record[b"tenant"].decode(),
-            application_id=record[b"application"].decode(),
-            body=record[b"body"],
-            key_id=record.get(b"key_id", b"").decode(),
-        )
+        """The next job alone."""
+        reply = self._scripts["trip"].run(self._store, *self.trip_arguments(UNNUMBERED, (), wanted=1, starting=1))
+        return next(iter(self.arrival(reply).claims), None)
+
+    def settle(self, note: Note) -> bool:
+        """Alone and at once. False: the claim is stale."""
+        arguments = self.trip_arguments(UNNUMBERED, [(note, self._process, True)], wanted=0, starting=0)
+        return self.arrival(self._scripts["trip"].run(self._store, *arguments)).are_done[0]
 
     def renew(self, claims: Sequence[str]) -> list[str]:
-        """Renew leases; returns those that are lost."""
-        lost = self._run("renew", self._worker, _milliseconds(LEASE_SECONDS), *claims)
-        return texts(lost)
+        """Renew leases, or all of the process when none is named; returns those that are lost."""
+        return texts(self._run("renew", self._mark, milliseconds(LEASE_SECONDS), *claims))
 
     def finish(self, claim: Claim, outcome: str, attempt: AttemptRecord | None) -> bool:
-        written = attempt.as_json() if attempt else ""
-        return self._end("finish", claim, self._worker, outcome, self._retention_seconds, written)
+        return self.settle(settlements.finish(claim, outcome, attempt))
 
     def retry(
-        self,
-        claim: Claim,
-        attempt: AttemptRecord,
-        traceback: str,
-        *,
-        delay_seconds: float,
-        spends_retry: bool,
+        self, claim: Claim, attempt: AttemptRecord, traceback: str, *, delay_seconds: float, spends_retry: bool
     ) -> bool:
-        delay, spends = _milliseconds(delay_seconds), int(spends_retry)
-        return self._end(
-            "retry", claim, self._worker, delay, spends, attempt.as_json(), _packed(traceback), attempt.handler
-        )
+        note = settlements.retry(claim, attempt, traceback, delay_seconds=delay_seconds, spends_retry=spends_retry)
+        return self.settle(note)
 
     def bury(self, claim: Claim, attempt: AttemptRecord, traceback: str) -> bool:
-        return self._end("bury", claim, self._worker, attempt.as_json(), _packed(traceback), attempt.handler)
+        return self.settle(settlements.bury(claim, attempt, traceback))
 
     def give_back(self, claim: Claim, *, delay_seconds: float) -> bool:
-        return self._end("give_back", claim, _milliseconds(delay_seconds))
+        return self.settle(settlements.give_back(claim, delay_seconds=delay_seconds))
 
     def fan_out(self, claim: Claim, handlers: Iterable[tuple[str, str, float]]) -> bool:
-        """One job for each (handler, queue, timeout in seconds), in place of the event's own."""
-        flat = [part for name, queue, timeout in handlers for part in (name, queue, f"{timeout:g}")]
-        return self._end("fan_out", claim, *flat)
-
-    def remembers(self, claim: Claim, attempt: AttemptRecord) -> bool:
-        """Whether an attempt is on record: the transition whose reply was lost had landed."""
-        return attempt.as_json() in texts(self._store.lrange(self._keys.attempts(claim.event_id), 0, -1))
+        return self.settle(settlements.fan_out(claim, handlers))
 
     def key_needed(self, event_id: str) -> str | None:
         """The fingerprint of the key that an open event's body needs ("": none). None: it is closed or gone."""
@@ -171,44 +140,74 @@ class Claims:
         now_ms = seconds * 1000 + micros // 1000
         return texts(self._store.zrangebyscore(self._keys.leases(self._queue), "-inf", now_ms))
 
-    def held_by(self, worker: str) -> list[str]:
-        """Claims of a worker's process, wherever their lease stands."""
-        return texts(self._store.smembers(f"rq:worker:{worker}:executions"))
+    def held_by(self, process: str) -> list[str]:
+        """Claims of a process, wherever their lease stands, the youngest first."""
+        held = texts(self._store.smembers(self._keys.held(mark_of(process))))
+        return sorted(held, key=_age, reverse=True)
 
-    def interrupt(self, key: str, attempt: AttemptRecord, *, is_gone: bool, counts: bool) -> str:
-        """Give back the job of a process that died. Returns requeued, buried or stale.
+    def interrupt(self, key: str, attempt: AttemptRecord, *, known: Known, counts: bool) -> str:
+        """Give back the job of a process that died. Returns requeued, buried, unharmed or stale.
 
         Args:
-            is_gone: the process was seen to be gone; otherwise the lease must have lapsed.
+            known: that its lease lapsed, or, of a process that was seen to be gone, how it left the claim.
             counts: towards the interruptions after which a job is a dead letter.
         """
         job_id, _, token = key.rpartition(":")
-        why = _packed(
+        why = packed(
             f"The process that ran this handler died {MAX_INTERRUPTIONS} times while it ran (killed, out of memory, "
             "or a handler that could not be stopped). It will not run again by itself.\n"
         )
         allowed = MAX_INTERRUPTIONS if counts else 0
-        reply = self._run("interrupt", job_id, token, self._worker, attempt.as_json(), why, allowed, int(is_gone))
-        return text(reply)
+        return text(self._run("interrupt", job_id, token, attempt.as_json(), why, allowed, known.value))
 
     def move_due(self) -> int:
         return int(self._run("due", DUE_AT_ONCE))
 
-    def is_paused(self) -> bool:
-        """Whether an operator has paused the queue."""
-        return bool(self._store.sismember(self._keys.paused, self._queue))
-
-    def _end(self, name: str, claim: Claim, *args: Argument) -> bool:
-        return bool(self._run(name, claim.job_id, claim.token, *args) == b"done")
-
     def _run(self, name: str, *args: Argument) -> Any:
         return self._scripts[name].run(self._store, self._queue, *args)
 
+    def _claim(
+        self,
+        job_id: bytes,
+        token: bytes,
+        runs: int,
+        spent: int,
+        interruptions: int,
+        event_type: bytes,
+        tenant_id: bytes,
+        application_id: bytes,
+        handler: bytes | None,
+        body: bytes,
+        key_id: bytes | None,
+    ) -> Claim:
+        whole_id = job_id.decode()
+        return Claim(
+            queue=self._queue,
+            job_id=whole_id,
+            token=token.decode(),
+            runs=runs,
+            spent=spent,
+            interruptions=interruptions,
+            handler_name=whole_id[37:] or (handler or b"").decode(),
+            event_type=event_type.decode(),
+            tenant_id=tenant_id.decode(),
+            application_id=application_id.decode(),
+            body=body,
+            key_id=(key_id or b"").decode(),
+        )
 
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
+
+def mark_of(process: str) -> str:
+    """What the tokens of a process begin with: short, and without the '-' that ends it."""
+    return sha1(process.encode(), usedforsecurity=False).hexdigest()[:MARK_LENGTH]
 
 
-def _packed(text: str) -> str:
-    """As RQ keeps a traceback: zlib, then base64."""
-    return base64.b64encode(zlib.compress(text.encode("utf-8", "replace"))).decode()
+def may_start_until(asked_at: float) -> float:
+    """Of a claim that was taken or renewed by a question sent then, on the clock of time.monotonic()."""
+    return asked_at + LEASE_SECONDS - LEASE_MARGIN_SECONDS
+
+
+def _age(key: str) -> tuple[int, int]:
+    """Where a claim came in the order of its process: its trip's number, and its place in that trip."""
+    number, _, place = key.rpartition(":")[2].partition("-")[2].partition("-")
+    return (int(number) if number.isdigit() else 0, int(place) if place.isdigit() else 0)

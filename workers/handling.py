@@ -1,103 +1,94 @@
-"""What happens to a claimed job: who wants its event, running that, and telling the store how it ended."""
+"""What happens to a claimed job: who wants its event, running that, and the note that tells the store how it ended."""
 
 import logging
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from redis.exceptions import RedisError
-
-from shared.backoff import pause_seconds
 from shared.errors import BodyDamaged, KeyMissing, MalformedBody
 from shared.models import Event, event_from, parse_deep_event
 from shared.vault import Vault
-from workers.claims import AttemptRecord, Claim, Claims
-from workers.dispatch import Dispatcher, Ending, Run
+from workers import settlements
+from workers.dispatch import Dispatcher, Ending, Place, Run
 from workers.lacking import LackingKey
 from workers.mask import Masker
 from workers.metrics import WorkerMetrics
 from workers.outcomes import RetryLater
 from workers.registry import Handler, Registry
 from workers.retry import RetryPolicy
+from workers.settlements import AttemptRecord, Claim, Note
 
 log = logging.getLogger(__name__)
 
 UNKNOWN_HANDLER_DELAY_SECONDS = 30.0
-LONGEST_BACKOFF_SECONDS = 2.0
 NOBODY = "-"
 
 
+def _nothing_to_say(_: bool) -> None:  # noqa: FBT001 - stands where a conclusion does
+    pass
+
+
+class Settled(NamedTuple):
+    """What the store shall do with a claim, and what to do ourselves once it has said whether it did."""
+
+    note: Note
+    conclude: Callable[[bool], None] = _nothing_to_say
+
+
 class Handling:
-    """One claim at a time, from its event to its settlement."""
+    """One claim, from its event to the note that settles it. Talks to no store."""
 
     def __init__(
         self,
-        claims: Claims,
         registry: Registry,
         dispatcher: Dispatcher,
         metrics: WorkerMetrics,
         *,
         queue: str,
-        grace_seconds: float,
-        vault: Vault | None = None,
+        vault: Vault,
+        lacking: LackingKey,
     ) -> None:
-        self._claims = claims
         self._registry = registry
         self._dispatcher = dispatcher
         self._metrics = metrics
         self._queue = queue
-        self._grace_seconds = grace_seconds
-        self._vault = vault or Vault()
-        self.lacking = LackingKey(self._vault, claims.key_needed, metrics)
-        self._give_up_at = float("inf")
-        self._lost: set[str] = set()
+        self._vault = vault
+        self._lacking = lacking
 
-    def hurry(self) -> None:
-        """We are stopping: a store that is away is waited for no longer than the grace period."""
-        self._give_up_at = time.monotonic() + self._grace_seconds
-
-    def lose(self, claim: Claim) -> None:
-        self._lost.add(claim.key)
-
-    def handle(self, claim: Claim) -> None:
+    def handle(self, claim: Claim, place: Place) -> Settled:
         if claim.handler_name:
-            self._handle_part(claim)
-            return
+            return self._handle_part(claim, place)
         wanting = self._registry.wanting(claim.event_type, claim.tenant_id, claim.application_id)
         if not wanting:
-            self._settle(lambda: self._claims.finish(claim, "unhandled", None))
-            log.info("no handler wants this", extra=_facts(claim, NOBODY, "unhandled") | {"elapsed_ms": 0})
-        elif len(wanting) == 1 and wanting[0].queue == self._queue:
-            self._run(wanting[0], claim)
-        else:
-            parts = [(each.name, each.queue, self._dispatcher.timeout_of(each)) for each in wanting]
-            self._settle(lambda: self._claims.fan_out(claim, parts))
+            facts = _facts(claim, NOBODY, "unhandled") | {"elapsed_ms": 0}
+            return Settled(
+                settlements.finish(claim, "unhandled", None),
+                lambda _: log.info("no handler wants this", extra=facts),
+            )
+        if len(wanting) == 1 and wanting[0].queue == self._queue:
+            return self._run(wanting[0], claim, place)
+        parts = [(each.name, each.queue, self._dispatcher.timeout_of(each)) for each in wanting]
+        return Settled(settlements.fan_out(claim, parts))
 
-    def _handle_part(self, claim: Claim) -> None:
+    def _handle_part(self, claim: Claim, place: Place) -> Settled:
         handler = self._registry.named(claim.handler_name)
         if handler is not None:
-            self._run(handler, claim)
-            return
+            return self._run(handler, claim, place)
         facts = {"job_id": claim.job_id, "handler": claim.handler_name}
         log.error("no such handler here, job given back", extra=facts)
-        self._settle(lambda: self._claims.give_back(claim, delay_seconds=UNKNOWN_HANDLER_DELAY_SECONDS))
+        return Settled(settlements.give_back(claim, delay_seconds=UNKNOWN_HANDLER_DELAY_SECONDS))
 
-    def _run(self, handler: Handler, claim: Claim) -> None:
+    def _run(self, handler: Handler, claim: Claim, place: Place) -> Settled:
         try:
             claim = self._opened(claim)
             event = event_from(claim.event_id, claim.body)
         except KeyMissing as exc:
-            self._settle(lambda: self._claims.give_back(claim, delay_seconds=0))
-            self.lacking.meet(claim, exc.key_id)
-            return
+            self._lacking.meet(claim, exc.key_id)
+            return Settled(settlements.give_back(claim))
         except (MalformedBody, BodyDamaged) as exc:  # the record was changed by hand
-            self._end(handler, claim, Run(Ending.PERMANENT, datetime.now(UTC), 0.0, exc))
-            return
+            return self._end(handler, claim, Run(Ending.PERMANENT, datetime.now(UTC), 0.0, exc))
         self._note_misfits(handler, claim, event)
-        self._lost.clear()
-        run = self._dispatcher.run(handler, event, claim.runs, lambda: claim.key not in self._lost)
-        self._end(handler, claim, run)
+        return self._end(handler, claim, self._dispatcher.run(handler, event, claim.runs, place))
 
     def _note_misfits(self, handler: Handler, claim: Claim, event: Event) -> None:
         if not event.misfits:
@@ -110,66 +101,47 @@ class Handling:
         """The one place where a body is decrypted."""
         if not claim.key_id:
             return claim
-        opened = replace(claim, body=self._vault.open(claim.body, claim.key_id), key_id="")
-        self.lacking.opened()
+        opened = claim._replace(body=self._vault.open(claim.body, claim.key_id), key_id="")
+        self._lacking.opened()
         return opened
 
-    def _end(self, handler: Handler, claim: Claim, run: Run) -> None:
+    def _end(self, handler: Handler, claim: Claim, run: Run) -> Settled:
         if run.error is None:
             record = _record(handler, claim, run, run.ending.value)
-            is_settled = self._settle(
-                lambda: self._claims.finish(claim, "done", record), lambda: self._claims.remembers(claim, record)
-            )
-            self._conclude(claim, record, run, is_settled=is_settled)
-            return
+            return self._settled(settlements.finish(claim, "done", record), claim, record, run)
         delay = _delay(handler, claim, run)
         masker = _masker(claim)
         outcome = "dead letter" if delay is None else run.ending.value
         record = _record(handler, claim, run, outcome, masker.error(run.error))
         traceback = masker.traceback_of(run.error)
+        if delay is None:
+            return self._settled(settlements.bury(claim, record, traceback), claim, record, run)
         spends = run.ending is not Ending.LATER
+        note = settlements.retry(claim, record, traceback, delay_seconds=delay, spends_retry=spends)
+        return self._settled(note, claim, record, run, delay)
 
-        def transition() -> bool:
-            if delay is None:
-                return self._claims.bury(claim, record, traceback)
-            return self._claims.retry(claim, record, traceback, delay_seconds=delay, spends_retry=spends)
+    def _settled(
+        self, note: Note, claim: Claim, record: AttemptRecord, run: Run, delay: float | None = None
+    ) -> Settled:
+        # Only what the lines need: a run's error would keep all its frames alive.
+        error_type = "" if run.error is None else type(run.error).__name__
+        elapsed_seconds = run.elapsed_seconds
 
-        is_settled = self._settle(transition, lambda: self._claims.remembers(claim, record))
-        self._conclude(claim, record, run, delay, is_settled=is_settled)
+        def conclude(is_done: bool) -> None:  # noqa: FBT001 - the store's answer
+            outcome = record.outcome
+            if not is_done:
+                self._metrics.stale.inc()
+                outcome = "discarded"
+            self._metrics.count(record.handler, claim, outcome, elapsed_seconds)
+            facts = _facts(claim, record.handler, outcome) | {"elapsed_ms": record.elapsed_ms}
+            if error_type:
+                facts["error_type"] = error_type
+            if delay is not None:
+                facts["delay_seconds"] = round(delay, 1)
+            level = logging.INFO if not error_type else logging.WARNING if delay is not None else logging.ERROR
+            log.log(level, "handler ran", extra=facts)
 
-    def _settle(self, transition: Callable[[], bool], has_landed: Callable[[], bool] = lambda: False) -> bool:
-        """Until the store has it: the handler has run, and only the store may decide whether that still counts.
-
-        A repeated transition finds its claim gone when the first one landed and only its reply was lost.
-        """
-        failures = 0
-        while True:
-            try:
-                return transition() or (failures > 0 and has_landed())
-            except (RedisError, OSError) as exc:
-                if not failures:
-                    log.warning("store is away, result waits", extra={"error_type": type(exc).__name__})
-                if time.monotonic() > self._give_up_at:
-                    log.exception("store is away at the end, the run will be repeated")
-                    return False
-                time.sleep(pause_seconds(failures, first_seconds=0.1, longest_seconds=LONGEST_BACKOFF_SECONDS))
-                failures += 1
-
-    def _conclude(
-        self, claim: Claim, record: AttemptRecord, run: Run, delay: float | None = None, *, is_settled: bool
-    ) -> None:
-        outcome = record.outcome
-        if not is_settled:
-            self._metrics.stale.inc()
-            outcome = "discarded"
-        self._metrics.count(record.handler, claim, outcome, run.elapsed_seconds)
-        facts = _facts(claim, record.handler, outcome) | {"elapsed_ms": record.elapsed_ms}
-        if run.error is not None:
-            facts["error_type"] = type(run.error).__name__
-        if delay is not None:
-            facts["delay_seconds"] = round(delay, 1)
-        level = logging.INFO if run.error is None else logging.WARNING if delay is not None else logging.ERROR
-        log.log(level, "handler ran", extra=facts)
+        return Settled(note, conclude)
 
 
 def _delay(handler: Handler, claim: Claim, run: Run) -> float | None:

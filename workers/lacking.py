@@ -4,13 +4,16 @@ The event it met went back to the head of its queue, uncounted: a worker that ha
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 
+from redis.exceptions import RedisError
+
 from shared.backoff import pause_seconds
 from shared.vault import Vault
-from workers.claims import Claim
 from workers.metrics import KEY_MISSING, WorkerMetrics
+from workers.settlements import Claim
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +23,10 @@ QUIET_SECONDS = 60.0
 
 
 class LackingKey:
-    """Of one worker. `key_needed` tells which key an open event's body needs, None when it is closed or gone."""
+    """Of one worker process, asked by all its threads.
+
+    `key_needed` tells which key an open event's body needs, None when it is closed or gone.
+    """
 
     def __init__(
         self,
@@ -33,6 +39,7 @@ class LackingKey:
         self._key_needed = key_needed
         self._metrics = metrics
         self._clock = clock
+        self._lock = threading.Lock()
         self._event_id: str | None = None
         self._is_red = False
         self._looks = 0
@@ -40,26 +47,40 @@ class LackingKey:
         self._met_at = 0.0
 
     def meet(self, claim: Claim, key_id: str) -> None:
-        """An event that cannot be opened here was given back."""
-        facts = {"key_id": key_id, "event_id": claim.event_id, "queue": claim.queue}
-        log.error("encryption key is missing here, event given back, nothing is taken", extra=facts)
-        self._event_id = claim.event_id
-        self._met_at = self._clock()
-        self._show(is_red=True)
-        self._look_later()
+        """An event that cannot be opened here goes back."""
+        with self._lock:
+            self._met_at = self._clock()
+            if self._event_id is not None:
+                return  # claimed in the same trip as the one that is looked at
+            facts = {"key_id": key_id, "event_id": claim.event_id, "queue": claim.queue}
+            log.error("encryption key is missing here, event given back, nothing is taken", extra=facts)
+            self._event_id = claim.event_id
+            self._show(is_red=True)
+            self._look_later()
 
     def opened(self) -> None:
         """A body could be opened. Among others that could not be, this says little; after a while, that all is well."""
-        if self._is_red and self._clock() - self._met_at > QUIET_SECONDS:
-            self._end()
+        if not self._is_red:
+            return
+        with self._lock:
+            if self._is_red and self._clock() - self._met_at > QUIET_SECONDS:
+                self._end()
 
     def holds(self) -> bool:
         """Whether to take nothing for now."""
         if self._event_id is None:
             return False
-        if self._clock() < self._look_at:
+        with self._lock:
+            if self._clock() < self._look_at:
+                return True
+            return self._still_lacks(self._event_id)
+
+    def _still_lacks(self, event_id: str) -> bool:
+        try:
+            needed = self._key_needed(event_id)
+        except (RedisError, OSError):  # the conveyor says that the store is away
+            self._look_at = self._clock() + FIRST_SECONDS
             return True
-        needed = self._key_needed(self._event_id)
         if needed is None:
             # Another worker had the key. Try the next event, but stay red, and let the pauses grow: a worker that
             # lacks the key its fleet has takes, and gives back, one event in 30 seconds.

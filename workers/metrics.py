@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from shared.catalogue import label
-from workers.claims import Claim
+from workers.settlements import Claim
 
 NOT_READY = "surehook_worker_not_ready"
 KEY_MISSING = "key_missing"

@@ -1,32 +1,24 @@
 """The parent of the worker processes: starts them, replaces those that die, stops them all in order."""
 
 import logging
-import os
 import signal
-import socket
-import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
-from uuid import uuid4
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter
 from redis.exceptions import RedisError
 
 from shared.backoff import pause_seconds
 from shared.gauges import StoreGauges
-from shared.keys import Keys
 from shared.metrics_server import serve_metrics
-from shared.processes import start_child
 from shared.settings import Settings
 from shared.store import connect
-from workers.claims import Claims
+from workers.child import Child
 from workers.metric_files import MetricFiles
 from workers.metrics import why_not_ready
 from workers.process import EX_MISCONFIGURED
 from workers.registry import Registry
-from workers.upkeep import interrupt
-from workers.worker import forget_worker
 
 log = logging.getLogger(__name__)
 
@@ -34,36 +26,30 @@ POLL_SECONDS = 0.1
 RESTART_SECONDS = 0.5
 LONGEST_RESTART_SECONDS = 10.0
 LIVED_LONG_SECONDS = 30.0
-STORE_TIMEOUT_SECONDS = 4.0
+STORE_TIMEOUT_SECONDS = 1.0
+RENEW_EVERY_SECONDS = 3.0
 MISCONFIGURED = 2
 FIRST_SIGNAL = 1  # a second one ends the grace period
 
 
-@dataclass(slots=True)
-class Child:
-    """One worker process and its place in the pool."""
-
-    queue: str
-    name: str
-    process: "subprocess.Popen[bytes]"
-    began: float
-    quick_deaths: int = 0
-
-
 class Pool:
-    """`processes` workers on each queue."""
+    """`processes` on each queue, each with so many threads."""
 
-    def __init__(self, settings: Settings, registry: Registry, queues: list[str], processes: int) -> None:
+    def __init__(self, settings: Settings, registry: Registry, queues: list[str], processes: int, threads: int) -> None:
         self._settings = settings
         self._registry = registry
         self._queues = queues
         self._processes = processes
+        self._threads = threads
         self._children: list[Child] = []
+        self._leaving: list[Child] = []
         self._signals = 0
+        self._next_renewal = 0.0
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT. Returns the exit status."""
-        with tempfile.TemporaryDirectory(prefix="surehook-metrics-") as folder:
+        with tempfile.TemporaryDirectory(prefix="surehook-workers-") as folder:
+            self._folder = Path(folder)
             series = CollectorRegistry()
             self._metric_files = MetricFiles(folder)
             series.register(self._metric_files)
@@ -74,81 +60,96 @@ class Pool:
                 signal.signal(number, self._on_signal)
             for queue in self._queues:
                 for _ in range(self._processes):
-                    self._children.append(self._start(queue, folder))
+                    self._children.append(self._start(queue))
             try:
-                return self._watch(folder)
+                return self._watch()
             finally:
                 self._stop_children()
 
     def _on_signal(self, *_: object) -> None:
         self._signals += 1  # a plain number: an Event's lock may be held by the very code this interrupts
 
-    def _watch(self, folder: str) -> int:
+    def _start(self, queue: str, quick_deaths: int = 0) -> Child:
+        return Child.start(queue, self._threads, self._settings.grace, self._folder, quick_deaths)
+
+    def _watch(self) -> int:
         while not self._signals:
             time.sleep(POLL_SECONDS)
             for place, child in enumerate(self._children):
-                status = child.process.poll()
-                if status is None:
-                    continue
-                if status == EX_MISCONFIGURED:
+                if child.process.poll() == EX_MISCONFIGURED:
                     return MISCONFIGURED  # it said why; another one would say the same
-                log.error("worker process died", extra={"queue": child.queue, "status": status})
-                self._deaths.inc()
-                self._metric_files.forget(child.process.pid)
-                self._give_back(child, counts=True)
-                self._children[place] = self._replace(child, folder)
+                if child.process.poll() is None and child.slots.is_leaving:
+                    self._leaving.append(child)
+                    self._children[place] = self._start(child.queue)
+                elif self._has_died(child):
+                    self._children[place] = self._replace(child)
+            self._leaving = [child for child in self._leaving if not self._has_died(child)]
+            self._renew_for_those_that_cannot()
         return 0
 
-    def _start(self, queue: str, folder: str, quick_deaths: int = 0) -> Child:
-        name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-        process = start_child(
-            ["-m", "workers.process", "--queue", queue, "--name", name],
-            environ={"PROMETHEUS_MULTIPROC_DIR": folder},
-        )
-        return Child(queue, name, process, time.monotonic(), quick_deaths)
+    def _has_died(self, child: Child) -> bool:
+        """Whether it is gone; what it held is given back then."""
+        if child.process.poll() is None and not child.kill_if_overdue():
+            return False
+        if not child.left_nothing:
+            log.error("worker process died", extra={"queue": child.queue, "status": child.process.returncode})
+            self._deaths.inc()
+            self._give_back([child], counts=True)
+        self._forget(child)
+        return True
 
-    def _replace(self, dead: Child, folder: str) -> Child:
+    def _replace(self, dead: Child) -> Child:
         lived_long = time.monotonic() - dead.began > LIVED_LONG_SECONDS
-        quick_deaths = 0 if lived_long else dead.quick_deaths + 1
+        quick_deaths = 0 if lived_long or dead.process.returncode == 0 else dead.quick_deaths + 1
         if quick_deaths > 1:
             pause = pause_seconds(quick_deaths, first_seconds=RESTART_SECONDS, longest_seconds=LONGEST_RESTART_SECONDS)
             until = time.monotonic() + pause
             while not self._signals and time.monotonic() < until:
                 time.sleep(POLL_SECONDS)
-        return self._start(dead.queue, folder, quick_deaths)
+        return self._start(dead.queue, quick_deaths)
+
+    def _renew_for_those_that_cannot(self) -> None:
+        """A handler that holds Python's lock stops its process's own upkeep; it is no death before its timeout."""
+        still = [child for child in (*self._children, *self._leaving) if child.is_still]
+        if not still or time.monotonic() < self._next_renewal:
+            return
+        self._next_renewal = time.monotonic() + RENEW_EVERY_SECONDS
+        try:
+            with connect(self._settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
+                for child in still:
+                    child.claims(store, self._settings).renew([])
+        except (RedisError, OSError) as exc:
+            log.warning("store is away, leases are not renewed", extra={"error_type": type(exc).__name__})
 
     def _stop_children(self) -> None:
         """Ask, wait for the grace period or a second signal, then kill and give back what still ran."""
         log.info("worker is stopping, what runs may finish", extra={"grace_seconds": self._settings.grace})
-        for child in self._children:
+        children = [*self._children, *self._leaving]
+        for child in children:
             child.process.terminate()
         deadline = time.monotonic() + self._settings.grace
         while time.monotonic() < deadline and self._signals <= FIRST_SIGNAL:
-            if all(child.process.poll() is not None for child in self._children):
+            if all(child.process.poll() is not None for child in children):
                 break
+            self._renew_for_those_that_cannot()
             time.sleep(POLL_SECONDS)
-        for child in self._children:
+        for child in children:
             if child.process.poll() is None:
                 log.warning("worker process killed after the grace period", extra={"queue": child.queue})
-                child.process.kill()
-            child.process.wait()
-            self._give_back(child, counts=False)
+                child.kill()
+        self._give_back([child for child in children if not child.left_nothing], counts=False)
 
-    def _give_back(self, child: Child, *, counts: bool) -> None:
-        """What a dead process held runs again at once. If the store is away, the leases lapse and others do this."""
-        keys = Keys(self._settings.key_prefix)
+    def _give_back(self, children: list[Child], *, counts: bool) -> None:
+        """What dead processes held runs again at once. If the store is away, the leases lapse and others do this."""
+        if not children:
+            return
         try:
             with connect(self._settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
-                claims = Claims(
-                    store,
-                    keys,
-                    child.queue,
-                    child.name,
-                    retention_seconds=self._settings.retention,
-                    handler_timeout=self._settings.handler_timeout,
-                )
-                for key in claims.held_by(child.name):
-                    interrupt(claims, self._registry, store, keys, key, is_gone=True, counts=counts)
-                forget_worker(store, child.name, child.queue)
+                for child in children:
+                    child.give_back(store, self._settings, self._registry, counts=counts)
         except (RedisError, OSError) as exc:
             log.warning("store is away, leases will lapse", extra={"error_type": type(exc).__name__})
+
+    def _forget(self, child: Child) -> None:
+        child.forget(self._folder)
+        self._metric_files.forget(child.process.pid)

@@ -1,39 +1,34 @@
-"""A worker process: started by the pool, one queue, one handler at a time."""
+"""A worker process: started by the pool, one queue, several handlers at a time."""
 
 import argparse
+import faulthandler
+import gc
 import logging
+import os
 import signal
 import sys
 import time
 from pathlib import Path
 
-from redis.exceptions import RedisError
-
 from shared.errors import Misconfigured
-from shared.keys import Keys
 from shared.log import set_up_logging
 from shared.processes import stop_with_parent
-from shared.settings import Settings, load_settings
-from shared.store import connect
-from shared.vault import Vault
-from workers.claims import Claims
-from workers.dispatch import Dispatcher
-from workers.handling import Handling
+from shared.settings import load_settings
+from workers.engine import Engine
 from workers.loader import load_handlers
-from workers.metrics import WorkerMetrics
-from workers.registry import Registry
-from workers.steadiness import Steadiness
-from workers.sweep import Sweep, Sweeper
-from workers.upkeep import Upkeep
-from workers.worker import Worker
+from workers.slots import Slots
 
 log = logging.getLogger(__name__)
 
-# Longer than the worker's blocking wait, short enough to notice a store that fell silent.
-STORE_TIMEOUT_SECONDS = 4.0
-CONNECT_AGAIN_SECONDS = 0.5
 # EX_CONFIG of sysexits.h: a status that no handler ends our process with by accident.
 EX_MISCONFIGURED = 78
+# The parent asks for all threads' stacks before it kills; answered in C, so also by a handler that holds Python's lock.
+SHOW_STACKS_SIGNAL = signal.SIGUSR2
+# Threads that only compute give way to the conveyor this often (Python's default is 5 ms).
+SWITCH_INTERVAL_SECONDS = 0.001
+STDERR = 2
+POLL_SECONDS = 0.05
+IDLE_STOP_SECONDS = 0.5
 
 
 def main() -> int:
@@ -41,11 +36,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="workers.process")
     parser.add_argument("--queue", required=True)
     parser.add_argument("--name", required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--slots", type=Path, required=True)
+    parser.add_argument("--grace", type=float, required=True)
     arguments = parser.parse_args()
     stops: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.register(SHOW_STACKS_SIGNAL, file=STDERR, all_threads=True)
     stop_with_parent()
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     try:
         settings = load_settings()
         set_up_logging(settings.log_level, settings.log_format)
@@ -53,65 +53,43 @@ def main() -> int:
     except Misconfigured as exc:
         sys.stderr.write(f"{exc}\n")
         return EX_MISCONFIGURED
+    gc.freeze()  # what is here now stays: no collection need look at it again
     try:
-        _work(settings, registry, arguments.queue, arguments.name, stops)
+        slots = Slots(arguments.slots)
+        engine = Engine(settings, registry, slots, arguments.queue, arguments.name, arguments.threads)
+        return _run(engine, stops, arguments.grace)
     except Exception:
         # The log says where, without the words: an error's text may quote an event.
         log.exception("worker process broke", extra={"queue": arguments.queue})
         return 1
-    return 0
 
 
-def _work(settings: Settings, registry: Registry, queue: str, name: str, stops: list[int]) -> None:
-    store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
-    keys = Keys(settings.key_prefix)
-    claims = Claims(
-        store,
-        keys,
-        queue,
-        name,
-        retention_seconds=settings.retention,
-        handler_timeout=settings.handler_timeout,
-    )
-    dispatcher = Dispatcher(settings.handler_timeout)
-    metrics = WorkerMetrics()
-    vault = Vault(settings.encryption_keys)
-    handling = Handling(claims, registry, dispatcher, metrics, queue=queue, grace_seconds=settings.grace, vault=vault)
-    worker = Worker(store, queue, name, claims, handling)
-    _register(worker, queue, stops)
-    signal.signal(signal.SIGTERM, worker.stop)
-    if stops:  # it came before the worker was there to hear it
-        worker.stop()
-    upkeep = Upkeep(store, keys, worker, claims, registry, metrics, queue, Steadiness())
-    upkeep.start()
-    sweep = Sweep(store, keys, registry.queues, handler_timeout=settings.handler_timeout)
-    sweeper = Sweeper(sweep, metrics)
-    sweeper.start()
-    log.info("worker takes events", extra={"queue": queue})
-    worker.work()
-    upkeep.stop()
-    sweeper.stop()
-    dispatcher.close()
-    try:
-        worker.register_death()
-    except (RedisError, OSError) as exc:
-        # RQ forgets the worker by itself when its key expires.
-        log.warning("store is away at the end", extra={"error_type": type(exc).__name__})
+def _run(engine: Engine, stops: list[int], grace_seconds: float) -> int:
+    if not engine.start(stops):
+        return 0
+    log.info("worker takes events", extra={"queue": engine.queue})
+    while engine.is_running() and not stops:
+        time.sleep(POLL_SECONDS)
+    engine.stop()
+    told_at = busy_at = time.monotonic()
+    while engine.is_running():
+        time.sleep(POLL_SECONDS)
+        now = time.monotonic()
+        busy_at = now if engine.holds_anything() else busy_at
+        if now - busy_at > IDLE_STOP_SECONDS:
+            # Its last trip is under way, to a store that does not answer; the parent sees to whatever that may bring.
+            _end(0)
+        if stops and now - told_at > grace_seconds:
+            log.warning("stopped with handlers running, their leases will lapse or the parent gives them back")
+            _end(1)
+    engine.close()
+    return 1 if engine.has_broken() else 0
 
 
-def _register(worker: Worker, queue: str, stops: list[int]) -> None:
-    failures = 0
-    while not stops:
-        try:
-            worker.register_birth()
-        except (RedisError, OSError) as exc:
-            if not failures:
-                facts = {"queue": queue, "error_type": type(exc).__name__}
-                log.warning("store is away, waiting", extra=facts)
-            failures += 1
-            time.sleep(CONNECT_AGAIN_SECONDS)
-        else:
-            return
+def _end(status: int) -> None:
+    """At once: threads may be where no exception reaches them."""
+    logging.shutdown()
+    os._exit(status)
 
 
 if __name__ == "__main__":

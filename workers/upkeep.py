@@ -1,4 +1,4 @@
-"""What keeps a worker's promises while a handler runs: leases, due retries, recovery.
+"""What keeps a worker process's promises while handlers run: leases, due retries, recovery.
 
 A thread of its own, so that a handler that computes or waits cannot stop it.
 """
@@ -13,11 +13,13 @@ from redis.exceptions import RedisError
 
 from shared.keys import Keys
 from shared.replies import texts
-from workers.claims import AttemptRecord, Claims
+from workers.claims import Claims, Known, may_start_until
+from workers.conveyor import Conveyor
 from workers.metrics import WorkerMetrics
 from workers.registry import Registry
+from workers.settlements import AttemptRecord
 from workers.steadiness import TICK_SECONDS, Steadiness
-from workers.worker import Worker
+from workers.worker import Crew
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,8 @@ class Upkeep(threading.Thread):
         self,
         store: redis.Redis,
         keys: Keys,
-        worker: Worker,
+        crew: Crew,
+        conveyor: Conveyor,
         claims: Claims,
         registry: Registry,
         metrics: WorkerMetrics,
@@ -42,7 +45,8 @@ class Upkeep(threading.Thread):
         super().__init__(name="upkeep", daemon=True)
         self._store = store
         self._keys = keys
-        self._worker = worker
+        self._crew = crew
+        self._conveyor = conveyor
         self._claims = claims
         self._registry = registry
         self._metrics = metrics
@@ -68,7 +72,7 @@ class Upkeep(threading.Thread):
         self._claims.move_due()
         self._recover()
         if now >= self._next_forgetting:
-            self._worker.forget_dead_workers()
+            self._crew.forget_dead_workers()
             self._next_forgetting = now + FORGET_EVERY_SECONDS
 
     def _tick_safely(self) -> bool:
@@ -82,16 +86,17 @@ class Upkeep(threading.Thread):
         return True
 
     def _renew(self) -> None:
-        if not self._store.exists(self._worker.key):
-            self._worker.register_birth()  # the store forgot us while it was away
-        self._worker.heartbeat()
-        claim = self._worker.current
-        if claim is None:
+        self._crew.beat()
+        held = self._conveyor.held()
+        if not held:
             return
-        for _ in self._claims.renew([claim.key]):
-            if self._worker.current is claim:
-                log.warning("lease lost", extra={"event_id": claim.event_id, "queue": self._queue})
-                self._worker.lose(claim)
+        asked_at = time.monotonic()
+        lost = self._claims.renew([each.claim.key for each in held])
+        for each in held:
+            if each.claim.key in lost:
+                each.lose()
+            else:
+                each.ours_until = may_start_until(asked_at)
 
     def _recover(self) -> None:
         lapsed = self._claims.lapsed()
@@ -99,7 +104,7 @@ class Upkeep(threading.Thread):
             return
         for key in lapsed:
             outcome = interrupt(self._claims, self._registry, self._store, self._keys, key)
-            if outcome != "stale":
+            if outcome in ("requeued", "buried"):
                 self._metrics.interrupted.inc()
 
 
@@ -110,10 +115,13 @@ def interrupt(
     keys: Keys,
     key: str,
     *,
-    is_gone: bool = False,
+    known: Known = Known.LAPSED,
     counts: bool = True,
 ) -> str:
-    """Give back the job of a dead process, with a line in its event's history. Returns requeued, buried or stale."""
+    """Give back the job of a dead process, with a line in its event's history if it had begun.
+
+    Returns requeued, buried, unharmed or stale.
+    """
     job_id = key.rpartition(":")[0]
     event_id, handler = job_id[:36], job_id[37:]
     event_type, tenant_id, application_id, runs, owner = texts(
@@ -124,8 +132,8 @@ def interrupt(
         wanting = registry.wanting(event_type, tenant_id, application_id)
         handler = wanting[0].name if len(wanting) == 1 else ""
     attempt = AttemptRecord(handler, int(runs or 0), datetime.now(UTC), 0, "interrupted", "the process died")
-    outcome = claims.interrupt(key, attempt, is_gone=is_gone, counts=counts)
-    if outcome != "stale":
+    outcome = claims.interrupt(key, attempt, known=known, counts=counts)
+    if outcome in ("requeued", "buried"):
         level = logging.ERROR if outcome == "buried" else logging.WARNING
         log.log(level, "run was interrupted", extra={"job_id": job_id, "handler": handler, "outcome": outcome})
     return outcome

@@ -2,11 +2,14 @@
 --
 -- A job's id is the event's id, or `{event}_{handler}` where several handlers want the event; the part behind the
 -- underscore ("" for the event's own job) names its counters on the event record. A claim is `{job}:{token}` in the
--- set of leases: a script that carries a token which is no longer there changes nothing and returns 'stale'.
+-- set of leases: a script that carries a token which is no longer there changes nothing and returns 'stale'. A token
+-- begins with the mark of the process that holds it, up to a '-'.
 
 local FAR_FUTURE_SECONDS = 31536000  -- RQ's tools fail a job whose rq:wip entry has expired: ours never does
 local RESULT_TTL_SECONDS = 500       -- RQ's default
 local ATTEMPTS_KEPT = 50
+local WORKER_TTL_SECONDS = 90        -- as RQ's own heartbeat sets it for ours
+local TRIP_TTL_SECONDS = 3600
 
 local clock = redis.call('TIME')
 local now_seconds = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -26,12 +29,15 @@ local function civil(days)
 end
 
 -- Now, as RQ writes instants.
+local iso
 local function iso_now()
+  if iso then return iso end
   local seconds = tonumber(clock[1])
   local year, month, day = civil(math.floor(seconds / 86400))
   local rest = seconds % 86400
-  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%06dZ', year, month, day,
+  iso = string.format('%04d-%02d-%02dT%02d:%02d:%02d.%06dZ', year, month, day,
     math.floor(rest / 3600), math.floor(rest % 3600 / 60), rest % 60, tonumber(clock[2]))
+  return iso
 end
 
 local function event_of(job_id) return string.sub(job_id, 1, 36) end
@@ -82,11 +88,25 @@ local function tell_worker(worker, ...)
   if redis.call('EXISTS', WORKER .. worker) == 1 then redis.call('HSET', WORKER .. worker, ...) end
 end
 
-local function is_claimed(job_id, queue)
-  for _, claim in ipairs(redis.call('ZRANGE', EXECUTIONS .. job_id, 0, -1)) do
-    if redis.call('ZSCORE', LEASES .. queue, claim) then return true end
+local function holder_of(claim) return string.match(claim, ':([^-]*)') end
+
+-- What RQ's tools see of a claim while it runs: an execution. One that is only reserved has none.
+local function hide_execution(queue, job_id, claim)
+  local worker = redis.call('HGET', EXECUTION .. claim, 'worker_name')
+  if not worker then return false end
+  redis.call('ZREM', WIP .. queue, claim)
+  redis.call('DEL', EXECUTION .. claim, EXECUTIONS .. job_id)
+  if worker ~= '' then
+    redis.call('SREM', WORKER .. worker .. ':executions', claim)
+    tell_worker(worker, 'state', 'idle')
   end
-  return false
+  return true
+end
+
+-- The record keeps the token of a job's last claim; the set of leases tells whether that is in force.
+local function is_claimed(job_id, queue)
+  local token = redis.call('HGET', EVENT .. event_of(job_id), 'claim:' .. part_of(job_id))
+  return token and redis.call('ZSCORE', LEASES .. queue, job_id .. ':' .. token) ~= false
 end
 
 local function delete_job(job_id)
@@ -161,35 +181,27 @@ local function erase(event_id, retention)
   return 'erased', attempts, dead
 end
 
+-- Where an event was to be erased as soon as what runs of it ends: now. The lease that ends must be off its set already.
+local function erase_if_wished(job_id)
+  local erasing = redis.call('HGET', EVENT .. event_of(job_id), 'erasing')
+  if not erasing then return false end
+  erase(event_of(job_id), erasing)
+  return true
+end
+
 -- End a claim. False: it is no longer in force, or the event was to be erased when it ends and now is. The caller must
 -- change nothing.
 local function release(queue, job_id, token)
   local claim = job_id .. ':' .. token
   if redis.call('ZREM', LEASES .. queue, claim) == 0 then return false end
-  local worker = redis.call('HGET', EXECUTION .. claim, 'worker_name') or ''
-  redis.call('ZREM', WIP .. queue, claim)
-  redis.call('ZREM', EXECUTIONS .. job_id, claim)
-  redis.call('DEL', EXECUTION .. claim)
-  redis.call('SREM', WORKER .. worker .. ':executions', claim)
-  tell_worker(worker, 'state', 'idle')
-  redis.call('HSET', JOB .. job_id, 'ended_at', iso_now())
-  local erasing = redis.call('HGET', EVENT .. event_of(job_id), 'erasing')
-  if erasing then
-    erase(event_of(job_id), erasing)
-    return false
-  end
-  return true
-end
-
--- RQ's counts of what a worker did, as `rq info` shows them.
-local function count_run(worker, field)
-  if redis.call('EXISTS', WORKER .. worker) == 1 then redis.call('HINCRBY', WORKER .. worker, field, 1) end
+  redis.call('SREM', HELD .. holder_of(claim), claim)
+  hide_execution(queue, job_id, claim)
+  return not erase_if_wished(job_id)
 end
 
 local function remember_attempt(job_id, attempt)
   local key = ATTEMPTS .. event_of(job_id)
-  redis.call('RPUSH', key, attempt)
-  redis.call('LTRIM', key, -ATTEMPTS_KEPT, -1)
+  if redis.call('RPUSH', key, attempt) > ATTEMPTS_KEPT then redis.call('LTRIM', key, -ATTEMPTS_KEPT, -1) end
 end
 
 -- RQ's result types: 1 successful, 2 failed, 3 stopped, 4 retried. `exc` is base64 of zlib, or ''.
@@ -209,24 +221,32 @@ end
 
 local function reset_counters(job_id)
   local part = part_of(job_id)
-  redis.call('HDEL', EVENT .. event_of(job_id), 'runs:' .. part, 'spent:' .. part, 'interrupted:' .. part)
+  redis.call('HDEL', EVENT .. event_of(job_id), 'runs:' .. part, 'spent:' .. part, 'interrupted:' .. part,
+    'claim:' .. part)
 end
 
 -- A dead letter is an entry in RQ's FailedJobRegistry; the budget is full again for whoever requeues it.
 local function bury(job_id, queue, exc, worker)
   reset_counters(job_id)
-  redis.call('HSET', JOB .. job_id, 'status', 'failed')
+  redis.call('HSET', JOB .. job_id, 'status', 'failed', 'ended_at', iso_now(), 'worker_name', worker)
   redis.call('PERSIST', JOB .. job_id)
   redis.call('ZADD', FAILED .. queue, '+inf', job_id)
   add_result(job_id, 2, exc, worker)
   redis.call('PERSIST', RESULTS .. job_id)
 end
 
+-- Take events off the open set, and count those that were on it.
+local function settle_books(outcome, event_ids)
+  local closed = redis.call('ZREM', OPEN, unpack(event_ids))
+  if closed > 0 then redis.call('HINCRBY', LEDGER, outcome == 'discarded' and 'discarded' or 'done', closed) end
+end
+
 -- Close an event, or one handler's part of it: the event closes with the last part.
-local function close(job_id, outcome, retention)
+-- `books`, if given, collects what settle_books needs, by outcome: the caller settles many at once.
+local function close(job_id, outcome, retention, books)
   local event_id, part = event_of(job_id), part_of(job_id)
   local key = EVENT .. event_id
-  if redis.call('EXISTS', key) == 0 then return end
+  if part ~= '' and redis.call('EXISTS', key) == 0 then return end
   if part ~= '' then
     local is_news = redis.call('HSET', key, 'state:' .. part, outcome) == 1
     for name in string.gmatch(redis.call('HGET', key, 'handlers') or '', '[^,]+') do
@@ -238,10 +258,10 @@ local function close(job_id, outcome, retention)
       if state == 'discarded' then outcome = 'discarded' end
     end
   end
+  if redis.call('EXPIRE', key, retention) == 0 then return end  -- its record was deleted by hand
   redis.call('HSET', key, 'closed_at', now_ms, 'outcome', outcome)
-  redis.call('EXPIRE', key, retention)
   redis.call('EXPIRE', ATTEMPTS .. event_id, retention)
-  if redis.call('ZREM', OPEN, event_id) == 1 then
-    redis.call('HINCRBY', LEDGER, outcome == 'discarded' and 'discarded' or 'done', 1)
-  end
+  if not books then return settle_books(outcome, {event_id}) end
+  books[outcome] = books[outcome] or {}
+  table.insert(books[outcome], event_id)
 end

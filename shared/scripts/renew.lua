@@ -1,12 +1,16 @@
--- Renew leases. ARGV: queue, worker, lease in ms, then claims `{job}:{token}`.  Returns the claims that are lost.
+-- Renew leases. ARGV: queue, mark of the process, lease in ms, then claims `{job}:{token}`; none stands for all that the process
+-- holds (its parent asks so, while the process itself cannot).  Returns the claims that are lost.
 local queue, lost = ARGV[1], {}
-for i = 4, #ARGV do
-  if redis.call('ZSCORE', LEASES .. queue, ARGV[i]) then
-    redis.call('ZADD', LEASES .. queue, now_ms + tonumber(ARGV[3]), ARGV[i])
-    redis.call('HSET', EXECUTION .. ARGV[i], 'last_heartbeat', now_seconds)
-    redis.call('HSET', JOB .. string.match(ARGV[i], '^[^:]+'), 'last_heartbeat', iso_now())
+local claims = #ARGV > 3 and {unpack(ARGV, 4)} or redis.call('SMEMBERS', HELD .. ARGV[2])
+for _, claim in ipairs(claims) do
+  if redis.call('ZSCORE', LEASES .. queue, claim) then
+    redis.call('ZADD', LEASES .. queue, now_ms + tonumber(ARGV[3]), claim)
+    if redis.call('EXISTS', EXECUTION .. claim) == 1 then
+      redis.call('HSET', EXECUTION .. claim, 'last_heartbeat', now_seconds)
+    end
+    redis.call('HSET', JOB .. string.match(claim, '^[^:]+'), 'last_heartbeat', iso_now())
   else
-    table.insert(lost, ARGV[i])
+    table.insert(lost, claim)
   end
 end
 return lost

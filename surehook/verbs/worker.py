@@ -14,11 +14,15 @@ from workers.pool import Pool
 @click.command()
 @click.option("--queue", help="Only this queue. Without it: every queue the handlers use.")
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="Processes on each queue.")
-def worker(queue: str | None, processes: int) -> None:
+@click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 512), help="Handlers at once in each.")
+@click.option("--grace", type=click.FloatRange(0), help="Seconds for what runs at a stop.  [default: SUREHOOK_GRACE]")
+def worker(queue: str | None, processes: int, threads: int, grace: float | None) -> None:
     """Run the handlers, with retries and dead letters."""
     settings = start()
+    if grace is not None:
+        settings = settings.model_copy(update={"grace": grace})
     registry = load_handlers(settings.handlers, Path.cwd())
     if queue is not None and queue not in registry.queues:
         raise Misconfigured(f"--queue {queue}: the handlers use {', '.join(registry.queues)}")
     queues = registry.queues if queue is None else [queue]
-    sys.exit(Pool(settings, registry, queues, processes).run())
+    sys.exit(Pool(settings, registry, queues, processes, threads).run())

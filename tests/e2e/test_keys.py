@@ -95,7 +95,7 @@ def test_keys_change_while_door_and_workers_go_on(build_house: Build) -> None:
 def test_what_runs_is_erased_when_it_ends_or_when_its_process_is_killed(build_house: Build) -> None:
     house = build_house(RECORD)
     house.start_ingest()
-    house.start_worker("--processes", "2")
+    house.start_worker("--processes", "2", "--threads", "1")
     for _ in range(2):
         house.deliver(an_event("user.update"))
     wait_until(lambda: house.effects() == ["began"] * 2, "both run")

@@ -1,6 +1,8 @@
 """Fixtures for tests of the stages on a real store."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,14 +17,16 @@ from shared.settings import Settings
 from shared.vault import Vault
 from surehook.main import cli
 from tests.support.events import USER_ID, a_body, an_event
+from tests.support.hall import Hall
 from workers import registry as registry_module
 from workers.claims import Claims
 from workers.dead_letters import DeadLetters
 from workers.dispatch import Dispatcher
 from workers.handling import Handling
+from workers.lacking import LackingKey
 from workers.registry import Registry
 from workers.sweep import Sweep
-from workers.worker import Worker
+from workers.timeouts import Alarm, Watchdog
 
 KEYS = Keys()
 Accept = Callable[..., str]
@@ -107,23 +111,62 @@ def counts() -> Counts:
     return Counts()
 
 
-@pytest.fixture
-def run_worker(store: redis.Redis, claims_of: Callable[..., Claims], counts: Counts) -> Iterator[Callable[..., Worker]]:
-    """Let a worker on a queue take so many turns, with the handlers declared by then."""
-    dispatcher = Dispatcher(30)
+class Here:
+    """The place of a run: the thread of the test."""
 
-    def run_worker(turns: int = 1, queue: str = EVENTS_QUEUE, vault: Vault | None = None) -> Worker:
+    def __init__(self) -> None:
+        self.alarm = Alarm()
+
+    def begin(self, due_at: float) -> None:
+        pass
+
+    def is_ours(self) -> bool:
+        return True
+
+
+@dataclass
+class OneByOne:
+    """A worker that takes one claim at a time, in the thread of the test."""
+
+    claims: Claims
+    handling: Handling
+    lacking: LackingKey
+    place: Here
+
+    def turn(self) -> None:
+        if self.lacking.holds():
+            return
+        claim = self.claims.claim()
+        if claim is not None:
+            settled = self.handling.handle(claim, self.place)
+            settled.conclude(self.claims.settle(settled.note))
+
+
+RunWorker = Callable[..., OneByOne]
+
+
+@pytest.fixture
+def run_worker(claims_of: Callable[..., Claims], counts: Counts) -> Iterator[RunWorker]:
+    """Let a worker on a queue take so many claims, one after the other, with the handlers declared by then."""
+    dispatcher, here = Dispatcher(30), Here()
+    watchdog = Watchdog([here.alarm], lambda _: None, lambda: None)
+    watchdog.start()
+
+    def run_worker(turns: int = 1, queue: str = EVENTS_QUEUE, vault: Vault | None = None) -> OneByOne:
         metrics: Any = counts
-        name, registry = f"w-{queue}", Registry(registry_module.declared)
-        claims = claims_of(name, queue)
-        handling = Handling(claims, registry, dispatcher, metrics, queue=queue, grace_seconds=1, vault=vault)
-        worker = Worker(store, queue, name, claims, handling)
+        vault, claims = vault or Vault(), claims_of(f"w-{queue}", queue)
+        lacking = LackingKey(vault, claims.key_needed, metrics)
+        registry = Registry(registry_module.declared)
+        handling = Handling(registry, dispatcher, metrics, queue=queue, vault=vault, lacking=lacking)
+        worker = OneByOne(claims, handling, lacking, here)
         for _ in range(turns):
             worker.turn()
         return worker
 
     yield run_worker
     dispatcher.close()
+    watchdog.stop()
+    watchdog.join()
 
 
 @pytest.fixture
@@ -161,3 +204,20 @@ def erase(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Erase:
         return result.exit_code, result.output
 
     return erase
+
+
+Open = Callable[..., Hall]
+
+
+@pytest.fixture
+def open_hall(store: redis.Redis, claims_of: Any, counts: Counts, tmp_path: Path) -> Iterator[Open]:
+    halls: list[Hall] = []
+
+    def open_hall(threads: int = 8, name: str = "hall", vault: Vault | None = None) -> Hall:
+        halls.append(Hall(store, claims_of(name), counts, tmp_path, threads, name, vault))
+        return halls[-1]
+
+    yield open_hall
+    for hall in halls:
+        if hall.conveyor.is_alive():
+            hall.close()

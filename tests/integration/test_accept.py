@@ -15,7 +15,8 @@ from tests.support.door import HEADERS, OpenDoor, open_door
 from tests.support.events import TENANT_ID, USER_ID, a_body, an_event
 from tests.support.house import wait_until
 from tests.support.ledger import ledger
-from workers.claims import AttemptRecord, Claims
+from workers.claims import Claims
+from workers.settlements import AttemptRecord
 
 ATTEMPT = AttemptRecord("h", 1, datetime(2026, 1, 1, tzinfo=UTC), 1.0, "failed", "ValueError")
 QUEUE = "rq:queue:events"

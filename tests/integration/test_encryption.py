@@ -1,5 +1,6 @@
 """Bodies under a key: what is stored, who can run it, and what a worker without the key does."""
 
+import time
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from pydantic import SecretStr
 from shared.settings import Settings
 from shared.vault import Vault, fingerprint
 from surehook import on
-from tests.integration.conftest import Accept, Counts
+from tests.integration.conftest import Accept, Counts, Open
 from tests.support.door import open_door
 from tests.support.events import a_body, an_event
+from tests.support.house import wait_until
 from tests.support.ledger import is_balanced, ledger
 from workers.dead_letters import DeadLetters, Filter
 
@@ -84,6 +86,37 @@ def test_without_the_key_the_event_goes_back_uncounted_and_nothing_is_taken(
     assert (seen, counts.runs) == ([], [])
     run_worker(turns=2, vault=vault(NEW))  # one that has it
     assert [str(event.id) for event in seen] == [first, second]
+    assert is_balanced(store)
+
+
+def test_threads_without_the_key_give_all_back_take_nothing_and_go_on_once_it_is_rotated(
+    accept: Accept,
+    open_hall: Open,
+    seen: list[Any],
+    store: redis.Redis,
+    counts: Counts,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    locked = [accept(vault=vault(NEW)) for _ in range(20)]
+    hall = open_hall(threads=4, vault=vault(OLD)).start()
+    wait_until(lambda: store.llen("rq:queue:events") == 20 and counts.not_ready, "all went back")
+    before = store.info("stats")["total_commands_processed"]
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > 0.5)
+    assert store.info("stats")["total_commands_processed"] - before < 100
+    assert hall.conveyor.held() == []
+    assert {store.hget(f"surehook:event:{event_id}", "runs:") for event_id in locked} <= {b"0", None}
+    assert {record.__dict__["key_id"] for record in caplog.records} == {fingerprint(NEW)}
+    assert len(caplog.records) == 1
+
+    for event_id in locked:
+        body: Any = store.hget(f"surehook:event:{event_id}", "body")
+        sealed, key_id = vault(OLD).seal(vault(NEW).open(body, fingerprint(NEW)))
+        store.hset(f"surehook:event:{event_id}", mapping={"body": sealed, "key_id": key_id})
+
+    wait_until(lambda: len(seen) == 20, "all ran")
+    hall.close()
+    assert counts.not_ready == set()
     assert is_balanced(store)
 
 

@@ -12,8 +12,9 @@ from rq.serializers import JSONSerializer
 
 from tests.integration.conftest import KEYS, Accept
 from tests.support.ledger import is_balanced
-from workers.claims import AttemptRecord, Claim, Claims
+from workers.claims import Claims, Known
 from workers.registry import Registry
+from workers.settlements import AttemptRecord, Claim
 from workers.upkeep import interrupt
 
 NO_HANDLERS = Registry([])
@@ -108,7 +109,7 @@ def test_a_clean_restart_does_not_count_as_a_kill(accept: Accept, claims_of: Any
     accept()
     for _ in range(4):
         claim = claims_of("stopped").claim()
-        interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, claim.key, is_gone=True, counts=False)
+        interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, claim.key, known=Known.STARTED, counts=False)
 
     assert claims_of("fresh").claim().interruptions == 0
 
@@ -146,18 +147,6 @@ def test_nothing_is_left_of_a_claim_once_it_is_settled(accept: Accept, claims_of
 
     assert lasting == {KEYS.ledger, KEYS.queues, "rq:queues", "rq:finished:events"}
     assert store.exists(KEYS.event(event_id))
-
-
-def test_a_claim_whose_reply_was_lost_is_given_again_and_counted_once(
-    accept: Accept, claims_of: Any, store: redis.Redis
-) -> None:
-    accept()
-    accept()
-
-    lost, again = claims_of().claim(), claims_of().claim()
-
-    assert again == lost
-    assert store.llen("rq:queue:events") == 1
 
 
 def test_another_applications_job_is_put_aside_unharmed(claims_of: Any, store: redis.Redis) -> None:

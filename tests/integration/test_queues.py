@@ -1,7 +1,6 @@
 """`surehook queues`: pausing and resuming, and what a paused queue does."""
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +11,11 @@ import redis
 from shared.replies import text
 from shared.settings import Settings
 from surehook import Event, on
-from tests.integration.conftest import KEYS, Accept
+from tests.integration.conftest import KEYS, Accept, Open
 from tests.integration.test_leases import an_attempt
 from tests.support.command import Surehook, command_on
 from tests.support.house import wait_until
+from workers.worker import Crew
 
 
 @pytest.fixture
@@ -79,19 +79,17 @@ def test_what_runs_finishes_and_what_falls_due_waits(
 
 
 def test_a_worker_on_a_paused_queue_does_not_spin(
-    accept: Accept, run_worker: Any, surehook: Surehook, ran: list[str], store: redis.Redis
+    accept: Accept, open_hall: Open, surehook: Surehook, ran: list[str], store: redis.Redis
 ) -> None:
     accept()
     surehook("queues", "pause", "events")
-    worker = run_worker(turns=0)
-    loop = threading.Thread(target=worker.work, daemon=True)
+    hall = open_hall()
     before = store.info("stats")["total_commands_processed"]
     began = time.monotonic()
-    loop.start()
+    hall.start()
     wait_until(lambda: time.monotonic() - began > 1.2)
     during = store.info("stats")["total_commands_processed"] - before
-    worker.stop()
-    loop.join()
+    hall.close()
 
     assert 0 < during < 100
 
@@ -120,7 +118,7 @@ def test_the_list_tells_each_queue(
     claims.claim()
     head = text(store.lindex("rq:queue:events", 0))
     store.hset(f"rq:job:{head}", "enqueued_at", "2020-01-01T00:00:00.000000Z")
-    run_worker(turns=0).register_birth()
+    Crew(store, "events", ["w.1"]).register()
     store.sadd("rq:workers:events", "rq:worker:long-dead")
     surehook("queues", "pause", "slow")
 

@@ -9,13 +9,11 @@ from rq.registry import FailedJobRegistry, ScheduledJobRegistry
 from rq.serializers import JSONSerializer
 
 from surehook import Attempt, Event, Permanent, RetryLater, on
-from tests.integration.conftest import Accept, Counts
+from tests.integration.conftest import Accept, Counts, RunWorker
 from tests.support.ledger import is_balanced, ledger
 from workers import registry
 from workers.dead_letters import DeadLetters, Filter
-from workers.worker import Worker
 
-RunWorker = Callable[..., Worker]
 MakeDue = Callable[..., int]
 
 

@@ -12,10 +12,13 @@ from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 
-from shared.replies import texts
+from shared.replies import text, texts
 from shared.settings import Settings
-from tests.integration.conftest import Accept
+from surehook import on
+from tests.integration.conftest import Accept, Open
 from tests.integration.test_leases import an_attempt
+from tests.support.house import wait_until
+from workers.worker import Crew, names_of_threads
 
 
 def stock_fields(store: redis.Redis) -> set[str]:
@@ -51,7 +54,7 @@ def test_a_running_job_is_started_to_rq_and_stays_so_under_its_maintenance(
     assert registry.get_job_ids() == [event_id]
     assert the_job(store, event_id).get_status() == JobStatus.STARTED
     execution = Execution.fetch(claim.token, event_id, connection=store)
-    assert execution.worker_name == "one"
+    assert execution.job_id == event_id
 
 
 def test_a_scheduled_a_finished_and_a_failed_job_stand_in_their_registries(
@@ -87,10 +90,47 @@ def test_a_stock_worker_on_our_queue_buries_the_event_with_a_sentence(
     assert dead_letters.replay(letter)
 
 
-def test_rq_info_reads_everything(accept: Accept, run_worker: Any, settings: Settings) -> None:
+def left_behind(store: redis.Redis, queue: str, job_id: str) -> dict[str, object]:
+    """What a finished job leaves in the store, as far as it does not tell one run from another."""
+    results: Any = store.xrange(f"rq:results:{job_id}")
+    job: Any = store.hgetall(f"rq:job:{job_id}")
+    return {
+        "status": job[b"status"],
+        "instants": {name for name in (b"created_at", b"enqueued_at", b"started_at", b"ended_at") if job[name]},
+        "result type": [fields[b"type"] for _, fields in results],
+        "finished": store.zrange(f"rq:finished:{queue}", 0, -1) == [job_id.encode()],
+        "expires": {key: 0 < store.ttl(f"rq:{key}:{job_id}") <= 500 for key in ("job", "results")},
+        "still running": [*store.scan_iter("rq:execution*"), *store.scan_iter(f"rq:wip:{queue}")],
+        "counts": {
+            text(store.hget(key, "successful_job_count")) for key in store.scan_iter("rq:worker:*") if b":e" not in key
+        },
+    }
+
+
+def test_a_finished_job_leaves_what_rqs_own_worker_leaves(accept: Accept, open_hall: Open, store: redis.Redis) -> None:
+    job = Queue("stock", connection=store, serializer=JSONSerializer).enqueue("operator.not_", 1, failure_ttl=-1)
+    SimpleWorker(["stock"], connection=store, serializer=JSONSerializer).work(burst=True, logging_level="CRITICAL")
+    stock = left_behind(store, "stock", job.id)
+    store.flushall()
+    on("user.delete", name="it")(lambda event: None)
+    event_id = accept()
+
+    hall = open_hall(threads=1)
+    Crew(store, "events", [hall.threads[0].name]).register()
+    hall.start()
+    wait_until(lambda: store.zcard("rq:finished:events") == 1)
+
+    assert left_behind(store, "events", event_id) == stock
+    finished = the_job(store, event_id)
+    assert finished.worker_name == hall.threads[0].name
+    assert finished.enqueued_at <= finished.started_at <= finished.ended_at
+
+
+def test_rq_info_reads_everything(accept: Accept, run_worker: Any, settings: Settings, store: redis.Redis) -> None:
     accept()
     accept()
-    run_worker().register_birth()
+    run_worker()
+    Crew(store, "events", names_of_threads("w", 2)).register()
     url = f"unix://{settings.data_dir}/store.sock"
 
     shown = subprocess.run(
@@ -98,7 +138,8 @@ def test_rq_info_reads_everything(accept: Accept, run_worker: Any, settings: Set
     ).stdout
 
     assert "events       |█ 1, 0 executing, 1 finished, 0 failed" in shown
-    assert "w-events" in shown
+    assert "w.1" in shown
+    assert "w.2" in shown
 
 
 def test_a_timeout_of_less_than_a_second_does_not_stop_rq_from_reading_the_job(

@@ -6,10 +6,10 @@ import redis
 from tests.integration.conftest import KEYS, Accept, Counts
 from tests.integration.test_leases import let_lapse
 from tests.support.house import wait_until
-from workers.claims import Claims
 from workers.registry import Registry
 from workers.steadiness import Steadiness
 from workers.upkeep import Upkeep
+from workers.worker import Crew
 
 
 class Clock:
@@ -19,16 +19,22 @@ class Clock:
         return self.now
 
 
+class HoldsNothing:
+    def held(self) -> list[Any]:
+        return []
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def upkeep(store: redis.Redis, run_worker: Any, claims_of: Any, counts: Counts, clock: Clock) -> Upkeep:
+def upkeep(store: redis.Redis, claims_of: Any, counts: Counts, clock: Clock) -> Upkeep:
     metrics: Any = counts
-    claims: Claims = claims_of("w-events")
-    return Upkeep(store, KEYS, run_worker(turns=0), claims, Registry([]), metrics, "events", Steadiness(clock))
+    conveyor: Any = HoldsNothing()
+    crew = Crew(store, "events", ["w.1"])
+    return Upkeep(store, KEYS, crew, conveyor, claims_of("w"), Registry([]), metrics, "events", Steadiness(clock))
 
 
 def test_a_lapsed_lease_is_recovered_only_once_everybody_could_have_renewed(
@@ -51,4 +57,4 @@ def test_a_lapsed_lease_is_recovered_only_once_everybody_could_have_renewed(
 def test_a_worker_that_the_store_forgot_registers_again(upkeep: Upkeep, store: redis.Redis) -> None:
     upkeep.tick()
 
-    assert store.smembers("rq:workers") == {b"rq:worker:w-events"}
+    assert store.smembers("rq:workers") == {b"rq:worker:w.1"}

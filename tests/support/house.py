@@ -123,7 +123,7 @@ class House:
         """The processes that run handlers, as RQ's registry has them."""
         with self.redis() as store:
             keys = store.smembers("rq:workers")
-            return [int(pid) for pid in (store.hget(key, "pid") for key in keys) if pid]
+            return sorted({int(pid) for pid in (store.hget(key, "pid") for key in keys) if pid})
 
     @property
     def url(self) -> str:

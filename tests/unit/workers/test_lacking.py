@@ -6,8 +6,8 @@ from pydantic import SecretStr
 
 from shared.vault import Vault, fingerprint
 from tests.integration.conftest import Counts
-from workers.claims import Claim
 from workers.lacking import LONGEST_SECONDS, LackingKey
+from workers.settlements import Claim
 
 OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
 MISSING = fingerprint(NEW)

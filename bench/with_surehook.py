@@ -1,0 +1,67 @@
+"""The bench's handlers for Surehook, and a program that accepts events as the door does."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import closing
+
+from bench.load import bodies
+from bench.meter import fill_or_time, work, work_async
+from ingest.intake import Intake
+from ingest.metrics import DoorMetrics
+from shared.events import parse_envelope
+from shared.keys import Keys
+from shared.settings import load_settings
+from surehook import Event, on
+
+SECONDS = float(os.environ.get("SECONDS", "0"))
+AT_ONCE = 200
+
+if os.environ.get("ASYNC"):
+
+    @on("*", name="bench")
+    async def handle_async(_: Event) -> None:
+        await work_async(SECONDS)
+
+else:
+
+    @on("*", name="bench")
+    def handle(_: Event) -> None:
+        work(SECONDS)
+
+
+class Door:
+    """The intake alone, without HTTP before it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._bodies: Iterator[bytes] = bodies()
+        settings = load_settings(
+            redis_url=f"unix://{os.environ['STORE']}", key_prefix=Keys().prefix, durability="memory"
+        )
+        self._intake = Intake(settings, DoorMetrics())
+        self._loop.run_until_complete(self._open())
+
+    def accept(self, _: float) -> None:
+        self._loop.run_until_complete(self._accept(1))
+
+    def fill(self, jobs: int) -> None:
+        for _ in range(0, jobs, AT_ONCE):
+            self._loop.run_until_complete(self._accept(AT_ONCE))
+
+    def close(self) -> None:
+        self._at_work.cancel()
+        self._loop.run_until_complete(asyncio.wait([self._at_work]))
+
+    async def _open(self) -> None:
+        self._at_work = asyncio.create_task(self._intake.run())
+        while not self._intake.is_ready:  # noqa: ASYNC110 - the intake has no event to wait for
+            await asyncio.sleep(0.01)
+
+    async def _accept(self, events: int) -> None:
+        await asyncio.gather(*(self._intake.accept(parse_envelope(next(self._bodies))) for _ in range(events)))
+
+
+if __name__ == "__main__":
+    with closing(Door()) as door:
+        fill_or_time(door.accept, door.fill)

@@ -1,0 +1,112 @@
+"""The threads in which handlers run. They take claims from the conveyor and put back what became of them."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from workers import settlements
+from workers.handling import Handling, Settled
+from workers.settlements import Claim
+from workers.slots import Slots
+from workers.timeouts import Alarm
+from workers.waiting import Waiting, a_bell
+
+log = logging.getLogger(__name__)
+
+# Past its timeout by this much, a handler that does not stop costs its process.
+OVERRUN_SECONDS = 5.0
+FOREVER = float("inf")
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A claim in this process. First the conveyor writes to it, then a handler thread, then the conveyor again."""
+
+    claim: Claim
+    slot: int
+    came_at: float
+    ours_until: float
+    """Not started after that: the lease may be over. Once it runs, only the store knows."""
+    thread: str = ""
+    began_at: float = FOREVER
+    is_handed_over: bool = False
+    is_shown: bool = False
+    """RQ's tools see it run."""
+    is_told: bool = False
+    """And in which thread."""
+    has_ended: bool = False
+    is_lost: bool = False
+
+    def lose(self) -> None:
+        """The lease was taken over: the handler is told if it asks, and its result will not count."""
+        if not self.is_lost and not self.has_ended:
+            log.warning("lease lost", extra={"event_id": self.claim.event_id, "queue": self.claim.queue})
+        self.is_lost = True
+
+
+class Ended(NamedTuple):
+    """A claim that a thread is through with."""
+
+    held: Held
+    settled: Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A thread met an error of ours. The process cannot be trusted any more."""
+
+    error: BaseException
+
+
+class HandlerThread(threading.Thread):
+    """One RQ worker, one claim at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        waiting: Waiting[Held | None],
+        inbox: "SimpleQueue[object]",
+        handling: Handling,
+        slots: Slots,
+    ) -> None:
+        super().__init__(name=name, daemon=True)
+        self.alarm = Alarm()
+        self._waiting = waiting
+        self._inbox = inbox
+        self._handling = handling
+        self._slots = slots
+        self._held: Held | None = None
+
+    def run(self) -> None:
+        bell = a_bell()
+        while (held := self._waiting.get(bell)) is not None:
+            try:
+                settled = self._work(held, time.monotonic())
+            except BaseException as exc:
+                log.exception("thread broke", extra={"queue": held.claim.queue})
+                self._inbox.put(Broken(exc))
+                return
+            self._slots.ran(held.slot)
+            held.has_ended = True
+            self._inbox.put(Ended(held, settled))
+            self._held = held = settled = None  # type: ignore[assignment] # or an idle thread keeps the last event alive
+
+    def begin(self, due_at: float) -> None:
+        """The handler starts now. What the parent reads is written before what the conveyor reads."""
+        held = self._held
+        assert held is not None  # noqa: S101 - called from within a run
+        self._slots.start(held.slot, due_at + OVERRUN_SECONDS)
+        held.began_at = time.monotonic()
+
+    def is_ours(self) -> bool:
+        return self._held is not None and not self._held.is_lost
+
+    def _work(self, held: Held, now: float) -> Settled:
+        if now >= held.ours_until or held.is_lost:
+            return Settled(settlements.give_back(held.claim))
+        self._held = held
+        held.thread = self.name
+        return self._handling.handle(held.claim, self)
