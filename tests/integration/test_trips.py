@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 import redis
+from rq.job import Job
+from rq.serializers import JSONSerializer
 
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS, an_attempt, let_lapse, recover, snapshot
@@ -78,6 +80,22 @@ def test_what_was_only_reserved_comes_back_unharmed(accept: Accept, claims_of: A
         ids[1]: (1, 0),
         ids[2]: (1, 0),
     }
+
+
+def test_a_job_that_ended_before_the_next_trip_still_tells_when_it_began(
+    accept: Accept, claims_of: Any, store: redis.Redis
+) -> None:
+    event_id = accept()
+    claims = claims_of()
+    trip = claims.trip_arguments(1, (), wanted=1, starting=0)
+    (claim,) = claims.arrival(claims.trip_script().run(store, *trip)).claims
+    assert store.hget(f"rq:job:{event_id}", "status") == b"queued"
+    attempt = an_attempt()
+
+    claims.finish(claim, "done", attempt)
+
+    began_at = Job.fetch(event_id, connection=store, serializer=JSONSerializer).started_at
+    assert began_at == attempt.began_at
 
 
 def test_what_a_dead_process_held_is_known_without_its_help_the_youngest_first(

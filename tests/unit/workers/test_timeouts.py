@@ -1,12 +1,13 @@
 """A timeout strikes inside of the handler or not at all."""
 
+import sys
 import threading
 import time
 
 import pytest
 
 from workers.outcomes import HandlerTimeout
-from workers.timeouts import Alarm
+from workers.timeouts import Alarm, _ring
 from workers.waiting import Waiting, a_bell
 
 ROUNDS = 3000
@@ -21,6 +22,8 @@ def test_an_alarm_that_rings_while_the_handler_ends_never_strikes_afterwards() -
             alarm.ring_if_due(float("inf"))
 
     ringer = threading.Thread(target=ring)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # the two meet at every step
     ringer.start()
     outcomes = set()
     try:
@@ -33,11 +36,23 @@ def test_an_alarm_that_rings_while_the_handler_ends_never_strikes_afterwards() -
             except HandlerTimeout:
                 struck_outside.append(number)
     finally:
+        sys.setswitchinterval(before)
         is_over.set()
         ringer.join()
 
     assert struck_outside == []
     assert HandlerTimeout in outcomes
+
+
+def test_an_alarm_that_comes_too_late_is_silent() -> None:
+    alarm, runs = Alarm(), []
+    alarm.call(lambda: runs.append(alarm._run), due_at=0.0)  # noqa: SLF001 - what the watchdog has in its hands
+
+    _ring(runs[0])
+    for _ in range(1000):
+        pass  # here it would strike
+
+    assert not runs[0].has_rung
 
 
 def test_an_alarm_leaves_the_next_run_alone() -> None:
