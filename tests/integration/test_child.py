@@ -1,0 +1,67 @@
+"""What the parent gives back of a process that is gone, by what the process left in shared memory."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from shared.settings import Settings
+from tests.integration.conftest import KEYS, Accept
+from tests.integration.test_leases import NO_HANDLERS
+from workers.child import Child
+from workers.slots import Slots
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Child:
+    """One that has ended by a signal of its own."""
+    dead = subprocess.Popen([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+    dead.wait()
+    return Child("events", "child", 4, dead, Slots.create(tmp_path / "slots", 8))
+
+
+@pytest.mark.parametrize(
+    ("culprits", "counted"), [(None, ["started", "ran"]), (("started",), ["started"]), ((), [])], ids=str
+)
+def test_only_what_had_begun_is_interrupted_and_only_the_culprits_count(
+    culprits: Any,
+    counted: list[str],
+    child: Child,
+    accept: Accept,
+    claims_of: Any,
+    store: redis.Redis,
+    settings: Settings,
+) -> None:
+    ids = {accept(): name for name in ("started", "ran", "reserved", "never noted")}
+    claims = claims_of("child")
+    trip = claims.trip_arguments(1, (), wanted=4, starting=2)
+    held = {ids[claim.job_id]: claim for claim in claims.arrival(claims.trip_script().run(store, *trip)).claims}
+    for place, name in enumerate(("started", "ran", "reserved")):
+        child.slots.reserve(place, held[name].key)
+    for place in (0, 1):
+        child.slots.start(place, 1.0)
+    child.slots.ran(1)
+    child.culprits = culprits and tuple(held[name].key for name in culprits)
+
+    assert not child.left_nothing
+    child.give_back(store, settings, NO_HANDLERS, counts=True)
+
+    assert store.llen("rq:queue:events") == 4
+    known = {name: store.hmget(KEYS.event(id_), "runs:", "interrupted:") for id_, name in ids.items()}
+    assert {name for name, (runs, _) in known.items() if runs == b"1"} == {"started", "ran"}
+    assert [name for name, (_, interrupted) in known.items() if interrupted == b"1"] == counted
+    assert not store.exists(KEYS.leases("events"))
+
+
+def test_a_process_is_overdue_when_a_handler_is_and_not_before(child: Child) -> None:
+    child.slots.reserve(0, "reserved")
+    child.slots.reserve(1, "started")
+    child.slots.start(1, 100.0)
+
+    assert child.slots.overdue(99.0) == []
+    assert [slot.key for slot in child.slots.overdue(101.0)] == ["started"]
+    child.slots.ran(1)
+    assert child.slots.overdue(101.0) == []
