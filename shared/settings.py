@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from shared.errors import Misconfigured
 from shared.proof_settings import LOOPBACK, SECRET_LISTS, ProofSettings, Words, split
+from shared.transactional import transactional_types
 
 PREFIX = "SUREHOOK_"
 SECRETS = (
@@ -77,6 +78,16 @@ def _fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 
 FernetKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_some_keys), AfterValidator(_fernet_keys)]
+
+
+def _transactional(entries: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        transactional_types(entries)
+    except Misconfigured as exc:
+        raise ValueError(str(exc)) from exc
+    return entries
+
+
 Address = Annotated[str, AfterValidator(_address)]
 AddressOrOff = Annotated[str, AfterValidator(_address_or_off)]
 Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
@@ -107,6 +118,9 @@ class Settings(ProofSettings):
     max_body_bytes: int = Field(10 * MEBIBYTE, ge=1024)
     durability: Literal["fsync", "trusted", "memory"] = "fsync"
     handlers: Words = ()
+    transactional_events: Annotated[Words, AfterValidator(_transactional)] = ()
+    transaction_timeout: float = Field(1.5, ge=0.1)
+    decision_memory: int = Field(60, ge=1)
     handler_timeout: float = Field(30, gt=0)
     grace: float = Field(25, ge=0)
     retention: int = Field(86_400, ge=1)

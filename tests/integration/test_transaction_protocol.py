@@ -1,0 +1,246 @@
+"""The protocol of transactions against its model: every step, by anybody, in any order, with crashes and clock jumps.
+
+`HYPOTHESIS_EXAMPLES=3000 pytest tests/integration/test_transaction_protocol.py` for a long run.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
+
+from shared.keys import TRANSACTIONAL_QUEUE
+from shared.replies import texts
+from tests.support.ledger import ledger
+from tests.support.transaction_machine import (
+    EVENTS,
+    FACT_PARTS,
+    PROCESSES,
+    UNDO,
+    UNDO_PARTS,
+    UNIT,
+    WINDOWS,
+    WORKERS,
+    Bench,
+    Request,
+    Stage,
+)
+from tests.support.transaction_model import NO
+from tests.support.transactions import KEYS, jump
+from workers.claims import Claims
+from workers.registry import Registry, declared, on
+from workers.transactions import Verdict
+
+
+class Transactional(Stage):
+    """Everything that anybody can do, or fail to do."""
+
+    @initialize()
+    def everybody_lives(self) -> None:
+        for worker in WORKERS:
+            self.beat(worker)
+
+    # Senders
+
+    @rule(event=st.sampled_from(EVENTS), process=st.sampled_from(PROCESSES))
+    def submit(self, event: int, process: str) -> None:
+        reply = self.protocol.submit(self.ids[event], process)
+
+        expected = self.models[event].submit(reply.round, process, self.now, is_attended=self.is_attended())
+        assert reply.state == expected
+        if reply.state in ("waiting", "settled"):
+            self.waiting.append(Request(event, reply.round, process, self.now, is_told=reply.state == "settled"))
+        elif reply.state != "unattended":
+            self.answer(event, reply.state)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data(), is_lost=st.booleans())
+    def confirm(self, data: Any, is_lost: bool) -> None:
+        told = [request for request in self.waiting if request.is_told]
+        if not told:
+            return
+        request = data.draw(st.sampled_from(told))
+        self.waiting.remove(request)
+
+        state, _ = self.protocol.confirm(self.ids[request.event], request.round)
+
+        assert state == self.models[request.event].confirm(request.round, self.now)
+        if not is_lost:  # else its process answers that it does not know, which is no decision
+            self.answer(request.event, state)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data(), is_gone=st.booleans())
+    def abandon(self, data: Any, is_gone: bool) -> None:
+        request = data.draw(st.sampled_from(self.waiting))
+        self.waiting.remove(request)
+
+        state, _ = self.protocol.abandon(self.ids[request.event], request.round, is_gone=is_gone)
+
+        assert state == self.models[request.event].abandon(request.round, self.now, is_gone=is_gone)
+        if not is_gone:
+            self.answer(request.event, state)
+
+    @rule(process=st.sampled_from(PROCESSES))
+    def door_dies(self, process: str) -> None:
+        self.waiting = [request for request in self.waiting if request.process != process]
+
+    @rule(process=st.sampled_from(PROCESSES))
+    def read_replies(self, process: str) -> None:
+        for event_id, number, state in self.protocol.woken(process):
+            event = self.ids.index(event_id)
+            assert state in (*NO, "completed")
+            for request in self.waiting:
+                request.is_told |= (request.event, request.round, request.process) == (event, number, process)
+
+    # Workers
+
+    @rule(worker=st.sampled_from(WORKERS), by_hand=st.booleans(), is_lost=st.booleans())
+    def claim(self, worker: str, by_hand: bool, is_lost: bool) -> None:
+        name = self.name(worker)
+        if self.held.get(name) and name not in self.lost:
+            return
+        queued = texts(self.store.lrange(f"rq:queue:{TRANSACTIONAL_QUEUE}", 0, -1))
+        given = self.protocol.pop() if by_hand else ""
+
+        transaction = self.room(worker).claim(given)
+
+        self.expect_start(name, given, queued, transaction)
+        self.held[name] = transaction
+        self.lost.discard(name)
+        if is_lost and transaction:
+            self.lost.add(name)
+
+    @rule(
+        worker=st.sampled_from(WORKERS),
+        outcome=st.sampled_from(["completed", "completed", "rejected", "failed"]),
+        is_unknown=st.booleans(),
+        times=st.integers(1, 2),
+    )
+    def settle(self, worker: str, outcome: str, is_unknown: bool, times: int) -> None:
+        name = self.name(worker)
+        held = self.held.get(name)
+        if held is None or name in self.lost:
+            return
+        is_unknown = is_unknown and outcome != "completed"
+        for _ in range(times):  # the reply to the first may have been lost
+            stands = self.room(worker).settle(held, Verdict(outcome, "words", is_unknown, UNDO_PARTS, FACT_PARTS))
+            assert stands == self.models[self.ids.index(held.event_id)].settle(
+                held.round, name, outcome, self.now, is_unknown=is_unknown, undo=[UNDO]
+            )
+        self.held[name] = None
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def worker_dies(self, worker: str) -> None:
+        self.generations[worker] += 1
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def worker_dies_with_an_event_in_its_hands(self, worker: str) -> None:
+        self.protocol.pop()
+        self.worker_dies(worker)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def beat(self, worker: str) -> None:
+        self.protocol.beat(self.name(worker))
+        self.beats[self.name(worker)] = self.now
+
+    # Time, upkeep, people
+
+    @rule(units=st.sampled_from([1, 1, 2, 5, 11, 25, 50, -1, -5]), all_live=st.booleans())
+    def time_jumps(self, units: int, all_live: bool) -> None:
+        jump(self.store, units * UNIT)
+        self.now += units * UNIT
+        self.beats = {name: at for name, at in self.beats.items() if self.now <= at + WINDOWS.beat}
+        for model in self.models:
+            model.forget(self.now)
+        if all_live:
+            self.everybody_lives()
+
+    @rule()
+    def recover_at_the_door(self) -> None:
+        self.protocol.recover()
+        self.expect_recovery()
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def recover_in_the_back_room(self, worker: str) -> None:
+        self.room(worker).recover(self.bench.registry, 30)
+        self.expect_recovery()
+        for model in self.models:
+            if model.round and model.round.worker and model.round.worker not in self.beats:
+                model.bury(self.now, [UNDO])
+
+    @rule()
+    def jobs_run(self) -> None:
+        claims = Claims(self.store, KEYS, "events", "clerk", retention_seconds=WINDOWS.retention, handler_timeout=30)
+        while claim := claims.claim():
+            assert claims.finish(claim, "done", None)
+        for model in self.models:
+            model.parts, model.is_closed = [], model.is_closed or bool(model.parts) or model.is_fact
+
+    @rule(event=st.sampled_from(EVENTS))
+    def a_person_resolves(self, event: int) -> None:
+        assert self.protocol.resolve(self.ids[event]) == self.models[event].is_orphan
+        self.models[event].is_orphan = False
+
+    @rule(event=st.sampled_from(EVENTS))
+    def a_person_replays_as_fact(self, event: int) -> None:
+        model = self.models[event]
+        may = model.decision in NO and model.is_closed
+        assert self.protocol.as_fact(self.ids[event]) == may
+        if may:
+            model.is_fact, model.is_closed, model.parts = True, False, [""]
+
+    @rule()
+    def the_store_forgets_its_scripts(self) -> None:
+        self.store.script_flush()
+
+    def teardown(self) -> None:
+        """Whatever has happened: time passes, and everybody has an answer and nothing is left behind."""
+        for worker in WORKERS:
+            self.worker_dies(worker)
+        self.everybody_lives()
+        for _ in range(4):
+            self.time_jumps(25, all_live=True)
+            self.recover_in_the_back_room(WORKERS[0])
+        while self.waiting:
+            request = self.waiting.pop()
+            state, _ = self.protocol.abandon(self.ids[request.event], request.round)
+            assert state in (*NO, "completed")
+        self.jobs_run()
+        for event in EVENTS:
+            self.a_person_resolves(event)
+        assert ledger(self.store)["open"] == 0
+        jump(self.store, (WINDOWS.retention + 100) * 1000)
+        left = {key.decode() for key in self.store.scan_iter()}
+        assert left <= {KEYS.ledger, "rq:queues", "rq:finished:events"}
+
+
+@pytest.fixture
+def registry() -> Registry:
+    on("user.create", name="voter", transactional=True, on_abandoned=lambda event: None)(lambda event: None)
+    return Registry(declared)
+
+
+@pytest.fixture
+def quick_store(store: redis.Redis) -> Iterator[redis.Redis]:
+    """No fsync for each of thousands of steps: what is on disk is not what this is about."""
+    store.config_set("appendonly", "no")
+    yield store
+    store.flushall()
+    store.config_set("appendonly", "yes")
+
+
+def test_whatever_happens_in_whatever_order_both_sides_agree(quick_store: redis.Redis, registry: Registry) -> None:
+    Transactional.bench = Bench(quick_store, registry)
+    profile = settings(
+        max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "15")),
+        stateful_step_count=40,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+
+    run_state_machine_as_test(Transactional, settings=profile)
