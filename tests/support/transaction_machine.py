@@ -73,6 +73,24 @@ class Stage(RuleBasedStateMachine):
         name = self.name(worker)
         return Transactions(self.store, KEYS, name, name, dead_after_ms=WINDOWS.dead)
 
+    def told(self) -> list[Request]:
+        """Those who wait and whose process has heard that it is decided."""
+        for process in PROCESSES:
+            for event_id, number, state in self.protocol.woken(process):
+                event = self.ids.index(event_id)
+                assert state in (*NO, "completed")
+                for request in self.waiting:
+                    request.is_told |= (request.event, request.round, request.process) == (event, number, process)
+        return [request for request in self.waiting if request.is_told]
+
+    def holders(self) -> list[str]:
+        """Workers that run a transaction and know it."""
+        names = {worker: self.name(worker) for worker in WORKERS}
+        return [worker for worker, name in names.items() if self.held.get(name) and name not in self.lost]
+
+    def has_no(self) -> bool:
+        return any(model.decision in NO for model in self.models)
+
     def is_attended(self) -> bool:
         return bool(self.beats)
 
