@@ -16,6 +16,7 @@ from ingest.door import Door
 from ingest.intake import Intake
 from ingest.metrics import DoorMetrics
 from ingest.proof import proof_from
+from ingest.transactions import Transactions
 from shared.settings import Settings
 
 
@@ -32,15 +33,18 @@ def create_app(settings: Settings, metrics: DoorMetrics) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         intake = Intake(settings, metrics)
         intakes.append(intake)
-        door = Door(proof, intake, metrics, max_body_bytes=settings.max_body_bytes)
+        transactions = Transactions(settings, metrics) if settings.transactional_events else None
+        door = Door(proof, intake, metrics, max_body_bytes=settings.max_body_bytes, transactions=transactions)
         # First of all routes; a class instance is a plain ASGI app to Route, without Request and Response around it.
         app.router.routes.insert(0, Route(settings.webhook_path, door, methods=["POST"]))
-        running = asyncio.create_task(intake.run())
+        running = [asyncio.create_task(part.run()) for part in (intake, transactions) if part is not None]
         refreshing = asyncio.create_task(proof.run())
         yield
         refreshing.cancel()
+        if transactions is not None:
+            transactions.stop()
         intake.stop()
-        await running
+        await asyncio.gather(*running)
 
     async def readyz(_: Request) -> Response:
         is_ready = bool(intakes) and intakes[-1].is_ready and proof.is_ready

@@ -13,6 +13,7 @@ from ingest.intake import Intake, Outcome
 from ingest.metrics import DoorMetrics
 from ingest.proof import Proof
 from ingest.signature import refuse_other_body
+from ingest.transactions import Transactions
 from shared.catalogue import label
 from shared.errors import AuthenticationFailed, MalformedBody, StoreUnavailable
 from shared.events import parse_envelope
@@ -25,11 +26,20 @@ LOG_REFUSALS_EVERY_SECONDS = 1.0
 class Door:
     """The endpoint for deliveries: proof, then size and type, then the body, then the store, then the answer."""
 
-    def __init__(self, proof: Proof, intake: Intake, metrics: DoorMetrics, *, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        proof: Proof,
+        intake: Intake,
+        metrics: DoorMetrics,
+        *,
+        max_body_bytes: int,
+        transactions: Transactions | None = None,
+    ) -> None:
         self._proof = proof
         self._intake = intake
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
+        self._transactions = transactions
         self._refusals = RefusalLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,6 +68,10 @@ class Door:
             envelope = parse_envelope(body)
         except MalformedBody as exc:
             raise Refusal(answers.malformed(str(exc)), "malformed") from exc
+        if self._transactions is not None and self._transactions.include(envelope):
+            if not self._intake.is_ready:
+                raise Refusal(answers.UNAVAILABLE, "unavailable")
+            return await self._transactions.ask(envelope, receive, began)
         try:
             outcome = await self._intake.accept(envelope)
         except StoreUnavailable as exc:

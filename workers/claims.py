@@ -44,6 +44,8 @@ class Claim:
     body: bytes
     key_id: str = ""
     """The fingerprint of the key the body is encrypted with; "" if it is plain."""
+    as_fact: bool = False
+    """A person says that FusionAuth went ahead: the transactional handlers are told, too."""
 
     @property
     def event_id(self) -> str:
@@ -120,6 +122,7 @@ class Claims:
             application_id=record[b"application"].decode(),
             body=record[b"body"],
             key_id=record.get(b"key_id", b"").decode(),
+            as_fact=b"as_fact" in record,
         )
 
     def renew(self, claims: Sequence[str]) -> list[str]:

@@ -64,7 +64,8 @@ class Handling:
         if claim.handler_name:
             self._handle_part(claim)
             return
-        wanting = self._registry.wanting(claim.event_type, claim.tenant_id, claim.application_id)
+        wanted = (claim.event_type, claim.tenant_id, claim.application_id)
+        wanting = self._registry.wanting(*wanted, as_fact=claim.as_fact)
         if not wanting:
             self._settle(lambda: self._claims.finish(claim, "unhandled", None))
             log.info("no handler wants this", extra=_facts(claim, NOBODY, "unhandled") | {"elapsed_ms": 0})

@@ -6,10 +6,10 @@ The event it met went back to the head of its queue, uncounted: a worker that ha
 import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from shared.backoff import pause_seconds
 from shared.vault import Vault
-from workers.claims import Claim
 from workers.metrics import KEY_MISSING, WorkerMetrics
 
 log = logging.getLogger(__name__)
@@ -17,6 +17,15 @@ log = logging.getLogger(__name__)
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 30.0
 QUIET_SECONDS = 60.0
+
+
+class Taken(Protocol):
+    """A claim or a transaction."""
+
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def queue(self) -> str: ...
 
 
 class LackingKey:
@@ -39,7 +48,7 @@ class LackingKey:
         self._look_at = 0.0
         self._met_at = 0.0
 
-    def meet(self, claim: Claim, key_id: str) -> None:
+    def meet(self, claim: Taken, key_id: str) -> None:
         """An event that cannot be opened here was given back."""
         facts = {"key_id": key_id, "event_id": claim.event_id, "queue": claim.queue}
         log.error("encryption key is missing here, event given back, nothing is taken", extra=facts)

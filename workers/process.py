@@ -10,12 +10,14 @@ from pathlib import Path
 from redis.exceptions import RedisError
 
 from shared.errors import Misconfigured
-from shared.keys import Keys
+from shared.keys import TRANSACTIONAL_QUEUE, Keys
 from shared.log import set_up_logging
 from shared.processes import stop_with_parent
 from shared.settings import Settings, load_settings
 from shared.store import connect
+from shared.transactional import transactional_types
 from shared.vault import Vault
+from workers.agreement import refuse_disagreement
 from workers.claims import Claims
 from workers.dispatch import Dispatcher
 from workers.handling import Handling
@@ -25,6 +27,7 @@ from workers.registry import Registry
 from workers.steadiness import Steadiness
 from workers.sweep import Sweep, Sweeper
 from workers.upkeep import Upkeep
+from workers.voting_process import vote
 from workers.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -50,11 +53,16 @@ def main() -> int:
         settings = load_settings()
         set_up_logging(settings.log_level, settings.log_format)
         registry = load_handlers(settings.handlers, Path.cwd())
+        if arguments.queue == TRANSACTIONAL_QUEUE:
+            refuse_disagreement(registry, transactional_types(settings.transactional_events))
     except Misconfigured as exc:
         sys.stderr.write(f"{exc}\n")
         return EX_MISCONFIGURED
     try:
-        _work(settings, registry, arguments.queue, arguments.name, stops)
+        if arguments.queue == TRANSACTIONAL_QUEUE:
+            vote(settings, registry, arguments.name, stops)
+        else:
+            _work(settings, registry, arguments.queue, arguments.name, stops)
     except Exception:
         # The log says where, without the words: an error's text may quote an event.
         log.exception("worker process broke", extra={"queue": arguments.queue})

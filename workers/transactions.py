@@ -10,17 +10,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import redis
+from redis.exceptions import NoScriptError
 
 from shared.keys import TRANSACTIONAL_QUEUE, Keys, rq_queue
 from shared.replies import text, texts
-from shared.scripts import Script
+from shared.scripts import Argument, Script
 from workers.claims import AttemptRecord
 from workers.registry import Handler, Registry
 
 # A handler is stopped at its deadline, and its process soon after when it cannot be stopped.
 DEAD_AFTER_MS = 10_000
 RECOVER_AT_ONCE = 100
-SCRIPT_NAMES = ("txn_claim", "txn_settle", "txn_recover", "txn_bury")
+SCRIPT_NAMES = ("txn_claim", "txn_settle", "txn_give_back", "txn_recover", "txn_bury")
 _DEAD_RUN_FIELDS = 5
 
 
@@ -35,6 +36,9 @@ class Transaction:
     tenant_id: str
     application_id: str
     body: bytes
+    key_id: str = ""
+    """The fingerprint of the key the body is encrypted with; "" if it is plain."""
+    queue: str = TRANSACTIONAL_QUEUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,31 @@ class Transactions:
         """Start this event, or the next one that is in time. Also finds the claim whose reply was lost."""
         return _transaction(self._run("txn_claim", event_id, self._worker, self._process))
 
+    def give_back(self, transaction: Transaction) -> bool:
+        """Nothing has run: another worker may start it while there is time."""
+        reply = self._run("txn_give_back", transaction.event_id, transaction.round, self._worker)
+        return bool(reply == b"done")
+
     def settle(self, transaction: Transaction, verdict: Verdict) -> str:
         """What stands now: the verdict's outcome, abandoned (too late), or stale (the run was given up for dead)."""
-        reply = self._run(
-            "txn_settle",
+        return text(self._run("txn_settle", *self._settlement(transaction, verdict)))
+
+    def settle_and_claim(self, transaction: Transaction, verdict: Verdict) -> tuple[str, Transaction | None]:
+        """In one trip, so that a queue is worked off at a trip each."""
+        settle, claim = self._scripts["txn_settle"], self._scripts["txn_claim"]
+        pipeline: Any = self._store.pipeline(transaction=False)
+        pipeline.execute_command(*settle.command(self._settlement(transaction, verdict)))
+        pipeline.execute_command(*claim.command(("", self._worker, self._process)))
+        stands, following = pipeline.execute(raise_on_error=False)
+        if isinstance(stands, NoScriptError):
+            return self.settle(transaction, verdict), None
+        for reply in (stands, following):
+            if isinstance(reply, Exception) and not isinstance(reply, NoScriptError):
+                raise reply
+        return text(stands), None if isinstance(following, NoScriptError) else _transaction(following)
+
+    def _settlement(self, transaction: Transaction, verdict: Verdict) -> tuple[Argument, ...]:
+        return (
             transaction.event_id,
             transaction.round,
             self._worker,
@@ -86,7 +111,6 @@ class Transactions:
             verdict.facts,
             *(attempt.as_json() for attempt in verdict.attempts),
         )
-        return text(reply)
 
     def recover(self, registry: Registry, default_timeout: float) -> int:
         """Look after what others have forgotten; returns how many orphans that made."""
@@ -136,4 +160,5 @@ def _transaction(reply: Any) -> Transaction | None:
         tenant_id=text(record[b"tenant"]),
         application_id=text(record[b"application"]),
         body=record.get(b"body", b""),
+        key_id=text(record.get(b"key_id", b"")),
     )

@@ -34,6 +34,10 @@ if held then
   end
 end
 
+if redis.call('SISMEMBER', PAUSED, TRANSACTIONAL) == 1 then
+  if given ~= '' then redis.call('LPUSH', QUEUE .. TRANSACTIONAL, given) end
+  return false
+end
 for _ = 1, 100 do
   local id = given
   if id == '' then id = redis.call('LPOP', QUEUE .. TRANSACTIONAL) end

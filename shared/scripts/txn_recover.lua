@@ -22,8 +22,10 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', TXNS, '-inf', '(' .. now_ms, 'LI
       redis.call('LREM', QUEUE .. TRANSACTIONAL, 1, id)
       conclude(id, txn, '', false)
     else
-      redis.call('ZADD', TXNS, now_ms + LOOK_AGAIN_MS, id)
-      if is_dead(id, txn, tonumber(ARGV[1])) then
+      local is_due = is_dead(id, txn, tonumber(ARGV[1]))
+      -- The dead stay due, behind all others: the door looks as often as a worker does, and must not hide them.
+      redis.call('ZADD', TXNS, is_due and now_ms or now_ms + LOOK_AGAIN_MS, id)
+      if is_due then
         local record = redis.call('HMGET', EVENT .. id, 'type', 'tenant', 'application')
         for _, value in ipairs({id, txn.round, record[1] or '', record[2] or '', record[3] or ''}) do
           table.insert(dead, value)

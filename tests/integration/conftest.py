@@ -1,8 +1,10 @@
 """Fixtures for tests of the stages on a real store."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 import redis
 from click.testing import CliRunner
@@ -14,7 +16,9 @@ from shared.scripts import Script
 from shared.settings import Settings
 from shared.vault import Vault
 from surehook.main import cli
+from tests.support.door import OpenDoor, open_door
 from tests.support.events import USER_ID, a_body, an_event
+from tests.support.transactions import Protocol, Windows
 from workers import registry as registry_module
 from workers.claims import Claims
 from workers.dead_letters import DeadLetters
@@ -22,9 +26,13 @@ from workers.dispatch import Dispatcher
 from workers.handling import Handling
 from workers.registry import Registry
 from workers.sweep import Sweep
+from workers.transactions import Transactions
+from workers.voting import Voting
 from workers.worker import Worker
 
 KEYS = Keys()
+TIMEOUT_SECONDS = 1.0
+LONG = Windows(budget=60_000, memory=60_000, confirm=250, retention=3600, beat=60_000, dead=10_000)
 Accept = Callable[..., str]
 Erase = Callable[..., tuple[int, str]]
 
@@ -161,3 +169,49 @@ def erase(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Erase:
         return result.exit_code, result.output
 
     return erase
+
+
+@pytest.fixture
+def protocol(store: redis.Redis) -> Protocol:
+    return Protocol(store, LONG)
+
+
+@pytest.fixture
+def asking_door(settings: Settings, protocol: Protocol) -> Iterator[OpenDoor]:
+    """A door that asks about user.create, and for one tenant about user.delete; with a worker that lives."""
+    asked = ("user.create", f"{USER_ID}:user.delete")
+    with open_door(
+        settings.model_copy(update={"transactional_events": asked, "transaction_timeout": TIMEOUT_SECONDS})
+    ) as door:
+        protocol.beat("room")
+        yield door
+
+
+@pytest.fixture
+def voting(store: redis.Redis, counts: Counts) -> Iterator[Callable[[], Voting]]:
+    """The back room, with the handlers declared by then."""
+    dispatcher = Dispatcher(30)
+
+    def voting(worker: str = "room") -> Voting:
+        metrics: Any = counts
+        transactions = Transactions(store, KEYS, worker, "room")
+        registry = Registry(registry_module.declared)
+        return Voting(transactions, registry, dispatcher, metrics, handler_timeout=30, grace_seconds=1)
+
+    yield voting
+    dispatcher.close()
+
+
+@pytest.fixture
+def ask(asking_door: OpenDoor, voting: Callable[[], Voting]) -> Iterator[Callable[..., httpx.Response]]:
+    """Deliver, and let the back room decide meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+
+        def ask(event: dict[str, Any]) -> httpx.Response:
+            answer: Future[httpx.Response] = pool.submit(asking_door.deliver, event)
+            room = voting()
+            while not answer.done():
+                room.turn(0.05)
+            return answer.result()
+
+        yield ask

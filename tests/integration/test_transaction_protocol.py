@@ -31,10 +31,10 @@ from tests.support.transaction_machine import (
 )
 from tests.support.transaction_model import NO
 from tests.support.transactions import KEYS, jump
-from workers.claims import Claims
 from workers.registry import Registry, declared, on
 from workers.transactions import Verdict
 
+MOST_WAITING = 3
 RARELY = st.sampled_from([False, False, False, True])
 
 
@@ -48,6 +48,7 @@ class Transactional(Stage):
 
     # Senders
 
+    @precondition(lambda self: len(self.waiting) < MOST_WAITING)
     @rule(event=st.sampled_from((*EVENTS, EVENTS[0])), process=st.sampled_from(PROCESSES))
     def submit(self, event: int, process: str) -> None:
         reply = self.protocol.submit(self.ids[event], process)
@@ -152,6 +153,7 @@ class Transactional(Stage):
     def recover(self, at_the_door: bool, is_script_gone: bool) -> None:
         if is_script_gone:
             self.store.script_flush()
+        assert self.queued_again() == []  # no transaction is ever queued a second time
         if at_the_door:
             self.protocol.recover()
             self.expect_recovery()
@@ -165,7 +167,7 @@ class Transactional(Stage):
     @precondition(lambda self: any(model.parts for model in self.models))
     @rule()
     def jobs_run(self) -> None:
-        claims = Claims(self.store, KEYS, "events", "clerk", retention_seconds=WINDOWS.retention, handler_timeout=30)
+        claims = self.clerk()
         while claim := claims.claim():
             assert claims.finish(claim, "done", None)
         for model in self.models:
@@ -223,7 +225,7 @@ def test_whatever_happens_in_whatever_order_both_sides_agree(quick_store: redis.
     Transactional.bench = Bench(quick_store, registry)
     profile = settings(
         max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "15")),
-        stateful_step_count=40,
+        stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,

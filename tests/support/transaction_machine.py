@@ -9,6 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from tests.support.ledger import is_balanced, ledger
 from tests.support.transaction_model import NO, Model
 from tests.support.transactions import KEYS, Protocol, Windows, jobs_of
+from workers.census import Census
+from workers.claims import Claims
+from workers.lost import LostJobs
 from workers.registry import Registry
 from workers.transactions import Transaction, Transactions
 
@@ -90,6 +93,15 @@ class Stage(RuleBasedStateMachine):
 
     def has_no(self) -> bool:
         return any(model.decision in NO for model in self.models)
+
+    def clerk(self) -> Claims:
+        """Does the jobs on the retrying queue."""
+        return Claims(self.store, KEYS, "events", "clerk", retention_seconds=WINDOWS.retention, handler_timeout=30)
+
+    def queued_again(self) -> list[str]:
+        """What a sweep queues that takes nothing for moved."""
+        suspects = [*self.ids, *Census(self.store, KEYS).take().suspects]
+        return LostJobs(self.store, KEYS, handler_timeout=30).queue_again(suspects, since="9999")
 
     def is_attended(self) -> bool:
         return bool(self.beats)
