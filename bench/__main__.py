@@ -1,4 +1,4 @@
-"""`python -m bench [door|workers]`: say what is measured on what, then measure."""
+"""`python -m bench [door|veto|workers]`: say what is measured on what, then measure."""
 
 import argparse
 import os
@@ -7,11 +7,11 @@ from contextlib import closing
 
 import click
 
-from bench import door, workers
+from bench import door, veto, workers
 from bench.machine import facts
 from tests.support.house import House
 
-BENCHES = {"door": door.run, "workers": workers.run}
+BENCHES = {"door": door.run, "veto": veto.run, "workers": workers.run}
 
 
 def main() -> None:

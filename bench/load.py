@@ -44,9 +44,9 @@ class Measured:
         return self.answers / self.seconds
 
 
-def measure(port: int, api_key: str, connections: int, seconds: float) -> Measured:
+def measure(port: int, api_key: str, connections: int, seconds: float, event_type: str = EVENT_TYPE) -> Measured:
     """Run the load in its own process, so that it shares no interpreter with anything measured."""
-    options = {"port": port, "api-key": api_key, "connections": connections, "seconds": seconds}
+    options = {"port": port, "api-key": api_key, "connections": connections, "seconds": seconds, "type": event_type}
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     done = subprocess.run(
         [sys.executable, "-m", "bench.load", *arguments],
@@ -57,9 +57,9 @@ def measure(port: int, api_key: str, connections: int, seconds: float) -> Measur
     return Measured(**json.loads(done.stdout))
 
 
-def bodies(length: int = BODY_BYTES) -> Iterator[bytes]:
+def bodies(length: int = BODY_BYTES, event_type: str = EVENT_TYPE) -> Iterator[bytes]:
     """The same event again and again, each time with an id that nobody has seen."""
-    event: dict[str, Any] = sample(EVENT_TYPE, now=datetime.now(UTC), event_id=_PLACE)
+    event: dict[str, Any] = sample(event_type, now=datetime.now(UTC), event_id=_PLACE)
     data = event["event"]["user"]["data"]
     data["note"] = ""
     data["note"] = "n" * (length - len(json.dumps(event)))
@@ -71,12 +71,13 @@ def bodies(length: int = BODY_BYTES) -> Iterator[bytes]:
 class Load:
     """What all connections have in common: the requests, the clock and the answers."""
 
-    def __init__(self, api_key: str, seconds: float) -> None:
+    def __init__(self, api_key: str, seconds: float, event_type: str) -> None:
+        self._bodies = bodies(event_type=event_type)
+        length = len(next(self._bodies))  # some samples are longer than BODY_BYTES
         self._head = (
             f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {api_key}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {BODY_BYTES}\r\n\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         ).encode()
-        self._bodies = bodies()
         self._seconds = seconds
         self.ends_at = 0.0
         self.statuses: Counter[str] = Counter()
@@ -160,8 +161,9 @@ def main() -> None:
     parser.add_argument("--api-key", required=True)
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--type", default=EVENT_TYPE)
     chosen = parser.parse_args()
-    load = Load(chosen.api_key, chosen.seconds)
+    load = Load(chosen.api_key, chosen.seconds, chosen.type)
     click.echo(json.dumps(asdict(uvloop.run(load.run(chosen.port, chosen.connections)))))
 
 

@@ -24,7 +24,7 @@ class StoreGauges(Collector):
     def __init__(self, settings: Settings) -> None:
         store = connect(settings, timeout_seconds=SCRAPE_TIMEOUT_SECONDS)
         keys = Keys(settings.key_prefix)
-        self._orphans = lambda: store.zcard(keys.orphans)
+        self._store, self._keys = store, keys
         self._books = BooksReader(store, keys)
 
     def describe(self) -> Iterable[Metric]:
@@ -54,7 +54,9 @@ class StoreGauges(Collector):
         yield from (depth, running, age, scheduled, dead, paused)
         yield GaugeMetricFamily("surehook_open_events", "Events not closed", value=books.open)
         yield GaugeMetricFamily(
-            "surehook_orphans", "Effects that nobody was told of, not resolved", value=self._orphans()
+            "surehook_orphans",
+            "Effects that nobody was told of, not resolved",
+            value=self._store.zcard(self._keys.orphans),
         )
         ledger = GaugeMetricFamily("surehook_ledger_events", "Events since the beginning", labels=["entry"])
         for entry in ("accepted", "done", "discarded", "erased"):

@@ -10,7 +10,7 @@ end
 local function start(id, txn)
   local now = iso_now()
   redis.call('HSET', TXN .. id, 'state', 'running', 'running', '1', 'worker', worker, 'process', ARGV[3])
-  redis.call('SET', TXN_RUN .. worker, id .. ' ' .. txn.round, 'EX', HELD_TTL_SECONDS)
+  redis.call('SET', TXN_RUN .. worker, id .. ' ' .. txn.round)
   redis.call('ZADD', WIP .. TRANSACTIONAL, now_seconds + FAR_FUTURE_SECONDS, id .. ':' .. id)
   redis.call('HSET', JOB .. id, 'status', 'started', 'started_at', now, 'last_heartbeat', now, 'worker_name', worker)
   tell_worker(worker, 'state', 'busy')

@@ -9,7 +9,6 @@
 local LOOK_AGAIN_MS = 1000
 local REPLIES_TTL_MS = 10000
 local FORGOTTEN_SECONDS = 86400
-local HELD_TTL_SECONDS = 86400
 local FIELDS = {'state', 'round', 'deadline', 'waiters', 'requests', 'running', 'worker', 'undo', 'facts',
   'memory', 'window', 'retention'}
 

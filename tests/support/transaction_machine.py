@@ -15,12 +15,12 @@ from workers.lost import LostJobs
 from workers.registry import Registry
 from workers.transactions import Transaction, Transactions
 
-# Instants never meet a boundary: jumps are whole units, lengths of time half ones. Real time passes unnoticed.
+# Instants never meet a boundary: jumps are whole units, deadlines lie half a unit off. Real time passes unnoticed.
 UNIT = 1_000_000
 WINDOWS = Windows(
     budget=10 * UNIT + UNIT // 2,
     confirm=2 * UNIT,
-    memory=40 * UNIT,
+    memory=15 * UNIT + UNIT // 2,
     retention=10 * UNIT,
     beat=3 * UNIT + UNIT // 2,
     dead=20 * UNIT,
@@ -61,7 +61,7 @@ class Stage(RuleBasedStateMachine):
         self.protocol = Protocol(self.store, WINDOWS)
         self.ids = [str(uuid4()) for _ in EVENTS]
         self.models = [Model(WINDOWS) for _ in EVENTS]
-        self.now = 0
+        self.now = self.steps = 0
         self.beats: dict[str, int] = {}
         self.generations = dict.fromkeys(WORKERS, 0)
         self.held: dict[str, Transaction | None] = {}
@@ -78,21 +78,12 @@ class Stage(RuleBasedStateMachine):
 
     def told(self) -> list[Request]:
         """Those who wait and whose process has heard that it is decided."""
-        for process in PROCESSES:
-            for event_id, number, state in self.protocol.woken(process):
-                event = self.ids.index(event_id)
-                assert state in (*NO, "completed")
-                for request in self.waiting:
-                    request.is_told |= (request.event, request.round, request.process) == (event, number, process)
         return [request for request in self.waiting if request.is_told]
 
     def holders(self) -> list[str]:
         """Workers that run a transaction and know it."""
         names = {worker: self.name(worker) for worker in WORKERS}
         return [worker for worker, name in names.items() if self.held.get(name) and name not in self.lost]
-
-    def has_no(self) -> bool:
-        return any(model.decision in NO for model in self.models)
 
     def clerk(self) -> Claims:
         """Does the jobs on the retrying queue."""
@@ -136,6 +127,19 @@ class Stage(RuleBasedStateMachine):
             model.recover(self.now)
 
     # What must hold
+
+    @invariant()
+    def every_process_that_waits_is_told_once(self) -> None:
+        heard: dict[str, list[tuple[str, str, str]]] = {event_id: [] for event_id in self.ids}
+        for process in PROCESSES:
+            for event_id, number, state in self.protocol.woken(process):
+                heard[event_id].append((process, number, state))
+                key = (self.ids.index(event_id), number, process)
+                for request in self.waiting:
+                    request.is_told |= (request.event, request.round, request.process) == key
+        for event_id, model in zip(self.ids, self.models, strict=True):
+            expected, model.woken = sorted(model.woken), []
+            assert sorted(heard[event_id]) == expected
 
     @invariant()
     def the_books_balance(self) -> None:

@@ -35,7 +35,8 @@ class Model:
     is_fact: bool = False
     orphans: int = 0
     is_orphan: bool = False
-    woken: set[str] = field(default_factory=set)
+    woken: list[tuple[str, str, str]] = field(default_factory=list)
+    """(process, round, state) of everything that was said to those who wait."""
 
     def forget(self, now: int) -> None:
         if self.round and self.stands_until is not None and now > self.stands_until:
@@ -87,7 +88,7 @@ class Model:
         in_time = current.state == "running" and now <= current.deadline
         if in_time and outcome == "completed":
             current.state, current.undo = "completed", tuple(undo)
-            self.woken |= current.waiters
+            self._wake(current)
             return "completed"
         if current.state == "running":
             self._decide(outcome if in_time else "abandoned", now, is_over=False)
@@ -160,9 +161,12 @@ class Model:
         assert current
         current.state = self.decision = state
         self._decided_at = now
-        self.woken |= current.waiters
+        self._wake(current)
         if is_over and current.worker is None:
             self._end(now, [], is_orphan=False)
+
+    def _wake(self, current: Round) -> None:
+        self.woken += [(process, current.number, current.state) for process in current.waiters]
 
     def _lose(self, now: int) -> None:
         assert self.round
