@@ -10,8 +10,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', TXNS, '-inf', '(' .. now_ms, 'LI
     if redis.call('HGET', EVENT .. id, 'decision') == 'pending' then
       redis.call('HSET', EVENT .. id, 'decision', 'abandoned', 'decided_at', now_ms)
       redis.call('LREM', QUEUE .. TRANSACTIONAL, 1, id)
-      drop_job(id)
-      close(id, 'abandoned', FORGOTTEN_SECONDS)
+      hand_over(id, {retention = FORGOTTEN_SECONDS}, '', 'abandoned')
     end
   elseif txn.state == 'completed' then
     orphan(id, txn)
