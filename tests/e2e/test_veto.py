@@ -27,7 +27,7 @@ def undo(event): effect("undone", event.id)
 @on("user.create", name="vote", transactional=True, on_abandoned=undo)
 def vote(event):
     effect("done", event.id)
-    time.sleep(event.user.seconds or 0)
+    time.sleep(getattr(event.user, "seconds", None) or 0)
     if event.user.email == "no@example.com":
         raise Reject("not you")
 
