@@ -4,9 +4,8 @@
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from random import Random
-from typing import TypeVar
 
 import pytest
 import redis
@@ -20,10 +19,15 @@ from tests.support.ledger import ledger
 from tests.support.transaction_machine import (
     EVENTS,
     FACT_PARTS,
+    JUMPS,
+    MOST_WAITING,
+    OFTEN,
     PROCESSES,
+    RARELY,
     UNDO,
     UNDO_PARTS,
     UNIT,
+    WEIGHTS,
     WINDOWS,
     WORKERS,
     Bench,
@@ -34,19 +38,6 @@ from tests.support.transaction_model import NO
 from tests.support.transactions import KEYS, jump
 from workers.registry import Registry, declared, on
 from workers.transactions import Verdict
-
-MOST_WAITING = 3
-# How likely each step is, among those that can do something: most of them must lead somewhere. Hypothesis' own choices
-# repeat themselves on purpose; of 100 runs with rules of their own, none got as far as a late rejection.
-WEIGHTS = {
-    "submit": 2, "claim": 6, "settle": 6, "confirm": 4, "abandon": 2, "time_jumps": 4, "recover": 2, "jobs_run": 2,
-    "a_person_looks": 1, "worker_dies": 1, "door_dies": 1,
-}  # fmt: skip
-JUMPS = (1, 2, 5, 11, 12, 13, 25, 35, 50, -1, -5)
-
-
-OFTEN, RARELY = (False, True), (False, False, False, True)
-T = TypeVar("T")
 
 
 class Transactional(Stage):
@@ -74,11 +65,6 @@ class Transactional(Stage):
         name = self.draw([name for name, weight in WEIGHTS.items() if can.get(name, True) for _ in range(weight)])
         note(f"{name}:")
         getattr(self, f"_{name}")()
-
-    def draw(self, values: Sequence[T]) -> T:
-        chosen = self.random.choice(values)
-        note(f"  {chosen}")
-        return chosen
 
     # Senders
 
@@ -232,7 +218,8 @@ class Transactional(Stage):
         assert ledger(self.store)["open"] == 0
         jump(self.store, (WINDOWS.retention + 100) * 1000)
         left = {key.decode() for key in self.store.scan_iter()}
-        assert left <= {KEYS.ledger, "rq:queues", "rq:finished:events"}
+        assert left <= {KEYS.ledger, KEYS.queues, KEYS.split, "rq:queues", "rq:finished:events"}
+        assert int(self.store.get(KEYS.split) or 0) == 0
 
 
 @pytest.fixture
@@ -260,5 +247,4 @@ def test_whatever_happens_in_whatever_order_both_sides_agree(quick_store: redis.
         suppress_health_check=list(HealthCheck),
         database=None,
     )
-
     run_state_machine_as_test(Transactional, settings=profile)
