@@ -1,14 +1,24 @@
 """RQ's view of a worker process: each of its threads is one RQ worker, registered, alive and readable."""
 
+import logging
 import os
 import socket
+import time
 from typing import Any
 
 import redis
+from redis.exceptions import RedisError
 from rq.worker import BaseWorker, WorkerStatus
 from rq.worker_registration import clean_worker_registry
 
+from shared.settings import Settings
+from shared.store import connect
+
+log = logging.getLogger(__name__)
+
 RQ_WORKER_TTL_SECONDS = 30
+CONNECT_AGAIN_SECONDS = 0.2
+LAST_WORDS_SECONDS = 1.0
 
 
 class Worker(BaseWorker):  # type: ignore[misc]
@@ -35,6 +45,7 @@ class Crew:
 
     def __init__(self, store: redis.Redis, queue: str, names: list[str]) -> None:
         self._store = store
+        self._queue = queue
         self._workers = [Worker(store, queue, name) for name in names]
 
     def register(self) -> None:
@@ -43,6 +54,22 @@ class Crew:
             self._store.delete(worker.key)  # RQ refuses a name that is there already; ours is ours alone
             worker.register_birth()
             worker.set_state(WorkerStatus.IDLE)
+
+    def register_when_there(self, stops: list[int]) -> bool:
+        """However long the store is away. False: told to stop before it could be reached."""
+        failures = 0
+        while not stops:
+            try:
+                self.register()
+            except (RedisError, OSError) as exc:
+                if not failures:
+                    facts = {"queue": self._queue, "error_type": type(exc).__name__}
+                    log.warning("store is away, waiting", extra=facts)
+                failures += 1
+                time.sleep(CONNECT_AGAIN_SECONDS)
+            else:
+                return True
+        return False
 
     def beat(self) -> None:
         if self._store.exists(*(worker.key for worker in self._workers)) < len(self._workers):
@@ -59,6 +86,16 @@ class Crew:
     def forget_dead_workers(self) -> None:
         """Take workers whose key has expired off RQ's lists."""
         clean_worker_registry(self._workers[0].queues[0])
+
+
+def unregister(settings: Settings, queue: str, names: list[str]) -> None:
+    """At the end of a process, on a connection of its own that does not wait for long."""
+    try:
+        with connect(settings, timeout_seconds=LAST_WORDS_SECONDS) as store:
+            Crew(store, queue, names).unregister()
+    except (RedisError, OSError) as exc:
+        # RQ forgets the workers by itself when their keys expire.
+        log.warning("store is away at the end", extra={"error_type": type(exc).__name__})
 
 
 def names_of_threads(process: str, threads: int) -> list[str]:
