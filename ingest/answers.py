@@ -39,6 +39,14 @@ def duplicate(event_id: str) -> Answer:
     return Answer(200, b'{"status":"duplicate","eventId":"%b"}' % event_id.encode())
 
 
+def completed(event_id: str) -> Answer:
+    return _of(200, {"status": "completed", "eventId": event_id})
+
+
+def rejected(words: str) -> Answer:
+    return _error(422, "[rejected]", words)
+
+
 def malformed(message: str) -> Answer:
     return _error(400, "[malformed]", message)
 
@@ -66,6 +74,9 @@ METHOD_NOT_ALLOWED = _error(405, "[methodNotAllowed]", headers=_CLOSE)
 NOT_HTTP = _error(400, "[malformed]", "this is no HTTP request", _CLOSE)
 UNSUPPORTED_MEDIA_TYPE = _error(415, "[unsupportedMediaType]", "send application/json, not compressed", _CLOSE)
 UNAVAILABLE = _error(503, "[unavailable]", "the event was not stored", _RETRY_AFTER)
+UNATTENDED = _error(503, "[unavailable]", "no worker is there to decide", _RETRY_AFTER)
+HANDLER_FAILED = _error(500, "[handlerFailed]", "a handler failed")
+DEADLINE_EXCEEDED = _error(504, "[deadlineExceeded]", "the handlers did not decide in time")
 ALIVE = _of(200, {"status": "alive"})
 READY = _of(200, {"status": "ready"})
 NOT_READY = _error(503, "[unavailable]", headers=_RETRY_AFTER)

@@ -19,6 +19,7 @@ from ingest.door import Door
 from ingest.intake import Intake
 from ingest.metrics import DoorMetrics
 from ingest.proof import proof_from
+from ingest.transactions import Transactions
 from shared.settings import Settings
 
 
@@ -50,7 +51,9 @@ def create_app(settings: Settings, metrics: DoorMetrics, bounds: Bounds | None =
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         intake = Intake(settings, metrics)
         intakes.append(intake)
-        door = Door(proof, held, intake, metrics, max_body_bytes=settings.max_body_bytes)
+        asks = bool(settings.transactional_events)
+        transactions = Transactions(settings, metrics, intake.link) if asks else None
+        door = Door(proof, held, intake, metrics, max_body_bytes=settings.max_body_bytes, transactions=transactions)
         # The route is for the other methods. A class instance is a plain ASGI app to it, without Request and Response.
         app.router.routes.insert(0, Route(settings.webhook_path, door, methods=["POST"]))
         app.door = ServerErrorMiddleware(door, handler=_internal_error)
@@ -59,8 +62,12 @@ def create_app(settings: Settings, metrics: DoorMetrics, bounds: Bounds | None =
         await intake.wait_until_checked()
         counting = asyncio.create_task(metrics.keep_counting(held))
         refreshing = asyncio.create_task(proof.run())
+        asking = asyncio.create_task(transactions.run()) if transactions else None
         yield
         refreshing.cancel()
+        if transactions and asking:
+            transactions.stop()
+            await asking  # before the link goes that it says its last words on
         intake.stop()
         counting.cancel()
         await running

@@ -14,8 +14,9 @@ from ingest.intake import Intake, Outcome
 from ingest.metrics import DoorMetrics
 from ingest.proof import Proof
 from ingest.signature import refuse_other_body
+from ingest.transactions import Transactions
 from shared.errors import AuthenticationFailed, BacklogFull, MalformedBody, StoreError, StoreFull
-from shared.events import parse_envelope
+from shared.events import Envelope, parse_envelope
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +28,21 @@ class Door:
     """The endpoint for deliveries: proof, then size and type, then the body, then the store, then the answer."""
 
     def __init__(
-        self, proof: Proof, bounds: Bounds, intake: Intake, metrics: DoorMetrics, *, max_body_bytes: int
+        self,
+        proof: Proof,
+        bounds: Bounds,
+        intake: Intake,
+        metrics: DoorMetrics,
+        *,
+        max_body_bytes: int,
+        transactions: Transactions | None = None,
     ) -> None:
         self._proof = proof
         self._bounds = bounds
         self._intake = intake
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
+        self._transactions = transactions
         self._refusals = RefusalLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,19 +70,24 @@ class Door:
             body = await read_body(receive, self._max_body_bytes, hold)
             if signed_digest is not None:
                 refuse_other_body(body, signed_digest)
-            return await self._store(body, began)
+            return await self._keep(body, receive, began)
         finally:
             hold.release()
 
-    async def _store(self, body: bytes, began: float) -> Answer:
+    async def _keep(self, body: bytes, receive: Receive, began: float) -> Answer:
         try:
             envelope = parse_envelope(body)
         except MalformedBody as exc:
             raise Refusal(answers.malformed(str(exc)), "malformed") from exc
         try:
-            outcome = await self._intake.accept(envelope)
+            if self._transactions is not None and self._transactions.include(envelope):
+                return await self._transactions.ask(envelope, receive, began)
+            return await self._store(envelope, began)
         except StoreError as exc:
             raise Refusal(answers.UNAVAILABLE, STORE_REASONS.get(type(exc), "store_unavailable")) from exc
+
+    async def _store(self, envelope: Envelope, began: float) -> Answer:
+        outcome = await self._intake.accept(envelope)
         self._metrics.accept_seconds.observe(time.perf_counter() - began)
         if log.isEnabledFor(logging.DEBUG):
             facts = {"event_id": envelope.event_id, "event_type": envelope.event_type, "outcome": outcome.value}

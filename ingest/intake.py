@@ -60,7 +60,7 @@ class Intake:
         self._wait_for_replicas = (
             list(map(pack, wait_for_replicas(self._replicas, keys.fence))) if self._replicas else []
         )
-        self._link = Link(settings, metrics, self._refuse_waiting)
+        self.link = Link(settings, metrics, self._refuse_waiting)
         self._waiting: Batch = []
         self._is_due = False  # a batch is in flight, or about to be sent
         self._refusal: str | None = None
@@ -68,7 +68,7 @@ class Intake:
 
     @property
     def is_ready(self) -> bool:
-        return self._link.connection is not None
+        return self.link.connection is not None
 
     async def accept(self, envelope: Envelope) -> Outcome:
         """Store an event, or find that it is stored already. Returns after the fsync.
@@ -77,7 +77,7 @@ class Intake:
             StoreUnavailable: it is not known to be stored; the sender may send it again.
             BacklogFull, StoreFull: it is not stored.
         """
-        if self._is_stopping or self._link.connection is None:
+        if self._is_stopping or self.link.connection is None:
             raise StoreUnavailable
         loop = asyncio.get_running_loop()
         reply: asyncio.Future[int] = loop.create_future()
@@ -93,16 +93,16 @@ class Intake:
 
     async def wait_until_checked(self) -> None:
         """Until the store was asked for the first time, whatever it said."""
-        await self._link.was_checked.wait()
+        await self.link.was_checked.wait()
 
     async def run(self) -> None:
         """Work until `stop`."""
-        await self._link.run()
+        await self.link.run()
 
     def stop(self) -> None:
         """What is in flight is answered, nothing more is taken, and `run` ends."""
         self._is_stopping = True
-        self._link.stop()
+        self.link.stop()
 
     def _send_batch(self) -> None:
         batch: Batch = []
@@ -124,7 +124,7 @@ class Intake:
         return [waiting for waiting in batch if not waiting.reply.done()]  # done: the sender hung up
 
     def _send(self, batch: Batch, verb: str, script: str | bytes) -> None:
-        connection: Connection | None = self._link.connection
+        connection: Connection | None = self.link.connection
         if connection is None:
             self._take(batch, StoreUnavailable("the connection is lost"))
             return
@@ -163,7 +163,7 @@ class Intake:
         elif isinstance(reply, StoreUnavailable):
             _fail(batch, reply)
         elif self._replicas and (missing := missing_replicas(acknowledged, self._replicas)):
-            self._link.lose(NotDurable(missing))
+            self.link.lose(NotDurable(missing))
             _fail(batch, StoreUnavailable(missing))
         else:
             self._refusal = None
@@ -177,7 +177,7 @@ class Intake:
             log.error("store refuses events", extra={"error_type": reply.code})
         self._refusal = reply.code
         if reply.code in NOT_PRIMARY:
-            self._link.lose(StoreUnavailable(f"the store replies {reply.code}"))
+            self.link.lose(StoreUnavailable(f"the store replies {reply.code}"))
         return StoreFull(reply.code) if reply.code in FULL else StoreUnavailable(reply.code)
 
     def _refuse_waiting(self) -> None:

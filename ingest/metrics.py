@@ -11,6 +11,8 @@ NOT_READY_REASONS = ("store_unavailable", "not_durable")
 COUNT_EVERY_SECONDS = 1.0
 ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
+TRANSACTION_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0)
+
 
 class DoorMetrics:
     """The door's series, in a registry of their own."""
@@ -28,6 +30,20 @@ class DoorMetrics:
             "surehook_accept_seconds",
             "From the delivery's headers to its answer, accepted and duplicate ones",
             buckets=ACCEPT_BUCKETS,
+            registry=self.registry,
+        )
+        self.transactions = Counter(
+            "surehook_transactions", "Answers to transactional events", ["type", "outcome"], registry=self.registry
+        )
+        self.transaction_seconds = Histogram(
+            "surehook_transaction_seconds",
+            "From a transactional delivery's headers to its answer",
+            buckets=TRANSACTION_BUCKETS,
+            registry=self.registry,
+        )
+        self.answers_lost = Counter(
+            "surehook_answers_lost_after_confirm",
+            "Confirmed answers whose sender had gone, or that the store did not let us know in time",
             registry=self.registry,
         )
         self._not_ready = Gauge(

@@ -23,7 +23,9 @@ class StoreGauges(Collector):
 
     def __init__(self, settings: Settings) -> None:
         store = connect(settings, timeout_seconds=SCRAPE_TIMEOUT_SECONDS)
-        self._books = BooksReader(store, Keys(settings.key_prefix))
+        keys = Keys(settings.key_prefix)
+        self._store, self._keys = store, keys
+        self._books = BooksReader(store, keys)
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -51,6 +53,11 @@ class StoreGauges(Collector):
             paused.add_metric([queue.name], int(queue.is_paused or books.is_suspended))
         yield from (depth, running, age, scheduled, dead, paused)
         yield GaugeMetricFamily("surehook_open_events", "Events not closed", value=books.open)
+        yield GaugeMetricFamily(
+            "surehook_orphans",
+            "Effects that nobody was told of, not resolved",
+            value=self._store.zcard(self._keys.orphans),
+        )
         ledger = GaugeMetricFamily("surehook_ledger_events", "Events since the beginning", labels=["entry"])
         for entry in ("accepted", "done", "discarded", "erased"):
             ledger.add_metric([entry], getattr(books, entry))

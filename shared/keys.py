@@ -6,6 +6,7 @@ Ours start with `KEY_PREFIX`. RQ's names are fixed by RQ (`rq:`), so that `rq in
 from dataclasses import dataclass
 
 EVENTS_QUEUE = "events"
+TRANSACTIONAL_QUEUE = "transactional"
 RQ_QUEUES = "rq:queues"
 RQ_SUSPENDED = "rq:suspended"
 
@@ -76,6 +77,40 @@ class Keys:
         """Hash: the number of a worker process's last trip, and what became of what it settled."""
         return f"{self.prefix}:trip:{process}"
 
+    def transaction(self, event_id: str) -> str:
+        """Hash: one round of asking the handlers of a transactional event, and how it ended."""
+        return f"{self.prefix}:txn:{event_id}"
+
+    @property
+    def transactions(self) -> str:
+        """Sorted set: every transaction that needs somebody to look after it, scored by when (ms, store's clock)."""
+        return f"{self.prefix}:txns"
+
+    def run_of(self, worker: str) -> str:
+        """String: the transaction whose handlers a worker runs."""
+        return f"{self.prefix}:txn-run:{worker}"
+
+    def replies(self, process: str) -> str:
+        """List: what has been decided, for the ingest process that waits for it."""
+        return f"{self.prefix}:replies:{process}"
+
+    def decided(self, decision: str) -> str:
+        """Sorted set: events whose transaction ended as rejected, failed or abandoned, scored by when."""
+        return f"{self.prefix}:decided:{decision}"
+
+    @property
+    def orphans(self) -> str:
+        """Sorted set: events whose handlers may have had an effect that nobody was told of, until resolved."""
+        return f"{self.prefix}:orphans"
+
+    def alive(self, kind: str, process: str) -> str:
+        """Hash: a process that lives, and what it takes for transactional."""
+        return f"{self.prefix}:alive:{kind}:{process}"
+
+    def attending(self, queue: str) -> str:
+        """Sorted set: the worker processes that live on a queue, scored by their last beat (ms, store's clock)."""
+        return self.alive("queue", queue)
+
     def for_scripts(self) -> str:
         """Lua constants for the same names; a trailing colon waits for an id or a queue's name."""
         return "\n".join(
@@ -91,6 +126,14 @@ class Keys:
                 "LEASES": self.leases(""),
                 "HELD": self.held(""),
                 "TRIP": self.trip(""),
+                "TXN": self.transaction(""),
+                "TXNS": self.transactions,
+                "TXN_RUN": self.run_of(""),
+                "REPLIES": self.replies(""),
+                "DECIDED": self.decided(""),
+                "ORPHANS": self.orphans,
+                "ALIVE": self.alive("", "").removesuffix(":"),
+                "TRANSACTIONAL": TRANSACTIONAL_QUEUE,
                 "JOB": rq_job(""),
                 "QUEUE": rq_queue(""),
                 "QUEUES": RQ_QUEUES,

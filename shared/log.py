@@ -32,6 +32,8 @@ FIELDS = (
     "status",
     "variable",
     "key_id",
+    "ingest_has",
+    "worker_has",
 )
 RUN_FIELDS = ("event_type", "event_id", "handler", "outcome", "elapsed_ms", "attempt")
 QUIET_LIBRARIES = ("rq.worker", "rq.job", "werkzeug", "asyncio", "httpx", "httpcore")

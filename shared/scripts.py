@@ -24,11 +24,8 @@ class Script:
 
     def __init__(self, name: str, keys: Keys) -> None:
         folder = files("shared") / "scripts"
-        parts = (
-            keys.for_scripts(),
-            (folder / "common.lua").read_text(),
-            (folder / f"{name}.lua").read_text(),
-        )
+        opening = ("common", "txn_common") if name.startswith("txn_") else ("common",)
+        parts = [keys.for_scripts(), *((folder / f"{part}.lua").read_text() for part in (*opening, name))]
         self.source = "\n".join(parts).encode()
         self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
 

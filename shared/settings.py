@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from shared.errors import Misconfigured
 from shared.proof_settings import LOOPBACK, SECRET_LISTS, ProofSettings, Words, split
+from shared.transactional import transactional_types
 
 PREFIX = "SUREHOOK_"
 SECRETS = (
@@ -77,6 +78,16 @@ def _fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 
 FernetKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_some_keys), AfterValidator(_fernet_keys)]
+
+
+def _transactional(entries: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        transactional_types(entries)
+    except Misconfigured as exc:
+        raise ValueError(str(exc)) from exc
+    return entries
+
+
 Address = Annotated[str, AfterValidator(_address)]
 AddressOrOff = Annotated[str, AfterValidator(_address_or_off)]
 Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
@@ -111,6 +122,9 @@ class Settings(ProofSettings):
     durability: Literal["fsync", "replicated", "trusted", "memory"] = "fsync"
     replicas: int = Field(1, ge=1)
     handlers: Words = ()
+    transactional_events: Annotated[Words, AfterValidator(_transactional)] = ()
+    transaction_timeout: float = Field(1.5, ge=0.1)
+    decision_memory: int = Field(60, ge=1)
     handler_timeout: float = Field(30, gt=0)
     grace: float = Field(25, ge=0)
     recycle_jobs: int = Field(0, ge=0)

@@ -9,7 +9,7 @@ def delete_todos(event: UserDelete) -> None: ...
 
 from shared.models import Event
 from workers.dispatch import Attempt
-from workers.outcomes import Permanent, RetryLater
+from workers.outcomes import Permanent, Reject, RetryLater
 from workers.typed_on import on
 
-__all__ = ["Attempt", "Event", "Permanent", "RetryLater", "on"]
+__all__ = ["Attempt", "Event", "Permanent", "Reject", "RetryLater", "on"]

@@ -98,6 +98,9 @@ class Census:
                 self._on_page(0)
             for page in self._scan(self._keys.leases(queue)):
                 places.add(Place.RUNNING, (claim.partition(b":")[0] for claim in page))
+        # A transaction that is not over needs no job: whoever asks or is asked looks after it.
+        for page in self._scan(self._keys.transactions):
+            places.add(Place.RUNNING, page)
         places.seal()
         return places
 

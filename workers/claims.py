@@ -179,6 +179,7 @@ class Claims:
         handler: bytes | None,
         body: bytes,
         key_id: bytes | None,
+        as_fact: bytes | None,
     ) -> Claim:
         whole_id = job_id.decode()
         return Claim(
@@ -194,6 +195,7 @@ class Claims:
             application_id=application_id.decode(),
             body=body,
             key_id=(key_id or b"").decode(),
+            as_fact=as_fact is not None,
         )
 
 

@@ -58,7 +58,8 @@ class Handling:
     def handle(self, claim: Claim, place: Place) -> Settled:
         if claim.handler_name:
             return self._handle_part(claim, place)
-        wanting = self._registry.wanting(claim.event_type, claim.tenant_id, claim.application_id)
+        wanted = (claim.event_type, claim.tenant_id, claim.application_id)
+        wanting = self._registry.wanting(*wanted, as_fact=claim.as_fact)
         if not wanting:
             facts = _facts(claim, NOBODY, "unhandled") | {"elapsed_ms": 0}
             return Settled(

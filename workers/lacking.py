@@ -7,19 +7,28 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from redis.exceptions import RedisError
 
 from shared.backoff import pause_seconds
 from shared.vault import Vault
 from workers.metrics import KEY_MISSING, WorkerMetrics
-from workers.settlements import Claim
 
 log = logging.getLogger(__name__)
 
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 30.0
 QUIET_SECONDS = 60.0
+
+
+class Taken(Protocol):
+    """A claim or a transaction."""
+
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def queue(self) -> str: ...
 
 
 class LackingKey:
@@ -46,15 +55,20 @@ class LackingKey:
         self._look_at = 0.0
         self._met_at = 0.0
 
-    def meet(self, claim: Claim, key_id: str) -> None:
+    @property
+    def is_red(self) -> bool:
+        """Whether a key was missed, and is not known to be there."""
+        return self._is_red
+
+    def meet(self, taken: Taken, key_id: str) -> None:
         """An event that cannot be opened here goes back."""
         with self._lock:
             self._met_at = self._clock()
             if self._event_id is not None:
                 return  # claimed in the same trip as the one that is looked at
-            facts = {"key_id": key_id, "event_id": claim.event_id, "queue": claim.queue}
+            facts = {"key_id": key_id, "event_id": taken.event_id, "queue": taken.queue}
             log.error("encryption key is missing here, event given back, nothing is taken", extra=facts)
-            self._event_id = claim.event_id
+            self._event_id = taken.event_id
             self._show(is_red=True)
             self._look_later()
 

@@ -1,15 +1,23 @@
 """What the workers count: each process in the folder PROMETHEUS_MULTIPROC_DIR names, the parent serves the sum."""
 
+from typing import Protocol
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from shared.catalogue import label
-from workers.settlements import Claim
 
 NOT_READY = "surehook_worker_not_ready"
 KEY_MISSING = "key_missing"
 NOT_READY_REASONS = (KEY_MISSING,)
 SECONDS_BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
+
+
+class Typed(Protocol):
+    """What a run is for: a claim, or a transaction."""
+
+    @property
+    def event_type(self) -> str: ...
 
 
 class WorkerMetrics:
@@ -37,8 +45,8 @@ class WorkerMetrics:
     def count_untyped(self, event_type: str) -> None:
         self._untyped.labels(label(event_type)).inc()
 
-    def count(self, handler: str, claim: Claim, outcome: str, seconds: float) -> None:
-        self._attempts.labels(handler, label(claim.event_type), outcome).inc()
+    def count(self, handler: str, run_for: Typed, outcome: str, seconds: float) -> None:
+        self._attempts.labels(handler, label(run_for.event_type), outcome).inc()
         self._seconds.labels(handler).observe(seconds)
 
 

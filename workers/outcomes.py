@@ -7,6 +7,14 @@ class Permanent(Exception):
     """Never run this again: a dead letter at once, whatever is left of the budget."""
 
 
+class Reject(Permanent):
+    """A transactional handler says no, in words for FusionAuth's event log. Elsewhere: a dead letter at once."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 class RetryLater(Exception):
     """Run this again in so many seconds, up to a day. Spends no retry."""
 

@@ -11,12 +11,17 @@ import time
 from pathlib import Path
 
 from shared.errors import Misconfigured
+from shared.keys import TRANSACTIONAL_QUEUE
 from shared.log import set_up_logging
 from shared.processes import stop_with_parent
-from shared.settings import load_settings
+from shared.settings import Settings, load_settings
+from shared.transactional import transactional_types
+from workers.agreement import refuse_disagreement
 from workers.engine import Engine
 from workers.loader import load_handlers
+from workers.registry import Registry
 from workers.slots import Slots
+from workers.voting_engine import VotingEngine
 
 log = logging.getLogger(__name__)
 
@@ -50,21 +55,28 @@ def main() -> int:
         settings = load_settings()
         set_up_logging(settings.log_level, settings.log_format)
         registry = load_handlers(settings.handlers, Path.cwd())
+        if arguments.queue == TRANSACTIONAL_QUEUE:
+            refuse_disagreement(registry, transactional_types(settings.transactional_events))
     except Misconfigured as exc:
         sys.stderr.write(f"{exc}\n")
         return EX_MISCONFIGURED
     gc.freeze()  # what is here now stays: no collection need look at it again
     try:
-        slots = Slots(arguments.slots)
-        engine = Engine(settings, registry, slots, arguments.queue, arguments.name, arguments.threads)
-        return _run(engine, stops, arguments.grace)
+        return _run(_engine(settings, registry, arguments), stops, arguments.grace)
     except Exception:
         # The log says where, without the words: an error's text may quote an event.
         log.exception("worker process broke", extra={"queue": arguments.queue})
         return 1
 
 
-def _run(engine: Engine, stops: list[int], grace_seconds: float) -> int:
+def _engine(settings: Settings, registry: Registry, arguments: argparse.Namespace) -> Engine | VotingEngine:
+    slots = Slots(arguments.slots)
+    if arguments.queue == TRANSACTIONAL_QUEUE:
+        return VotingEngine(settings, registry, slots, arguments.name, arguments.threads)
+    return Engine(settings, registry, slots, arguments.queue, arguments.name, arguments.threads)
+
+
+def _run(engine: Engine | VotingEngine, stops: list[int], grace_seconds: float) -> int:
     if not engine.start(stops):
         return 0
     log.info("worker takes events", extra={"queue": engine.queue})

@@ -3,19 +3,21 @@
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
 from shared.catalogue import CATALOGUE, closest
 from shared.errors import Misconfigured
-from shared.keys import EVENTS_QUEUE
+from shared.keys import EVENTS_QUEUE, TRANSACTIONAL_QUEUE
+from shared.transactional import refuse_powerless
 from workers.retry import Backoff, RetryPolicy, exponential
 
 HandlerFunction = TypeVar("HandlerFunction", bound=Callable[..., Any])
 
 EVENT_PARAMETER, ATTEMPT_PARAMETER = "event", "attempt"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_UNDO_SUFFIX = "-abandoned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,18 @@ class Handler:
     application_id: str | None
     takes_attempt: bool
     is_async: bool
+    is_transactional: bool = False
+    undo: "Handler | None" = None
+    """Its `on_abandoned`: wants no event by itself, and is run for one whose success came to nothing."""
 
     def wants(self, event_type: str, tenant_id: str, application_id: str) -> bool:
         if self.tenant_id is not None and self.tenant_id != tenant_id:
             return False
         if self.application_id is not None and self.application_id != application_id:
             return False
+        return self.takes(event_type)
+
+    def takes(self, event_type: str) -> bool:
         return any(_matches(pattern, event_type) for pattern in self.types)
 
 
@@ -46,7 +54,7 @@ class Registry:
 
     def __init__(self, handlers: Iterable[Handler]) -> None:
         self._by_name: dict[str, Handler] = {}
-        for handler in handlers:
+        for handler in (each for one in handlers for each in (one, one.undo) if each is not None):
             twin = self._by_name.setdefault(handler.name, handler)
             if twin.function is not handler.function:
                 raise Misconfigured(
@@ -63,13 +71,24 @@ class Registry:
     def named(self, name: str) -> Handler | None:
         return self._by_name.get(name)
 
-    def wanting(self, event_type: str, tenant_id: str, application_id: str) -> list[Handler]:
-        return [handler for handler in self if handler.wants(event_type, tenant_id, application_id)]
+    def wanting(self, event_type: str, tenant_id: str, application_id: str, *, as_fact: bool = False) -> list[Handler]:
+        """Those that are told of an event; of one that a person replays as a fact, the transactional ones too."""
+        return [
+            handler
+            for handler in self
+            if handler.wants(event_type, tenant_id, application_id) and (as_fact or not handler.is_transactional)
+        ]
+
+    def voting(self, event_type: str, tenant_id: str, application_id: str) -> list[Handler]:
+        """Those whose outcome is the answer, in the order they were registered."""
+        wanting = self.wanting(event_type, tenant_id, application_id, as_fact=True)
+        return [handler for handler in wanting if handler.is_transactional]
 
     @property
     def queues(self) -> list[str]:
-        """Every queue a handler uses, and the one where events arrive."""
-        return sorted({EVENTS_QUEUE, *(handler.queue for handler in self)})
+        """Every queue a handler uses, and those where events arrive."""
+        arrivals = {TRANSACTIONAL_QUEUE for handler in self if handler.is_transactional}
+        return sorted({EVENTS_QUEUE, *arrivals, *(handler.queue for handler in self)})
 
 
 # A decorator has nobody to hand its function to; the loader takes what was declared from here.
@@ -85,6 +104,8 @@ def on(
     queue: str = EVENTS_QUEUE,
     tenant: str | None = None,
     application: str | None = None,
+    transactional: bool = False,
+    on_abandoned: Callable[..., Any] | None = None,
 ) -> Callable[[HandlerFunction], HandlerFunction]:
     """Run the function for events of these types (`"user.create"`, `"user.*"`, `"*"`).
 
@@ -95,6 +116,9 @@ def on(
         timeout: seconds a run may take; by default SUREHOOK_HANDLER_TIMEOUT.
         queue: where it waits; each queue has workers of its own.
         tenant, application: only events with this id.
+        transactional: the sender waits, and the outcome is its answer. It runs once, at most until the deadline.
+        on_abandoned: called, as handlers are, with the event of a transactional handler whose success came to nothing:
+            the sender had been told no. It must tolerate an effect that never happened.
 
     Raises:
         Misconfigured: something of it cannot be; says what to change.
@@ -105,23 +129,41 @@ def on(
         for event_type in types:
             _refuse_unknown_type(event_type, place)
         _refuse_bad_terms(types, retries, backoff, timeout, place)
-        declared.append(
-            Handler(
-                function=function,
-                name=_name(name, function, place),
-                types=types,
-                policy=RetryPolicy(retries, backoff),
-                timeout_seconds=timeout,
-                queue=_queue(queue, place),
-                tenant_id=_uuid(tenant, "tenant", place),
-                application_id=_uuid(application, "application", place),
-                takes_attempt=_takes_attempt(function, place),
-                is_async=inspect.iscoroutinefunction(function),
-            )
+        handler = Handler(
+            function=function,
+            name=_name(name, function, place),
+            types=types,
+            policy=RetryPolicy(retries, backoff),
+            timeout_seconds=timeout,
+            queue=_queue(queue, place),
+            tenant_id=_uuid(tenant, "tenant", place),
+            application_id=_uuid(application, "application", place),
+            takes_attempt=_takes_attempt(function, place),
+            is_async=inspect.iscoroutinefunction(function),
         )
+        declared.append(_voter(handler, on_abandoned, place) if transactional else handler)
+        if on_abandoned is not None and not transactional:
+            raise Misconfigured(f"{place}: on_abandoned is for handlers with transactional=True")
         return function
 
     return register
+
+
+def _voter(handler: Handler, on_abandoned: Callable[..., Any] | None, place: str) -> Handler:
+    for event_type in handler.types:
+        if "*" not in event_type:
+            refuse_powerless(event_type, f"{place}: transactional=True")
+    if on_abandoned is None:
+        return replace(handler, is_transactional=True)
+    undo = replace(
+        handler,
+        function=on_abandoned,
+        name=_name(f"{handler.name}{_UNDO_SUFFIX}", on_abandoned, place),
+        types=(),
+        takes_attempt=_takes_attempt(on_abandoned, place),
+        is_async=inspect.iscoroutinefunction(on_abandoned),
+    )
+    return replace(handler, is_transactional=True, undo=undo)
 
 
 def _matches(pattern: str, event_type: str) -> bool:
@@ -182,6 +224,8 @@ def _name(name: str | None, function: Callable[..., Any], place: str) -> str:
 def _queue(queue: str, place: str) -> str:
     if not _NAME.fullmatch(queue):
         raise Misconfigured(f"{place}: queue must be 1 to 100 letters, digits, '_' or '-', not {queue!r}")
+    if queue == TRANSACTIONAL_QUEUE:
+        raise Misconfigured(f"{place}: queue={queue!r} is where transactions wait; write transactional=True")
     return queue
 
 

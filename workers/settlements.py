@@ -31,6 +31,8 @@ class Claim(NamedTuple):
     body: bytes
     key_id: str = ""
     """The fingerprint of the key the body is encrypted with; "" if it is plain."""
+    as_fact: bool = False
+    """A person says that FusionAuth went ahead: the transactional handlers are told, too."""
 
     @property
     def event_id(self) -> str:

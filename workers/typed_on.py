@@ -9,7 +9,7 @@ this exists when handlers run; a test compares it with the catalogue.
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol, TypedDict, Unpack, overload
+from typing import Any, Literal, Protocol, TypedDict, Unpack, overload
 
 from workers import registry, takes
 from workers.retry import Backoff
@@ -25,6 +25,8 @@ class Terms(TypedDict, total=False):
     queue: str
     tenant: str | None
     application: str | None
+    transactional: bool
+    on_abandoned: Callable[..., Any] | None
 
 
 # fmt: off

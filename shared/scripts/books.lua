@@ -11,7 +11,10 @@ for _, name in ipairs(names) do
   local head = redis.call('LINDEX', QUEUE .. name, 0)
   local workers = 0
   for _, key in ipairs(redis.call('SMEMBERS', WORKERS_OF .. name)) do workers = workers + redis.call('EXISTS', key) end
-  table.insert(queues, {name, redis.call('LLEN', QUEUE .. name), redis.call('ZCARD', LEASES .. name),
+  local waiting, running = redis.call('LLEN', QUEUE .. name), redis.call('ZCARD', LEASES .. name)
+  -- A transaction runs without a lease, and counts until it is over.
+  if name == TRANSACTIONAL then running = math.max(0, redis.call('ZCARD', TXNS) - waiting) end
+  table.insert(queues, {name, waiting, running,
     redis.call('ZCARD', SCHEDULED .. name), redis.call('ZCARD', FAILED .. name),
     redis.call('SISMEMBER', PAUSED, name), head and redis.call('HGET', JOB .. head, 'enqueued_at') or '', workers})
 end

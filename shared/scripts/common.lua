@@ -165,6 +165,10 @@ end
 -- Returns 'erased' or 'running', how many attempts and how many dead letters went.
 local function erase(event_id, retention)
   local key = EVENT .. event_id
+  if redis.call('ZSCORE', TXNS, event_id) then  -- its sender waits, or its handlers run: `hand_over` comes back here
+    redis.call('HSET', key, 'erasing', retention)
+    return 'running', 0, 0
+  end
   local jobs = #pending_jobs(event_id)
   local running, dead = drop_jobs(event_id)
   -- What a split event has more than one of.
@@ -174,8 +178,11 @@ local function erase(event_id, retention)
     return 'running', 0, dead
   end
   local attempts = redis.call('LLEN', ATTEMPTS .. event_id)
+  local decision = redis.call('HGET', key, 'decision')  -- what its sender was told stands
   redis.call('DEL', key, ATTEMPTS .. event_id)
   redis.call('HSET', key, 'closed_at', now_ms, 'outcome', 'erased')
+  if decision then redis.call('HSET', key, 'decision', decision) end
+  redis.call('ZREM', ORPHANS, event_id)
   redis.call('EXPIRE', key, retention)
   if redis.call('ZREM', OPEN, event_id) == 1 then redis.call('HINCRBY', LEDGER, 'erased', 1) end
   return 'erased', attempts, dead
@@ -260,7 +267,11 @@ local function close(job_id, outcome, retention, books)
   end
   if redis.call('EXPIRE', key, retention) == 0 then return end  -- its record was deleted by hand
   redis.call('HSET', key, 'closed_at', now_ms, 'outcome', outcome)
-  redis.call('EXPIRE', ATTEMPTS .. event_id, retention)
+  if redis.call('ZSCORE', ORPHANS, event_id) then  -- an orphan stays until a person has resolved it
+    redis.call('PERSIST', key)
+  else
+    redis.call('EXPIRE', ATTEMPTS .. event_id, retention)
+  end
   if not books then return settle_books(outcome, {event_id}) end
   books[outcome] = books[outcome] or {}
   table.insert(books[outcome], event_id)

@@ -4,9 +4,11 @@
 local event_id, queue = ARGV[1], ARGV[2]
 local key = EVENT .. event_id
 local entry = ({done = 'done', unhandled = 'done', discarded = 'discarded'})
-local closed_at, outcome, received_at, handlers = unpack(
-  redis.call('HMGET', key, 'closed_at', 'outcome', 'received_at', 'handlers'))
+local closed_at, outcome, received_at, handlers, decision, as_fact = unpack(
+  redis.call('HMGET', key, 'closed_at', 'outcome', 'received_at', 'handlers', 'decision', 'as_fact'))
 if not closed_at or not entry[outcome] then return 0 end
+-- What was done of a transaction that ended with a no is its undoing; only a person's word makes a fact of the event.
+if decision and decision ~= 'completed' and not as_fact then return 0 end
 
 local function forget(job_id, known_queue)
   redis.call('ZREM', FINISHED .. (redis.call('HGET', JOB .. job_id, 'origin') or known_queue), job_id)

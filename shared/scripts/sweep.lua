@@ -24,13 +24,19 @@ local function is_somewhere(job_id, queue)
     or is_claimed(job_id, queue)
 end
 
+-- A transaction that is not over is looked after by txn_recover: it is never queued a second time.
+local function is_asked(event_id)
+  return redis.call('HGET', EVENT .. event_id, 'decision') == 'pending'
+    or redis.call('HGET', TXN .. event_id, 'running') == '1'
+end
+
 local found = {}
 for i = 5, #ARGV do
   local job_id = ARGV[i]
   local key = EVENT .. event_of(job_id)
   local queue = redis.call('HGET', JOB .. job_id, 'origin') or redis.call('HGET', key, 'queue:' .. part_of(job_id))
     or default_queue
-  if is_pending(job_id) and not is_somewhere(job_id, queue) and not has_moved(job_id)
+  if is_pending(job_id) and not is_asked(event_of(job_id)) and not is_somewhere(job_id, queue) and not has_moved(job_id)
     and (is_dry or redis.call('EXISTS', key) == 1) then
     if not is_dry then
       -- A stock RQ worker died between taking it and starting it (RQ issue 1716).

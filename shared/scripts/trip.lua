@@ -4,7 +4,7 @@
 --   claims wanted, how many of them start at once (the others are *reserved*: a crash does not count for them),
 --   then notes, each: kind, job id, token, worker, 1 if RQ's tools see it run, how many arguments follow, and those.
 -- Returns the notes' outcomes as letters (d done, s stale, or erased), 1 if the queue is paused, and the claims, each:
---   job id, token, its runs with this one, retries spent, interruptions, type, tenant, application, handler, body, key id.
+--   job id, token, its runs with this one, retries spent, interruptions, type, tenant, application, handler, body, key id, whether FusionAuth went ahead against a no.
 -- A trip that was made already is answered as it was then; one that is older changes nothing and returns nothing.
 local queue, process, number, prefix = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local lease_ms, retention, handler_timeout = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
@@ -180,12 +180,12 @@ local function record_of(job_id)
   local part = part_of(job_id)
   return redis.call('HMGET', EVENT .. event_of(job_id), 'type', 'closed_at', 'handlers', 'state:' .. part,
     'spent:' .. part, 'interrupted:' .. part, 'tenant', 'application', 'handler', 'body', 'runs:' .. part,
-    'claim:' .. part, 'key_id')
+    'claim:' .. part, 'key_id', 'as_fact')
 end
 
 local function taken(job_id, token, runs, record)
   return {job_id, token, tonumber(runs), tonumber(record[5] or 0), tonumber(record[6] or 0),
-    record[1], record[7], record[8], record[9], record[10], record[13]}
+    record[1], record[7], record[8], record[9], record[10], record[13], record[14]}
 end
 
 local leases, held = {}, {}  -- of new claims, written together

@@ -2,6 +2,7 @@
 
 import click
 
+from surehook.verbs.decisions import resolve
 from surehook.verbs.events_erase import erase
 from surehook.verbs.events_list import list_, show
 from surehook.verbs.events_replay import replay
@@ -9,8 +10,8 @@ from surehook.verbs.events_replay import replay
 
 @click.group()
 def events() -> None:
-    """List, show or erase events, or run closed ones again."""
+    """List, show or erase events, run closed ones again, or take orphans off the list."""
 
 
-for command in (list_, show, replay, erase):
+for command in (list_, show, replay, resolve, erase):
     events.add_command(command)

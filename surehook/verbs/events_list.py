@@ -12,6 +12,8 @@ from shared.errors import NotFound
 from shared.keys import Keys
 from shared.settings import load_settings
 from shared.store import connect, wait_for_store
+from surehook.verbs.decisions import echo_decisions
+from workers.decisions import ORPHANED, STATES
 from workers.event_log import CLOSED_STATES, OPEN_STATES, EventFilter, EventLog, EventRecord
 
 TIMEOUT_SECONDS = 10.0
@@ -40,11 +42,14 @@ def filters(*states: str) -> Callable[[Callable[..., None]], Callable[..., None]
 
 
 @click.command("list")
-@filters(*GROUPS, *OPEN_STATES, *CLOSED_STATES)
+@filters(*GROUPS, *OPEN_STATES, *CLOSED_STATES, ORPHANED)
 @click.option("--limit", default=LIMIT, show_default=True, type=click.IntRange(1), help="The newest so many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(as_json: bool, limit: int, **wanted: Any) -> None:
     """List events, the newest first. Closed ones are kept for SUREHOOK_RETENTION seconds."""
+    if wanted["state"] in STATES:  # answered no, or answered by nobody
+        echo_decisions(filter_of(wanted), as_json=as_json)
+        return
     seen: list[int] = [0]
     found = _counted(open_log().matching(filter_of(wanted)), seen)
     for event in heapq.nlargest(limit, found, key=lambda event: (event.received_at, event.event_id)):

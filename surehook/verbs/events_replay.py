@@ -7,6 +7,7 @@ import click
 
 from shared.errors import SurehookError
 from surehook.verbs.bulk import bulk, each
+from surehook.verbs.decisions import replay_as_fact
 from surehook.verbs.events_list import filter_of, filters, line, one, open_log
 from workers.event_log import REPLAYABLE, EventFilter, EventLog, EventRecord
 
@@ -16,12 +17,18 @@ BY_DEFAULT = ("done", "unhandled")
 @click.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @filters(*REPLAYABLE)
+@click.option("--as-fact", is_flag=True, help="FusionAuth went ahead although these transactions were answered no.")
 @bulk
-def replay(ids: Sequence[str], **options: Any) -> None:
+def replay(ids: Sequence[str], *, as_fact: bool, **options: Any) -> None:
     """Run closed events again, for all handlers that want them now, each with its full budget of retries.
 
     Without --state: those that are done, and those that no handler wanted.
     """
+    if as_fact:
+        if not ids:
+            raise click.UsageError("--as-fact needs ids: somebody has to have looked at each.")
+        replay_as_fact(ids)
+        return
     log = open_log()
     each(
         _chosen(log, ids, options),

@@ -14,9 +14,11 @@ import httpx
 from shared.catalogue import CATALOGUE, closest
 from shared.errors import Misconfigured, SurehookError
 from shared.settings import load_settings
+from shared.transactional import refuse_powerless
 from surehook.own_door import door_url, trust
 from surehook.samples import sample
 from surehook.sender import Sender
+from surehook.transaction_vote import MOST_RESENDS, SETTINGS, hold
 
 # FusionAuth's documented example: connectTimeout 1000, readTimeout 2000.
 TIMEOUT = httpx.Timeout(2.0, connect=1.0)
@@ -32,7 +34,12 @@ TIMEOUT = httpx.Timeout(2.0, connect=1.0)
     type=click.IntRange(1),
     help="How many to send, each with an id of its own.",
 )
-@click.option("--url", help="Where to send it; by default to SUREHOOK_BIND and SUREHOOK_WEBHOOK_PATH.")
+@click.option(
+    "--url",
+    "urls",
+    multiple=True,
+    help="Where to send it, several times for several webhooks; by default to SUREHOOK_BIND and SUREHOOK_WEBHOOK_PATH.",
+)
 @click.option(
     "--signing-key",
     metavar="FILE",
@@ -40,14 +47,20 @@ TIMEOUT = httpx.Timeout(2.0, connect=1.0)
     "the first of SUREHOOK_SIGNING_SECRETS.",
 )
 @click.option("--signing-key-id", metavar="KID", help="Its id; by default the first of SUREHOOK_SIGNING_KEY_IDS.")
+@click.option(
+    "--transaction",
+    type=click.Choice(SETTINGS),
+    help="The tenant's transaction setting for TYPE: vote as FusionAuth does, and say whether the operation commits.",
+)
 @click.option("--list", "is_list", is_flag=True, help="List the types.")
 def trigger(
     event_type: str | None,
     data: BinaryIO | None,
     count: int,
-    url: str | None,
+    urls: tuple[str, ...],
     signing_key: str | None,
     signing_key_id: str | None,
+    transaction: str | None,
     is_list: bool,
 ) -> None:
     """Post an event of TYPE to the running ingest, as FusionAuth would, and show the answer."""
@@ -57,9 +70,17 @@ def trigger(
     settings = load_settings()
     bodies = _bodies(event_type, data, count)
     sender = Sender(settings, signing_key, signing_key_id)
-    target = url or door_url(settings)
+    targets = urls or (door_url(settings),)
+    if transaction is not None:
+        if event_type is not None:
+            refuse_powerless(event_type, "--transaction")
+        with httpx.Client(timeout=TIMEOUT, verify=trust(settings, is_own=not urls)) as client:
+            sys.exit(0 if _vote(client, sender, transaction, targets, bodies) else 1)
+    if len(targets) > 1:
+        raise click.UsageError("Several webhooks need --transaction, which says how their answers count.")
+    target = targets[0]
     try:
-        with httpx.Client(timeout=TIMEOUT, verify=trust(settings, is_own=url is None)) as client:
+        with httpx.Client(timeout=TIMEOUT, verify=trust(settings, is_own=not urls)) as client:
             answers = _send_all(
                 lambda body: client.post(target, content=body, headers=sender.headers(body)), bodies, count
             )
@@ -67,6 +88,25 @@ def trigger(
         raise SurehookError(f"no answer from {target} ({type(exc).__name__}): is `surehook dev` running?") from exc
     if not all(httpx.codes.is_success(status) for status in answers):
         sys.exit(1)
+
+
+def _vote(
+    client: httpx.Client, sender: Sender, setting: str, targets: tuple[str, ...], bodies: Iterator[bytes]
+) -> bool:
+    """Every operation of the count, and whether all commit."""
+    votes = []
+    for body in bodies:
+
+        def post(target: str, body: bytes = body) -> httpx.Response:
+            return client.post(target, content=body, headers=sender.headers(body))
+
+        vote = hold(setting, targets, post)
+        votes.append(vote)
+        for said in vote.said:
+            again = f"  (sent again, {said.resend} of {MOST_RESENDS})" if said.resend else ""
+            click.echo(f"{said.text}{again}" if len(targets) == 1 else f"{said.webhook}  {said.text}{again}")
+        click.echo(vote.sentence)
+    return all(vote.commits for vote in votes)
 
 
 def _bodies(event_type: str | None, data: BinaryIO | None, count: int) -> Iterator[bytes]:

@@ -6,7 +6,10 @@ from pathlib import Path
 import click
 
 from shared.errors import Misconfigured
+from shared.keys import TRANSACTIONAL_QUEUE
+from shared.transactional import transactional_types
 from surehook.verbs.start import start
+from workers.agreement import refuse_disagreement
 from workers.loader import load_handlers
 from workers.pool import Pool
 
@@ -25,4 +28,6 @@ def worker(queue: str | None, processes: int, threads: int, grace: float | None)
     if queue is not None and queue not in registry.queues:
         raise Misconfigured(f"--queue {queue}: the handlers use {', '.join(registry.queues)}")
     queues = registry.queues if queue is None else [queue]
+    if queue in (None, TRANSACTIONAL_QUEUE):
+        refuse_disagreement(registry, transactional_types(settings.transactional_events))
     sys.exit(Pool(settings, registry, queues, processes, threads).run())

@@ -1,5 +1,6 @@
 """What the docs say is so: commands run, snippets load, links lead somewhere, tables are whole."""
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -9,12 +10,14 @@ import pytest
 from cryptography.fernet import Fernet
 
 from shared.settings import PREFIX, Settings
+from tests.support.events import USER_ID, a_body, an_event
 from tests.support.house import House, wait_until
 from tests.support.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 RUN = r"<!-- run -->\n+```sh\n(.*?)```"
+TRANSACTIONS = (ROOT / "docs" / "transactions.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -49,6 +52,38 @@ def test_the_readmes_handlers_run(build_house: Callable[..., House]) -> None:
     house.run("trigger", "user.delete")
 
     wait_until(lambda: "goodbye" in house.logged() and "something happened: user.delete" in house.logged())
+
+
+def test_the_vetoes_of_the_docs_and_of_the_example_run(build_house: Callable[..., House]) -> None:
+    house = build_house()
+    (snippet,) = re.findall(r"```python\n# myapp/vetoes.py\n(.*?)```", TRANSACTIONS, re.DOTALL)
+    (house.folder / "myapp").mkdir()
+    (house.folder / "myapp" / "vetoes.py").write_text(snippet)
+    environ = {
+        "SUREHOOK_HANDLERS": "myapp.vetoes,examples.todos.vetoes",
+        "SUREHOOK_TRANSACTIONAL_EVENTS": "user.create",
+        "TODOS_DB": str(house.folder / "todos.sqlite3"),
+    }
+    house.start_ingest(**environ)
+    house.start_worker(**environ)
+    vote = ("trigger", "user.create", "--transaction")
+    wait_until(lambda: "[unavailable]" not in house.run(*vote, "None").stdout, "a worker lives")
+    body = house.folder / "stranger.json"
+    body.write_bytes(a_body(an_event("user.create", user={"id": USER_ID, "email": "mallory@example.org"})))
+
+    yes = house.run(*vote, "AbsoluteMajority")
+    no = house.run(*vote, "AbsoluteMajority", "--data", str(body))
+    ignored = house.run(*vote, "None", "--data", str(body))
+
+    assert (yes.returncode, no.returncode, ignored.returncode) == (0, 1, 0), (yes, no, ignored)
+    assert "opening an account" in house.logged()
+    assert "The operation is rolled back" in no.stdout
+    assert "[rejected] Only company addresses may register" in no.stdout
+    listed = house.run("events", "list", "--state", "rejected", "--json").stdout
+    event_id = json.loads(listed)["event_id"]
+    assert house.run("events", "resolve", event_id).returncode == 3
+    assert house.run("events", "replay", event_id, "--as-fact").returncode == 0
+    wait_until(lambda: house.run("dead-letters", "list").stdout.count(event_id) == 2, "both say no again")
 
 
 def test_the_readme_names_every_setting() -> None:

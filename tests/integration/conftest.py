@@ -16,8 +16,10 @@ from shared.scripts import Script
 from shared.settings import Settings
 from shared.vault import Vault
 from surehook.main import cli
+from tests.support.asking import ask, asking_door, protocol, voting
 from tests.support.events import USER_ID, a_body, an_event
 from tests.support.hall import Hall
+from tests.support.here import Here
 from workers import registry as registry_module
 from workers.claims import Claims
 from workers.dead_letters import DeadLetters
@@ -26,7 +28,9 @@ from workers.handling import Handling
 from workers.lacking import LackingKey
 from workers.registry import Registry
 from workers.sweep import Sweep
-from workers.timeouts import Alarm, Watchdog
+from workers.timeouts import Watchdog
+
+__all__ = ["ask", "asking_door", "protocol", "voting"]  # fixtures too, kept where they are told
 
 KEYS = Keys()
 Accept = Callable[..., str]
@@ -109,19 +113,6 @@ class Counts:
 @pytest.fixture
 def counts() -> Counts:
     return Counts()
-
-
-class Here:
-    """The place of a run: the thread of the test."""
-
-    def __init__(self) -> None:
-        self.alarm = Alarm()
-
-    def begin(self, due_at: float) -> None:
-        pass
-
-    def is_ours(self) -> bool:
-        return True
 
 
 @dataclass

@@ -1,0 +1,231 @@
+"""Transactional events at the door: ask the handlers, wait no longer than the deadline, answer with the truth.
+
+A 2xx leaves only after the store has confirmed that the success still counts. Whatever else happens, a sender that was
+not told yes is told no, and the success, if there is one, becomes an orphan: here, or in the sweep.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from uuid import uuid4
+
+from starlette.types import Receive
+
+from ingest import answers
+from ingest.answers import Answer, Refusal
+from ingest.body import SenderLeft
+from ingest.link import Link
+from ingest.metrics import DoorMetrics
+from ingest.replies import Heard, Listener, Replies
+from ingest.script_line import ScriptLine
+from shared.alive import BEAT_SECONDS, FORGOTTEN_AFTER_MS, INGEST, Pulse, process_name
+from shared.catalogue import label
+from shared.errors import StoreUnavailable
+from shared.events import Envelope
+from shared.replies import text, texts
+from shared.settings import Settings
+from shared.transactional import transactional_types
+from shared.vault import Vault
+
+log = logging.getLogger(__name__)
+
+CONFIRM_MS = 250
+# How long after the deadline a sender may have to wait for a store that is slow just then.
+LAST_CALL_SECONDS = 0.35
+CONFIRM_AGAIN_SECONDS = 0.05
+# As in workers/transactions.py; only those who know the handlers bury the dead.
+DEAD_AFTER_MS = 10_000
+RECOVER_AT_ONCE = 100
+SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon", "txn_recover", "beat", "still")
+UNDECIDED = ("waiting", "settled")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One delivery of a transactional event, and until when it has to be answered (time.perf_counter)."""
+
+    envelope: Envelope
+    deadline: float
+
+    @property
+    def seconds_left(self) -> float:
+        return self.deadline - time.perf_counter()
+
+
+class Transactions:
+    """One per process. `ask` may be called once `run` is under way."""
+
+    def __init__(self, settings: Settings, metrics: DoorMetrics, link: Link) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._types = transactional_types(settings.transactional_events)
+        self._vault = Vault(settings.encryption_keys)
+        self._process = process_name()
+        self._line = ScriptLine(link, settings, SCRIPT_NAMES)
+        self._replies = Replies(settings, self._process)
+        self._pulse = Pulse(INGEST, self._process, self._types)
+        self._stopped = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
+
+    def include(self, envelope: Envelope) -> bool:
+        return self._types.include(envelope.event_type, envelope.tenant_id)
+
+    async def ask(self, envelope: Envelope, receive: Receive, began: float) -> Answer:
+        """The answer to a delivery whose headers came at `began` (time.perf_counter).
+
+        Raises:
+            Refusal: there is nobody to decide.
+            StoreUnavailable: it is not known what was decided.
+            SenderLeft: nobody waits for the answer any more.
+        """
+        question = Question(envelope, began + self._settings.transaction_timeout)
+        try:
+            heard = await self._decision(question, receive)
+        except StoreUnavailable:
+            self._count(envelope, "unavailable")
+            raise
+        self._metrics.transaction_seconds.observe(time.perf_counter() - began)
+        self._count(envelope, heard.state)
+        return _answer(heard, envelope.event_id)
+
+    async def run(self) -> None:
+        """Listen, beat and look after the forgotten until `stop`."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._replies.run())
+            group.create_task(self._beat())
+        await asyncio.gather(*self._background)
+
+    def stop(self) -> None:
+        self._replies.stop()
+        self._stopped.set()
+
+    async def _decision(self, question: Question, receive: Receive) -> Heard:
+        event_id = question.envelope.event_id
+        if question.seconds_left <= 0:
+            return Heard("", "abandoned", "")
+        with self._replies.listening(event_id) as listener:
+            heard = await self._submit(question)
+            if heard.state == "waiting":
+                listener.expect(heard.round)
+                heard = await self._wait(listener, question, receive)
+            if heard.state in ("settled", "completed") and heard.round:
+                heard = await self._confirm(question, heard.round)
+        return heard
+
+    async def _submit(self, question: Question) -> Heard:
+        envelope, settings = question.envelope, self._settings
+        body, key_id = self._vault.seal(envelope.body)  # nothing readable leaves this process
+        state, number, _, reason = await self._line.call(
+            "txn_submit",
+            envelope.event_id,
+            envelope.event_type,
+            envelope.tenant_id,
+            envelope.user_id,
+            envelope.application_id,
+            "webhook",
+            body,
+            f"{settings.handler_timeout:g}",
+            uuid4().hex,
+            round(question.seconds_left * 1000),
+            self._process,
+            settings.decision_memory * 1000,
+            CONFIRM_MS,
+            settings.retention,
+            FORGOTTEN_AFTER_MS,
+            key_id,
+        )
+        return Heard(text(number), text(state), text(reason))
+
+    async def _wait(self, listener: Listener, question: Question, receive: Receive) -> Heard:
+        gone = asyncio.create_task(_hang_up(receive))
+        try:
+            await asyncio.wait(
+                (listener.future, gone), timeout=question.seconds_left, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            is_gone = gone.done()
+            gone.cancel()
+        if is_gone:
+            self._leave(listener)
+            raise SenderLeft
+        if listener.future.done():
+            return listener.future.result()
+        state, reason = await self._last_call(question, "txn_abandon", listener.round, 0)
+        return Heard("", state, reason)
+
+    async def _confirm(self, question: Question, number: str) -> Heard:
+        """Until the reply is there, or it is too late: a confirmation whose reply was lost may be asked for again."""
+        until = question.deadline + CONFIRM_MS / 1000
+        while True:
+            try:
+                state, reason = await self._last_call(question, "txn_confirm", number)
+            except StoreUnavailable:
+                if time.perf_counter() > until:
+                    self._metrics.answers_lost.inc()
+                    log.warning("answer not known in time", extra={"event_id": question.envelope.event_id})
+                    raise
+                await asyncio.sleep(CONFIRM_AGAIN_SECONDS)
+            else:
+                return Heard("", state, reason)
+
+    async def _last_call(self, question: Question, name: str, number: str, *more: int) -> tuple[str, str]:
+        try:
+            async with asyncio.timeout(max(0.0, question.seconds_left) + LAST_CALL_SECONDS):
+                state, reason = await self._line.call(name, question.envelope.event_id, number, *more)
+        except TimeoutError:
+            raise StoreUnavailable from None
+        return text(state), text(reason)
+
+    def _leave(self, listener: Listener) -> None:
+        """The sender hung up, so it will take this for a no: abandon at once."""
+        task = asyncio.create_task(self._abandon(listener.event_id, listener.round))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _abandon(self, event_id: str, number: str) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the sweep finds it
+            await self._line.call("txn_abandon", event_id, number, 1)
+
+    async def _beat(self) -> None:
+        while not self._stopped.is_set():
+            with contextlib.suppress(StoreUnavailable):
+                self._pulse.hear(texts(await self._line.call("beat", *self._pulse.beat)))
+                orphans = int((await self._line.call("txn_recover", DEAD_AFTER_MS, RECOVER_AT_ONCE))[0])
+                if orphans:
+                    log.error("successes that nobody confirmed are orphans", extra={"count": orphans})
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._stopped.wait()
+        with contextlib.suppress(StoreUnavailable):
+            await self._line.call("still", *self._pulse.still)
+
+    def _count(self, envelope: Envelope, outcome: str) -> None:
+        self._metrics.transactions.labels(label(envelope.event_type), outcome).inc()
+
+
+async def _hang_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _answer(heard: Heard, event_id: str) -> Answer:
+    """
+    Raises:
+        Refusal: there is nobody to decide.
+    """
+    match heard.state:
+        case "completed":
+            return answers.completed(event_id)
+        case "rejected":
+            return answers.rejected(heard.reason)
+        case "failed":
+            return answers.HANDLER_FAILED
+        case "duplicate":
+            return answers.duplicate(event_id)
+        case "unattended":
+            raise Refusal(answers.UNATTENDED, "no_worker")
+        case "paused":
+            raise Refusal(answers.UNATTENDED, "paused")
+    return answers.DEADLINE_EXCEEDED

@@ -1,0 +1,69 @@
+-- Ask the handlers of a transactional event, or join those who ask already, or say what was decided.
+-- ARGV: event id, type, tenant, user, application, source, body, handler timeout, round, ms left until the deadline,
+-- the ingest process, ms a no is remembered, ms after the deadline in which an outcome may be confirmed, retention in s,
+-- ms after its last beat for which a worker counts as alive, the fingerprint of the key the body is encrypted with (none
+-- or '': it is plain).
+-- Returns {state, round, ms left, reason}; state is waiting, completed, rejected, failed, abandoned, settled (a success
+-- that waits to be confirmed), duplicate (an event that never was a transaction), paused (an operator holds the queue) or
+-- unattended (no worker lives).
+local id, process = ARGV[1], ARGV[11]
+local key = EVENT .. id
+local txn = load_txn(id)
+
+if txn and (txn.state == 'waiting' or txn.state == 'running' or txn.state == 'completed') then
+  local is_undecided = txn.state ~= 'completed'
+  if is_undecided and now_ms > txn.deadline then
+    decide(id, txn, 'abandoned', '')
+    if not txn.running then
+      redis.call('LREM', QUEUE .. TRANSACTIONAL, 1, id)
+      conclude(id, txn, '', false)
+    end
+    return {'abandoned', txn.round, 0, ''}
+  end
+  if not is_undecided and not may_confirm(txn) then
+    orphan(id, txn)
+    return {'abandoned', txn.round, 0, ''}
+  end
+  local waiters = ' ' .. (txn.waiters or '') .. ' '
+  if not string.find(waiters, ' ' .. process .. ' ', 1, true) then
+    redis.call('HSET', TXN .. id, 'waiters', txn.waiters .. ' ' .. process)
+  end
+  redis.call('HINCRBY', TXN .. id, 'requests', 1)
+  return {is_undecided and 'waiting' or 'settled', txn.round, math.max(0, txn.deadline - now_ms), ''}
+end
+
+local record = redis.call('HMGET', key, 'type', 'decision', 'reason', 'closed_at', 'body', 'as_fact')
+if txn then return {txn.state, txn.round, 0, record[3] or ''} end
+if record[1] or record[4] then
+  if not record[2] then return {'duplicate', '', 0, ''} end
+  -- While the effects of an earlier no are being undone, it stands; so it does once the body is erased, or a person
+  -- has said that FusionAuth went ahead.
+  local stands = record[2] ~= 'pending' and (not record[4] or not record[5] or record[6])
+  if record[2] == 'completed' or stands then return {record[2], '', 0, record[3] or ''} end
+end
+if redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, TRANSACTIONAL) == 1 then
+  return {'paused', '', 0, ''}
+end
+if redis.call('ZCOUNT', ALIVE .. 'queue:' .. TRANSACTIONAL, '(' .. now_ms - ARGV[15], '+inf') == 0 then
+  return {'unattended', '', 0, ''}
+end
+
+if not record[1] then
+  redis.call('HSET', key, 'type', ARGV[2], 'tenant', ARGV[3], 'user', ARGV[4], 'application', ARGV[5],
+    'source', ARGV[6], 'body', ARGV[7], 'received_at', now_ms)
+  if ARGV[16] and ARGV[16] ~= '' then redis.call('HSET', key, 'key_id', ARGV[16]) end
+  redis.call('ZADD', OPEN, now_ms, id)
+  redis.call('HINCRBY', LEDGER, 'accepted', 1)
+else
+  reopen(id)
+  redis.call('ZREM', DECIDED .. record[2], id)
+end
+redis.call('HSET', key, 'decision', 'pending')
+local deadline = now_ms + tonumber(ARGV[10])
+redis.call('HSET', TXN .. id, 'state', 'waiting', 'round', ARGV[9], 'deadline', deadline, 'waiters', process,
+  'requests', 1, 'memory', ARGV[12], 'window', ARGV[13], 'retention', ARGV[14])
+redis.call('ZADD', TXNS, deadline + tonumber(ARGV[13]), id)
+create_job(id, TRANSACTIONAL, ARGV[8])
+know_queue(TRANSACTIONAL)
+redis.call('RPUSH', QUEUE .. TRANSACTIONAL, id)
+return {'waiting', ARGV[9], tonumber(ARGV[10]), ''}

@@ -1,0 +1,93 @@
+"""`surehook events list --state`, `resolve` and `replay --as-fact`: transactions that ended with a no, and orphans."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import click
+
+from shared.errors import NotFound
+from shared.keys import Keys
+from shared.settings import load_settings
+from shared.store import connect, wait_for_store
+from workers.decisions import Decision, Decisions
+from workers.event_log import EventFilter
+
+TIMEOUT_SECONDS = 10.0
+
+
+def echo_decisions(wanted: EventFilter, *, as_json: bool) -> None:
+    """What transactions ended so, the oldest first."""
+    count = 0
+    decisions = open_decisions()
+    for decision in (each for state in wanted.states for each in decisions.listed(state)):
+        if _is_wanted(decision, wanted):
+            count += 1
+            click.echo(json.dumps(_facts(decision)) if as_json else _line(decision))
+    if not as_json and not count:
+        click.echo("no such events")
+
+
+@click.command()
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+def resolve(ids: Sequence[str]) -> None:
+    """Take orphans off the list: a person has seen to what they left."""
+    each(ids, open_decisions().resolve, "resolved", "no orphan (any more)")
+
+
+def replay_as_fact(ids: Sequence[str]) -> None:
+    """FusionAuth went ahead although the answer was no: run all handlers of the events, on the retrying queue."""
+    reason = "no transaction that ended with a no, or what it left is still being undone"
+    each(ids, open_decisions().replay_as_fact, "queued", reason)
+
+
+def open_decisions() -> Decisions:
+    settings = load_settings()
+    wait_for_store(settings)
+    return Decisions(
+        connect(settings, timeout_seconds=TIMEOUT_SECONDS),
+        Keys(settings.key_prefix),
+        retention_seconds=settings.retention,
+        handler_timeout=settings.handler_timeout,
+    )
+
+
+def each(ids: Sequence[str], act: Callable[[str], bool], done: str, not_done: str) -> None:
+    """
+    Raises:
+        NotFound: for some of the ids there was nothing to do; the others are done.
+    """
+    missed = []
+    for event_id in map(str.lower, ids):
+        if act(event_id):
+            click.echo(f"{event_id} {done}")
+        else:
+            missed.append(event_id)
+    if missed:
+        raise NotFound("\n".join(f"{event_id} is {not_done}" for event_id in missed))
+
+
+def _is_wanted(decision: Decision, wanted: EventFilter) -> bool:
+    if wanted.event_type not in (None, decision.event_type) or wanted.user_id not in (None, decision.user_id):
+        return False
+    if wanted.tenant_id not in (None, decision.tenant_id):
+        return False
+    return (wanted.since is None or decision.decided_at >= wanted.since) and (
+        wanted.until is None or decision.decided_at <= wanted.until
+    )
+
+
+def _facts(decision: Decision) -> dict[str, str]:
+    return {
+        "event_id": decision.event_id,
+        "state": decision.state,
+        "decided_at": decision.decided_at.isoformat(timespec="milliseconds"),
+        "event_type": decision.event_type,
+        "tenant_id": decision.tenant_id,
+        "user_id": decision.user_id,
+        "reason": decision.reason,
+    }
+
+
+def _line(decision: Decision) -> str:
+    at = decision.decided_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"{decision.event_id}  {at}  {decision.state:<9}  {decision.event_type}  {decision.reason}".rstrip()

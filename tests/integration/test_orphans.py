@@ -1,0 +1,102 @@
+"""Successes that nobody was told of: late, cut off, or with a sender that hung up."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import redis
+
+from ingest.body import SenderLeft
+from ingest.link import Link
+from ingest.metrics import DoorMetrics
+from ingest.transactions import Transactions as Asking
+from shared.events import parse_envelope
+from shared.keys import TRANSACTIONAL_QUEUE, rq_queue
+from shared.replies import text
+from shared.settings import Settings
+from surehook import on
+from tests.integration.conftest import KEYS
+from tests.support.door import OpenDoor
+from tests.support.events import a_body, an_event
+from tests.support.house import wait_until
+from tests.support.ledger import is_balanced, ledger
+from tests.support.transactions import Protocol
+from workers.transactions import Transaction, Transactions, Verdict
+
+
+def test_a_handler_is_cut_off_at_the_deadline_and_nobody_knows_what_it_did(voting: Any) -> None:
+    event = an_event("user.create")
+    for name in ("first", "stuck"):
+        on("user.create", name=name, transactional=True, on_abandoned=lambda event: None)(
+            lambda event, name=name: time.sleep(60 if name == "stuck" else 0)
+        )
+
+    verdict = voting().verdict(Transaction(event["id"], "r", 0.3, "user.create", "", "", a_body(event)))
+
+    assert (verdict.outcome, verdict.is_unknown) == ("failed", True)
+    assert verdict.undo == "first-abandoned events 30 stuck-abandoned events 30"
+    assert [attempt.outcome for attempt in verdict.attempts] == ["done", "timed out"]
+
+
+def test_a_success_that_came_too_late_is_an_orphan_once(
+    asking_door: OpenDoor, voting: Any, store: redis.Redis, protocol: Protocol
+) -> None:
+    event = an_event("user.create")
+    on("user.create", name="vote", transactional=True)(
+        lambda _: protocol.abandon(event["id"], text(store.hget(KEYS.transaction(event["id"]), "round")))
+    )
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(asking_door.deliver, event)
+        wait_until(lambda: voting().turn(0.05).ended, "it ran")
+        assert answer.result().status_code == 504
+
+    assert store.zrange(KEYS.orphans, 0, -1) == [event["id"].encode()]
+    assert ledger(store)["orphaned"] == 1
+    assert is_balanced(store)
+
+
+def test_a_store_that_knows_only_one_of_the_two_scripts_of_a_trip_loses_no_orphan(
+    store: redis.Redis, protocol: Protocol
+) -> None:
+    event_id = an_event()["id"]
+    protocol.beat("room")
+    number = protocol.submit(event_id, "door").round
+    room = Transactions(store, KEYS, "room", "room")
+    store.script_flush()
+    transaction = room.claim()
+    assert transaction
+    protocol.abandon(event_id, number)
+
+    assert room.settle_and_claim(transaction, Verdict("completed")) == ("abandoned", None)
+
+    assert store.zrange(KEYS.orphans, 0, -1) == [event_id.encode()]
+
+
+def test_a_sender_that_hangs_up_abandons_at_once(settings: Settings, store: redis.Redis, protocol: Protocol) -> None:
+    envelope = parse_envelope(a_body(an_event("user.create")))
+    protocol.beat("room")
+
+    async def hang_up() -> dict[str, str]:
+        while not store.exists(KEYS.transaction(envelope.event_id)):  # noqa: ASYNC110 - the store has no event to await
+            await asyncio.sleep(0)
+        return {"type": "http.disconnect"}
+
+    async def run() -> None:
+        asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 60})
+        link = Link(asked, DoorMetrics(), lambda: None)
+        asking = Asking(asked, DoorMetrics(), link)
+        linked, running = asyncio.create_task(link.run()), asyncio.create_task(asking.run())
+        await link.was_checked.wait()
+        with pytest.raises(SenderLeft):
+            await asking.ask(envelope, hang_up, time.perf_counter())
+        asking.stop()
+        await running
+        link.stop()
+        await linked
+
+    asyncio.run(run())
+
+    assert store.hget(KEYS.transaction(envelope.event_id), "state") == b"abandoned"
+    assert store.llen(rq_queue(TRANSACTIONAL_QUEUE)) == 0

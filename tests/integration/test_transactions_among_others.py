@@ -1,0 +1,153 @@
+"""Transactions beside what else goes on with events: encryption, erasure, pauses, the ledger's books."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import redis
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from shared.books import BooksReader
+from shared.keys import TRANSACTIONAL_QUEUE, rq_queue
+from shared.replies import text
+from shared.settings import Settings
+from shared.vault import Vault
+from tests.integration.conftest import KEYS, Counts
+from tests.support.asking import Room
+from tests.support.door import open_door
+from tests.support.events import a_body, an_event
+from tests.support.house import wait_until
+from tests.support.ledger import is_balanced, ledger
+from tests.support.transactions import Protocol
+from workers.erasure import Erasure
+from workers.event_log import EventLog
+from workers.registry import on
+from workers.transactions import Transaction, Transactions, Verdict
+
+SECRET = SecretStr(Fernet.generate_key().decode())
+
+
+def test_a_worker_without_the_key_leaves_it_to_one_that_has_it(
+    settings: Settings, store: redis.Redis, protocol: Protocol, voting: Room, counts: Counts
+) -> None:
+    ran: list[str] = []
+    on("user.create", name="vote", transactional=True)(lambda event: ran.append(event.user.email))
+    event = an_event("user.create")
+    protocol.beat("room")
+    terms = {"transactional_events": ("user.create",), "transaction_timeout": 10, "encryption_keys": (SECRET,)}
+
+    with open_door(settings.model_copy(update=terms)) as door, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(door.deliver, event)
+        poor, rich = voting("poor", Vault()), voting("rich", Vault([SECRET]))
+        wait_until(lambda: poor.turn(0.05).ended, "it was met")
+        stored = store.hget(KEYS.event(event["id"]), "body") or b""
+        assert b"mara" not in stored
+        assert stored != a_body(event)
+        assert not ran
+        assert poor.lacking.holds()
+        assert counts.not_ready == {"key_missing"}
+        wait_until(lambda: rich.turn(0.05).ended, "it ran")
+        assert answer.result().status_code == 200
+
+    assert ran == [event["user"]["email"]]
+    assert not poor.lacking.holds()
+    assert is_balanced(store)
+
+
+def test_what_is_given_back_too_late_never_runs(store: redis.Redis, protocol: Protocol) -> None:
+    event_id, worker, transaction = _claimed(store, protocol)
+    protocol.abandon(event_id, transaction.round)
+
+    assert not worker.give_back(transaction)
+    assert not worker.give_back(transaction)
+    assert store.llen(rq_queue(TRANSACTIONAL_QUEUE)) == 0
+    assert store.zcard(KEYS.orphans) == 0
+    assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}
+
+
+def test_a_transaction_in_hand_is_erased_when_it_is_over_and_its_answer_stands(
+    store: redis.Redis, protocol: Protocol
+) -> None:
+    event_id, worker, transaction = _claimed(store, protocol)
+    erasure = Erasure(store, KEYS, Vault(), retention_seconds=3600)
+
+    assert erasure.erase(event_id).outcome == "running"
+    assert worker.settle(transaction, Verdict("completed", facts="tell events 30")) == "completed"
+    assert protocol.confirm(event_id, transaction.round) == ("completed", "")
+
+    assert store.hget(KEYS.event(event_id), "body") is None
+    assert store.llen(rq_queue("events")) == 0
+    assert protocol.submit(event_id, "door").state == "completed"
+    assert ledger(store) == {"open": 0, "accepted": 1, "erased": 1}
+
+
+def test_an_orphan_that_is_erased_is_off_the_list(store: redis.Redis, protocol: Protocol) -> None:
+    event_id, worker, transaction = _claimed(store, protocol)
+    protocol.abandon(event_id, transaction.round)
+    assert worker.settle(transaction, Verdict("completed", undo="back events 30")) == "abandoned"
+
+    assert Erasure(store, KEYS, Vault(), retention_seconds=3600).erase(event_id).outcome == "erased"
+
+    assert store.zcard(KEYS.orphans) == 0
+    assert store.llen(rq_queue("events")) == 0
+    assert BooksReader(store, KEYS).read().surplus == 0
+
+
+def test_a_paused_queue_starts_nothing_and_loses_nothing(store: redis.Redis, protocol: Protocol) -> None:
+    protocol.beat("room")
+    event_id = str(uuid4())
+    protocol.submit(event_id, "door")
+    worker = Transactions(store, KEYS, "one", "room")
+    store.sadd(KEYS.paused, TRANSACTIONAL_QUEUE)
+
+    assert worker.claim(worker.wait(1)) is None
+    assert worker.claim() is None
+    store.srem(KEYS.paused, TRANSACTIONAL_QUEUE)
+    assert worker.claim(worker.wait(1)) is not None
+
+
+def test_the_books_stay_level_at_every_step(store: redis.Redis, protocol: Protocol, look: Callable[..., Any]) -> None:
+    def surplus() -> int:
+        assert look() == []
+        return BooksReader(store, KEYS).read().surplus
+
+    protocol.beat("room")
+    event_id = str(uuid4())
+    steps = [surplus()]
+    number = protocol.submit(event_id, "door").round
+    steps.append(surplus())
+    worker = Transactions(store, KEYS, "one", "room")
+    transaction = worker.claim()
+    assert transaction is not None
+    steps.append(surplus())
+    worker.settle(transaction, Verdict("completed", facts="one events 30 two other 30"))
+    steps.append(surplus())
+    protocol.confirm(event_id, number)
+    steps.append(surplus())
+
+    assert steps == [0] * 5
+    assert BooksReader(store, KEYS).read().split == 1
+
+
+def test_the_undoing_of_a_no_is_not_replayed_as_an_event(
+    store: redis.Redis, protocol: Protocol, claims_of: Callable[..., Any]
+) -> None:
+    event_id, worker, transaction = _claimed(store, protocol)
+    worker.settle(transaction, Verdict("rejected", undo="back events 30"))
+    claims = claims_of()
+    assert claims.finish(claims.claim(), "done", None)
+    assert text(store.hget(KEYS.event(event_id), "outcome")) == "done"
+
+    assert not EventLog(store, KEYS, handler_timeout=30).replay(event_id)
+
+
+def _claimed(store: redis.Redis, protocol: Protocol) -> tuple[str, Transactions, Transaction]:
+    protocol.beat("room")
+    event_id = str(uuid4())
+    protocol.submit(event_id, "door")
+    worker = Transactions(store, KEYS, "one", "room")
+    transaction = worker.claim()
+    assert transaction is not None
+    return event_id, worker, transaction

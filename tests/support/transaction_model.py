@@ -1,0 +1,185 @@
+"""What the protocol of transactions promises, as plain Python over one event id at a time, with a clock of its own."""
+
+from dataclasses import dataclass, field
+
+from tests.support.transactions import Windows
+
+NO = ("rejected", "failed", "abandoned")
+
+
+@dataclass
+class Round:
+    """One time of asking."""
+
+    number: str
+    deadline: int
+    state: str = "waiting"
+    worker: str | None = None
+    requests: int = 1
+    waiters: set[str] = field(default_factory=set)
+    starts: int = 0
+    undo: tuple[str, ...] = ()
+
+
+@dataclass
+class Model:
+    """An event: what is decided, until when that stands, and which jobs it must have."""
+
+    windows: Windows
+    round: Round | None = None
+    decision: str = ""
+    stands_until: int | None = None
+    """When the last round is forgotten; None while it is not over."""
+    parts: list[str] = field(default_factory=list)
+    is_closed: bool = True
+    is_fact: bool = False
+    orphans: int = 0
+    is_orphan: bool = False
+    woken: list[tuple[str, str, str]] = field(default_factory=list)
+    """(process, round, state) of everything that was said to those who wait."""
+
+    def forget(self, now: int) -> None:
+        if self.round and self.stands_until is not None and now > self.stands_until:
+            self.round, self.stands_until = None, None
+
+    def submit(self, number: str, process: str, now: int, *, is_attended: bool) -> str:
+        self.forget(now)
+        if self.round and self.round.state not in NO:
+            return self._join(self.round, process, now)
+        if self.round or self.decision == "completed" or (self.decision and (not self.is_closed or self.is_fact)):
+            return self.decision
+        if not is_attended:
+            return "unattended"
+        self.decision, self.is_closed = "pending", False
+        self.round = Round(number, now + self.windows.budget, waiters={process})
+        return "waiting"
+
+    def _join(self, current: Round, process: str, now: int) -> str:
+        is_settled = current.state == "completed"
+        if now > current.deadline + (self.windows.confirm if is_settled else 0):
+            if is_settled:
+                self._lose(now)
+            else:
+                self._decide("abandoned", now)
+            return "abandoned"
+        current.waiters.add(process)
+        current.requests += 1
+        return "settled" if is_settled else "waiting"
+
+    def starts(self, worker: str, now: int) -> bool:
+        """A worker claims; whether it may start."""
+        self.forget(now)
+        current = self.round
+        if current is None or current.state != "waiting":
+            return False
+        if now > current.deadline:
+            self._decide("abandoned", now)
+            return False
+        current.state, current.worker = "running", worker
+        current.starts += 1
+        return True
+
+    def settle(self, number: str, worker: str, outcome: str, now: int, *, is_unknown: bool, undo: list[str]) -> str:
+        self.forget(now)
+        current = self.round
+        if current is None or current.number != number or current.worker != worker:
+            return "stale"
+        current.worker = None
+        in_time = current.state == "running" and now <= current.deadline
+        if in_time and outcome == "completed":
+            current.state, current.undo = "completed", tuple(undo)
+            self._wake(current)
+            return "completed"
+        if current.state == "running":
+            self._decide(outcome if in_time else "abandoned", now, is_over=False)
+        self._end(now, undo, is_orphan=is_unknown or outcome == "completed")
+        return current.state
+
+    def confirm(self, number: str, now: int) -> str:
+        self.forget(now)
+        current = self.round
+        if current is None or current.number != number:
+            return self._remembered()
+        if current.state == "completed":
+            if now <= current.deadline + self.windows.confirm:
+                return self._confirm()
+            self._lose(now)
+        return current.state
+
+    def abandon(self, number: str, now: int, *, is_gone: bool) -> str:
+        self.forget(now)
+        current = self.round
+        if current is None or current.number != number:
+            return self._remembered()
+        if is_gone:
+            current.requests -= 1
+            if current.requests > 0:
+                return "left"
+        if current.state == "completed":
+            if not is_gone and now <= current.deadline + self.windows.confirm:
+                return self._confirm()
+            self._lose(now)
+        elif current.state in ("waiting", "running"):
+            self._decide("abandoned", now)
+        return current.state
+
+    def recover(self, now: int) -> None:
+        """What anybody finds who looks after the forgotten."""
+        current = self.round
+        if current and now > current.deadline + self.windows.confirm:
+            if current.state == "completed":
+                self._lose(now)
+            elif current.state in ("waiting", "running"):
+                self._decide("abandoned", now)
+
+    def bury(self, now: int, undo: list[str]) -> None:
+        self.recover(now)
+        current = self.round
+        if current and current.worker and now > current.deadline + self.windows.dead:
+            current.worker = None
+            self._end(now, undo, is_orphan=True)
+
+    def release(self, now: int) -> None:
+        """The worker says that it never started what it had claimed."""
+        current = self.round
+        assert current
+        current.worker = None
+        if current.state == "running":
+            self._decide("abandoned", now, is_over=False)
+        self._end(now, [], is_orphan=False)
+
+    def _remembered(self) -> str:
+        return self.decision if self.decision in (*NO, "completed") else "abandoned"
+
+    def _confirm(self) -> str:
+        self.decision, self.round = "completed", None
+        self._hand_over(["facts"])
+        return "completed"
+
+    def _decide(self, state: str, now: int, *, is_over: bool = True) -> None:
+        current = self.round
+        assert current
+        current.state = self.decision = state
+        self._decided_at = now
+        self._wake(current)
+        if is_over and current.worker is None:
+            self._end(now, [], is_orphan=False)
+
+    def _wake(self, current: Round) -> None:
+        self.woken += [(process, current.number, current.state) for process in current.waiters]
+
+    def _lose(self, now: int) -> None:
+        assert self.round
+        self._decide("abandoned", now, is_over=False)
+        self._end(now, list(self.round.undo), is_orphan=True)
+
+    def _end(self, now: int, undo: list[str], *, is_orphan: bool) -> None:
+        self.stands_until = min(self._decided_at, now) + self.windows.memory
+        self.forget(now)
+        self.orphans += is_orphan
+        self.is_orphan = self.is_orphan or is_orphan
+        self._hand_over(undo)
+
+    def _hand_over(self, parts: list[str]) -> None:
+        self.parts = sorted(parts)
+        self.is_closed = not parts

@@ -1,0 +1,120 @@
+"""Driving the scripts of transactions by hand, on a store whose clock can be made to jump."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import redis
+
+from shared.keys import TRANSACTIONAL_QUEUE, Keys, rq_queue
+from shared.replies import text, texts
+from shared.scripts import Script
+
+KEYS = Keys()
+INSTANTS = ("deadline", "decided_at", "received_at", "closed_at")
+SCRIPTS = (
+    "txn_submit", "txn_confirm", "txn_abandon", "txn_recover", "txn_resolve", "txn_as_fact", "beat", "still",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Every length of time that the protocol knows, in ms (the retention in s)."""
+
+    budget: int
+    memory: int
+    confirm: int
+    retention: int
+    beat: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a script answered a sender's process."""
+
+    state: str
+    round: str
+    left_ms: int
+    reason: str
+
+
+class Protocol:
+    """The ingest side's scripts, each call its own trip."""
+
+    def __init__(self, store: redis.Redis, windows: Windows) -> None:
+        self.store = store
+        self.windows = windows
+        self._scripts = {name: Script(name, KEYS) for name in SCRIPTS}
+
+    def submit(self, event_id: str, process: str, event_type: str = "user.create") -> Reply:
+        windows = self.windows
+        state, number, left, reason = self._run(
+            "txn_submit", event_id, event_type, "", "", "", "webhook", b'{"event":{}}', "30", uuid4().hex,
+            windows.budget, process, windows.memory, windows.confirm, windows.retention, windows.beat,
+        )  # fmt: skip
+        return Reply(text(state), text(number), int(left), text(reason))
+
+    def confirm(self, event_id: str, number: str) -> tuple[str, str]:
+        state, reason = self._run("txn_confirm", event_id, number)
+        return text(state), text(reason)
+
+    def abandon(self, event_id: str, number: str, *, is_gone: bool = False) -> tuple[str, str]:
+        state, reason = self._run("txn_abandon", event_id, number, int(is_gone))
+        return text(state), text(reason)
+
+    def recover(self) -> int:
+        """As an ingest process does it, which knows no handlers."""
+        return int(self._run("txn_recover", self.windows.dead, 100)[0])
+
+    def resolve(self, event_id: str) -> bool:
+        return bool(self._run("txn_resolve", event_id, self.windows.retention))
+
+    def as_fact(self, event_id: str) -> bool:
+        return bool(self._run("txn_as_fact", event_id, "events", "30"))
+
+    def beat(self, process: str, types: str = "user.create") -> list[str]:
+        return texts(self._run("beat", "worker", process, TRANSACTIONAL_QUEUE, types, self.windows.beat, "ingest"))
+
+    def leave(self, process: str) -> None:
+        self._run("still", "worker", process, TRANSACTIONAL_QUEUE)
+
+    def pop(self) -> str:
+        return text(self.store.lpop(rq_queue(TRANSACTIONAL_QUEUE)))
+
+    def woken(self, process: str) -> list[tuple[str, str, str]]:
+        """Event, round and state of everything that a process has been told since the last time."""
+        found = []
+        while line := self.store.lpop(KEYS.replies(process)):
+            event_id, number, state, _ = text(line).split(" ", 3)
+            found.append((event_id, number, state))
+        return found
+
+    def _run(self, name: str, *args: Any) -> Any:
+        return self._scripts[name].run(self.store, *args)
+
+
+def jump(store: redis.Redis, forward_ms: int) -> None:
+    """Let the store's clock jump: what it remembers of time is moved the other way."""
+    for key in store.scan_iter(count=1000):
+        kind = store.type(key)
+        if kind == b"hash":
+            _shift_fields(store, key, forward_ms)
+        elif kind == b"zset" and not key.startswith(b"rq:"):
+            members: Any = store.zrange(key, 0, -1, withscores=True)
+            store.zadd(key, {member: score - forward_ms for member, score in members})
+        if (left := store.pttl(key)) >= 0:
+            store.pexpire(key, max(1, left - forward_ms)) if left > forward_ms else store.delete(key)
+
+
+def _shift_fields(store: redis.Redis, key: Any, forward_ms: int) -> None:
+    for name, value in zip(INSTANTS, store.hmget(key, INSTANTS), strict=True):
+        if value is not None:
+            store.hset(key, name, int(float(value)) - forward_ms)
+
+
+def jobs_of(store: redis.Redis, event_id: str, queue: str = "events") -> Sequence[str]:
+    """The handlers that have a job of this event waiting."""
+    waiting = texts(store.lrange(rq_queue(queue), 0, -1))
+    return sorted(job_id[37:] for job_id in waiting if job_id.startswith(event_id))

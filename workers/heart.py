@@ -1,0 +1,86 @@
+"""The heart of a process of the queue `transactional`: it beats, and looks after transactions that were forgotten.
+
+A thread of its own, so that a handler that computes or waits cannot stop it.
+"""
+
+import logging
+import threading
+import time
+
+import redis
+from redis.exceptions import RedisError
+
+from shared.alive import BEAT_SECONDS, Pulse
+from shared.keys import TRANSACTIONAL_QUEUE, Keys
+from shared.replies import texts
+from shared.scripts import Script
+from workers.lacking import LackingKey
+from workers.registry import Registry
+from workers.transactions import Transactions
+from workers.worker import Crew
+
+log = logging.getLogger(__name__)
+
+CREW_EVERY_SECONDS = 3.0
+FORGET_EVERY_SECONDS = 10.0
+
+
+class Heart(threading.Thread):
+    """One per process. What it does not say for three seconds, nobody believes any more."""
+
+    def __init__(
+        self,
+        store: redis.Redis,
+        keys: Keys,
+        crew: Crew,
+        transactions: Transactions,
+        registry: Registry,
+        pulse: Pulse,
+        lacking: LackingKey,
+        *,
+        handler_timeout: float,
+    ) -> None:
+        super().__init__(name="heart", daemon=True)
+        self._store = store
+        self._crew = crew
+        self._transactions = transactions
+        self._registry = registry
+        self._pulse = pulse
+        self._lacking = lacking
+        self._handler_timeout = handler_timeout
+        self._beat, self._still = Script("beat", keys), Script("still", keys)
+        self._done = threading.Event()
+        self._next_crew = self._next_forgetting = 0.0
+
+    def run(self) -> None:
+        while not self._done.is_set():
+            try:
+                self.beat()
+            except (RedisError, OSError):
+                log.debug("no beat, the store is away")
+            except Exception:
+                log.exception("upkeep failed", extra={"queue": TRANSACTIONAL_QUEUE})
+            self._done.wait(BEAT_SECONDS)
+
+    def beat(self) -> None:
+        # A process that lacks a key lives, but nobody shall wait for it.
+        beat = self._pulse.beat_only if self._lacking.is_red else self._pulse.beat
+        self._pulse.hear(texts(self._beat.run(self._store, *beat)))
+        if orphans := self._transactions.recover(self._registry, self._handler_timeout):
+            log.error("handlers' effects came to nothing: orphans", extra={"count": orphans})
+        now = time.monotonic()
+        if now >= self._next_crew:
+            self._crew.beat()
+            self._next_crew = now + CREW_EVERY_SECONDS
+        if now >= self._next_forgetting:
+            self._crew.forget_dead_workers()
+            self._next_forgetting = now + FORGET_EVERY_SECONDS
+
+    def stop(self) -> None:
+        """Nobody shall wait for us any more."""
+        self._done.set()
+        self.join()
+        try:
+            self._still.run(self._store, *self._pulse.still)
+        except (RedisError, OSError) as exc:
+            log.warning("store is away at the end", extra={"error_type": type(exc).__name__})

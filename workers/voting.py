@@ -1,0 +1,220 @@
+"""The handlers of a transactional event: run in their order, in one go, until the first no or the deadline."""
+
+import logging
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+from redis.exceptions import RedisError
+
+from shared.backoff import pause_seconds
+from shared.errors import BodyDamaged, KeyMissing, MalformedBody
+from shared.models import Event, event_from, parse_deep_event
+from shared.vault import Vault
+from workers.dispatch import Dispatcher, Ending, Place, Run
+from workers.lacking import LackingKey
+from workers.mask import Masker
+from workers.metrics import WorkerMetrics
+from workers.outcomes import Reject
+from workers.registry import Handler, Registry
+from workers.settlements import AttemptRecord
+from workers.transactions import Transaction, Transactions, Verdict, parts_of, undo_parts
+
+log = logging.getLogger(__name__)
+
+LONGEST_WORDS = 500
+LONGEST_BACKOFF_SECONDS = 0.5
+
+
+class Seat(Place, Protocol):
+    """Where handlers run, seen from outside: taken, begun, run, left."""
+
+    def take(self, transaction: Transaction) -> None: ...
+
+    def ran(self) -> None: ...
+
+    def leave(self) -> None: ...
+
+
+class Turn(NamedTuple):
+    """How many transactions ended, and whether an event came that may not be run now."""
+
+    ended: int = 0
+    is_held_back: bool = False
+
+
+class Voting:
+    """One transaction at a time: claim, run, settle. One of these for each thread that runs handlers."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        registry: Registry,
+        dispatcher: Dispatcher,
+        metrics: WorkerMetrics,
+        seat: Seat,
+        *,
+        handler_timeout: float,
+        vault: Vault,
+        lacking: LackingKey,
+    ) -> None:
+        self._transactions = transactions
+        self._registry = registry
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._seat = seat
+        self._handler_timeout = handler_timeout
+        self._vault = vault
+        self.lacking = lacking
+        self._is_stopping = False
+        self._is_sure = False
+        """That we hold no claim whose reply was lost."""
+
+    def stop(self) -> None:
+        """Take no more."""
+        self._is_stopping = True
+
+    def turn(self, wait_seconds: float) -> Turn:
+        """Take what comes within so many seconds, and whatever has queued up meanwhile.
+
+        Raises:
+            RedisError, OSError: the store is away; the next turn finds what this one may have claimed.
+        """
+        is_sure, self._is_sure = self._is_sure, False
+        event_id = self._transactions.wait(wait_seconds) if is_sure else ""
+        transaction = self._transactions.claim(event_id) if event_id or not is_sure else None
+        is_held_back = bool(event_id) and transaction is None and self._transactions.is_held_back()
+        ended = 0
+        while transaction is not None:
+            transaction = self._vote(transaction)
+            ended += 1
+        self._is_sure = True
+        return Turn(ended, is_held_back)
+
+    def _vote(self, transaction: Transaction) -> Transaction | None:
+        """Run and settle; returns the next one, which comes with the same trip."""
+        self._seat.take(transaction)
+        try:
+            opened = self._opened(transaction)
+        except KeyMissing as exc:
+            self._transactions.give_back(transaction)
+            self._seat.leave()
+            self.lacking.meet(transaction, exc.key_id)
+            return None
+        verdict = self.verdict(opened)
+        self._seat.ran()
+        stands, following = self._settle(transaction, verdict)
+        self._seat.leave()
+        if stands != verdict.outcome:
+            facts = {"event_id": transaction.event_id, "event_type": transaction.event_type, "outcome": stands}
+            log.warning("outcome came too late for its sender", extra=facts)
+        return following
+
+    def _opened(self, transaction: Transaction) -> Transaction:
+        """
+        Raises:
+            KeyMissing: nothing may run here.
+        """
+        if not transaction.key_id:
+            return transaction
+        try:
+            body = self._vault.open(transaction.body, transaction.key_id)
+        except BodyDamaged:  # the record was changed by hand
+            log.exception("body damaged, nothing runs", extra={"event_id": transaction.event_id})
+            body = b""
+        else:
+            self.lacking.opened()
+        return replace(transaction, body=body, key_id="")
+
+    def verdict(self, transaction: Transaction) -> Verdict:
+        """What the handlers say, and what follows from it."""
+        deadline = time.monotonic() + transaction.seconds_left
+        wanted = (transaction.event_type, transaction.tenant_id, transaction.application_id)
+        try:
+            fields = parse_deep_event(transaction.body)
+            event = event_from(transaction.event_id, transaction.body)
+        except MalformedBody:  # the record was changed by hand, or erased
+            return Verdict("failed")
+        if event.misfits:
+            self._metrics.count_untyped(transaction.event_type)
+            facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
+            log.warning(
+                "event does not fit its type's model, handlers get a plain one",
+                extra=facts | {"fields": " ".join(event.misfits)},
+            )
+        if not any(each.is_transactional and each.takes(transaction.event_type) for each in self._registry):
+            facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
+            log.error("no transactional handler here: ingest and workers disagree", extra=facts)
+            return Verdict("failed")
+        masker = Masker(fields)
+        attempts: list[AttemptRecord] = []
+        done: list[Handler] = []
+        for handler in self._registry.voting(*wanted):
+            run = self._run(handler, event, deadline - time.monotonic())
+            record = _record(handler, run, masker)
+            attempts.append(record)
+            self._tell(transaction, handler, run, record)
+            if run.error is not None:
+                return self._no(run.error, [*done, handler], attempts, masker)
+            done.append(handler)
+        return Verdict(
+            "completed",
+            undo=undo_parts(done, self._handler_timeout),
+            facts=parts_of(self._registry.wanting(*wanted), self._handler_timeout),
+            attempts=tuple(attempts),
+        )
+
+    def _run(self, handler: Handler, event: Event, seconds_left: float) -> Run:
+        seconds = min(self._dispatcher.timeout_of(handler), seconds_left)
+        if seconds <= 0:
+            return Run(Ending.FAILED, datetime.now(UTC), 0.0, TimeoutError("no time was left for it"))
+        return self._dispatcher.run(replace(handler, timeout_seconds=seconds), event, 1, self._seat)
+
+    def _no(self, error: BaseException, tried: list[Handler], attempts: list[AttemptRecord], masker: Masker) -> Verdict:
+        """The last one tried said no. Those before it have had their effect; of one that was cut off nobody knows."""
+        is_unknown = attempts[-1].outcome == Ending.TIMED_OUT.value
+        to_undo = tried if is_unknown else tried[:-1]
+        undo = undo_parts(to_undo, self._handler_timeout)
+        if isinstance(error, Reject):
+            words = masker.mask(error.message)[:LONGEST_WORDS]
+            return Verdict("rejected", words, undo=undo, attempts=tuple(attempts))
+        return Verdict("failed", is_unknown=is_unknown, undo=undo, attempts=tuple(attempts))
+
+    def _settle(self, transaction: Transaction, verdict: Verdict) -> tuple[str, Transaction | None]:
+        """Until the store has it: the handlers have run, and only the store may decide whether that still counts.
+
+        A process that is stopping insists too, until its grace period ends it.
+        """
+        failures = 0
+        while True:
+            try:
+                if self._is_stopping or failures:
+                    return self._transactions.settle(transaction, verdict), None
+                return self._transactions.settle_and_claim(transaction, verdict)
+            except (RedisError, OSError) as exc:
+                if not failures:
+                    log.warning("store is away, outcome waits", extra={"error_type": type(exc).__name__})
+                time.sleep(pause_seconds(failures, first_seconds=0.02, longest_seconds=LONGEST_BACKOFF_SECONDS))
+                failures += 1
+
+    def _tell(self, transaction: Transaction, handler: Handler, run: Run, record: AttemptRecord) -> None:
+        self._metrics.count(handler.name, transaction, record.outcome, run.elapsed_seconds)
+        facts: dict[str, Any] = {
+            "event_type": transaction.event_type,
+            "event_id": transaction.event_id,
+            "handler": handler.name,
+            "outcome": record.outcome,
+            "attempt": 1,
+            "elapsed_ms": record.elapsed_ms,
+        }
+        if run.error is not None:
+            facts["error_type"] = type(run.error).__name__
+        is_wrong = run.error is not None and not isinstance(run.error, Reject)
+        log.log(logging.WARNING if is_wrong else logging.INFO, "handler ran", extra=facts)
+
+
+def _record(handler: Handler, run: Run, masker: Masker) -> AttemptRecord:
+    outcome = "rejected" if isinstance(run.error, Reject) else run.ending.value
+    error = masker.error(run.error) if run.error is not None else ""
+    return AttemptRecord(handler.name, 1, run.began_at, round(run.elapsed_seconds * 1000, 1), outcome, error)
