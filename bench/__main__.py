@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from bench import backlog, door, flood, pipeline, workers
+from bench import backlog, door, flood, pipeline, veto, workers
 from bench.machine import facts
 from tests.support.house import House
 
@@ -18,6 +18,7 @@ PARTS = {
     "door": door.run,
     "flood": flood.run,
     "pipeline": pipeline.run,
+    "veto": veto.run,
     "workers": workers.run,
     "backlog": backlog.run,
 }

@@ -41,6 +41,7 @@ class Measured:
     p50_ms: float
     p99_ms: float
     refused_p99_ms: float = 0.0
+    p999_ms: float = 0.0
 
     @property
     def answers(self) -> int:
@@ -90,7 +91,10 @@ def bodies(length: int = BODY_BYTES, event_type: str = EVENT_TYPE) -> Iterator[b
     return (f"{head}{run}{number:012x}{tail}".encode() for number in count())
 
 
-BODIES: dict[str, Callable[[], Iterator[bytes]]] = {"same": bodies, "mixed": mixed_bodies}
+def bodies_called(name: str) -> Iterator[bytes]:
+    """`same`, `mixed`, or the type of the events."""
+    named: dict[str, Callable[[], Iterator[bytes]]] = {"same": bodies, "mixed": mixed_bodies}
+    return named[name]() if name in named else bodies(event_type=name)
 
 
 class Load:
@@ -129,7 +133,7 @@ class Load:
         took = sorted(self.took)
         refused = sorted(self.took_refused)
         percentiles = (_percentile(took, 0.50), _percentile(took, 0.99), _percentile(refused, 0.99))
-        return Measured(dict(self.statuses), seconds, *percentiles)
+        return Measured(dict(self.statuses), seconds, *percentiles, _percentile(took, 0.999))
 
 
 class Sender(asyncio.Protocol):
@@ -188,11 +192,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.load")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--proof", choices=PROOFS, required=True)
-    parser.add_argument("--bodies", choices=BODIES, required=True)
+    parser.add_argument("--bodies", required=True)
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     chosen = parser.parse_args()
-    load = Load(chosen.proof, chosen.seconds, BODIES[chosen.bodies]())
+    load = Load(chosen.proof, chosen.seconds, bodies_called(chosen.bodies))
     click.echo(json.dumps(asdict(uvloop.run(load.run(chosen.port, chosen.connections)))))
 
 
