@@ -15,7 +15,7 @@ CONNECTIONS = (1, 32)
 ROUNDS = 5
 ROUND_SECONDS = 2.0
 WARM_UP_SECONDS = 0.5
-PROCESSES = 8
+PROCESSES, THREADS = 2, 8
 STUCK_CONNECTIONS, STUCK_SECONDS, TIMEOUT_SECONDS = 200, 8.0, 1.5
 STORED, VETO, YES, STUCK = "user.create.complete", "user.delete", "user.create", "user.update"
 EXPECTED = {STORED: "202", VETO: "422", YES: "200"}
@@ -40,11 +40,13 @@ def run(house: House) -> None:
     """Measure and print."""
     house.write_handlers(HANDLERS)
     house.start_ingest(**TRANSACTIONAL)
-    house.start_worker("--queue", "transactional", "--processes", str(PROCESSES), **TRANSACTIONAL)
+    house.start_worker(
+        "--queue", "transactional", "--processes", str(PROCESSES), "--threads", str(THREADS), **TRANSACTIONAL
+    )
     wait_until(lambda: measure(house.port, 1, WARM_UP_SECONDS, bodies=YES).statuses.keys() == {"200"}, "workers live")
     click.echo(
-        f"\nveto: a handler that does nothing, {PROCESSES} worker processes, {ROUNDS} rounds of {ROUND_SECONDS:g} s in "
-        "turn; median (lowest to highest)"
+        f"\nveto: a handler that does nothing, {PROCESSES} worker processes of {THREADS} threads, {ROUNDS} rounds of "
+        f"{ROUND_SECONDS:g} s in turn; median (lowest to highest)"
     )
     rows: list[Sequence[str]] = [HEADING]
     ratios = []

@@ -88,6 +88,8 @@ class Transactions:
             raise
         self._metrics.transaction_seconds.observe(time.perf_counter() - began)
         self._count(envelope, heard.state)
+        if heard.state == "completed" and await _has_left(receive):
+            self._lose_answer("sender has left after the confirmation", envelope.event_id)
         return _answer(heard, envelope.event_id)
 
     async def run(self) -> None:
@@ -163,8 +165,7 @@ class Transactions:
                 state, reason = await self._last_call(question, "txn_confirm", number)
             except StoreUnavailable:
                 if time.perf_counter() > until:
-                    self._metrics.answers_lost.inc()
-                    log.warning("answer not known in time", extra={"event_id": question.envelope.event_id})
+                    self._lose_answer("store did not say in time what stands", question.envelope.event_id)
                     raise
                 await asyncio.sleep(CONFIRM_AGAIN_SECONDS)
             else:
@@ -201,8 +202,21 @@ class Transactions:
         with contextlib.suppress(StoreUnavailable):
             await self._line.call("still", *self._pulse.still)
 
+    def _lose_answer(self, why: str, event_id: str) -> None:
+        self._metrics.answers_lost.inc()
+        log.warning("answer lost", extra={"event_id": event_id, "reason": why})
+
     def _count(self, envelope: Envelope, outcome: str) -> None:
         self._metrics.transactions.labels(label(envelope.event_type), outcome).inc()
+
+
+async def _has_left(receive: Receive) -> bool:
+    """As far as is known by now."""
+    leaving = asyncio.create_task(_hang_up(receive))
+    await asyncio.sleep(0)
+    has_left = leaving.done()
+    leaving.cancel()
+    return has_left
 
 
 async def _hang_up(receive: Receive) -> None:

@@ -24,9 +24,10 @@ from shared.models.model import Model
 from surehook.samples import sample
 from workers import registry
 from workers.dispatch import Dispatcher, Ending, Run
-from workers.outcomes import RetryLater
+from workers.outcomes import Reject, RetryLater
 from workers.registry import Handler, Registry
 from workers.timeouts import Alarm, Watchdog
+from workers.voting import REJECTED
 
 __all__ = ["Ran", "an_event", "deliver", "run_handler"]
 
@@ -45,14 +46,16 @@ class Ran:
     handler: str
     attempt: int
     outcome: str
-    """`done`, `failed`, `timed out`, `later` or `permanent`."""
+    """`done`, `failed`, `timed out`, `later`, `permanent`, or `rejected` by a transactional handler."""
     error: BaseException | None
     delay_seconds: float | None
     """When it would run again; None when it would not."""
+    is_answer: bool = False
+    """Of a transactional handler: its outcome is what the sender is told, and it never runs again."""
 
     @property
     def is_dead_letter(self) -> bool:
-        return self.outcome != Ending.DONE.value and self.delay_seconds is None
+        return self.outcome != Ending.DONE.value and self.delay_seconds is None and not self.is_answer
 
 
 @overload
@@ -129,10 +132,14 @@ def _runs(handler: Handler, event: Event) -> Iterator[Ran]:
 def _ran(handler: Handler, run: Run, attempt: int, spent: int) -> Ran:
     if isinstance(run.error, KeyboardInterrupt):
         raise run.error  # somebody stops the tests, not the handler
-    return Ran(handler.name, attempt, run.ending.value, run.error, _delay(handler, run, spent))
+    is_veto = handler.is_transactional and isinstance(run.error, Reject)
+    outcome = REJECTED if is_veto else run.ending.value
+    return Ran(handler.name, attempt, outcome, run.error, _delay(handler, run, spent), handler.is_transactional)
 
 
 def _delay(handler: Handler, run: Run, spent: int) -> float | None:
+    if handler.is_transactional:
+        return None
     if isinstance(run.error, RetryLater):
         return run.error.seconds
     if run.ending in (Ending.DONE, Ending.PERMANENT):

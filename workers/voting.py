@@ -23,6 +23,7 @@ from workers.transactions import Transaction, Transactions, Verdict, parts_of, u
 
 log = logging.getLogger(__name__)
 
+COMPLETED, REJECTED, FAILED = "completed", "rejected", "failed"
 LONGEST_WORDS = 500
 LONGEST_BACKOFF_SECONDS = 0.5
 
@@ -135,7 +136,7 @@ class Voting:
             fields = parse_deep_event(transaction.body)
             event = event_from(transaction.event_id, transaction.body)
         except MalformedBody:  # the record was changed by hand, or erased
-            return Verdict("failed")
+            return Verdict(FAILED)
         if event.misfits:
             self._metrics.count_untyped(transaction.event_type)
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
@@ -146,7 +147,7 @@ class Voting:
         if not any(each.is_transactional and each.takes(transaction.event_type) for each in self._registry):
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
             log.error("no transactional handler here: ingest and workers disagree", extra=facts)
-            return Verdict("failed")
+            return Verdict(FAILED)
         masker = Masker(fields)
         attempts: list[AttemptRecord] = []
         done: list[Handler] = []
@@ -159,7 +160,7 @@ class Voting:
                 return self._no(run.error, [*done, handler], attempts, masker)
             done.append(handler)
         return Verdict(
-            "completed",
+            COMPLETED,
             undo=undo_parts(done, self._handler_timeout),
             facts=parts_of(self._registry.wanting(*wanted), self._handler_timeout),
             attempts=tuple(attempts),
@@ -178,8 +179,8 @@ class Voting:
         undo = undo_parts(to_undo, self._handler_timeout)
         if isinstance(error, Reject):
             words = masker.mask(error.message)[:LONGEST_WORDS]
-            return Verdict("rejected", words, undo=undo, attempts=tuple(attempts))
-        return Verdict("failed", is_unknown=is_unknown, undo=undo, attempts=tuple(attempts))
+            return Verdict(REJECTED, words, undo=undo, attempts=tuple(attempts))
+        return Verdict(FAILED, is_unknown=is_unknown, undo=undo, attempts=tuple(attempts))
 
     def _settle(self, transaction: Transaction, verdict: Verdict) -> tuple[str, Transaction | None]:
         """Until the store has it: the handlers have run, and only the store may decide whether that still counts.
@@ -215,6 +216,6 @@ class Voting:
 
 
 def _record(handler: Handler, run: Run, masker: Masker) -> AttemptRecord:
-    outcome = "rejected" if isinstance(run.error, Reject) else run.ending.value
+    outcome = REJECTED if isinstance(run.error, Reject) else run.ending.value
     error = masker.error(run.error) if run.error is not None else ""
     return AttemptRecord(handler.name, 1, run.began_at, round(run.elapsed_seconds * 1000, 1), outcome, error)

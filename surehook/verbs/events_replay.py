@@ -57,5 +57,8 @@ def _replayable(event: EventRecord) -> EventRecord:
         hint = "; `surehook dead-letters replay` runs it again" if event.state == "dead" else ""
         raise SurehookError(f"{event.event_id} is {event.state}{hint}")
     if event.state not in REPLAYABLE:
-        raise SurehookError(f"{event.event_id} was {event.state} in a transaction, which cannot run again")
+        raise SurehookError(
+            f"{event.event_id} was {event.state} in a transaction, which cannot run again; if FusionAuth went ahead "
+            f"all the same: surehook events replay {event.event_id} --as-fact"
+        )
     return event

@@ -81,7 +81,6 @@ def dies(event, attempt):
     effect("dies")
     if attempt.number == 1: os.kill(os.getpid(), signal.SIGKILL)
 """
-# A transactional handler that says no (`Reject`) belongs here as soon as there is one: its words go to FusionAuth.
 OF_ONE_TYPE = {"user.delete": ["throws"], "user.update": ["slow"], "user.reactivate": ["dies", "dies"]}
 PARTS = (MARK, MARKED_USER_ID)
 DASHBOARD_LISTS = ("queued", "failed", "finished", "started", "scheduled", "deferred", "canceled")

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
+import pytest
 import redis
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
@@ -81,6 +82,34 @@ def test_a_transaction_in_hand_is_erased_when_it_is_over_and_its_answer_stands(
     assert store.llen(rq_queue("events")) == 0
     assert protocol.submit(event_id, "door").state == "completed"
     assert ledger(store) == {"open": 0, "accepted": 1, "erased": 1}
+
+
+def test_who_gave_an_event_back_has_no_say_any_more(store: redis.Redis, protocol: Protocol) -> None:
+    _, worker, transaction = _claimed(store, protocol)
+    other = Transactions(store, KEYS, "two", "room")
+    assert worker.give_back(transaction)
+    assert other.claim() is not None
+
+    assert worker.settle(transaction, Verdict("rejected")) == "stale"
+
+    assert other.settle(transaction, Verdict("completed")) == "completed"
+
+
+@pytest.mark.parametrize("undo", ["", "back events 30"], ids=["nothing to undo", "undone"])
+def test_an_orphan_does_not_expire_until_a_person_has_resolved_it(
+    undo: str, store: redis.Redis, protocol: Protocol, claims_of: Callable[..., Any]
+) -> None:
+    event_id, worker, transaction = _claimed(store, protocol)
+    protocol.abandon(event_id, transaction.round)
+    worker.settle(transaction, Verdict("completed", undo=undo))
+    claims = claims_of()
+    if claim := claims.claim():
+        assert claims.finish(claim, "done", None)
+
+    assert store.ttl(KEYS.event(event_id)) == -1
+    assert protocol.resolve(event_id)
+    assert 0 < store.ttl(KEYS.event(event_id)) <= 3600
+    assert not protocol.resolve(event_id)
 
 
 def test_an_orphan_that_is_erased_is_off_the_list(store: redis.Redis, protocol: Protocol) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.models import Event
-from surehook import Attempt, Permanent, RetryLater, on
+from surehook import Attempt, Permanent, Reject, RetryLater, on
 from surehook.events import UserAction, UserDelete
 from surehook.testing import MOST_RUNS, Ran, an_event, deliver, run_handler
 from tests.support.events import TENANT_ID, USER_ID
@@ -54,6 +54,26 @@ def test_a_run_ends_as_it_would_in_a_worker(
 
     assert ran == Ran("it", attempt, outcome, error, delay_seconds)
     assert ran.is_dead_letter == is_dead_letter
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        pytest.param(None, "done", id="agrees"),
+        pytest.param(Reject("no"), "rejected", id="vetoes"),
+        pytest.param(OSError(), "failed", id="raises"),
+        pytest.param(RetryLater(60), "later", id="would put off"),
+    ],
+)
+def test_what_a_transactional_handler_does_is_the_answer_and_never_runs_again(
+    error: BaseException | None, outcome: str
+) -> None:
+    on("user.create", name="vote", transactional=True)(say(error))
+
+    (ran,) = deliver(an_event("user.create"))["vote"]
+
+    assert ran == Ran("vote", 1, outcome, error, None, is_answer=True)
+    assert not ran.is_dead_letter
 
 
 def test_a_handler_is_given_its_attempt() -> None:

@@ -1,0 +1,120 @@
+"""When nobody can decide about a transactional event, its sender is told at once and nothing is stored."""
+
+from typing import Any
+
+import pytest
+import redis
+
+from shared.alive import INGEST, WORKER, Pulse
+from shared.keys import RQ_SUSPENDED, TRANSACTIONAL_QUEUE
+from shared.settings import Settings
+from shared.transactional import transactional_types
+from shared.vault import Vault
+from tests.integration.conftest import KEYS
+from tests.support.door import OpenDoor, open_door
+from tests.support.events import an_event
+from tests.support.house import wait_until
+from tests.support.ledger import ledger
+from tests.support.transactions import Protocol
+from workers.heart import Heart
+from workers.lacking import LackingKey
+from workers.registry import Registry
+from workers.transactions import Transactions
+from workers.worker import Crew
+
+
+def pause(store: redis.Redis) -> None:
+    store.sadd(KEYS.paused, TRANSACTIONAL_QUEUE)
+
+
+def suspend(store: redis.Redis) -> None:
+    store.set(RQ_SUSPENDED, 1)
+
+
+@pytest.mark.parametrize("hold", [pause, suspend])
+def test_a_queue_that_is_held_takes_no_transaction(asking_door: OpenDoor, store: redis.Redis, hold: Any) -> None:
+    hold(store)
+
+    response = asking_door.deliver(an_event("user.create"))
+
+    assert (response.status_code, response.json()["exception"]) == (503, "[unavailable] no worker is there to decide")
+    assert asking_door.metric("surehook_deliveries_refused_total", reason="paused") == 1
+    assert ledger(store) == {"open": 0}
+
+
+@pytest.mark.parametrize("hold", [pause, suspend])
+def test_what_was_submitted_before_waits_and_is_not_started(
+    store: redis.Redis, protocol: Protocol, voting: Any, hold: Any
+) -> None:
+    protocol.beat("room")
+    event_id = an_event()["id"]
+    room = voting()
+    room.turn(0.01)
+    protocol.submit(event_id, "door")
+    hold(store)
+
+    assert room.turn(0.01).is_held_back
+
+    assert store.lrange(f"rq:queue:{TRANSACTIONAL_QUEUE}", 0, -1) == [event_id.encode()]
+
+
+@pytest.fixture
+def lacking(counts: Any) -> LackingKey:
+    return LackingKey(Vault(), lambda _: "elsewhere", counts)
+
+
+@pytest.fixture
+def heart(store: redis.Redis, lacking: LackingKey) -> Heart:
+    return Heart(
+        store,
+        KEYS,
+        Crew(store, TRANSACTIONAL_QUEUE, ["room.1"]),
+        Transactions(store, KEYS, "room", "room"),
+        Registry([]),
+        Pulse(WORKER, "room", transactional_types(("user.create",)), TRANSACTIONAL_QUEUE),
+        lacking,
+        handler_timeout=30,
+    )
+
+
+def test_a_process_that_lives_attends_its_queue_and_is_on_rqs_list(
+    store: redis.Redis, heart: Heart, protocol: Protocol
+) -> None:
+    heart.beat()
+
+    assert protocol.submit(an_event()["id"], "door").state == "waiting"
+    assert store.smembers(f"rq:workers:{TRANSACTIONAL_QUEUE}") == {b"rq:worker:room.1"}
+
+
+def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
+    store: redis.Redis, heart: Heart, lacking: LackingKey, protocol: Protocol
+) -> None:
+    lacking.meet(_Met(), "elsewhere")
+
+    heart.beat()
+
+    assert protocol.submit(an_event()["id"], "door").state == "unattended"
+    assert store.exists(KEYS.alive(WORKER, "room"))
+
+
+def test_a_process_that_ends_in_order_is_waited_for_no_longer(heart: Heart, protocol: Protocol) -> None:
+    heart.start()
+    wait_until(lambda: protocol.submit(an_event()["id"], "door").state == "waiting", "it beats")
+
+    heart.stop()
+
+    assert protocol.submit(an_event()["id"], "door").state == "unattended"
+
+
+def test_a_door_that_closes_in_order_is_no_party_any_more(settings: Settings, store: redis.Redis) -> None:
+    with open_door(settings.model_copy(update={"transactional_events": ("user.create",)})):
+        wait_until(lambda: store.zcard(f"{KEYS.prefix}:alive:{INGEST}") == 1, "it beats")
+
+    assert not list(store.scan_iter(f"{KEYS.prefix}:alive:{INGEST}*"))
+
+
+class _Met:
+    """An event that could not be opened."""
+
+    event_id = "an event"
+    queue = TRANSACTIONAL_QUEUE
