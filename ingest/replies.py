@@ -5,19 +5,21 @@ A reply that gets lost costs time, never the truth: at its deadline each request
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from redis.exceptions import RedisError
 
+from ingest.connection import REPLY_TIMEOUT_SECONDS, Connection, StoreReplied, open_connection, pack
+from ingest.connection import Replies as StoreReplies
+from ingest.link import Link
 from shared.backoff import pause_seconds
+from shared.errors import StoreUnavailable
 from shared.keys import Keys
-from shared.replies import text
 from shared.settings import Settings
 from shared.store import close_async, connect_async
 
-WAIT_SECONDS = 1.0
-STORE_TIMEOUT_SECONDS = 2.5  # longer than the wait, short enough to notice a store that fell silent
+WAIT_SECONDS = REPLY_TIMEOUT_SECONDS / 2  # a store that says nothing for longer has fallen silent
 AT_ONCE = 256
 LONGEST_PAUSE_SECONDS = 1.0
 
@@ -29,6 +31,10 @@ class Heard:
     round: str
     state: str
     reason: str
+
+
+# What a listener hears that gave up.
+SENDER_GONE, TOO_LATE = Heard("", "gone", ""), Heard("", "late", "")
 
 
 @dataclass(eq=False, slots=True)
@@ -46,6 +52,10 @@ class Listener:
         elif heard.round == self.round and not self.future.done():
             self.future.set_result(heard)
 
+    def give_up(self, why: Heard) -> None:
+        if not self.future.done():
+            self.future.set_result(why)
+
     def expect(self, number: str) -> None:
         """Which round it is about is known now."""
         self.round = number
@@ -56,14 +66,18 @@ class Listener:
 class Replies:
     """One per process. `run` until `stop`."""
 
-    def __init__(self, settings: Settings, process: str) -> None:
-        self._key = Keys(settings.key_prefix).replies(process)
-        self._store = connect_async(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
+    def __init__(self, settings: Settings, link: Link, process: str) -> None:
+        key = Keys(settings.key_prefix).replies(process)
+        self._pop = pack(("BLMPOP", WAIT_SECONDS, 1, key, "LEFT", "COUNT", AT_ONCE))
+        self._link = link
+        self._store = connect_async(settings, timeout_seconds=REPLY_TIMEOUT_SECONDS)  # it only knows the way
+        self._connection: Connection | None = None
+        self._loss = asyncio.Event()
         self._listeners: dict[str, set[Listener]] = {}
         self._is_stopping = False
 
     @contextlib.contextmanager
-    def listening(self, event_id: str) -> Any:
+    def listening(self, event_id: str) -> Iterator[Listener]:
         """A listener for as long as the block lasts."""
         listener = Listener(event_id, asyncio.get_running_loop().create_future())
         self._listeners.setdefault(event_id, set()).add(listener)
@@ -78,21 +92,43 @@ class Replies:
     async def run(self) -> None:
         failures = 0
         while not self._is_stopping:
+            self._loss.clear()
             try:
-                popped = await self._store.execute_command(  # type: ignore[no-untyped-call]
-                    "BLMPOP", WAIT_SECONDS, 1, self._key, "LEFT", "COUNT", AT_ONCE
-                )
-                failures = 0
-            except (RedisError, OSError):
+                self._connection = await open_connection(self._store, self._loss.set)
+            except (StoreUnavailable, RedisError, OSError):
                 await asyncio.sleep(pause_seconds(failures, first_seconds=0.05, longest_seconds=LONGEST_PAUSE_SECONDS))
                 failures += 1
                 continue
-            for line in popped[1] if popped else ():
-                self._deliver(text(line))
+            failures = 0
+            self._connection.send(self._pop, 1, self._hear)
+            await self._loss.wait()
         await close_async(self._store)
 
     def stop(self) -> None:
         self._is_stopping = True
+        self._lose()
+
+    def _lose(self) -> None:
+        if self._connection is not None:
+            self._connection.abort()
+        self._loss.set()
+
+    def _hear(self, replies: StoreReplies | StoreUnavailable) -> None:
+        if isinstance(replies, StoreUnavailable):
+            return  # `run` sees to it
+        (popped,) = replies
+        if isinstance(popped, StoreReplied) or self._is_elsewhere():
+            self._lose()
+            return
+        for line in popped[1] if popped else ():
+            self._deliver(line.decode())
+        if self._connection is not None:
+            self._connection.send(self._pop, 1, self._hear)
+
+    def _is_elsewhere(self) -> bool:
+        """After a failover the old primary may go on answering that nothing was decided."""
+        asked = self._link.connection
+        return asked is not None and self._connection is not None and asked.address != self._connection.address
 
     def _deliver(self, line: str) -> None:
         event_id, number, state, reason = line.split(" ", 3)

@@ -18,7 +18,7 @@ from ingest.answers import Answer, Refusal
 from ingest.body import SenderLeft
 from ingest.link import Link
 from ingest.metrics import DoorMetrics
-from ingest.replies import Heard, Listener, Replies
+from ingest.replies import SENDER_GONE, TOO_LATE, Heard, Listener, Replies
 from ingest.script_line import ScriptLine
 from shared.alive import BEAT_SECONDS, FORGOTTEN_AFTER_MS, INGEST, Pulse, process_name
 from shared.catalogue import label
@@ -64,7 +64,7 @@ class Transactions:
         self._vault = Vault(settings.encryption_keys)
         self._process = process_name()
         self._line = ScriptLine(link, settings, SCRIPT_NAMES)
-        self._replies = Replies(settings, self._process)
+        self._replies = Replies(settings, link, self._process)
         self._pulse = Pulse(INGEST, self._process, self._types)
         self._stopped = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
@@ -142,18 +142,18 @@ class Transactions:
 
     async def _wait(self, listener: Listener, question: Question, receive: Receive) -> Heard:
         gone = asyncio.create_task(_hang_up(receive))
+        gone.add_done_callback(lambda _: listener.give_up(SENDER_GONE))
+        timer = asyncio.get_running_loop().call_later(question.seconds_left, listener.give_up, TOO_LATE)
         try:
-            await asyncio.wait(
-                (listener.future, gone), timeout=question.seconds_left, return_when=asyncio.FIRST_COMPLETED
-            )
+            heard = await listener.future
         finally:
-            is_gone = gone.done()
             gone.cancel()
-        if is_gone:
+            timer.cancel()
+        if heard is SENDER_GONE:
             self._leave(listener)
             raise SenderLeft
-        if listener.future.done():
-            return listener.future.result()
+        if heard is not TOO_LATE:
+            return heard
         state, reason = await self._last_call(question, "txn_abandon", listener.round, 0)
         return Heard("", state, reason)
 

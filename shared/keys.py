@@ -86,6 +86,11 @@ class Keys:
         """Sorted set: every transaction that needs somebody to look after it, scored by when (ms, store's clock)."""
         return f"{self.prefix}:txns"
 
+    @property
+    def bell(self) -> str:
+        """List: one entry for each transaction that has come, to wake a worker; the queue itself is what counts."""
+        return f"{self.prefix}:txn-bell"
+
     def run_of(self, worker: str) -> str:
         """String: the transaction whose handlers a worker runs."""
         return f"{self.prefix}:txn-run:{worker}"
@@ -129,6 +134,7 @@ class Keys:
                 "TXN": self.transaction(""),
                 "TXNS": self.transactions,
                 "TXN_RUN": self.run_of(""),
+                "BELL": self.bell,
                 "REPLIES": self.replies(""),
                 "DECIDED": self.decided(""),
                 "ORPHANS": self.orphans,

@@ -34,9 +34,11 @@ def store_url(settings: Settings) -> str:
     return f"unix://{socket_path(settings.data_dir)}"
 
 
-def connect(settings: Settings, *, timeout_seconds: float) -> redis.Redis:
+def connect(settings: Settings, *, timeout_seconds: float, most_connections: int | None = None) -> redis.Redis:
     """A client for threads. It never repeats a command by itself: a script that moved a job must not run twice."""
     options = _options(timeout_seconds, Retry(NoBackoff(), 0))
+    if most_connections is not None:
+        options["max_connections"] = most_connections
     url = store_url(settings)
     if _is_sentinel(url):
         hosts, service, extra = _sentinel_parts(url)

@@ -4,8 +4,9 @@ import contextlib
 import json
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, quote_plus
 from uuid import UUID
@@ -13,6 +14,8 @@ from uuid import UUID
 SHORTEST_MASKED = 4
 MASK = "***"
 LONGEST_ERROR = 200
+SHORTEST_UUID = 32  # without its hyphens
+DATE_LENGTHS = range(7, 11)  # 2024W01 to 2024-01-01
 FIRST_YEAR = 1970  # as milliseconds, a small number is an instant of that year
 _SAME_EVERYWHERE = re.compile(r"[A-Za-z0-9_.~-]+")
 _SMALL_HEX = re.compile(r"\\u([0-9a-f]{4})")
@@ -24,20 +27,36 @@ class Masker:
     """Knows the values of one event, in the spellings in which they may stand in a message."""
 
     def __init__(self, event: dict[str, Any]) -> None:
-        values = {
+        self._event = event
+
+    def mask(self, text: str) -> str:
+        if len(text) < SHORTEST_MASKED:
+            return text
+        for spelling in self._spellings_within(len(text)):
+            text = text.replace(spelling, MASK)
+        return text
+
+    @cached_property
+    def _known(self) -> list[str]:
+        """The event's values, the longest first."""
+        found = {
             value
-            for name, field in event.items()
+            for name, field in self._event.items()
             if name not in PLAIN_FIELDS
             for value in _values(field)
             if len(value) >= SHORTEST_MASKED
         }
-        spellings = {spelling for value in values for spelling in _spellings(value)}
-        self._spellings = sorted(spellings, key=len, reverse=True)
+        return sorted(found, key=len, reverse=True)
 
-    def mask(self, text: str) -> str:
-        for spelling in self._spellings:
-            text = text.replace(spelling, MASK)
-        return text
+    @cached_property
+    def _all_spellings(self) -> list[str]:
+        return _ordered(self._known)
+
+    def _spellings_within(self, length: int) -> list[str]:
+        """Most messages are short and most values cannot stand in them: no spelling is shorter than its value."""
+        if not self._known or length >= len(self._known[0]):
+            return self._all_spellings
+        return _ordered(value for value in self._known if len(value) <= length)
 
     def error(self, exc: BaseException) -> str:
         """Type and message in one line, for lists."""
@@ -62,6 +81,10 @@ class Masker:
             yield from self._format(member)
 
 
+def _ordered(values: Iterable[str]) -> list[str]:
+    return sorted({spelling for value in values for spelling in _spellings(value)}, key=len, reverse=True)
+
+
 def _values(field: Any) -> Iterator[str]:
     waiting = [field]  # no recursion: a body may be nested as deeply as Python reads it
     while waiting:
@@ -81,10 +104,12 @@ def _values(field: Any) -> Iterator[str]:
 def _typed_spellings(value: Any) -> Iterator[str]:
     """How a value reads that the models made an instant, a day or an id of."""
     if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            yield str(UUID(value))
-        with contextlib.suppress(ValueError):
-            yield repr(date.fromisoformat(value)).partition("(")[2]
+        if len(value) >= SHORTEST_UUID:
+            with contextlib.suppress(ValueError):
+                yield str(UUID(value))
+        if len(value) in DATE_LENGTHS:
+            with contextlib.suppress(ValueError):
+                yield repr(date.fromisoformat(value)).partition("(")[2]
         return
     with contextlib.suppress(ValueError, OverflowError, OSError):
         instant = datetime.fromtimestamp(int(value) / 1000, UTC).replace(tzinfo=None)

@@ -1,18 +1,19 @@
 """The worker's side of a transaction: claim, settle, and looking after runs whose process died. Each is one script.
 
-The queue is popped by whoever waits for it, without a lease: an event that is lost in the hands of a worker that dies
-before it claims was never started, and its sender is told so at the deadline.
+Workers wait at a bell that every submission rings, and then take what is first in the queue. A ring that is lost in the
+hands of a worker that dies costs time only, for every worker also looks once a second.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import redis
+from hiredis import pack_command
 from redis.exceptions import NoScriptError
 
-from shared.keys import RQ_SUSPENDED, TRANSACTIONAL_QUEUE, Keys, rq_queue
+from shared.keys import TRANSACTIONAL_QUEUE, Keys
 from shared.replies import text, texts
 from shared.scripts import Argument, Script
 from workers.registry import Handler, Registry
@@ -23,6 +24,8 @@ DEAD_AFTER_MS = 10_000
 RECOVER_AT_ONCE = 100
 SCRIPT_NAMES = ("txn_claim", "txn_settle", "txn_give_back", "txn_recover", "txn_bury")
 _DEAD_RUN_FIELDS = 5
+
+Command = tuple[Argument, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,11 @@ class Verdict:
 
 
 class Transactions:
-    """The scripts of one worker, which asks for a transaction only when it runs none."""
+    """The scripts of one worker, which asks for a transaction only when it runs none. Used by one thread.
+
+    What a worker has to say and what it waits for leave together: it settles, waits at the bell and claims in one trip,
+    whose replies come as they are known.
+    """
 
     def __init__(
         self, store: redis.Redis, keys: Keys, worker: str, process: str, *, dead_after_ms: int = DEAD_AFTER_MS
@@ -67,19 +74,24 @@ class Transactions:
         self._process = process
         self._dead_after_ms = dead_after_ms
         self._scripts = {name: Script(name, keys) for name in SCRIPT_NAMES}
+        self._connection: Any = None
 
-    def wait(self, seconds: float) -> str:
-        """Block until an event comes, and take its id off the queue; "" for none."""
-        popped: Any = self._store.blpop([rq_queue(TRANSACTIONAL_QUEUE)], seconds)
-        return text(popped[1]) if popped else ""
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.disconnect()
+            self._store.connection_pool.release(self._connection)
+            self._connection = None
 
-    def is_held_back(self) -> bool:
-        """By `surehook queues pause`, or by RQ's own `rq suspend`."""
-        return bool(self._store.sismember(self._keys.paused, TRANSACTIONAL_QUEUE) or self._store.exists(RQ_SUSPENDED))
+    def claim(self) -> Transaction | None:
+        """Start the next one that is in time. Also finds the claim whose reply was lost."""
+        return _transaction(self._run("txn_claim", self._worker, self._process, ""))
 
-    def claim(self, event_id: str = "") -> Transaction | None:
-        """Start this event, or the next one that is in time. Also finds the claim whose reply was lost."""
-        return _transaction(self._run("txn_claim", event_id, self._worker, self._process, ""))
+    def wait(self, seconds: float) -> Transaction | None:
+        """Start the next one that comes within so many seconds."""
+        try:
+            return self._talk([self._bell(seconds), self._claim("")], self._take_claim)
+        except NoScriptError:
+            return self.claim()
 
     def give_back(self, transaction: Transaction) -> bool:
         """Nothing has run: another worker may start it while there is time."""
@@ -90,20 +102,56 @@ class Transactions:
         """What stands now: the verdict's outcome, abandoned (too late), or stale (the run was given up for dead)."""
         return text(self._run("txn_settle", *self._settlement(transaction, verdict)))
 
-    def settle_and_claim(self, transaction: Transaction, verdict: Verdict) -> tuple[str, Transaction | None]:
-        """In one trip, so that a queue is worked off at a trip each."""
-        settle, claim = self._scripts["txn_settle"], self._scripts["txn_claim"]
-        pipeline: Any = self._store.pipeline(transaction=False)
-        pipeline.execute_command(*settle.command(self._settlement(transaction, verdict)))
+    def settle_and_wait(
+        self, transaction: Transaction, verdict: Verdict, seconds: float, told: Callable[[str], None]
+    ) -> Transaction | None:
+        """Both in one trip; `told` is called once, with what stands, as soon as that is known.
+
+        Raises:
+            RedisError, OSError: the store is away. If `told` was not called, it is not known whether this was settled.
+        """
+        settlement = self._settlement(transaction, verdict)
         settled = f"{transaction.event_id} {transaction.round}"
-        pipeline.execute_command(*claim.command(("", self._worker, self._process, settled)))
-        stands, following = pipeline.execute(raise_on_error=False)
-        if isinstance(stands, NoScriptError):
-            return self.settle(transaction, verdict), None
-        for reply in (stands, following):
-            if isinstance(reply, Exception) and not isinstance(reply, NoScriptError):
-                raise reply
-        return text(stands), None if isinstance(following, NoScriptError) else _transaction(following)
+        has_told = False
+
+        def take() -> Transaction | None:
+            nonlocal has_told
+            stands = text(self._read())
+            has_told = True
+            told(stands)
+            return self._take_claim()
+
+        commands = [self._scripts["txn_settle"].command(settlement), self._bell(seconds), self._claim(settled)]
+        try:
+            return self._talk(commands, take)
+        except NoScriptError:  # whatever else was under way has gone with the connection
+            if not has_told:
+                told(self.settle(transaction, verdict))
+            return self.claim()
+
+    def _bell(self, seconds: float) -> Command:
+        return ("BLPOP", self._keys.bell, seconds)
+
+    def _claim(self, settled: str) -> Command:
+        return self._scripts["txn_claim"].command((self._worker, self._process, settled))
+
+    def _take_claim(self) -> Transaction | None:
+        self._read()  # whether the bell rang: who waited in vain looks all the same
+        return _transaction(self._read())
+
+    def _talk(self, commands: Sequence[Command], take: Callable[[], Transaction | None]) -> Transaction | None:
+        """Send these in one packet, and let `take` read the replies. After an error the next call connects anew."""
+        if self._connection is None:
+            self._connection = self._store.connection_pool.get_connection()
+        try:
+            self._connection.send_packed_command([_packed(command) for command in commands], check_health=False)
+            return take()
+        except BaseException:
+            self._connection.disconnect()
+            raise
+
+    def _read(self) -> Any:
+        return self._connection.read_response()
 
     def _settlement(self, transaction: Transaction, verdict: Verdict) -> tuple[Argument, ...]:
         return (
@@ -141,6 +189,12 @@ class Transactions:
 
     def _run(self, name: str, *args: Any) -> Any:
         return self._scripts[name].run(self._store, *args)
+
+
+def _packed(command: Command) -> bytes:
+    words: Any = command  # hiredis says that it takes but one
+    packed: bytes = pack_command(words)
+    return packed
 
 
 def parts_of(handlers: Sequence[Handler], default_timeout: float) -> str:

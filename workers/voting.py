@@ -4,7 +4,7 @@ import logging
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
@@ -38,13 +38,6 @@ class Seat(Place, Protocol):
     def leave(self) -> None: ...
 
 
-class Turn(NamedTuple):
-    """How many transactions ended, and whether an event came that may not be run now."""
-
-    ended: int = 0
-    is_held_back: bool = False
-
-
 class Voting:
     """One transaction at a time: claim, run, settle. One of these for each thread that runs handlers."""
 
@@ -68,6 +61,7 @@ class Voting:
         self._handler_timeout = handler_timeout
         self._vault = vault
         self.lacking = lacking
+        self.ended = 0
         self._is_stopping = False
         self._is_sure = False
         """That we hold no claim whose reply was lost."""
@@ -76,24 +70,25 @@ class Voting:
         """Take no more."""
         self._is_stopping = True
 
-    def turn(self, wait_seconds: float) -> Turn:
-        """Take what comes within so many seconds, and whatever has queued up meanwhile.
+    def close(self) -> None:
+        self._transactions.close()
+
+    def turn(self, wait_seconds: float) -> int:
+        """Take what comes within so many seconds, and go on until nothing does. Returns how many have ended.
 
         Raises:
             RedisError, OSError: the store is away; the next turn finds what this one may have claimed.
         """
         is_sure, self._is_sure = self._is_sure, False
-        event_id = self._transactions.wait(wait_seconds) if is_sure else ""
-        transaction = self._transactions.claim(event_id) if event_id or not is_sure else None
-        is_held_back = bool(event_id) and transaction is None and self._transactions.is_held_back()
-        ended = 0
+        transaction = self._transactions.wait(wait_seconds) if is_sure else self._transactions.claim()
+        before = self.ended
         while transaction is not None:
-            transaction = self._vote(transaction)
-            ended += 1
+            transaction = self._vote(transaction, wait_seconds)
+            self.ended += 1
         self._is_sure = True
-        return Turn(ended, is_held_back)
+        return self.ended - before
 
-    def _vote(self, transaction: Transaction) -> Transaction | None:
+    def _vote(self, transaction: Transaction, wait_seconds: float) -> Transaction | None:
         """Run and settle; returns the next one, which comes with the same trip."""
         self._seat.take(transaction)
         try:
@@ -105,12 +100,7 @@ class Voting:
             return None
         verdict = self.verdict(opened)
         self._seat.ran()
-        stands, following = self._settle(transaction, verdict)
-        self._seat.leave()
-        if stands != verdict.outcome:
-            facts = {"event_id": transaction.event_id, "event_type": transaction.event_type, "outcome": stands}
-            log.warning("outcome came too late for its sender", extra=facts)
-        return following
+        return self._settle(transaction, verdict, wait_seconds)
 
     def _opened(self, transaction: Transaction) -> Transaction:
         """
@@ -133,7 +123,6 @@ class Voting:
         deadline = time.monotonic() + transaction.seconds_left
         wanted = (transaction.event_type, transaction.tenant_id, transaction.application_id)
         try:
-            fields = parse_deep_event(transaction.body)
             event = event_from(transaction.event_id, transaction.body)
         except MalformedBody:  # the record was changed by hand, or erased
             return Verdict(FAILED)
@@ -148,15 +137,15 @@ class Voting:
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
             log.error("no transactional handler here: ingest and workers disagree", extra=facts)
             return Verdict(FAILED)
-        masker = Masker(fields)
         attempts: list[AttemptRecord] = []
         done: list[Handler] = []
         for handler in self._registry.voting(*wanted):
             run = self._run(handler, event, deadline - time.monotonic())
+            masker = None if run.error is None else Masker(parse_deep_event(transaction.body))
             record = _record(handler, run, masker)
             attempts.append(record)
             self._tell(transaction, handler, run, record)
-            if run.error is not None:
+            if masker is not None:
                 return self._no(run.error, [*done, handler], attempts, masker)
             done.append(handler)
         return Verdict(
@@ -172,7 +161,9 @@ class Voting:
             return Run(Ending.FAILED, datetime.now(UTC), 0.0, TimeoutError("no time was left for it"))
         return self._dispatcher.run(replace(handler, timeout_seconds=seconds), event, 1, self._seat)
 
-    def _no(self, error: BaseException, tried: list[Handler], attempts: list[AttemptRecord], masker: Masker) -> Verdict:
+    def _no(
+        self, error: BaseException | None, tried: list[Handler], attempts: list[AttemptRecord], masker: Masker
+    ) -> Verdict:
         """The last one tried said no. Those before it have had their effect; of one that was cut off nobody knows."""
         is_unknown = attempts[-1].outcome == Ending.TIMED_OUT.value
         to_undo = tried if is_unknown else tried[:-1]
@@ -182,18 +173,30 @@ class Voting:
             return Verdict(REJECTED, words, undo=undo, attempts=tuple(attempts))
         return Verdict(FAILED, is_unknown=is_unknown, undo=undo, attempts=tuple(attempts))
 
-    def _settle(self, transaction: Transaction, verdict: Verdict) -> tuple[str, Transaction | None]:
+    def _settle(self, transaction: Transaction, verdict: Verdict, wait_seconds: float) -> Transaction | None:
         """Until the store has it: the handlers have run, and only the store may decide whether that still counts.
 
         A process that is stopping insists too, until its grace period ends it.
         """
-        failures = 0
+        failures, is_settled = 0, False
+
+        def told(stands: str) -> None:
+            nonlocal is_settled
+            is_settled = True
+            self._seat.leave()
+            if stands != verdict.outcome:
+                facts = {"event_id": transaction.event_id, "event_type": transaction.event_type, "outcome": stands}
+                log.warning("outcome came too late for its sender", extra=facts)
+
         while True:
             try:
-                if self._is_stopping or failures:
-                    return self._transactions.settle(transaction, verdict), None
-                return self._transactions.settle_and_claim(transaction, verdict)
+                if self._is_stopping or failures or self.lacking.holds():
+                    told(self._transactions.settle(transaction, verdict))
+                    return None
+                return self._transactions.settle_and_wait(transaction, verdict, wait_seconds, told)
             except (RedisError, OSError) as exc:
+                if is_settled:
+                    raise
                 if not failures:
                     log.warning("store is away, outcome waits", extra={"error_type": type(exc).__name__})
                 time.sleep(pause_seconds(failures, first_seconds=0.02, longest_seconds=LONGEST_BACKOFF_SECONDS))
@@ -215,7 +218,7 @@ class Voting:
         log.log(logging.WARNING if is_wrong else logging.INFO, "handler ran", extra=facts)
 
 
-def _record(handler: Handler, run: Run, masker: Masker) -> AttemptRecord:
+def _record(handler: Handler, run: Run, masker: Masker | None) -> AttemptRecord:
     outcome = REJECTED if isinstance(run.error, Reject) else run.ending.value
-    error = masker.error(run.error) if run.error is not None else ""
+    error = masker.error(run.error) if masker is not None and run.error is not None else ""
     return AttemptRecord(handler.name, 1, run.began_at, round(run.elapsed_seconds * 1000, 1), outcome, error)

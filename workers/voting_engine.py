@@ -22,6 +22,9 @@ from workers.worker import Crew, names_of_threads, unregister
 
 # Longer than a thread's blocking wait, short enough to notice a store that fell silent.
 STORE_TIMEOUT_SECONDS = 2.5
+# One on which it waits, and now and then one for a single call; redis-py allows 100 in all where nothing is said.
+CONNECTIONS_OF_A_THREAD = 2
+OTHER_CONNECTIONS = 10
 
 
 class VotingEngine:
@@ -31,7 +34,8 @@ class VotingEngine:
 
     def __init__(self, settings: Settings, registry: Registry, slots: Slots, process: str, threads: int) -> None:
         self._settings = settings
-        self._store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
+        most_connections = CONNECTIONS_OF_A_THREAD * threads + OTHER_CONNECTIONS
+        self._store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS, most_connections=most_connections)
         self._names = names_of_threads(process, threads)
         self._crew = Crew(self._store, self.queue, self._names)
         self._dispatcher = Dispatcher(settings.handler_timeout)

@@ -16,7 +16,7 @@ from workers.voting import Voting
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1.0
-HELD_BACK_SECONDS = 0.5
+LACKING_SECONDS = 0.5
 FIRST_BACKOFF_SECONDS = 0.05
 LONGEST_BACKOFF_SECONDS = 1.0
 
@@ -77,10 +77,13 @@ class VotingThread(threading.Thread):
         super().__init__(name=name, daemon=True)
         self.seat = seat
         self.error: BaseException | None = None
-        self.ended = 0
         self._voting = voting
         self._away = away
         self._is_stopping = threading.Event()
+
+    @property
+    def ended(self) -> int:
+        return self._voting.ended
 
     def stop(self) -> None:
         """Take no more; end when what runs is settled."""
@@ -88,13 +91,22 @@ class VotingThread(threading.Thread):
         self._voting.stop()
 
     def run(self) -> None:
+        try:
+            self._take_turns()
+        except BaseException as exc:
+            log.exception("thread broke", extra={"queue": TRANSACTIONAL_QUEUE})
+            self.error = exc
+        finally:
+            self._voting.close()
+
+    def _take_turns(self) -> None:
         failures = 0
         while not self._is_stopping.is_set():
             try:
                 if self._voting.lacking.holds():
-                    self._is_stopping.wait(HELD_BACK_SECONDS)
+                    self._is_stopping.wait(LACKING_SECONDS)
                     continue
-                turn = self._voting.turn(WAIT_SECONDS)
+                self._voting.turn(WAIT_SECONDS)
             except (RedisError, OSError) as exc:
                 self._away.lost(exc)
                 pause = pause_seconds(
@@ -102,13 +114,6 @@ class VotingThread(threading.Thread):
                 )
                 self._is_stopping.wait(pause)
                 failures += 1
-            except BaseException as exc:
-                log.exception("thread broke", extra={"queue": TRANSACTIONAL_QUEUE})
-                self.error = exc
-                return
             else:
                 failures = 0
                 self._away.found()
-                self.ended += turn.ended
-                if turn.is_held_back:  # the wait would return at once while events wait
-                    self._is_stopping.wait(HELD_BACK_SECONDS)

@@ -1,8 +1,8 @@
--- Start the handlers of a transactional event, unless its deadline has passed.
--- ARGV: an event id taken from the queue, or '' to take the next; worker; its process; the run, as "id round", that is
--- settled by the call before this one in the same trip ('' for none).
+-- Start the handlers of the next transactional event that is in time.
+-- ARGV: worker; its process; the run, as "id round", that is settled by a call before this one in the same trip ('' for
+-- none).
 -- Returns nothing, or {event id, round, ms left, the event record's fields}.
-local given, worker = ARGV[1], ARGV[2]
+local worker = ARGV[1]
 
 local function started(id, txn)
   return {id, txn.round, txn.deadline - now_ms, redis.call('HGETALL', EVENT .. id)}
@@ -10,7 +10,7 @@ end
 
 local function start(id, txn)
   local now = iso_now()
-  redis.call('HSET', TXN .. id, 'state', 'running', 'running', '1', 'worker', worker, 'process', ARGV[3])
+  redis.call('HSET', TXN .. id, 'state', 'running', 'running', '1', 'worker', worker, 'process', ARGV[2])
   redis.call('SET', TXN_RUN .. worker, id .. ' ' .. txn.round)
   redis.call('ZADD', WIP .. TRANSACTIONAL, now_seconds + FAR_FUTURE_SECONDS, id .. ':' .. id)
   redis.call('HSET', JOB .. id, 'status', 'started', 'started_at', now, 'last_heartbeat', now, 'worker_name', worker)
@@ -20,15 +20,14 @@ end
 
 -- A worker asks only when it runs nothing: what it still holds is a claim whose reply was lost, and never started.
 local held = redis.call('GET', TXN_RUN .. worker)
-if held and held == ARGV[4] then return false end  -- the store did not know txn_settle: that run is not over
+if held and held == ARGV[3] then return false end  -- the store did not know txn_settle: that run is not over
 if held then
   redis.call('DEL', TXN_RUN .. worker)
   local id, round = string.match(held, '^(%S+) (%S+)$')
   local txn = load_txn(id)
   if txn and txn.round == round and txn.running then
     if txn.state == 'running' and now_ms <= txn.deadline then
-      -- The id that came with this call waits for the next one.
-      if given ~= '' then redis.call('LPUSH', QUEUE .. TRANSACTIONAL, given) end
+      ring()  -- whoever was to be woken for another event still is
       return start(id, txn)
     end
     if txn.state == 'running' then decide(id, txn, 'abandoned', '') end
@@ -36,15 +35,13 @@ if held then
   end
 end
 
-if redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, TRANSACTIONAL) == 1 then
-  if given ~= '' then redis.call('LPUSH', QUEUE .. TRANSACTIONAL, given) end
-  return false
-end
+if redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, TRANSACTIONAL) == 1 then return false end
 for _ = 1, 100 do
-  local id = given
-  if id == '' then id = redis.call('LPOP', QUEUE .. TRANSACTIONAL) end
-  if not id then return false end
-  given = ''
+  local id = redis.call('LPOP', QUEUE .. TRANSACTIONAL)
+  if not id then
+    redis.call('DEL', BELL)  -- whoever it would wake would find nothing
+    return false
+  end
   local txn = load_txn(id)
   if txn and txn.state == 'waiting' then
     if now_ms <= txn.deadline then return start(id, txn) end

@@ -8,9 +8,16 @@
 
 local LOOK_AGAIN_MS = 1000
 local REPLIES_TTL_MS = 10000
+local BELL_TTL_SECONDS = 60
 local FORGOTTEN_SECONDS = 86400
 local FIELDS = {'state', 'round', 'deadline', 'waiters', 'requests', 'running', 'worker', 'undo', 'facts',
   'memory', 'window', 'retention'}
+
+-- Wake one worker. One that dies before it has looked costs time only: the others look every second.
+local function ring()
+  redis.call('RPUSH', BELL, '')
+  redis.call('EXPIRE', BELL, BELL_TTL_SECONDS)
+end
 
 -- The transaction of an event, or nothing.
 local function load_txn(id)

@@ -10,6 +10,7 @@ if txn.state == 'running' and now_ms <= txn.deadline then
   redis.call('HDEL', TXN .. id, 'worker', 'process')
   redis.call('ZREM', WIP .. TRANSACTIONAL, id .. ':' .. id)
   enqueue_first(id, TRANSACTIONAL)
+  ring()
   return 'done'
 end
 if txn.state == 'running' then decide(id, txn, 'abandoned', '') end

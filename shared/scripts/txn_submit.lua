@@ -66,4 +66,5 @@ redis.call('ZADD', TXNS, deadline + tonumber(ARGV[13]), id)
 create_job(id, TRANSACTIONAL, ARGV[8])
 know_queue(TRANSACTIONAL)
 redis.call('RPUSH', QUEUE .. TRANSACTIONAL, id)
+ring()
 return {'waiting', ARGV[9], tonumber(ARGV[10]), ''}

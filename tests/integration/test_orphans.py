@@ -49,7 +49,7 @@ def test_a_success_that_came_too_late_is_an_orphan_once(
     )
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(asking_door.deliver, event)
-        wait_until(lambda: voting().turn(0.05).ended, "it ran")
+        wait_until(lambda: voting().turn(0.05), "it ran")
         assert answer.result().status_code == 504
 
     assert store.zrange(KEYS.orphans, 0, -1) == [event["id"].encode()]
@@ -69,8 +69,10 @@ def test_a_store_that_knows_only_one_of_the_two_scripts_of_a_trip_loses_no_orpha
     assert transaction
     protocol.abandon(event_id, number)
 
-    assert room.settle_and_claim(transaction, Verdict("completed")) == ("abandoned", None)
+    told: list[str] = []
+    assert room.settle_and_wait(transaction, Verdict("completed"), 0.01, told.append) is None
 
+    assert told == ["abandoned"]
     assert store.zrange(KEYS.orphans, 0, -1) == [event_id.encode()]
 
 

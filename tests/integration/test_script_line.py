@@ -161,7 +161,7 @@ def test_a_sender_that_leaves_after_the_confirmation_is_counted(
             asking = Transactions(asked, metrics, intake.link)
             task = asyncio.create_task(asking.run())
             answer = asyncio.create_task(asking.ask(envelope, leave, asyncio.get_running_loop().time()))
-            await until(lambda: voting().turn(0.01).ended > 0)
+            await until(lambda: voting().turn(0.01) > 0)
             assert (await answer).status == 200
             asking.stop()
             await task

@@ -106,16 +106,15 @@ class Transactional(Stage):
     # Workers
 
     def _claim(self) -> None:
-        worker, by_hand, is_lost = self.draw(WORKERS), self.draw(OFTEN), self.draw(RARELY)
+        worker, is_waiting, is_lost = self.draw(WORKERS), self.draw(OFTEN), self.draw(RARELY)
         name = self.name(worker)
         if worker in self.holders():
             return
         queued = texts(self.store.lrange(f"rq:queue:{TRANSACTIONAL_QUEUE}", 0, -1))
-        given = self.protocol.pop() if by_hand else ""
 
-        transaction = self.room(worker).claim(given)
+        transaction = self.room(worker).wait(0.001) if is_waiting else self.room(worker).claim()
 
-        self.expect_start(name, given, queued, transaction)
+        self.expect_start(name, queued, transaction)
         self.held[name] = transaction
         self.lost.discard(name)
         if is_lost and transaction:
@@ -137,7 +136,7 @@ class Transactional(Stage):
 
     def _worker_dies(self) -> None:
         if self.draw(OFTEN):
-            self.protocol.pop()  # in its hands
+            self.protocol.take_ring()  # in its hands
         self.generations[self.draw(WORKERS)] += 1
 
     def beat(self, worker: str) -> None:
@@ -201,6 +200,7 @@ class Transactional(Stage):
 
     def teardown(self) -> None:
         """Whatever has happened: time passes, and everybody has an answer and nothing is left behind."""
+        self.close_rooms()
         for worker in WORKERS:
             self.generations[worker] += 1
         self.everybody_lives()

@@ -55,9 +55,11 @@ def voting(store: redis.Redis, claims_of: Callable[..., Claims], counts: Any) ->
     watchdog = Watchdog([here.alarm], lambda _: None, lambda: None)
     watchdog.start()
 
+    opened: list[Voting] = []
+
     def voting(worker: str = "room", vault: Vault | None = None) -> Voting:
         vault = vault or Vault()
-        return Voting(
+        room = Voting(
             Transactions(store, KEYS, worker, "room"),
             Registry(registry_module.declared),
             dispatcher,
@@ -67,8 +69,12 @@ def voting(store: redis.Redis, claims_of: Callable[..., Claims], counts: Any) ->
             vault=vault,
             lacking=LackingKey(vault, claims_of(worker, TRANSACTIONAL_QUEUE).key_needed, counts),
         )
+        opened.append(room)
+        return room
 
     yield voting
+    for each in opened:
+        each.close()
     dispatcher.close()
     watchdog.stop()
     watchdog.join()

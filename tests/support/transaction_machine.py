@@ -82,13 +82,20 @@ class Stage(RuleBasedStateMachine):
         self.lost: set[str] = set()
         self.waiting: list[Request] = []
         self.answers: list[list[str]] = [[] for _ in EVENTS]
+        self.rooms: dict[str, Transactions] = {}
 
     def name(self, worker: str) -> str:
         return f"{worker}-{self.generations[worker]}"
 
     def room(self, worker: str) -> Transactions:
         name = self.name(worker)
-        return Transactions(self.store, KEYS, name, name, dead_after_ms=WINDOWS.dead)
+        if name not in self.rooms:
+            self.rooms[name] = Transactions(self.store, KEYS, name, name, dead_after_ms=WINDOWS.dead)
+        return self.rooms[name]
+
+    def close_rooms(self) -> None:
+        for room in self.rooms.values():
+            room.close()
 
     def told(self) -> list[Request]:
         """Those who wait and whose process has heard that it is decided."""
@@ -125,7 +132,7 @@ class Stage(RuleBasedStateMachine):
             assert state == "completed"
         self.answers[event].append(state)
 
-    def expect_start(self, name: str, given: str, queued: list[str], transaction: Transaction | None) -> None:
+    def expect_start(self, name: str, queued: list[str], transaction: Transaction | None) -> None:
         before = self.held.get(name)
         if before and name in self.lost:
             model = self.models[self.ids.index(before.event_id)]
@@ -136,7 +143,7 @@ class Stage(RuleBasedStateMachine):
                     assert (transaction.event_id, transaction.round) == (before.event_id, before.round)
                     return
                 model.release(self.now)
-        for event_id in [given, *queued[1:]] if given else queued:
+        for event_id in queued:
             if self.models[self.ids.index(event_id)].starts(name, self.now):
                 assert transaction
                 assert transaction.event_id == event_id

@@ -80,8 +80,9 @@ class Protocol:
     def leave(self, process: str) -> None:
         self._run("still", "worker", process, TRANSACTIONAL_QUEUE)
 
-    def pop(self) -> str:
-        return text(self.store.lpop(rq_queue(TRANSACTIONAL_QUEUE)))
+    def take_ring(self) -> None:
+        """As a worker that wakes, and dies before it has looked."""
+        self.store.lpop(KEYS.bell)
 
     def woken(self, process: str) -> list[tuple[str, str, str]]:
         """Event, round and state of everything that a process has been told since the last time."""
