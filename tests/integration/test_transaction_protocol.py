@@ -171,12 +171,13 @@ class Transactional(Stage):
         if at_the_door:
             self.protocol.recover()
             self.expect_recovery()
-            return
-        self.room(WORKERS[0]).recover(self.bench.registry, 30)
-        self.expect_recovery()
-        for model in self.models:
-            if model.round and model.round.worker and model.round.worker not in self.beats:
-                model.bury(self.now, [UNDO])
+        else:
+            self.room(WORKERS[0]).recover(self.bench.registry, 30)
+            self.expect_recovery()
+            for model in self.looked_at():
+                if model.round and model.round.worker not in self.beats:
+                    model.bury(self.now, [UNDO])
+        self.note_looks()
 
     def _jobs_run(self) -> None:
         claims = self.clerk()

@@ -83,6 +83,7 @@ class Stage(RuleBasedStateMachine):
         self.waiting: list[Request] = []
         self.answers: list[list[str]] = [[] for _ in EVENTS]
         self.rooms: dict[str, Transactions] = {}
+        self.look_at: dict[str, int] = {}
 
     def name(self, worker: str) -> str:
         return f"{worker}-{self.generations[worker]}"
@@ -153,6 +154,20 @@ class Stage(RuleBasedStateMachine):
     def expect_recovery(self) -> None:
         for model in self.models:
             model.recover(self.now)
+
+    def looked_at(self) -> list[Model]:
+        """Those with a run that is looked at now: after a look, the next one comes when the clock has gone on."""
+        running = [model for model in self.models if model.round and model.round.worker]
+        return [
+            model for model in running if model.round and self.now >= self.look_at.get(model.round.number, self.now)
+        ]
+
+    def note_looks(self) -> None:
+        for model in self.looked_at():
+            current = model.round
+            if current and self.now > current.deadline + WINDOWS.confirm:
+                is_due = current.worker not in self.beats and self.now > current.deadline + WINDOWS.dead
+                self.look_at[current.number] = self.now + (0 if is_due else UNIT)
 
     # What must hold
 
