@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from bench import backlog, door, flood, pipeline, workers
+from bench import backlog, door, flood, memory, pipeline, recovery, workers
 from bench.machine import facts
 from tests.support.house import House
 
@@ -19,6 +19,8 @@ PARTS = {
     "flood": flood.run,
     "pipeline": pipeline.run,
     "workers": workers.run,
+    "memory": memory.run,
+    "recovery": recovery.run,
     "backlog": backlog.run,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
