@@ -24,6 +24,7 @@ from workers.settlements import Note
 EVENTS = 500_000
 HANDLERS = ("mail", "crm", "audit")
 AT_ONCE = 250
+IDLE_WORKER = '@on("user.delete", queue="elsewhere")\ndef nothing(event): pass\n'
 ROUNDS = 3
 PROMISED_SECONDS = 15.0
 LONGEST_SECONDS = 120.0
@@ -33,6 +34,7 @@ def run(house: House) -> None:
     """Measure and print."""
     events = int(os.environ.get("BENCH_RECOVERY", EVENTS))
     rows = [("open events", "jobs", "found and queued again, s", "of the store's time, s")]
+    house.write_handlers(IDLE_WORKER)
     with house.redis() as store:
         for parts in (1, len(HANDLERS)):
             empty(store)
