@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 BENCH_INSTALLED := .venv-bench/.installed
 
-.PHONY: help install run check test e2e bench clean lock
+.PHONY: help install run check test e2e soak bench clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,10 @@ test: install ## everything but the browser
 
 e2e: install ## chaos and browser
 	$(BIN)/pytest -m "browser or chaos" tests/e2e
+
+SECONDS ?= 600
+soak: install ## kill, stop and cut off everything at random for ten minutes (SECONDS=600, SEED=any)
+	$(BIN)/python -m tests.support.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 bench: install $(BENCH_INSTALLED) ## compare with baselines in the same run, into bench/RESULTS.md (PART=door for one part)
 	$(BIN)/python -m bench $(PART)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from bench import backlog, door, flood, pipeline, veto, workers
+from bench import backlog, door, flood, memory, pipeline, recovery, veto, workers
 from bench.machine import facts
 from tests.support.house import House
 
@@ -20,6 +20,8 @@ PARTS = {
     "pipeline": pipeline.run,
     "veto": veto.run,
     "workers": workers.run,
+    "memory": memory.run,
+    "recovery": recovery.run,
     "backlog": backlog.run,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")

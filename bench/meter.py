@@ -9,6 +9,7 @@ import mmap
 import os
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 
 _LINE = struct.Struct("<qdd")
+# Two threads whose first run it is would make the file twice, and the one that maps it while it is empty dies of it.
+_ONE_AT_A_TIME = threading.Lock()
 LATENCY_JOBS = 40
 PATIENCE_SECONDS = 5.0
 
@@ -42,10 +45,11 @@ def _memory() -> mmap.mmap:
 
 
 def tick() -> None:
-    memory = _memory()
-    count, first, _ = _LINE.unpack_from(memory)
-    now = time.time()
-    _LINE.pack_into(memory, 0, count + 1, first or now, now)
+    with _ONE_AT_A_TIME:
+        memory = _memory()
+        count, first, _ = _LINE.unpack_from(memory)
+        now = time.time()
+        _LINE.pack_into(memory, 0, count + 1, first or now, now)
 
 
 def work(seconds: float) -> None:

@@ -3,6 +3,8 @@
 The store has no index from a job to its place in a queue's list; looking for one there costs the list's length. So all
 places are read once, in pages, into eight bytes a job, and then the open events are looked up in them. A job that moves
 in between may seem to have none: `Tally.suspects` are to be looked for once more before anybody is alarmed.
+
+Of a split event the store is asked how many jobs it must have; only where another number was met, which ones.
 """
 
 from array import array
@@ -12,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 
@@ -20,12 +22,16 @@ from shared.keys import RQ_QUEUES, Keys, rq_failed, rq_queue, rq_scheduled
 from shared.replies import text, texts
 from shared.scripts import Script
 
+T = TypeVar("T")
 PAGE = 2_000
 ASK_AT_ONCE = 200
 MOST_SUSPECTS = 100_000
+EVENT_ID_LENGTH = 36
 BUCKETS = 1024
 BUCKET_SHIFT = 54
-HASH_MASK = 2**64 - 4
+# Of 64 bits: 36 of the event's hash, 26 of the job's, 2 for the place.
+EVENT_MASK = 2**64 - 2**28
+JOB_MASK = 2**28 - 4
 PLACE_MASK = 3
 
 
@@ -59,6 +65,7 @@ class Census:
         self._keys = keys
         self._on_page = on_page
         self._pending = Script("pending", keys)
+        self._how_many = Script("how_many", keys)
 
     def take(self) -> Tally:
         """Look up every open event."""
@@ -66,13 +73,17 @@ class Census:
         tally = Tally()
         for page in self._scan(self._keys.open):
             tally.seen += len(page)
-            elsewhere = []
+            split, elsewhere = [], []
             for event_id in page:
-                place = places.of(event_id)
+                place, parts = places.of_event(event_id)
                 if place is None:
                     elsewhere.append(event_id)
+                elif parts:
+                    split.append((event_id, place, parts))
                 else:
                     tally.events[place] += 1
+            for some in _in_parts(split, ASK_AT_ONCE):
+                elsewhere += self._count_parts(some, tally)
             for part in _in_parts(elsewhere, ASK_AT_ONCE):
                 self._look_closer(part, places, tally)
             self._on_page(len(page))
@@ -80,32 +91,49 @@ class Census:
 
     def missing(self, jobs: Sequence[str]) -> list[str]:
         """Which of these are in no place at a reading that begins now."""
-        places = self.read_places()
-        return [job_id for job_id in jobs if places.of(job_id.encode()) is None]
+        remaining = {job_id.encode() for job_id in jobs}
+        for _, page in self._pages():
+            remaining.difference_update(page)
+        return [job_id for job_id in jobs if job_id.encode() in remaining]
 
     def read_places(self) -> "Places":
-        """All jobs of all queues, those of other applications included: a queue of ours must not be overlooked."""
-        names = set(texts(self._store.smembers(self._keys.queues)))
-        names |= {name.removeprefix(rq_queue("")) for name in texts(self._store.smembers(RQ_QUEUES))}
         places = Places()
-        for queue in sorted(names):
-            for key, place in ((rq_scheduled(queue), Place.SCHEDULED), (rq_failed(queue), Place.DEAD)):
-                for page in self._scan(key):
-                    places.add(place, page)
-                    self._on_page(0)
-            for page in self._read_list(rq_queue(queue)):
-                places.add(Place.WAITING, page)
-                self._on_page(0)
-            for page in self._scan(self._keys.leases(queue)):
-                places.add(Place.RUNNING, (claim.partition(b":")[0] for claim in page))
-        # A transaction that is not over needs no job: whoever asks or is asked looks after it.
-        for page in self._scan(self._keys.transactions):
-            places.add(Place.RUNNING, page)
+        for place, page in self._pages():
+            places.add(place, page)
         places.seal()
         return places
 
+    def _pages(self) -> Iterator[tuple[Place, list[bytes]]]:
+        """All jobs of all queues, those of other applications included: a queue of ours must not be overlooked."""
+        names = set(texts(self._store.smembers(self._keys.queues)))
+        names |= {name.removeprefix(rq_queue("")) for name in texts(self._store.smembers(RQ_QUEUES))}
+        for queue in sorted(names):
+            for key, place in ((rq_scheduled(queue), Place.SCHEDULED), (rq_failed(queue), Place.DEAD)):
+                for page in self._scan(key):
+                    yield place, page
+                    self._on_page(0)
+            for page in self._read_list(rq_queue(queue)):
+                yield Place.WAITING, page
+                self._on_page(0)
+            for page in self._scan(self._keys.leases(queue)):
+                yield Place.RUNNING, [claim.partition(b":")[0] for claim in page]
+        # A transaction that is not over needs no job: whoever asks or is asked looks after it.
+        for page in self._scan(self._keys.transactions):
+            yield Place.RUNNING, page
+
+    def _count_parts(self, split: Sequence[tuple[bytes, Place, int]], tally: Tally) -> list[bytes]:
+        """Those split events that must have another number of jobs than were met."""
+        expected = self._how_many.run(self._store, *(event_id for event_id, _, _ in split))
+        others = []
+        for (event_id, place, parts), number in zip(split, expected, strict=True):
+            if parts == number:
+                tally.events[place] += 1
+            else:
+                others.append(event_id)
+        return others
+
     def _look_closer(self, event_ids: Sequence[bytes], places: "Places", tally: Tally) -> None:
-        """Split events, those closed meanwhile, and those that have no job."""
+        """By name: what was closed or split meanwhile, and what has no job."""
         for jobs in self._pending.run(self._store, *event_ids):
             found = [places.of(job_id) for job_id in jobs]
             for place in PLACES:
@@ -141,8 +169,10 @@ class Census:
 
 
 class Places:
-    """Job ids with their places, eight bytes each: 62 bits of a hash (two of a million look alike once in ten million
-    readings), and the place in the lowest two.
+    """Job ids with their places, eight bytes each, a job beside the others of its event.
+
+    62 bits are hashes. Two jobs of a million look alike once in ten million readings, two of one event in one of 67
+    million events.
     """
 
     def __init__(self) -> None:
@@ -151,7 +181,7 @@ class Places:
     def add(self, place: Place, job_ids: Iterable[bytes]) -> None:
         buckets, number = self._buckets, PLACES.index(place)
         for job_id in job_ids:
-            hashed = hash(job_id) & HASH_MASK
+            hashed = (hash(job_id[:EVENT_ID_LENGTH]) & EVENT_MASK) | (hash(job_id) & JOB_MASK)
             buckets[hashed >> BUCKET_SHIFT].append(hashed | number)
 
     def seal(self) -> None:
@@ -159,15 +189,32 @@ class Places:
         self._buckets = [array("Q", sorted(bucket)) for bucket in self._buckets]
 
     def of(self, job_id: bytes) -> Place | None:
-        hashed = hash(job_id) & HASH_MASK
+        hashed = (hash(job_id[:EVENT_ID_LENGTH]) & EVENT_MASK) | (hash(job_id) & JOB_MASK)
         bucket = self._buckets[hashed >> BUCKET_SHIFT]
         index = bisect_left(bucket, hashed)
-        if index < len(bucket) and bucket[index] & HASH_MASK == hashed:
+        if index < len(bucket) and bucket[index] & ~PLACE_MASK == hashed:
             return PLACES[bucket[index] & PLACE_MASK]
         return None
 
+    def of_event(self, event_id: bytes) -> tuple[Place | None, int]:
+        """Where its own job is, and 0; or the first of the places its parts are in, and how many parts those are."""
+        hashed = hash(event_id)
+        first, own = hashed & EVENT_MASK, hashed & (EVENT_MASK | JOB_MASK)
+        bucket = self._buckets[first >> BUCKET_SHIFT]
+        parts, before, place = 0, -1, PLACE_MASK
+        for index in range(bisect_left(bucket, first), len(bucket)):
+            entry = bucket[index]
+            if entry & EVENT_MASK != first:
+                break
+            job = entry & ~PLACE_MASK
+            if job == own:
+                return PLACES[entry & PLACE_MASK], 0
+            parts += job != before
+            before, place = job, min(place, entry & PLACE_MASK)
+        return (PLACES[place], parts) if parts else (None, 0)
 
-def _in_parts(items: Sequence[bytes], size: int) -> Iterator[list[bytes]]:
+
+def _in_parts(items: Sequence[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while part := list(islice(iterator, size)):
         yield part

@@ -79,6 +79,11 @@ local function enqueue_first(job_id, queue)
   redis.call('LPUSH', QUEUE .. queue, job_id)
 end
 
+-- It goes back unharmed: to RQ it has neither begun nor ended. The heartbeat shows the sweep that it has moved.
+local function write_untaken(job_id)
+  redis.call('HSET', JOB .. job_id, 'started_at', '', 'ended_at', '', 'worker_name', '', 'last_heartbeat', iso_now())
+end
+
 local function schedule(job_id, queue, delay_ms)
   redis.call('HSET', JOB .. job_id, 'status', 'scheduled')
   redis.call('ZADD', SCHEDULED .. queue, now_seconds + delay_ms / 1000, job_id)

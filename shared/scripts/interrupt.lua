@@ -16,7 +16,7 @@ if redis.call('EXISTS', EVENT .. event_of(job_id)) == 0 then
 end
 if known == 'reserved' or (known == 'lapsed' and not worker) then
   redis.call('HINCRBY', EVENT .. event_of(job_id), 'runs:' .. part_of(job_id), -1)
-  redis.call('HSET', JOB .. job_id, 'ended_at', iso_now())  -- so that the sweep sees that it has moved
+  write_untaken(job_id)
   enqueue_first(job_id, queue)
   return 'unharmed'
 end

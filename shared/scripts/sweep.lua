@@ -6,7 +6,8 @@ local default_queue, timeout, since, is_dry = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local now = iso_now()
 
 local function has_moved(job_id)
-  for _, at in ipairs(redis.call('HMGET', JOB .. job_id, 'enqueued_at', 'started_at', 'ended_at')) do
+  for _, at in ipairs(redis.call('HMGET', JOB .. job_id, 'enqueued_at', 'started_at', 'ended_at',
+    'last_heartbeat')) do
     if at and at >= since and at <= now then return true end
   end
   return false

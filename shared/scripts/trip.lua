@@ -88,7 +88,7 @@ end
 -- It goes back unharmed and uncounted: at once to the front, or after a delay. Arguments: delay in ms.
 function note.give_back(n, at)
   redis.call('HINCRBY', EVENT .. event_of(n.job_id), 'runs:' .. part_of(n.job_id), -1)
-  redis.call('HSET', JOB .. n.job_id, 'ended_at', iso_now())  -- so that the sweep sees that it has moved
+  write_untaken(n.job_id)
   local delay_ms = tonumber(ARGV[at])
   if delay_ms > 0 then schedule(n.job_id, queue, delay_ms) else enqueue_first(n.job_id, queue) end
 end

@@ -1,0 +1,19 @@
+"""What a worker weighs while it has nothing to do. `make bench PART=memory` measures it under 100,000 events."""
+
+from collections.abc import Callable
+
+from tests.support.children import children_of, resident_bytes
+from tests.support.house import House, wait_until
+
+MOST_IDLE_MIB = 80
+
+
+def test_an_idle_worker_process_and_its_parent_stay_small(build_house: Callable[..., House]) -> None:
+    house = build_house('@on("*")\ndef nothing(event): pass\n')
+    worker = house.start_worker()
+    wait_until(lambda: len(house.worker_pids()) == 1 and "worker takes events" in house.logged())
+
+    (process,) = children_of(worker.pid)
+
+    assert resident_bytes(process) / 2**20 < MOST_IDLE_MIB
+    assert resident_bytes(worker.pid) / 2**20 < MOST_IDLE_MIB

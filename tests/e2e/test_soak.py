@@ -1,0 +1,20 @@
+"""P2 and P9 under everything at once: `make soak` for half a minute."""
+
+import secrets
+
+import pytest
+
+from tests.support.soak.run import soak
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(300)
+def test_whatever_is_killed_stopped_and_cut_off_at_once_nothing_is_lost() -> None:
+    seed = secrets.randbelow(10**6)
+    told: list[str] = [f"SEED={seed}"]
+
+    report = soak(20, seed, 60, told.append, longest_pause_seconds=1.0)
+
+    assert report.verdict.wrong == [], "\n".join([*told, report.text()])
+    assert sum(report.faults.values()) > 5
+    assert report.verdict.counts["events accepted"] > 100

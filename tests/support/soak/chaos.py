@@ -1,0 +1,161 @@
+"""The faults: one after the other and over each other, at random, by a seed."""
+
+import heapq
+import itertools
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.support.soak.cast import Actor, Cast, send
+from tests.support.soak.plan import KILLS, KILLS_ONCE
+from tests.support.soak.relay import Way
+from tests.support.soak.senders import Senders
+
+TICK_SECONDS = 0.05
+SHORTEST_PAUSE_SECONDS = 0.2
+DOWN_SECONDS = (0.1, 3.0)
+# Leases are ten seconds long: some silences are shorter, some longer.
+QUIET_SECONDS = (0.3, 14.0)
+STORE_QUIET_SECONDS = (0.3, 8.0)
+Undo = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`begin` does it to somebody and says how long it lasts and how it is undone; None: not now."""
+
+    name: str
+    share: int
+    begin: Callable[[], tuple[float, Undo] | None]
+
+
+class Chaos:
+    """Begins faults and undoes them. What is in a fault's hands is left alone by the others until it is undone."""
+
+    def __init__(self, cast: Cast, senders: Senders, seed: int, tell: Callable[[str], None]) -> None:
+        self.counts: Counter[str] = Counter()
+        self._cast = cast
+        self._senders = senders
+        self._chance = random.Random(seed)  # noqa: S311 - to be had again by its seed
+        self._tell = tell
+        self._taken: set[object] = set()
+        self._to_undo: list[tuple[float, int, object, Undo]] = []
+        self._numbers = itertools.count()
+        self._faults = self._all()
+
+    def run(self, seconds: float, longest_pause_seconds: float, pause: Callable[[float], object]) -> None:
+        """Break things for so long, then make all of them whole again."""
+        ends_at = time.monotonic() + seconds
+        next_at = time.monotonic() + 1
+        while time.monotonic() < ends_at:
+            self._undo(time.monotonic())
+            if time.monotonic() >= next_at:
+                self._begin()
+                next_at = time.monotonic() + self._chance.uniform(SHORTEST_PAUSE_SECONDS, longest_pause_seconds)
+            pause(TICK_SECONDS)
+        self._undo(float("inf"))
+
+    def _begin(self) -> None:
+        (fault,) = self._chance.choices(self._faults, [fault.share for fault in self._faults])
+        begun = fault.begin()
+        if begun is not None:
+            self.counts[fault.name] += 1
+            self._tell(f"{fault.name}, {begun[0]:.1f} s")
+
+    def _undo(self, now: float) -> None:
+        while self._to_undo and self._to_undo[0][0] <= now:
+            _, _, target, undo = heapq.heappop(self._to_undo)
+            undo()
+            self._taken.discard(target)
+
+    def _hold(self, target: object, seconds: float, undo: Undo) -> tuple[float, Undo]:
+        self._taken.add(target)
+        heapq.heappush(self._to_undo, (time.monotonic() + seconds, next(self._numbers), target, undo))
+        return seconds, undo
+
+    def _all(self) -> list[Fault]:
+        door, machines, house = self._cast.door, self._cast.machines, self._cast.house
+        return [
+            Fault("kill -9 a worker process", 10, lambda: self._kill_child(self._one_of(machines))),
+            Fault("kill -9 a worker's parent", 5, lambda: self._end(self._one_of(machines), Actor.kill_parent)),
+            Fault("kill -9 a whole worker", 4, lambda: self._end(self._one_of(machines), Actor.kill)),
+            Fault("SIGTERM to a worker", 4, lambda: self._end(self._one_of(machines), Actor.stop)),
+            Fault("a worker process is stopped for a while", 6, lambda: self._freeze_child(self._one_of(machines))),
+            Fault("a worker's parent is stopped for a while", 3, lambda: self._freeze(self._one_of(machines))),
+            Fault("a handler kills its process", 4, lambda: self._senders.also(KILLS_ONCE)),
+            Fault("a handler kills each process it runs in", 1, lambda: self._senders.also(KILLS)),
+            Fault("kill -9 ingest", 6, lambda: self._end(door, Actor.kill)),
+            Fault("SIGTERM to ingest", 3, lambda: self._end(door, Actor.stop)),
+            Fault("ingest is stopped for a while", 3, lambda: self._freeze(door)),
+            Fault("kill -9 Valkey", 5, lambda: self._end_store(house.server.kill)),
+            Fault("SIGTERM to Valkey", 2, lambda: self._end_store(house.server.terminate)),
+            Fault("Valkey is stopped for a while", 4, self._freeze_store),
+            *(
+                Fault(f"{whose}: {words}", share, lambda way=way, who=who: self._turn(self._one_of(who), way))  # type: ignore[misc]
+                for whose, who, share in (("ingest", [door], 2), ("a worker", machines, 4))
+                for words, way in (
+                    ("network cut", Way.CUT),
+                    ("network silent, then late", Way.SILENT),
+                    ("replies lost", Way.SWALLOWS_REPLIES),
+                )
+            ),
+        ]
+
+    def _one_of(self, actors: list[Actor]) -> Actor:
+        return self._chance.choice(actors)
+
+    def _kill_child(self, actor: Actor) -> tuple[float, Undo] | None:
+        children = actor.children()
+        if actor in self._taken or not children:
+            return None
+        send(self._chance.choice(children), signal.SIGKILL)
+        return 0.0, lambda: None
+
+    def _end(self, actor: Actor, end: Callable[[Actor], None]) -> tuple[float, Undo] | None:
+        seconds = self._chance.uniform(*DOWN_SECONDS)
+        if actor in self._taken or actor.process.poll() is not None:
+            return None
+        end(actor)
+        return self._hold(actor, seconds, actor.ensure_runs)
+
+    def _freeze(self, actor: Actor) -> tuple[float, Undo] | None:
+        seconds = self._chance.uniform(*QUIET_SECONDS)
+        if actor in self._taken:
+            return None
+        pid = actor.parent
+        send(pid, signal.SIGSTOP)
+        return self._hold(actor, seconds, lambda: send(pid, signal.SIGCONT))
+
+    def _freeze_child(self, actor: Actor) -> tuple[float, Undo] | None:
+        """Its parent may be killed meanwhile, so nobody is kept off."""
+        seconds, children = self._chance.uniform(*QUIET_SECONDS), actor.children()
+        if not children:
+            return None
+        pid = self._chance.choice(children)
+        send(pid, signal.SIGSTOP)
+        return self._hold(pid, seconds, lambda: send(pid, signal.SIGCONT))
+
+    def _end_store(self, end: Undo) -> tuple[float, Undo] | None:
+        seconds = self._chance.uniform(*DOWN_SECONDS)
+        if "store" in self._taken:
+            return None
+        end()
+        self._cast.house.server.wait()
+        return self._hold("store", seconds, self._cast.start_store)
+
+    def _freeze_store(self) -> tuple[float, Undo] | None:
+        seconds, server = self._chance.uniform(*STORE_QUIET_SECONDS), self._cast.house.server
+        if "store" in self._taken:
+            return None
+        server.send_signal(signal.SIGSTOP)
+        return self._hold("store", seconds, lambda: server.send_signal(signal.SIGCONT))
+
+    def _turn(self, actor: Actor, way: Way) -> tuple[float, Undo] | None:
+        seconds, relay = self._chance.uniform(*QUIET_SECONDS), actor.relay
+        if relay in self._taken:
+            return None
+        relay.go(way)
+        return self._hold(relay, seconds, lambda: relay.go(Way.OPEN))

@@ -1,0 +1,74 @@
+"""Which kinds of keys may be left when all is quiet. Any other, or one that should expire and does not, is a leak."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import redis
+
+from shared.replies import text
+
+FOREVER = -1
+AT_ONCE = 1000
+_ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# Kinds that stand as long as the installation does.
+LASTING = {
+    "open": r"surehook:open",
+    "ledger": r"surehook:ledger",
+    "split": r"surehook:split",
+    "queues of ours": r"surehook:queues",
+    "RQ's queues": r"rq:queues",
+    "RQ's workers": r"rq:workers(:(events|slow))?",
+    "finished": r"rq:finished:(events|slow)",
+    "dead letters": r"rq:failed:(events|slow)",
+}
+# Kinds that go by themselves.
+EXPIRING = {
+    "sweep": r"surehook:sweep(ing|-mark)",
+    "trip": r"surehook:trip:[\w.-]+",
+    "RQ's worker": r"rq:worker:[\w.-]+(:executions)?",
+}
+# Kinds that belong to an event: they go with it, and stay while it is a dead letter.
+OF_EVENTS = {
+    "event": rf"surehook:event:(?P<id>{_ID})",
+    "attempts": rf"surehook:attempts:(?P<id>{_ID})",
+    "job": rf"rq:job:(?P<id>{_ID})(_\w+)?",
+    "results": rf"rq:results:(?P<id>{_ID})(_\w+)?",
+}
+
+
+def leftovers(store: redis.Redis) -> tuple[Counter[str], list[str]]:
+    """How many keys of each kind there are, and those that should not be there."""
+    is_open = {text(event_id) for event_id in store.zrange("surehook:open", 0, -1)}
+    kinds: Counter[str] = Counter()
+    wrong = []
+    for key, seconds in _with_seconds_left(store):
+        kind = _kind(key, is_open, lasts=seconds == FOREVER)
+        kinds[kind or "unknown"] += 1
+        if kind is None:
+            wrong.append(key)
+    return kinds, wrong
+
+
+def _with_seconds_left(store: redis.Redis) -> Iterator[tuple[str, int]]:
+    names = [text(key) for key in store.scan_iter(count=AT_ONCE)]
+    for start in range(0, len(names), AT_ONCE):
+        page = names[start : start + AT_ONCE]
+        with store.pipeline(transaction=False) as pipeline:
+            for key in page:
+                pipeline.ttl(key)
+            yield from zip(page, pipeline.execute(), strict=True)
+
+
+def _kind(key: str, is_open: set[str], *, lasts: bool) -> str | None:
+    """None: no such key should be here, or not for ever."""
+    for kinds, may_last in ((LASTING, True), (EXPIRING, False)):
+        for name, pattern in kinds.items():
+            if re.fullmatch(pattern, key):
+                return name if may_last or not lasts else None
+    for name, pattern in OF_EVENTS.items():
+        if found := re.fullmatch(pattern, key):
+            if not lasts:
+                return f"{name}, closed"
+            return f"{name}, dead letter" if found["id"] in is_open else None
+    return None

@@ -1,0 +1,52 @@
+"""Which events the soak sends, and what must have become of each when all is quiet again."""
+
+import json
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from surehook.samples import sample
+
+_ID = UUID(int=0xC0FFEE)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type of event: how many of a hundred are sent, and the handlers that must have their effect."""
+
+    event_type: str
+    share: float
+    handlers: tuple[str, ...]
+    is_hopeless: bool = False
+    """It must end as a dead letter."""
+
+    def body(self, event_id: str) -> bytes:
+        return _BODIES[self.event_type].replace(str(_ID).encode(), event_id.encode())
+
+
+KILLS_ONCE = Kind("user.password.breach", 0, ("kills_once",))
+KILLS = Kind("user.password.update", 0, (), is_hopeless=True)
+KINDS = (
+    Kind("user.create", 42, ("plain",)),
+    Kind("user.login.success", 20, ("waits",)),
+    Kind("user.delete", 12, ("mail", "crm", "audit")),
+    Kind("user.update", 10, ("flaky",)),
+    Kind("user.login.failed", 5, ("later",)),
+    Kind("user.bulk.create", 2, ("slow",)),
+    Kind("user.email.verified", 1, ("overruns",)),
+    Kind("user.reactivate", 2, (), is_hopeless=True),
+    Kind("user.deactivate", 2, (), is_hopeless=True),
+    Kind("event-log.create", 4, ()),  # nobody wants it
+    KILLS_ONCE,
+    KILLS,
+)
+_BODIES = {
+    kind.event_type: json.dumps(sample(kind.event_type, now=datetime.now(UTC), event_id=_ID)).encode() for kind in KINDS
+}
+
+
+def draw(chance: random.Random) -> tuple[Kind, str]:
+    """A kind by its share, and a fresh id."""
+    (kind,) = chance.choices(KINDS, [each.share for each in KINDS])
+    return kind, str(uuid4())

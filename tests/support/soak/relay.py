@@ -1,0 +1,93 @@
+"""The network between a process and the store: it can be cut, fall silent, or lose what comes back."""
+
+import asyncio
+import threading
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+
+
+class Way(Enum):
+    """What the relay does with bytes. SILENT keeps them and passes them on late, as a network that stalls does."""
+
+    OPEN = "open"
+    CUT = "cut"
+    SILENT = "silent"
+    SWALLOWS_REPLIES = "swallows replies"
+
+
+class Relay:
+    """A TCP port in front of the store's socket, in a thread of its own."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._way = Way.OPEN
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._passes = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+        self.port = int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def go(self, way: Way) -> None:
+        self._loop.call_soon_threadsafe(self._go, way)
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _go(self, way: Way) -> None:
+        # Who missed a reply must not take the next one for it.
+        must_break = way is Way.CUT or self._way is Way.SWALLOWS_REPLIES
+        self._way = way
+        if way is Way.SILENT:
+            self._passes.clear()
+        else:
+            self._passes.set()
+        if must_break:
+            for writer in list(self._writers):
+                writer.transport.abort()
+
+    async def _listen(self) -> asyncio.Server:
+        self._passes.set()
+        return await asyncio.start_server(self._relay, "127.0.0.1", 0)
+
+    async def _close(self) -> None:
+        self._server.close()
+        self._go(Way.CUT)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if self._way is Way.CUT:
+                raise ConnectionAbortedError
+            store_reader, store_writer = await asyncio.open_unix_connection(str(self._store))
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, store_writer}
+        for one, other, is_reply in ((reader, store_writer, False), (store_reader, writer, True)):
+            task = asyncio.create_task(self._pass(one, other, is_reply=is_reply))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_reply: bool) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._passes.wait()
+                if is_reply and self._way is Way.SWALLOWS_REPLIES:
+                    continue
+                writer.write(data)
+                await writer.drain()
+        self._writers.discard(writer)
+        writer.transport.abort() if self._way is Way.CUT else writer.close()

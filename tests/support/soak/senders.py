@@ -1,0 +1,87 @@
+"""FusionAuth, as far as the soak needs it: sends events at a pace, and remembers what it was answered."""
+
+import random
+import threading
+import time
+from collections import Counter
+
+import httpx
+
+from tests.support.house import API_KEY
+from tests.support.soak.plan import Kind, draw
+
+SENDERS = 4
+TIMEOUT_SECONDS = 5.0
+SENT_TWICE = 0.05
+# Some senders ask again when they are refused or hear nothing, and some do not.
+ASKS_AGAIN = 0.5
+ASKS_FOR_SECONDS = 15.0
+ASKS_EVERY_SECONDS = 0.5
+HEADERS = {"Authorization": API_KEY, "Content-Type": "application/json"}
+ACCEPTED, DUPLICATE, REFUSED = 202, 200, 503
+
+
+class Senders:
+    """`accepted` and `unanswered` say what kind of event each id was; `wrong` what should not have been answered."""
+
+    def __init__(self, url: str, per_second: float, seed: int) -> None:
+        self.accepted: dict[str, Kind] = {}
+        self.unanswered: dict[str, Kind] = {}
+        self.answers: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self._url = url
+        self._pause_seconds = SENDERS / per_second
+        self._extra: list[Kind] = []
+        self._is_over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._send, args=(random.Random(f"{seed} {number}"),), name=f"sender {number}")  # noqa: S311 - to be had again
+            for number in range(SENDERS)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def also(self, kind: Kind) -> tuple[float, "type[None]"]:
+        """Send one of these next. As a fault: it lasts no time, and there is nothing to undo."""
+        self._extra.append(kind)
+        return 0.0, type(None)
+
+    def _send(self, chance: random.Random) -> None:
+        with httpx.Client(timeout=TIMEOUT_SECONDS, headers=HEADERS, trust_env=False) as client:
+            next_at = time.monotonic()
+            while not self._is_over.wait(max(0.0, next_at - time.monotonic())):
+                next_at = max(next_at + self._pause_seconds, time.monotonic() - 1)
+                kind, event_id = draw(chance)
+                if self._extra:
+                    kind = self._extra.pop()
+                self._send_one(client, chance, kind, event_id)
+
+    def _send_one(self, client: httpx.Client, chance: random.Random, kind: Kind, event_id: str) -> None:
+        self.unanswered[event_id] = kind
+        ends_at = time.monotonic() + (ASKS_FOR_SECONDS if chance.random() < ASKS_AGAIN else 0)
+        while not (is_accepted := self._ask(client, kind, event_id)) and time.monotonic() < ends_at:
+            self._is_over.wait(ASKS_EVERY_SECONDS)
+        if not is_accepted:
+            return
+        self.accepted[event_id] = kind
+        del self.unanswered[event_id]
+        if chance.random() < SENT_TWICE:
+            self._ask(client, kind, event_id)
+
+    def _ask(self, client: httpx.Client, kind: Kind, event_id: str) -> bool:
+        try:
+            status = client.post(self._url, content=kind.body(event_id)).status_code
+        except httpx.TransportError as exc:
+            self.answers[f"none: {type(exc).__name__}"] += 1
+            return False
+        self.answers[str(status)] += 1
+        is_second = event_id in self.accepted
+        if status not in (ACCEPTED, DUPLICATE, REFUSED) or (is_second and status == ACCEPTED):
+            self.wrong.append(f"{event_id} was answered {status}{' a second time' if is_second else ''}")
+        return status in (ACCEPTED, DUPLICATE)

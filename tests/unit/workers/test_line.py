@@ -1,0 +1,68 @@
+"""The connection of the conveyor: what it does while the store cannot be reached."""
+
+import logging
+import threading
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as StoreConnectionError
+
+from shared.keys import Keys
+from shared.scripts import Script
+from workers import line as line_module
+from workers.line import LONGEST_BACKOFF_SECONDS, Line
+
+FAILURES = 8
+
+
+class Store:
+    """Cannot be reached so many times, then answers."""
+
+    def __init__(self) -> None:
+        self.connection_pool = self
+        self.calls = 0
+
+    def get_connection(self) -> "Store":
+        return self
+
+    def send_command(self, *_: object, **__: object) -> None:
+        self.calls += 1
+        if self.calls <= FAILURES:
+            raise StoreConnectionError("a word of the store's")
+
+    def read_response(self) -> str:
+        return "reply"
+
+    def disconnect(self) -> None:
+        pass
+
+
+class Pauses(threading.Event):
+    """Remembers for how long it was waited, and does not wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0.0)
+        return False
+
+
+def test_a_store_that_is_away_is_waited_for_longer_each_time_and_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_module, "FIRST_BACKOFF_SECONDS", 0.001)
+    caplog.set_level(logging.INFO)
+    store: Any = Store()
+    pauses = Pauses()
+
+    reply, _ = Line(store, Script("trip", Keys())).insist((), pauses, lambda: None)
+
+    assert reply == "reply"
+    assert store.calls == FAILURES + 1
+    assert pauses.seconds == sorted(pauses.seconds)
+    assert pauses.seconds[-1] > 50 * pauses.seconds[0]
+    assert max(pauses.seconds) <= LONGEST_BACKOFF_SECONDS
+    assert [record.message for record in caplog.records] == ["store is away, waiting", "store is back"]
+    assert "a word of the store's" not in caplog.text
