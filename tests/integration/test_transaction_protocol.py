@@ -139,10 +139,6 @@ class Transactional(Stage):
             self.protocol.take_ring()  # in its hands
         self.generations[self.draw(WORKERS)] += 1
 
-    def beat(self, worker: str) -> None:
-        self.protocol.beat(self.name(worker))
-        self.beats[self.name(worker)] = self.now
-
     # Time, upkeep, people
 
     def _time_jumps(self) -> None:

@@ -94,6 +94,10 @@ class Stage(RuleBasedStateMachine):
             self.rooms[name] = Transactions(self.store, KEYS, name, name, dead_after_ms=WINDOWS.dead)
         return self.rooms[name]
 
+    def beat(self, worker: str) -> None:
+        self.protocol.beat(self.name(worker))
+        self.beats[self.name(worker)] = self.now
+
     def close_rooms(self) -> None:
         for room in self.rooms.values():
             room.close()
