@@ -10,12 +10,13 @@ from pathlib import Path
 
 import click
 
-from bench import backlog, door, flood, pipeline, workers
+from bench import backlog, door, flood, pipeline, proving, workers
 from bench.machine import facts
 from tests.support.house import House
 
 PARTS = {
     "door": door.run,
+    "proofs": proving.run,
     "flood": flood.run,
     "pipeline": pipeline.run,
     "workers": workers.run,

@@ -1,6 +1,5 @@
 """The door: durable answers a second, beside an endpoint that stores nothing and a straightforward receiver."""
 
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +9,9 @@ import click
 import redis
 
 from bench import figures
-from bench.load import BODY_BYTES, DEFAULT_PROOF, Measured, measure
-from bench.machine import ROOT, empty, start_python
+from bench.load import BODY_BYTES, Measured, measure
+from bench.machine import ROOT, empty, listens, start_python
 from bench.picture import draw
-from bench.proofs import PROOFS
 from shared.embedded import socket_path
 from shared.keys import Keys
 from tests.support.house import House, free_port, wait_until
@@ -61,7 +59,7 @@ def run(house: House) -> None:
         Side(LOOP, _start_app(house, "bench.straightforward:loop_app")),
         Side(THREADS, _start_app(house, "bench.straightforward:threads_app")),
     ]
-    wait_until(lambda: _listens(doors[False].port), "the second door listens")
+    wait_until(lambda: listens(doors[False].port), "the second door listens")
     for side in (*doors.values(), nothing, *plain):
         measure(side.port, max(CONNECTIONS), WARM_UP_SECONDS)
     rows: list[Sequence[str]] = [HEADING]
@@ -81,7 +79,6 @@ def run(house: House) -> None:
     _set_up(house, *STORES[0][1:])
     click.echo(figures.table(rows))
     click.echo("\n".join(("", *_ratios(speeds), _lone(lone))))
-    _measure_proofs(house)
     draw(PICTURE, f"requests/s, {PICTURED} connections, every answer after its fsync", [
         (EMPTY + " (stores nothing)", median(speeds[EMPTY, "always", PICTURED])),
         (OURS, median(speeds[OURS, "always", PICTURED])),
@@ -138,21 +135,6 @@ def _lone_write_ms(house: House) -> float:
     return median(took) * 1000
 
 
-def _measure_proofs(house: House) -> None:
-    """What each further kind of proof adds to a request, beside the first kind in the same rounds."""
-    for name in [name for name in PROOFS if name != DEFAULT_PROOF]:
-        port = free_port()
-        house.surehook("ingest", **PROOFS[name].environ, SUREHOOK_BIND=f"127.0.0.1:{port}", SUREHOOK_METRICS_BIND="off")
-        wait_until(lambda port=port: _listens(port), f"the door with {name} listens")  # type: ignore[misc]
-        seconds: dict[str, list[float]] = {DEFAULT_PROOF: [], name: []}
-        for _ in range(ROUNDS):
-            for proof, at in ((DEFAULT_PROOF, house.port), (name, port)):
-                measured = measure(at, PICTURED, ROUND_SECONDS, proof=proof)
-                seconds[proof].append(1 / measured.per_second)
-        added = (median(seconds[name]) - median(seconds[DEFAULT_PROOF])) * 1_000_000
-        click.echo(f"proof by {name} adds {added:.0f} µs a request to proof by {DEFAULT_PROOF}")
-
-
 def _set_up(house: House, appendonly: str, appendfsync: str) -> None:
     with house.redis() as store:
         store.config_set("appendfsync", appendfsync)
@@ -171,13 +153,8 @@ def _start_app(house: House, app: str) -> int:
     options = ("--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log")
     house.environ["BENCH_STORE"] = f"unix://{socket_path(house.data)}"
     start_python(house, ROOT, "-m", "uvicorn", app, "--log-level", "warning", *options)
-    wait_until(lambda: _listens(port), f"{app} listens")
+    wait_until(lambda: listens(port), f"{app} listens")
     return port
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _row(what: str, store: str, connections: int, rounds: Sequence[Measured]) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
@@ -64,3 +65,8 @@ def start_python(house: House, folder: Path, *arguments: str) -> "subprocess.Pop
     )
     house.processes.append(process)
     return process
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
