@@ -1,4 +1,4 @@
-"""The Lua scripts: one file a transition, each with the shared opening and the names of the keys before it."""
+"""The Lua scripts: one file a transition, each with what it shares with others and the names of the keys before it."""
 
 from collections.abc import Sequence
 from hashlib import sha1
@@ -24,11 +24,8 @@ class Script:
 
     def __init__(self, name: str, keys: Keys) -> None:
         folder = files("shared") / "scripts"
-        parts = (
-            keys.for_scripts(),
-            (folder / "common.lua").read_text(),
-            (folder / f"{name}.lua").read_text(),
-        )
+        shared = ("opening",) if name == "accept" else ("opening", "common")
+        parts = [keys.for_scripts(), *((folder / f"{part}.lua").read_text() for part in (*shared, name))]
         self.source = "\n".join(parts).encode()
         self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
 
