@@ -28,7 +28,8 @@ EVENT_TYPE = "user.create.complete"
 HANGING_SECONDS = 10
 DEFAULT_PROOF = next(iter(PROOFS))
 MIX = ("user.login.success", "user.create.complete", "user.update.complete", "jwt.refresh", "group.member.add")
-MIX_BYTES = (*[1536] * 8, 2048, 4096)
+MIX_BYTES = (*[0] * 6, 1536, 1536, 2048, 4096)  # 0: as long as our sample of the type is, 0.9 to 3.5 KB
+LARGE_BYTES, LARGE = 65536, 0.002
 DUPLICATES = 0.05
 _PLACE = UUID(int=0)
 
@@ -73,15 +74,16 @@ def measure(
 
 
 def mixed_bodies() -> Iterator[bytes]:
-    """As a large FusionAuth sends them: many types, most of them small, some large, one in twenty sent twice."""
+    """As a large FusionAuth sends them: many types, most of them small, a few large, one in twenty sent twice."""
     chooser = Random(0)  # noqa: S311 - no secret; every run is alike
     sources = [bodies(length, event_type) for event_type in MIX for length in MIX_BYTES]
+    large = bodies(LARGE_BYTES)
     recent: deque[bytes] = deque(maxlen=200)
     while True:
         if recent and chooser.random() < DUPLICATES:
             yield chooser.choice(recent)
             continue
-        recent.append(next(chooser.choice(sources)))
+        recent.append(next(large if chooser.random() < LARGE else chooser.choice(sources)))
         yield recent[-1]
 
 
