@@ -106,15 +106,16 @@ def test_a_reload_brings_new_code_and_new_settings(build_house: Build) -> None:
         shutil.copytree(ROOT / package, house.folder / "code" / package)
     answers = house.folder / "code" / "ingest" / "answers.py"
     house.environ["PYTHONPATH"] = str(house.folder / "code")
-    parent, _ = start(house, 2)
+    parent, old = start(house, 2)
     assert house.deliver().json()["status"] == "accepted"
 
     answers.write_text(answers.read_text().replace('"status":"accepted"', '"status":"taken"'))
     (house.folder / ".env").write_text("SUREHOOK_REQUIRED_HEADER=X-New: setting\n")
     os.kill(parent, signal.SIGHUP)
     wait_until(lambda: "ingest processes are new" in house.logged(), "they are replaced")
+    wait_until(lambda: not set(old) & set(children_of(parent)), "the old ones are gone")
 
-    wait_until(lambda: house.deliver().status_code == 401, "the new setting is in force")
+    assert house.deliver().status_code == 401
     house.client.headers["X-New"] = "setting"
     assert house.deliver().json()["status"] == "taken"
 
