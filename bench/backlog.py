@@ -1,16 +1,17 @@
 """Hours of a large FusionAuth with nobody handling: do latency and memory stay flat as the backlog grows?
 
-Mixed types and sizes, one event in twenty sent twice, bursts of connections. It ends at BENCH_BACKLOG open events or
-after BENCH_BACKLOG_SECONDS, whichever comes first, and says how far it came.
+Mixed types and sizes (a few of 64 KiB), one event in twenty sent twice, bursts of connections. It ends at
+BENCH_BACKLOG open events or after BENCH_BACKLOG_SECONDS, whichever comes first, and says how far it came.
 """
 
 import os
 import time
+from itertools import islice
 
 import click
 
 from bench import figures
-from bench.load import measure
+from bench.load import BODY_BYTES, measure, mixed_bodies
 from tests.support.children import resident_bytes
 from tests.support.house import House
 
@@ -19,6 +20,7 @@ LONGEST_SECONDS = 300.0
 STEPS = 10
 QUIET, BURST = 16, 96
 SLICE_SECONDS = 2.0
+SAMPLED = 20_000
 HEADING = ("open events", "requests/s", "p50 ms", "p99 ms", "of a burst", "ingest MiB", "store MiB", "bytes an event")
 MEBIBYTE = 1024 * 1024
 
@@ -42,9 +44,9 @@ def run(house: House) -> None:
             if refused:
                 raise SystemExit(f"the door answered {refused}: these figures are void")
             count = int(store.zcard("surehook:open"))
+            used = store.info("memory")["used_memory"]
             if count >= next_row:
                 next_row = count + events // STEPS
-                used = store.info("memory")["used_memory"]
                 rows.append((
                     f"{count:,}", f"{quiet.per_second:,.0f}", f"{quiet.p50_ms:.2f}", f"{quiet.p99_ms:.2f}",
                     f"{burst.p99_ms:.2f}", f"{resident_bytes(ingest.pid) / MEBIBYTE:.0f}", f"{used / MEBIBYTE:.0f}",
@@ -57,3 +59,10 @@ def run(house: House) -> None:
             f"backlog: {count:,} open events ({ending}) of mixed types and sizes in {time.monotonic() - began:.0f} s\n"
         )
     click.echo(figures.table(rows))
+    sizes = [len(body) for body in islice(mixed_bodies(), SAMPLED)]
+    mean = sum(sizes) / len(sizes)
+    beyond = (used - nothing) / count - mean
+    click.echo(
+        f"\na body is {mean:,.0f} bytes in the mean, {min(sizes):,} to {max(sizes):,}; an event takes {beyond:,.0f} "
+        f"beyond its body, so one of {BODY_BYTES:,} waits in {beyond + BODY_BYTES:,.0f}"
+    )

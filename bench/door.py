@@ -10,10 +10,10 @@ import click
 import redis
 
 from bench import figures
-from bench.load import BODY_BYTES, DEFAULT_PROOF, Measured, measure
-from bench.machine import ROOT, empty, start_python
+from bench.load import BODY_BYTES, Measured, measure
+from bench.machine import ROOT, empty, listens, start_python
 from bench.picture import draw
-from bench.proofs import PROOFS
+from ingest.connection import pack
 from shared.embedded import socket_path
 from shared.keys import Keys
 from tests.support.house import House, free_port, wait_until
@@ -23,6 +23,7 @@ ROUNDS = 3
 ROUND_SECONDS = 1.0
 WARM_UP_SECONDS = 0.5
 LONE_WRITES = 300
+LONE_ROUNDS = 5
 HEADING = ("what", "store", "connections", "requests/s", "p50 ms", "p99 ms")
 # Name, appendonly, appendfsync. The first is the one that we promise.
 STORES = (("always", "yes", "always"), ("everysec", "yes", "everysec"), ("no AOF", "no", "everysec"))
@@ -61,12 +62,11 @@ def run(house: House) -> None:
         Side(LOOP, _start_app(house, "bench.straightforward:loop_app")),
         Side(THREADS, _start_app(house, "bench.straightforward:threads_app")),
     ]
-    wait_until(lambda: _listens(doors[False].port), "the second door listens")
+    wait_until(lambda: listens(doors[False].port), "the second door listens")
     for side in (*doors.values(), nothing, *plain):
         measure(side.port, max(CONNECTIONS), WARM_UP_SECONDS)
     rows: list[Sequence[str]] = [HEADING]
     speeds: dict[tuple[str, str, int], list[float]] = {}
-    lone = {}
     for store_name, appendonly, appendfsync in STORES:
         _set_up(house, appendonly, appendfsync)
         sides = [nothing, doors[store_name == STORES[0][0]], *plain]
@@ -75,13 +75,9 @@ def run(house: House) -> None:
             for side, measured in rounds.items():
                 speeds[side.name, store_name, connections] = [each.per_second for each in measured]
                 rows.append(_row(side.name, store_name, connections, measured))
-            if store_name == STORES[0][0] and connections == 1:
-                lone = {side.name: median(each.p50_ms for each in measured) for side, measured in rounds.items()}
-                lone["write"] = _lone_write_ms(house)
     _set_up(house, *STORES[0][1:])
     click.echo(figures.table(rows))
-    click.echo("\n".join(("", *_ratios(speeds), _lone(lone))))
-    _measure_proofs(house)
+    click.echo("\n".join(("", *_ratios(speeds), _lone(house, doors[True], nothing))))
     draw(PICTURE, f"requests/s, {PICTURED} connections, every answer after its fsync", [
         (EMPTY + " (stores nothing)", median(speeds[EMPTY, "always", PICTURED])),
         (OURS, median(speeds[OURS, "always", PICTURED])),
@@ -119,38 +115,39 @@ def _ratios(speeds: dict[tuple[str, str, int], list[float]]) -> list[str]:
     return lines
 
 
-def _lone(lone: dict[str, float]) -> str:
+def _lone(house: House, ours: Side, nothing: Side) -> str:
+    """What a request takes that is alone, and what of it: rounds in turn with the endpoint and with a bare write."""
+    took: dict[str, list[float]] = {"ours": [], "nothing": [], "write": []}
+    for _ in range(LONE_ROUNDS):
+        took["nothing"].append(measure(nothing.port, 1, ROUND_SECONDS).p50_ms)
+        took["write"].append(_write_ms(house))
+        took["ours"].append(measure(ours.port, 1, ROUND_SECONDS).p50_ms)
+    with house.redis() as store:
+        script = store.info("commandstats")["cmdstat_evalsha"]["usec_per_call"] / 1000
+    lone, endpoint, write = (median(took[name]) for name in ("ours", "nothing", "write"))
     return (
-        f"a lone request, p50: {lone[OURS]:.2f} ms; one fsynced write to the same store: {lone['write']:.2f} ms; "
-        f"the empty endpoint: {lone[EMPTY]:.2f} ms; ratio to the write {lone[OURS] / lone['write']:.2f}, "
-        f"to write and empty endpoint together {lone[OURS] / (lone['write'] + lone[EMPTY]):.2f}"
+        f"a lone request, p50: {lone:.2f} ms; one fsynced write of {BODY_BYTES} bytes to the same store, from a bare "
+        f"socket: {write:.2f} ms;\nthe empty endpoint: {endpoint:.2f} ms. Ratio to the write "
+        f"{figures.ratio(took['ours'], took['write'])}, to write and empty endpoint together "
+        f"{lone / (write + endpoint):.2f}.\nOf the request {write:.2f} ms are such a write, {endpoint:.2f} an empty "
+        f"endpoint's HTTP, {script:.2f} the script in the store; {lone - write - endpoint - script:.2f} are ours: "
+        "proof, parsing, packing, counting"
     )
 
 
-def _lone_write_ms(house: House) -> float:
-    """A SET of the body's size, one at a time, from a blocking client."""
+def _write_ms(house: House) -> float:
+    """A SET of the body's size, one at a time, packed beforehand and on a socket of its own: the door's own way."""
     took = []
-    with house.redis() as store:
+    with socket.socket(socket.AF_UNIX) as connection, house.redis() as store:
+        connection.connect(str(socket_path(house.data)))
         for number in range(LONE_WRITES):
+            packed = pack(("SET", f"lone:{number}", b"x" * BODY_BYTES))
             began = time.perf_counter()
-            store.set(f"lone:{number}", b"x" * BODY_BYTES)
+            connection.sendall(packed)
+            connection.recv(64)
             took.append(time.perf_counter() - began)
+        store.config_resetstat()
     return median(took) * 1000
-
-
-def _measure_proofs(house: House) -> None:
-    """What each further kind of proof adds to a request, beside the first kind in the same rounds."""
-    for name in [name for name in PROOFS if name != DEFAULT_PROOF]:
-        port = free_port()
-        house.surehook("ingest", **PROOFS[name].environ, SUREHOOK_BIND=f"127.0.0.1:{port}", SUREHOOK_METRICS_BIND="off")
-        wait_until(lambda port=port: _listens(port), f"the door with {name} listens")  # type: ignore[misc]
-        seconds: dict[str, list[float]] = {DEFAULT_PROOF: [], name: []}
-        for _ in range(ROUNDS):
-            for proof, at in ((DEFAULT_PROOF, house.port), (name, port)):
-                measured = measure(at, PICTURED, ROUND_SECONDS, proof=proof)
-                seconds[proof].append(1 / measured.per_second)
-        added = (median(seconds[name]) - median(seconds[DEFAULT_PROOF])) * 1_000_000
-        click.echo(f"proof by {name} adds {added:.0f} µs a request to proof by {DEFAULT_PROOF}")
 
 
 def _set_up(house: House, appendonly: str, appendfsync: str) -> None:
@@ -171,13 +168,8 @@ def _start_app(house: House, app: str) -> int:
     options = ("--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log")
     house.environ["BENCH_STORE"] = f"unix://{socket_path(house.data)}"
     start_python(house, ROOT, "-m", "uvicorn", app, "--log-level", "warning", *options)
-    wait_until(lambda: _listens(port), f"{app} listens")
+    wait_until(lambda: listens(port), f"{app} listens")
     return port
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _row(what: str, store: str, connections: int, rounds: Sequence[Measured]) -> Sequence[str]:

@@ -10,7 +10,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, islice
+from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,7 +19,7 @@ from uuid import UUID, uuid4
 import click
 import uvloop
 
-from bench.proofs import PROOFS
+from bench.proofs import PROOFS, Proof
 from surehook.samples import sample
 
 PATH = "/fusionauth-webhook"
@@ -27,7 +28,8 @@ EVENT_TYPE = "user.create.complete"
 HANGING_SECONDS = 10
 DEFAULT_PROOF = next(iter(PROOFS))
 MIX = ("user.login.success", "user.create.complete", "user.update.complete", "jwt.refresh", "group.member.add")
-MIX_BYTES = (*[1536] * 8, 2048, 4096)
+MIX_BYTES = (*[0] * 6, 1536, 1536, 2048, 4096)  # 0: as long as our sample of the type is, 0.9 to 3.5 KB
+LARGE_BYTES, LARGE = 65536, 0.002
 DUPLICATES = 0.05
 _PLACE = UUID(int=0)
 
@@ -53,10 +55,15 @@ class Measured:
 
 
 def measure(
-    port: int, connections: int, seconds: float, *, proof: str = DEFAULT_PROOF, bodies: str = "same"
+    port: int, connections: int, seconds: float, *, bodies: str = "same", prepared: Path | None = None
 ) -> Measured:
-    """Run the load in its own process, so that it shares no interpreter with anything measured."""
-    options = {"port": port, "proof": proof, "connections": connections, "seconds": seconds, "bodies": bodies}
+    """Run the load in its own process, so that it shares no interpreter with anything measured.
+
+    It sends the requests that were `prepared`, and ends with the last of them, or makes its own.
+    """
+    options: dict[str, object] = {"port": port, "connections": connections, "seconds": seconds, "bodies": bodies}
+    if prepared is not None:
+        options["prepared"] = prepared
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     done = subprocess.run(
         [sys.executable, "-m", "bench.load", *arguments],
@@ -68,15 +75,16 @@ def measure(
 
 
 def mixed_bodies() -> Iterator[bytes]:
-    """As a large FusionAuth sends them: many types, most of them small, some large, one in twenty sent twice."""
+    """As a large FusionAuth sends them: many types, most of them small, a few large, one in twenty sent twice."""
     chooser = Random(0)  # noqa: S311 - no secret; every run is alike
     sources = [bodies(length, event_type) for event_type in MIX for length in MIX_BYTES]
+    large = bodies(LARGE_BYTES)
     recent: deque[bytes] = deque(maxlen=200)
     while True:
         if recent and chooser.random() < DUPLICATES:
             yield chooser.choice(recent)
             continue
-        recent.append(next(chooser.choice(sources)))
+        recent.append(next(large if chooser.random() < LARGE else chooser.choice(sources)))
         yield recent[-1]
 
 
@@ -97,25 +105,37 @@ def bodies_called(name: str) -> Iterator[bytes]:
     return named[name]() if name in named else bodies(event_type=name)
 
 
+def request(body: bytes, proof: Proof = PROOFS[DEFAULT_PROOF]) -> bytes:
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\n{proof.headers(body)}"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def prepare(file: Path, count: int, proof: Proof) -> None:
+    """Write requests for a load to send: a signature takes longer to make than its request to answer."""
+    file.write_text(json.dumps([request(body, proof).decode() for body in islice(bodies(), count)]))
+
+
+def read_prepared(file: Path) -> Iterator[bytes]:
+    return iter([request.encode() for request in json.loads(file.read_text())])
+
+
 class Load:
     """What all connections have in common: the requests, the clock and the answers."""
 
-    def __init__(self, proof: str, seconds: float, source: Iterator[bytes]) -> None:
-        self._headers = PROOFS[proof].headers
-        self._bodies = source
+    def __init__(self, seconds: float, requests: Iterator[bytes]) -> None:
+        self._requests = requests
         self._seconds = seconds
         self.ends_at = 0.0
         self.statuses: Counter[str] = Counter()
         self.took: list[float] = []
         self.took_refused: list[float] = []
 
-    def next_request(self) -> bytes:
-        body = next(self._bodies)
-        head = (
-            f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\n{self._headers(body)}"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode() + body
+    def next_request(self) -> bytes | None:
+        """None if it is over."""
+        return next(self._requests, None) if time.perf_counter() < self.ends_at else None
 
     async def run(self, port: int, connections: int) -> Measured:
         """Send for so many seconds, wait for the answers that are due then."""
@@ -150,6 +170,10 @@ class Sender(asyncio.Protocol):
 
     def send(self) -> None:
         request = self._load.next_request()
+        if request is None:
+            self.done.set_result(None)
+            self._transport.close()
+            return
         self._sent_at = time.perf_counter()
         self._transport.write(request)
 
@@ -162,11 +186,7 @@ class Sender(asyncio.Protocol):
         self._received = b""
         self._load.statuses[status] += 1
         (self._load.took_refused if status == "503" else self._load.took).append(now - self._sent_at)
-        if now < self._load.ends_at:
-            self.send()
-            return
-        self.done.set_result(None)
-        self._transport.close()
+        self.send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():
@@ -191,12 +211,13 @@ def _percentile(ordered: list[float], share: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.load")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--proof", choices=PROOFS, required=True)
     parser.add_argument("--bodies", required=True)
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--prepared", type=Path)
     chosen = parser.parse_args()
-    load = Load(chosen.proof, chosen.seconds, bodies_called(chosen.bodies))
+    requests = map(request, bodies_called(chosen.bodies)) if chosen.prepared is None else read_prepared(chosen.prepared)
+    load = Load(chosen.seconds, requests)
     click.echo(json.dumps(asdict(uvloop.run(load.run(chosen.port, chosen.connections)))))
 
 

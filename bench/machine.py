@@ -2,6 +2,7 @@
 
 import os
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from tests.support.house import House, wait_until
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "redis", "hiredis", "rq")
 FSYNC_SECONDS = 0.5
+OTHERS_SECONDS = 2.0
 FSYNC_BYTES = b"x" * 2048
 
 
@@ -28,8 +30,23 @@ def facts(house: House) -> list[str]:
         f"machine: {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         f"disk: {fsyncs_per_second():,.0f} fsyncs/s of {len(FSYNC_BYTES)} bytes each, where the store's files are",
         f"software: Python {platform.python_version()}, Valkey {server} (appendfsync always), {packages}",
+        f"others: kept {others_share():.0%} of these cores busy just before",
         "Load, servers and store share these cores: only the ratios mean anything on a shared machine.",
     ]
+
+
+def others_share() -> float:
+    """How much of the cores was used while nothing of ours ran: more than a little, and the figures are theirs too."""
+    before = _core_seconds()
+    time.sleep(OTHERS_SECONDS)
+    busy, whole = (after - earlier for after, earlier in zip(_core_seconds(), before, strict=True))
+    return busy / whole
+
+
+def _core_seconds() -> tuple[float, float]:
+    """Busy and altogether, of all cores since the machine started; stolen time is somebody else's too."""
+    counts = [int(word) for word in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+    return sum(counts) - counts[3] - counts[4], sum(counts)
 
 
 def fsyncs_per_second() -> float:
@@ -64,3 +81,8 @@ def start_python(house: House, folder: Path, *arguments: str) -> "subprocess.Pop
     )
     house.processes.append(process)
     return process
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

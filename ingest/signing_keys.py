@@ -1,6 +1,7 @@
 """Keys that prove signatures: shared secrets, PEM files, entries of a JWKS. A key decides the algorithm, no token does.
 
-The cryptography is joserfc's; this file decides which keys it may be used with, and for what.
+The cryptography is joserfc's, and cryptography's below it; this file decides which keys it may be used with, and for
+what.
 """
 
 import json
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwa import JWS_ALGORITHMS
@@ -28,7 +31,7 @@ from shared.errors import Misconfigured
 log = logging.getLogger(__name__)
 
 HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
-RSA_ALGORITHMS = ("RS256", "RS384", "RS512")
+RSA_ALGORITHMS = {"RS256": SHA256(), "RS384": SHA384(), "RS512": SHA512()}
 CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 CURVE_NAMES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 # FusionAuth names the first in its list of keys; RFC 8037 wrote the second into tokens before RFC 9864.
@@ -40,6 +43,7 @@ LONGEST_RSA_BITS = 8192  # a longer one would let each forged token cost us a mi
 SHORTEST_SECRET_BYTES = 32  # RFC 7518, section 3.2, for HS256
 LONGEST_KEY_ID = 256
 
+_PADDING = padding.PKCS1v15()
 _MODELS = {model.name: model for model in JWS_ALGORITHMS}
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _NO_KEY = (ValueError, KeyError, TypeError, UnsupportedAlgorithm, JoseError)
@@ -54,6 +58,13 @@ class SigningKey:
 
     def has_signed(self, message: bytes, signature: bytes, algorithm: str) -> bool:
         """Takes as long whatever part of an HMAC is right. Asked only for one of its own `algorithms`."""
+        if isinstance(self.key, RSAPublicKey):
+            # What joserfc does, without making the padding and the hash anew for each delivery: a tenth of the time.
+            try:
+                self.key.verify(signature, message, _PADDING, RSA_ALGORITHMS[algorithm])
+            except InvalidSignature:
+                return False
+            return True
         return _MODELS[algorithm].verify(message, signature, self.key)
 
 
@@ -138,7 +149,7 @@ def _from_pem(block: bytes) -> SigningKey:
     key = load_pem_public_key(block)
     if isinstance(key, RSAPublicKey):
         _refuse_size(key.key_size)
-        return SigningKey(frozenset(RSA_ALGORITHMS), RSAKey.import_key(key))
+        return SigningKey(frozenset(RSA_ALGORITHMS), key)
     if isinstance(key, EllipticCurvePublicKey):
         return SigningKey(frozenset({CURVES[CURVE_NAMES[key.curve.name]]}), ECKey.import_key(key))
     if isinstance(key, Ed25519PublicKey):
@@ -155,7 +166,7 @@ def _from_jwk(entry: Mapping[str, Any]) -> SigningKey:
     kind = entry["kty"]
     if kind == "RSA":
         _refuse_size(base64_to_int(entry["n"]).bit_length())
-        key: Any = RSAKey.import_key(bare)
+        key: Any = RSAKey.import_key(bare).public_key
         algorithms = frozenset(RSA_ALGORITHMS)
     elif kind == "EC":
         key = ECKey.import_key(bare)

@@ -1,4 +1,4 @@
-"""The Lua scripts: one file a transition, each with the shared opening and the names of the keys before it."""
+"""The Lua scripts: one file a transition, each with what it shares with others and the names of the keys before it."""
 
 from collections.abc import Sequence
 from hashlib import sha1
@@ -24,8 +24,10 @@ class Script:
 
     def __init__(self, name: str, keys: Keys) -> None:
         folder = files("shared") / "scripts"
-        opening = ("common", "txn_common") if name.startswith("txn_") else ("common",)
-        parts = [keys.for_scripts(), *((folder / f"{part}.lua").read_text() for part in (*opening, name))]
+        shared = ["opening"] if name == "accept" else ["opening", "common"]
+        if name.startswith("txn_"):
+            shared.append("txn_common")
+        parts = [keys.for_scripts(), *((folder / f"{part}.lua").read_text() for part in (*shared, name))]
         self.source = "\n".join(parts).encode()
         self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
 

@@ -20,7 +20,7 @@ SECRETS = (
 )  # fmt: skip
 HIGHEST_PORT = 65_535
 MEBIBYTE = 1024 * 1024
-STORE_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://")
+STORE_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://", "rediss+sentinel://")
 
 
 def _address(value: str) -> str:

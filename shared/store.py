@@ -17,7 +17,8 @@ from shared.errors import Misconfigured, NotDurable, StoreUnavailable
 from shared.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 0.4
-SENTINEL_SCHEME = "redis+sentinel"
+SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
+TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")  # in the URL's query, as redis-py has them for rediss://
 # What makes an acknowledged write survive `kill -9`: see docs/reliability.md.
 REQUIRED = {
     "appendonly": "yes",
@@ -41,9 +42,9 @@ def connect(settings: Settings, *, timeout_seconds: float, most_connections: int
         options["max_connections"] = most_connections
     url = store_url(settings)
     if _is_sentinel(url):
-        hosts, service, extra = _sentinel_parts(url)
-        sentinel: Any = Sentinel(hosts, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
-        return cast(redis.Redis, sentinel.master_for(service, **options, **extra))
+        hosts, service, tls, extra = _sentinel_parts(url)
+        sentinel: Any = Sentinel(hosts, sentinel_kwargs=options | tls)  # type: ignore[no-untyped-call]
+        return cast(redis.Redis, sentinel.master_for(service, **options, **tls, **extra))
     return redis.Redis.from_url(url, **options)
 
 
@@ -52,10 +53,10 @@ def connect_async(settings: Settings, *, timeout_seconds: float, **extra: Any) -
     options = _options(timeout_seconds, AsyncRetry(NoBackoff(), 0)) | extra
     url = store_url(settings)
     if _is_sentinel(url):
-        hosts, service, more = _sentinel_parts(url)
+        hosts, service, tls, more = _sentinel_parts(url)
         plain = _options(timeout_seconds, AsyncRetry(NoBackoff(), 0))
-        sentinel: Any = AsyncSentinel(hosts, sentinel_kwargs=plain)  # type: ignore[no-untyped-call]
-        return cast(redis.asyncio.Redis, sentinel.master_for(service, **options, **more))
+        sentinel: Any = AsyncSentinel(hosts, sentinel_kwargs=plain | tls)  # type: ignore[no-untyped-call]
+        return cast(redis.asyncio.Redis, sentinel.master_for(service, **options, **tls, **more))
     return redis.asyncio.Redis.from_url(url, **options)
 
 
@@ -118,22 +119,29 @@ def _options(timeout_seconds: float, retry: Any) -> dict[str, Any]:
 
 
 def _is_sentinel(url: str) -> bool:
-    return urlsplit(url).scheme == SENTINEL_SCHEME
+    return urlsplit(url).scheme in SENTINEL_SCHEMES
 
 
-def _sentinel_parts(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
-    """`redis+sentinel://[user:password@]host:port,host:port/service[/db]` in parts."""
+def _sentinel_parts(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any], dict[str, Any]]:
+    """`redis+sentinel://[user:password@]host:port,host:port/service[/db]` in parts.
+
+    Where the Sentinels are, whom to ask them for, what TLS takes with them and the servers, what the servers want.
+    """
     parts = urlsplit(url)
     login, _, addresses = parts.netloc.rpartition("@")
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
-        raise Misconfigured("SUREHOOK_REDIS_URL: expected redis+sentinel://host:port,host:port/service")
+        raise Misconfigured(f"SUREHOOK_REDIS_URL: expected {parts.scheme}://host:port,host:port/service")
     hosts = []
     for address in addresses.split(","):
         host, _, port = address.rpartition(":")
         hosts.append((host, int(port)) if host else (port, 26_379))
-    extra: dict[str, Any] = {"db": int(database or parse_qs(parts.query).get("db", ["0"])[0])}
+    query = parse_qs(parts.query)
+    extra: dict[str, Any] = {"db": int(database or query.get("db", ["0"])[0])}
     user, _, password = login.partition(":")
     if login:
         extra |= {"username": unquote(user) or None, "password": unquote(password)}
-    return hosts, service, extra
+    tls: dict[str, Any] = {}
+    if parts.scheme.startswith("rediss"):
+        tls = {"ssl": True, **{name: query[name][0] for name in TLS_OPTIONS if name in query}}
+    return hosts, service, tls, extra

@@ -24,6 +24,13 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     fleet.close()
 
 
+@pytest.fixture
+def fleet_of_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    fleet = Fleet(tmp_path_factory.mktemp("f"), replicas=2)
+    yield fleet
+    fleet.close()
+
+
 @contextmanager
 def under_load(house: House, accepted: list[str]) -> Iterator[None]:
     is_over = threading.Event()
@@ -62,11 +69,13 @@ def lost_in_failover(house: House, fleet: Fleet, accepted: list[str]) -> set[str
         return set(accepted) - set(texts(store.zrange("surehook:open", 0, -1)))
 
 
-def test_what_was_acknowledged_with_a_replica_survives_a_failover(build_house: Build, fleet: Fleet) -> None:
+def test_what_was_acknowledged_with_all_that_may_be_promoted_survives_a_failover(
+    build_house: Build, fleet_of_three: Fleet
+) -> None:
     house = build_house()
-    house.start_ingest(SUREHOOK_REDIS_URL=fleet.url, SUREHOOK_DURABILITY="replicated")
+    house.start_ingest(SUREHOOK_REDIS_URL=fleet_of_three.url, SUREHOOK_DURABILITY="replicated", SUREHOOK_REPLICAS="2")
 
-    assert lost_in_failover(house, fleet, []) == set()
+    assert lost_in_failover(house, fleet_of_three, []) == set()
 
 
 @pytest.mark.chaos

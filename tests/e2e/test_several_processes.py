@@ -1,12 +1,14 @@
 """`surehook ingest --processes N`: one address, several processes, and none of them is missed when it goes."""
 
 import os
+import shutil
 import signal
 import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 
@@ -17,6 +19,7 @@ from tests.support.ledger import ledger
 from tests.support.wire import a_request, connect, status_of
 
 Build = Callable[..., House]
+ROOT = Path(__file__).parents[2]
 SENDERS = 4
 HEADERS = {"Authorization": API_KEY, "Content-Type": "application/json"}
 
@@ -95,6 +98,26 @@ def test_a_reload_under_load_refuses_nobody(build_house: Build) -> None:
     assert not set(old) & set(children_of(parent))
     with house.redis() as store:
         assert ledger(store)["accepted"] == traffic.seen["202"]
+
+
+def test_a_reload_brings_new_code_and_new_settings(build_house: Build) -> None:
+    house = build_house()
+    for package in ("ingest", "shared"):
+        shutil.copytree(ROOT / package, house.folder / "code" / package)
+    answers = house.folder / "code" / "ingest" / "answers.py"
+    house.environ["PYTHONPATH"] = str(house.folder / "code")
+    parent, old = start(house, 2)
+    assert house.deliver().json()["status"] == "accepted"
+
+    answers.write_text(answers.read_text().replace('"status":"accepted"', '"status":"taken"'))
+    (house.folder / ".env").write_text("SUREHOOK_REQUIRED_HEADER=X-New: setting\n")
+    os.kill(parent, signal.SIGHUP)
+    wait_until(lambda: "ingest processes are new" in house.logged(), "they are replaced")
+    wait_until(lambda: not set(old) & set(children_of(parent)), "the old ones are gone")
+
+    assert house.deliver().status_code == 401
+    house.client.headers["X-New"] = "setting"
+    assert house.deliver().json()["status"] == "taken"
 
 
 def test_deaths_metrics_a_reload_that_fails_and_a_stop(build_house: Build) -> None:

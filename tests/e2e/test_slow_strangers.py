@@ -2,6 +2,8 @@
 
 import select
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,10 +11,19 @@ from dataclasses import dataclass, field
 from ingest.body import BODY_SECONDS
 from ingest.protocol import HEADERS_SECONDS
 from tests.support.events import a_body
-from tests.support.house import House
+from tests.support.house import House, wait_until
 from tests.support.wire import a_request, connect, status_of
 
 MARGIN_SECONDS = 3.0
+# The door as it is, but for the one number that a test cannot wait for.
+QUICK_DOOR = """
+import ingest.server
+from shared.settings import load_settings
+
+assert ingest.server.KEEP_ALIVE_SECONDS == 75
+ingest.server.KEEP_ALIVE_SECONDS = 1
+ingest.server.serve(load_settings())
+"""
 DRIBBLE_EVERY_SECONDS = 0.5
 
 
@@ -96,3 +107,21 @@ def test_slow_senders_are_hung_up_on_and_nobody_else_waits(build_house: Callable
     assert b"[malformed] the body did not arrive within 10 seconds" in slow_body.received
     assert [sender.received for sender in (silent, slow_headers, empty_lines)] == [b"", b"", b""]
     assert house.open_events() == 1
+
+
+def test_a_connection_that_stands_idle_after_an_answer_is_closed(build_house: Callable[..., House]) -> None:
+    house = build_house()
+    command = [sys.executable, "-c", QUICK_DOOR]
+    house.processes.append(subprocess.Popen(command, cwd=house.folder, env=house.environ, stderr=house.log))
+    wait_until(house.is_ready, "ingest is ready")
+    body = a_body()
+
+    with connect(house.port) as idle:
+        idle.settimeout(4)  # uvicorn by itself would take five seconds
+        idle.sendall(a_request(f"Content-Length: {len(body)}", body=body))
+        answer = idle.recv(65536)
+        end = idle.recv(65536)
+
+    assert status_of(answer) == 202
+    assert b"connection: close" not in answer
+    assert end == b""

