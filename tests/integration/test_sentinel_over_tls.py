@@ -13,7 +13,7 @@ from ingest.intake import Outcome
 from shared.embedded import socket_path
 from shared.settings import Settings
 from shared.store import connect
-from tests.integration.test_link import an_envelope, running
+from tests.integration.test_link import an_envelope, running, until
 from tests.support.certificates import server_context
 from tests.support.house import free_port, wait_until
 from tests.support.middleman import middleman
@@ -48,6 +48,7 @@ def test_tls_to_both_and_only_to_whom_it_can_trust(
                 client.execute_command("SENTINEL", "MONITOR", "mine", "127.0.0.1", man.port, 1)
             url = f"rediss+sentinel://127.0.0.1:{guide.port}/mine"
             async with running(Settings(redis_url=f"{url}?ssl_ca_certs={trusted}")) as intake:
+                await until(lambda: intake.is_ready)  # on a busy machine not at the first try
                 assert await intake.accept(an_envelope()) is Outcome.STORED
             assert await asyncio.to_thread(ping, f"{url}?ssl_ca_certs={trusted}")
             async with running(Settings(redis_url=url)) as intake:
