@@ -10,6 +10,8 @@ from shared.scripts import Script
 from workers.census import Census
 
 AT_ONCE = 200
+# So few are looked for one by one, which takes the store some milliseconds each; more in a reading of everything.
+FEW = 10
 
 
 class LostJobs:
@@ -38,11 +40,13 @@ class LostJobs:
         return self._settle(suspects, since, is_dry=False)
 
     def _settle(self, suspects: Sequence[str], since: str, *, is_dry: bool) -> list[str]:
-        missing = self._census.missing(suspects) if suspects else []
+        are_few = len(suspects) <= FEW
+        missing = suspects if are_few else self._census.missing(suspects)
+        size = 1 if are_few else AT_ONCE
         found: list[str] = []
-        for start in range(0, len(missing), AT_ONCE):
-            some = missing[start : start + AT_ONCE]
-            reply = self._script.run(self._store, EVENTS_QUEUE, self._handler_timeout, since, int(is_dry), *some)
+        for start in range(0, len(missing), size):
+            words = (EVENTS_QUEUE, self._handler_timeout, since, int(is_dry), int(are_few))
+            reply = self._script.run(self._store, *words, *missing[start : start + size])
             found.extend(texts(reply))
             self._on_page(0)
         return found

@@ -43,8 +43,9 @@ class Pool:
         self._threads = threads
         self._children: list[Child] = []
         self._leaving: list[Child] = []
+        self._owed: list[Child] = []  # gone, while the store could not be told what they held
         self._signals = 0
-        self._next_renewal = 0.0
+        self._next_renewal = self._next_payment = 0.0
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT. Returns the exit status."""
@@ -85,6 +86,7 @@ class Pool:
                     self._children[place] = self._replace(child)
             self._leaving = [child for child in self._leaving if not self._has_died(child)]
             self._renew_for_those_that_cannot()
+            self._pay_what_is_owed()
         return 0
 
     def _has_died(self, child: Child) -> bool:
@@ -94,9 +96,21 @@ class Pool:
         if not child.left_nothing:
             log.error("worker process died", extra={"queue": child.queue, "status": child.process.returncode})
             self._deaths.inc()
-            self._give_back([child], counts=True)
+            if not self._give_back([child], counts=True):
+                self._owed.append(child)
+                return True
         self._forget(child)
         return True
+
+    def _pay_what_is_owed(self) -> None:
+        """Nobody else knows what of it had begun: to those who see its leases lapse, a quick run never began."""
+        if not self._owed or time.monotonic() < self._next_payment:
+            return
+        if self._give_back(self._owed, counts=True):
+            for child in self._owed:
+                self._forget(child)
+            self._owed = []
+        self._next_payment = time.monotonic() + RENEW_EVERY_SECONDS
 
     def _replace(self, dead: Child) -> Child:
         lived_long = time.monotonic() - dead.began > LIVED_LONG_SECONDS
@@ -137,18 +151,22 @@ class Pool:
             if child.process.poll() is None:
                 log.warning("worker process killed after the grace period", extra={"queue": child.queue})
                 child.kill()
+        self._give_back(self._owed, counts=True)
         self._give_back([child for child in children if not child.left_nothing], counts=False)
 
-    def _give_back(self, children: list[Child], *, counts: bool) -> None:
-        """What dead processes held runs again at once. If the store is away, the leases lapse and others do this."""
+    def _give_back(self, children: list[Child], *, counts: bool) -> bool:
+        """What dead processes held runs again at once. False: the store is away, and others do it as leases lapse."""
         if not children:
-            return
+            return True
         try:
             with connect(self._settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
                 for child in children:
                     child.give_back(store, self._settings, self._registry, counts=counts)
         except (RedisError, OSError) as exc:
-            log.warning("store is away, leases will lapse", extra={"error_type": type(exc).__name__})
+            if children is not self._owed:
+                log.warning("store is away, leases will lapse", extra={"error_type": type(exc).__name__})
+            return False
+        return True
 
     def _forget(self, child: Child) -> None:
         child.forget(self._folder)

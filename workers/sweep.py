@@ -22,9 +22,9 @@ from workers.metrics import WorkerMetrics
 log = logging.getLogger(__name__)
 
 # Noticed within these, looked up twice and queued: within 15 s also with 500,000 open events.
-LOOK_EVERY_SECONDS = 4.0
+LOOK_EVERY_SECONDS = 2.0
 # One process in all looks: held until just before the next look is due, and longer only while one looks things up.
-LOCK_MS = 3_500
+LOCK_MS = 1_500
 LITTLE = 2_000
 EVERYTHING_EVERY_SECONDS = 300
 LOGGED_AT_MOST = 20

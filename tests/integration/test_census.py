@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 import redis
 
+from shared.books import BooksReader
 from shared.scripts import Script
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import an_attempt
+from workers import lost
 from workers.census import EVENT_MASK, Census, Place, Places
 
 PARTS = [("mail", "events", 30.0), ("crm", "events", 30.0), ("audit", "other", 30.0)]
@@ -79,6 +81,19 @@ def test_a_split_event_without_any_job_is_missed_entirely(split: Any, store: red
     store.delete("rq:queue:events", "rq:queue:other")
 
     assert set(Census(store, KEYS).take().suspects) == {f"{event_id}_{name}" for name, _, _ in PARTS}
+
+
+@pytest.mark.parametrize("few", [pytest.param(10, id="looked for one by one"), pytest.param(0, id="read once more")])
+def test_what_only_seemed_lost_is_found_in_its_queue(
+    few: int, accept: Accept, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost, "FEW", few)
+    waiting, gone = accept(), accept()
+    store.lrem("rq:queue:events", 0, gone)
+    since = BooksReader(store, KEYS).read().read_at
+
+    assert lost.LostJobs(store, KEYS, handler_timeout=30).queue_again([waiting, gone], since=since) == [gone]
+    assert store.lrange("rq:queue:events", 0, -1) == [waiting.encode(), gone.encode()]
 
 
 def test_events_whose_hashes_begin_alike_are_told_apart_by_name() -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from contextlib import suppress
 
 from shared.embedded import socket_path, start_server
@@ -12,6 +13,8 @@ from tests.support.soak.relay import Relay
 
 THREADS = "6"
 GRACE = "5"
+# Until then it may not have come to say what it does on SIGTERM, and ends as any program does.
+YOUNG_SECONDS = 5.0
 
 
 class Actor:
@@ -20,7 +23,7 @@ class Actor:
     def __init__(self, house: House, name: str, *arguments: str, **environ: str) -> None:
         self.name = name
         self.relay = Relay(socket_path(house.data))
-        self.bad_endings: list[int] = []
+        self.bad_endings: list[str] = []
         self._house = house
         self._arguments = arguments
         self._environ = {**environ, "SUREHOOK_REDIS_URL": self.relay.url}
@@ -28,6 +31,7 @@ class Actor:
 
     def start(self) -> None:
         self.process = self._house.surehook(*self._arguments, **self._environ)
+        self._started_at = time.monotonic()
 
     @property
     def parent(self) -> int:
@@ -50,13 +54,16 @@ class Actor:
 
     def stop(self) -> None:
         """In order. An exit status other than 0 is kept."""
+        is_young = time.monotonic() - self._started_at < YOUNG_SECONDS
         self.process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            if self.process.wait(int(GRACE) + 15) != 0:
-                self.bad_endings.append(self.process.returncode)
+        try:
+            status = self.process.wait(int(GRACE) + 15)
+        except subprocess.TimeoutExpired:
+            self.bad_endings.append("does not end")
+            self.kill()
             return
-        self.bad_endings.append(-1)
-        self.kill()
+        if status and not (is_young and status == -signal.SIGTERM):
+            self.bad_endings.append(f"ended with {status}")
 
     def ensure_runs(self) -> None:
         if self.process.poll() is not None:

@@ -25,11 +25,11 @@ Undo = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`begin` does it to somebody and says how long it lasts and how it is undone; None: not now."""
+    """`begin` does it to somebody, and says how long it lasts and to whom; None: not now."""
 
     name: str
     share: int
-    begin: Callable[[], tuple[float, Undo] | None]
+    begin: Callable[[], tuple[float, str] | None]
 
 
 class Chaos:
@@ -63,7 +63,7 @@ class Chaos:
         begun = fault.begin()
         if begun is not None:
             self.counts[fault.name] += 1
-            self._tell(f"{fault.name}, {begun[0]:.1f} s")
+            self._tell(f"{fault.name}, {begun[0]:.1f} s, {begun[1]}")
 
     def _undo(self, now: float) -> None:
         while self._to_undo and self._to_undo[0][0] <= now:
@@ -71,10 +71,10 @@ class Chaos:
             undo()
             self._taken.discard(target)
 
-    def _hold(self, target: object, seconds: float, undo: Undo) -> tuple[float, Undo]:
+    def _hold(self, target: object, seconds: float, undo: Undo, whom: str) -> tuple[float, str]:
         self._taken.add(target)
         heapq.heappush(self._to_undo, (time.monotonic() + seconds, next(self._numbers), target, undo))
-        return seconds, undo
+        return seconds, whom
 
     def _all(self) -> list[Fault]:
         door, machines, house = self._cast.door, self._cast.machines, self._cast.house
@@ -107,55 +107,57 @@ class Chaos:
     def _one_of(self, actors: list[Actor]) -> Actor:
         return self._chance.choice(actors)
 
-    def _kill_child(self, actor: Actor) -> tuple[float, Undo] | None:
+    def _kill_child(self, actor: Actor) -> tuple[float, str] | None:
         children = actor.children()
         if actor in self._taken or not children:
             return None
-        send(self._chance.choice(children), signal.SIGKILL)
-        return 0.0, lambda: None
+        pid = self._chance.choice(children)
+        send(pid, signal.SIGKILL)
+        return 0.0, f"{pid}"
 
-    def _end(self, actor: Actor, end: Callable[[Actor], None]) -> tuple[float, Undo] | None:
+    def _end(self, actor: Actor, end: Callable[[Actor], None]) -> tuple[float, str] | None:
         seconds = self._chance.uniform(*DOWN_SECONDS)
         if actor in self._taken or actor.process.poll() is not None:
             return None
+        whom = f"{actor.name} {actor.parent} {actor.children()}"
         end(actor)
-        return self._hold(actor, seconds, actor.ensure_runs)
+        return self._hold(actor, seconds, actor.ensure_runs, whom)
 
-    def _freeze(self, actor: Actor) -> tuple[float, Undo] | None:
+    def _freeze(self, actor: Actor) -> tuple[float, str] | None:
         seconds = self._chance.uniform(*QUIET_SECONDS)
         if actor in self._taken:
             return None
         pid = actor.parent
         send(pid, signal.SIGSTOP)
-        return self._hold(actor, seconds, lambda: send(pid, signal.SIGCONT))
+        return self._hold(actor, seconds, lambda: send(pid, signal.SIGCONT), f"{actor.name} {pid}")
 
-    def _freeze_child(self, actor: Actor) -> tuple[float, Undo] | None:
+    def _freeze_child(self, actor: Actor) -> tuple[float, str] | None:
         """Its parent may be killed meanwhile, so nobody is kept off."""
         seconds, children = self._chance.uniform(*QUIET_SECONDS), actor.children()
         if not children:
             return None
         pid = self._chance.choice(children)
         send(pid, signal.SIGSTOP)
-        return self._hold(pid, seconds, lambda: send(pid, signal.SIGCONT))
+        return self._hold(pid, seconds, lambda: send(pid, signal.SIGCONT), f"{pid}")
 
-    def _end_store(self, end: Undo) -> tuple[float, Undo] | None:
+    def _end_store(self, end: Undo) -> tuple[float, str] | None:
         seconds = self._chance.uniform(*DOWN_SECONDS)
         if "store" in self._taken:
             return None
         end()
         self._cast.house.server.wait()
-        return self._hold("store", seconds, self._cast.start_store)
+        return self._hold("store", seconds, self._cast.start_store, "")
 
-    def _freeze_store(self) -> tuple[float, Undo] | None:
+    def _freeze_store(self) -> tuple[float, str] | None:
         seconds, server = self._chance.uniform(*STORE_QUIET_SECONDS), self._cast.house.server
         if "store" in self._taken:
             return None
         server.send_signal(signal.SIGSTOP)
-        return self._hold("store", seconds, lambda: server.send_signal(signal.SIGCONT))
+        return self._hold("store", seconds, lambda: server.send_signal(signal.SIGCONT), "")
 
-    def _turn(self, actor: Actor, way: Way) -> tuple[float, Undo] | None:
+    def _turn(self, actor: Actor, way: Way) -> tuple[float, str] | None:
         seconds, relay = self._chance.uniform(*QUIET_SECONDS), actor.relay
         if relay in self._taken:
             return None
         relay.go(way)
-        return self._hold(relay, seconds, lambda: relay.go(Way.OPEN))
+        return self._hold(relay, seconds, lambda: relay.go(Way.OPEN), actor.name)

@@ -1,6 +1,6 @@
 """The soak's handlers: each writes down what it did in a file that no `kill -9` takes back.
 
-A line is one write to a file opened for appending: `handler event attempt`.
+A line is one write to a file opened for appending: `handler event attempt process instant`.
 """
 
 import asyncio
@@ -11,10 +11,12 @@ import time
 from surehook import Attempt, Event, Permanent, RetryLater, on
 
 EFFECTS = os.open(os.environ["EFFECTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+BEGAN = float(os.environ["BEGAN"])
 
 
 def effect(handler: str, event: Event, attempt: Attempt) -> None:
-    os.write(EFFECTS, f"{handler} {event.id} {attempt.number}\n".encode())
+    line = f"{handler} {event.id} {attempt.number} {os.getpid()} {time.monotonic() - BEGAN:.2f}\n"
+    os.write(EFFECTS, line.encode())
 
 
 @on("user.create", name="plain")

@@ -46,6 +46,10 @@ class Report:
                 _counted("answer", "times", self.answers),
                 _counted("keys left", "count", self.verdict.keys),
                 table(lives),
+                *(
+                    ["effects twice that no interruption explains:\n" + "\n".join(self.verdict.twice)]
+                    * bool(self.verdict.twice)
+                ),
                 table([("what", "count"), *((name, f"{count:,}") for name, count in self.verdict.counts.items())]),
                 wrong if self.verdict.wrong else "nothing was lost, nothing is left over",
             ]
@@ -62,8 +66,9 @@ def soak(
     """Send, break, wait until it is quiet, and look what became of it. What was logged is kept if that is not well."""
     with closing(House(HOOKS.read_text("utf-8"))) as house:
         (house.folder / "myhooks.py").write_text(HOOKS.read_text("utf-8"))
-        cast = Cast(house, RETENTION_SECONDS)
         began = time.monotonic()
+        house.environ["BEGAN"] = f"{began}"
+        cast = Cast(house, RETENTION_SECONDS)
         senders = Senders(house.url, per_second, seed)
         chaos = Chaos(cast, senders, seed, lambda words: tell(f"{time.monotonic() - began:6.1f} s  {words}"))
         memory = Memory(lambda: _roles(cast))
@@ -85,7 +90,7 @@ def soak(
             cast.close()
         memory.stop()
         verdict = judge(house, senders, memory.lives())
-        bad = [f"{actor.name} ended with {status}" for actor in cast.actors for status in actor.bad_endings]
+        bad = [f"{actor.name} {ending}" for actor in cast.actors for ending in actor.bad_endings]
         verdict.blame("did not stop in order", bad)
         if verdict.wrong:
             verdict.wrong.append(f"the log: {_kept(house, seed)}")

@@ -47,10 +47,10 @@ class Senders:
         for thread in self._threads:
             thread.join()
 
-    def also(self, kind: Kind) -> tuple[float, "type[None]"]:
-        """Send one of these next. As a fault: it lasts no time, and there is nothing to undo."""
+    def also(self, kind: Kind) -> tuple[float, str]:
+        """Send one of these next. As a fault: it lasts no time."""
         self._extra.append(kind)
-        return 0.0, type(None)
+        return 0.0, kind.event_type
 
     def _send(self, chance: random.Random) -> None:
         with httpx.Client(timeout=TIMEOUT_SECONDS, headers=HEADERS, trust_env=False) as client:

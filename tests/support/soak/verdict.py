@@ -1,7 +1,8 @@
 """What became of all that was sent: the findings of a soak, and whether any of them is a fault of ours."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shared.keys import Keys
@@ -15,7 +16,8 @@ from tests.support.soak.senders import Senders
 MOST_MIB = {"ingest": 160, "worker's parent": 120, "worker process": 160}
 MOST_GROWTH_MIB = 25
 SHOWN_AT_MOST = 10
-Runs = Counter[tuple[str, str]]
+Job = tuple[str, str]
+Runs = Mapping[Job, list[str]]
 
 
 @dataclass(slots=True)
@@ -25,6 +27,8 @@ class Verdict:
     counts: dict[str, int] = field(default_factory=dict)
     keys: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    """Of the effects that nothing explains some, with the process and the instant of each run."""
 
     def blame(self, what: str, which: list[str]) -> None:
         if which:
@@ -40,15 +44,16 @@ def judge(house: House, senders: Senders, lives: dict[str, list[Life]]) -> Verdi
         is_open = {text(event_id) for event_id in store.zrange(Keys().open, 0, -1)}
         verdict.keys, unknown = leftovers(store)
     _lost(verdict, senders, runs, is_open, interrupted)
-    twice = [job for job, count in runs.items() if count > 1]
+    twice = [job for job, times in runs.items() if len(times) > 1]
     known = set(interrupted) | discarded
     uncounted = [job for job in twice if job not in known]
+    verdict.twice = [f"{' '.join(job)}: {', '.join(runs[job])}" for job in uncounted[:SHOWN_AT_MOST]]
     beyond = books["accepted"] - len(senders.accepted)
     verdict.counts |= {
         "events accepted": len(senders.accepted),
         "accepted, the answer lost on its way": beyond,
         "duplicates recognised": senders.answers["200"],
-        "handlers' effects": sum(runs.values()),
+        "handlers' effects": sum(map(len, runs.values())),
         "dead letters": len(is_open),
         "dead letters for their process died three times": sum(kind == "buried" for kind in interrupted.values()),
         "runs interrupted": len(interrupted),
@@ -68,13 +73,11 @@ def judge(house: House, senders: Senders, lives: dict[str, list[Life]]) -> Verdi
     return verdict
 
 
-def _lost(
-    verdict: Verdict, senders: Senders, runs: Runs, is_open: set[str], interrupted: dict[tuple[str, str], str]
-) -> None:
+def _lost(verdict: Verdict, senders: Senders, runs: Runs, is_open: set[str], interrupted: dict[Job, str]) -> None:
     buried = {event_id for (_, event_id), outcome in interrupted.items() if outcome == "buried"}
     lost, alive, undead = [], [], []
     for event_id, kind in senders.accepted.items():
-        missing = [name for name in kind.handlers if not runs[name, event_id]]
+        missing = [name for name in kind.handlers if (name, event_id) not in runs]
         if missing and event_id not in buried:
             lost.append(f"{event_id} {kind.event_type} {'+'.join(missing)}")
         if kind.is_hopeless and event_id not in is_open:
@@ -89,16 +92,16 @@ def _lost(
 
 def _runs(house: House) -> Runs:
     """Effects, by handler and event."""
-    found: Runs = Counter()
+    found: dict[Job, list[str]] = defaultdict(list)
     for line in house.effects():
-        handler, event_id, _ = line.split()
-        found[handler, event_id] += 1
+        handler, event_id, number, process, at = line.split()
+        found[handler, event_id].append(f"run {number} in {process} at {at}")
     return found
 
 
-def _told(house: House) -> tuple[dict[tuple[str, str], str], set[tuple[str, str]]]:
+def _told(house: House) -> tuple[dict[Job, str], set[Job]]:
     """What the workers logged: runs that were interrupted and what followed, and runs that no longer counted."""
-    interrupted: dict[tuple[str, str], str] = {}
+    interrupted: dict[Job, str] = {}
     discarded = set()
     for line in house.logged().splitlines():
         if '"run was interrupted"' in line:
