@@ -3,7 +3,9 @@
 local id, is_gone = ARGV[1], ARGV[3] == '1'
 local txn = load_txn(id)
 if not txn or txn.round ~= ARGV[2] then return remembered(id) end
+local others = tonumber(txn.requests) - 1
 if is_gone and redis.call('HINCRBY', TXN .. id, 'requests', -1) > 0 then return {'left', ''} end
+if others <= 0 then txn.waiters = '' end  -- whoever asks gets its answer right here
 if txn.state == 'completed' then
   if not is_gone and may_confirm(txn) then
     confirm(id, txn)

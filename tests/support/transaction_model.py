@@ -111,10 +111,13 @@ class Model:
         current = self.round
         if current is None or current.number != number:
             return self._remembered()
+        is_alone = current.requests <= 1
         if is_gone:
             current.requests -= 1
             if current.requests > 0:
                 return "left"
+        if is_alone:
+            current.waiters = set()
         if current.state == "completed":
             if not is_gone and now <= current.deadline + self.windows.confirm:
                 return self._confirm()
