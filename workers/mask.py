@@ -14,6 +14,7 @@ from uuid import UUID
 SHORTEST_MASKED = 4
 MASK = "***"
 LONGEST_ERROR = 200
+FEW_MESSAGES = 2
 SHORTEST_UUID = 32  # without its hyphens
 DATE_LENGTHS = range(7, 11)  # 2024W01 to 2024-01-01
 FIRST_YEAR = 1970  # as milliseconds, a small number is an instant of that year
@@ -28,6 +29,7 @@ class Masker:
 
     def __init__(self, event: dict[str, Any]) -> None:
         self._event = event
+        self._messages = 0
 
     def mask(self, text: str) -> str:
         if len(text) < SHORTEST_MASKED:
@@ -53,8 +55,12 @@ class Masker:
         return _ordered(self._known)
 
     def _spellings_within(self, length: int) -> list[str]:
-        """Most messages are short and most values cannot stand in them: no spelling is shorter than its value."""
-        if not self._known or length >= len(self._known[0]):
+        """Most messages are short and most values cannot stand in them: no spelling is shorter than its value.
+
+        For the few messages of a veto it pays to leave those out; a traceback has many, for which all are made once.
+        """
+        self._messages += 1
+        if self._messages > FEW_MESSAGES or not self._known or length >= len(self._known[0]):
             return self._all_spellings
         return _ordered(value for value in self._known if len(value) <= length)
 

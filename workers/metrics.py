@@ -27,6 +27,7 @@ class WorkerMetrics:
         self._attempts = Counter("surehook_attempts", "Runs of handlers", ["handler", "type", "outcome"])
         self._seconds = Histogram("surehook_handler_seconds", "A run's duration", ["handler"], buckets=SECONDS_BUCKETS)
         self._untyped = Counter("surehook_untyped_events", "Runs whose event did not fit its type's model", ["type"])
+        self._series: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self.stale = Counter(
             "surehook_results_discarded", "Results of runs whose lease had been taken over, or event erased"
         )
@@ -46,8 +47,15 @@ class WorkerMetrics:
         self._untyped.labels(label(event_type)).inc()
 
     def count(self, handler: str, run_for: Typed, outcome: str, seconds: float) -> None:
-        self._attempts.labels(handler, label(run_for.event_type), outcome).inc()
-        self._seconds.labels(handler).observe(seconds)
+        series = (handler, label(run_for.event_type), outcome)
+        try:
+            attempts, durations = self._series[series]
+        except KeyError:
+            # Looking a series up by its labels costs more than counting in it.
+            attempts, durations = self._attempts.labels(*series), self._seconds.labels(handler)
+            self._series[series] = (attempts, durations)
+        attempts.inc()
+        durations.observe(seconds)
 
 
 def why_not_ready(folder: str) -> list[str]:

@@ -22,7 +22,7 @@ def test_its_commands_run(accept: Accept, settings: Settings, monkeypatch: pytes
     surehook = command_on(settings, monkeypatch)
     accept()
 
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
     for command in COMMANDS:
         status, output = surehook(*shlex.split(command))
         assert status == 0, (command, output)

@@ -46,6 +46,13 @@ def test_a_value_is_masked_in_every_spelling(spelling: str) -> None:
     assert Masker(EVENT).mask(f"no row for {spelling}!") == "no row for ***!"
 
 
+def test_all_messages_of_a_run_are_masked_alike_long_and_short() -> None:
+    masker = Masker(EVENT)
+    texts = ["no", 'Ma"raé', "mara@example.com", "4670001122 " + "x" * 500, "mara%40example.com", "G%C3%B6teborg"]
+
+    assert [masker.mask(text) for text in texts] == ["no", "***", "***", "*** " + "x" * 500, "***", "***"]
+
+
 @pytest.mark.parametrize(
     "show",
     [
