@@ -13,6 +13,7 @@ from ingest.bounds import Bounds
 from ingest.intake import Intake, Outcome
 from ingest.metrics import DoorMetrics
 from ingest.proof import Proof
+from ingest.protocol import BEGAN
 from ingest.signature import refuse_other_body
 from ingest.transactions import Transactions
 from shared.errors import AuthenticationFailed, BacklogFull, MalformedBody, StoreError, StoreFull
@@ -60,7 +61,7 @@ class Door:
         await reply(answer, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        began = time.perf_counter()
+        began = scope.get(BEGAN) or time.perf_counter()
         headers = scope["headers"]
         signed_digest = await self._proof.of_headers(headers)
         announced_bytes = refuse_by_header(dict(headers), self._max_body_bytes)

@@ -15,7 +15,7 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LARGEST_BATCH = 256
+LARGEST_BATCH = 64  # of more, some are answered while the store works on the others
 LARGEST_BATCH_BYTES = 4 * 1024 * 1024
 NOT_PRIMARY = ("READONLY", "LOADING", "MASTERDOWN")
 

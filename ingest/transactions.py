@@ -88,8 +88,6 @@ class Transactions:
             raise
         self._metrics.transaction_seconds.observe(time.perf_counter() - began)
         self._count(envelope, heard.state)
-        if heard.state == "completed" and await _has_left(receive):
-            self._lose_answer("sender has left after the confirmation", envelope.event_id)
         return _answer(heard, envelope.event_id)
 
     async def run(self) -> None:
@@ -109,11 +107,21 @@ class Transactions:
             return Heard("", "abandoned", "")
         with self._replies.listening(event_id) as listener:
             heard = await self._submit(question)
-            if heard.state == "waiting":
-                listener.expect(heard.round)
-                heard = await self._wait(listener, question, receive)
-            if heard.state in ("settled", "completed") and heard.round:
-                heard = await self._confirm(question, heard.round)
+            if heard.state == "settled":
+                return await self._confirm(question, heard.round)
+            if heard.state != "waiting":
+                return heard
+            listener.expect(heard.round)
+            leaving = asyncio.create_task(_hang_up(receive))
+            leaving.add_done_callback(lambda _: listener.give_up(SENDER_GONE))
+            try:
+                heard = await self._wait(listener, question)
+                if heard.state == "completed" and heard.round:
+                    heard = await self._confirm(question, heard.round)
+                if heard.state == "completed" and leaving.done():
+                    self._lose_answer("sender has left after the confirmation", event_id)
+            finally:
+                leaving.cancel()
         return heard
 
     async def _submit(self, question: Question) -> Heard:
@@ -140,14 +148,11 @@ class Transactions:
         )
         return Heard(text(number), text(state), text(reason))
 
-    async def _wait(self, listener: Listener, question: Question, receive: Receive) -> Heard:
-        gone = asyncio.create_task(_hang_up(receive))
-        gone.add_done_callback(lambda _: listener.give_up(SENDER_GONE))
+    async def _wait(self, listener: Listener, question: Question) -> Heard:
         timer = asyncio.get_running_loop().call_later(question.seconds_left, listener.give_up, TOO_LATE)
         try:
             heard = await listener.future
         finally:
-            gone.cancel()
             timer.cancel()
         if heard is SENDER_GONE:
             self._leave(listener)
@@ -208,15 +213,6 @@ class Transactions:
 
     def _count(self, envelope: Envelope, outcome: str) -> None:
         self._metrics.transactions.labels(label(envelope.event_type), outcome).inc()
-
-
-async def _has_left(receive: Receive) -> bool:
-    """As far as is known by now."""
-    leaving = asyncio.create_task(_hang_up(receive))
-    await asyncio.sleep(0)
-    has_left = leaving.done()
-    leaving.cancel()
-    return has_left
 
 
 async def _hang_up(receive: Receive) -> None:
