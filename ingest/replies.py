@@ -89,6 +89,11 @@ class Replies:
             if not others:
                 del self._listeners[event_id]
 
+    @property
+    def waiting(self) -> int:
+        """How many events somebody waits for."""
+        return len(self._listeners)
+
     async def run(self) -> None:
         failures = 0
         while not self._is_stopping:
