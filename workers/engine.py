@@ -1,5 +1,7 @@
 """What a worker process is made of, put together: conveyor, handler threads, watchdog, waiter, upkeep."""
 
+import time
+
 from shared.keys import Keys
 from shared.settings import Settings
 from shared.store import connect
@@ -59,7 +61,7 @@ class Engine:
         self._threads = [
             HandlerThread(name, self._conveyor.waiting, self._conveyor.inbox, handling, slots) for name in self._names
         ]
-        recycling = Recycling(
+        self._recycling = Recycling(
             slots,
             queue,
             jobs=settings.recycle_jobs,
@@ -67,7 +69,7 @@ class Engine:
             ended=lambda: self._conveyor.ended,
             stop=self._conveyor.stop,
         )
-        self._watchdog = Watchdog([each.alarm for each in self._threads], recycling.tick, recycling.leave)
+        self._watchdog = Watchdog([each.alarm for each in self._threads], self._recycling.tick, self._recycling.leave)
         self._upkeep = Upkeep(
             self._store, keys, self._crew, self._conveyor, claims, registry, metrics, queue, Steadiness()
         )
@@ -80,6 +82,8 @@ class Engine:
         self._watchdog.start()
         if not self._crew.register_when_there(stops):
             return False
+        # Now, and not with the watchdog's first look: the first handler may be one that lets nothing else run.
+        self._recycling.tick(time.monotonic())
         for thread in (*self._threads, self._waiter, self._upkeep, self._sweeper, self._conveyor):
             thread.start()
         return True

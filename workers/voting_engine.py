@@ -1,5 +1,7 @@
 """What a worker process of the queue `transactional` is made of: threads that wait for events, a heart, a watchdog."""
 
+import time
+
 from shared.alive import WORKER, Pulse
 from shared.keys import TRANSACTIONAL_QUEUE, Keys
 from shared.settings import Settings
@@ -56,10 +58,12 @@ class VotingEngine:
                 lacking=lacking,
             )
             self._threads.append(VotingThread(name, voting, seat, away))
-        recycling = Recycling(
+        self._recycling = Recycling(
             slots, self.queue, jobs=settings.recycle_jobs, mib=settings.recycle_mib, ended=self._ended, stop=self.stop
         )
-        self._watchdog = Watchdog([each.seat.alarm for each in self._threads], recycling.tick, recycling.leave)
+        self._watchdog = Watchdog(
+            [each.seat.alarm for each in self._threads], self._recycling.tick, self._recycling.leave
+        )
         pulse = Pulse(WORKER, process, transactional_types(settings.transactional_events), self.queue)
         self._heart = Heart(
             self._store,
@@ -77,6 +81,8 @@ class VotingEngine:
         self._watchdog.start()
         if not self._crew.register_when_there(stops):
             return False
+        # Now, and not with the watchdog's first look: the first handler may be one that lets nothing else run.
+        self._recycling.tick(time.monotonic())
         for thread in (*self._threads, self._heart):
             thread.start()
         return True

@@ -110,10 +110,9 @@ def still(event, attempt):
     effect("ended", attempt.number)
 """)
     house.start_ingest()
+    house.deliver()  # before there is a worker: its process is still from the first moment on
     house.start_worker()
     house.start_worker(SUREHOOK_WORKER_METRICS_BIND="off")
-    wait_until(lambda: len(house.worker_pids()) == 2)
-    house.deliver()
 
     wait_until(lambda: house.open_events() == 0 and house.effects())
 
