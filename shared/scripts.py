@@ -1,5 +1,6 @@
-"""The Lua scripts: one file a transition, each with what it shares with others and the names of the keys before it."""
+"""The Lua scripts: one file a transition, each with what it uses of the shared ones and the keys' names before it."""
 
+import re
 from collections.abc import Sequence
 from hashlib import sha1
 from importlib.resources import files
@@ -11,6 +12,11 @@ from redis.exceptions import NoScriptError
 from shared.keys import Keys
 
 Argument = bytes | str | int | float
+
+SHARED = ("opening", "common", "txn_common")  # each may use what stands in those before it
+_DEFINED = re.compile(r"local (?:function )?(\w+)")
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_COMMENT = re.compile(r" *--.*")
 
 
 class Store(Protocol):
@@ -24,11 +30,8 @@ class Script:
 
     def __init__(self, name: str, keys: Keys) -> None:
         folder = files("shared") / "scripts"
-        shared = ["opening"] if name == "accept" else ["opening", "common"]
-        if name.startswith("txn_"):
-            shared.append("txn_common")
-        parts = [keys.for_scripts(), *((folder / f"{part}.lua").read_text() for part in (*shared, name))]
-        self.source = "\n".join(parts).encode()
+        definitions = [keys.for_scripts(), *((folder / f"{part}.lua").read_text() for part in SHARED)]
+        self.source = linked((folder / f"{name}.lua").read_text(), "\n".join(definitions)).encode()
         self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
 
     def run(self, store: Store, *args: Argument) -> Any:
@@ -53,3 +56,34 @@ class Script:
     def command(self, args: Sequence[Argument]) -> tuple[Argument, ...]:
         # No KEYS: the store is one server (or one with replicas), not a cluster, and scripts follow ids to keys.
         return ("EVALSHA", self.sha, 0, *args)
+
+
+def linked(script: str, shared: str) -> str:
+    """`script` behind those of the shared definitions that it uses, themselves or through others.
+
+    The store makes each function of a script anew in each call, so one that is there for others alone costs a call as
+    much as a command does. A definition begins with `local` at the margin and ends with the paragraph's next margin.
+    """
+    script, shared = _COMMENT.sub("", script), _COMMENT.sub("", shared)  # their words are no use of anything
+    wanted = set(_WORD.findall(script))
+    kept: list[str] = []
+    for definition in reversed(_definitions(shared)):  # what one of them uses stands before it
+        name = _DEFINED.match(definition)
+        if name is None:
+            raise ValueError(f"no definition, so nobody can tell who needs it: {definition}")
+        if name[1] in wanted:
+            kept.append(definition)
+            wanted.update(_WORD.findall(definition))
+    return "\n".join([*reversed(kept), script])
+
+
+def _definitions(shared: str) -> list[str]:
+    found: list[str] = []
+    for line in shared.splitlines():
+        if not line:
+            continue
+        if line.startswith((" ", "end", "}")) and found:
+            found[-1] += f"\n{line}"
+        else:
+            found.append(line)
+    return found

@@ -1,4 +1,4 @@
--- What all scripts but accept.lua share, after opening.lua.
+-- What the scripts share about events, jobs and claims.
 --
 -- A job's id is the event's id, or `{event}_{handler}` where several handlers want the event; the part behind the
 -- underscore ("" for the event's own job) names its counters on the event record. A claim is `{job}:{token}` in the

@@ -1,5 +1,5 @@
--- What every script begins with. The key names above this line come from keys.py. Each function made here is made again
--- for each call of each script, so what accept.lua has no use for stands in common.lua.
+-- The clock and RQ's job hash. Of what stands here and in the other shared files a script gets what it uses, behind the
+-- key names from keys.py: so all of it is definitions, each of which begins at the margin and has nothing else there.
 
 local RESULT_TTL_SECONDS = 500  -- RQ's default
 

@@ -1,4 +1,4 @@
--- What the scripts for transactional events share, after common.lua.
+-- What the scripts for transactional events share.
 --
 -- `txn:{event}` is one round of asking: `state` goes waiting, running, then completed, rejected, failed or abandoned,
 -- and a script that carries another `round` changes nothing. A round has two ends, in either order: the *decision*,
