@@ -25,6 +25,9 @@ HOOKS = Path(__file__).with_name("hooks.py")
 RETENTION_SECONDS = 120
 LONGEST_PAUSE_SECONDS = 2.5
 QUIET_SECONDS = 150.0
+# When all is whole again the door must take events again, whatever was done to it.
+CALM_EVENTS = 100
+CALM_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ def soak(
             senders.start()
             try:
                 chaos.run(seconds, longest_pause_seconds, threading.Event().wait)
+                calm = len(senders.accepted) + CALM_EVENTS
+                wait_until(lambda: len(senders.accepted) >= calm, "the door takes events again", seconds=CALM_SECONDS)
             finally:
                 senders.stop()
             tell(f"{time.monotonic() - began:6.1f} s  waiting until it is quiet")
