@@ -8,6 +8,8 @@ from statistics import median
 
 import click
 import redis
+import redis.asyncio
+import uvloop
 
 from bench import figures
 from bench.load import BODY_BYTES, Measured, measure
@@ -115,23 +117,27 @@ def _ratios(speeds: dict[tuple[str, str, int], list[float]]) -> list[str]:
     return lines
 
 
-def _lone(house: House, ours: Side, nothing: Side) -> str:
+def _lone(house: House, door: Side, nothing: Side) -> str:
     """What a request takes that is alone, and what of it: rounds in turn with the endpoint and with a bare write."""
-    took: dict[str, list[float]] = {"ours": [], "nothing": [], "write": []}
+    took: dict[str, list[float]] = {"ours": [], "nothing": [], "write": [], "client": []}
     for _ in range(LONE_ROUNDS):
         took["nothing"].append(measure(nothing.port, 1, ROUND_SECONDS).p50_ms)
         took["write"].append(_write_ms(house))
-        took["ours"].append(measure(ours.port, 1, ROUND_SECONDS).p50_ms)
+        took["client"].append(uvloop.run(_client_write_ms(house)))
+        took["ours"].append(measure(door.port, 1, ROUND_SECONDS).p50_ms)
     with house.redis() as store:
         script = store.info("commandstats")["cmdstat_evalsha"]["usec_per_call"] / 1000
-    lone, endpoint, write = (median(took[name]) for name in ("ours", "nothing", "write"))
+    lone, endpoint, write, client = (median(took[name]) for name in ("ours", "nothing", "write", "client"))
+    to_write, to_client = (figures.ratio(took["ours"], took[name]) for name in ("write", "client"))
+    ours = lone - write - endpoint - script
     return (
-        f"a lone request, p50: {lone:.2f} ms; one fsynced write of {BODY_BYTES} bytes to the same store, from a bare "
-        f"socket: {write:.2f} ms;\nthe empty endpoint: {endpoint:.2f} ms. Ratio to the write "
-        f"{figures.ratio(took['ours'], took['write'])}, to write and empty endpoint together "
-        f"{lone / (write + endpoint):.2f}.\nOf the request {write:.2f} ms are such a write, {endpoint:.2f} an empty "
-        f"endpoint's HTTP, {script:.2f} the script in the store; {lone - write - endpoint - script:.2f} are ours: "
-        "proof, parsing, packing, counting"
+        f"a lone request, p50: {lone:.2f} ms; the empty endpoint: {endpoint:.2f} ms\n"
+        f"one fsynced write of {BODY_BYTES} bytes to the same store, from a bare socket: {write:.2f} ms; the request "
+        f"takes {to_write} times that, {lone / (write + endpoint):.2f} times it and the empty endpoint together\n"
+        f"the same write through redis.asyncio on uvloop, as an endpoint would make it: {client:.2f} ms; the request "
+        f"takes {to_client} times that\n"
+        f"of the request {write:.2f} ms are a bare write, {endpoint:.2f} an empty endpoint's HTTP, {script:.2f} the "
+        f"script in the store; {ours:.2f} are ours: proof, parsing, packing, counting"
     )
 
 
@@ -147,6 +153,16 @@ def _write_ms(house: House) -> float:
             connection.recv(64)
             took.append(time.perf_counter() - began)
         store.config_resetstat()
+    return median(took) * 1000
+
+
+async def _client_write_ms(house: House) -> float:
+    took = []
+    async with redis.asyncio.Redis(unix_socket_path=str(socket_path(house.data)), protocol=2) as store:
+        for number in range(LONE_WRITES):
+            began = time.perf_counter()
+            await store.set(f"lone:{number}", b"x" * BODY_BYTES)
+            took.append(time.perf_counter() - began)
     return median(took) * 1000
 
 

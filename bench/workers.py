@@ -42,7 +42,7 @@ def run(house: House) -> None:
         for fsync in ("always", "everysec"):
             store.config_set("appendfsync", fsync)
             _headline(house, store, fsync)
-        _all_beside_each_other(house, store)
+            _all_beside_each_other(house, store, fsync)
         _latency(house, store)
         _commands(house, store)
         store.config_set("appendfsync", "always")
@@ -66,9 +66,9 @@ def _headline(house: House, store: redis.Redis, fsync: str) -> None:
         click.echo(f"ratio to {other.name}: {figures.ratio(speeds[SUREHOOK.name], speeds[other.name])}")
 
 
-def _all_beside_each_other(house: House, store: redis.Redis) -> None:
+def _all_beside_each_other(house: House, store: redis.Redis, fsync: str) -> None:
     click.echo(
-        "\nworkers: jobs/s of all, one round each; appendfsync everysec; (x rq worker, which forks for each job)"
+        f"\nworkers: jobs/s of all, one round each; appendfsync {fsync}; (x rq worker, which forks for each job)"
     )
     kinds = [(*kind, processes) for kind in HANDLERS_COMPARED for processes in (1, 2)]
     rows = [("what", *(f"{name}, {processes} x {threads}" for name, _, _, threads, processes in kinds))]
