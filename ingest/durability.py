@@ -14,8 +14,11 @@ from shared.settings import Settings
 from shared.store import REQUIRED, refuse_unless_durable
 
 REPLICAS_TIMEOUT_MS = int(REPLY_TIMEOUT_SECONDS * 1000 / 2) - 50  # for each of two waits
+# For a fsync that the server makes before it looks at the time: it only ends the wait for one that it does not make.
+OWN_FILE_TIMEOUT_MS = 100
 NO_EVICTION = REQUIRED["maxmemory-policy"]
 ASK = ("CONFIG", "GET", *REQUIRED)
+NO_REWRITE = {b"aof_rewrite_in_progress:0", b"aof_rewrite_scheduled:0"}
 
 
 class Durability:
@@ -42,12 +45,35 @@ class Durability:
             _refuse_eviction(memory)
         if self._is_asked:
             refuse_unless_durable(_pairs(found))
+            await self._refuse_first_file(connection)
         if self._replicas:
             await self._check_replicas(role, store)
             # One that has just come back and still writes what it missed says so here alone.
             *_, acknowledged = await connection.call(*wait_for_replicas(self._replicas, self._fence))
             if missing := missing_replicas(acknowledged, self._replicas):
                 raise NotDurable(missing)
+
+    async def _refuse_first_file(self, connection: Connection) -> None:
+        """After `CONFIG SET appendonly yes` the server says yes and fsyncs, but to a file that a restart ignores until
+        the first rewrite has ended. WAITAOF alone tells that one from an ordinary rewrite, and only to whoever has
+        written: hence a write of our own, which leaves nothing.
+        """
+        written, _, acknowledged, persistence = await connection.call(
+            ("SET", self._fence, ""),
+            ("DEL", self._fence),
+            ("WAITAOF", 1, 0, OWN_FILE_TIMEOUT_MS),
+            ("INFO", "persistence"),
+        )
+        if isinstance(written, StoreReplied) or isinstance(acknowledged, StoreReplied):
+            # Out of memory, a server without WAITAOF (before Redis 7.2), an account that may not: any rewrite counts.
+            is_whole = isinstance(persistence, bytes) and set(persistence.split()) >= NO_REWRITE
+        else:
+            is_whole = acknowledged[0] > 0
+        if not is_whole:
+            raise NotDurable(
+                "the store still writes its first append-only file since appendonly was set to yes: what it is told "
+                "before that is complete, a restart would lose. It goes on by itself then"
+            )
 
     async def _check_replicas(self, role: object, store: redis.asyncio.Redis) -> None:
         replicas = role[2] if isinstance(role, list) else []

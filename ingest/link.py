@@ -34,6 +34,7 @@ class Link:
         self._loss = asyncio.Event()
         self.was_checked = asyncio.Event()
         self._reason: str | None = "not checked yet"
+        self._told = ""
         self._is_stopping = False
 
     @property
@@ -61,10 +62,12 @@ class Link:
     def lose(self, exc: Exception) -> None:
         """Take no more until the store was asked again. What is due on the connection fails."""
         reason = "not_durable" if isinstance(exc, NotDurable) else "store_unavailable"
-        if self._reason != reason and not self._is_stopping:
-            told = str(exc) if isinstance(exc, NotDurable | StoreUnavailable) else reason
+        told = str(exc) if isinstance(exc, NotDurable | StoreUnavailable) else reason
+        # Of what is to be changed, the next thing when the first is done; the ways to be away are too many to tell.
+        is_news = self._reason != reason or (isinstance(exc, NotDurable) and told != self._told)
+        if is_news and not self._is_stopping:
             log.error("store is not ready", extra={"reason": told, "error_type": type(exc).__name__})
-        self._reason = reason
+        self._reason, self._told = reason, told
         self._loss.set()
         self._metrics.set_not_ready(reason)
         connection, self._connection = self._connection, None

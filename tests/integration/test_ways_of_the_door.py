@@ -21,7 +21,10 @@ PASSWORD = "100% odd: @/ and a space"
 @pytest.fixture
 def user(store: redis.Redis) -> Iterator[str]:
     """An account of the store's that may do what the door needs, and no more than that."""
-    commands = "+ping +role +evalsha +eval +config|get +select +exists +hset +del +sadd +rpush +zadd +zcard +hincrby"
+    commands = (
+        "+ping +role +evalsha +eval +config|get +select +exists +hset +del +sadd +rpush +zadd +zcard +hincrby "
+        "+set +waitaof"
+    )
     store.execute_command("ACL", "SETUSER", "door", "on", f">{PASSWORD}", "~*", *commands.split(), "+time", "+hget")  # type: ignore[no-untyped-call]
     yield "door"
     store.execute_command("ACL", "DELUSER", "door")  # type: ignore[no-untyped-call]
