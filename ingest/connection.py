@@ -11,8 +11,8 @@ from typing import Any
 
 import hiredis
 import redis.asyncio
-from redis.asyncio.sentinel import SentinelConnectionPool
 
+from ingest.sentinels import Address, primary_address
 from shared.errors import StoreUnavailable
 from shared.store import CONNECT_TIMEOUT_SECONDS
 
@@ -22,7 +22,6 @@ CLIENT_NAME = "surehook-ingest"
 
 Command = Sequence[str | bytes | int | float]
 Replies = list[Any]
-Address = tuple[str, int]
 OnReplies = Callable[[Replies | StoreUnavailable], None]
 
 
@@ -137,11 +136,10 @@ async def open_connection(
     """Connect to where `store` would (or to another address as it would), log in and choose the database.
 
     Raises:
-        StoreUnavailable: it cannot be reached, or refuses the login.
-        RedisError: no Sentinel knows the primary.
+        StoreUnavailable: it cannot be reached, refuses the login, or no Sentinel says where it is.
     """
     connection = Connection(on_lost)
-    connection.address = address
+    connection.address = address or await primary_address(store)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             login = await _dial(store, connection)
@@ -163,7 +161,7 @@ async def _dial(store: redis.asyncio.Redis, connection: Connection) -> list[Comm
     if path and not connection.address:
         await loop.create_unix_connection(lambda: connection, path)
     else:
-        connection.address = connection.address or await primary_address(store) or (way.host, way.port)
+        connection.address = connection.address or (way.host, way.port)
         with_tls = way.ssl_context.get() if hasattr(way, "ssl_context") else None
         await loop.create_connection(lambda: connection, *connection.address, ssl=with_tls)
     login: list[Command] = [("CLIENT", "SETNAME", CLIENT_NAME)]
@@ -178,12 +176,3 @@ def _refuse_without_login(login: Sequence[Command], replies: Replies) -> None:
     for command, reply in zip(login, replies, strict=True):
         if isinstance(reply, StoreReplied) and command[0] != "CLIENT":  # an account need not be allowed a name
             raise StoreUnavailable(f"the store refuses the login ({reply.code})")
-
-
-async def primary_address(store: redis.asyncio.Redis) -> Address | None:
-    """Where Sentinel says the primary is; None without Sentinel."""
-    pool = store.connection_pool
-    if not isinstance(pool, SentinelConnectionPool):
-        return None
-    host, port = await pool.sentinel_manager.discover_master(pool.service_name)
-    return host, int(port)

@@ -7,7 +7,8 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from ingest.connection import REPLY_TIMEOUT_SECONDS, Address, Command, Connection, StoreReplied, open_connection
+from ingest.connection import REPLY_TIMEOUT_SECONDS, Command, Connection, StoreReplied, open_connection
+from ingest.sentinels import Address
 from shared.errors import NotDurable, StoreUnavailable
 from shared.keys import Keys
 from shared.settings import Settings
