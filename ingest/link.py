@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
-from ingest.connection import REPLY_TIMEOUT_SECONDS, Connection, open_connection, primary_address
+from ingest.connection import REPLY_TIMEOUT_SECONDS, Connection, open_connection
 from ingest.durability import Durability
 from ingest.metrics import DoorMetrics
+from ingest.sentinels import primary_address
 from shared.errors import NotDurable, StoreUnavailable
 from shared.settings import Settings
 from shared.store import close_async, connect_async
@@ -88,15 +89,18 @@ class Link:
         """Nothing is sent to a server whose promises were not read on that very connection."""
         if not self._is_stopping:
             self._loss.clear()
+        connection = self._connection  # the same to the end: it may be lost, and `_connection` None, while we wait
         try:
-            if self._connection is None or not self._connection.is_open:
-                self._connection = await open_connection(self._store, self._broke)
-            elif await self._is_elsewhere(self._connection):
+            if connection is None or not connection.is_open:
+                connection = self._connection = await open_connection(self._store, self._broke)
+            elif await self._is_elsewhere(connection):
                 raise StoreUnavailable("Sentinel has made another server the primary")
-            await self._durability.check(self._connection, self._store)
+            await self._durability.check(connection, self._store)
         except Trouble as exc:
             self.lose(exc)
             raise
+        if connection is not self._connection:
+            return  # lost just now; whoever lost it has said why
         if self._reason is not None:
             log.info("store is ready")
         self._reason = None
@@ -106,7 +110,7 @@ class Link:
         """An old primary that is cut off from the Sentinels may answer us still; what it takes will be thrown away."""
         try:
             address = await primary_address(self._store)
-        except (RedisError, OSError):  # no Sentinel answers: the primary may be fine all the same
+        except StoreUnavailable:  # no Sentinel answers: the primary may be fine all the same
             return False
         return address is not None and address != connection.address
 

@@ -74,6 +74,26 @@ def test_sentinels_that_fall_silent_later_change_nothing(
     asyncio.run(play())
 
 
+def test_a_store_that_is_lost_while_a_sentinel_is_asked_is_found_again(
+    sentinel: Path, data_dir: Path, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.link.CHECK_EVERY_SECONDS", 0.05)
+
+    async def play() -> None:
+        async with two_ways(sentinel, data_dir) as (one, other, man), running(by_way_of(one, other)) as intake:
+            await until(lambda: intake.is_ready)
+            one.passes_replies = other.passes_replies = False
+            await being_asked(one)
+            man.close()
+            await until(lambda: not intake.is_ready)
+            one.passes_replies = True
+
+            await until(lambda: intake.is_ready)
+            assert await settled(intake.accept(an_envelope())) == [Outcome.STORED]
+
+    asyncio.run(play())
+
+
 def test_the_sentinel_that_knows_of_the_latest_failover_is_believed(
     data_dir: Path, store: redis.Redis, tmp_path: Path
 ) -> None:
