@@ -52,6 +52,7 @@ class Link:
                 self.was_checked.set()
                 await self._pause()
         finally:
+            self.was_checked.set()  # nobody need wait for what will not come
             self._is_stopping = True
             self.lose(StoreUnavailable("the intake has stopped"))
             await close_async(self._store)
