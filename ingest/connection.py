@@ -47,7 +47,7 @@ class Connection(asyncio.Protocol):
         self._on_lost = on_lost
         self._reader = hiredis.Reader(replyError=StoreReplied)
         self._replies: Replies = []
-        self._due: deque[tuple[int, OnReplies]] = deque()
+        self._due: deque[tuple[float, int, OnReplies]] = deque()  # until when, how many replies, for whom
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -62,9 +62,10 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             on_replies(StoreUnavailable("the connection is lost"))
             return
-        self._due.append((count, on_replies))
+        until = self._loop.time() + REPLY_TIMEOUT_SECONDS
+        self._due.append((until, count, on_replies))
         if self._timer is None:
-            self._timer = self._loop.call_later(REPLY_TIMEOUT_SECONDS, self.abort)
+            self._timer = self._loop.call_at(until, self._look_at_oldest)
         self._transport.write(packed)
 
     async def call(self, *commands: Command) -> Replies:
@@ -107,27 +108,32 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         self._transport = None
-        self._stop_timer()
+        if self._timer is not None:
+            self._timer.cancel()
         due, self._due = self._due, deque()
         self._on_lost()  # first: who is told of a lost batch must not send the next one here
-        for _, on_replies in due:
+        for *_, on_replies in due:
             on_replies(StoreUnavailable("the connection was lost"))
 
     def _take(self, reply: Any) -> None:
         self._replies.append(reply)
-        count, on_replies = self._due[0]
+        _, count, on_replies = self._due[0]
         if len(self._replies) < count:
             return
         replies, self._replies = self._replies, []
         self._due.popleft()
-        if not self._due:
-            self._stop_timer()
         on_replies(replies)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _look_at_oldest(self) -> None:
+        """One timer for all that is due, set anew when it rings: one for each would cost every batch."""
+        self._timer = None
+        if not self._due:
+            return
+        until, *_ = self._due[0]
+        if until <= self._loop.time():
+            self.abort()
+        else:
+            self._timer = self._loop.call_at(until, self._look_at_oldest)
 
 
 async def open_connection(
