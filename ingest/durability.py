@@ -112,10 +112,11 @@ def wait_for_replicas(replicas: int, fence: str) -> tuple[Command, ...]:
 
 def missing_replicas(acknowledged: Any, needed: int) -> str:
     """What WAITAOF's reply tells of too few; "" if there are enough."""
-    if isinstance(acknowledged, list) and acknowledged[0] and acknowledged[1] >= needed:
-        return ""
-    found = acknowledged[1] if isinstance(acknowledged, list) else acknowledged
-    return f"{needed} replicas must have it on disk, so many say they do: {found}"
+    match acknowledged:
+        case [int(own), int(others)] if own and others >= needed:
+            return ""
+        case [_, found] | found:
+            return f"{needed} replicas must have it on disk, so many say they do: {found}"
 
 
 async def _judge(address: Address, store: redis.asyncio.Redis) -> str:
