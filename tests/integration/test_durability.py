@@ -85,6 +85,27 @@ def reasons(caplog: pytest.LogCaptureFixture) -> str:
 
 
 @pytest.mark.parametrize(
+    ("name", "unsafe", "safe"),
+    [("appendonly", "no", "yes"), ("no-appendfsync-on-rewrite", "yes", "no"), ("appendfsync", "everysec", "always")],
+)
+def test_a_setting_that_may_lose_events_is_named_and_nothing_is_taken_until_it_is_changed(
+    door: OpenDoor, slow_store: SlowStore, caplog: pytest.LogCaptureFixture, name: str, unsafe: str, safe: str
+) -> None:
+    with slow_store.client() as store:
+        store.config_set(name, unsafe)
+        wait_until(lambda: not door.is_ready(), "/readyz is red")
+        refused = door.deliver()
+        named = reasons(caplog)
+        assert store.zcard("surehook:open") == 0
+        store.config_set(name, safe)
+    wait_until(door.is_ready, "it mends by itself")
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert f"{name} is {unsafe}, must be {safe}" in named
+    assert door.deliver().status_code == 202
+
+
+@pytest.mark.parametrize(
     "meanwhile", [pytest.param(True, id="off for a while"), pytest.param(False, id="off and on between two checks")]
 )
 def test_nothing_is_acknowledged_before_a_restart_would_find_it(
