@@ -33,7 +33,7 @@ async def primary_address(store: redis.asyncio.Redis) -> Address | None:
     if not primaries:
         raise StoreUnavailable("no Sentinel says where the primary is")
     # One that was cut off with an old primary knows of no later choice than its own.
-    newest = max(primaries, key=lambda state: int(state["config-epoch"]))
+    newest = max(primaries, key=lambda state: int(state.get("config-epoch", 0)))
     return newest["ip"], int(newest["port"])
 
 
