@@ -65,12 +65,7 @@ class Durability:
             ("WAITAOF", 1, 0, OWN_FILE_TIMEOUT_MS),
             ("INFO", "persistence"),
         )
-        if isinstance(written, StoreReplied) or isinstance(acknowledged, StoreReplied):
-            # Out of memory, a server without WAITAOF (before Redis 7.2), an account that may not: any rewrite counts.
-            is_whole = isinstance(persistence, bytes) and set(persistence.split()) >= NO_REWRITE
-        else:
-            is_whole = acknowledged[0] > 0
-        if not is_whole:
+        if not _has_complete_file(written, acknowledged, persistence):
             raise NotDurable(
                 "the store still writes its first append-only file since appendonly was set to yes: what it is told "
                 "before that is complete, a restart would lose. It goes on by itself then"
@@ -86,6 +81,18 @@ class Durability:
                 f"SUREHOOK_DURABILITY=replicated needs {self._replicas} durable replicas, there are {durable}"
                 + "".join(f"; {said}" for said in wrong)
             )
+
+
+def _has_complete_file(written: Any, acknowledged: Any, persistence: Any) -> bool:
+    if not isinstance(written, StoreReplied) and not isinstance(acknowledged, StoreReplied):
+        return bool(acknowledged[0])
+    # Out of memory, a server without WAITAOF (before Redis 7.2), an account that may not use it: any rewrite counts.
+    if isinstance(persistence, StoreReplied):
+        raise NotDurable(
+            "the store does not say whether its append-only file is complete: allow the account in SUREHOOK_REDIS_URL "
+            "SET, DEL and WAITAOF"
+        )
+    return set(persistence.split()) >= NO_REWRITE
 
 
 def _refuse_eviction(memory: bytes) -> None:
