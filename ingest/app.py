@@ -1,6 +1,5 @@
 """The app: its routes, its errors and its lifespan, assembled in one place."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -20,6 +19,7 @@ from ingest.intake import Intake
 from ingest.metrics import DoorMetrics
 from ingest.proof import proof_from
 from ingest.transactions import Transactions
+from ingest.vitals import Vitals
 from shared.settings import Settings
 
 
@@ -57,13 +57,15 @@ def create_app(settings: Settings, metrics: DoorMetrics, bounds: Bounds | None =
         # The route is for the other methods. A class instance is a plain ASGI app to it, without Request and Response.
         app.router.routes.insert(0, Route(settings.webhook_path, door, methods=["POST"]))
         app.door = ServerErrorMiddleware(door, handler=_internal_error)
-        running = asyncio.create_task(intake.run())
+        vitals = Vitals()
+        running = vitals.start(intake.run())
         # No connection is taken before: the first deliveries need not be refused for a store that is all right.
         await intake.wait_until_checked()
-        counting = asyncio.create_task(metrics.keep_counting(held))
-        refreshing = asyncio.create_task(proof.run())
-        asking = asyncio.create_task(transactions.run()) if transactions else None
+        counting = vitals.start(metrics.keep_counting(held))
+        refreshing = vitals.start(proof.run(), may_end=True)
+        asking = vitals.start(transactions.run()) if transactions else None
         yield
+        vitals.stop()
         refreshing.cancel()
         if transactions and asking:
             transactions.stop()

@@ -11,8 +11,8 @@ from typing import Any
 
 import hiredis
 import redis.asyncio
-from redis.asyncio.sentinel import SentinelConnectionPool
 
+from ingest.sentinels import Address, primary_address
 from shared.errors import StoreUnavailable
 from shared.store import CONNECT_TIMEOUT_SECONDS
 
@@ -22,7 +22,6 @@ CLIENT_NAME = "surehook-ingest"
 
 Command = Sequence[str | bytes | int | float]
 Replies = list[Any]
-Address = tuple[str, int]
 OnReplies = Callable[[Replies | StoreUnavailable], None]
 
 
@@ -48,7 +47,7 @@ class Connection(asyncio.Protocol):
         self._on_lost = on_lost
         self._reader = hiredis.Reader(replyError=StoreReplied)
         self._replies: Replies = []
-        self._due: deque[tuple[int, OnReplies]] = deque()
+        self._due: deque[tuple[float, int, OnReplies]] = deque()  # until when, how many replies, for whom
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -63,9 +62,10 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             on_replies(StoreUnavailable("the connection is lost"))
             return
-        self._due.append((count, on_replies))
+        until = self._loop.time() + REPLY_TIMEOUT_SECONDS
+        self._due.append((until, count, on_replies))
         if self._timer is None:
-            self._timer = self._loop.call_later(REPLY_TIMEOUT_SECONDS, self.abort)
+            self._timer = self._loop.call_at(until, self._look_at_oldest)
         self._transport.write(packed)
 
     async def call(self, *commands: Command) -> Replies:
@@ -108,27 +108,32 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         self._transport = None
-        self._stop_timer()
+        if self._timer is not None:
+            self._timer.cancel()
         due, self._due = self._due, deque()
         self._on_lost()  # first: who is told of a lost batch must not send the next one here
-        for _, on_replies in due:
+        for *_, on_replies in due:
             on_replies(StoreUnavailable("the connection was lost"))
 
     def _take(self, reply: Any) -> None:
         self._replies.append(reply)
-        count, on_replies = self._due[0]
+        _, count, on_replies = self._due[0]
         if len(self._replies) < count:
             return
         replies, self._replies = self._replies, []
         self._due.popleft()
-        if not self._due:
-            self._stop_timer()
         on_replies(replies)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _look_at_oldest(self) -> None:
+        """One timer for all that is due, set anew when it rings: one for each would cost every batch."""
+        self._timer = None
+        if not self._due:
+            return
+        until, *_ = self._due[0]
+        if until <= self._loop.time():
+            self.abort()
+        else:
+            self._timer = self._loop.call_at(until, self._look_at_oldest)
 
 
 async def open_connection(
@@ -137,11 +142,10 @@ async def open_connection(
     """Connect to where `store` would (or to another address as it would), log in and choose the database.
 
     Raises:
-        StoreUnavailable: it cannot be reached, or refuses the login.
-        RedisError: no Sentinel knows the primary.
+        StoreUnavailable: it cannot be reached, refuses the login, or no Sentinel says where it is.
     """
     connection = Connection(on_lost)
-    connection.address = address
+    connection.address = address or await primary_address(store)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             login = await _dial(store, connection)
@@ -163,7 +167,7 @@ async def _dial(store: redis.asyncio.Redis, connection: Connection) -> list[Comm
     if path and not connection.address:
         await loop.create_unix_connection(lambda: connection, path)
     else:
-        connection.address = connection.address or await primary_address(store) or (way.host, way.port)
+        connection.address = connection.address or (way.host, way.port)
         with_tls = way.ssl_context.get() if hasattr(way, "ssl_context") else None
         await loop.create_connection(lambda: connection, *connection.address, ssl=with_tls)
     login: list[Command] = [("CLIENT", "SETNAME", CLIENT_NAME)]
@@ -178,12 +182,3 @@ def _refuse_without_login(login: Sequence[Command], replies: Replies) -> None:
     for command, reply in zip(login, replies, strict=True):
         if isinstance(reply, StoreReplied) and command[0] != "CLIENT":  # an account need not be allowed a name
             raise StoreUnavailable(f"the store refuses the login ({reply.code})")
-
-
-async def primary_address(store: redis.asyncio.Redis) -> Address | None:
-    """Where Sentinel says the primary is; None without Sentinel."""
-    pool = store.connection_pool
-    if not isinstance(pool, SentinelConnectionPool):
-        return None
-    host, port = await pool.sentinel_manager.discover_master(pool.service_name)
-    return host, int(port)

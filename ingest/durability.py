@@ -7,15 +7,19 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from ingest.connection import REPLY_TIMEOUT_SECONDS, Address, Command, Connection, StoreReplied, open_connection
+from ingest.connection import REPLY_TIMEOUT_SECONDS, Command, Connection, StoreReplied, open_connection
+from ingest.sentinels import Address
 from shared.errors import NotDurable, StoreUnavailable
 from shared.keys import Keys
 from shared.settings import Settings
 from shared.store import REQUIRED, refuse_unless_durable
 
 REPLICAS_TIMEOUT_MS = int(REPLY_TIMEOUT_SECONDS * 1000 / 2) - 50  # for each of two waits
+# For a fsync that the server makes before it looks at the time: it only ends the wait for one that it does not make.
+OWN_FILE_TIMEOUT_MS = 100
 NO_EVICTION = REQUIRED["maxmemory-policy"]
 ASK = ("CONFIG", "GET", *REQUIRED)
+NO_REWRITE = {b"aof_rewrite_in_progress:0", b"aof_rewrite_scheduled:0"}
 
 
 class Durability:
@@ -42,12 +46,30 @@ class Durability:
             _refuse_eviction(memory)
         if self._is_asked:
             refuse_unless_durable(_pairs(found))
+            await self._refuse_first_file(connection)
         if self._replicas:
             await self._check_replicas(role, store)
             # One that has just come back and still writes what it missed says so here alone.
             *_, acknowledged = await connection.call(*wait_for_replicas(self._replicas, self._fence))
             if missing := missing_replicas(acknowledged, self._replicas):
                 raise NotDurable(missing)
+
+    async def _refuse_first_file(self, connection: Connection) -> None:
+        """After `CONFIG SET appendonly yes` the server says yes and fsyncs, but to a file that a restart ignores until
+        the first rewrite has ended. WAITAOF alone tells that one from an ordinary rewrite, and only to whoever has
+        written: hence a write of our own, which leaves nothing.
+        """
+        written, _, acknowledged, persistence = await connection.call(
+            ("SET", self._fence, ""),
+            ("DEL", self._fence),
+            ("WAITAOF", 1, 0, OWN_FILE_TIMEOUT_MS),
+            ("INFO", "persistence"),
+        )
+        if not _has_complete_file(written, acknowledged, persistence):
+            raise NotDurable(
+                "the store still writes its first append-only file since appendonly was set to yes: what it is told "
+                "before that is complete, a restart would lose. It goes on by itself then"
+            )
 
     async def _check_replicas(self, role: object, store: redis.asyncio.Redis) -> None:
         replicas = role[2] if isinstance(role, list) else []
@@ -59,6 +81,18 @@ class Durability:
                 f"SUREHOOK_DURABILITY=replicated needs {self._replicas} durable replicas, there are {durable}"
                 + "".join(f"; {said}" for said in wrong)
             )
+
+
+def _has_complete_file(written: Any, acknowledged: Any, persistence: Any) -> bool:
+    if not isinstance(written, StoreReplied) and not isinstance(acknowledged, StoreReplied):
+        return bool(acknowledged[0])
+    # Out of memory, a server without WAITAOF (before Redis 7.2), an account that may not use it: any rewrite counts.
+    if isinstance(persistence, StoreReplied):
+        raise NotDurable(
+            "the store does not say whether its append-only file is complete: allow the account in SUREHOOK_REDIS_URL "
+            "SET, DEL and WAITAOF"
+        )
+    return set(persistence.split()) >= NO_REWRITE
 
 
 def _refuse_eviction(memory: bytes) -> None:
@@ -85,10 +119,11 @@ def wait_for_replicas(replicas: int, fence: str) -> tuple[Command, ...]:
 
 def missing_replicas(acknowledged: Any, needed: int) -> str:
     """What WAITAOF's reply tells of too few; "" if there are enough."""
-    if isinstance(acknowledged, list) and acknowledged[0] and acknowledged[1] >= needed:
-        return ""
-    found = acknowledged[1] if isinstance(acknowledged, list) else acknowledged
-    return f"{needed} replicas must have it on disk, so many say they do: {found}"
+    match acknowledged:
+        case [int(own), int(others)] if own and others >= needed:
+            return ""
+        case [_, found] | found:
+            return f"{needed} replicas must have it on disk, so many say they do: {found}"
 
 
 async def _judge(address: Address, store: redis.asyncio.Redis) -> str:

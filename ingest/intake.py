@@ -157,6 +157,9 @@ class Intake:
             # After a SCRIPT FLUSH the store knows our scripts no more; nothing was run then.
             self._send(batch, "EVAL", self._script.source)
             return
+        if not isinstance(reply, StoreReplied | StoreUnavailable) and not _is_answer(reply, len(batch)):
+            reply = StoreUnavailable("the store replies to something else than it was asked")
+            self.link.lose(reply)
         self._send_batch()
         if isinstance(reply, StoreReplied):
             _fail(batch, self._refused(reply))
@@ -183,6 +186,10 @@ class Intake:
     def _refuse_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         _fail(waiting, StoreUnavailable("the store is not ready"))
+
+
+def _is_answer(reply: Any, count: int) -> bool:
+    return isinstance(reply, list) and len(reply) == count and set(map(type, reply)) == {int}
 
 
 def _fail(batch: Batch, error: StoreError) -> None:

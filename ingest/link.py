@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
-from ingest.connection import REPLY_TIMEOUT_SECONDS, Connection, open_connection, primary_address
+from ingest.connection import REPLY_TIMEOUT_SECONDS, Connection, open_connection
 from ingest.durability import Durability
 from ingest.metrics import DoorMetrics
+from ingest.sentinels import primary_address
 from shared.errors import NotDurable, StoreUnavailable
 from shared.settings import Settings
 from shared.store import close_async, connect_async
@@ -34,6 +35,7 @@ class Link:
         self._loss = asyncio.Event()
         self.was_checked = asyncio.Event()
         self._reason: str | None = "not checked yet"
+        self._told = ""
         self._is_stopping = False
 
     @property
@@ -50,6 +52,7 @@ class Link:
                 self.was_checked.set()
                 await self._pause()
         finally:
+            self.was_checked.set()  # nobody need wait for what will not come
             self._is_stopping = True
             self.lose(StoreUnavailable("the intake has stopped"))
             await close_async(self._store)
@@ -61,10 +64,12 @@ class Link:
     def lose(self, exc: Exception) -> None:
         """Take no more until the store was asked again. What is due on the connection fails."""
         reason = "not_durable" if isinstance(exc, NotDurable) else "store_unavailable"
-        if self._reason != reason and not self._is_stopping:
-            told = str(exc) if isinstance(exc, NotDurable | StoreUnavailable) else reason
+        told = str(exc) if isinstance(exc, NotDurable | StoreUnavailable) else reason
+        # Of what is to be changed, the next thing when the first is done; the ways to be away are too many to tell.
+        is_news = self._reason != reason or (isinstance(exc, NotDurable) and told != self._told)
+        if is_news and not self._is_stopping:
             log.error("store is not ready", extra={"reason": told, "error_type": type(exc).__name__})
-        self._reason = reason
+        self._reason, self._told = reason, told
         self._loss.set()
         self._metrics.set_not_ready(reason)
         connection, self._connection = self._connection, None
@@ -85,15 +90,18 @@ class Link:
         """Nothing is sent to a server whose promises were not read on that very connection."""
         if not self._is_stopping:
             self._loss.clear()
+        connection = self._connection  # the same to the end: it may be lost, and `_connection` None, while we wait
         try:
-            if self._connection is None or not self._connection.is_open:
-                self._connection = await open_connection(self._store, self._broke)
-            elif await self._is_elsewhere(self._connection):
+            if connection is None or not connection.is_open:
+                connection = self._connection = await open_connection(self._store, self._broke)
+            elif await self._is_elsewhere(connection):
                 raise StoreUnavailable("Sentinel has made another server the primary")
-            await self._durability.check(self._connection, self._store)
+            await self._durability.check(connection, self._store)
         except Trouble as exc:
             self.lose(exc)
             raise
+        if connection is not self._connection:
+            return  # lost just now; whoever lost it has said why
         if self._reason is not None:
             log.info("store is ready")
         self._reason = None
@@ -103,7 +111,7 @@ class Link:
         """An old primary that is cut off from the Sentinels may answer us still; what it takes will be thrown away."""
         try:
             address = await primary_address(self._store)
-        except (RedisError, OSError):  # no Sentinel answers: the primary may be fine all the same
+        except StoreUnavailable:  # no Sentinel answers: the primary may be fine all the same
             return False
         return address is not None and address != connection.address
 

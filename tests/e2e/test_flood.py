@@ -5,6 +5,7 @@ import re
 import resource
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -24,6 +25,8 @@ MOST_OPEN = 150
 FLOOD = 120
 # Of floods that would need several times as much if they were let in.
 FLAT_BYTES = 16 * MEBIBYTE
+# About a second, which is less than FusionAuth waits, and room for a busy machine.
+ANSWERED_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +159,40 @@ def test_a_stuck_store_under_a_flood_does_not_fill_the_memory(house: House) -> N
     assert set(statuses) == {503}
     assert resident_bytes(house.processes[0].pid) - memory < FLAT_BYTES
     wait_until(house.is_ready)
+
+
+@pytest.mark.parametrize("is_merely_slow", [False, True], ids=["stuck", "slow"])
+def test_a_flood_on_a_store_that_is_not_quick_is_held_to_the_bound_and_all_are_answered(
+    house: House, *, is_merely_slow: bool
+) -> None:
+    before, memory = refusals(house, "too_many_pending"), resident_bytes(house.processes[0].pid)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connect(house.port)) for _ in range(2 * MOST_PENDING)]
+        house.server.send_signal(signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            for connection in connections:
+                body = a_large_body(MOST_BYTES // MOST_PENDING // 2)
+                connection.sendall(a_request(f"Content-Length: {len(body)}", body=body))
+            wait_until(lambda: refusals(house, "too_many_pending") > before, "the bound is reached")
+            if is_merely_slow:
+                house.server.send_signal(signal.SIGCONT)
+            answers = [connection.recv(65536) for connection in connections]
+            seconds = time.monotonic() - began
+        finally:
+            house.server.send_signal(signal.SIGCONT)
+
+    accepted = [answer for answer in answers if status_of(answer) == 202]
+    refused = [answer for answer in answers if status_of(answer) == 503]
+    assert len(accepted) + len(refused) == len(answers)
+    assert all(b"retry-after: 5" in answer.lower() for answer in refused)
+    assert len(refused) == len(answers) or is_merely_slow
+    assert refusals(house, "too_many_pending") - before <= MOST_PENDING
+    assert seconds < ANSWERED_SECONDS
+    assert resident_bytes(house.processes[0].pid) - memory < FLAT_BYTES
+    wait_until(house.is_ready)
+    with house.redis() as store:
+        assert int(store.hget("surehook:ledger", "accepted") or 0) >= len(accepted)
 
 
 def test_a_store_out_of_memory_refuses_and_keeps_what_it_had(house: House) -> None:

@@ -132,6 +132,22 @@ def test_who_talks_nonsense_is_not_believed(data_dir: Path, store: redis.Redis, 
     through(data_dir, scenario)
 
 
+@pytest.mark.parametrize(
+    "shape", [b"*0\r\n", b"*3\r\n:1\r\n:1\r\n:1\r\n", b":1\r\n", b"$-1\r\n", b"+OK\r\n", b"*2\r\n$1\r\n1\r\n:1\r\n"]
+)
+def test_a_reply_of_another_shape_is_no_answer(data_dir: Path, store: redis.Redis, shape: bytes) -> None:
+    async def scenario(intake: Intake, man: Middleman) -> None:
+        connections = man.connections
+        man.instead = shape
+        assert await settled(intake.accept(an_envelope()), intake.accept(an_envelope())) == [StoreUnavailable] * 2
+        man.instead = None
+
+        await until(lambda: intake.is_ready and man.connections > connections)
+        assert await intake.accept(an_envelope()) is Outcome.STORED
+
+    through(data_dir, scenario)
+
+
 def test_a_request_that_is_cancelled_leaves_the_others_their_answers(data_dir: Path, store: redis.Redis) -> None:
     async def scenario(intake: Intake, man: Middleman) -> None:
         man.passes_replies = False

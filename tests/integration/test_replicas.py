@@ -57,6 +57,8 @@ def test_what_a_replica_lacks_is_not_acknowledged_by_anybody(
         pytest.param([1, 1], 2, True, id="one of two"),
         pytest.param([0, 2], 2, True, id="not on our own disk"),
         pytest.param(Exception("ERR"), 1, True, id="an error"),
+        pytest.param([], 1, True, id="nothing"),
+        pytest.param([b"1", b"1"], 1, True, id="no numbers"),
     ],
 )
 def test_acknowledgements_are_counted(acknowledged: object, needed: int, *, is_missing: bool) -> None:

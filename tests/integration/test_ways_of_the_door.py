@@ -21,7 +21,10 @@ PASSWORD = "100% odd: @/ and a space"
 @pytest.fixture
 def user(store: redis.Redis) -> Iterator[str]:
     """An account of the store's that may do what the door needs, and no more than that."""
-    commands = "+ping +role +evalsha +eval +config|get +select +exists +hset +del +sadd +rpush +zadd +zcard +hincrby"
+    commands = (
+        "+ping +role +evalsha +eval +config|get +select +exists +hset +del +sadd +rpush +zadd +zcard +hincrby "
+        "+set +waitaof"
+    )
     store.execute_command("ACL", "SETUSER", "door", "on", f">{PASSWORD}", "~*", *commands.split(), "+time", "+hget")  # type: ignore[no-untyped-call]
     yield "door"
     store.execute_command("ACL", "DELUSER", "door")  # type: ignore[no-untyped-call]
@@ -39,6 +42,22 @@ def test_by_tcp_with_a_login_and_a_database(user: str, data_dir: Path, store: re
     assert store.keys() == []
     with redis.Redis(unix_socket_path=str(socket_path(data_dir)), db=3, protocol=2) as third:
         assert third.zcard("surehook:open") == 1
+
+
+def test_an_account_that_may_not_ask_whether_the_file_is_complete_is_told_what_it_lacks(
+    user: str, data_dir: Path, store: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.execute_command("ACL", "SETUSER", user, "-waitaof")  # type: ignore[no-untyped-call]
+
+    async def play() -> None:
+        url = f"unix://{user}:{quote(PASSWORD, safe='')}@{socket_path(data_dir)}"
+        async with running(Settings(redis_url=url)) as intake:
+            assert not intake.is_ready
+
+    asyncio.run(play())
+
+    reasons = [getattr(record, "reason", "") for record in caplog.records]
+    assert any("allow the account in SUREHOOK_REDIS_URL SET, DEL and WAITAOF" in reason for reason in reasons)
 
 
 def test_by_tls_and_only_to_a_server_it_can_trust(data_dir: Path, store: redis.Redis, tmp_path: Path) -> None:

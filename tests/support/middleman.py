@@ -18,6 +18,8 @@ class Middleman:
     instead: bytes | None = None
     cuts_after_bytes: int | None = None
     connections: int = 0
+    commands: int = 0
+    """How often something was asked."""
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, store: Path) -> None:
@@ -36,6 +38,7 @@ class Middleman:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
+            self.commands += 1
             writer.write(data)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

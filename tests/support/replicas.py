@@ -1,6 +1,8 @@
 """A primary, its replicas and a Sentinel that watches them: servers that can be killed and come back."""
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
@@ -10,6 +12,21 @@ from shared.embedded import start_server, stop_server
 from tests.support.house import free_port, wait_until
 
 SERVICE = "mine"
+
+
+@contextmanager
+def lone_sentinel(folder: Path, *more: str) -> Iterator[Path]:
+    """A Sentinel without a server to watch, unless `more` of its configuration names one; its socket."""
+    path, configuration = folder / "sentinel.sock", folder / "sentinel.conf"
+    lines = [f"port {free_port()}", "bind 127.0.0.1", f"dir {folder}", f"unixsocket {path}", *more, ""]
+    configuration.write_text("\n".join(lines))
+    process = subprocess.Popen([str(get_binary_path()), str(configuration), "--sentinel"], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(path.exists, "Sentinel listens")
+        yield path
+    finally:
+        process.terminate()
+        process.wait()
 
 
 class Fleet:

@@ -1,0 +1,184 @@
+"""No event goes to a store that would lose it, such as one whose first append-only file is not complete yet."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+
+from shared.embedded import socket_path, start_server, stop_server
+from shared.settings import Settings
+from tests.support.door import OpenDoor, open_door
+from tests.support.events import an_event
+from tests.support.house import API_KEY, wait_until
+from tests.support.replicas import Fleet
+
+KEYS = 50
+KEY_MICROSECONDS = 40_000  # a rewrite takes two seconds, as if the keys were millions
+REASON = "still writes its first append-only file"
+
+
+@dataclass
+class SlowStore:
+    """A server of the test's own whose rewrites take long enough to look at."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self._server = start_server(self.folder)
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(socket_path(self.folder)), protocol=2)
+
+    def switch(self, *values: str) -> None:
+        with self.client() as store:
+            for value in values:
+                store.config_set("appendonly", value)
+
+    def rewrites(self) -> bool:
+        with self.client() as store:
+            found = store.info("persistence")
+        return bool(found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"])
+
+    def rewrite(self) -> None:
+        with self.client() as store:
+            store.bgrewriteaof()
+
+    def times_asked(self) -> int:
+        """How often the door has checked."""
+        with self.client() as store:
+            return int(store.info("commandstats")["cmdstat_role"]["calls"])
+
+    def kill_and_restart(self) -> None:
+        self._server.kill()
+        self._server.wait()
+        self._server = start_server(self.folder)
+
+    def stop(self) -> None:
+        stop_server(self._server)
+
+
+@pytest.fixture
+def slow_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowStore]:
+    store = SlowStore(tmp_path_factory.mktemp("s"))
+    with store.client() as client:
+        make_slow(client, client)
+    yield store
+    store.stop()
+
+
+def make_slow(primary: redis.Redis, server: redis.Redis) -> None:
+    primary.mset({f"other:{number}": "x" for number in range(KEYS)})
+    server.config_set("rdb-key-save-delay", KEY_MICROSECONDS)
+
+
+@pytest.fixture
+def door(slow_store: SlowStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
+    monkeypatch.setattr("ingest.link.CHECK_EVERY_SECONDS", 0.05)
+    with open_door(Settings(data_dir=slow_store.folder, api_keys=(API_KEY,), metrics_bind="off")) as door:
+        yield door
+
+
+def reasons(caplog: pytest.LogCaptureFixture) -> str:
+    return "\n".join(getattr(record, "reason", "") for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("name", "unsafe", "safe"),
+    [("appendonly", "no", "yes"), ("no-appendfsync-on-rewrite", "yes", "no"), ("appendfsync", "everysec", "always")],
+)
+def test_a_setting_that_may_lose_events_is_named_and_nothing_is_taken_until_it_is_changed(
+    door: OpenDoor, slow_store: SlowStore, caplog: pytest.LogCaptureFixture, name: str, unsafe: str, safe: str
+) -> None:
+    with slow_store.client() as store:
+        store.config_set(name, unsafe)
+        wait_until(lambda: not door.is_ready(), "/readyz is red")
+        refused = door.deliver()
+        named = reasons(caplog)
+        assert store.zcard("surehook:open") == 0
+        store.config_set(name, safe)
+    wait_until(door.is_ready, "it mends by itself")
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert f"{name} is {unsafe}, must be {safe}" in named
+    assert door.deliver().status_code == 202
+
+
+@pytest.mark.parametrize(
+    "meanwhile", [pytest.param(True, id="off for a while"), pytest.param(False, id="off and on between two checks")]
+)
+def test_nothing_is_acknowledged_before_a_restart_would_find_it(
+    door: OpenDoor, slow_store: SlowStore, caplog: pytest.LogCaptureFixture, *, meanwhile: bool
+) -> None:
+    event = an_event()
+    if meanwhile:
+        slow_store.switch("no")
+        wait_until(lambda: not door.is_ready(), "it is off")
+        slow_store.switch("yes")
+    else:
+        slow_store.switch("no", "yes")
+    wait_until(lambda: REASON in reasons(caplog), "it says why")
+
+    while_rewriting = door.deliver(event), slow_store.rewrites()
+    wait_until(door.is_ready, "the file is whole")
+    assert not slow_store.rewrites()
+    answer = door.deliver(event)
+    slow_store.kill_and_restart()
+
+    assert (while_rewriting[0].status_code, while_rewriting[1]) == (503, True)
+    assert answer.status_code == 202
+    with slow_store.client() as store:
+        assert store.exists(f"surehook:event:{event['id']}")
+
+
+def test_an_ordinary_rewrite_is_no_reason_to_refuse(door: OpenDoor, slow_store: SlowStore) -> None:
+    slow_store.rewrite()
+    asked = slow_store.times_asked()
+
+    wait_until(lambda: slow_store.times_asked() > asked + 2, "it is asked again and again")
+
+    assert (door.is_ready(), door.deliver().status_code, slow_store.rewrites()) == (True, 202, True)
+
+
+def test_a_server_that_cannot_tell_which_rewrite_it_is_gets_nothing_during_any(
+    door: OpenDoor, slow_store: SlowStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    with slow_store.client() as store:
+        store.execute_command("ACL", "SETUSER", "default", "-waitaof")  # as a server that does not know it
+    asked = slow_store.times_asked()
+    wait_until(lambda: slow_store.times_asked() > asked + 2, "it is asked again and again")
+    assert door.is_ready()
+
+    slow_store.rewrite()
+    wait_until(lambda: not door.is_ready(), "it is not ready")
+    assert slow_store.rewrites()
+    assert REASON in reasons(caplog)
+    wait_until(door.is_ready, "it mends by itself")
+    assert not slow_store.rewrites()
+
+
+def test_a_replica_that_writes_its_first_file_counts_for_none(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ingest.link.CHECK_EVERY_SECONDS", 0.05)
+    fleet = Fleet(tmp_path_factory.mktemp("f"), replicas=1)
+    url = f"redis://127.0.0.1:{fleet.ports[0]}/0"
+    settings = Settings(redis_url=url, api_keys=(API_KEY,), durability="replicated", metrics_bind="off")
+    try:
+        with open_door(settings) as door, fleet.client(fleet.ports[1]) as replica:
+            with fleet.client(fleet.ports[0]) as primary:
+                make_slow(primary, replica)
+            replica.config_set("appendonly", "no")
+            wait_until(lambda: not door.is_ready(), "it is off")
+            caplog.clear()
+            replica.config_set("appendonly", "yes")
+            wait_until(lambda: "so many say they do: 0" in reasons(caplog), "it says why")
+            while_rewriting = door.deliver().status_code, replica.info("persistence")["aof_rewrite_in_progress"]
+            wait_until(door.is_ready, "the file is whole")
+
+            assert while_rewriting == (503, 1)
+            assert replica.info("persistence")["aof_rewrite_in_progress"] == 0
+            assert door.deliver().status_code == 202
+    finally:
+        fleet.close()
