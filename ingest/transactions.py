@@ -16,15 +16,17 @@ from starlette.types import Receive
 from ingest import answers
 from ingest.answers import Answer, Refusal
 from ingest.body import SenderLeft
+from ingest.heart import Heart
 from ingest.link import Link
 from ingest.metrics import DoorMetrics
 from ingest.replies import SENDER_GONE, TOO_LATE, Heard, Listener, Replies
 from ingest.script_line import ScriptLine
-from shared.alive import BEAT_SECONDS, FORGOTTEN_AFTER_MS, INGEST, Pulse, process_name
+from shared.alive import FORGOTTEN_AFTER_MS, process_name
 from shared.catalogue import label
 from shared.errors import StoreUnavailable
 from shared.events import Envelope
-from shared.replies import text, texts
+from shared.keys import TRANSACTIONAL_QUEUE
+from shared.replies import text
 from shared.settings import Settings
 from shared.transactional import transactional_types
 from shared.vault import Vault
@@ -39,10 +41,8 @@ CONFIRM_AGAIN_SECONDS = 0.05
 ONE_ANSWER_SECONDS = 0.0004
 LONGEST_HEAD_START_SECONDS = 0.1
 FEW = 20
-# As in workers/transactions.py; only those who know the handlers bury the dead.
-DEAD_AFTER_MS = 10_000
-RECOVER_AT_ONCE = 100
-SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon", "txn_recover", "beat", "still")
+SAY_AGAIN_SECONDS = 30.0
+SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ class Transactions:
         self._process = process_name()
         self._line = ScriptLine(link, settings, SCRIPT_NAMES)
         self._replies = Replies(settings, link, self._process)
-        self._pulse = Pulse(INGEST, self._process, self._types)
-        self._stopped = asyncio.Event()
+        self._heart = Heart(settings, link, self._process, self._types)
         self._background: set[asyncio.Task[None]] = set()
+        self._say_again_at = 0.0
 
     def include(self, envelope: Envelope) -> bool:
         return self._types.include(envelope.event_type, envelope.tenant_id)
@@ -91,18 +91,21 @@ class Transactions:
             raise
         self._metrics.transaction_seconds.observe(time.perf_counter() - began)
         self._count(envelope, heard.state)
+        if heard.state == "unattended":
+            self._say_that_nobody_decides()
         return _answer(heard, envelope.event_id)
 
     async def run(self) -> None:
-        """Listen, beat and look after the forgotten until `stop`."""
+        """Beat, and listen where there is anything to hear, until `stop`."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._replies.run())
-            group.create_task(self._beat())
+            if self._types.entries:
+                group.create_task(self._replies.run())
+            group.create_task(self._heart.run())
         await asyncio.gather(*self._background)
 
     def stop(self) -> None:
         self._replies.stop()
-        self._stopped.set()
+        self._heart.stop()
 
     async def _decision(self, question: Question, receive: Receive) -> Heard:
         event_id = question.envelope.event_id
@@ -198,18 +201,16 @@ class Transactions:
         with contextlib.suppress(StoreUnavailable):  # the sweep finds it
             await self._line.call("txn_abandon", event_id, number, 1)
 
-    async def _beat(self) -> None:
-        while not self._stopped.is_set():
-            with contextlib.suppress(StoreUnavailable):
-                self._pulse.hear(texts(await self._line.call("beat", *self._pulse.beat)))
-                orphans = int((await self._line.call("txn_recover", DEAD_AFTER_MS, RECOVER_AT_ONCE))[0])
-                if orphans:
-                    log.error("successes that nobody confirmed are orphans", extra={"count": orphans})
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_SECONDS):
-                    await self._stopped.wait()
-        with contextlib.suppress(StoreUnavailable):
-            await self._line.call("still", *self._pulse.still)
+    def _say_that_nobody_decides(self) -> None:
+        """Each refusal is told as any other; this says, now and then, what to do about it."""
+        now = time.perf_counter()
+        if now >= self._say_again_at:
+            self._say_again_at = now + SAY_AGAIN_SECONDS
+            log.error(
+                "no worker is there to decide: run `surehook worker` with transactional handlers, and with "
+                "SUREHOOK_TRANSACTIONAL_EVENTS as here",
+                extra={"queue": TRANSACTIONAL_QUEUE, "ingest_has": str(self._types)},
+            )
 
     def _lose_answer(self, why: str, event_id: str) -> None:
         self._metrics.answers_lost.inc()

@@ -113,6 +113,35 @@ def test_a_door_that_closes_in_order_is_no_party_any_more(settings: Settings, st
     assert not list(store.scan_iter(f"{KEYS.prefix}:alive:{INGEST}*"))
 
 
+def test_a_door_and_workers_with_different_lists_both_say_so_also_where_one_is_empty(
+    settings: Settings, heart: Heart, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> set[tuple[str, str, str]]:
+        said = [vars(record) for record in caplog.records if "disagree" in record.getMessage()]
+        return {(facts["levelname"], facts["ingest_has"], facts["worker_has"]) for facts in said}
+
+    heart.beat()
+    with open_door(settings):
+        wait_until(lambda: told(), "the door hears the worker")
+        assert told() == {("ERROR", "none", "user.create")}
+        caplog.clear()
+        heart.beat()
+        assert told() == {("ERROR", "none", "user.create")}
+
+
+def test_a_door_that_asks_in_vain_says_what_to_start(
+    asking_door: OpenDoor, protocol: Protocol, caplog: pytest.LogCaptureFixture
+) -> None:
+    protocol.leave("room")
+
+    for _ in range(3):
+        assert asking_door.deliver(an_event("user.create")).status_code == 503
+
+    (said,) = [record for record in caplog.records if "surehook worker" in record.getMessage()]
+    assert said.levelname == "ERROR"
+    assert "SUREHOOK_TRANSACTIONAL_EVENTS" in said.getMessage()
+
+
 class _Met:
     """An event that could not be opened."""
 
