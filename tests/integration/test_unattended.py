@@ -122,7 +122,7 @@ def test_a_door_and_workers_with_different_lists_both_say_so_also_where_one_is_e
 
     heart.beat()
     with open_door(settings):
-        wait_until(lambda: told(), "the door hears the worker")
+        wait_until(told, "the door hears the worker")
         assert told() == {("ERROR", "none", "user.create")}
         caplog.clear()
         heart.beat()
