@@ -2,6 +2,7 @@
 
 import logging
 import time
+import unicodedata
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -98,7 +99,7 @@ class Voting:
             self._seat.leave()
             self.lacking.meet(transaction, exc.key_id)
             return None
-        verdict = self.verdict(opened)
+        verdict = self._sure_verdict(opened)
         self._seat.ran()
         return self._settle(transaction, verdict, wait_seconds)
 
@@ -117,6 +118,17 @@ class Voting:
         else:
             self.lacking.opened()
         return replace(transaction, body=body, key_id="")
+
+    def _sure_verdict(self, transaction: Transaction) -> Verdict:
+        """What breaks here, over a strange object of a handler's, must not end a thread that others wait for."""
+        try:
+            return self.verdict(transaction)
+        except Exception:
+            facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
+            log.exception("transaction broke, it counts as failed", extra=facts)
+        wanted = (transaction.event_type, transaction.tenant_id, transaction.application_id)
+        undo = undo_parts(self._registry.voting(*wanted), self._handler_timeout)
+        return Verdict(FAILED, is_unknown=True, undo=undo)
 
     def verdict(self, transaction: Transaction) -> Verdict:
         """What the handlers say, and what follows from it."""
@@ -169,7 +181,7 @@ class Voting:
         to_undo = tried if is_unknown else tried[:-1]
         undo = undo_parts(to_undo, self._handler_timeout)
         if isinstance(error, Reject):
-            words = masker.mask(error.message)[:LONGEST_WORDS]
+            words = one_line(masker.mask(error.message)[:LONGEST_WORDS])
             return Verdict(REJECTED, words, undo=undo, attempts=tuple(attempts))
         return Verdict(FAILED, is_unknown=is_unknown, undo=undo, attempts=tuple(attempts))
 
@@ -222,3 +234,9 @@ def _record(handler: Handler, run: Run, masker: Masker | None) -> AttemptRecord:
     outcome = REJECTED if isinstance(run.error, Reject) else run.ending.value
     error = masker.error(run.error) if masker is not None and run.error is not None else ""
     return AttemptRecord(handler.name, 1, run.began_at, round(run.elapsed_seconds * 1000, 1), outcome, error)
+
+
+def one_line(words: str) -> str:
+    """Words that the store, a log and a terminal can take: half a surrogate pair, which JSON can hold, is no text."""
+    words = words.encode("utf-8", "replace").decode()
+    return "".join(" " if unicodedata.category(each) == "Cc" else each for each in words)
