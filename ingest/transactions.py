@@ -166,15 +166,17 @@ class Transactions:
             raise SenderLeft
         if heard is not TOO_LATE:
             return heard
-        state, reason = await self._last_call(question, "txn_abandon", listener.round, 0)
-        return Heard("", state, reason)
+        return await self._insist(question, "txn_abandon", listener.round, 0)  # which confirms, if it still can
 
     async def _confirm(self, question: Question, number: str) -> Heard:
-        """Until the reply is there, or it is too late: a confirmation whose reply was lost may be asked for again."""
+        return await self._insist(question, "txn_confirm", number)
+
+    async def _insist(self, question: Question, name: str, number: str, *more: int) -> Heard:
+        """Until the reply is there, or it is too late: whether a yes was confirmed may be asked for again."""
         until = question.deadline + CONFIRM_MS / 1000
         while True:
             try:
-                state, reason = await self._last_call(question, "txn_confirm", number)
+                state, reason = await self._last_call(question, name, number, *more)
             except StoreUnavailable:
                 if time.perf_counter() > until:
                     self._lose_answer("store did not say in time what stands", question.envelope.event_id)
