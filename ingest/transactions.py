@@ -25,7 +25,6 @@ from shared.alive import FORGOTTEN_AFTER_MS, process_name
 from shared.catalogue import label
 from shared.errors import StoreUnavailable
 from shared.events import Envelope
-from shared.keys import TRANSACTIONAL_QUEUE
 from shared.replies import text
 from shared.settings import Settings
 from shared.transactional import transactional_types
@@ -41,7 +40,6 @@ CONFIRM_AGAIN_SECONDS = 0.05
 ONE_ANSWER_SECONDS = 0.0004
 LONGEST_HEAD_START_SECONDS = 0.1
 FEW = 20
-SAY_AGAIN_SECONDS = 30.0
 SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon")
 
 
@@ -70,7 +68,6 @@ class Transactions:
         self._replies = Replies(settings, link, self._process)
         self._heart = Heart(settings, link, self._process, self._types)
         self._background: set[asyncio.Task[None]] = set()
-        self._say_again_at = 0.0
 
     def include(self, envelope: Envelope) -> bool:
         return self._types.include(envelope.event_type, envelope.tenant_id)
@@ -92,7 +89,7 @@ class Transactions:
         self._metrics.transaction_seconds.observe(time.perf_counter() - began)
         self._count(envelope, heard.state)
         if heard.state == "unattended":
-            self._say_that_nobody_decides()
+            self._heart.miss_workers()
         return _answer(heard, envelope.event_id)
 
     async def run(self) -> None:
@@ -144,7 +141,7 @@ class Transactions:
             body,
             f"{settings.handler_timeout:g}",
             uuid4().hex,
-            round(question.seconds_left * 1000),
+            lambda: max(0, round(question.seconds_left * 1000)),  # the store's deadline shall not be later than ours
             self._process,
             settings.decision_memory * 1000,
             CONFIRM_MS,
@@ -202,17 +199,6 @@ class Transactions:
     async def _abandon(self, event_id: str, number: str) -> None:
         with contextlib.suppress(StoreUnavailable):  # the sweep finds it
             await self._line.call("txn_abandon", event_id, number, 1)
-
-    def _say_that_nobody_decides(self) -> None:
-        """Each refusal is told as any other; this says, now and then, what to do about it."""
-        now = time.perf_counter()
-        if now >= self._say_again_at:
-            self._say_again_at = now + SAY_AGAIN_SECONDS
-            log.error(
-                "no worker is there to decide: run `surehook worker` with transactional handlers, and with "
-                "SUREHOOK_TRANSACTIONAL_EVENTS as here",
-                extra={"queue": TRANSACTIONAL_QUEUE, "ingest_has": str(self._types)},
-            )
 
     def _lose_answer(self, why: str, event_id: str) -> None:
         self._metrics.answers_lost.inc()

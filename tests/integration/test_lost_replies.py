@@ -10,7 +10,7 @@ import redis
 
 from ingest.answers import Answer
 from ingest.metrics import DoorMetrics
-from ingest.script_line import ScriptLine
+from ingest.script_line import Computed, ScriptLine
 from ingest.transactions import Transactions
 from shared.errors import StoreUnavailable
 from shared.events import Envelope, parse_envelope
@@ -33,7 +33,7 @@ class DeafLine(ScriptLine):
         self.deaf_to = deaf_to
         self.times = times
 
-    async def call(self, name: str, *args: Argument) -> Any:
+    async def call(self, name: str, *args: Argument | Computed) -> Any:
         reply = await super().call(name, *args)
         if name == self.deaf_to and self.times:
             self.times -= 1
