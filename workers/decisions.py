@@ -12,7 +12,8 @@ from shared.replies import text
 from shared.scripts import Script
 
 ORPHANED = "orphaned"
-STATES = (ORPHANED, "rejected", "failed", "abandoned")
+NOES = ("rejected", "failed", "abandoned")
+STATES = (ORPHANED, *NOES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ class Decisions:
     def resolve(self, event_id: str) -> bool:
         """A person has looked after an orphan. False: it is none (any more)."""
         return bool(self._resolve.run(self._store, event_id, self._retention_seconds))
+
+    def may_be_fact(self, event_id: str) -> bool:
+        """Whether `replay_as_fact` would take it."""
+        decision, closed_at, body = self._store.hmget(self._keys.event(event_id), "decision", "closed_at", "body")
+        return closed_at is not None and body is not None and text(decision) in NOES
 
     def replay_as_fact(self, event_id: str) -> bool:
         """FusionAuth went ahead although we said no: all handlers of the event run on the retrying queue.

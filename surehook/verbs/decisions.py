@@ -1,4 +1,4 @@
-"""`surehook events list --state`, `resolve` and `replay --as-fact`: transactions that ended with a no, and orphans."""
+"""`surehook events list --state` and `resolve`: transactions that ended with a no, and orphans."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -32,12 +32,6 @@ def echo_decisions(wanted: EventFilter, *, as_json: bool) -> None:
 def resolve(ids: Sequence[str]) -> None:
     """Take orphans off the list: a person has seen to what they left."""
     each(ids, open_decisions().resolve, "resolved", "no orphan (any more)")
-
-
-def replay_as_fact(ids: Sequence[str]) -> None:
-    """FusionAuth went ahead although the answer was no: run all handlers of the events, on the retrying queue."""
-    reason = "no transaction that ended with a no, or what it left is still being undone"
-    each(ids, open_decisions().replay_as_fact, "queued", reason)
 
 
 def open_decisions() -> Decisions:
