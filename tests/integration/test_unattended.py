@@ -97,6 +97,24 @@ def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
     assert store.exists(KEYS.alive(WORKER, "room"))
 
 
+@pytest.mark.parametrize(
+    "stops",
+    [lambda heart, lacking: lacking.meet(_Met(), "elsewhere"), lambda heart, lacking: heart.leave()],
+    ids=["it lacks a key", "it takes no more"],
+)
+def test_a_process_that_decides_nothing_any_more_lives_and_is_waited_for_no_longer(
+    store: redis.Redis, heart: Heart, lacking: LackingKey, protocol: Protocol, stops: Any
+) -> None:
+    heart.beat()
+    assert protocol.submit(an_event()["id"], "door").state == "waiting"
+
+    stops(heart, lacking)
+    heart.beat()
+
+    assert protocol.submit(an_event()["id"], "door").state == "unattended"
+    assert store.exists(KEYS.alive(WORKER, "room"))  # what it runs goes on
+
+
 def test_a_process_that_ends_in_order_is_waited_for_no_longer(heart: Heart, protocol: Protocol) -> None:
     heart.start()
     wait_until(lambda: protocol.submit(an_event()["id"], "door").state == "waiting", "it beats")
