@@ -1,5 +1,6 @@
 """Transactions that ended with a no, and orphans: listing them, and what a person decides about them."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,9 +42,9 @@ class Decisions:
         self._as_fact = Script("txn_as_fact", keys)
 
     def listed(self, state: str) -> Iterator[Decision]:
-        """The oldest first. An orphan stays until it is resolved, any other for RETENTION."""
+        """The newest first. An orphan stays until it is resolved, any other for RETENTION."""
         key = self._keys.orphans if state == ORPHANED else self._keys.decided(state)
-        members: Any = self._store.zrange(key, 0, -1, withscores=True)
+        members: Any = self._store.zrange(key, 0, -1, desc=True, withscores=True)
         for event_id, at_ms in members:
             record = self._store.hmget(self._keys.event(text(event_id)), "type", "tenant", "user", "reason")
             if record[0] is None:
@@ -51,6 +52,11 @@ class Decisions:
             event_type, tenant_id, user_id, reason = map(text, record)
             at = datetime.fromtimestamp(at_ms / 1000, UTC)
             yield Decision(text(event_id), state, at, event_type, tenant_id, user_id, reason)
+
+    def handlers_of(self, event_id: str) -> set[str]:
+        """Those that ran for it, as far as is remembered."""
+        lines: Any = self._store.lrange(self._keys.attempts(event_id), 0, -1)
+        return {json.loads(line)["handler"] for line in lines}
 
     def resolve(self, event_id: str) -> bool:
         """A person has looked after an orphan. False: it is none (any more)."""

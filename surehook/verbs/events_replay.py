@@ -12,7 +12,7 @@ from surehook.verbs.events_list import filter_of, filters, line, one, open_log
 from workers.event_log import REPLAYABLE, EventFilter, EventLog, EventRecord
 
 NO_FACT = "no transaction that ended with a no, or what it left is still being undone"
-BY_DEFAULT = ("done", "unhandled")
+BY_DEFAULT = ("done", "unhandled", "completed")
 
 
 @click.command()
@@ -23,7 +23,8 @@ BY_DEFAULT = ("done", "unhandled")
 def replay(ids: Sequence[str], *, as_fact: bool, **options: Any) -> None:
     """Run closed events again, for all handlers that want them now, each with its full budget of retries.
 
-    Without --state: those that are done, and those that no handler wanted.
+    Without --state: those that are done, and those that no handler wanted. The handlers that decided a transaction are
+    not asked again.
     """
     if as_fact:
         _replay_as_fact([some_id.lower() for some_id in ids], options)

@@ -1,6 +1,7 @@
 """What a person sees of transactions that ended with a no, and decides about them, by command."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +12,11 @@ from shared.keys import rq_queue
 from shared.settings import Settings
 from tests.integration.conftest import KEYS
 from tests.support.command import Surehook, command_on
+from tests.support.events import a_body, an_event
+from tests.support.ledger import ledger
 from tests.support.transactions import Protocol
+from workers.registry import on
+from workers.settlements import AttemptRecord
 from workers.transactions import Transactions, Verdict
 
 
@@ -101,3 +106,40 @@ def test_a_resolved_orphan_is_off_the_list_and_once_is_enough(surehook: Surehook
     assert surehook("events", "list", "--state", "orphaned") == (0, "no such events\n")
     status, said = surehook("events", "resolve", event_id)
     assert (status, said) == (3, f"{event_id} is no orphan (any more)")
+
+
+def test_the_list_of_noes_takes_a_handler_and_a_limit_and_shows_the_newest_first(
+    surehook: Surehook, decide: Any, store: redis.Redis
+) -> None:
+    attempt = AttemptRecord("vote", 1, datetime.now(UTC), 1, "rejected", "Reject: no")
+    event_ids = [decide(Verdict("rejected", attempts=(attempt,))) for _ in range(3)]
+    for at, event_id in enumerate(event_ids):
+        store.zadd(KEYS.decided("rejected"), {event_id: at})
+
+    def listed(*filters: str) -> list[str]:
+        lines = surehook("events", "list", "--state", "rejected", "--json", *filters)[1].splitlines()
+        return [json.loads(line)["event_id"] for line in lines if line.startswith("{")]
+
+    assert listed() == event_ids[::-1]
+    assert listed("--limit", "2") == event_ids[:0:-1]
+    assert "the newest 2 of 3" in surehook("events", "list", "--state", "rejected", "--limit", "2")[1]
+    assert listed("--handler", "vote") == event_ids[::-1]
+    assert listed("--handler", "nobody") == []
+
+
+def test_a_yes_that_no_other_handler_wanted_is_listed_and_runs_again(
+    surehook: Surehook, decide: Any, run_worker: Any, store: redis.Redis
+) -> None:
+    event_id = decide(Verdict("completed"))
+    store.hset(KEYS.event(event_id), "body", a_body(an_event("user.create", id=event_id)))
+
+    for state in ("closed", "completed"):
+        assert event_id in surehook("events", "list", "--state", state)[1]
+    told: list[str] = []
+    on("user.create", name="tell")(lambda event: told.append(str(event.id)))
+    assert surehook("events", "replay", event_id) == (0, "1 replayed\n")
+    run_worker(1)
+
+    assert told == [event_id]
+    assert event_id in surehook("events", "list", "--state", "done")[1]
+    assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}
