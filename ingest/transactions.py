@@ -40,6 +40,7 @@ CONFIRM_AGAIN_SECONDS = 0.05
 ONE_ANSWER_SECONDS = 0.0004
 LONGEST_HEAD_START_SECONDS = 0.1
 FEW = 20
+NO_ROUND = ""  # of no round that is under way, so it changes none
 SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon")
 
 
@@ -107,7 +108,7 @@ class Transactions:
     async def _decision(self, question: Question, receive: Receive) -> Heard:
         event_id = question.envelope.event_id
         if question.seconds_left <= 0:
-            return Heard("", "abandoned", "")
+            return await self._what_stands(question)
         with self._replies.listening(event_id) as listener:
             heard = await self._submit(question)
             if heard.state == "settled":
@@ -126,6 +127,11 @@ class Transactions:
             finally:
                 leaving.cancel()
         return heard
+
+    async def _what_stands(self, question: Question) -> Heard:
+        """Nothing is asked for a body that took too long, but what was decided before is the answer to a copy."""
+        state, reason = await self._last_call(question, "txn_confirm", NO_ROUND)
+        return Heard("", state, reason)
 
     async def _submit(self, question: Question) -> Heard:
         envelope, settings = question.envelope, self._settings
