@@ -2,9 +2,10 @@
 
 import logging
 import time
-import unicodedata
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from redis.exceptions import RedisError
@@ -15,7 +16,7 @@ from shared.models import Event, event_from, parse_deep_event
 from shared.vault import Vault
 from workers.dispatch import Dispatcher, Ending, Place, Run
 from workers.lacking import LackingKey
-from workers.mask import Masker
+from workers.mask import Masker, one_line
 from workers.metrics import WorkerMetrics
 from workers.outcomes import Reject
 from workers.registry import Handler, Registry
@@ -64,6 +65,7 @@ class Voting:
         self.lacking = lacking
         self.ended = 0
         self._is_stopping = False
+        self._untold: list[Callable[[], None]] = []
         self._is_sure = False
         """That we hold no claim whose reply was lost."""
 
@@ -156,7 +158,7 @@ class Voting:
             masker = None if run.error is None else Masker(parse_deep_event(transaction.body))
             record = _record(handler, run, masker)
             attempts.append(record)
-            self._tell(transaction, handler, run, record)
+            self._untold.append(partial(self._tell, transaction, handler, run, record))
             if masker is not None:
                 return self._no(run.error, [*done, handler], attempts, masker)
             done.append(handler)
@@ -196,6 +198,7 @@ class Voting:
             nonlocal is_settled
             is_settled = True
             self._seat.leave()
+            self._tell_all()
             if stands != verdict.outcome:
                 facts = {"event_id": transaction.event_id, "event_type": transaction.event_type, "outcome": stands}
                 log.warning("outcome came too late for its sender", extra=facts)
@@ -205,14 +208,21 @@ class Voting:
                 if self._is_stopping or failures or self.lacking.holds():
                     told(self._transactions.settle(transaction, verdict))
                     return None
-                return self._transactions.settle_and_wait(transaction, verdict, wait_seconds, told)
+                return self._transactions.settle_and_wait(transaction, verdict, wait_seconds, told, self._tell_all)
             except (RedisError, OSError) as exc:
                 if is_settled:
                     raise
+                self._tell_all()
                 if not failures:
                     log.warning("store is away, outcome waits", extra={"error_type": type(exc).__name__})
                 time.sleep(pause_seconds(failures, first_seconds=0.02, longest_seconds=LONGEST_BACKOFF_SECONDS))
                 failures += 1
+
+    def _tell_all(self) -> None:
+        """What ran is counted and logged while the store works: no sender waits for our log."""
+        untold, self._untold = self._untold, []
+        for tell in untold:
+            tell()
 
     def _tell(self, transaction: Transaction, handler: Handler, run: Run, record: AttemptRecord) -> None:
         self._metrics.count(handler.name, transaction, record.outcome, run.elapsed_seconds)
@@ -234,9 +244,3 @@ def _record(handler: Handler, run: Run, masker: Masker | None) -> AttemptRecord:
     outcome = REJECTED if isinstance(run.error, Reject) else run.ending.value
     error = masker.error(run.error) if masker is not None and run.error is not None else ""
     return AttemptRecord(handler.name, 1, run.began_at, round(run.elapsed_seconds * 1000, 1), outcome, error)
-
-
-def one_line(words: str) -> str:
-    """Words that the store, a log and a terminal can take: half a surrogate pair, which JSON can hold, is no text."""
-    words = words.encode("utf-8", "replace").decode()
-    return "".join(" " if unicodedata.category(each) == "Cc" else each for each in words)
