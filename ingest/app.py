@@ -51,9 +51,9 @@ def create_app(settings: Settings, metrics: DoorMetrics, bounds: Bounds | None =
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         intake = Intake(settings, metrics)
         intakes.append(intake)
-        asks = bool(settings.transactional_events)
-        transactions = Transactions(settings, metrics, intake.link) if asks else None
-        door = Door(proof, held, intake, metrics, max_body_bytes=settings.max_body_bytes, transactions=transactions)
+        transactions = Transactions(settings, metrics, intake.link)
+        asked = transactions if settings.transactional_events else None
+        door = Door(proof, held, intake, metrics, max_body_bytes=settings.max_body_bytes, transactions=asked)
         # The route is for the other methods. A class instance is a plain ASGI app to it, without Request and Response.
         app.router.routes.insert(0, Route(settings.webhook_path, door, methods=["POST"]))
         app.door = ServerErrorMiddleware(door, handler=_internal_error)
@@ -63,13 +63,12 @@ def create_app(settings: Settings, metrics: DoorMetrics, bounds: Bounds | None =
         await intake.wait_until_checked()
         counting = vitals.start(metrics.keep_counting(held))
         refreshing = vitals.start(proof.run(), may_end=True)
-        asking = vitals.start(transactions.run()) if transactions else None
+        asking = vitals.start(transactions.run())
         yield
         vitals.stop()
         refreshing.cancel()
-        if transactions and asking:
-            transactions.stop()
-            await asking  # before the link goes that it says its last words on
+        transactions.stop()
+        await asking  # before the link goes that it says its last words on
         intake.stop()
         counting.cancel()
         await running

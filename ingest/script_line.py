@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ingest.connection import Replies, StoreReplied, pack
@@ -20,13 +20,25 @@ LARGEST_BATCH_BYTES = 4 * 1024 * 1024
 NOT_PRIMARY = ("READONLY", "LOADING", "MASTERDOWN")
 
 
+Computed = Callable[[], Argument]
+
+
 class Call(NamedTuple):
     """A script's call, and who waits for its reply."""
 
     script: Script
+    args: Sequence[Argument | Computed]
     packed: bytes
-    args: Sequence[Argument]
     reply: "asyncio.Future[Any]"
+    is_whole: bool = False
+    """Sent in full, to a store that does not know the script."""
+
+    def renewed(self) -> "Call":
+        """With what is computed as it is now."""
+        return self._replace(packed=_packed(self.script, self.args, is_whole=self.is_whole))
+
+    def leaving(self) -> bytes:
+        return self.renewed().packed if any(map(callable, self.args)) else self.packed
 
 
 class ScriptLine:
@@ -42,15 +54,16 @@ class ScriptLine:
         self._is_due = False  # a batch is in flight, or about to be sent
         self._refusal = ""
 
-    async def call(self, name: str, *args: Argument) -> Any:
-        """
+    async def call(self, name: str, *args: Argument | Computed) -> Any:
+        """What is given as a function is computed when the call leaves, which may be a batch's reply later.
+
         Raises:
             StoreUnavailable: it is not known whether the script ran.
         """
         loop = asyncio.get_running_loop()
         script = self._scripts[name]
         reply: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append(Call(script, pack(script.command(args)), args, reply))
+        self._waiting.append(Call(script, args, _packed(script, args), reply))
         if not self._is_due:
             # Not at once: what else came in this turn of the loop rides along.
             self._is_due = True
@@ -81,7 +94,7 @@ class ScriptLine:
         if connection is None:
             self._take(batch, StoreUnavailable("the connection is lost"))
             return
-        packed = b"".join([*(call.packed for call in batch), *self._behind])
+        packed = b"".join([*(call.leaving() for call in batch), *self._behind])
         connection.send(packed, len(batch) + len(self._behind), lambda replies: self._take(batch, replies))
 
     def _take(self, batch: Sequence[Call], replies: Replies | StoreUnavailable) -> None:
@@ -96,7 +109,7 @@ class ScriptLine:
         for call, reply in zip(batch, replies, strict=False):
             if isinstance(reply, StoreReplied) and reply.code == "NOSCRIPT":
                 # The store does not know the script (yet, or any more), so nothing has run.
-                again.append(call._replace(packed=pack(("EVAL", call.script.source, 0, *call.args))))
+                again.append(call._replace(is_whole=True).renewed())
             else:
                 known.append((call, reply))
         self._waiting[:0] = again
@@ -122,3 +135,8 @@ class ScriptLine:
         self._refusal = reply.code
         if reply.code in NOT_PRIMARY:
             self._link.lose(StoreUnavailable(f"the store replies {reply.code}"))
+
+
+def _packed(script: Script, args: Sequence[Argument | Computed], *, is_whole: bool = False) -> bytes:
+    known = [each() if callable(each) else each for each in args]
+    return pack(("EVAL", script.source, 0, *known) if is_whole else script.command(known))

@@ -16,15 +16,16 @@ from starlette.types import Receive
 from ingest import answers
 from ingest.answers import Answer, Refusal
 from ingest.body import SenderLeft
+from ingest.heart import Heart
 from ingest.link import Link
 from ingest.metrics import DoorMetrics
 from ingest.replies import SENDER_GONE, TOO_LATE, Heard, Listener, Replies
 from ingest.script_line import ScriptLine
-from shared.alive import BEAT_SECONDS, FORGOTTEN_AFTER_MS, INGEST, Pulse, process_name
+from shared.alive import FORGOTTEN_AFTER_MS, process_name
 from shared.catalogue import label
 from shared.errors import StoreUnavailable
 from shared.events import Envelope
-from shared.replies import text, texts
+from shared.replies import text
 from shared.settings import Settings
 from shared.transactional import transactional_types
 from shared.vault import Vault
@@ -39,10 +40,8 @@ CONFIRM_AGAIN_SECONDS = 0.05
 ONE_ANSWER_SECONDS = 0.0004
 LONGEST_HEAD_START_SECONDS = 0.1
 FEW = 20
-# As in workers/transactions.py; only those who know the handlers bury the dead.
-DEAD_AFTER_MS = 10_000
-RECOVER_AT_ONCE = 100
-SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon", "txn_recover", "beat", "still")
+NO_ROUND = ""  # of no round that is under way, so it changes none
+SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +67,7 @@ class Transactions:
         self._process = process_name()
         self._line = ScriptLine(link, settings, SCRIPT_NAMES)
         self._replies = Replies(settings, link, self._process)
-        self._pulse = Pulse(INGEST, self._process, self._types)
-        self._stopped = asyncio.Event()
+        self._heart = Heart(settings, link, self._process, self._types)
         self._background: set[asyncio.Task[None]] = set()
 
     def include(self, envelope: Envelope) -> bool:
@@ -91,23 +89,26 @@ class Transactions:
             raise
         self._metrics.transaction_seconds.observe(time.perf_counter() - began)
         self._count(envelope, heard.state)
+        if heard.state == "unattended":
+            self._heart.miss_workers()
         return _answer(heard, envelope.event_id)
 
     async def run(self) -> None:
-        """Listen, beat and look after the forgotten until `stop`."""
+        """Beat, and listen where there is anything to hear, until `stop`."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._replies.run())
-            group.create_task(self._beat())
+            if self._types.entries:
+                group.create_task(self._replies.run())
+            group.create_task(self._heart.run())
         await asyncio.gather(*self._background)
 
     def stop(self) -> None:
         self._replies.stop()
-        self._stopped.set()
+        self._heart.stop()
 
     async def _decision(self, question: Question, receive: Receive) -> Heard:
         event_id = question.envelope.event_id
         if question.seconds_left <= 0:
-            return Heard("", "abandoned", "")
+            return await self._what_stands(question)
         with self._replies.listening(event_id) as listener:
             heard = await self._submit(question)
             if heard.state == "settled":
@@ -127,6 +128,11 @@ class Transactions:
                 leaving.cancel()
         return heard
 
+    async def _what_stands(self, question: Question) -> Heard:
+        """Nothing is asked for a body that took too long, but what was decided before is the answer to a copy."""
+        state, reason = await self._last_call(question, "txn_confirm", NO_ROUND)
+        return Heard("", state, reason)
+
     async def _submit(self, question: Question) -> Heard:
         envelope, settings = question.envelope, self._settings
         body, key_id = self._vault.seal(envelope.body)  # nothing readable leaves this process
@@ -141,7 +147,7 @@ class Transactions:
             body,
             f"{settings.handler_timeout:g}",
             uuid4().hex,
-            round(question.seconds_left * 1000),
+            lambda: max(0, round(question.seconds_left * 1000)),  # the store's deadline shall not be later than ours
             self._process,
             settings.decision_memory * 1000,
             CONFIRM_MS,
@@ -163,15 +169,17 @@ class Transactions:
             raise SenderLeft
         if heard is not TOO_LATE:
             return heard
-        state, reason = await self._last_call(question, "txn_abandon", listener.round, 0)
-        return Heard("", state, reason)
+        return await self._insist(question, "txn_abandon", listener.round, 0)  # which confirms, if it still can
 
     async def _confirm(self, question: Question, number: str) -> Heard:
-        """Until the reply is there, or it is too late: a confirmation whose reply was lost may be asked for again."""
+        return await self._insist(question, "txn_confirm", number)
+
+    async def _insist(self, question: Question, name: str, number: str, *more: int) -> Heard:
+        """Until the reply is there, or it is too late: whether a yes was confirmed may be asked for again."""
         until = question.deadline + CONFIRM_MS / 1000
         while True:
             try:
-                state, reason = await self._last_call(question, "txn_confirm", number)
+                state, reason = await self._last_call(question, name, number, *more)
             except StoreUnavailable:
                 if time.perf_counter() > until:
                     self._lose_answer("store did not say in time what stands", question.envelope.event_id)
@@ -197,19 +205,6 @@ class Transactions:
     async def _abandon(self, event_id: str, number: str) -> None:
         with contextlib.suppress(StoreUnavailable):  # the sweep finds it
             await self._line.call("txn_abandon", event_id, number, 1)
-
-    async def _beat(self) -> None:
-        while not self._stopped.is_set():
-            with contextlib.suppress(StoreUnavailable):
-                self._pulse.hear(texts(await self._line.call("beat", *self._pulse.beat)))
-                orphans = int((await self._line.call("txn_recover", DEAD_AFTER_MS, RECOVER_AT_ONCE))[0])
-                if orphans:
-                    log.error("successes that nobody confirmed are orphans", extra={"count": orphans})
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_SECONDS):
-                    await self._stopped.wait()
-        with contextlib.suppress(StoreUnavailable):
-            await self._line.call("still", *self._pulse.still)
 
     def _lose_answer(self, why: str, event_id: str) -> None:
         self._metrics.answers_lost.inc()

@@ -37,6 +37,8 @@ class Books:
     done: int
     discarded: int
     erased: int
+    orphaned: int
+    """All there ever were. No part of the balance: an orphan's event is done, or open while it is undone."""
     open: int
     split: int
     """By how many the jobs of split events exceed those events: one that three handlers want has three."""
@@ -71,13 +73,14 @@ class BooksReader:
 
     def read(self) -> Books:
         reply = self._script.run(self._store, EVENTS_QUEUE)
-        now, read_at, accepted, done, discarded, erased, is_open, split, is_suspended, queues = reply
+        now, read_at, accepted, done, discarded, erased, orphaned, is_open, split, is_suspended, queues = reply
         return Books(
             read_at=text(read_at),
             accepted=accepted,
             done=done,
             discarded=discarded,
             erased=erased,
+            orphaned=orphaned,
             open=is_open,
             split=split,
             is_suspended=bool(is_suspended),

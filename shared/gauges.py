@@ -59,7 +59,7 @@ class StoreGauges(Collector):
             value=self._store.zcard(self._keys.orphans),
         )
         ledger = GaugeMetricFamily("surehook_ledger_events", "Events since the beginning", labels=["entry"])
-        for entry in ("accepted", "done", "discarded", "erased"):
+        for entry in ("accepted", "done", "discarded", "erased", "orphaned"):
             ledger.add_metric([entry], getattr(books, entry))
         yield ledger
         yield GaugeMetricFamily(

@@ -35,6 +35,12 @@ def transactional_types(entries: Iterable[str]) -> TransactionalTypes:
     return TransactionalTypes(frozenset(_entry(entry) for entry in entries))
 
 
+def may_wait_for(event_type: str) -> bool:
+    """Whether FusionAuth can be told to wait for an answer to this type."""
+    known = CATALOGUE.get(event_type)
+    return known is not None and known.is_transactional
+
+
 def refuse_powerless(event_type: str, where: str) -> None:
     """
     Raises:

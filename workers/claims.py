@@ -180,6 +180,7 @@ class Claims:
         body: bytes,
         key_id: bytes | None,
         as_fact: bytes | None,
+        decision: bytes | None,
     ) -> Claim:
         whole_id = job_id.decode()
         return Claim(
@@ -196,6 +197,7 @@ class Claims:
             body=body,
             key_id=(key_id or b"").decode(),
             as_fact=as_fact is not None,
+            was_asked=decision is not None,
         )
 
 

@@ -1,5 +1,6 @@
 """Transactions that ended with a no, and orphans: listing them, and what a person decides about them."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,8 @@ from shared.replies import text
 from shared.scripts import Script
 
 ORPHANED = "orphaned"
-STATES = (ORPHANED, "rejected", "failed", "abandoned")
+NOES = ("rejected", "failed", "abandoned")
+STATES = (ORPHANED, *NOES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,9 @@ class Decisions:
         self._as_fact = Script("txn_as_fact", keys)
 
     def listed(self, state: str) -> Iterator[Decision]:
-        """The oldest first. An orphan stays until it is resolved, any other for RETENTION."""
+        """The newest first. An orphan stays until it is resolved, any other for RETENTION."""
         key = self._keys.orphans if state == ORPHANED else self._keys.decided(state)
-        members: Any = self._store.zrange(key, 0, -1, withscores=True)
+        members: Any = self._store.zrange(key, 0, -1, desc=True, withscores=True)
         for event_id, at_ms in members:
             record = self._store.hmget(self._keys.event(text(event_id)), "type", "tenant", "user", "reason")
             if record[0] is None:
@@ -51,9 +53,19 @@ class Decisions:
             at = datetime.fromtimestamp(at_ms / 1000, UTC)
             yield Decision(text(event_id), state, at, event_type, tenant_id, user_id, reason)
 
+    def handlers_of(self, event_id: str) -> set[str]:
+        """Those that ran for it, as far as is remembered."""
+        lines: Any = self._store.lrange(self._keys.attempts(event_id), 0, -1)
+        return {json.loads(line)["handler"] for line in lines}
+
     def resolve(self, event_id: str) -> bool:
         """A person has looked after an orphan. False: it is none (any more)."""
         return bool(self._resolve.run(self._store, event_id, self._retention_seconds))
+
+    def may_be_fact(self, event_id: str) -> bool:
+        """Whether `replay_as_fact` would take it."""
+        decision, closed_at, body = self._store.hmget(self._keys.event(event_id), "decision", "closed_at", "body")
+        return closed_at is not None and body is not None and text(decision) in NOES
 
     def replay_as_fact(self, event_id: str) -> bool:
         """FusionAuth went ahead although we said no: all handlers of the event run on the retrying queue.

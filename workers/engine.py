@@ -5,6 +5,7 @@ import time
 from shared.keys import Keys
 from shared.settings import Settings
 from shared.store import connect
+from shared.transactional import transactional_types
 from shared.vault import Vault
 from workers.appetite import Appetite
 from workers.claims import Claims
@@ -53,7 +54,15 @@ class Engine:
         self._dispatcher = Dispatcher(settings.handler_timeout)
         vault = Vault(settings.encryption_keys)
         lacking = LackingKey(vault, claims.key_needed, metrics)
-        handling = Handling(registry, self._dispatcher, metrics, queue=queue, vault=vault, lacking=lacking)
+        handling = Handling(
+            registry,
+            self._dispatcher,
+            metrics,
+            queue=queue,
+            vault=vault,
+            lacking=lacking,
+            types=transactional_types(settings.transactional_events),
+        )
         self._waiter = Waiter(self._store, queue)
         line = Line(self._store, claims.trip_script())
         self._conveyor = Conveyor(claims, line, slots, Appetite(threads), self._waiter.ask, lacking.holds)

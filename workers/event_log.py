@@ -14,8 +14,9 @@ from shared.scripts import Script
 
 PAGE = 200
 OPEN_STATES = ("waiting", "running", "scheduled", "dead")
-CLOSED_STATES = ("done", "unhandled", "discarded", "rejected", "failed", "abandoned")
-REPLAYABLE = ("done", "unhandled", "discarded")
+# Completed: a transaction's yes that no other handler wanted to be told of.
+CLOSED_STATES = ("done", "unhandled", "completed", "discarded", "rejected", "failed", "abandoned")
+REPLAYABLE = ("done", "unhandled", "completed", "discarded")
 FIELDS = (
     "type",
     "tenant",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from shared.errors import BodyDamaged, KeyMissing, MalformedBody
 from shared.models import Event, event_from, parse_deep_event
+from shared.transactional import TransactionalTypes, may_wait_for
 from shared.vault import Vault
 from workers import settlements
 from workers.dispatch import Dispatcher, Ending, Place, Run
@@ -47,8 +48,11 @@ class Handling:
         queue: str,
         vault: Vault,
         lacking: LackingKey,
+        types: TransactionalTypes,
     ) -> None:
         self._registry = registry
+        self._has_voters = any(handler.is_transactional for handler in registry)
+        self._types = types
         self._dispatcher = dispatcher
         self._metrics = metrics
         self._queue = queue
@@ -60,6 +64,8 @@ class Handling:
             return self._handle_part(claim, place)
         wanted = (claim.event_type, claim.tenant_id, claim.application_id)
         wanting = self._registry.wanting(*wanted, as_fact=claim.as_fact)
+        if self._has_voters and not claim.as_fact and not claim.was_asked:
+            self._note_unasked(claim)
         if not wanting:
             facts = _facts(claim, NOBODY, "unhandled") | {"elapsed_ms": 0}
             return Settled(
@@ -70,6 +76,20 @@ class Handling:
             return self._run(wanting[0], claim, place)
         parts = [(each.name, each.queue, self._dispatcher.timeout_of(each)) for each in wanting]
         return Settled(settlements.fan_out(claim, parts))
+
+    def _note_unasked(self, claim: Claim) -> None:
+        """Its sender was told yes without them, so they do not run: nobody waits for what they say."""
+        if not may_wait_for(claim.event_type):
+            return
+        if self._types.entries and not self._types.include(claim.event_type, claim.tenant_id):
+            return  # as intended: listed for other tenants, or for other types of a pattern
+        for handler in self._registry.voting(claim.event_type, claim.tenant_id, claim.application_id):
+            self._metrics.count_unasked(handler.name, claim.event_type)
+            log.error(
+                "transactional handler was not asked, the event came as an ordinary one: set "
+                "SUREHOOK_TRANSACTIONAL_EVENTS to the same for ingest and workers",
+                extra=_facts(claim, handler.name, "unasked"),
+            )
 
     def _handle_part(self, claim: Claim, place: Place) -> Settled:
         handler = self._registry.named(claim.handler_name)

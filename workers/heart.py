@@ -49,7 +49,8 @@ class Heart(threading.Thread):
         self._lacking = lacking
         self._handler_timeout = handler_timeout
         self._beat, self._still = Script("beat", keys), Script("still", keys)
-        self._done = threading.Event()
+        self._done, self._wanted = threading.Event(), threading.Event()
+        self._attends, self._is_leaving = True, False
         self._next_crew = self._next_forgetting = 0.0
 
     def run(self) -> None:
@@ -60,11 +61,17 @@ class Heart(threading.Thread):
                 log.debug("no beat, the store is away")
             except Exception:
                 log.exception("upkeep failed", extra={"queue": TRANSACTIONAL_QUEUE})
-            self._done.wait(BEAT_SECONDS)
+            self._wanted.wait(BEAT_SECONDS)
+            self._wanted.clear()
 
     def beat(self) -> None:
-        # A process that lacks a key lives, but nobody shall wait for it.
-        beat = self._pulse.beat_only if self._lacking.is_red else self._pulse.beat
+        # A process that lacks a key, or takes no more, lives, but nobody shall wait for it: from now on, not from when
+        # its last beat is forgotten.
+        attends = not (self._lacking.is_red or self._is_leaving)
+        if self._attends and not attends:
+            self._still.run(self._store, *self._pulse.still)
+        self._attends = attends
+        beat = self._pulse.beat if self._attends else self._pulse.beat_only
         self._pulse.hear(texts(self._beat.run(self._store, *beat)))
         if orphans := self._transactions.recover(self._registry, self._handler_timeout):
             log.error("handlers' effects came to nothing: orphans", extra={"count": orphans})
@@ -76,9 +83,15 @@ class Heart(threading.Thread):
             self._crew.forget_dead_workers()
             self._next_forgetting = now + FORGET_EVERY_SECONDS
 
+    def leave(self) -> None:
+        """Nothing is taken any more; what runs goes on, and so does the beat."""
+        self._is_leaving = True
+        self._wanted.set()
+
     def stop(self) -> None:
         """Nobody shall wait for us any more."""
         self._done.set()
+        self._wanted.set()
         self.join()
         try:
             self._still.run(self._store, *self._pulse.still)

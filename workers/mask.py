@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import traceback
+import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -123,6 +124,12 @@ def _typed_spellings(value: Any) -> Iterator[str]:
             yield str(instant)
             yield instant.isoformat()
             yield repr(instant).partition("(")[2].rstrip(")")
+
+
+def one_line(words: str) -> str:
+    """Words that the store, a log and a terminal can take: half a surrogate pair, which JSON can hold, is no text."""
+    words = words.encode("utf-8", "replace").decode()
+    return "".join(" " if unicodedata.category(each) == "Cc" else each for each in words)
 
 
 def _words(exc: BaseException) -> str:

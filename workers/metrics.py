@@ -27,6 +27,9 @@ class WorkerMetrics:
         self._attempts = Counter("surehook_attempts", "Runs of handlers", ["handler", "type", "outcome"])
         self._seconds = Histogram("surehook_handler_seconds", "A run's duration", ["handler"], buckets=SECONDS_BUCKETS)
         self._untyped = Counter("surehook_untyped_events", "Runs whose event did not fit its type's model", ["type"])
+        self._unasked = Counter(
+            "surehook_unasked_handlers", "Vetoes that an ordinary event passed by", ["handler", "type"]
+        )
         self._series: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self.stale = Counter(
             "surehook_results_discarded", "Results of runs whose lease had been taken over, or event erased"
@@ -45,6 +48,9 @@ class WorkerMetrics:
 
     def count_untyped(self, event_type: str) -> None:
         self._untyped.labels(label(event_type)).inc()
+
+    def count_unasked(self, handler: str, event_type: str) -> None:
+        self._unasked.labels(handler, label(event_type)).inc()
 
     def count(self, handler: str, run_for: Typed, outcome: str, seconds: float) -> None:
         series = (handler, label(run_for.event_type), outcome)

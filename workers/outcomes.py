@@ -8,11 +8,16 @@ class Permanent(Exception):
 
 
 class Reject(Permanent):
-    """A transactional handler says no, in words for FusionAuth's event log. Elsewhere: a dead letter at once."""
+    """A transactional handler says no, in words for FusionAuth's event log. Elsewhere: a dead letter at once.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+    An exception is welcome as words: `raise Reject(exc) from exc`.
+    """
+
+    message = ""  # also of a subclass that does not hand its words on
+
+    def __init__(self, message: object) -> None:
+        self.message = str(message)
+        super().__init__(self.message)
 
 
 class RetryLater(Exception):

@@ -34,6 +34,8 @@ class Claim(NamedTuple):
     """The fingerprint of the key the body is encrypted with; "" if it is plain."""
     as_fact: bool = False
     """A person says that FusionAuth went ahead: the transactional handlers are told, too."""
+    was_asked: bool = False
+    """It came as a transaction, so its transactional handlers have had their say."""
 
     @property
     def event_id(self) -> str:

@@ -103,9 +103,14 @@ class Transactions:
         return text(self._run("txn_settle", *self._settlement(transaction, verdict)))
 
     def settle_and_wait(
-        self, transaction: Transaction, verdict: Verdict, seconds: float, told: Callable[[str], None]
+        self,
+        transaction: Transaction,
+        verdict: Verdict,
+        seconds: float,
+        told: Callable[[str], None],
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Transaction | None:
-        """Both in one trip; `told` is called once, with what stands, as soon as that is known.
+        """Both in one trip; `meanwhile` is called when all is sent, `told` once, with what stands, when that is known.
 
         Raises:
             RedisError, OSError: the store is away. If `told` was not called, it is not known whether this was settled.
@@ -116,6 +121,7 @@ class Transactions:
 
         def take() -> Transaction | None:
             nonlocal has_told
+            meanwhile()
             stands = text(self._read())
             has_told = True
             told(stands)

@@ -2,8 +2,10 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from redis.exceptions import RedisError
@@ -14,7 +16,7 @@ from shared.models import Event, event_from, parse_deep_event
 from shared.vault import Vault
 from workers.dispatch import Dispatcher, Ending, Place, Run
 from workers.lacking import LackingKey
-from workers.mask import Masker
+from workers.mask import Masker, one_line
 from workers.metrics import WorkerMetrics
 from workers.outcomes import Reject
 from workers.registry import Handler, Registry
@@ -63,6 +65,7 @@ class Voting:
         self.lacking = lacking
         self.ended = 0
         self._is_stopping = False
+        self._untold: list[Callable[[], None]] = []
         self._is_sure = False
         """That we hold no claim whose reply was lost."""
 
@@ -98,7 +101,7 @@ class Voting:
             self._seat.leave()
             self.lacking.meet(transaction, exc.key_id)
             return None
-        verdict = self.verdict(opened)
+        verdict = self._sure_verdict(opened)
         self._seat.ran()
         return self._settle(transaction, verdict, wait_seconds)
 
@@ -117,6 +120,17 @@ class Voting:
         else:
             self.lacking.opened()
         return replace(transaction, body=body, key_id="")
+
+    def _sure_verdict(self, transaction: Transaction) -> Verdict:
+        """What breaks here, over a strange object of a handler's, must not end a thread that others wait for."""
+        try:
+            return self.verdict(transaction)
+        except Exception:
+            facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
+            log.exception("transaction broke, it counts as failed", extra=facts)
+        wanted = (transaction.event_type, transaction.tenant_id, transaction.application_id)
+        undo = undo_parts(self._registry.voting(*wanted), self._handler_timeout)
+        return Verdict(FAILED, is_unknown=True, undo=undo)
 
     def verdict(self, transaction: Transaction) -> Verdict:
         """What the handlers say, and what follows from it."""
@@ -144,7 +158,7 @@ class Voting:
             masker = None if run.error is None else Masker(parse_deep_event(transaction.body))
             record = _record(handler, run, masker)
             attempts.append(record)
-            self._tell(transaction, handler, run, record)
+            self._untold.append(partial(self._tell, transaction, handler, run, record))
             if masker is not None:
                 return self._no(run.error, [*done, handler], attempts, masker)
             done.append(handler)
@@ -169,7 +183,7 @@ class Voting:
         to_undo = tried if is_unknown else tried[:-1]
         undo = undo_parts(to_undo, self._handler_timeout)
         if isinstance(error, Reject):
-            words = masker.mask(error.message)[:LONGEST_WORDS]
+            words = one_line(masker.mask(error.message)[:LONGEST_WORDS])
             return Verdict(REJECTED, words, undo=undo, attempts=tuple(attempts))
         return Verdict(FAILED, is_unknown=is_unknown, undo=undo, attempts=tuple(attempts))
 
@@ -184,6 +198,7 @@ class Voting:
             nonlocal is_settled
             is_settled = True
             self._seat.leave()
+            self._tell_all()
             if stands != verdict.outcome:
                 facts = {"event_id": transaction.event_id, "event_type": transaction.event_type, "outcome": stands}
                 log.warning("outcome came too late for its sender", extra=facts)
@@ -193,14 +208,21 @@ class Voting:
                 if self._is_stopping or failures or self.lacking.holds():
                     told(self._transactions.settle(transaction, verdict))
                     return None
-                return self._transactions.settle_and_wait(transaction, verdict, wait_seconds, told)
+                return self._transactions.settle_and_wait(transaction, verdict, wait_seconds, told, self._tell_all)
             except (RedisError, OSError) as exc:
                 if is_settled:
                     raise
+                self._tell_all()
                 if not failures:
                     log.warning("store is away, outcome waits", extra={"error_type": type(exc).__name__})
                 time.sleep(pause_seconds(failures, first_seconds=0.02, longest_seconds=LONGEST_BACKOFF_SECONDS))
                 failures += 1
+
+    def _tell_all(self) -> None:
+        """What ran is counted and logged while the store works: no sender waits for our log."""
+        untold, self._untold = self._untold, []
+        for tell in untold:
+            tell()
 
     def _tell(self, transaction: Transaction, handler: Handler, run: Run, record: AttemptRecord) -> None:
         self._metrics.count(handler.name, transaction, record.outcome, run.elapsed_seconds)

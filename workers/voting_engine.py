@@ -59,7 +59,7 @@ class VotingEngine:
             )
             self._threads.append(VotingThread(name, voting, seat, away))
         self._recycling = Recycling(
-            slots, self.queue, jobs=settings.recycle_jobs, mib=settings.recycle_mib, ended=self._ended, stop=self.stop
+            slots, self.queue, jobs=settings.recycle_jobs, mib=settings.recycle_mib, ended=self._ended, stop=self._rest
         )
         self._watchdog = Watchdog(
             [each.seat.alarm for each in self._threads], self._recycling.tick, self._recycling.leave
@@ -90,7 +90,7 @@ class VotingEngine:
     def is_running(self) -> bool:
         """One that broke ends all: the others finish what they run, and the parent starts a fresh process."""
         if self.has_broken():
-            self.stop()
+            self._rest()
         return any(each.is_alive() for each in self._threads)
 
     def has_broken(self) -> bool:
@@ -101,7 +101,12 @@ class VotingEngine:
         return any(each.is_alive() for each in self._threads)
 
     def stop(self) -> None:
-        """Take no more, finish what runs."""
+        """Take no more, finish what runs. Who asks now is told at once that nobody is there."""
+        self._rest()
+        self._heart.leave()
+
+    def _rest(self) -> None:
+        """Take no more, but attend: a fresh process is on its way, and may be in time for who asks now."""
         for thread in self._threads:
             thread.stop()
 

@@ -1,8 +1,9 @@
 -- What the ledger and the queues hold, in one instant: no event moves while a script reads.
--- ARGV: the queue that is always there.  Returns: now in s, now as RQ writes it, the ledger's four counts, open events, how many jobs more than events there
--- are because of split ones, 1 if `rq suspend` is in force, and for each queue of ours: name, waiting, running,
--- scheduled, dead, 1 if paused, when the first in line was enqueued, its workers.
-local books = redis.call('HMGET', LEDGER, 'accepted', 'done', 'discarded', 'erased')
+-- ARGV: the queue that is always there.  Returns: now in s, now as RQ writes it, what the ledger counts of accepted, done,
+-- discarded, erased and orphaned, open events, how many jobs more than events there are because of split ones, 1 if
+-- `rq suspend` is in force, and for each queue of ours: name, waiting, running, scheduled, dead, 1 if paused, when the
+-- first in line was enqueued, its workers.
+local books = redis.call('HMGET', LEDGER, 'accepted', 'done', 'discarded', 'erased', 'orphaned')
 local names = redis.call('SMEMBERS', OUR_QUEUES)
 if redis.call('SISMEMBER', OUR_QUEUES, ARGV[1]) == 0 then table.insert(names, ARGV[1]) end
 table.sort(names)
@@ -19,5 +20,5 @@ for _, name in ipairs(names) do
     redis.call('SISMEMBER', PAUSED, name), head and redis.call('HGET', JOB .. head, 'enqueued_at') or '', workers})
 end
 return {tostring(now_seconds), iso_now(), tonumber(books[1] or 0), tonumber(books[2] or 0), tonumber(books[3] or 0),
-  tonumber(books[4] or 0), redis.call('ZCARD', OPEN), tonumber(redis.call('GET', SPLIT) or 0),
+  tonumber(books[4] or 0), tonumber(books[5] or 0), redis.call('ZCARD', OPEN), tonumber(redis.call('GET', SPLIT) or 0),
   redis.call('EXISTS', SUSPENDED), queues}

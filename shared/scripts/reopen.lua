@@ -3,7 +3,7 @@
 -- ARGV: event id, queue, handler timeout.  Returns 1, or 0 if it is not there, or open, or a transaction's outcome.
 local event_id, queue = ARGV[1], ARGV[2]
 local key = EVENT .. event_id
-local entry = ({done = 'done', unhandled = 'done', discarded = 'discarded'})
+local entry = ({done = 'done', unhandled = 'done', completed = 'done', discarded = 'discarded'})
 local closed_at, outcome, received_at, handlers, decision, as_fact = unpack(
   redis.call('HMGET', key, 'closed_at', 'outcome', 'received_at', 'handlers', 'decision', 'as_fact'))
 if not closed_at or not entry[outcome] then return 0 end

@@ -180,12 +180,12 @@ local function record_of(job_id)
   local part = part_of(job_id)
   return redis.call('HMGET', EVENT .. event_of(job_id), 'type', 'closed_at', 'handlers', 'state:' .. part,
     'spent:' .. part, 'interrupted:' .. part, 'tenant', 'application', 'handler', 'body', 'runs:' .. part,
-    'claim:' .. part, 'key_id', 'as_fact')
+    'claim:' .. part, 'key_id', 'as_fact', 'decision')
 end
 
 local function taken(job_id, token, runs, record)
   return {job_id, token, tonumber(runs), tonumber(record[5] or 0), tonumber(record[6] or 0),
-    record[1], record[7], record[8], record[9], record[10], record[13], record[14]}
+    record[1], record[7], record[8], record[9], record[10], record[13], record[14], record[15]}
 end
 
 local leases, held = {}, {}  -- of new claims, written together

@@ -1,4 +1,4 @@
-"""`surehook events list --state`, `resolve` and `replay --as-fact`: transactions that ended with a no, and orphans."""
+"""`surehook events list --state` and `resolve`: transactions that ended with a no, and orphans."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -15,16 +15,21 @@ from workers.event_log import EventFilter
 TIMEOUT_SECONDS = 10.0
 
 
-def echo_decisions(wanted: EventFilter, *, as_json: bool) -> None:
-    """What transactions ended so, the oldest first."""
-    count = 0
+def echo_decisions(wanted: EventFilter, limit: int, *, as_json: bool) -> None:
+    """What transactions ended so, the newest first."""
     decisions = open_decisions()
-    for decision in (each for state in wanted.states for each in decisions.listed(state)):
-        if _is_wanted(decision, wanted):
-            count += 1
+    listed = (each for state in wanted.states for each in decisions.listed(state))
+    count = 0
+    for decision in listed:
+        if not _is_wanted(decision, wanted, decisions):
+            continue
+        count += 1
+        if count <= limit:
             click.echo(json.dumps(_facts(decision)) if as_json else _line(decision))
     if not as_json and not count:
         click.echo("no such events")
+    if count > limit:
+        click.echo(f"the newest {limit} of {count}; --limit shows more", err=True)
 
 
 @click.command()
@@ -32,12 +37,6 @@ def echo_decisions(wanted: EventFilter, *, as_json: bool) -> None:
 def resolve(ids: Sequence[str]) -> None:
     """Take orphans off the list: a person has seen to what they left."""
     each(ids, open_decisions().resolve, "resolved", "no orphan (any more)")
-
-
-def replay_as_fact(ids: Sequence[str]) -> None:
-    """FusionAuth went ahead although the answer was no: run all handlers of the events, on the retrying queue."""
-    reason = "no transaction that ended with a no, or what it left is still being undone"
-    each(ids, open_decisions().replay_as_fact, "queued", reason)
 
 
 def open_decisions() -> Decisions:
@@ -66,14 +65,16 @@ def each(ids: Sequence[str], act: Callable[[str], bool], done: str, not_done: st
         raise NotFound("\n".join(f"{event_id} is {not_done}" for event_id in missed))
 
 
-def _is_wanted(decision: Decision, wanted: EventFilter) -> bool:
+def _is_wanted(decision: Decision, wanted: EventFilter, decisions: Decisions) -> bool:
     if wanted.event_type not in (None, decision.event_type) or wanted.user_id not in (None, decision.user_id):
         return False
     if wanted.tenant_id not in (None, decision.tenant_id):
         return False
-    return (wanted.since is None or decision.decided_at >= wanted.since) and (
-        wanted.until is None or decision.decided_at <= wanted.until
-    )
+    if wanted.since is not None and decision.decided_at < wanted.since:
+        return False
+    if wanted.until is not None and decision.decided_at > wanted.until:
+        return False
+    return wanted.handler is None or wanted.handler in decisions.handlers_of(decision.event_id)
 
 
 def _facts(decision: Decision) -> dict[str, str]:

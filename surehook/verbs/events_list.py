@@ -48,7 +48,7 @@ def filters(*states: str) -> Callable[[Callable[..., None]], Callable[..., None]
 def list_(as_json: bool, limit: int, **wanted: Any) -> None:
     """List events, the newest first. Closed ones are kept for SUREHOOK_RETENTION seconds."""
     if wanted["state"] in STATES:  # answered no, or answered by nobody
-        echo_decisions(filter_of(wanted), as_json=as_json)
+        echo_decisions(filter_of(wanted), limit, as_json=as_json)
         return
     seen: list[int] = [0]
     found = _counted(open_log().matching(filter_of(wanted)), seen)

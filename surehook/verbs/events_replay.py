@@ -5,13 +5,14 @@ from typing import Any
 
 import click
 
-from shared.errors import SurehookError
+from shared.errors import NotFound, SurehookError
 from surehook.verbs.bulk import bulk, each
-from surehook.verbs.decisions import replay_as_fact
+from surehook.verbs.decisions import open_decisions
 from surehook.verbs.events_list import filter_of, filters, line, one, open_log
 from workers.event_log import REPLAYABLE, EventFilter, EventLog, EventRecord
 
-BY_DEFAULT = ("done", "unhandled")
+NO_FACT = "no transaction that ended with a no, or what it left is still being undone"
+BY_DEFAULT = ("done", "unhandled", "completed")
 
 
 @click.command()
@@ -22,12 +23,11 @@ BY_DEFAULT = ("done", "unhandled")
 def replay(ids: Sequence[str], *, as_fact: bool, **options: Any) -> None:
     """Run closed events again, for all handlers that want them now, each with its full budget of retries.
 
-    Without --state: those that are done, and those that no handler wanted.
+    Without --state: those that are done, and those that no handler wanted. The handlers that decided a transaction are
+    not asked again.
     """
     if as_fact:
-        if not ids:
-            raise click.UsageError("--as-fact needs ids: somebody has to have looked at each.")
-        replay_as_fact(ids)
+        _replay_as_fact([some_id.lower() for some_id in ids], options)
         return
     log = open_log()
     each(
@@ -38,6 +38,23 @@ def replay(ids: Sequence[str], *, as_fact: bool, **options: Any) -> None:
         verb="replayed",
         otherwise="no longer closed",
     )
+
+
+def _replay_as_fact(ids: Sequence[str], options: dict[str, Any]) -> None:
+    """FusionAuth went ahead although the answer was no: run all handlers of the events, on the retrying queue.
+
+    Raises:
+        NotFound: for some of the ids there is nothing to do; the others are done.
+    """
+    if not ids:
+        raise click.UsageError("--as-fact needs ids: somebody has to have looked at each.")
+    if filter_of(options) != EventFilter() or options["is_all"]:
+        raise click.UsageError("--as-fact takes ids alone, neither filters nor --all.")
+    decisions = open_decisions()
+    facts = [event_id for event_id in ids if decisions.may_be_fact(event_id)]
+    each(facts, decisions.replay_as_fact, options, line=str, verb="replayed", otherwise=NO_FACT)
+    if missed := sorted(set(ids) - set(facts)):
+        raise NotFound("\n".join(f"{event_id} is {NO_FACT}" for event_id in missed))
 
 
 def _chosen(log: EventLog, ids: Sequence[str], options: dict[str, Any]) -> list[EventRecord]:

@@ -2,7 +2,10 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+from shared.keys import TRANSACTIONAL_QUEUE, Keys
+from tests.support.events import an_event
 from tests.support.house import House, wait_until
 
 Build = Callable[..., House]
@@ -117,3 +120,30 @@ def test_ingest_answers_what_is_under_way_and_exits_clean(build_house: Build) ->
     ingest.terminate()
 
     assert ingest.wait(20) == 0
+
+
+def test_a_sender_does_not_wait_for_a_worker_that_stops_and_what_it_runs_is_answered(build_house: Build) -> None:
+    house = build_house("""
+@on("user.create", name="vote", transactional=True)
+def vote(event):
+    effect("began")
+    while not os.path.exists("go"): time.sleep(0.02)
+""")
+    terms = {"SUREHOOK_TRANSACTIONAL_EVENTS": "user.create", "SUREHOOK_TRANSACTION_TIMEOUT": "25"}
+    house.client.timeout = 30
+    house.start_ingest(**terms)
+    worker = house.start_worker(**terms)
+    with house.redis() as store, ThreadPoolExecutor(1) as pool:
+        attending = f"{Keys().prefix}:alive:queue:{TRANSACTIONAL_QUEUE}"
+        wait_until(lambda: store.zcard(attending), "the worker lives")
+        first = pool.submit(house.deliver, an_event("user.create"))
+        wait_until(house.effects, "it runs")
+
+        worker.terminate()
+
+        wait_until(lambda: not store.zcard(attending), "nobody shall wait for it", seconds=15)
+        assert house.deliver(an_event("user.create")).status_code == 503
+        assert not first.done()
+        (house.folder / "go").touch()
+        assert first.result().status_code == 200
+    assert worker.wait(20) == 0

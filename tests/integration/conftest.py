@@ -1,6 +1,6 @@
 """Fixtures for tests of the stages on a real store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from shared.keys import EVENTS_QUEUE, Keys
 from shared.replies import texts
 from shared.scripts import Script
 from shared.settings import Settings
+from shared.transactional import transactional_types
 from shared.vault import Vault
 from surehook.main import cli
 from tests.support.asking import ask, asking_door, protocol, voting
@@ -94,6 +95,7 @@ class Counts:
         self.stale = self.interrupted = self.swept = self
         self.discarded = 0
         self.untyped: list[str] = []
+        self.unasked: list[tuple[str, str]] = []
 
         self.not_ready: set[str] = set()
 
@@ -105,6 +107,9 @@ class Counts:
 
     def count_untyped(self, event_type: str) -> None:
         self.untyped.append(event_type)
+
+    def count_unasked(self, handler: str, event_type: str) -> None:
+        self.unasked.append((handler, event_type))
 
     def inc(self) -> None:
         self.discarded += 1
@@ -143,12 +148,15 @@ def run_worker(claims_of: Callable[..., Claims], counts: Counts) -> Iterator[Run
     watchdog = Watchdog([here.alarm], lambda _: None, lambda: None)
     watchdog.start()
 
-    def run_worker(turns: int = 1, queue: str = EVENTS_QUEUE, vault: Vault | None = None) -> OneByOne:
+    def run_worker(
+        turns: int = 1, queue: str = EVENTS_QUEUE, vault: Vault | None = None, asked: Sequence[str] = ()
+    ) -> OneByOne:
         metrics: Any = counts
         vault, claims = vault or Vault(), claims_of(f"w-{queue}", queue)
         lacking = LackingKey(vault, claims.key_needed, metrics)
         registry = Registry(registry_module.declared)
-        handling = Handling(registry, dispatcher, metrics, queue=queue, vault=vault, lacking=lacking)
+        types = transactional_types(asked)
+        handling = Handling(registry, dispatcher, metrics, queue=queue, vault=vault, lacking=lacking, types=types)
         worker = OneByOne(claims, handling, lacking, here)
         for _ in range(turns):
             worker.turn()

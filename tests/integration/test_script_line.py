@@ -87,6 +87,25 @@ def test_a_store_without_memory_refuses_and_says_so_once(
     assert [record.getMessage() for record in caplog.records].count("store refuses transactions") == 1
 
 
+@pytest.mark.parametrize("is_known", [True, False], ids=["known script", "sent in full"])
+def test_what_is_computed_is_so_when_the_call_leaves(settings: Settings, store: redis.Redis, is_known: bool) -> None:
+    waits = True
+
+    async def play(line: ScriptLine) -> None:
+        nonlocal waits
+        await line.call(*BEAT)
+        if not is_known:
+            store.script_flush()
+        call = asyncio.create_task(line.call("beat", lambda: "waiting" if waits else "leaving", *BEAT[2:]))
+        await asyncio.sleep(0)  # it waits for what else may come in this turn
+        waits = False
+        assert await call == []
+
+    with_line(settings, play)
+    assert store.exists(KEYS.alive("leaving", "room"))
+    assert not store.exists(KEYS.alive("waiting", "room"))
+
+
 def test_a_caller_that_gave_up_leaves_the_others_their_answers(settings: Settings, store: redis.Redis) -> None:
     async def play(line: ScriptLine) -> None:
         calls = [asyncio.create_task(line.call(*BEAT)) for _ in range(3)]

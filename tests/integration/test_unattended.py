@@ -97,6 +97,24 @@ def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
     assert store.exists(KEYS.alive(WORKER, "room"))
 
 
+@pytest.mark.parametrize(
+    "stops",
+    [lambda heart, lacking: lacking.meet(_Met(), "elsewhere"), lambda heart, lacking: heart.leave()],
+    ids=["it lacks a key", "it takes no more"],
+)
+def test_a_process_that_decides_nothing_any_more_lives_and_is_waited_for_no_longer(
+    store: redis.Redis, heart: Heart, lacking: LackingKey, protocol: Protocol, stops: Any
+) -> None:
+    heart.beat()
+    assert protocol.submit(an_event()["id"], "door").state == "waiting"
+
+    stops(heart, lacking)
+    heart.beat()
+
+    assert protocol.submit(an_event()["id"], "door").state == "unattended"
+    assert store.exists(KEYS.alive(WORKER, "room"))  # what it runs goes on
+
+
 def test_a_process_that_ends_in_order_is_waited_for_no_longer(heart: Heart, protocol: Protocol) -> None:
     heart.start()
     wait_until(lambda: protocol.submit(an_event()["id"], "door").state == "waiting", "it beats")
@@ -111,6 +129,35 @@ def test_a_door_that_closes_in_order_is_no_party_any_more(settings: Settings, st
         wait_until(lambda: store.zcard(f"{KEYS.prefix}:alive:{INGEST}") == 1, "it beats")
 
     assert not list(store.scan_iter(f"{KEYS.prefix}:alive:{INGEST}*"))
+
+
+def test_a_door_and_workers_with_different_lists_both_say_so_also_where_one_is_empty(
+    settings: Settings, heart: Heart, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> set[tuple[str, str, str]]:
+        said = [vars(record) for record in caplog.records if "disagree" in record.getMessage()]
+        return {(facts["levelname"], facts["ingest_has"], facts["worker_has"]) for facts in said}
+
+    heart.beat()
+    with open_door(settings):
+        wait_until(told, "the door hears the worker")
+        assert told() == {("ERROR", "none", "user.create")}
+        caplog.clear()
+        heart.beat()
+        assert told() == {("ERROR", "none", "user.create")}
+
+
+def test_a_door_that_asks_in_vain_says_what_to_start(
+    asking_door: OpenDoor, protocol: Protocol, caplog: pytest.LogCaptureFixture
+) -> None:
+    protocol.leave("room")
+
+    for _ in range(3):
+        assert asking_door.deliver(an_event("user.create")).status_code == 503
+
+    (said,) = [record for record in caplog.records if "surehook worker" in record.getMessage()]
+    assert said.levelname == "ERROR"
+    assert "SUREHOOK_TRANSACTIONAL_EVENTS" in said.getMessage()
 
 
 class _Met:

@@ -9,17 +9,20 @@ import pytest
 import redis
 
 from shared.keys import TRANSACTIONAL_QUEUE, rq_queue
+from shared.settings import Settings
 from surehook import Event, Permanent, Reject, RetryLater
 from surehook.events import UserCreate
 from tests.integration.conftest import KEYS, Counts
 from tests.support.asking import TIMEOUT_SECONDS
-from tests.support.door import OpenDoor
+from tests.support.door import OpenDoor, open_door
 from tests.support.events import TENANT_ID, USER_ID, an_event
 from tests.support.house import wait_until
 from tests.support.ledger import is_balanced, ledger
 from tests.support.transactions import Protocol
 from workers.registry import on
 from workers.voting import Voting
+
+MANY = 16
 
 
 def vote(function: Callable[..., Any], name: str = "vote", **terms: Any) -> None:
@@ -166,6 +169,24 @@ def test_a_copy_that_comes_meanwhile_gets_the_same_answer(asking_door: OpenDoor,
         assert [answer.result().status_code for answer in answers] == [200] * 4
 
     assert len(seen) == 1
+
+
+def test_however_many_wait_one_connection_listens_for_their_answers(
+    settings: Settings, protocol: Protocol, voting: Any, store: redis.Redis
+) -> None:
+    vote(lambda event: None)
+    protocol.beat("room")
+    asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 60})
+    room = voting()
+    with open_door(asked) as door, ThreadPoolExecutor(MANY) as pool:
+        answers = [pool.submit(door.deliver, an_event("user.create")) for _ in range(MANY)]
+        wait_until(lambda: store.llen(rq_queue(TRANSACTIONAL_QUEUE)) == MANY, "all wait")
+
+        blocked: Any = store.info("clients")
+        assert blocked["blocked_clients"] == 1
+
+        wait_until(lambda: room.turn(0.05), "they are decided")
+        assert [answer.result().status_code for answer in answers] == [200] * MANY
 
 
 def test_a_rejected_event_runs_as_a_fact_when_a_person_says_so(

@@ -5,6 +5,7 @@ from typing import Any
 
 import redis
 
+from shared.transactional import TransactionalTypes
 from shared.vault import Vault
 from tests.support.house import wait_until
 from workers import registry as registry_module
@@ -40,7 +41,9 @@ class Hall:
         lacking = LackingKey(vault, claims.key_needed, counts)
         self.conveyor = Conveyor(claims, self.line, self.slots, Appetite(threads), self._ask, lacking.holds)
         registry = Registry(registry_module.declared)
-        handling = Handling(registry, Dispatcher(30), counts, queue="events", vault=vault, lacking=lacking)
+        handling = Handling(
+            registry, Dispatcher(30), counts, queue="events", vault=vault, lacking=lacking, types=TransactionalTypes()
+        )
         self.threads = [
             HandlerThread(f"{name}.{number}", self.conveyor.waiting, self.conveyor.inbox, handling, self.slots)
             for number in range(threads)

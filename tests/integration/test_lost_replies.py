@@ -1,0 +1,89 @@
+"""The store says what stands, and the door does not hear it: asked again while there is time, then counted."""
+
+import asyncio
+import time
+from functools import partial
+from typing import Any
+
+import pytest
+import redis
+
+from ingest.answers import Answer
+from ingest.metrics import DoorMetrics
+from ingest.script_line import Computed, ScriptLine
+from ingest.transactions import Transactions
+from shared.errors import StoreUnavailable
+from shared.events import Envelope, parse_envelope
+from shared.scripts import Argument
+from shared.settings import Settings
+from tests.integration.test_link import running, until
+from tests.support.events import a_body, an_event
+from tests.support.transactions import KEYS, Protocol
+from workers.transactions import Transactions as Room
+from workers.transactions import Verdict
+
+EVER = 1000
+
+
+class DeafLine(ScriptLine):
+    """The script runs, and its reply is lost: the first so many times."""
+
+    def __init__(self, *args: Any, deaf_to: str, times: int) -> None:
+        super().__init__(*args)
+        self.deaf_to = deaf_to
+        self.times = times
+
+    async def call(self, name: str, *args: Argument | Computed) -> Any:
+        reply = await super().call(name, *args)
+        if name == self.deaf_to and self.times:
+            self.times -= 1
+            raise StoreUnavailable("the reply is lost")
+        return reply
+
+
+async def stay() -> dict[str, str]:
+    await asyncio.Event().wait()
+    return {"type": "http.disconnect"}
+
+
+def play(settings: Settings, envelope: Envelope, room: Room, metrics: DoorMetrics) -> Answer:
+    """A yes whose reply line is lost, so that the door asks at its deadline, and then does not hear the answer."""
+
+    async def run() -> Answer:
+        async with running(settings) as intake:
+            await until(lambda: intake.is_ready)
+            asking = Transactions(settings, metrics, intake.link)
+            # Nobody listens for what is decided: `run` was not called.
+            answer = asyncio.create_task(asking.ask(envelope, stay, time.perf_counter()))
+            while not (claimed := room.claim()):  # noqa: ASYNC110 - the store has no event to await
+                await asyncio.sleep(0.01)
+            assert room.settle(claimed, Verdict("completed")) == "completed"
+            return await answer
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(("times", "counted"), [(1, 0), (EVER, 1)], ids=["once", "each time"])
+def test_a_yes_confirmed_at_the_deadline_whose_reply_is_lost(
+    times: int,
+    counted: int,
+    settings: Settings,
+    store: redis.Redis,
+    protocol: Protocol,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    envelope = parse_envelope(a_body(an_event("user.create")))
+    protocol.beat("room")
+    asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 1.0})
+    deaf = partial(DeafLine, deaf_to="txn_abandon", times=times)
+    monkeypatch.setattr("ingest.transactions.ScriptLine", deaf)
+    room, metrics = Room(store, KEYS, "room", "room"), DoorMetrics()
+
+    if counted:
+        with pytest.raises(StoreUnavailable):
+            play(asked, envelope, room, metrics)
+    else:
+        assert play(asked, envelope, room, metrics).status == 200
+
+    assert store.hget(KEYS.event(envelope.event_id), "decision") == b"completed"
+    assert metrics.registry.get_sample_value("surehook_answers_lost_after_confirm_total") == counted

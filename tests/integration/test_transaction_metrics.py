@@ -1,0 +1,65 @@
+"""What Prometheus is told of transactions: how they were answered, and what came to nothing."""
+
+from typing import Any
+
+import redis
+
+from shared.gauges import StoreGauges
+from shared.settings import Settings
+from surehook import Reject
+from surehook.events import UserCreate
+from tests.support.door import OpenDoor
+from tests.support.events import USER_ID, an_event
+from tests.support.transactions import KEYS, Protocol
+from workers.registry import on
+from workers.transactions import Transactions, Verdict
+
+
+def answers_of(door: OpenDoor) -> dict[str, float]:
+    return {
+        outcome: door.metric("surehook_transactions_total", type="user.create", outcome=outcome)
+        for outcome in ("completed", "rejected", "failed", "abandoned", "unattended", "paused", "unavailable")
+    }
+
+
+def test_each_answer_counts_as_what_it_was(ask: Any, asking_door: OpenDoor, protocol: Protocol) -> None:
+    errors = {"no@example.com": Reject("no"), "broken@example.com": OSError("broken")}
+
+    @on("user.create", name="vote", transactional=True)
+    def vote(event: UserCreate) -> None:
+        assert event.user is not None
+        if error := errors.get(str(event.user.email)):
+            raise error
+
+    for email in ("yes@example.com", *errors):
+        ask(an_event("user.create", user={"id": USER_ID, "email": email}))
+    asking_door.deliver(an_event("user.create"))  # nobody takes it
+    protocol.leave("room")
+    asking_door.deliver(an_event("user.create"))
+
+    counted = {"completed": 1, "rejected": 1, "failed": 1, "abandoned": 1, "unattended": 1}
+    assert answers_of(asking_door) == {"paused": 0, "unavailable": 0, **counted}
+    assert asking_door.metric("surehook_transaction_seconds_count") == 5
+
+
+def test_orphans_are_shown_while_they_are_some_and_counted_for_ever(
+    settings: Settings, store: redis.Redis, protocol: Protocol
+) -> None:
+    def shown() -> tuple[float, float]:
+        samples = [sample for metric in StoreGauges(settings).collect() for sample in metric.samples]
+        entries = {each.labels["entry"]: each.value for each in samples if each.name == "surehook_ledger_events"}
+        return next(each.value for each in samples if each.name == "surehook_orphans"), entries["orphaned"]
+
+    assert shown() == (0, 0)
+    event_id = an_event("user.create")["id"]
+    protocol.beat("room")
+    number = protocol.submit(event_id, "door").round
+    room = Transactions(store, KEYS, "room", "room")
+    transaction = room.claim()
+    assert transaction is not None
+    protocol.abandon(event_id, number)
+    room.settle(transaction, Verdict("completed"))
+
+    assert shown() == (1, 1)
+    assert protocol.resolve(event_id)
+    assert shown() == (0, 1)
