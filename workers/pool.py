@@ -11,14 +11,18 @@ from redis.exceptions import RedisError
 
 from shared.backoff import pause_seconds
 from shared.gauges import StoreGauges
+from shared.keys import Keys
 from shared.metrics_server import serve_metrics
 from shared.settings import Settings
 from shared.store import connect
 from workers.child import Child
+from workers.claims import Claims
 from workers.metric_files import MetricFiles
 from workers.metrics import why_not_ready
 from workers.process import EX_MISCONFIGURED
+from workers.recovery import Recovery
 from workers.registry import Registry
+from workers.steadiness import Steadiness
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,7 @@ RESTART_SECONDS = 0.5
 LONGEST_RESTART_SECONDS = 10.0
 LIVED_LONG_SECONDS = 30.0
 STORE_TIMEOUT_SECONDS = 1.0
+RECOVERY_TIMEOUT_SECONDS = 4.0
 RENEW_EVERY_SECONDS = 3.0
 MISCONFIGURED = 2
 FIRST_SIGNAL = 1  # a second one ends the grace period
@@ -56,22 +61,40 @@ class Pool:
             series.register(self._metric_files)
             series.register(StoreGauges(self._settings))
             self._deaths = Counter("surehook_worker_process_deaths", "Processes replaced", registry=series)
+            recovery = self._recovery(Counter("surehook_interrupted_runs", "Runs whose process died", registry=series))
             serve_metrics(self._settings.worker_metrics_bind, series, lambda: why_not_ready(folder))
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             for queue in self._queues:
                 for _ in range(self._processes):
                     self._children.append(self._start(queue))
+            recovery.start()
             try:
                 return self._watch()
             finally:
                 self._stop_children()
+                recovery.stop()
 
     def _on_signal(self, *_: object) -> None:
         self._signals += 1  # a plain number: an Event's lock may be held by the very code this interrupts
 
     def _start(self, queue: str, quick_deaths: int = 0) -> Child:
         return Child.start(queue, self._threads, self._settings.grace, self._folder, quick_deaths)
+
+    def _recovery(self, interrupted: Counter) -> Recovery:
+        store, keys = connect(self._settings, timeout_seconds=RECOVERY_TIMEOUT_SECONDS), Keys(self._settings.key_prefix)
+        claims = [
+            Claims(
+                store,
+                keys,
+                queue,
+                "recovery",
+                retention_seconds=self._settings.retention,
+                handler_timeout=self._settings.handler_timeout,
+            )
+            for queue in self._queues
+        ]
+        return Recovery(store, keys, claims, self._registry, interrupted, Steadiness())
 
     def _watch(self) -> int:
         while not self._signals:

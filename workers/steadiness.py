@@ -19,7 +19,7 @@ def awake_clock() -> float:
 
 
 class Steadiness:
-    """Told of every tick of the upkeep, before and after."""
+    """Told of every tick of the recovery, before and after."""
 
     def __init__(self, clock: Callable[[], float] = awake_clock) -> None:
         self._clock = clock

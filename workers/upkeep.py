@@ -1,4 +1,4 @@
-"""What keeps a worker process's promises while handlers run: leases, due retries, recovery.
+"""What keeps a worker process's promises while handlers run: leases, due retries; and what becomes of a dead one's.
 
 A thread of its own, so that a handler that computes or waits cannot stop it.
 """
@@ -15,10 +15,9 @@ from shared.keys import Keys
 from shared.replies import texts
 from workers.claims import Claims, Known, may_start_until
 from workers.conveyor import Conveyor
-from workers.metrics import WorkerMetrics
 from workers.registry import Registry
 from workers.settlements import AttemptRecord
-from workers.steadiness import TICK_SECONDS, Steadiness
+from workers.steadiness import TICK_SECONDS
 from workers.worker import Crew
 
 log = logging.getLogger(__name__)
@@ -30,29 +29,13 @@ FORGET_EVERY_SECONDS = 10.0
 class Upkeep(threading.Thread):
     """One per worker process."""
 
-    def __init__(
-        self,
-        store: redis.Redis,
-        keys: Keys,
-        crew: Crew,
-        conveyor: Conveyor,
-        claims: Claims,
-        registry: Registry,
-        metrics: WorkerMetrics,
-        queue: str,
-        steadiness: Steadiness,
-    ) -> None:
+    def __init__(self, crew: Crew, conveyor: Conveyor, claims: Claims, queue: str) -> None:
         super().__init__(name="upkeep", daemon=True)
-        self._store = store
-        self._keys = keys
         self._crew = crew
         self._conveyor = conveyor
         self._claims = claims
-        self._registry = registry
-        self._metrics = metrics
         self._queue = queue
         self._done = threading.Event()
-        self._steadiness = steadiness
         self._next_renewal = self._next_forgetting = 0.0
 
     def stop(self) -> None:
@@ -60,8 +43,7 @@ class Upkeep(threading.Thread):
 
     def run(self) -> None:
         while not self._done.wait(TICK_SECONDS):
-            self._steadiness.before_tick()
-            self._steadiness.after_tick(is_fine=self._tick_safely())
+            self._tick_safely()
 
     def tick(self) -> None:
         """Whatever is due."""
@@ -70,20 +52,18 @@ class Upkeep(threading.Thread):
             self._renew()
             self._next_renewal = now + RENEW_EVERY_SECONDS
         self._claims.move_due()
-        self._recover()
         if now >= self._next_forgetting:
             self._crew.forget_dead_workers()
             self._next_forgetting = now + FORGET_EVERY_SECONDS
 
-    def _tick_safely(self) -> bool:
-        """Whether the store could be talked to. Whatever else goes wrong, the next tick comes."""
+    def _tick_safely(self) -> None:
+        """Whatever goes wrong, the next tick comes."""
         try:
             self.tick()
         except (RedisError, OSError):
-            return False
+            return  # the conveyor says that the store is away
         except Exception:
             log.exception("upkeep failed", extra={"queue": self._queue})
-        return True
 
     def _renew(self) -> None:
         self._crew.beat()
@@ -97,15 +77,6 @@ class Upkeep(threading.Thread):
                 each.lose()
             else:
                 each.ours_until = may_start_until(asked_at)
-
-    def _recover(self) -> None:
-        lapsed = self._claims.lapsed()
-        if not lapsed or not self._steadiness.holds(self._store.info("server")["uptime_in_seconds"]):
-            return
-        for key in lapsed:
-            outcome = interrupt(self._claims, self._registry, self._store, self._keys, key)
-            if outcome in ("requeued", "buried"):
-                self._metrics.interrupted.inc()
 
 
 def interrupt(
