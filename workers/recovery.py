@@ -52,6 +52,9 @@ class Recovery(threading.Thread):
 
     def tick(self) -> None:
         lapsed = [(claims, key) for claims in self._claims for key in claims.lapsed()]
+        # Read after them: if that clock stepped before they were looked at, this is told of it in time.
+        seconds, micros = self._store.time()
+        self._steadiness.compare(seconds + micros / 1_000_000)
         if not lapsed or not self._steadiness.holds(self._store.info("server")["uptime_in_seconds"]):
             return
         for claims, key in lapsed:

@@ -1,4 +1,4 @@
-"""Whose lease lapsed is dead, once everybody alive could have renewed."""
+"""Whose lease lapsed is dead, once everybody alive could have renewed; and whose clock was set is not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -63,9 +63,30 @@ def test_a_lapsed_lease_is_recovered_only_once_everybody_could_have_renewed(
     accept()
     let_lapse(store, claims_of("silent").claim())
 
-    tick(times=int(LEASE_SECONDS) - 1)
+    tick(times=int(LEASE_SECONDS))
     assert waiting(store) == 0
     tick(times=2)
 
     assert waiting(store) == 1
     assert counts.discarded == 1
+
+
+def test_a_step_of_the_stores_clock_is_nobodys_death(
+    accept: Accept, claims_of: Any, clocks: Clocks, tick: Callable[..., None], store: redis.Redis
+) -> None:
+    accept()
+    accept()
+    tick(times=int(LEASE_SECONDS) + 2)
+    alive, dead = claims_of("alive").claim(), claims_of("dead").claim()
+
+    clocks.store_is_ahead = 30.0
+    for claim in (alive, dead):  # to the new clock both are over
+        store.zadd(KEYS.leases("events"), {claim.key: 1})
+    tick(times=3)
+    assert waiting(store) == 0
+    store.zrem(KEYS.leases("events"), alive.key)
+    store.zadd(KEYS.leases("events"), {alive.key: 2**50})  # as it renews
+    tick(times=int(LEASE_SECONDS))
+
+    assert waiting(store) == 1
+    assert store.zscore(KEYS.leases("events"), alive.key)
