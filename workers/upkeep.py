@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from shared.keys import Keys
 from shared.replies import texts
-from workers.claims import Claims, Known, may_start_until
+from workers.claims import DUE_AT_ONCE, Claims, Known, may_start_until
 from workers.conveyor import Conveyor
 from workers.registry import Registry
 from workers.settlements import AttemptRecord
@@ -51,10 +51,15 @@ class Upkeep(threading.Thread):
         if now >= self._next_renewal:
             self._renew()
             self._next_renewal = now + RENEW_EVERY_SECONDS
-        self._claims.move_due()
+        self._move_due(until=now + TICK_SECONDS)
         if now >= self._next_forgetting:
             self._crew.forget_dead_workers()
             self._next_forgetting = now + FORGET_EVERY_SECONDS
+
+    def _move_due(self, until: float) -> None:
+        """All, as far as the time goes: after an outage thousands may be due; leases wait for none of them."""
+        while self._claims.move_due() == DUE_AT_ONCE and time.monotonic() < until:
+            pass
 
     def _tick_safely(self) -> None:
         """Whatever goes wrong, the next tick comes."""

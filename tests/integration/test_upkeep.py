@@ -3,6 +3,8 @@ from typing import Any
 import pytest
 import redis
 
+from workers import upkeep as upkeep_module
+from workers.claims import DUE_AT_ONCE
 from workers.upkeep import Upkeep
 from workers.worker import Crew
 
@@ -22,3 +24,26 @@ def test_a_worker_that_the_store_forgot_registers_again(upkeep: Upkeep, store: r
     upkeep.tick()
 
     assert store.smembers("rq:workers") == {b"rq:worker:w.1"}
+
+
+def schedule(store: redis.Redis, count: int) -> None:
+    store.zadd("rq:scheduled:events", {f"00000000-0000-4000-8000-{number:012d}": 1 for number in range(count)})
+
+
+def test_all_retries_that_are_due_at_once_move_in_one_tick(upkeep: Upkeep, store: redis.Redis) -> None:
+    schedule(store, 6 * DUE_AT_ONCE)
+
+    upkeep.tick()
+
+    assert store.llen("rq:queue:events") == 6 * DUE_AT_ONCE
+
+
+def test_retries_that_are_due_wait_for_the_next_tick_when_this_one_is_over(
+    upkeep: Upkeep, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep_module, "TICK_SECONDS", 0.0)
+    schedule(store, 2 * DUE_AT_ONCE)
+
+    upkeep.tick()
+
+    assert store.llen("rq:queue:events") == DUE_AT_ONCE
