@@ -9,7 +9,6 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter
 from redis.exceptions import RedisError
 
-from shared.backoff import pause_seconds
 from shared.gauges import StoreGauges
 from shared.keys import Keys
 from shared.metrics_server import serve_metrics
@@ -23,13 +22,11 @@ from workers.process import EX_MISCONFIGURED
 from workers.recovery import Recovery
 from workers.registry import Registry
 from workers.steadiness import Steadiness
+from workers.vacancy import Vacancy, vacancy
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
-RESTART_SECONDS = 0.5
-LONGEST_RESTART_SECONDS = 10.0
-LIVED_LONG_SECONDS = 30.0
 STORE_TIMEOUT_SECONDS = 1.0
 RECOVERY_TIMEOUT_SECONDS = 4.0
 RENEW_EVERY_SECONDS = 3.0
@@ -49,6 +46,7 @@ class Pool:
         self._children: list[Child] = []
         self._leaving: list[Child] = []
         self._owed: list[Child] = []  # gone, while the store could not be told what they held
+        self._vacancies: list[Vacancy] = []
         self._signals = 0
         self._next_renewal = self._next_payment = 0.0
 
@@ -99,14 +97,17 @@ class Pool:
     def _watch(self) -> int:
         while not self._signals:
             time.sleep(POLL_SECONDS)
-            for place, child in enumerate(self._children):
+            for child in self._children[:]:
                 if child.process.poll() == EX_MISCONFIGURED:
                     return MISCONFIGURED  # it said why; another one would say the same
                 if child.process.poll() is None and child.slots.is_leaving:
+                    self._children.remove(child)
                     self._leaving.append(child)
-                    self._children[place] = self._start(child.queue)
+                    self._children.append(self._start(child.queue))
                 elif self._has_died(child):
-                    self._children[place] = self._replace(child)
+                    self._children.remove(child)
+                    self._vacancies.append(_place_of(child))
+            self._fill_vacancies()
             self._leaving = [child for child in self._leaving if not self._has_died(child)]
             self._renew_for_those_that_cannot()
             self._pay_what_is_owed()
@@ -135,15 +136,13 @@ class Pool:
             self._owed = []
         self._next_payment = time.monotonic() + RENEW_EVERY_SECONDS
 
-    def _replace(self, dead: Child) -> Child:
-        lived_long = time.monotonic() - dead.began > LIVED_LONG_SECONDS
-        quick_deaths = 0 if lived_long or dead.process.returncode == 0 else dead.quick_deaths + 1
-        if quick_deaths > 1:
-            pause = pause_seconds(quick_deaths, first_seconds=RESTART_SECONDS, longest_seconds=LONGEST_RESTART_SECONDS)
-            until = time.monotonic() + pause
-            while not self._signals and time.monotonic() < until:
-                time.sleep(POLL_SECONDS)
-        return self._start(dead.queue, quick_deaths)
+    def _fill_vacancies(self) -> None:
+        """Those whose time has come; none of the others is waited for, or nobody would look after the living."""
+        now = time.monotonic()
+        for each in self._vacancies[:]:
+            if each.fill_at <= now:
+                self._vacancies.remove(each)
+                self._children.append(self._start(each.queue, each.quick_deaths))
 
     def _renew_for_those_that_cannot(self) -> None:
         """A handler that holds Python's lock stops its process's own upkeep; it is no death before its timeout."""
@@ -194,3 +193,14 @@ class Pool:
     def _forget(self, child: Child) -> None:
         child.forget(self._folder)
         self._metric_files.forget(child.process.pid)
+
+
+def _place_of(dead: Child) -> Vacancy:
+    now = time.monotonic()
+    return vacancy(
+        dead.queue,
+        quick_deaths=dead.quick_deaths,
+        lived_seconds=now - dead.began,
+        status=dead.process.returncode,
+        now=now,
+    )
