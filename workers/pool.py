@@ -158,23 +158,30 @@ class Pool:
             log.warning("store is away, leases are not renewed", extra={"error_type": type(exc).__name__})
 
     def _stop_children(self) -> None:
-        """Ask, wait for the grace period or a second signal, then kill and give back what still ran."""
+        """Ask, wait for the grace period or a second signal, then kill. What one held is given back when it is gone."""
         log.info("worker is stopping, what runs may finish", extra={"grace_seconds": self._settings.grace})
-        children = [*self._children, *self._leaving]
-        for child in children:
+        self._children, self._leaving = [*self._children, *self._leaving], []
+        for child in self._children:
             child.process.terminate()
         deadline = time.monotonic() + self._settings.grace
-        while time.monotonic() < deadline and self._signals <= FIRST_SIGNAL:
-            if all(child.process.poll() is not None for child in children):
-                break
+        kept_back: list[Child] = []
+        while self._children and time.monotonic() < deadline and self._signals <= FIRST_SIGNAL:
             self._renew_for_those_that_cannot()
             time.sleep(POLL_SECONDS)
-        for child in children:
-            if child.process.poll() is None:
-                log.warning("worker process killed after the grace period", extra={"queue": child.queue})
-                child.kill()
+            ended = self._take_those_that_ended()
+            if not self._give_back(ended, counts=False):
+                kept_back += ended
+        for child in self._children:
+            log.warning("worker process killed after the grace period", extra={"queue": child.queue})
+            child.kill()
         self._give_back(self._owed, counts=True)
-        self._give_back([child for child in children if not child.left_nothing], counts=False)
+        self._give_back(kept_back + self._take_those_that_ended(), counts=False)
+
+    def _take_those_that_ended(self) -> list[Child]:
+        """Off the list of children; returns those that left something."""
+        ended = [child for child in self._children if child.process.poll() is not None]
+        self._children = [child for child in self._children if child not in ended]
+        return [child for child in ended if not child.left_nothing]
 
     def _give_back(self, children: list[Child], *, counts: bool) -> bool:
         """What dead processes held runs again at once. False: the store is away, and others do it as leases lapse."""

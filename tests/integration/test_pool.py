@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from shared.settings import Settings
+from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS
 from tests.support.house import wait_until
 from workers import child as child_module
@@ -25,6 +27,12 @@ from workers.slots import Slots
 
 CRASHES = "raise SystemExit(1)"
 WAITS = "import sys; sys.stdin.read()"
+STAYS = """
+import pathlib, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path({ready!r}).touch()
+sys.stdin.read()
+"""
 LONG_SECONDS = 60.0
 
 
@@ -106,3 +114,26 @@ def test_a_place_that_waits_to_be_filled_keeps_the_parent_from_nothing(
     run_pool({"crashes": CRASHES, "waits": WAITS}, play)
 
     assert [each.queue for each in started].count("crashes") == 2
+
+
+def test_what_a_process_held_that_dies_in_the_grace_period_does_not_wait_for_its_end(
+    run_pool: RunPool, started: list[Started], accept: Accept, claims_of: Any, store: redis.Redis, tmp_path: Path
+) -> None:
+    event_id = accept()
+    ready = tmp_path / "ready"
+
+    def play() -> None:
+        wait_until(lambda: len(started) == 2 and ready.exists())
+        dies, stays = started
+        claim = claims_of(dies.name).claim()
+        dies.slots.reserve(0, claim.key)
+        dies.slots.start(0, time.monotonic() + LONG_SECONDS)
+        dies.slots.beat(time.monotonic())
+
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        wait_until(lambda: store.llen("rq:queue:events") == 1, "it is given back")
+        assert stays.process.poll() is None
+        assert store.hget(KEYS.event(event_id), "interrupted:") is None
+
+    run_pool({"events": WAITS, "stays": STAYS.format(ready=str(ready))}, play)
