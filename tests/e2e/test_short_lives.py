@@ -1,4 +1,4 @@
-"""Worker processes that live for seconds only, and what another worker held that is gone altogether."""
+"""Worker processes that are replaced after seconds: by jobs or memory, and what that means for what others held."""
 
 import os
 import signal
@@ -50,3 +50,35 @@ def short(event): effect("short", os.getpid())
         flow.join()
 
     assert house.logged().count("makes room") >= 6
+
+
+def test_a_process_that_has_grown_past_its_bound_is_replaced_and_a_smaller_one_is_not(build_house: Build) -> None:
+    house = build_house("""
+KEPT = []
+
+@on("user.delete", name="small")
+def small(event): effect("small", os.getpid())
+
+@on("user.create", name="large")
+def large(event):
+    effect("large", os.getpid())
+    KEPT.append(b"x" * 300 * 1024 * 1024)
+""")
+    house.start_ingest()
+    house.start_worker(SUREHOOK_RECYCLE_MIB="300")
+    for _ in range(20):
+        house.deliver()
+    wait_until(lambda: house.open_events() == 0)
+    assert "makes room" not in house.logged()
+
+    house.deliver(an_event("user.create"))
+    (grown,) = house.worker_pids()
+    wait_until(lambda: house.worker_pids() not in ([], [grown]) and grown not in house.worker_pids(), "it is replaced")
+    house.deliver()
+    wait_until(lambda: len(house.effects()) == 22 and house.open_events() == 0)
+
+    pids = [line.split()[1] for line in house.effects()]
+    assert pids[:21] == [str(grown)] * 21
+    assert pids[21] != str(grown)
+    assert house.logged().count("makes room") == 1
+    assert "worker process died" not in house.logged()
