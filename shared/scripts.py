@@ -16,8 +16,8 @@ Argument = bytes | str | int | float
 # These settle, renew, recover and take away: by them a full store gets room again, so being full does not stop them.
 # Without the flag a script is refused where its first write is one that needs memory. The others bring something new.
 RUN_IN_A_FULL_STORE = {
-    "trip", "renew", "interrupt", "due", "sweep", "beat", "still", "erase", "discard", "txn_claim", "txn_settle",
-    "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
+    "trip", "renew", "interrupt", "due", "sweep", "sweep_turn", "sweep_mark", "erase", "discard", "beat", "still",
+    "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
 }  # fmt: skip
 _FLAGS = "#!lua flags=allow-oom\n"  # the very first line, or it is none (Redis 7, Valkey)
 

@@ -88,3 +88,14 @@ def test_a_worker_starts_and_lives_on_a_full_store_and_is_shown_once_there_is_ro
     crew.beat()
 
     assert store.smembers("rq:workers") == {b"rq:worker:w.1"}
+
+
+def test_an_event_without_a_job_is_queued_again_in_a_full_store(
+    accept: Accept, look: Callable[[], list[str]], fill: Fill, store: redis.Redis
+) -> None:
+    event_id = accept()
+    store.delete("rq:queue:events", f"rq:job:{event_id}")
+    fill()
+
+    assert look() == [event_id]
+    assert look() == []
