@@ -42,6 +42,7 @@ class Upkeep(threading.Thread):
         self._done.set()
 
     def run(self) -> None:
+        self._tick_safely()  # at once: under RECYCLE_JOBS a process may live for less than a tick
         while not self._done.wait(TICK_SECONDS):
             self._tick_safely()
 

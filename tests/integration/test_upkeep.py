@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.support.house import wait_until
 from workers import upkeep as upkeep_module
 from workers.claims import DUE_AT_ONCE
 from workers.upkeep import Upkeep
@@ -47,3 +48,17 @@ def test_retries_that_are_due_wait_for_the_next_tick_when_this_one_is_over(
     upkeep.tick()
 
     assert store.llen("rq:queue:events") == DUE_AT_ONCE
+
+
+def test_a_process_that_lives_for_less_than_a_tick_moves_retries_too(
+    upkeep: Upkeep, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep_module, "TICK_SECONDS", 600.0)
+    schedule(store, 1)
+
+    upkeep.start()
+    try:
+        wait_until(lambda: store.llen("rq:queue:events") == 1, "at once")
+    finally:
+        upkeep.stop()
+        upkeep.join()
