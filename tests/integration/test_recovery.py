@@ -1,6 +1,6 @@
 """Whose lease lapsed is dead, once everybody alive could have renewed; and whose clock was set is not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,10 @@ class Clocks(redis.Redis):
 
 
 @pytest.fixture
-def clocks(store: redis.Redis, data_dir: Path) -> Clocks:
+def clocks(store: redis.Redis, data_dir: Path) -> Iterator[Clocks]:
     wait_until(lambda: store.info("server")["uptime_in_seconds"] > LEASE_SECONDS, "the store is up for a lease's time")
-    return Clocks(unix_socket_path=str(socket_path(data_dir)), protocol=2)
+    with Clocks(unix_socket_path=str(socket_path(data_dir)), protocol=2) as clocks:
+        yield clocks
 
 
 @pytest.fixture
