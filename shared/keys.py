@@ -125,6 +125,8 @@ class Keys:
                 "LEDGER": self.ledger,
                 "SPLIT": self.split,
                 "OUR_QUEUES": self.queues,
+                "SWEEP_LOCK": self.sweep_lock,
+                "SWEEP_MARK": self.sweep_mark,
                 "PAUSED": self.paused,
                 "EVENT": self.event(""),
                 "ATTEMPTS": self.attempts(""),

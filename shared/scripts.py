@@ -13,6 +13,14 @@ from shared.keys import Keys
 
 Argument = bytes | str | int | float
 
+# These settle, renew, recover and take away: by them a full store gets room again, so being full does not stop them.
+# Without the flag a script is refused where its first write is one that needs memory. The others bring something new.
+RUN_IN_A_FULL_STORE = {
+    "trip", "renew", "interrupt", "due", "sweep", "sweep_turn", "sweep_mark", "erase", "discard", "beat", "still",
+    "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
+}  # fmt: skip
+_FLAGS = "#!lua flags=allow-oom\n"  # the very first line, or it is none (Redis 7, Valkey)
+
 SHARED = ("opening", "common", "txn_common")  # each may use what stands in those before it
 _DEFINED = re.compile(r"local (?:function )?(\w+)")
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -31,7 +39,8 @@ class Script:
     def __init__(self, name: str, keys: Keys) -> None:
         folder = files("shared") / "scripts"
         definitions = [keys.for_scripts(), *((folder / f"{part}.lua").read_text() for part in SHARED)]
-        self.source = linked((folder / f"{name}.lua").read_text(), "\n".join(definitions)).encode()
+        flags = _FLAGS if name in RUN_IN_A_FULL_STORE else ""
+        self.source = (flags + linked((folder / f"{name}.lua").read_text(), "\n".join(definitions))).encode()
         self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
 
     def run(self, store: Store, *args: Argument) -> Any:

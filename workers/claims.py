@@ -158,10 +158,12 @@ class Claims:
             "or a handler that could not be stopped). It will not run again by itself.\n"
         )
         allowed = MAX_INTERRUPTIONS if counts else 0
-        return text(self._run("interrupt", job_id, token, attempt.as_json(), why, allowed, known.value))
+        return text(
+            self._run("interrupt", job_id, token, attempt.as_json(), why, allowed, known.value, self._handler_timeout)
+        )
 
     def move_due(self) -> int:
-        return int(self._run("due", DUE_AT_ONCE))
+        return int(self._run("due", DUE_AT_ONCE, self._handler_timeout))
 
     def _run(self, name: str, *args: Argument) -> Any:
         return self._scripts[name].run(self._store, self._queue, *args)

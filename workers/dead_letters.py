@@ -103,7 +103,7 @@ class DeadLetters:
 
     def replay_job(self, job_id: str) -> int:
         """Queue a job that is dead with its full budget. Returns 1, or 0 if it is not dead (any more)."""
-        queue = text(self._store.hget(rq_job(job_id), "origin"))
+        queue = text(self._store.hget(rq_job(job_id), "origin")) or self._queue_where_dead(job_id)
         return int(self._replay.run(self._store, queue, job_id, self._handler_timeout)) if queue else 0
 
     def replay_queue(self, queue: str) -> int:
@@ -114,6 +114,11 @@ class DeadLetters:
     def discard(self, letter: DeadLetter) -> bool:
         """Close it for good. False: it is not dead any more."""
         return bool(self._discard.run(self._store, letter.queue, letter.job_id, self._retention_seconds))
+
+    def _queue_where_dead(self, job_id: str) -> str:
+        """Of a job whose hash was deleted by hand."""
+        found = (queue for queue in self._queues() if self._store.zscore(rq_failed(queue), job_id) is not None)
+        return next(found, "")
 
     def _queues(self) -> list[str]:
         return sorted(name.removeprefix(rq_queue("")) for name in texts(self._store.smembers(RQ_QUEUES)))

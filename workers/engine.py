@@ -18,7 +18,6 @@ from workers.metrics import WorkerMetrics
 from workers.recycling import Recycling
 from workers.registry import Registry
 from workers.slots import Slots
-from workers.steadiness import Steadiness
 from workers.sweep import Sweep, Sweeper
 from workers.threads import HandlerThread
 from workers.timeouts import Watchdog
@@ -79,9 +78,7 @@ class Engine:
             stop=self._conveyor.stop,
         )
         self._watchdog = Watchdog([each.alarm for each in self._threads], self._recycling.tick, self._recycling.leave)
-        self._upkeep = Upkeep(
-            self._store, keys, self._crew, self._conveyor, claims, registry, metrics, queue, Steadiness()
-        )
+        self._upkeep = Upkeep(self._crew, self._conveyor, claims, queue)
         self._sweeper = Sweeper(
             Sweep(self._store, keys, registry.queues, handler_timeout=settings.handler_timeout), metrics
         )

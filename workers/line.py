@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from shared.backoff import pause_seconds
 from shared.scripts import Argument, Script
@@ -40,7 +40,7 @@ class Line:
                 reply = self.call(arguments, meanwhile)
             except (RedisError, OSError) as exc:
                 if not failures:
-                    log.warning("store is away, waiting", extra={"error_type": type(exc).__name__})
+                    log.warning(why_waiting(exc), extra={"error_type": type(exc).__name__})
                 time.sleep(FIRST_BACKOFF_SECONDS)
                 longest = LONGEST_BACKOFF_SECONDS
                 is_stopping.wait(pause_seconds(failures, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=longest))
@@ -65,3 +65,8 @@ class Line:
         except (RedisError, OSError):
             self._connection.disconnect()
             raise
+
+
+def why_waiting(exc: Exception) -> str:
+    """As a log says it. A store that refuses is there, and an operator looks at something else."""
+    return "store refuses, waiting" if isinstance(exc, ResponseError) else "store is away, waiting"

@@ -34,7 +34,6 @@ class WorkerMetrics:
         self.stale = Counter(
             "surehook_results_discarded", "Results of runs whose lease had been taken over, or event erased"
         )
-        self.interrupted = Counter("surehook_interrupted_runs", "Runs whose process died")
         self.swept = Counter("surehook_swept_jobs", "Jobs queued again because their event had none")
         # Of the processes that live: the pool takes a dead one's file away.
         self._not_ready = Gauge(

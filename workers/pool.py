@@ -9,24 +9,26 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter
 from redis.exceptions import RedisError
 
-from shared.backoff import pause_seconds
 from shared.gauges import StoreGauges
+from shared.keys import Keys
 from shared.metrics_server import serve_metrics
 from shared.settings import Settings
 from shared.store import connect
 from workers.child import Child
+from workers.claims import Claims
 from workers.metric_files import MetricFiles
 from workers.metrics import why_not_ready
 from workers.process import EX_MISCONFIGURED
+from workers.recovery import Recovery
 from workers.registry import Registry
+from workers.steadiness import Steadiness
+from workers.vacancy import Vacancy, vacancy
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
-RESTART_SECONDS = 0.5
-LONGEST_RESTART_SECONDS = 10.0
-LIVED_LONG_SECONDS = 30.0
 STORE_TIMEOUT_SECONDS = 1.0
+RECOVERY_TIMEOUT_SECONDS = 4.0
 RENEW_EVERY_SECONDS = 3.0
 MISCONFIGURED = 2
 FIRST_SIGNAL = 1  # a second one ends the grace period
@@ -44,6 +46,7 @@ class Pool:
         self._children: list[Child] = []
         self._leaving: list[Child] = []
         self._owed: list[Child] = []  # gone, while the store could not be told what they held
+        self._vacancies: list[Vacancy] = []
         self._signals = 0
         self._next_renewal = self._next_payment = 0.0
 
@@ -56,16 +59,19 @@ class Pool:
             series.register(self._metric_files)
             series.register(StoreGauges(self._settings))
             self._deaths = Counter("surehook_worker_process_deaths", "Processes replaced", registry=series)
+            recovery = self._recovery(Counter("surehook_interrupted_runs", "Runs whose process died", registry=series))
             serve_metrics(self._settings.worker_metrics_bind, series, lambda: why_not_ready(folder))
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             for queue in self._queues:
                 for _ in range(self._processes):
                     self._children.append(self._start(queue))
+            recovery.start()
             try:
                 return self._watch()
             finally:
                 self._stop_children()
+                recovery.stop()
 
     def _on_signal(self, *_: object) -> None:
         self._signals += 1  # a plain number: an Event's lock may be held by the very code this interrupts
@@ -73,17 +79,35 @@ class Pool:
     def _start(self, queue: str, quick_deaths: int = 0) -> Child:
         return Child.start(queue, self._threads, self._settings.grace, self._folder, quick_deaths)
 
+    def _recovery(self, interrupted: Counter) -> Recovery:
+        store, keys = connect(self._settings, timeout_seconds=RECOVERY_TIMEOUT_SECONDS), Keys(self._settings.key_prefix)
+        claims = [
+            Claims(
+                store,
+                keys,
+                queue,
+                "recovery",
+                retention_seconds=self._settings.retention,
+                handler_timeout=self._settings.handler_timeout,
+            )
+            for queue in self._queues
+        ]
+        return Recovery(store, keys, claims, self._registry, interrupted, Steadiness())
+
     def _watch(self) -> int:
         while not self._signals:
             time.sleep(POLL_SECONDS)
-            for place, child in enumerate(self._children):
+            for child in self._children[:]:
                 if child.process.poll() == EX_MISCONFIGURED:
                     return MISCONFIGURED  # it said why; another one would say the same
                 if child.process.poll() is None and child.slots.is_leaving:
+                    self._children.remove(child)
                     self._leaving.append(child)
-                    self._children[place] = self._start(child.queue)
+                    self._children.append(self._start(child.queue))
                 elif self._has_died(child):
-                    self._children[place] = self._replace(child)
+                    self._children.remove(child)
+                    self._vacancies.append(_place_of(child))
+            self._fill_vacancies()
             self._leaving = [child for child in self._leaving if not self._has_died(child)]
             self._renew_for_those_that_cannot()
             self._pay_what_is_owed()
@@ -112,15 +136,13 @@ class Pool:
             self._owed = []
         self._next_payment = time.monotonic() + RENEW_EVERY_SECONDS
 
-    def _replace(self, dead: Child) -> Child:
-        lived_long = time.monotonic() - dead.began > LIVED_LONG_SECONDS
-        quick_deaths = 0 if lived_long or dead.process.returncode == 0 else dead.quick_deaths + 1
-        if quick_deaths > 1:
-            pause = pause_seconds(quick_deaths, first_seconds=RESTART_SECONDS, longest_seconds=LONGEST_RESTART_SECONDS)
-            until = time.monotonic() + pause
-            while not self._signals and time.monotonic() < until:
-                time.sleep(POLL_SECONDS)
-        return self._start(dead.queue, quick_deaths)
+    def _fill_vacancies(self) -> None:
+        """Those whose time has come; none of the others is waited for, or nobody would look after the living."""
+        now = time.monotonic()
+        for each in self._vacancies[:]:
+            if each.fill_at <= now:
+                self._vacancies.remove(each)
+                self._children.append(self._start(each.queue, each.quick_deaths))
 
     def _renew_for_those_that_cannot(self) -> None:
         """A handler that holds Python's lock stops its process's own upkeep; it is no death before its timeout."""
@@ -136,23 +158,30 @@ class Pool:
             log.warning("store is away, leases are not renewed", extra={"error_type": type(exc).__name__})
 
     def _stop_children(self) -> None:
-        """Ask, wait for the grace period or a second signal, then kill and give back what still ran."""
+        """Ask, wait for the grace period or a second signal, then kill. What one held is given back when it is gone."""
         log.info("worker is stopping, what runs may finish", extra={"grace_seconds": self._settings.grace})
-        children = [*self._children, *self._leaving]
-        for child in children:
+        self._children, self._leaving = [*self._children, *self._leaving], []
+        for child in self._children:
             child.process.terminate()
         deadline = time.monotonic() + self._settings.grace
-        while time.monotonic() < deadline and self._signals <= FIRST_SIGNAL:
-            if all(child.process.poll() is not None for child in children):
-                break
+        kept_back: list[Child] = []
+        while self._children and time.monotonic() < deadline and self._signals <= FIRST_SIGNAL:
             self._renew_for_those_that_cannot()
             time.sleep(POLL_SECONDS)
-        for child in children:
-            if child.process.poll() is None:
-                log.warning("worker process killed after the grace period", extra={"queue": child.queue})
-                child.kill()
+            ended = self._take_those_that_ended()
+            if not self._give_back(ended, counts=False):
+                kept_back += ended
+        for child in self._children:
+            log.warning("worker process killed after the grace period", extra={"queue": child.queue})
+            child.kill()
         self._give_back(self._owed, counts=True)
-        self._give_back([child for child in children if not child.left_nothing], counts=False)
+        self._give_back(kept_back + self._take_those_that_ended(), counts=False)
+
+    def _take_those_that_ended(self) -> list[Child]:
+        """Off the list of children; returns those that left something."""
+        ended = [child for child in self._children if child.process.poll() is not None]
+        self._children = [child for child in self._children if child not in ended]
+        return [child for child in ended if not child.left_nothing]
 
     def _give_back(self, children: list[Child], *, counts: bool) -> bool:
         """What dead processes held runs again at once. False: the store is away, and others do it as leases lapse."""
@@ -171,3 +200,14 @@ class Pool:
     def _forget(self, child: Child) -> None:
         child.forget(self._folder)
         self._metric_files.forget(child.process.pid)
+
+
+def _place_of(dead: Child) -> Vacancy:
+    now = time.monotonic()
+    return vacancy(
+        dead.queue,
+        quick_deaths=dead.quick_deaths,
+        lived_seconds=now - dead.began,
+        status=dead.process.returncode,
+        now=now,
+    )

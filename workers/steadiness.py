@@ -1,7 +1,8 @@
 """Whether a lapsed lease means that its holder is dead.
 
 It does only if everybody alive could have renewed: not while the store was away or slow, not right after it came back,
-and not after this machine slept. Then nobody is declared dead for the length of a lease.
+not after this machine slept, and not after the store's clock, on which leases lapse, was set. Then nobody is declared
+dead for the length of a lease.
 """
 
 import time
@@ -11,6 +12,9 @@ from workers.claims import LEASE_SECONDS
 
 TICK_SECONDS = 1.0
 SLOW_ANSWER_SECONDS = 2.0
+# Time servers set a clock at once when it is off, and a replica that is promoted has another one; two clocks that only
+# drift apart reach this in hours. A lease that is renewed in time has some seconds more to spare.
+CLOCK_STEP_SECONDS = 2.0
 
 
 def awake_clock() -> float:
@@ -19,17 +23,26 @@ def awake_clock() -> float:
 
 
 class Steadiness:
-    """Told of every tick of the upkeep, before and after."""
+    """Told of every tick of the recovery, before and after."""
 
     def __init__(self, clock: Callable[[], float] = awake_clock) -> None:
         self._clock = clock
         self._since = self._seen_at = clock()
+        self._store_is_ahead: float | None = None
 
     def before_tick(self) -> None:
         self._notice(longest=TICK_SECONDS + SLOW_ANSWER_SECONDS, is_fine=True)
 
     def after_tick(self, *, is_fine: bool) -> None:
         self._notice(longest=SLOW_ANSWER_SECONDS, is_fine=is_fine)
+
+    def compare(self, store_seconds: float) -> None:
+        """Told in every tick what the store's clock says."""
+        now = self._clock()
+        ahead = store_seconds - now
+        if self._store_is_ahead is None or abs(ahead - self._store_is_ahead) > CLOCK_STEP_SECONDS:
+            self._store_is_ahead = ahead
+            self._since = now
 
     def holds(self, store_uptime_seconds: float) -> bool:
         return self._clock() - self._since >= LEASE_SECONDS and store_uptime_seconds > LEASE_SECONDS

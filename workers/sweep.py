@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from shared.books import BooksReader
 from shared.keys import EVENTS_QUEUE, Keys
 from shared.replies import text
+from shared.scripts import Script
 from workers.census import MOST_SUSPECTS, Census
 from workers.lost import LostJobs
 from workers.metrics import WorkerMetrics
@@ -37,14 +38,14 @@ class Sweep:
         self._store = store
         self._keys = keys
         self._queues = [EVENTS_QUEUE, *queues]
+        self._turn, self._mark = Script("sweep_turn", keys), Script("sweep_mark", keys)
         self._books = BooksReader(store, keys)
         self._census = Census(store, keys, self._keep_lock)
         self._lost = LostJobs(store, keys, handler_timeout=handler_timeout, on_page=self._keep_lock)
 
     def look(self) -> list[str]:
         """The jobs queued again. Nothing, too, when another process is looking."""
-        self._store.sadd(self._keys.queues, *self._queues)
-        if not self._store.set(self._keys.sweep_lock, 1, nx=True, px=LOCK_MS):
+        if not self._turn.run(self._store, LOCK_MS, *self._queues):
             return []
         books = self._books.read()
         if books.open > LITTLE and text(self._store.get(self._keys.sweep_mark)) == str(books.surplus):
@@ -53,7 +54,7 @@ class Sweep:
         lost = self._lost.queue_again(suspects, since=books.read_at)
         if len(suspects) < MOST_SUSPECTS:
             # What the counts said at the beginning: whatever was lost since then changes them once more.
-            self._store.set(self._keys.sweep_mark, books.surplus + len(lost), ex=EVERYTHING_EVERY_SECONDS)
+            self._mark.run(self._store, books.surplus + len(lost), EVERYTHING_EVERY_SECONDS)
         return lost
 
     def _keep_lock(self, _: int) -> None:

@@ -1,4 +1,4 @@
-"""What keeps a worker process's promises while handlers run: leases, due retries, recovery.
+"""What keeps a worker process's promises while handlers run: leases, due retries; and what becomes of a dead one's.
 
 A thread of its own, so that a handler that computes or waits cannot stop it.
 """
@@ -13,12 +13,11 @@ from redis.exceptions import RedisError
 
 from shared.keys import Keys
 from shared.replies import texts
-from workers.claims import Claims, Known, may_start_until
+from workers.claims import DUE_AT_ONCE, Claims, Known, may_start_until
 from workers.conveyor import Conveyor
-from workers.metrics import WorkerMetrics
 from workers.registry import Registry
 from workers.settlements import AttemptRecord
-from workers.steadiness import TICK_SECONDS, Steadiness
+from workers.steadiness import TICK_SECONDS
 from workers.worker import Crew
 
 log = logging.getLogger(__name__)
@@ -30,38 +29,22 @@ FORGET_EVERY_SECONDS = 10.0
 class Upkeep(threading.Thread):
     """One per worker process."""
 
-    def __init__(
-        self,
-        store: redis.Redis,
-        keys: Keys,
-        crew: Crew,
-        conveyor: Conveyor,
-        claims: Claims,
-        registry: Registry,
-        metrics: WorkerMetrics,
-        queue: str,
-        steadiness: Steadiness,
-    ) -> None:
+    def __init__(self, crew: Crew, conveyor: Conveyor, claims: Claims, queue: str) -> None:
         super().__init__(name="upkeep", daemon=True)
-        self._store = store
-        self._keys = keys
         self._crew = crew
         self._conveyor = conveyor
         self._claims = claims
-        self._registry = registry
-        self._metrics = metrics
         self._queue = queue
         self._done = threading.Event()
-        self._steadiness = steadiness
         self._next_renewal = self._next_forgetting = 0.0
 
     def stop(self) -> None:
         self._done.set()
 
     def run(self) -> None:
+        self._tick_safely()  # at once: under RECYCLE_JOBS a process may live for less than a tick
         while not self._done.wait(TICK_SECONDS):
-            self._steadiness.before_tick()
-            self._steadiness.after_tick(is_fine=self._tick_safely())
+            self._tick_safely()
 
     def tick(self) -> None:
         """Whatever is due."""
@@ -69,21 +52,24 @@ class Upkeep(threading.Thread):
         if now >= self._next_renewal:
             self._renew()
             self._next_renewal = now + RENEW_EVERY_SECONDS
-        self._claims.move_due()
-        self._recover()
+        self._move_due(until=now + TICK_SECONDS)
         if now >= self._next_forgetting:
             self._crew.forget_dead_workers()
             self._next_forgetting = now + FORGET_EVERY_SECONDS
 
-    def _tick_safely(self) -> bool:
-        """Whether the store could be talked to. Whatever else goes wrong, the next tick comes."""
+    def _move_due(self, until: float) -> None:
+        """All, as far as the time goes: after an outage thousands may be due; leases wait for none of them."""
+        while self._claims.move_due() == DUE_AT_ONCE and time.monotonic() < until:
+            pass
+
+    def _tick_safely(self) -> None:
+        """Whatever goes wrong, the next tick comes."""
         try:
             self.tick()
         except (RedisError, OSError):
-            return False
+            return  # the conveyor says that the store is away
         except Exception:
             log.exception("upkeep failed", extra={"queue": self._queue})
-        return True
 
     def _renew(self) -> None:
         self._crew.beat()
@@ -97,15 +83,6 @@ class Upkeep(threading.Thread):
                 each.lose()
             else:
                 each.ours_until = may_start_until(asked_at)
-
-    def _recover(self) -> None:
-        lapsed = self._claims.lapsed()
-        if not lapsed or not self._steadiness.holds(self._store.info("server")["uptime_in_seconds"]):
-            return
-        for key in lapsed:
-            outcome = interrupt(self._claims, self._registry, self._store, self._keys, key)
-            if outcome in ("requeued", "buried"):
-                self._metrics.interrupted.inc()
 
 
 def interrupt(

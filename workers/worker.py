@@ -7,12 +7,13 @@ import time
 from typing import Any
 
 import redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 from rq.worker import BaseWorker, WorkerStatus
 from rq.worker_registration import clean_worker_registry
 
 from shared.settings import Settings
 from shared.store import connect
+from workers.line import why_waiting
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,13 @@ class Crew:
         while not stops:
             try:
                 self.register()
+            except OutOfMemoryError:
+                log.warning("store is full, RQ's tools do not show this worker yet", extra={"queue": self._queue})
+                return True  # what it is for makes room again
             except (RedisError, OSError) as exc:
                 if not failures:
                     facts = {"queue": self._queue, "error_type": type(exc).__name__}
-                    log.warning("store is away, waiting", extra=facts)
+                    log.warning(why_waiting(exc), extra=facts)
                 failures += 1
                 time.sleep(CONNECT_AGAIN_SECONDS)
             else:
@@ -72,12 +76,16 @@ class Crew:
         return False
 
     def beat(self) -> None:
-        if self._store.exists(*(worker.key for worker in self._workers)) < len(self._workers):
-            self.register()
-        with self._store.pipeline(transaction=False) as pipeline:
-            for worker in self._workers:
-                worker.heartbeat(pipeline=pipeline)
-            pipeline.execute()
+        try:
+            if self._store.exists(*(worker.key for worker in self._workers)) < len(self._workers):
+                self.register()
+            with self._store.pipeline(transaction=False) as pipeline:
+                for worker in self._workers:
+                    worker.heartbeat(pipeline=pipeline)
+                pipeline.execute()
+        except OutOfMemoryError:
+            # Nobody but RQ's tools goes by this: it must not keep from its work who empties a full store.
+            log.debug("store is full, no heartbeat for RQ's tools", extra={"queue": self._queue})
 
     def unregister(self) -> None:
         for worker in self._workers:

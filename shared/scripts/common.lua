@@ -14,6 +14,19 @@ local function create_job(job_id, queue, timeout)
   write_job(job_id, queue, timeout, redis.call('HGET', EVENT .. event_of(job_id), 'type') or '?', iso_now())
 end
 
+-- Write to a job's hash that somebody may have deleted by hand: it would come back as a fragment, which RQ cannot read, so
+-- it is made anew. Only where there is none are all the fields new to it.
+local function write_to_job(job_id, queue, timeout, ...)
+  if 2 * redis.call('HSET', JOB .. job_id, ...) < select('#', ...) then return end
+  create_job(job_id, queue, timeout)
+  redis.call('HSET', JOB .. job_id, ...)
+end
+
+-- So that a job which shall run (again) is one to RQ, too, whatever was deleted.
+local function make_whole(job_id, queue, timeout)
+  if redis.call('HEXISTS', JOB .. job_id, 'data') == 0 then create_job(job_id, queue, timeout) end
+end
+
 local function enqueue(job_id, queue)
   know_queue(queue)
   redis.call('HSET', JOB .. job_id, 'status', 'queued', 'enqueued_at', iso_now(), 'origin', queue)
@@ -28,8 +41,8 @@ local function enqueue_first(job_id, queue)
 end
 
 -- It goes back unharmed: to RQ it has neither begun nor ended. The heartbeat shows the sweep that it has moved.
-local function write_untaken(job_id)
-  redis.call('HSET', JOB .. job_id, 'started_at', '', 'ended_at', '', 'worker_name', '', 'last_heartbeat', iso_now())
+local function write_untaken(job_id, queue, timeout)
+  write_to_job(job_id, queue, timeout, 'started_at', '', 'ended_at', '', 'worker_name', '', 'last_heartbeat', iso_now())
 end
 
 local function schedule(job_id, queue, delay_ms)

@@ -8,7 +8,10 @@ for _, claim in ipairs(claims) do
     if redis.call('EXISTS', EXECUTION .. claim) == 1 then
       redis.call('HSET', EXECUTION .. claim, 'last_heartbeat', now_seconds)
     end
-    redis.call('HSET', JOB .. string.match(claim, '^[^:]+'), 'last_heartbeat', iso_now())
+    local job = JOB .. string.match(claim, '^[^:]+')
+    if redis.call('HSET', job, 'last_heartbeat', iso_now()) == 1 then
+      redis.call('DEL', job)  -- deleted by hand: no fragment, and the end of the claim makes it anew
+    end
   else
     table.insert(lost, claim)
   end

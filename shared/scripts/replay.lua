@@ -2,7 +2,7 @@
 -- ARGV: queue, job id, handler timeout.  Returns 1, or 0 if it is not dead (any more).
 local queue, job_id = ARGV[1], ARGV[2]
 if redis.call('ZREM', FAILED .. queue, job_id) == 0 then return 0 end
-if redis.call('EXISTS', JOB .. job_id) == 0 then create_job(job_id, queue, ARGV[3]) end
+make_whole(job_id, queue, ARGV[3])
 reset_counters(job_id)
 enqueue(job_id, queue)
 return 1

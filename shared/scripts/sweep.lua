@@ -53,7 +53,7 @@ for i = 6, #ARGV do
     if not is_dry then
       -- A stock RQ worker died between taking it and starting it (RQ issue 1716).
       redis.call('LREM', QUEUE .. queue .. INTERMEDIATE_SUFFIX, 0, job_id)
-      if redis.call('EXISTS', JOB .. job_id) == 0 then create_job(job_id, queue, timeout) end
+      make_whole(job_id, queue, timeout)
       enqueue(job_id, queue)
     end
     table.insert(found, job_id)

@@ -41,15 +41,15 @@ local function show_execution(job_id, claim, worker)
   redis.call('ZADD', EXECUTIONS .. job_id, far, claim)
   redis.call('HSET', EXECUTION .. claim, 'id', string.match(claim, ':(.+)$'), 'job_id', job_id,
     'created_at', now_seconds, 'last_heartbeat', now_seconds, 'worker_name', worker)
-  redis.call('HSET', JOB .. job_id, 'status', 'started', 'started_at', now, 'last_heartbeat', now, 'ended_at', '',
-    'worker_name', worker ~= '' and worker or process)
+  write_to_job(job_id, queue, handler_timeout, 'status', 'started', 'started_at', now, 'last_heartbeat', now,
+    'ended_at', '', 'worker_name', worker ~= '' and worker or process)
 end
 
 local note = {}
 
 local function write_end(n, status, started_at)
-  redis.call('HSET', JOB .. n.job_id, 'status', status, 'started_at', started_at ~= '' and started_at or iso_now(),
-    'ended_at', iso_now(), 'worker_name', n.worker)
+  write_to_job(n.job_id, queue, handler_timeout, 'status', status,
+    'started_at', started_at ~= '' and started_at or iso_now(), 'ended_at', iso_now(), 'worker_name', n.worker)
 end
 
 -- A handler returned, or nobody wants the event. Arguments: outcome, attempt ('' for none), seconds, its beginning.
@@ -88,7 +88,7 @@ end
 -- It goes back unharmed and uncounted: at once to the front, or after a delay. Arguments: delay in ms.
 function note.give_back(n, at)
   redis.call('HINCRBY', EVENT .. event_of(n.job_id), 'runs:' .. part_of(n.job_id), -1)
-  write_untaken(n.job_id)
+  write_untaken(n.job_id, queue, handler_timeout)
   local delay_ms = tonumber(ARGV[at])
   if delay_ms > 0 then schedule(n.job_id, queue, delay_ms) else enqueue_first(n.job_id, queue) end
 end

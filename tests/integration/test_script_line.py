@@ -24,6 +24,9 @@ from tests.support.transactions import KEYS
 from workers.registry import on
 
 BEAT = ("beat", "worker", "room", "transactional", "user.create", 60_000, "ingest")
+# With a beat before it: this one brings something new, so a full store refuses it.
+SUBMIT = ("txn_submit", "e7f7e9b8-5f0e-4f6e-9a39-7c0f6d7a1c11", "user.create", "", "", "", "webhook", b'{"event":{}}',
+          "30", "round", 60_000, "ingest", 60_000, 250, 3600, 60_000)  # fmt: skip
 
 
 async def told(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
@@ -36,7 +39,7 @@ def with_line(settings: Settings, play: Callable[[ScriptLine], Coroutine[Any, An
     async def run() -> None:
         async with running(settings) as intake:
             await until(lambda: intake.is_ready)
-            await play(ScriptLine(intake.link, settings, ("beat", "still")))
+            await play(ScriptLine(intake.link, settings, ("beat", "still", "txn_submit")))
 
     asyncio.run(run())
 
@@ -78,10 +81,11 @@ def test_a_store_without_memory_refuses_and_says_so_once(
         await line.call(*BEAT)
         store.config_set("maxmemory", 1)
         try:
-            assert await told(*(line.call(*BEAT) for _ in range(3))) == [StoreUnavailable] * 3
+            assert await told(*(line.call(*SUBMIT) for _ in range(3))) == [StoreUnavailable] * 3
+            assert await told(line.call(*BEAT)) == [[]]
         finally:
             store.config_set("maxmemory", 0)
-        assert await told(line.call(*BEAT)) == [[]]
+        assert (await line.call(*SUBMIT))[0] == b"waiting"
 
     with_line(settings, play)
     assert [record.getMessage() for record in caplog.records].count("store refuses transactions") == 1

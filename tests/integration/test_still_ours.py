@@ -10,8 +10,6 @@ from shared.replies import texts
 from surehook import Attempt, Event, on
 from tests.integration.conftest import KEYS, Accept, Counts, Open
 from tests.support.house import wait_until
-from workers.registry import Registry
-from workers.steadiness import Steadiness
 from workers.upkeep import Upkeep
 from workers.worker import Crew
 
@@ -34,12 +32,10 @@ def test_a_handler_whose_lease_another_took_learns_it_at_the_next_renewal(
 
     event_id = accept()
     hall = open_hall(threads=1).start()
-    metrics: Any = counts
     crew = Crew(store, "events", [hall.threads[0].name])
-    registry = Registry([])
 
     def upkeep() -> Upkeep:
-        return Upkeep(store, KEYS, crew, hall.conveyor, claims_of("hall"), registry, metrics, "events", Steadiness())
+        return Upkeep(crew, hall.conveyor, claims_of("hall"), "events")
 
     upkeep().tick()
     assert is_ours()

@@ -3,20 +3,11 @@ from typing import Any
 import pytest
 import redis
 
-from tests.integration.conftest import KEYS, Accept, Counts
-from tests.integration.test_leases import let_lapse
 from tests.support.house import wait_until
-from workers.registry import Registry
-from workers.steadiness import Steadiness
+from workers import upkeep as upkeep_module
+from workers.claims import DUE_AT_ONCE
 from workers.upkeep import Upkeep
 from workers.worker import Crew
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class HoldsNothing:
@@ -25,36 +16,49 @@ class HoldsNothing:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def upkeep(store: redis.Redis, claims_of: Any, counts: Counts, clock: Clock) -> Upkeep:
-    metrics: Any = counts
+def upkeep(store: redis.Redis, claims_of: Any) -> Upkeep:
     conveyor: Any = HoldsNothing()
-    crew = Crew(store, "events", ["w.1"])
-    return Upkeep(store, KEYS, crew, conveyor, claims_of("w"), Registry([]), metrics, "events", Steadiness(clock))
-
-
-def test_a_lapsed_lease_is_recovered_only_once_everybody_could_have_renewed(
-    accept: Accept, claims_of: Any, upkeep: Upkeep, clock: Clock, store: redis.Redis
-) -> None:
-    accept()
-    let_lapse(store, claims_of("silent").claim())
-
-    upkeep.tick()
-    assert store.llen("rq:queue:events") == 0
-    clock.now += 11
-
-    def is_recovered() -> bool:
-        upkeep.tick()
-        return store.llen("rq:queue:events") == 1
-
-    wait_until(is_recovered, "recovered, once the store itself is up for a lease's time")
+    return Upkeep(Crew(store, "events", ["w.1"]), conveyor, claims_of("w"), "events")
 
 
 def test_a_worker_that_the_store_forgot_registers_again(upkeep: Upkeep, store: redis.Redis) -> None:
     upkeep.tick()
 
     assert store.smembers("rq:workers") == {b"rq:worker:w.1"}
+
+
+def schedule(store: redis.Redis, count: int) -> None:
+    store.zadd("rq:scheduled:events", {f"00000000-0000-4000-8000-{number:012d}": 1 for number in range(count)})
+
+
+def test_all_retries_that_are_due_at_once_move_in_one_tick(upkeep: Upkeep, store: redis.Redis) -> None:
+    schedule(store, 6 * DUE_AT_ONCE)
+
+    upkeep.tick()
+
+    assert store.llen("rq:queue:events") == 6 * DUE_AT_ONCE
+
+
+def test_retries_that_are_due_wait_for_the_next_tick_when_this_one_is_over(
+    upkeep: Upkeep, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep_module, "TICK_SECONDS", 0.0)
+    schedule(store, 2 * DUE_AT_ONCE)
+
+    upkeep.tick()
+
+    assert store.llen("rq:queue:events") == DUE_AT_ONCE
+
+
+def test_a_process_that_lives_for_less_than_a_tick_moves_retries_too(
+    upkeep: Upkeep, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep_module, "TICK_SECONDS", 600.0)
+    schedule(store, 1)
+
+    upkeep.start()
+    try:
+        wait_until(lambda: store.llen("rq:queue:events") == 1, "at once")
+    finally:
+        upkeep.stop()
+        upkeep.join()

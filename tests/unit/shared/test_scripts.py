@@ -1,6 +1,7 @@
 import pytest
 
-from shared.scripts import linked
+from shared.keys import Keys
+from shared.scripts import RUN_IN_A_FULL_STORE, Script, linked
 
 SHARED = """
 -- Says nothing of far().
@@ -44,3 +45,13 @@ def test_a_script_gets_what_it_uses_and_nothing_else(script: str, kept: list[str
 def test_a_shared_line_that_defines_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="no definition"):
         linked("return 1", "local A = 1\nA = 2\n")
+
+
+@pytest.mark.parametrize("name", sorted(RUN_IN_A_FULL_STORE))
+def test_a_script_that_a_full_store_shall_run_says_so_in_its_first_line(name: str) -> None:
+    assert Script(name, Keys()).source.startswith(b"#!lua flags=allow-oom\n")
+
+
+@pytest.mark.parametrize("name", ["accept", "txn_submit"])
+def test_a_full_store_is_told_nothing_new(name: str) -> None:
+    assert not Script(name, Keys()).source.startswith(b"#!")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as StoreConnectionError
+from redis.exceptions import ReadOnlyError
 
 from shared.keys import Keys
 from shared.scripts import Script
@@ -16,9 +17,10 @@ FAILURES = 8
 
 
 class Store:
-    """Cannot be reached so many times, then answers."""
+    """Cannot be reached, or refuses, so many times, then answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: type[Exception]) -> None:
+        self.error = error
         self.connection_pool = self
         self.calls = 0
 
@@ -28,7 +30,7 @@ class Store:
     def send_command(self, *_: object, **__: object) -> None:
         self.calls += 1
         if self.calls <= FAILURES:
-            raise StoreConnectionError("a word of the store's")
+            raise self.error("a word of the store's")
 
     def read_response(self) -> str:
         return "reply"
@@ -49,12 +51,19 @@ class Pauses(threading.Event):
         return False
 
 
-def test_a_store_that_is_away_is_waited_for_longer_each_time_and_said_once(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        pytest.param(StoreConnectionError, "store is away, waiting", id="away"),
+        pytest.param(ReadOnlyError, "store refuses, waiting", id="there, but a replica"),
+    ],
+)
+def test_a_store_that_does_not_do_it_is_waited_for_longer_each_time_and_that_is_said_once(
+    error: type[Exception], said: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line_module, "FIRST_BACKOFF_SECONDS", 0.001)
     caplog.set_level(logging.INFO)
-    store: Any = Store()
+    store: Any = Store(error)
     pauses = Pauses()
 
     reply, _ = Line(store, Script("trip", Keys())).insist((), pauses, lambda: None)
@@ -64,5 +73,5 @@ def test_a_store_that_is_away_is_waited_for_longer_each_time_and_said_once(
     assert pauses.seconds == sorted(pauses.seconds)
     assert pauses.seconds[-1] > 50 * pauses.seconds[0]
     assert max(pauses.seconds) <= LONGEST_BACKOFF_SECONDS
-    assert [record.message for record in caplog.records] == ["store is away, waiting", "store is back"]
+    assert [record.message for record in caplog.records] == [said, "store is back"]
     assert "a word of the store's" not in caplog.text

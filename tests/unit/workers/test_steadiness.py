@@ -67,5 +67,22 @@ def test_a_machine_that_slept_declares_nobody_dead(steadiness: Steadiness, clock
     assert not steadiness.holds(LONG_UP)
 
 
+@pytest.mark.parametrize("step", [pytest.param(30.0, id="set forward"), pytest.param(-30.0, id="set back")])
+def test_after_a_step_of_the_stores_clock_a_leases_time_must_pass(
+    step: float, steadiness: Steadiness, clock: Clock
+) -> None:
+    steadiness.compare(5_000.0 + clock.now)
+    tick(steadiness, clock, times=int(LEASE_SECONDS))
+    steadiness.compare(5_000.5 + clock.now)
+    assert steadiness.holds(LONG_UP)
+
+    steadiness.compare(5_000.5 + step + clock.now)
+    assert not steadiness.holds(LONG_UP)
+    tick(steadiness, clock, times=int(LEASE_SECONDS))
+    steadiness.compare(5_000.5 + step + clock.now)
+
+    assert steadiness.holds(LONG_UP)
+
+
 def test_a_store_that_just_came_back_proves_nothing(steadiness: Steadiness) -> None:
     assert not steadiness.holds(LEASE_SECONDS)

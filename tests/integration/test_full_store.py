@@ -1,0 +1,101 @@
+"""A store at its `maxmemory`: what makes room goes on, what would fill it further is refused."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from redis.exceptions import OutOfMemoryError
+
+from surehook import on
+from tests.integration.conftest import Accept, Open
+from tests.integration.test_leases import an_attempt, let_lapse, recover
+from tests.support.house import wait_until
+from tests.support.ledger import is_balanced, ledger
+from workers.worker import Crew
+
+MEBIBYTE = 1024 * 1024
+Fill = Callable[[], None]
+
+
+@pytest.fixture
+def fill(store: redis.Redis) -> Iterator[Fill]:
+    """From now on the store has no room."""
+
+    def fill() -> None:
+        store.config_set("maxmemory", store.info("memory")["used_memory"] - MEBIBYTE)
+        with pytest.raises(OutOfMemoryError):
+            store.set("more", "bytes")
+
+    yield fill
+    store.config_set("maxmemory", 0)
+
+
+def test_workers_empty_a_full_store(accept: Accept, open_hall: Open, fill: Fill, store: redis.Redis) -> None:
+    on("user.delete", name="it")(lambda event: None)
+    on("user.delete", name="other")(lambda event: None)
+    for number in range(50):
+        accept(number=number)
+    fill()
+
+    open_hall(threads=2).start()
+
+    wait_until(lambda: ledger(store).get("done") == 50, "all have run and are settled")
+    with pytest.raises(OutOfMemoryError):
+        accept(number=50)
+    assert is_balanced(store)
+
+
+def test_leases_recovery_and_retries_go_on_in_a_full_store(
+    accept: Accept, claims_of: Any, fill: Fill, store: redis.Redis
+) -> None:
+    for _ in range(3):
+        accept()
+    running, fails, lapses = claims_of().claim(), claims_of().claim(), claims_of("dead").claim()
+    let_lapse(store, lapses)
+    fill()
+
+    assert claims_of().renew([running.key]) == []
+    assert recover(claims_of(), store) == ["requeued"]
+    assert claims_of().retry(fails, an_attempt(), "tb", delay_seconds=0, spends_retry=True)
+    assert claims_of().move_due() == 1
+    assert is_balanced(store)
+
+
+def test_a_dead_letter_is_discarded_and_a_user_erased_in_a_full_store(
+    accept: Accept, claims_of: Any, dead_letters: Any, erase: Any, fill: Fill, store: redis.Redis
+) -> None:
+    accept()
+    accept()
+    assert claims_of().bury(claims_of().claim(), an_attempt(), "tb")
+    fill()
+
+    assert dead_letters.discard(dead_letters.of("")[0])
+    assert erase()[0] == 0
+    assert is_balanced(store)
+
+
+def test_a_worker_starts_and_lives_on_a_full_store_and_is_shown_once_there_is_room(
+    fill: Fill, store: redis.Redis
+) -> None:
+    fill()
+    crew = Crew(store, "events", ["w.1"])
+
+    assert crew.register_when_there([])
+    crew.beat()
+    assert not store.smembers("rq:workers")
+    store.config_set("maxmemory", 0)
+    crew.beat()
+
+    assert store.smembers("rq:workers") == {b"rq:worker:w.1"}
+
+
+def test_an_event_without_a_job_is_queued_again_in_a_full_store(
+    accept: Accept, look: Callable[[], list[str]], fill: Fill, store: redis.Redis
+) -> None:
+    event_id = accept()
+    store.delete("rq:queue:events", f"rq:job:{event_id}")
+    fill()
+
+    assert look() == [event_id]
+    assert look() == []

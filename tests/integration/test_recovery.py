@@ -1,0 +1,93 @@
+"""Whose lease lapsed is dead, once everybody alive could have renewed; and whose clock was set is not."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from shared.embedded import socket_path
+from tests.integration.conftest import KEYS, Accept, Counts
+from tests.integration.test_leases import NO_HANDLERS, let_lapse
+from tests.support.house import wait_until
+from workers.claims import LEASE_SECONDS, Claims
+from workers.recovery import Recovery
+from workers.steadiness import Steadiness
+
+
+class Clocks(redis.Redis):
+    """The store's clock and this machine's, which go when the test says so."""
+
+    now = 1_000.0
+    store_is_ahead = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def time(self) -> tuple[int, int]:  # type: ignore[override] # theirs is for both kinds of client
+        return int(1_800_000_000 + self.now + self.store_is_ahead), 0
+
+
+@pytest.fixture
+def clocks(store: redis.Redis, data_dir: Path) -> Iterator[Clocks]:
+    wait_until(lambda: store.info("server")["uptime_in_seconds"] > LEASE_SECONDS, "the store is up for a lease's time")
+    with Clocks(unix_socket_path=str(socket_path(data_dir)), protocol=2) as clocks:
+        yield clocks
+
+
+@pytest.fixture
+def tick(clocks: Clocks, counts: Counts) -> Callable[..., None]:
+    claims = Claims(clocks, KEYS, "events", "parent", retention_seconds=3600, handler_timeout=30)
+    interrupted: Any = counts
+    steadiness = Steadiness(clocks)
+    recovery = Recovery(clocks, KEYS, [claims], NO_HANDLERS, interrupted, steadiness)
+
+    def tick(times: int = 1) -> None:
+        """So many, a second apart."""
+        for _ in range(times):
+            clocks.now += 1
+            steadiness.before_tick()
+            recovery.tick()
+            steadiness.after_tick(is_fine=True)
+
+    return tick
+
+
+def waiting(store: redis.Redis) -> int:
+    return int(store.llen("rq:queue:events"))
+
+
+def test_a_lapsed_lease_is_recovered_only_once_everybody_could_have_renewed(
+    accept: Accept, claims_of: Any, tick: Callable[..., None], counts: Counts, store: redis.Redis
+) -> None:
+    accept()
+    let_lapse(store, claims_of("silent").claim())
+
+    tick(times=int(LEASE_SECONDS))
+    assert waiting(store) == 0
+    tick(times=2)
+
+    assert waiting(store) == 1
+    assert counts.discarded == 1
+
+
+def test_a_step_of_the_stores_clock_is_nobodys_death(
+    accept: Accept, claims_of: Any, clocks: Clocks, tick: Callable[..., None], store: redis.Redis
+) -> None:
+    accept()
+    accept()
+    tick(times=int(LEASE_SECONDS) + 2)
+    alive, dead = claims_of("alive").claim(), claims_of("dead").claim()
+
+    clocks.store_is_ahead = 30.0
+    for claim in (alive, dead):  # to the new clock both are over
+        store.zadd(KEYS.leases("events"), {claim.key: 1})
+    tick(times=3)
+    assert waiting(store) == 0
+    store.zrem(KEYS.leases("events"), alive.key)
+    store.zadd(KEYS.leases("events"), {alive.key: 2**50})  # as it renews
+    tick(times=int(LEASE_SECONDS))
+
+    assert waiting(store) == 1
+    assert store.zscore(KEYS.leases("events"), alive.key)
