@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingest import answers
@@ -63,6 +64,7 @@ class DoorProtocol(HttpToolsProtocol):
     _is_in_body = False
     _is_hurried_in_body = False
     _is_one_too_many = False
+    _is_deaf = False
     _is_leaving = False
     _header_bytes = 0
 
@@ -77,6 +79,8 @@ class DoorProtocol(HttpToolsProtocol):
         self._close_after(HEADERS_SECONDS)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
         if self._is_one_too_many:
             # Only now: an answer that leaves before the request came would be lost in the reset that follows.
             self._answer_and_close(answers.UNAVAILABLE)
@@ -84,7 +88,14 @@ class DoorProtocol(HttpToolsProtocol):
         if not self._is_in_body:  # the first bytes of another request, or blank lines before it, or more of them
             self._is_in_headers = True
             self._header_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._hear_no_more("not_http")
+            return
+        except httptools.HttpParserUpgrade:
+            return
         # Judged after it was read: the last of the headers may come together with a large body. Most requests come
         # as a whole and need no timer.
         if self._is_in_headers:
@@ -112,9 +123,10 @@ class DoorProtocol(HttpToolsProtocol):
         self._stop_waiting()
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the name is uvicorn's
-        """What is no HTTP never reaches the app; its answer looks like all others all the same."""
-        self._answer_and_close(answers.NOT_HTTP)
+    def on_response_complete(self) -> None:
+        if self._is_deaf and not self.pipeline:
+            self.transport.close()
+        super().on_response_complete()
 
     def shutdown(self) -> None:
         self._is_leaving = True
@@ -129,6 +141,21 @@ class DoorProtocol(HttpToolsProtocol):
         if self._is_one_too_many:
             self.count_refusal("too_many_connections")
         super().connection_lost(exc)
+
+    def _hear_no_more(self, reason: str) -> None:
+        """Whatever comes from now on is dropped. What came before it as a whole is answered, then the door hangs up."""
+        self._is_deaf = True
+        self._stop_waiting()
+        self.count_refusal(reason)
+        is_under_way = self.cycle is not None and not self.cycle.response_complete
+        if is_under_way and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+        elif is_under_way and self.pipeline:
+            self.pipeline.clear()  # it broke off in its body; the one before it is still to be answered
+        elif is_under_way and self.cycle.response_started:
+            self.transport.close()
+        else:
+            self._answer_and_close(answers.NOT_HTTP)
 
     def _answer_and_close(self, answer: Answer) -> None:
         headers = (

@@ -1,7 +1,6 @@
 """P8: past a bound the answer is 503 at once, memory stays where it was, and what was let in is stored."""
 
 import json
-import re
 import resource
 import signal
 import socket
@@ -15,6 +14,7 @@ from tests.support.children import resident_bytes
 from tests.support.events import a_body, an_event
 from tests.support.house import House, wait_until
 from tests.support.ledger import ledger
+from tests.support.series import metric, refusals
 from tests.support.wire import a_request, connect, status_of
 
 MEBIBYTE = 1024 * 1024
@@ -47,16 +47,6 @@ def house(open_house: House) -> House:
     with open_house.redis() as store:
         store.flushall()
     return open_house
-
-
-def metric(house: House, series: str) -> float:
-    page = house.client.get(f"http://127.0.0.1:{house.metrics_port}/metrics").text
-    found = re.search(rf"^{re.escape(series)} (\S+)$", page, re.MULTILINE)
-    return float(found[1]) if found else 0.0
-
-
-def refusals(house: House, reason: str) -> float:
-    return metric(house, f'surehook_deliveries_refused_total{{reason="{reason}"}}')
 
 
 @contextmanager
