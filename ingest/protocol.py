@@ -16,11 +16,18 @@ from ingest.bounds import Bounds
 BEGAN = "surehook.began"  # in an ASGI scope: when its headers were there, by time.perf_counter()
 HEADERS_SECONDS = 10.0
 ANSWER_SECONDS = 1.0
+# Whole requests that wait for the answer to the one before them. A sender may be a moment early; thousands in one read
+# would each take some kilobytes.
+MOST_WAITING = 1
 HEADERS_BYTES = 64 * 1024
 # How long a stopping process answers on connections that stand idle: whoever is about to use one must not lose its
 # request for it. Each answer then says that it was the connection's last.
 LINGER_SECONDS = 0.5
 STATUS_LINES = {400: b"HTTP/1.1 400 Bad Request", 503: b"HTTP/1.1 503 Service Unavailable"}
+
+
+class TooManyAtOnce(Exception):
+    """More requests wait on a connection than may."""
 
 
 class WholeAnswers:
@@ -91,8 +98,9 @@ class DoorProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._hear_no_more("not_http")
+        except httptools.HttpParserError as exc:
+            is_flood = isinstance(exc.__context__, TooManyAtOnce)
+            self._hear_no_more("too_many_at_once" if is_flood else "not_http")
             return
         except httptools.HttpParserUpgrade:
             return
@@ -107,6 +115,11 @@ class DoorProtocol(HttpToolsProtocol):
             # The door answers a slow sender; this is for bodies that nobody reads, and for who ignores the answer.
             self._is_hurried_in_body = True
             self._close_after(BODY_SECONDS + ANSWER_SECONDS)
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MOST_WAITING:
+            raise TooManyAtOnce  # the parser knows no other way to stop
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._is_in_headers = False
