@@ -73,7 +73,7 @@ class DoorProtocol(HttpToolsProtocol):
     _is_one_too_many = False
     _is_deaf = False
     _is_leaving = False
-    _header_bytes = 0
+    _barren_bytes = 0  # received since headers were complete, or a body went on
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -94,7 +94,7 @@ class DoorProtocol(HttpToolsProtocol):
             return
         if not self._is_in_body:  # the first bytes of another request, or blank lines before it, or more of them
             self._is_in_headers = True
-            self._header_bytes += len(data)
+        self._barren_bytes += len(data)
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
@@ -104,12 +104,13 @@ class DoorProtocol(HttpToolsProtocol):
             return
         except httptools.HttpParserUpgrade:
             return
-        # Judged after it was read: the last of the headers may come together with a large body. Most requests come
-        # as a whole and need no timer.
+        # Judged after it was read: the last of the headers may come together with a large body.
+        if self._barren_bytes > HEADERS_BYTES:
+            self._hear_no_more("headers_too_large")  # or what follows a body in chunks, which is kept like them
+            return
+        # Most requests come as a whole and need no timer.
         if self._is_in_headers:
-            if self._header_bytes > HEADERS_BYTES:
-                self.transport.close()
-            elif self._hurry is None:
+            if self._hurry is None:
                 self._close_after(HEADERS_SECONDS)
         elif self._is_in_body and not self._is_hurried_in_body:
             # The door answers a slow sender; this is for bodies that nobody reads, and for who ignores the answer.
@@ -124,15 +125,20 @@ class DoorProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._is_in_headers = False
         self._is_in_body = True
-        self._header_bytes = 0
+        self._barren_bytes = 0
         super().on_headers_complete()
         # Of many requests that come at once, the last waits its turn: that counts against its deadline.
         cast(dict[str, Any], self.scope)[BEGAN] = time.perf_counter()
         if self._is_leaving:
             self.cycle.keep_alive = False
 
+    def on_body(self, body: bytes) -> None:
+        self._barren_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         self._is_in_body = self._is_hurried_in_body = False
+        self._barren_bytes = 0
         self._stop_waiting()
         super().on_message_complete()
 
@@ -165,7 +171,7 @@ class DoorProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
         elif is_under_way and self.pipeline:
             self.pipeline.clear()  # it broke off in its body; the one before it is still to be answered
-        elif is_under_way and self.cycle.response_started:
+        elif reason == "headers_too_large" or (is_under_way and self.cycle.response_started):
             self.transport.close()
         else:
             self._answer_and_close(answers.NOT_HTTP)

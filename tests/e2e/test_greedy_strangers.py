@@ -17,6 +17,7 @@ FLAT_BYTES = 16 * MEBIBYTE
 SENT_BYTES = 8 * MEBIBYTE  # of tiny requests these once took half a gigabyte
 FLOOD_SECONDS = 20.0
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: surehook\r\n\r\n"
+IN_CHUNKS = b"GET /healthz HTTP/1.1\r\nHost: surehook\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,40 @@ def test_of_many_requests_at_once_the_first_are_answered_and_the_last_answer_say
     assert b"connection: close" not in first
     assert b"connection: close" in second
     assert refusals(house, "too_many_at_once") == before + 1
+
+
+@pytest.mark.parametrize(
+    ("first", "endless"),
+    [
+        pytest.param(IN_CHUNKS + b"0\r\n", b"X-Trailer: y\r\n" * 5000, id="trailers"),
+        pytest.param(IN_CHUNKS + b"0\r\nX-Trailer: ", b"y" * 65536, id="one trailer"),
+        pytest.param(IN_CHUNKS + b"5;x=", b"y" * 65536, id="a chunk's extension"),
+        pytest.param(HEALTHZ[:-2], b"X-Header: y\r\n" * 5000, id="headers"),
+        pytest.param(HEALTHZ[:-2] + b"X-Header: ", b"y" * 65536, id="one header"),
+        pytest.param(b"GET /", b"y" * 65536, id="a path"),
+        pytest.param(b"", b"\r\n" * 5000, id="empty lines"),
+    ],
+)
+def test_what_goes_on_for_ever_is_hung_up_on(house: House, first: bytes, endless: bytes) -> None:
+    before = refusals(house, "headers_too_large")
+    memory = resident_bytes(house.processes[0].pid)
+
+    _, hung_up = flood(house, first, endless)
+
+    assert hung_up
+    assert resident_bytes(house.processes[0].pid) - memory < FLAT_BYTES
+    assert refusals(house, "headers_too_large") == before + 1
+
+
+@pytest.mark.parametrize("count", [pytest.param(1, id="as a whole"), pytest.param(1000, id="in small pieces")])
+def test_a_long_body_in_chunks_may_come_in_as_many_as_it_likes(house: House, count: int) -> None:
+    body = a_body() + b" " * 200_000
+    size = -(-len(body) // count)
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    chunks = b"".join(b"%x;note=%b\r\n%b\r\n" % (len(part), b"n" * 100, part) for part in parts)
+
+    answer = talk(
+        house.port, a_request("Transfer-Encoding: chunked", "Connection: close", body=chunks + b"0\r\nX-T: y\r\n\r\n")
+    )
+
+    assert status_of(answer) == 202
