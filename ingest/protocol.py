@@ -127,6 +127,7 @@ class DoorProtocol(HttpToolsProtocol):
         self._is_in_body = True
         self._barren_bytes = 0
         super().on_headers_complete()
+        self.headers = []  # trailers go here, and no further: what stands behind a body proves nothing
         # Of many requests that come at once, the last waits its turn: that counts against its deadline.
         cast(dict[str, Any], self.scope)[BEGAN] = time.perf_counter()
         if self._is_leaving:

@@ -140,3 +140,18 @@ def test_a_long_body_in_chunks_may_come_in_as_many_as_it_likes(house: House, cou
     )
 
     assert status_of(answer) == 202
+
+
+def test_a_trailer_is_no_header(house: House) -> None:
+    body = a_body()
+    chunked = b"%x\r\n%b\r\n0\r\n%%b\r\n" % (len(body), body)
+    key = f"Authorization: {house.environ['SUREHOOK_API_KEYS']}\r\n".encode()
+
+    with_proof_behind = talk(house.port, a_request("Transfer-Encoding: chunked", body=chunked % key, proof=None))
+    with_another_behind = talk(
+        house.port,
+        a_request("Transfer-Encoding: chunked", "Connection: close", body=chunked % b"Authorization: other\r\n"),
+    )
+
+    assert status_of(with_proof_behind) == 401
+    assert status_of(with_another_behind) == 202
