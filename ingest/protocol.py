@@ -96,13 +96,8 @@ class DoorProtocol(HttpToolsProtocol):
             self._is_in_headers = True
         self._barren_bytes += len(data)
         self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserError as exc:
-            is_flood = isinstance(exc.__context__, TooManyAtOnce)
-            self._hear_no_more("too_many_at_once" if is_flood else "not_http")
-            return
-        except httptools.HttpParserUpgrade:
+        self._parse(data)
+        if self._is_deaf:
             return
         # Judged after it was read: the last of the headers may come together with a large body.
         if self._barren_bytes > HEADERS_BYTES:
@@ -117,12 +112,37 @@ class DoorProtocol(HttpToolsProtocol):
             self._is_hurried_in_body = True
             self._close_after(BODY_SECONDS + ANSWER_SECONDS)
 
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError as exc:
+            is_flood = isinstance(exc.__context__, TooManyAtOnce)
+            self._hear_no_more("too_many_at_once" if is_flood else "not_http")
+        except httptools.HttpParserUpgrade as upgrade:
+            self._parse_without_upgrade(rest=data[upgrade.args[0] :])
+
+    def _parse_without_upgrade(self, rest: bytes) -> None:
+        """We stay with HTTP/1.1, as a server may (RFC 9110, section 7.8). Java's client offers HTTP/2 with each request
+        and sends it as ever; httptools takes its body for the other protocol. So it is parsed again without the offer.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            self._hear_no_more("not_http")
+            return
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self._parse(b"\r\n".join([*lines, b"", rest]))
+
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= MOST_WAITING:
             raise TooManyAtOnce  # the parser knows no other way to stop
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._is_in_headers = False
         self._is_in_body = True
         self._barren_bytes = 0
@@ -138,6 +158,8 @@ class DoorProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._is_in_body = self._is_hurried_in_body = False
         self._barren_bytes = 0
         self._stop_waiting()
