@@ -12,6 +12,7 @@ from ingest import answers
 from ingest.answers import Answer
 from ingest.body import BODY_SECONDS
 from ingest.bounds import Bounds
+from ingest.transport import WholeAnswers
 
 BEGAN = "surehook.began"  # in an ASGI scope: when its headers were there, by time.perf_counter()
 HEADERS_SECONDS = 10.0
@@ -28,36 +29,6 @@ STATUS_LINES = {400: b"HTTP/1.1 400 Bad Request", 503: b"HTTP/1.1 503 Service Un
 
 class TooManyAtOnce(Exception):
     """More requests wait on a connection than may."""
-
-
-class WholeAnswers:
-    """A transport that sends an answer's head and body, which uvicorn writes apart, together: half the system calls
-    here and half the wake-ups there, a quarter of what a delivery cost."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._head = b""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if self._head:
-            data, self._head = self._head + data, b""
-            self._transport.write(data)
-            return
-        self._head = data
-        self._loop.call_soon(self._flush)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        if self._head:
-            data, self._head = self._head, b""
-            self._transport.write(data)
 
 
 class DoorProtocol(HttpToolsProtocol):
@@ -77,7 +48,8 @@ class DoorProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.transport = WholeAnswers(transport, self.loop)  # type: ignore[assignment] # one in all that uvicorn uses
+        self._answers = WholeAnswers(transport, self.loop)
+        self.transport = cast(asyncio.Transport, self._answers)  # it is one in all that uvicorn uses
         self.bounds.connections += 1
         if self.bounds.connections > self.bounds.most_connections:
             self._is_one_too_many = True
@@ -170,6 +142,18 @@ class DoorProtocol(HttpToolsProtocol):
             self.transport.close()
         super().on_response_complete()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._answers.lose_patience()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._answers.keep_patience()
+
+    def eof_received(self) -> None:
+        self.transport.close()  # as the transport does by itself, but for the patience
+
     def shutdown(self) -> None:
         self._is_leaving = True
         if self.cycle is not None and not self.cycle.response_complete:
@@ -183,6 +167,7 @@ class DoorProtocol(HttpToolsProtocol):
         if self._is_one_too_many:
             self.count_refusal("too_many_connections")
         super().connection_lost(exc)
+        self._answers.keep_patience()
 
     def _hear_no_more(self, reason: str) -> None:
         """Whatever comes from now on is dropped. What came before it as a whole is answered, then the door hangs up."""
