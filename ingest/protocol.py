@@ -44,6 +44,7 @@ class DoorProtocol(HttpToolsProtocol):
     _is_one_too_many = False
     _is_deaf = False
     _is_leaving = False
+    _keeps_alive = True
     _barren_bytes = 0  # received since headers were complete, or a body went on
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -122,7 +123,9 @@ class DoorProtocol(HttpToolsProtocol):
         self.headers = []  # trailers go here, and no further: what stands behind a body proves nothing
         # Of many requests that come at once, the last waits its turn: that counts against its deadline.
         cast(dict[str, Any], self.scope)[BEGAN] = time.perf_counter()
-        if self._is_leaving:
+        self._keeps_alive = self.cycle.keep_alive
+        # Who asks whether to send a body and hears a refusal need not send it: what comes next may be another request.
+        if self._is_leaving or self.expect_100_continue:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
@@ -135,6 +138,8 @@ class DoorProtocol(HttpToolsProtocol):
         self._is_in_body = self._is_hurried_in_body = False
         self._barren_bytes = 0
         self._stop_waiting()
+        if self.expect_100_continue and not self.cycle.response_started:
+            self.cycle.keep_alive = self._keeps_alive and not self._is_leaving
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
