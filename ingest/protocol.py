@@ -27,8 +27,8 @@ LINGER_SECONDS = 0.5
 STATUS_LINES = {400: b"HTTP/1.1 400 Bad Request", 503: b"HTTP/1.1 503 Service Unavailable"}
 
 
-class TooManyAtOnce(Exception):
-    """More requests wait on a connection than may."""
+class TooMuch(Exception):
+    """More than one connection may bring. Its text is a label of the metric."""
 
 
 class DoorProtocol(HttpToolsProtocol):
@@ -89,8 +89,7 @@ class DoorProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError as exc:
-            is_flood = isinstance(exc.__context__, TooManyAtOnce)
-            self._hear_no_more("too_many_at_once" if is_flood else "not_http")
+            self._hear_no_more(str(exc.__context__) if isinstance(exc.__context__, TooMuch) else "not_http")
         except httptools.HttpParserUpgrade as upgrade:
             self._parse_without_upgrade(rest=data[upgrade.args[0] :])
 
@@ -110,12 +109,14 @@ class DoorProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= MOST_WAITING:
-            raise TooManyAtOnce  # the parser knows no other way to stop
+            raise TooMuch("too_many_at_once")  # the parser knows no other way to stop
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             return
+        if self._barren_bytes > HEADERS_BYTES:  # most of it may be the body's: they came in one read
+            self._measure_headers()
         self._is_in_headers = False
         self._is_in_body = True
         self._barren_bytes = 0
@@ -127,6 +128,10 @@ class DoorProtocol(HttpToolsProtocol):
         # Who asks whether to send a body and hears a refusal need not send it: what comes next may be another request.
         if self._is_leaving or self.expect_100_continue:
             self.cycle.keep_alive = False
+
+    def _measure_headers(self) -> None:
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEADERS_BYTES:
+            raise TooMuch("headers_too_large")
 
     def on_body(self, body: bytes) -> None:
         self._barren_bytes = 0
