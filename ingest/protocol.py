@@ -5,16 +5,21 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingest import answers
 from ingest.answers import Answer
 from ingest.body import BODY_SECONDS
 from ingest.bounds import Bounds
+from ingest.transport import WholeAnswers
 
 BEGAN = "surehook.began"  # in an ASGI scope: when its headers were there, by time.perf_counter()
 HEADERS_SECONDS = 10.0
 ANSWER_SECONDS = 1.0
+# Whole requests that wait for the answer to the one before them. A sender may be a moment early; thousands in one read
+# would each take some kilobytes.
+MOST_WAITING = 1
 HEADERS_BYTES = 64 * 1024
 # How long a stopping process answers on connections that stand idle: whoever is about to use one must not lose its
 # request for it. Each answer then says that it was the connection's last.
@@ -22,34 +27,8 @@ LINGER_SECONDS = 0.5
 STATUS_LINES = {400: b"HTTP/1.1 400 Bad Request", 503: b"HTTP/1.1 503 Service Unavailable"}
 
 
-class WholeAnswers:
-    """A transport that sends an answer's head and body, which uvicorn writes apart, together: half the system calls
-    here and half the wake-ups there, a quarter of what a delivery cost."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._head = b""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if self._head:
-            data, self._head = self._head + data, b""
-            self._transport.write(data)
-            return
-        self._head = data
-        self._loop.call_soon(self._flush)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        if self._head:
-            data, self._head = self._head, b""
-            self._transport.write(data)
+class TooMuch(Exception):
+    """More than one connection may bring. Its text is a label of the metric."""
 
 
 class DoorProtocol(HttpToolsProtocol):
@@ -63,12 +42,15 @@ class DoorProtocol(HttpToolsProtocol):
     _is_in_body = False
     _is_hurried_in_body = False
     _is_one_too_many = False
+    _is_deaf = False
     _is_leaving = False
-    _header_bytes = 0
+    _keeps_alive = True
+    _barren_bytes = 0  # received since headers were complete, or a body went on
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.transport = WholeAnswers(transport, self.loop)  # type: ignore[assignment] # one in all that uvicorn uses
+        self._answers = WholeAnswers(transport, self.loop)
+        self.transport = cast(asyncio.Transport, self._answers)  # it is one in all that uvicorn uses
         self.bounds.connections += 1
         if self.bounds.connections > self.bounds.most_connections:
             self._is_one_too_many = True
@@ -77,44 +59,110 @@ class DoorProtocol(HttpToolsProtocol):
         self._close_after(HEADERS_SECONDS)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
         if self._is_one_too_many:
             # Only now: an answer that leaves before the request came would be lost in the reset that follows.
             self._answer_and_close(answers.UNAVAILABLE)
             return
         if not self._is_in_body:  # the first bytes of another request, or blank lines before it, or more of them
             self._is_in_headers = True
-            self._header_bytes += len(data)
-        super().data_received(data)
-        # Judged after it was read: the last of the headers may come together with a large body. Most requests come
-        # as a whole and need no timer.
+        self._barren_bytes += len(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
+        if self._is_deaf:
+            return
+        # Judged after it was read: the last of the headers may come together with a large body.
+        if self._barren_bytes > HEADERS_BYTES:
+            self._hear_no_more("headers_too_large")  # or what follows a body in chunks, which is kept like them
+            return
+        # Most requests come as a whole and need no timer.
         if self._is_in_headers:
-            if self._header_bytes > HEADERS_BYTES:
-                self.transport.close()
-            elif self._hurry is None:
+            if self._hurry is None:
                 self._close_after(HEADERS_SECONDS)
         elif self._is_in_body and not self._is_hurried_in_body:
             # The door answers a slow sender; this is for bodies that nobody reads, and for who ignores the answer.
             self._is_hurried_in_body = True
             self._close_after(BODY_SECONDS + ANSWER_SECONDS)
 
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError as exc:
+            self._hear_no_more(str(exc.__context__) if isinstance(exc.__context__, TooMuch) else "not_http")
+        except httptools.HttpParserUpgrade as upgrade:
+            self._parse_without_upgrade(rest=data[upgrade.args[0] :])
+
+    def _parse_without_upgrade(self, rest: bytes) -> None:
+        """We stay with HTTP/1.1, as a server may (RFC 9110, section 7.8). Java's client offers HTTP/2 with each request
+        and sends it as ever; httptools takes its body for the other protocol. So it is parsed again without the offer.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            self._hear_no_more("not_http")
+            return
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self._parse(b"\r\n".join([*lines, b"", rest]))
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MOST_WAITING:
+            raise TooMuch("too_many_at_once")  # the parser knows no other way to stop
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
+        if self._barren_bytes > HEADERS_BYTES:  # most of it may be the body's: they came in one read
+            self._measure_headers()
         self._is_in_headers = False
         self._is_in_body = True
-        self._header_bytes = 0
+        self._barren_bytes = 0
         super().on_headers_complete()
+        self.headers = []  # trailers go here, and no further: what stands behind a body proves nothing
         # Of many requests that come at once, the last waits its turn: that counts against its deadline.
         cast(dict[str, Any], self.scope)[BEGAN] = time.perf_counter()
-        if self._is_leaving:
+        self._keeps_alive = self.cycle.keep_alive
+        # Who asks whether to send a body and hears a refusal need not send it: what comes next may be another request.
+        if self._is_leaving or self.expect_100_continue:
             self.cycle.keep_alive = False
 
+    def _measure_headers(self) -> None:
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEADERS_BYTES:
+            raise TooMuch("headers_too_large")
+
+    def on_body(self, body: bytes) -> None:
+        self._barren_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._is_in_body = self._is_hurried_in_body = False
+        self._barren_bytes = 0
         self._stop_waiting()
+        if self.expect_100_continue and not self.cycle.response_started:
+            self.cycle.keep_alive = self._keeps_alive and not self._is_leaving
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the name is uvicorn's
-        """What is no HTTP never reaches the app; its answer looks like all others all the same."""
-        self._answer_and_close(answers.NOT_HTTP)
+    def on_response_complete(self) -> None:
+        if self._is_deaf and not self.pipeline:
+            self.transport.close()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._answers.lose_patience()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._answers.keep_patience()
+
+    def eof_received(self) -> None:
+        self.transport.close()  # as the transport does by itself, but for the patience
 
     def shutdown(self) -> None:
         self._is_leaving = True
@@ -129,6 +177,22 @@ class DoorProtocol(HttpToolsProtocol):
         if self._is_one_too_many:
             self.count_refusal("too_many_connections")
         super().connection_lost(exc)
+        self._answers.keep_patience()
+
+    def _hear_no_more(self, reason: str) -> None:
+        """Whatever comes from now on is dropped. What came before it as a whole is answered, then the door hangs up."""
+        self._is_deaf = True
+        self._stop_waiting()
+        self.count_refusal(reason)
+        is_under_way = self.cycle is not None and not self.cycle.response_complete
+        if is_under_way and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+        elif is_under_way and self.pipeline:
+            self.pipeline.clear()  # it broke off in its body; the one before it is still to be answered
+        elif reason == "headers_too_large" or (is_under_way and self.cycle.response_started):
+            self.transport.close()
+        else:
+            self._answer_and_close(answers.NOT_HTTP)
 
     def _answer_and_close(self, answer: Answer) -> None:
         headers = (

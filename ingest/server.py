@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import socket
-from typing import Any
 
 import uvicorn
 from prometheus_client import disable_created_metrics
@@ -34,6 +33,10 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, serving: int | None) -> None:
         super().__init__(config)
         self._serving = serving
+
+    def stop(self, *_: object) -> None:
+        """As the handler of signals. Asked before it has begun, it serves nobody and ends in order."""
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -88,12 +91,14 @@ def run(settings: Settings, metrics: DoorMetrics, listener: socket.socket, servi
         logging.getLogger(name).setLevel(logging.WARNING)
     if settings.durability == "memory":
         log.warning("DURABILITY=memory: events are lost when the store stops; this is for tests")
-    log.info("ingest listens", extra={"address": f"{settings.bind}{settings.webhook_path}"})
-    # uvicorn raises the signal that stopped it once more when it is done: a clean stop is exit status 0.
+    server = Server(config, serving)
+    # uvicorn listens for signals only when its loop runs, and raises the one that stopped it once more when it is done:
+    # a clean stop is exit status 0.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stopped)
+        signal.signal(number, server.stop)
+    log.info("ingest listens", extra={"address": f"{settings.bind}{settings.webhook_path}"})
     _spare_the_collector()
-    Server(config, serving).run(sockets=[listener])
+    server.run(sockets=[listener])
 
 
 def listen(address: str) -> socket.socket:
@@ -117,6 +122,3 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLD)
-
-
-def _stopped(_: int, __: Any) -> None: ...

@@ -1,7 +1,6 @@
 """P8: past a bound the answer is 503 at once, memory stays where it was, and what was let in is stored."""
 
 import json
-import re
 import resource
 import signal
 import socket
@@ -16,13 +15,15 @@ from tests.support.children import resident_bytes
 from tests.support.events import a_body, an_event
 from tests.support.house import House, wait_until
 from tests.support.ledger import ledger
-from tests.support.wire import a_request, connect, status_of
+from tests.support.series import metric, refusals
+from tests.support.wire import a_request, connect, read_until_closed, status_of
 
 MEBIBYTE = 1024 * 1024
 MOST_PENDING = 20
 MOST_BYTES = 4 * MEBIBYTE
 MOST_OPEN = 150
 FLOOD = 120
+HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: surehook\r\n\r\n"
 # Of floods that would need several times as much if they were let in.
 FLAT_BYTES = 16 * MEBIBYTE
 # About a second, which is less than FusionAuth waits, and room for a busy machine.
@@ -50,16 +51,6 @@ def house(open_house: House) -> House:
     with open_house.redis() as store:
         store.flushall()
     return open_house
-
-
-def metric(house: House, series: str) -> float:
-    page = house.client.get(f"http://127.0.0.1:{house.metrics_port}/metrics").text
-    found = re.search(rf"^{re.escape(series)} (\S+)$", page, re.MULTILINE)
-    return float(found[1]) if found else 0.0
-
-
-def refusals(house: House, reason: str) -> float:
-    return metric(house, f'surehook_deliveries_refused_total{{reason="{reason}"}}')
 
 
 @contextmanager
@@ -106,15 +97,53 @@ def test_bodies_past_the_bound_are_refused_by_what_they_announce_and_by_what_the
 
     with begun(house, MOST_BYTES // MEBIBYTE, announced) as held:
         wait_until(lambda: metric(house, "surehook_body_bytes_in_flight") == MOST_BYTES)
-        refused = [status_of(exchange(house, sent)) for sent in (announced, in_chunks) for _ in range(FLOOD // 4)]
+        refused = [exchange(house, sent) for sent in (announced, in_chunks) for _ in range(FLOOD // 4)]
         for connection in held:
             connection.sendall(announced[-1:])
         late = [status_of(connection.recv(65536)) for connection in held]
 
-    assert set(refused) == {503}
+    assert {status_of(answer) for answer in refused} == {503}
+    assert all(b"\r\nretry-after: 5\r\n" in answer for answer in refused)
     assert sorted(late) == [200, 200, 200, 202]
     assert refusals(house, "too_many_bytes") == before + len(refused)
     assert resident_bytes(house.processes[0].pid) - memory < FLAT_BYTES
+
+
+def test_a_refusal_ends_a_connection_whose_body_was_not_asked_for_and_no_other(house: House) -> None:
+    body = a_body()
+    waiting = a_request(f"Content-Length: {len(body)}", "Expect: 100-continue")
+    whole = a_request(f"Content-Length: {len(body)}", body=body)
+
+    with begun(house, MOST_PENDING, whole), connect(house.port) as asking, connect(house.port) as telling:
+        wait_until(lambda: metric(house, "surehook_pending_requests") == MOST_PENDING)
+        asking.sendall(waiting)
+        answer = read_until_closed(asking)
+        telling.sendall(whole)
+        first = telling.recv(65536)
+        telling.sendall(waiting + body)
+        second = telling.recv(65536)
+        telling.sendall(HEALTHZ)
+        third = telling.recv(65536)
+
+    assert (status_of(answer), answer.count(b"HTTP/1.1 ")) == (503, 1)
+    assert b"connection: close" in answer
+    assert [status_of(each) for each in (first, second, third)] == [503, 503, 200]
+    assert b"connection: close" not in first + second + third
+
+
+def test_a_body_that_is_refused_while_it_comes_is_read_to_its_end(house: House) -> None:
+    body = a_large_body(MEBIBYTE)
+    request = a_request(f"Content-Length: {len(body)}", body=body)
+
+    with begun(house, MOST_BYTES // MEBIBYTE, request), connect(house.port) as connection:
+        wait_until(lambda: metric(house, "surehook_body_bytes_in_flight") == MOST_BYTES)
+        connection.sendall(request[: MEBIBYTE // 2])
+        refused = connection.recv(65536)
+        connection.sendall(request[MEBIBYTE // 2 :] + HEALTHZ)
+        answer = connection.recv(65536)
+
+    assert (status_of(refused), status_of(answer)) == (503, 200)
+    assert b"retry-after: 5" in refused
 
 
 def test_connections_past_the_bound_are_answered_and_closed(house: House) -> None:
@@ -136,9 +165,10 @@ def test_connections_past_the_bound_are_answered_and_closed(house: House) -> Non
 def test_events_past_the_backlog_are_refused(house: House) -> None:
     before = refusals(house, "backlog_full")
 
-    answers = [house.deliver().status_code for _ in range(MOST_OPEN + 50)]
+    answers = [house.deliver() for _ in range(MOST_OPEN + 50)]
 
-    assert answers == [202] * MOST_OPEN + [503] * 50
+    assert [answer.status_code for answer in answers] == [202] * MOST_OPEN + [503] * 50
+    assert {answer.headers.get("retry-after") for answer in answers[MOST_OPEN:]} == {"5"}
     assert refusals(house, "backlog_full") == before + 50
     assert house.is_ready()
     with house.redis() as store:

@@ -1,5 +1,6 @@
 """`surehook ingest --processes N`: one address, several processes, and none of them is missed when it goes."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,9 +9,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.children import children_of
 from tests.support.events import a_body
@@ -180,3 +183,32 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_processes_that_die_at_their_start_are_not_started_without_pause(build_house: Build) -> None:
+    house = build_house()
+    _, (first, second) = start(house, 2)
+    (house.folder / ".env").write_text("SUREHOOK_MAX_PENDING=many\n")
+
+    os.kill(first, signal.SIGKILL)
+    for count in range(1, 4):
+        wait_until(lambda: house.logged().count("ingest process died") == count, "another one dies")  # noqa: B023 - at once
+        assert house.deliver().status_code == 202
+    (house.folder / ".env").unlink()
+    wait_until(lambda: house.logged().count("store is ready") == 3, "the next one serves")
+
+    died = [json.loads(line) for line in house.logged().splitlines() if "ingest process died" in line]
+    _, second_at, third_at = (datetime.fromisoformat(line["at"]) for line in died)
+    assert (third_at - second_at).total_seconds() > 2
+    assert is_alive(second)
+
+
+@pytest.mark.parametrize("processes", [pytest.param((), id="one"), pytest.param(("--processes", "2"), id="several")])
+def test_an_address_that_is_taken_is_told_in_a_sentence(build_house: Build, processes: tuple[str, ...]) -> None:
+    house = build_house()
+    with socket.create_server(("127.0.0.1", house.port)):
+        ended = house.run("ingest", *processes)
+
+    assert ended.returncode == 2
+    assert f"SUREHOOK_BIND=127.0.0.1:{house.port}: Address already in use" in ended.stderr
+    assert "Traceback" not in ended.stderr

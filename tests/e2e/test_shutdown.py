@@ -1,6 +1,8 @@
 """Stopping: what runs is finished or given back, nothing is lost, nothing is left running."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +17,17 @@ def slow(event, attempt):
     effect("began", attempt.number)
     time.sleep(float(os.environ["SLOW_SECONDS"]) if attempt.number == 1 else 0)
     effect("ended", attempt.number)
+"""
+
+# The door as it is, in a moment that no test could meet.
+SIGNALLED_DOOR = """
+import os, signal
+import ingest.server
+from shared.settings import load_settings
+
+assert ingest.server._spare_the_collector
+ingest.server._spare_the_collector = lambda: os.kill(os.getpid(), signal.SIGTERM)
+ingest.server.serve(load_settings())
 """
 
 
@@ -147,3 +160,23 @@ def vote(event):
         (house.folder / "go").touch()
         assert first.result().status_code == 200
     assert worker.wait(20) == 0
+
+
+def test_ingest_hears_a_signal_that_comes_before_uvicorn_listens_for_any(build_house: Build) -> None:
+    house = build_house()
+
+    ingest = subprocess.Popen([sys.executable, "-c", SIGNALLED_DOOR], cwd=house.folder, env=house.environ)
+    house.processes.append(ingest)
+
+    assert ingest.wait(15) == 0
+
+
+def test_whoever_reads_that_ingest_listens_can_stop_it(build_house: Build) -> None:
+    house = build_house()
+    for count in range(1, 4):
+        ingest = house.surehook("ingest", SUREHOOK_METRICS_BIND="off")
+        wait_until(lambda: house.logged().count("ingest listens") == count)  # noqa: B023 - at once
+
+        ingest.terminate()
+
+        assert ingest.wait(15) == 0

@@ -8,6 +8,7 @@ import pytest
 from ingest.protocol import HEADERS_BYTES
 from tests.support.events import a_body
 from tests.support.house import House
+from tests.support.series import refusals
 from tests.support.wire import a_request, connect, read_until_closed, status_of, talk
 
 NOT_AUTHORIZED = b'{"errors":[{"code":"[notAuthorized]"}],"exception":"[notAuthorized]"}'
@@ -181,3 +182,36 @@ def test_no_answer_names_the_server(house: House) -> None:
     assert [answer.status_code for answer in answers] == [200, 200, 404, 405, 401, 400]
     assert all("server" not in answer.headers for answer in answers)
     assert all(answer.headers["content-type"] == "application/json" for answer in answers)
+
+
+def test_what_is_no_http_is_counted_and_fills_no_log(house: House) -> None:
+    lines, count = house.logged().count("\n"), 100
+    before = refusals(house, "not_http")
+
+    statuses = [status_of(talk(house.port, b"\x00" * 50)) for _ in range(count)]
+
+    assert set(statuses) == {400}
+    assert refusals(house, "not_http") == before + count
+    assert house.logged().count("\n") - lines < count / 2
+    assert "Invalid HTTP" not in house.logged()
+
+
+@pytest.mark.parametrize("garbage", [pytest.param(b"\x00" * 500, id="NUL bytes"), pytest.param(b"{}", id="a body")])
+def test_a_request_is_answered_whatever_comes_behind_it(house: House, garbage: bytes) -> None:
+    answer = talk(house.port, a_request("Content-Length: 2", body=b"{}" + garbage))
+
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"[malformed] " in answer
+    assert b"no HTTP" not in answer
+    assert b"connection: close" in answer
+
+
+def test_of_two_requests_the_one_that_is_whole_is_answered(house: House) -> None:
+    whole = a_request("Content-Length: 2", body=b"{}")
+    broken = a_request("Transfer-Encoding: chunked", body=b"2\r\n{}\r\nzz\r\n")
+
+    answer = talk(house.port, whole + broken)
+
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"[malformed] " in answer
+    assert b"no HTTP" not in answer
