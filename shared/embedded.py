@@ -73,6 +73,8 @@ def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
         "no-appendfsync-on-rewrite": "no",
         "maxmemory-policy": "noeviction",
         "save": "",
+        # RQ keeps a stream of results for each job, one or two as a rule: the server sets 4 KB aside for each otherwise.
+        "stream-node-max-bytes": "512",
         "pidfile": str(data_dir.absolute() / "store.pid"),
         "daemonize": "no",
         "loglevel": "notice",

@@ -112,6 +112,7 @@ def test_store_is_on_disk_before_it_answers_and_never_evicts() -> None:
     assert flags["--appendfsync"] == "always"
     assert flags["--no-appendfsync-on-rewrite"] == "no"
     assert flags["--maxmemory-policy"] == "noeviction"
+    assert int(flags["--stream-node-max-bytes"]) < 4096
     assert valkey["volumes"] == ["valkey:/data"]
     assert "valkey" in read_compose()["volumes"]
     assert "valkey-cli ping" in valkey["healthcheck"]["test"][1]
