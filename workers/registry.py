@@ -1,6 +1,7 @@
 """`@on`: which function wants which events, and on what terms."""
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ HandlerFunction = TypeVar("HandlerFunction", bound=Callable[..., Any])
 EVENT_PARAMETER, ATTEMPT_PARAMETER = "event", "attempt"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _UNDO_SUFFIX = "-abandoned"
+LONGEST_TIMEOUT_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +193,10 @@ def _refuse_bad_terms(types: tuple[str, ...], retries: Any, backoff: Any, timeou
         raise Misconfigured(f'{place}: @on needs at least one event type, as in @on("user.delete")')
     if not isinstance(retries, int) or retries < 0:
         raise Misconfigured(f"{place}: retries must be a whole number, 0 or more, not {retries!r}")
-    if timeout is not None and timeout <= 0:
-        raise Misconfigured(f"{place}: timeout must be more than 0 seconds, not {timeout!r}")
-    if not callable(backoff) and (len(backoff) == 0 or any(delay < 0 for delay in backoff)):
-        raise Misconfigured(f"{place}: backoff must hold at least one delay, and none below 0 seconds")
+    if timeout is not None and not 0 < timeout <= LONGEST_TIMEOUT_SECONDS:
+        raise Misconfigured(f"{place}: timeout must be more than 0 seconds and at most a day, not {timeout!r}")
+    if not callable(backoff) and (len(backoff) == 0 or not all(0 <= delay < math.inf for delay in backoff)):
+        raise Misconfigured(f"{place}: backoff must hold at least one delay, each 0 seconds or more and not endless")
 
 
 def _takes_attempt(function: Callable[..., Any], place: str) -> bool:
