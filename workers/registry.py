@@ -136,7 +136,7 @@ def on(
         refuse_bad_terms(types, retries, backoff, timeout, place)
         handler = Handler(
             function=function,
-            name=handler_name(name, function, place),
+            name=handler_name(name, place),
             types=types,
             policy=RetryPolicy(retries, backoff),
             timeout_seconds=timeout,
@@ -163,7 +163,7 @@ def _voter(handler: Handler, on_abandoned: Callable[..., Any] | None, place: str
     undo = replace(
         handler,
         function=on_abandoned,
-        name=handler_name(f"{handler.name}{_UNDO_SUFFIX}", on_abandoned, place),
+        name=handler_name(f"{handler.name}{_UNDO_SUFFIX}", place),
         types=(),
         takes_attempt=takes_attempt(on_abandoned, place),
         is_async=inspect.iscoroutinefunction(on_abandoned),

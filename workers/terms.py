@@ -1,5 +1,6 @@
 """What `@on` may be told: read, or refused in a sentence."""
 
+import functools
 import inspect
 import math
 import re
@@ -17,7 +18,11 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 def place_of(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}.{function.__qualname__}"
+    """Its module and name; of what has none, those of what it calls or is."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def refuse_unknown_type(event_type: Any, place: str) -> None:
@@ -46,6 +51,8 @@ def refuse_bad_terms(types: tuple[str, ...], retries: Any, backoff: Any, timeout
 
 
 def takes_attempt(function: Callable[..., Any], place: str) -> bool:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise Misconfigured(f"{place}: a handler with a yield in it would never run")
     parameters = inspect.signature(function).parameters.values()
     positional = [
         parameter
@@ -62,8 +69,8 @@ def takes_attempt(function: Callable[..., Any], place: str) -> bool:
     return len(required) > 1 or ATTEMPT_PARAMETER in [parameter.name for parameter in positional[1:2]]
 
 
-def handler_name(name: str | None, function: Callable[..., Any], place: str) -> str:
-    chosen = name or re.sub(r"[^A-Za-z0-9_-]", "_", f"{function.__module__}_{function.__qualname__}")
+def handler_name(name: str | None, place: str) -> str:
+    chosen = name or re.sub(r"[^A-Za-z0-9_-]", "_", place)
     if not _NAME.fullmatch(chosen):
         raise Misconfigured(f"{place}: name must be 1 to 100 letters, digits, '_' or '-', not {chosen!r}")
     return chosen
