@@ -32,7 +32,7 @@ class Attempt:
     number: int
     deadline: datetime
     is_ours: Callable[[], bool] = field(repr=False)
-    """False once another worker has taken over: stop, the result will not count."""
+    """False once another worker has taken over, or may have: stop, the result will not count."""
 
 
 class Run(NamedTuple):
