@@ -8,17 +8,18 @@ import redis
 from redis.exceptions import RedisError
 
 from shared.keys import rq_queue
+from workers.vital import Vital
 
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1
 
 
-class Waiter(threading.Thread):
+class Waiter(Vital):
     """One per worker process: each push to a queue wakes every waiter on it."""
 
     def __init__(self, store: redis.Redis, queue: str) -> None:
-        super().__init__(name="waiter", daemon=True)
+        super().__init__("waiter")
         self.when_found: Callable[[], None] = lambda: None
         self._store = store
         self._key = rq_queue(queue)
@@ -28,7 +29,7 @@ class Waiter(threading.Thread):
         """Say once when there is something in the queue."""
         self._is_asked.set()
 
-    def run(self) -> None:
+    def work(self) -> None:
         while True:
             self._is_asked.wait()
             try:
