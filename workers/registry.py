@@ -60,12 +60,8 @@ class Registry:
     def __init__(self, handlers: Iterable[Handler]) -> None:
         self._by_name: dict[str, Handler] = {}
         for handler in (each for one in handlers for each in (one, one.undo) if each is not None):
-            twin = self._by_name.setdefault(handler.name, handler)
-            if twin.function is not handler.function:
-                raise Misconfigured(
-                    f"two handlers are called {handler.name}: {place_of(twin.function)} and "
-                    f"{place_of(handler.function)}. Give one of them another id: @on(…, name=…)"
-                )
+            twin = self._by_name.get(handler.name)
+            self._by_name[handler.name] = handler if twin is None else _as_one(twin, handler)
 
     def __iter__(self) -> Iterator[Handler]:
         return iter(self._by_name.values())
@@ -94,6 +90,24 @@ class Registry:
         """Every queue a handler uses, and those where events arrive."""
         arrivals = {TRANSACTIONAL_QUEUE for handler in self if handler.is_transactional}
         return sorted({EVENTS_QUEUE, *arrivals, *(handler.queue for handler in self)})
+
+
+def _as_one(handler: Handler, twin: Handler) -> Handler:
+    """Of one id: two `@on` on one function, which wants the types of both.
+
+    Raises:
+        Misconfigured: two functions, or two terms, of one id.
+    """
+    if twin.function is not handler.function:
+        raise Misconfigured(
+            f"two handlers are called {handler.name}: {place_of(handler.function)} and {place_of(twin.function)}. "
+            "Give one of them another id: @on(…, name=…)"
+        )
+    if replace(twin, types=handler.types) != handler:
+        raise Misconfigured(
+            f"{place_of(handler.function)}: its two @on(…) differ in more than their types; give each a name of its own"
+        )
+    return replace(handler, types=tuple(dict.fromkeys(handler.types + twin.types)))
 
 
 # A decorator has nobody to hand its function to; the loader takes what was declared from here.

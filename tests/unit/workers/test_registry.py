@@ -68,6 +68,42 @@ def test_two_handlers_with_one_id_are_refused_by_name() -> None:
         Registry(registry.declared)
 
 
+def test_two_ons_on_one_function_are_one_handler_for_both() -> None:
+    @on("user.create", "user.update", name="it", backoff=[1, 2])
+    @on("user.delete", "user.create", name="it", backoff=[1, 2])
+    def it(event: Any) -> None: ...
+
+    assert [wanting(each) for each in ("user.create", "user.update", "user.delete", "test")] == [["it"]] * 3 + [[]]
+
+
+def test_two_ons_on_one_function_are_two_handlers_if_named_so() -> None:
+    @on("user.create", name="first", retries=1)
+    @on("user.create", name="second")
+    def it(event: Any) -> None: ...
+
+    assert wanting("user.create") == ["second", "first"]
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"retries": 1},
+        {"backoff": [9]},
+        {"timeout": 1},
+        {"queue": "slow"},
+        {"tenant": TENANT_ID},
+        {"transactional": True},
+    ],
+)
+def test_two_ons_of_one_id_that_disagree_are_refused(terms: Any) -> None:
+    @on("user.create", **terms)
+    @on("user.delete")
+    def it(event: Any) -> None: ...
+
+    with pytest.raises(Misconfigured, match=r"two @on.* give each a name"):
+        Registry(registry.declared)
+
+
 @pytest.mark.parametrize(
     ("types", "terms", "says"),
     [
