@@ -73,7 +73,7 @@ def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
         "no-appendfsync-on-rewrite": "no",
         "maxmemory-policy": "noeviction",
         "save": "",
-        # RQ keeps a stream of results for each job, one or two as a rule: the server sets 4 KB aside for each otherwise.
+        # RQ keeps a stream of results for each job, one or two as a rule; a server sets 4 KB aside for each by default.
         "stream-node-max-bytes": "512",
         "pidfile": str(data_dir.absolute() / "store.pid"),
         "daemonize": "no",

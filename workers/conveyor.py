@@ -11,6 +11,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from workers import settlements
+from workers.alone import Alone
 from workers.appetite import Appetite
 from workers.claims import Claims, may_start_until
 from workers.line import Line
@@ -57,7 +58,7 @@ class Conveyor(threading.Thread):
         self._held: dict[str, Held] = {}
         self._free_slots = list(range(slots.count))
         self._busy = 0  # of the held: not ended yet
-        self._alone: Held | None = None
+        self._alone = Alone()
         self._notes: list[tuple[Note, Held, Ended | None]] = []
         self._to_hand_over: list[Held] = []
         self._to_conclude: list[tuple[Ended, bool]] = []
@@ -95,6 +96,7 @@ class Conveyor(threading.Thread):
         if self._is_held_back():
             self._paused_until = now + PAUSED_SECONDS
         self._send_back_what_waits(now)
+        self._send_back_the_lone_one(now)
         self._tell_what_runs(now)
         if self._has_reason_to_go(now):
             self._trip(now)
@@ -124,10 +126,7 @@ class Conveyor(threading.Thread):
         self._notes.append((item.settled.note, item.held, item))
         self.ended += 1
         self._busy -= 1
-        if item.held is self._alone:
-            self._alone = None
-        elif self._alone is not None and self._busy == 1:
-            self._hand_over(self._alone)
+        self._alone.left(item.held)
 
     def _patience(self, now: float) -> float:
         """How long nothing needs to be done unasked."""
@@ -136,6 +135,7 @@ class Conveyor(threading.Thread):
             until = min(until, self._paused_until)
         if self.waiting:
             until = min(until, now + LONGEST_WAIT_SECONDS / 4)
+        until = min(until, self._alone.waits_until)
         for held in self._held.values():
             if not held.is_told and not held.has_ended and held.began_at != FOREVER:
                 until = min(until, held.began_at + MOMENT_SECONDS)
@@ -147,13 +147,20 @@ class Conveyor(threading.Thread):
         if not is_stopping and (oldest is None or oldest.came_at > now - LONGEST_WAIT_SECONDS):
             return
         sent_back = [held for held in self.waiting.take_all() if held is not None]
-        if is_stopping and self._alone is not None and not self._alone.is_handed_over:
-            sent_back.append(self._alone)
+        if is_stopping and (lone := self._alone.goes_back(FOREVER)):
+            sent_back.append(lone)
         for held in reversed(sent_back):  # each goes to the front of its queue
-            self._notes.append((settlements.give_back(held.claim), held, None))
-            self._busy -= 1
-            if held is self._alone:
-                self._alone = None
+            self._send_back(held)
+
+    def _send_back(self, held: Held) -> None:
+        self._notes.append((settlements.give_back(held.claim), held, None))
+        self._busy -= 1
+        self._alone.left(held)
+
+    def _send_back_the_lone_one(self, now: float) -> None:
+        if self._busy > 1 and (lone := self._alone.goes_back(now)):
+            self._send_back(lone)
+            self._paused_until = max(self._paused_until, now + LONGEST_WAIT_SECONDS)  # for who is idle to take it
 
     def _tell_what_runs(self, now: float) -> None:
         for held in self._held.values():
@@ -165,7 +172,7 @@ class Conveyor(threading.Thread):
         return bool(self._notes) or (self._may_find_more and self._wanted(now) > 0)
 
     def _wanted(self, now: float) -> int:
-        if self._is_stopping.is_set() or self._alone is not None or now < self._paused_until:
+        if self._is_stopping.is_set() or self._alone.held is not None or now < self._paused_until:
             return 0
         long_running = sum(now - held.began_at > self._appetite.trip_seconds for held in self._held.values())
         return min(self._appetite.wanted(self._busy, long_running), len(self._free_slots))
@@ -191,10 +198,11 @@ class Conveyor(threading.Thread):
         self._slots.be_unsure(is_unsure=False)
         for (note, held, ended), is_done in zip(notes, arrival.are_done, strict=True):
             self._told(note, held, ended, is_done=is_done)
-        self._to_hand_over += [self._came(claim, sent_at, starting) for claim in arrival.claims]
+        for claim in arrival.claims:
+            self._came(claim, sent_at, starting)
         if arrival.is_paused:
             self._paused_until = time.monotonic() + PAUSED_SECONDS
-        elif len(arrival.claims) < wanted and self._alone is None:
+        elif len(arrival.claims) < wanted and self._alone.held is None:
             self._may_find_more = False
             self._ask_for_work()
 
@@ -209,21 +217,19 @@ class Conveyor(threading.Thread):
         if ended is not None:
             self._to_conclude.append((ended, is_done))
 
-    def _came(self, claim: Claim, sent_at: float, starting: int) -> Held:
+    def _came(self, claim: Claim, sent_at: float, starting: int) -> None:
         slot = self._free_slots.pop()
         self._slots.reserve(slot, claim.key)
         held = Held(claim, slot, time.monotonic(), may_start_until(sent_at))
         held.is_shown = claim.place <= starting
         self._held[claim.key] = held
         self._busy += 1
-        return held
+        if claim.interruptions > 0:
+            self._alone.came(held)
+        else:
+            self._to_hand_over.append(held)
 
     def _hand_over(self, held: Held) -> None:
-        if held.claim.interruptions > 0:
-            # It once took its process down: it runs when nothing else does.
-            self._alone = held
-            if self._busy > 1:
-                return
         held.came_at = time.monotonic()
         held.is_handed_over = True
         self.waiting.put(held)
@@ -233,6 +239,8 @@ class Conveyor(threading.Thread):
         handing_over, self._to_hand_over = self._to_hand_over, []
         for held in handing_over:
             self._hand_over(held)
+        if lone := self._alone.begins(self._busy):
+            self._hand_over(lone)
         self._conclude()
 
     def _conclude(self) -> None:

@@ -1,11 +1,14 @@
 """The one event loop of a worker process, in a thread of its own: where `async` handlers run beside each other."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from workers.timeouts import Alarm
+
+log = logging.getLogger(__name__)
 
 # A coroutine that waits is stopped by its loop. The alarm is for one that blocks the loop.
 BACKSTOP_SECONDS = 1.0
@@ -17,6 +20,7 @@ class Coroutines:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closed = False
 
     def call(self, alarm: Alarm, function: Callable[[], Awaitable[object]], due_at: float) -> BaseException | None:
         """Run a coroutine in the loop while this thread waits; returns whatever it raised."""
@@ -24,6 +28,7 @@ class Coroutines:
         return future.result()
 
     def close(self) -> None:
+        self._is_closed = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
 
@@ -31,8 +36,18 @@ class Coroutines:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_run, args=(self._loop,), name="coroutines", daemon=True).start()
+                threading.Thread(target=self._run, args=(self._loop,), name="coroutines", daemon=True).start()
             return self._loop
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Until it is closed by us: it is not one handler's to end, and what waits in it goes on."""
+        asyncio.set_event_loop(loop)
+        while not self._is_closed:
+            try:
+                loop.run_forever()
+            except BaseException:  # asyncio lets a SystemExit out that a task or a callback of a handler's raised
+                log.exception("a handler's task ended the event loop, which goes on")
+        loop.close()
 
 
 async def _outcome(alarm: Alarm, function: Callable[[], Awaitable[object]], due_at: float) -> BaseException | None:
@@ -76,9 +91,3 @@ class _Stepped:
         if error is not None:
             raise error
         return awaited[0]
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    loop.run_forever()
-    loop.close()

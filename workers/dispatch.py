@@ -1,11 +1,12 @@
 """One run of a handler: with its timeout, and whatever it does turned into a value."""
 
+import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from shared.models import Event
 from workers.coroutines import Coroutines
@@ -31,7 +32,7 @@ class Attempt:
     number: int
     deadline: datetime
     is_ours: Callable[[], bool] = field(repr=False)
-    """False once another worker has taken over: stop, the result will not count."""
+    """False once another worker has taken over, or may have: stop, the result will not count."""
 
 
 class Run(NamedTuple):
@@ -71,7 +72,7 @@ class Dispatcher:
             arguments = (event, Attempt(number, began_at + timedelta(seconds=timeout), place.is_ours))
         began = time.monotonic()
         place.begin(began + timeout)
-        call = self._coroutines.call if handler.is_async else Alarm.call
+        call = self._coroutines.call if handler.is_async else self._call
         error = call(place.alarm, lambda: handler.function(*arguments), began + timeout)
         elapsed = time.monotonic() - began
         if elapsed >= timeout:
@@ -79,6 +80,14 @@ class Dispatcher:
             error = error if isinstance(error, HandlerTimeout) else HandlerTimeout()
             error.args = (f"ran longer than {timeout:g} s",)
         return Run(_ending(error), began_at, elapsed, error)
+
+    def _call(self, alarm: Alarm, function: Callable[[], Any], due_at: float) -> BaseException | None:
+        """A plain function; but a decorator without `async`, say, gives a coroutine, of which nothing has run yet."""
+        returned: list[Any] = []
+        error = alarm.call(lambda: returned.append(function()), due_at)
+        if error is not None or not inspect.isawaitable(returned[0]):
+            return error
+        return self._coroutines.call(alarm, returned.pop, due_at)
 
     def close(self) -> None:
         self._coroutines.close()

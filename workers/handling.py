@@ -1,6 +1,7 @@
 """What happens to a claimed job: who wants its event, running that, and the note that tells the store how it ended."""
 
 import logging
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -14,9 +15,9 @@ from workers.dispatch import Dispatcher, Ending, Place, Run
 from workers.lacking import LackingKey
 from workers.mask import Masker
 from workers.metrics import WorkerMetrics
-from workers.outcomes import RetryLater
+from workers.outcomes import LONGEST_DELAY_SECONDS, RetryLater
 from workers.registry import Handler, Registry
-from workers.retry import RetryPolicy
+from workers.retry import FIRST_DELAY_SECONDS, RetryPolicy
 from workers.settlements import AttemptRecord, Claim, Note
 
 log = logging.getLogger(__name__)
@@ -131,10 +132,9 @@ class Handling:
             record = _record(handler, claim, run, run.ending.value)
             return self._settled(settlements.finish(claim, "done", record), claim, record, run)
         delay = _delay(handler, claim, run)
-        masker = _masker(claim)
         outcome = "dead letter" if delay is None else run.ending.value
-        record = _record(handler, claim, run, outcome, masker.error(run.error))
-        traceback = masker.traceback_of(run.error)
+        words, traceback = _shown(handler, claim, run.error)
+        record = _record(handler, claim, run, outcome, words)
         if delay is None:
             return self._settled(settlements.bury(claim, record, traceback), claim, record, run)
         spends = run.ending is not Ending.LATER
@@ -167,15 +167,35 @@ class Handling:
 
 def _delay(handler: Handler, claim: Claim, run: Run) -> float | None:
     """Seconds until the next run; None for a dead letter."""
-    if isinstance(run.error, RetryLater):
-        return run.error.seconds
     if run.ending is Ending.PERMANENT:
         return None
     try:
+        if isinstance(run.error, RetryLater):
+            return _put_off(run.error)
         return handler.policy.delay_after(claim.spent)
-    except Exception:  # the user's backoff function; its failure must not cost the event
+    except BaseException:  # the user's function or class; its failure must not cost the event, nor the process
         log.exception("backoff failed, default taken", extra={"handler": handler.name})
+        if run.ending is Ending.LATER:
+            return float(FIRST_DELAY_SECONDS)
         return RetryPolicy(handler.policy.retries).delay_after(claim.spent)
+
+
+def _put_off(later: RetryLater) -> float:
+    seconds = float(later.seconds)  # a subclass may have put there what it liked
+    if not math.isfinite(seconds):
+        raise ValueError(f"RetryLater says {seconds} seconds")
+    return min(max(0.0, seconds), LONGEST_DELAY_SECONDS)
+
+
+def _shown(handler: Handler, claim: Claim, error: BaseException) -> tuple[str, str]:
+    """In one line, and as a traceback, both masked."""
+    try:
+        masker = _masker(claim)
+        return masker.error(error), masker.traceback_of(error)
+    except Exception:  # the user's class again
+        log.exception("error cannot be shown", extra={"handler": handler.name})
+        name = type(error).__name__
+        return name, f"{name} (the rest of it cannot be shown)\n"
 
 
 def _record(handler: Handler, claim: Claim, run: Run, outcome: str, error: str = "") -> AttemptRecord:

@@ -16,6 +16,8 @@ SHORTEST_MASKED = 4
 MASK = "***"
 LONGEST_ERROR = 200
 FEW_MESSAGES = 2
+# Of an error with its causes, contexts and members; nobody reads more, and they may be without end.
+MOST_ERRORS = 50
 SHORTEST_UUID = 32  # without its hyphens
 DATE_LENGTHS = range(7, 11)  # 2024W01 to 2024-01-01
 FIRST_YEAR = 1970  # as milliseconds, a small number is an instant of that year
@@ -73,19 +75,29 @@ class Masker:
     def traceback_of(self, exc: BaseException) -> str:
         return "".join(self._format(traceback.TracebackException.from_exception(exc, limit=-50)))
 
-    def _format(self, error: traceback.TracebackException) -> Iterator[str]:
+    def _format(self, newest: traceback.TracebackException) -> Iterator[str]:
+        """What led to an error stands before it. No recursion: causes and groups may be as deep as memory."""
+        waiting: list[traceback.TracebackException | str] = [newest]
+        errors = 0
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, str):
+                yield part
+                continue
+            errors += 1
+            waiting += reversed(self._parts(part)) if errors <= MOST_ERRORS else ["(more of them left out)\n"]
+
+    def _parts(self, error: traceback.TracebackException) -> list[traceback.TracebackException | str]:
+        parts: list[traceback.TracebackException | str] = []
         if error.__cause__ is not None:
-            yield from self._format(error.__cause__)
-            yield "\nThe above exception was the direct cause of the following exception:\n\n"
+            parts += [error.__cause__, "\nThe above exception was the direct cause of the following exception:\n\n"]
         elif error.__context__ is not None and not error.__suppress_context__:
-            yield from self._format(error.__context__)
-            yield "\nDuring handling of the above exception, another exception occurred:\n\n"
-        yield "Traceback (most recent call last):\n"
-        yield from error.stack.format()  # file names and source lines: code, no data
+            parts += [error.__context__, "\nDuring handling of the above exception, another exception occurred:\n\n"]
+        parts.append("Traceback (most recent call last):\n")
+        parts += error.stack.format()  # file names and source lines: code, no data
         # All lines at once: a value may have several.
-        yield self.mask("".join(error.format_exception_only()))
-        for member in error.exceptions or ():
-            yield from self._format(member)
+        parts.append(self.mask("".join(error.format_exception_only())))
+        return [*parts, *(error.exceptions or ())]
 
 
 def _ordered(values: Iterable[str]) -> list[str]:
@@ -135,7 +147,7 @@ def one_line(words: str) -> str:
 def _words(exc: BaseException) -> str:
     try:
         return str(exc)
-    except Exception:  # noqa: BLE001 - the user's class; what it cannot say must not cost the attempt's record
+    except BaseException:  # noqa: BLE001 - the user's class; what it cannot say must not cost the attempt's record
         return "(its message cannot be shown)"
 
 

@@ -23,6 +23,8 @@ class Reject(Permanent):
 class RetryLater(Exception):
     """Run this again in so many seconds, up to a day. Spends no retry."""
 
+    seconds: float = 60.0  # of a subclass that does not say
+
     def __init__(self, seconds: float) -> None:
         if not 0 <= seconds <= LONGEST_DELAY_SECONDS:
             raise ValueError(f"RetryLater takes 0 to {LONGEST_DELAY_SECONDS} seconds, not {seconds}")

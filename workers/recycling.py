@@ -45,5 +45,8 @@ class Recycling:
 def _resident_bytes() -> int:
     statm = Path("/proc/self/statm")
     if statm.exists():
-        return int(statm.read_text().split()[1]) * resource.getpagesize()
+        try:
+            return int(statm.read_text().split()[1]) * resource.getpagesize()
+        except OSError:  # no file descriptor is left; a tenth of a second later there may be
+            return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # its peak, in bytes on macOS: better than no bound

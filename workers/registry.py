@@ -5,18 +5,23 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
-from uuid import UUID
 
-from shared.catalogue import CATALOGUE, closest
 from shared.errors import Misconfigured
 from shared.keys import EVENTS_QUEUE, TRANSACTIONAL_QUEUE
 from shared.transactional import refuse_powerless
 from workers.retry import Backoff, RetryPolicy, exponential
+from workers.terms import (
+    handler_name,
+    place_of,
+    queue_name,
+    refuse_bad_terms,
+    refuse_unknown_type,
+    takes_attempt,
+    uuid_text,
+)
 
 HandlerFunction = TypeVar("HandlerFunction", bound=Callable[..., Any])
 
-EVENT_PARAMETER, ATTEMPT_PARAMETER = "event", "attempt"
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _UNDO_SUFFIX = "-abandoned"
 
 
@@ -55,12 +60,8 @@ class Registry:
     def __init__(self, handlers: Iterable[Handler]) -> None:
         self._by_name: dict[str, Handler] = {}
         for handler in (each for one in handlers for each in (one, one.undo) if each is not None):
-            twin = self._by_name.setdefault(handler.name, handler)
-            if twin.function is not handler.function:
-                raise Misconfigured(
-                    f"two handlers are called {handler.name}: {_place(twin.function)} and {_place(handler.function)}. "
-                    "Give one of them another id: @on(…, name=…)"
-                )
+            twin = self._by_name.get(handler.name)
+            self._by_name[handler.name] = handler if twin is None else _as_one(twin, handler)
 
     def __iter__(self) -> Iterator[Handler]:
         return iter(self._by_name.values())
@@ -89,6 +90,24 @@ class Registry:
         """Every queue a handler uses, and those where events arrive."""
         arrivals = {TRANSACTIONAL_QUEUE for handler in self if handler.is_transactional}
         return sorted({EVENTS_QUEUE, *arrivals, *(handler.queue for handler in self)})
+
+
+def _as_one(handler: Handler, twin: Handler) -> Handler:
+    """Of one id: two `@on` on one function, which wants the types of both.
+
+    Raises:
+        Misconfigured: two functions, or two terms, of one id.
+    """
+    if twin.function is not handler.function:
+        raise Misconfigured(
+            f"two handlers are called {handler.name}: {place_of(handler.function)} and {place_of(twin.function)}. "
+            "Give one of them another id: @on(…, name=…)"
+        )
+    if replace(twin, types=handler.types) != handler:
+        raise Misconfigured(
+            f"{place_of(handler.function)}: its two @on(…) differ in more than their types; give each a name of its own"
+        )
+    return replace(handler, types=tuple(dict.fromkeys(handler.types + twin.types)))
 
 
 # A decorator has nobody to hand its function to; the loader takes what was declared from here.
@@ -125,20 +144,20 @@ def on(
     """
 
     def register(function: HandlerFunction) -> HandlerFunction:
-        place = _place(function)
+        place = place_of(function)
         for event_type in types:
-            _refuse_unknown_type(event_type, place)
-        _refuse_bad_terms(types, retries, backoff, timeout, place)
+            refuse_unknown_type(event_type, place)
+        refuse_bad_terms(types, retries, backoff, timeout, place)
         handler = Handler(
             function=function,
-            name=_name(name, function, place),
+            name=handler_name(name, place),
             types=types,
             policy=RetryPolicy(retries, backoff),
             timeout_seconds=timeout,
-            queue=_queue(queue, place),
-            tenant_id=_uuid(tenant, "tenant", place),
-            application_id=_uuid(application, "application", place),
-            takes_attempt=_takes_attempt(function, place),
+            queue=queue_name(queue, place),
+            tenant_id=uuid_text(tenant, "tenant", place),
+            application_id=uuid_text(application, "application", place),
+            takes_attempt=takes_attempt(function, place),
             is_async=inspect.iscoroutinefunction(function),
         )
         declared.append(_voter(handler, on_abandoned, place) if transactional else handler)
@@ -158,9 +177,9 @@ def _voter(handler: Handler, on_abandoned: Callable[..., Any] | None, place: str
     undo = replace(
         handler,
         function=on_abandoned,
-        name=_name(f"{handler.name}{_UNDO_SUFFIX}", on_abandoned, place),
+        name=handler_name(f"{handler.name}{_UNDO_SUFFIX}", place),
         types=(),
-        takes_attempt=_takes_attempt(on_abandoned, place),
+        takes_attempt=takes_attempt(on_abandoned, place),
         is_async=inspect.iscoroutinefunction(on_abandoned),
     )
     return replace(handler, is_transactional=True, undo=undo)
@@ -170,73 +189,3 @@ def _matches(pattern: str, event_type: str) -> bool:
     if "*" not in pattern:
         return pattern == event_type
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), event_type) is not None
-
-
-def _refuse_unknown_type(event_type: Any, place: str) -> None:
-    if not isinstance(event_type, str):
-        raise Misconfigured(f'{place}: @on takes event types, as in @on("user.delete")')
-    # A pattern may be for types that FusionAuth has added since.
-    if event_type in CATALOGUE or "*" in event_type:
-        return
-    near = closest(event_type)
-    hint = f"did you mean {' or '.join(near)}?" if near else "see `surehook trigger --list`."
-    raise Misconfigured(
-        f"{place}: @on does not know the type {event_type!r}: {hint} A type newer than Surehook needs a pattern: "
-        f"{event_type + '*'!r}"
-    )
-
-
-def _refuse_bad_terms(types: tuple[str, ...], retries: Any, backoff: Any, timeout: float | None, place: str) -> None:
-    if not types:
-        raise Misconfigured(f'{place}: @on needs at least one event type, as in @on("user.delete")')
-    if not isinstance(retries, int) or retries < 0:
-        raise Misconfigured(f"{place}: retries must be a whole number, 0 or more, not {retries!r}")
-    if timeout is not None and timeout <= 0:
-        raise Misconfigured(f"{place}: timeout must be more than 0 seconds, not {timeout!r}")
-    if not callable(backoff) and (len(backoff) == 0 or any(delay < 0 for delay in backoff)):
-        raise Misconfigured(f"{place}: backoff must hold at least one delay, and none below 0 seconds")
-
-
-def _takes_attempt(function: Callable[..., Any], place: str) -> bool:
-    parameters = inspect.signature(function).parameters.values()
-    positional = [
-        parameter
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    needed = [parameter for parameter in parameters if parameter.default is parameter.empty]
-    extra = [
-        parameter for parameter in needed if parameter not in positional and parameter.kind is parameter.KEYWORD_ONLY
-    ]
-    required = [parameter for parameter in positional if parameter.default is parameter.empty]
-    if not positional or len(required) > len((EVENT_PARAMETER, ATTEMPT_PARAMETER)) or extra:
-        raise Misconfigured(f"{place}: a handler takes (event) or (event, attempt), not {inspect.signature(function)}")
-    return len(required) > 1 or ATTEMPT_PARAMETER in [parameter.name for parameter in positional[1:2]]
-
-
-def _name(name: str | None, function: Callable[..., Any], place: str) -> str:
-    chosen = name or re.sub(r"[^A-Za-z0-9_-]", "_", f"{function.__module__}_{function.__qualname__}")
-    if not _NAME.fullmatch(chosen):
-        raise Misconfigured(f"{place}: name must be 1 to 100 letters, digits, '_' or '-', not {chosen!r}")
-    return chosen
-
-
-def _queue(queue: str, place: str) -> str:
-    if not _NAME.fullmatch(queue):
-        raise Misconfigured(f"{place}: queue must be 1 to 100 letters, digits, '_' or '-', not {queue!r}")
-    if queue == TRANSACTIONAL_QUEUE:
-        raise Misconfigured(f"{place}: queue={queue!r} is where transactions wait; write transactional=True")
-    return queue
-
-
-def _uuid(value: str | None, what: str, place: str) -> str | None:
-    if value is None:
-        return None
-    try:
-        return str(UUID(value))
-    except ValueError:
-        raise Misconfigured(f"{place}: {what} must be a UUID, not {value!r}") from None
-
-
-def _place(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}.{function.__qualname__}"

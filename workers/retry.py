@@ -1,5 +1,6 @@
 """When a failed handler runs again, if it does."""
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ FIRST_DELAY_SECONDS = 5
 FACTOR = 4
 LONGEST_DELAY_SECONDS = 4 * 3600
 JITTER = 0.2
+# A year: what the store and RQ's tools can still write as a date.
+LONGEST_BACKOFF_SECONDS = 366 * 86_400
 
 
 def exponential(retry: int) -> float:
@@ -29,10 +32,16 @@ class RetryPolicy:
 
         A sequence's last delay is repeated. Delays move by up to 20 % either way, so that what failed together does
         not come back together.
+
+        Raises:
+            ValueError: the backoff gave no finite number. Whatever a user's function raises comes out, too.
         """
         if spent >= self.retries:
             return None
-        return max(0.0, self._plain_delay(spent + 1) * jitter(1 - JITTER, 1 + JITTER))
+        delay = self._plain_delay(spent + 1)
+        if not math.isfinite(delay):
+            raise ValueError(f"backoff gave {delay} seconds")
+        return min(max(0.0, delay * jitter(1 - JITTER, 1 + JITTER)), LONGEST_BACKOFF_SECONDS)
 
     def _plain_delay(self, retry: int) -> float:
         if callable(self.backoff):

@@ -14,6 +14,8 @@ _HEADER = struct.Struct("<dBB6x")  # when the process last moved, whether it tak
 _SLOT = struct.Struct("<B7xd176s")  # stage, when it must have ended, claim
 _DEADLINE = struct.Struct("<d")
 _LEAVING_AT, _UNSURE_AT = 8, 9
+# So long between two movements, and the parent renews the leases of a process.
+STILL_SECONDS = 2.0
 
 
 class Stage(IntEnum):
@@ -40,6 +42,7 @@ class Slots:
     def __init__(self, path: Path) -> None:
         with path.open("r+b") as file:
             self._memory = mmap.mmap(file.fileno(), 0)
+        self.stood_still_until = 0.0
         self.count = (len(self._memory) - _HEADER.size) // _SLOT.size
 
     @classmethod
@@ -51,6 +54,7 @@ class Slots:
         self._memory.close()
 
     def beat(self, now: float) -> None:
+        self.stood_still_until = self.last_still(now)
         _DEADLINE.pack_into(self._memory, 0, now)
 
     def leave(self) -> None:
@@ -79,6 +83,10 @@ class Slots:
     @property
     def moved_at(self) -> float:
         return float(_DEADLINE.unpack_from(self._memory, 0)[0])
+
+    def last_still(self, now: float) -> float:
+        """When the process last stood still, as it itself knows: perhaps now."""
+        return now if 0 < self.moved_at < now - STILL_SECONDS else self.stood_still_until
 
     @property
     def is_leaving(self) -> bool:

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from workers import settlements
+from workers.claims import LEASE_MARGIN_SECONDS, LEASE_SECONDS
 from workers.handling import Handling, Settled
 from workers.settlements import Claim
 from workers.slots import Slots
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 # Past its timeout by this much, a handler that does not stop costs its process.
 OVERRUN_SECONDS = 5.0
+PARENT_RENEWS_EVERY_SECONDS = 3.0
 FOREVER = float("inf")
 
 
@@ -29,7 +31,7 @@ class Held:
     slot: int
     came_at: float
     ours_until: float
-    """Not started after that: the lease may be over. Once it runs, only the store knows."""
+    """Not started after that: the lease may be over."""
     thread: str = ""
     began_at: float = FOREVER
     is_handed_over: bool = False
@@ -39,6 +41,8 @@ class Held:
     """And in which thread."""
     has_ended: bool = False
     is_lost: bool = False
+    is_disowned: bool = False
+    """The handler was told that it is no longer ours."""
 
     def lose(self) -> None:
         """The lease was taken over: the handler is told if it asks, and its result will not count."""
@@ -102,11 +106,26 @@ class HandlerThread(threading.Thread):
         held.began_at = time.monotonic()
 
     def is_ours(self) -> bool:
-        return self._held is not None and not self._held.is_lost
+        """False once another has taken it over, or may have, as no renewal has come through for a whole lease."""
+        held = self._held
+        if held is None:
+            return False
+        if held.is_lost or self._may_have_lapsed(held, time.monotonic()):
+            held.is_disowned = True
+        return not held.is_disowned
+
+    def _may_have_lapsed(self, held: Held, now: float) -> bool:
+        # Of a process that stands still the parent renews the leases, which nobody in here sees.
+        renewed_by_parent = self._slots.last_still(now) - PARENT_RENEWS_EVERY_SECONDS
+        return now >= max(held.ours_until + LEASE_MARGIN_SECONDS, renewed_by_parent + LEASE_SECONDS)
 
     def _work(self, held: Held, now: float) -> Settled:
         if now >= held.ours_until or held.is_lost:
             return Settled(settlements.give_back(held.claim))
         self._held = held
         held.thread = self.name
-        return self._handling.handle(held.claim, self)
+        settled = self._handling.handle(held.claim, self)
+        if not held.is_disowned:
+            return settled
+        # Told to stop, it may have stopped half-way: if nobody has taken it after all, it runs again.
+        return Settled(settlements.give_back(held.claim), lambda _: settled.conclude(False))

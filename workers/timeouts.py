@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from workers.outcomes import HandlerTimeout
+from workers.vital import Vital
 
 TICK_SECONDS = 0.1
 # A handler that the exception does not stop within this is stuck, and its process takes no more.
@@ -84,11 +85,11 @@ def _stand_down(run: _Run) -> None:
         _raise_in(run.thread, _NOTHING)  # if it has not struck yet, it never does
 
 
-class Watchdog(threading.Thread):
+class Watchdog(Vital):
     """Looks at all clocks of a process, and shows by that that the process can move."""
 
     def __init__(self, alarms: Iterable[Alarm], beat: Callable[[float], None], when_stuck: Callable[[], None]) -> None:
-        super().__init__(name="watchdog", daemon=True)
+        super().__init__("watchdog")
         self._alarms = tuple(alarms)
         self._beat = beat
         self._when_stuck = when_stuck
@@ -97,7 +98,7 @@ class Watchdog(threading.Thread):
     def stop(self) -> None:
         self._done.set()
 
-    def run(self) -> None:
+    def work(self) -> None:
         while not self._done.wait(TICK_SECONDS):
             now = time.monotonic()
             self._beat(now)

@@ -9,7 +9,7 @@ import pytest
 from shared.models import event_from
 from shared.models.account_events import UserCreate
 from tests.support.events import USER_ID, a_body, an_event
-from workers.mask import Masker
+from workers.mask import MOST_ERRORS, Masker
 
 EVENT: dict[str, Any] = {
     "id": "3f0c9a1b-0000-4000-8000-000000000000",
@@ -161,6 +161,51 @@ def test_a_traceback_keeps_its_frames_and_loses_the_values() -> None:
     assert text.count("in fail") == 2
     assert "KeyError: '***'" in text
     assert "direct cause" in text
+
+
+def a_chain(length: int) -> Exception:
+    error: Exception = ValueError("the first")
+    for number in range(length):
+        later = ValueError(f"later {number}")
+        later.__cause__ = error
+        error = later
+    return error
+
+
+def a_nest(depth: int) -> BaseException:
+    error: Exception = ValueError("the innermost")
+    for number in range(depth):
+        error = ExceptionGroup(f"group {number}", [error])
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "newest", "oldest"),
+    [
+        pytest.param(a_chain(5000), "later 4999", "later 4000", id="causes"),
+        pytest.param(a_nest(5000), "group 4999", "group 4000", id="groups in groups"),
+        pytest.param(ExceptionGroup("all", [a_chain(30) for _ in range(30)]), "all (30", "nothing", id="both"),
+    ],
+)
+def test_of_many_errors_in_one_the_newest_are_kept(error: BaseException, newest: str, oldest: str) -> None:
+    text = Masker(EVENT).traceback_of(error)
+
+    assert newest in text
+    assert oldest not in text
+    assert text.count("Traceback (most recent call last)") == MOST_ERRORS
+    assert "left out" in text
+
+
+def test_errors_in_an_error_stand_in_the_order_in_which_python_shows_them() -> None:
+    first, cause, member = ValueError("first"), KeyError("cause"), TypeError("member")
+    cause.__context__ = first
+    group = ExceptionGroup("group", [member])
+    group.__cause__ = cause
+
+    text = Masker(EVENT).traceback_of(group)
+
+    places = [text.index(words) for words in ("first", "another exception", "cause", "direct cause", "group", "member")]
+    assert places == sorted(places)
 
 
 def test_an_error_in_one_line_is_short() -> None:

@@ -68,6 +68,42 @@ def test_two_handlers_with_one_id_are_refused_by_name() -> None:
         Registry(registry.declared)
 
 
+def test_two_ons_on_one_function_are_one_handler_for_both() -> None:
+    @on("user.create", "user.update", name="it", backoff=[1, 2])
+    @on("user.delete", "user.create", name="it", backoff=[1, 2])
+    def it(event: Any) -> None: ...
+
+    assert [wanting(each) for each in ("user.create", "user.update", "user.delete", "test")] == [["it"]] * 3 + [[]]
+
+
+def test_two_ons_on_one_function_are_two_handlers_if_named_so() -> None:
+    @on("user.create", name="first", retries=1)
+    @on("user.create", name="second")
+    def it(event: Any) -> None: ...
+
+    assert wanting("user.create") == ["second", "first"]
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"retries": 1},
+        {"backoff": [9]},
+        {"timeout": 1},
+        {"queue": "slow"},
+        {"tenant": TENANT_ID},
+        {"transactional": True},
+    ],
+)
+def test_two_ons_of_one_id_that_disagree_are_refused(terms: Any) -> None:
+    @on("user.create", **terms)
+    @on("user.delete")
+    def it(event: Any) -> None: ...
+
+    with pytest.raises(Misconfigured, match=r"two @on.* give each a name"):
+        Registry(registry.declared)
+
+
 @pytest.mark.parametrize(
     ("types", "terms", "says"),
     [
@@ -78,6 +114,10 @@ def test_two_handlers_with_one_id_are_refused_by_name() -> None:
         pytest.param(("test",), {"retries": -1}, "retries must be", id="retries"),
         pytest.param(("test",), {"timeout": 0}, "timeout must be", id="timeout"),
         pytest.param(("test",), {"backoff": ()}, "backoff must hold", id="empty backoff"),
+        pytest.param(("test",), {"backoff": [5, float("nan")]}, "backoff must hold", id="a delay that is no number"),
+        pytest.param(("test",), {"backoff": [float("inf")]}, "backoff must hold", id="a delay without end"),
+        pytest.param(("test",), {"timeout": float("inf")}, "timeout must be", id="no timeout"),
+        pytest.param(("test",), {"timeout": float("nan")}, "timeout must be", id="a timeout that is no number"),
         pytest.param(("test",), {"name": "a b"}, "name must be", id="name"),
         pytest.param(("test",), {"queue": "a:b"}, "queue must be", id="queue"),
         pytest.param(("test",), {"tenant": "acme"}, "tenant must be a UUID", id="tenant"),

@@ -1,6 +1,6 @@
 import pytest
 
-from workers.retry import RetryPolicy, exponential
+from workers.retry import LONGEST_BACKOFF_SECONDS, RetryPolicy, exponential
 
 
 def test_eight_retries_span_about_ten_hours() -> None:
@@ -30,6 +30,17 @@ def test_a_sequence_repeats_its_last_delay() -> None:
     policy = RetryPolicy(retries=4, backoff=(1, 10))
 
     assert [policy.delay_after(spent, lambda low, _: low + 0.2) for spent in range(4)] == [1, 10, 10, 10]
+
+
+@pytest.mark.parametrize("delay", [float("inf"), float("nan"), -float("inf")])
+def test_a_delay_that_is_no_time_is_an_error(delay: float) -> None:
+    with pytest.raises(ValueError, match="backoff"):
+        RetryPolicy(backoff=lambda _: delay).delay_after(0)
+
+
+@pytest.mark.parametrize(("delay", "seconds"), [(-1, 0), (1e300, LONGEST_BACKOFF_SECONDS)])
+def test_a_delay_has_bounds(delay: float, seconds: float) -> None:
+    assert RetryPolicy(backoff=lambda _: delay).delay_after(0) == seconds
 
 
 def test_delays_move_by_up_to_a_fifth() -> None:
