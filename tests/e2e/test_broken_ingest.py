@@ -19,6 +19,7 @@ from tests.support.wire import a_request, connect, status_of
 Build = Callable[..., House]
 # An empty list. Asked for its role, no store replies that, so nothing of ours expects it.
 NOTHING = b"*0\r\n"
+ROLE = b"ROLE"
 
 
 @contextmanager
@@ -65,7 +66,7 @@ def test_a_link_that_breaks_ends_its_process_with_a_status(build_house: Build) -
         ingest = house.start_ingest(SUREHOOK_REDIS_URL=f"redis://127.0.0.1:{man.port}/0", SUREHOOK_GRACE="10")
         with connect(house.port) as under_way:
             under_way.sendall(request[:-1])
-            man.instead = NOTHING * 3
+            man.instead_for, man.instead = ROLE, NOTHING * 3
             wait_until(lambda: "ingest process broke" in house.logged(), "it says so")
             under_way.sendall(request[-1:])
             answer = under_way.recv(65536)
@@ -91,7 +92,7 @@ def test_one_of_several_that_breaks_is_replaced(build_house: Build) -> None:
         pool = house.surehook("ingest", "--processes", "1", SUREHOOK_REDIS_URL=f"redis://127.0.0.1:{man.port}/0")
         wait_until(house.is_ready, "it serves")
         (first,) = children_of(pool.pid)
-        man.instead = NOTHING * 3
+        man.instead_for, man.instead = ROLE, NOTHING * 3
         wait_until(lambda: '"ingest process died"' in house.logged(), "it ends")
         man.instead = None
 

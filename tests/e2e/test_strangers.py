@@ -9,6 +9,7 @@ from ingest.protocol import HEADERS_BYTES
 from tests.support.events import a_body
 from tests.support.house import House
 from tests.support.series import refusals
+from tests.support.stored import kept_keys
 from tests.support.wire import a_request, connect, read_until_closed, status_of, talk
 
 NOT_AUTHORIZED = b'{"errors":[{"code":"[notAuthorized]"}],"exception":"[notAuthorized]"}'
@@ -30,7 +31,7 @@ def house(open_house: House) -> Iterator[House]:
     assert [process.poll() for process in open_house.processes] == [None]
     assert open_house.is_ready()
     with open_house.redis() as store:
-        assert store.keys() == []
+        assert kept_keys(store) == []
 
 
 def test_without_proof_the_answer_comes_before_the_body_and_the_connection_closes(house: House) -> None:

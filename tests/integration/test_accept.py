@@ -9,12 +9,13 @@ import redis
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from shared.replies import text, texts
+from shared.replies import text
 from shared.settings import Settings
 from tests.support.door import HEADERS, OpenDoor, open_door
 from tests.support.events import TENANT_ID, USER_ID, a_body, an_event
 from tests.support.house import wait_until
 from tests.support.ledger import ledger
+from tests.support.stored import kept_keys
 from workers.claims import Claims
 from workers.settlements import AttemptRecord
 
@@ -238,5 +239,5 @@ def test_a_full_store_is_a_503_with_its_reason_in_the_log_and_nothing_is_half_st
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert "OOM" in [getattr(record, "error_type", "") for record in caplog.records]
-    assert [key for key in texts(store.keys()) if ":alive:" not in key] == []
+    assert kept_keys(store) == []
     assert door.deliver().status_code == 202

@@ -11,6 +11,7 @@ from shared.settings import Settings
 from tests.support.door import OpenDoor, open_door
 from tests.support.events import a_body
 from tests.support.signing import ALGORITHMS, SECRET, SIGNATURE, signer
+from tests.support.stored import kept_keys
 
 NOT_AUTHORIZED = b'{"errors":[{"code":"[notAuthorized]"}],"exception":"[notAuthorized]"}'
 BODY = a_body()
@@ -88,7 +89,7 @@ def test_every_cause_is_the_same_answer_and_another_reason(name: str, door: Open
         "connection": "close",
     }
     assert door.metric("surehook_deliveries_refused_total", reason=reason) == 1
-    assert store.keys() == []
+    assert kept_keys(store) == []
 
 
 def test_the_reason_is_a_field_of_the_log(door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
@@ -111,4 +112,4 @@ def test_size_and_type_come_after_the_headers_proof_and_before_the_body(
 def test_the_signature_is_looked_at_before_the_body_is_parsed(door: OpenDoor, store: redis.Redis) -> None:
     assert door.deliver(body=b"no JSON", headers=PROVEN).content == NOT_AUTHORIZED
     assert door.deliver(body=b"no JSON", headers={**PROVEN, **HS.headers(b"no JSON")}).status_code == 400
-    assert store.keys() == []
+    assert kept_keys(store) == []

@@ -10,6 +10,7 @@ from shared.settings import Settings
 from tests.support.door import HEADERS, PATH, OpenDoor, open_door
 from tests.support.events import USER_ID, a_body, an_event
 from tests.support.house import API_KEY, wait_until
+from tests.support.stored import kept_keys
 
 CANARY = "mara.lindqvist"
 
@@ -19,7 +20,7 @@ def door(settings: Settings, store: redis.Redis) -> Iterator[OpenDoor]:
     """Whatever a test here sends, nothing of it may reach the store."""
     with open_door(settings.model_copy(update={"max_body_bytes": 1024})) as door:
         yield door
-    assert store.keys() == []
+    assert kept_keys(store) == []
 
 
 def body_with(**fields: Any) -> bytes:

@@ -16,6 +16,8 @@ class Middleman:
     replies_in_pieces: bool = False
     passes_replies: bool = True
     instead: bytes | None = None
+    instead_for: bytes = b""
+    """Only of what was asked with this in it."""
     cuts_after_bytes: int | None = None
     connections: int = 0
     commands: int = 0
@@ -26,8 +28,9 @@ class Middleman:
         self.connections += 1
         store_reader, store_writer = await asyncio.open_unix_connection(str(store))
         self._writers += [writer, store_writer]
-        there = asyncio.create_task(self._forward(reader, store_writer))
-        await self._answer(store_reader, writer)
+        asked = bytearray()
+        there = asyncio.create_task(self._forward(reader, store_writer, asked))
+        await self._answer(store_reader, writer, asked)
         there.cancel()
         writer.transport.abort()
         store_writer.close()
@@ -36,12 +39,13 @@ class Middleman:
         for writer in self._writers:
             writer.transport.abort()
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytearray) -> None:
         while data := await reader.read(65536):
             self.commands += 1
+            asked[:] = data
             writer.write(data)
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytearray) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
                 if not self.passes_replies:
@@ -50,7 +54,8 @@ class Middleman:
                     writer.write(data[: self.cuts_after_bytes])
                     await writer.drain()
                     return
-                for piece in self._pieces(data if self.instead is None else self.instead):
+                lie = self.instead if self.instead_for in asked else None
+                for piece in self._pieces(data if lie is None else lie):
                     writer.write(piece)
                     await writer.drain()
                     await asyncio.sleep(0)

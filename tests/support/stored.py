@@ -12,6 +12,12 @@ from tests.support.ledger import is_balanced
 PACKED = b"exc_string"
 
 
+def kept_keys(store: redis.Redis) -> list[bytes]:
+    """All keys, but those by which processes say that they live."""
+    keys: Any = store.keys()
+    return [key for key in keys if b":alive:" not in key]
+
+
 def contents(store: redis.Redis, key: bytes) -> bytes:
     """All of one key: its name, fields and values, unpacked."""
     return b"\n".join((key, *_parts(store, key)))
