@@ -1,0 +1,61 @@
+"""A door with low bounds, and what it takes to flood it."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from tests.support.events import a_body, an_event
+from tests.support.house import House, wait_until
+from tests.support.series import metric
+from tests.support.wire import connect
+
+MEBIBYTE = 1024 * 1024
+MOST_PENDING = 20
+MOST_BYTES = 4 * MEBIBYTE
+MOST_OPEN = 150
+FLOOD = 120
+# Of floods that would need several times as much if they were let in.
+FLAT_BYTES = 16 * MEBIBYTE
+
+
+def bounded_house() -> House:
+    house = House()
+    house.start_ingest(
+        SUREHOOK_MAX_PENDING=str(MOST_PENDING),
+        SUREHOOK_MAX_BODY_BYTES_IN_FLIGHT=str(MOST_BYTES),
+        SUREHOOK_MAX_BACKLOG=str(MOST_OPEN),
+    )
+    return house
+
+
+def let_ebb(house: House) -> None:
+    """Nothing of an earlier flood is left, neither here nor there."""
+    wait_until(lambda: metric(house, "surehook_open_connections") <= 1, "they hung up")
+    wait_until(lambda: metric(house, "surehook_pending_requests") == 0, "nothing is held")
+    assert metric(house, "surehook_body_bytes_in_flight") == 0
+    with house.redis() as store:
+        store.flushall()
+
+
+@contextmanager
+def begun(house: House, count: int, request: bytes) -> Iterator[list[socket.socket]]:
+    """So many requests whose last byte is still to come."""
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connect(house.port)) for _ in range(count)]
+        for connection in connections:
+            connection.sendall(request[:-1])
+        yield connections
+
+
+def a_large_body(size: int) -> bytes:
+    event: dict[str, Any] = an_event(note="")
+    event["note"] = "n" * (size - len(a_body(event)))
+    return a_body(event)
+
+
+def exchange(house: House, request: bytes) -> bytes:
+    """Send all of it, also when it is refused half-way, and read the answer."""
+    with connect(house.port) as connection:
+        connection.sendall(request)
+        return connection.recv(65536)
