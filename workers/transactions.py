@@ -210,15 +210,15 @@ def undo_parts(handlers: Sequence[Handler], default_timeout: float) -> str:
 def _transaction(reply: Any) -> Transaction | None:
     if reply is None:
         return None
-    event_id, number, left_ms, flat = reply
-    record = dict(zip(flat[::2], flat[1::2], strict=True))
+    event_id, number, left_ms, record = reply
+    event_type, tenant_id, application_id, body, key_id = (value or b"" for value in record)
     return Transaction(
         event_id=text(event_id),
         round=text(number),
         seconds_left=int(left_ms) / 1000,
-        event_type=text(record[b"type"]),
-        tenant_id=text(record[b"tenant"]),
-        application_id=text(record[b"application"]),
-        body=record.get(b"body", b""),
-        key_id=text(record.get(b"key_id", b"")),
+        event_type=text(event_type),
+        tenant_id=text(tenant_id),
+        application_id=text(application_id),
+        body=body,
+        key_id=text(key_id),
     )

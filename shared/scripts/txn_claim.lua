@@ -1,11 +1,12 @@
 -- Start the handlers of the next transactional event that is in time.
 -- ARGV: worker; its process; the run, as "id round", that is settled by a call before this one in the same trip ('' for
 -- none).
--- Returns nothing, or {event id, round, ms left, the event record's fields}.
+-- Returns nothing, or {event id, round, ms left, {type, tenant, application, body, key id}}.
 local worker = ARGV[1]
 
 local function started(id, txn)
-  return {id, txn.round, txn.deadline - now_ms, redis.call('HGETALL', EVENT .. id)}
+  return {id, txn.round, txn.deadline - now_ms,
+    redis.call('HMGET', EVENT .. id, 'type', 'tenant', 'application', 'body', 'key_id')}
 end
 
 local function start(id, txn)
