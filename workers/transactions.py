@@ -4,6 +4,7 @@ Workers wait at a bell that every submission rings, and then take what is first 
 hands of a worker that dies costs time only, for every worker also looks once a second.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +42,8 @@ class Transaction:
     body: bytes
     key_id: str = ""
     """The fingerprint of the key the body is encrypted with; "" if it is plain."""
+    claim: int = 0
+    """The number of the claim that started it: whatever is said of the run carries it."""
     queue: str = TRANSACTIONAL_QUEUE
 
 
@@ -84,7 +87,7 @@ class Transactions:
 
     def claim(self) -> Transaction | None:
         """Start the next one that is in time. Also finds the claim whose reply was lost."""
-        return _transaction(self._run("txn_claim", self._worker, self._process, ""))
+        return _transaction(self._run("txn_claim", *self._claiming("")))
 
     def wait(self, seconds: float) -> Transaction | None:
         """Start the next one that comes within so many seconds."""
@@ -95,7 +98,7 @@ class Transactions:
 
     def give_back(self, transaction: Transaction) -> bool:
         """Nothing has run: another worker may start it while there is time."""
-        reply = self._run("txn_give_back", transaction.event_id, transaction.round, self._worker)
+        reply = self._run("txn_give_back", *self._which(transaction))
         return bool(reply == b"done")
 
     def settle(self, transaction: Transaction, verdict: Verdict) -> str:
@@ -111,7 +114,7 @@ class Transactions:
             RedisError, OSError: the store is away. If `told` was not called, it is not known whether this was settled.
         """
         settlement = self._settlement(transaction, verdict)
-        settled = f"{transaction.event_id} {transaction.round}"
+        settled = f"{transaction.event_id} {transaction.round} {transaction.claim}"
         has_told = False
 
         def take() -> Transaction | None:
@@ -133,7 +136,11 @@ class Transactions:
         return ("BLPOP", self._keys.bell, seconds)
 
     def _claim(self, settled: str) -> Command:
-        return self._scripts["txn_claim"].command((self._worker, self._process, settled))
+        return self._scripts["txn_claim"].command(self._claiming(settled))
+
+    def _claiming(self, settled: str) -> tuple[Argument, ...]:
+        # The clock numbers claims: it goes on where another one by this name stopped, and costs no memory anywhere.
+        return (self._worker, self._process, time.monotonic_ns(), settled)
 
     def _take_claim(self) -> Transaction | None:
         self._read()  # whether the bell rang: who waited in vain looks all the same
@@ -153,11 +160,12 @@ class Transactions:
     def _read(self) -> Any:
         return self._connection.read_response()
 
+    def _which(self, transaction: Transaction) -> tuple[Argument, ...]:
+        return (transaction.event_id, transaction.round, self._worker, transaction.claim)
+
     def _settlement(self, transaction: Transaction, verdict: Verdict) -> tuple[Argument, ...]:
         return (
-            transaction.event_id,
-            transaction.round,
-            self._worker,
+            *self._which(transaction),
             verdict.outcome,
             int(verdict.is_unknown),
             verdict.reason,
@@ -210,7 +218,7 @@ def undo_parts(handlers: Sequence[Handler], default_timeout: float) -> str:
 def _transaction(reply: Any) -> Transaction | None:
     if reply is None:
         return None
-    event_id, number, left_ms, record = reply
+    event_id, number, claim, left_ms, record = reply
     event_type, tenant_id, application_id, body, key_id = (value or b"" for value in record)
     return Transaction(
         event_id=text(event_id),
@@ -221,4 +229,5 @@ def _transaction(reply: Any) -> Transaction | None:
         application_id=text(application_id),
         body=body,
         key_id=text(key_id),
+        claim=int(claim),
     )

@@ -3,6 +3,8 @@
 -- `txn:{event}` is one round of asking: `state` goes waiting, running, then completed, rejected, failed or abandoned,
 -- and a script that carries another `round` changes nothing. A round has two ends, in either order: the *decision*,
 -- which is what senders are told, and the end of the *run*, after which nobody's handlers can have an effect any more.
+-- A run is one claim of one worker, and `claim` its number: whatever its worker says of it carries that too, so that a
+-- packet of a connection that was given up, and comes late, is about nothing any more.
 -- The key lives until both are there, and for `memory` ms longer after a no; a yes is kept on the event record.
 -- `txns` holds every round that is not over, scored by when somebody has to look whether it was forgotten.
 
@@ -10,7 +12,7 @@ local LOOK_AGAIN_MS = 1000
 local REPLIES_TTL_MS = 10000
 local BELL_TTL_SECONDS = 60
 local FORGOTTEN_SECONDS = 86400
-local FIELDS = {'state', 'round', 'deadline', 'waiters', 'requests', 'running', 'worker', 'undo', 'facts',
+local FIELDS = {'state', 'round', 'deadline', 'waiters', 'requests', 'running', 'worker', 'claim', 'undo', 'facts',
   'memory', 'window', 'retention'}
 
 -- Wake one worker. One that dies before it has looked costs time only: the others look every second.
@@ -28,6 +30,18 @@ local function load_txn(id)
   for _, name in ipairs({'deadline', 'memory', 'window', 'retention'}) do txn[name] = tonumber(txn[name]) end
   txn.running = txn.running == '1'
   return txn
+end
+
+local function run_of(id, round, claim) return id .. ' ' .. round .. ' ' .. claim end
+
+-- Whether this is the claim whose handlers run.
+local function is_in_force(txn, round, worker, claim)
+  return txn and txn.running and txn.round == round and txn.worker == worker and txn.claim == claim
+end
+
+-- A worker runs something else by now, or nothing.
+local function forget_run(worker, run)
+  if redis.call('GET', TXN_RUN .. worker) == run then redis.call('DEL', TXN_RUN .. worker) end
 end
 
 -- Tell every ingest process that waits. A reply that nobody takes goes by itself.
@@ -77,9 +91,7 @@ end
 -- A round with a no is over: those whose effect must go are told, and the no is forgotten after a while.
 local function conclude(id, txn, undo, is_orphan)
   redis.call('ZREM', TXNS, id)
-  if txn.running and redis.call('GET', TXN_RUN .. txn.worker) == id .. ' ' .. txn.round then
-    redis.call('DEL', TXN_RUN .. txn.worker)
-  end
+  if txn.running then forget_run(txn.worker, run_of(id, txn.round, txn.claim)) end
   redis.call('HSET', TXN .. id, 'running', '')
   if is_orphan then
     redis.call('ZADD', ORPHANS, now_ms, id)
