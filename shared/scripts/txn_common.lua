@@ -132,13 +132,23 @@ local function remembered(id)
   return {record[1], record[2] or ''}
 end
 
--- A closed event is open again, as if nobody had looked at it yet.
+-- Nothing is left of a job, nor of what it spent.
+local function forget_job(job_id, known_queue)
+  local queue = redis.call('HGET', JOB .. job_id, 'origin') or known_queue or 'events'
+  redis.call('ZREM', FINISHED .. queue, job_id)
+  delete_job(job_id)
+  reset_counters(job_id)
+end
+
+-- A closed event is open again, as if nobody had looked at it yet: whoever runs for it has the full budget.
 local function reopen(id)
   local key = EVENT .. id
   local record = redis.call('HMGET', key, 'handlers', 'outcome', 'received_at')
   for name in string.gmatch(record[1] or '', '[^,]+') do
+    forget_job(id .. '_' .. name, redis.call('HGET', key, 'queue:' .. name))
     redis.call('HDEL', key, 'state:' .. name, 'queue:' .. name)
   end
+  forget_job(id)
   redis.call('HDEL', key, 'handlers', 'handler', 'closed_at', 'outcome')
   redis.call('PERSIST', key)
   redis.call('PERSIST', ATTEMPTS .. id)
