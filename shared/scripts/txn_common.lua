@@ -32,7 +32,7 @@ local function load_txn(id)
   return txn
 end
 
-local function run_of(id, round, claim) return id .. ' ' .. round .. ' ' .. claim end
+local function run_of(...) return table.concat({...}, ' ') end
 
 -- Whether this is the claim whose handlers run.
 local function is_in_force(txn, round, worker, claim)
@@ -105,7 +105,7 @@ end
 
 -- The outcome reached somebody who can answer: it stands, and the handlers that are told of facts get theirs.
 local function confirm(id, txn)
-  redis.call('HSET', EVENT .. id, 'decision', 'completed', 'decided_at', now_ms)
+  redis.call('HSET', EVENT .. id, 'decision', 'completed', 'decided_at', now_ms, 'confirmed', txn.round)
   redis.call('ZREM', TXNS, id)
   hand_over(id, txn, txn.facts or '', 'completed')
   redis.call('DEL', TXN .. id)
@@ -149,7 +149,7 @@ local function reopen(id)
     redis.call('HDEL', key, 'state:' .. name, 'queue:' .. name)
   end
   forget_job(id)
-  redis.call('HDEL', key, 'handlers', 'handler', 'closed_at', 'outcome')
+  redis.call('HDEL', key, 'handlers', 'handler', 'closed_at', 'outcome', 'given_up')
   redis.call('PERSIST', key)
   redis.call('PERSIST', ATTEMPTS .. id)
   if redis.call('ZADD', OPEN, record[3], id) == 1 then

@@ -19,6 +19,7 @@ class Round:
     waiters: set[str] = field(default_factory=set)
     starts: int = 0
     undo: tuple[str, ...] = ()
+    settled_by: str | None = None
 
 
 @dataclass
@@ -35,6 +36,8 @@ class Model:
     is_fact: bool = False
     orphans: int = 0
     is_orphan: bool = False
+    confirmed: str = ""
+    """The number of the round that ended with a confirmed yes."""
     woken: list[tuple[str, str, str]] = field(default_factory=list)
     """(process, round, state) of everything that was said to those who wait."""
 
@@ -82,9 +85,11 @@ class Model:
     def settle(self, number: str, worker: str, outcome: str, now: int, *, is_unknown: bool, undo: list[str]) -> str:
         self.forget(now)
         current = self.round
-        if current is None or current.number != number or current.worker != worker:
-            return "stale"
-        current.worker = None
+        if current is None:
+            return "completed" if self.confirmed == number else "stale"
+        if current.number != number or current.worker != worker:
+            return current.state if (current.number, current.settled_by) == (number, worker) else "stale"
+        current.worker, current.settled_by = None, worker
         in_time = current.state == "running" and now <= current.deadline
         if in_time and outcome == "completed":
             current.state, current.undo = "completed", tuple(undo)
@@ -155,7 +160,8 @@ class Model:
         return self.decision if self.decision in (*NO, "completed") else "abandoned"
 
     def _confirm(self) -> str:
-        self.decision, self.round = "completed", None
+        assert self.round
+        self.decision, self.confirmed, self.round = "completed", self.round.number, None
         self._hand_over(["facts"])
         return "completed"
 
