@@ -70,10 +70,12 @@ local function drop_job(id)
 end
 
 -- Jobs on the retrying queues: `parts` is "handler queue timeout handler queue timeout …". Without any the event closes.
+-- What is to be erased tells nobody of a yes any more, but what a no has left is undone before.
 local function hand_over(id, txn, parts, outcome)
   drop_job(id)
   local erasing = redis.call('HGET', EVENT .. id, 'erasing')
-  if erasing then return erase(id, erasing) end
+  if erasing and (parts == '' or outcome == 'completed') then return erase(id, erasing) end
+  if erasing then redis.call('HSET', EVENT .. id, 'undo_first', 1) end
   local names = {}
   for name, queue in string.gmatch(parts, '(%S+) (%S+) %S+') do
     table.insert(names, name)
@@ -93,12 +95,13 @@ local function conclude(id, txn, undo, is_orphan)
   redis.call('ZREM', TXNS, id)
   if txn.running then forget_run(txn.worker, run_of(id, txn.round, txn.claim)) end
   redis.call('HSET', TXN .. id, 'running', '')
-  if is_orphan then
+  hand_over(id, txn, undo, txn.state)
+  if is_orphan then  -- also if it is erased by now: its id stays listed until a person has looked after it
     redis.call('ZADD', ORPHANS, now_ms, id)
     redis.call('HINCRBY', LEDGER, 'orphaned', 1)
     redis.call('PERSIST', EVENT .. id)
+    redis.call('PERSIST', ATTEMPTS .. id)
   end
-  hand_over(id, txn, undo, txn.state)
   local decided_at = tonumber(redis.call('HGET', TXN .. id, 'decided_at') or now_ms)
   redis.call('PEXPIRE', TXN .. id, math.min(decided_at, now_ms) + txn.memory - now_ms)
 end
