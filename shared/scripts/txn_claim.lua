@@ -1,11 +1,11 @@
 -- Start the handlers of the next transactional event that is in time.
 -- ARGV: worker; its process; the number of this claim, which is greater than that of any before it; the run, as "id round
 -- claim", that is settled by a call before this one in the same trip ('' for none).
--- Returns nothing, or {event id, round, claim, ms left, {type, tenant, application, body, key id}}.
+-- Returns nothing, or {event id, round, claim, deadline, now, {type, tenant, application, body, key id}}.
 local worker, claim = ARGV[1], ARGV[3]
 
 local function started(id, txn)
-  return {id, txn.round, claim, txn.deadline - now_ms,
+  return {id, txn.round, claim, txn.deadline, now_ms,
     redis.call('HMGET', EVENT .. id, 'type', 'tenant', 'application', 'body', 'key_id')}
 end
 
