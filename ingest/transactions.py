@@ -77,7 +77,7 @@ class Transactions:
         """The answer to a delivery whose headers came at `began` (time.perf_counter).
 
         Raises:
-            Refusal: there is nobody to decide.
+            Refusal: there is nobody to decide, or no room.
             StoreUnavailable: it is not known what was decided.
             SenderLeft: nobody waits for the answer any more.
         """
@@ -154,6 +154,7 @@ class Transactions:
             settings.retention,
             FORGOTTEN_AFTER_MS,
             key_id,
+            settings.max_backlog,
         )
         return Heard(text(number), text(state), text(reason))
 
@@ -225,10 +226,7 @@ async def _hang_up(receive: Receive) -> None:
 
 
 def _answer(heard: Heard, event_id: str) -> Answer:
-    """
-    Raises:
-        Refusal: there is nobody to decide.
-    """
+    """Raises Refusal where there is nobody to decide, or no room."""
     match heard.state:
         case "completed":
             return answers.completed(event_id)
@@ -242,4 +240,6 @@ def _answer(heard: Heard, event_id: str) -> Answer:
             raise Refusal(answers.UNATTENDED, "no_worker")
         case "paused":
             raise Refusal(answers.UNATTENDED, "paused")
+        case "backlog":
+            raise Refusal(answers.UNAVAILABLE, "backlog_full")
     return answers.DEADLINE_EXCEEDED

@@ -19,7 +19,7 @@ STATES = (ORPHANED, *NOES)
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of one transactional event. `reason` is a veto's words, masked."""
+    """What became of one transactional event. `reason` is a veto's words, masked. Of an erased one the id is known."""
 
     event_id: str
     state: str
@@ -46,10 +46,12 @@ class Decisions:
         key = self._keys.orphans if state == ORPHANED else self._keys.decided(state)
         members: Any = self._store.zrange(key, 0, -1, desc=True, withscores=True)
         for event_id, at_ms in members:
-            record = self._store.hmget(self._keys.event(text(event_id)), "type", "tenant", "user", "reason")
-            if record[0] is None:
-                continue  # expired just now
-            event_type, tenant_id, user_id, reason = map(text, record)
+            *record, outcome = self._store.hmget(
+                self._keys.event(text(event_id)), "type", "tenant", "user", "reason", "outcome"
+            )
+            if record[0] is None and (state != ORPHANED or outcome is None):
+                continue  # expired just now, or erased: of an orphan somebody has to look after, the id is left
+            event_type, tenant_id, user_id, reason = (text(value or b"") for value in record)
             at = datetime.fromtimestamp(at_ms / 1000, UTC)
             yield Decision(text(event_id), state, at, event_type, tenant_id, user_id, reason)
 

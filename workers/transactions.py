@@ -4,18 +4,19 @@ Workers wait at a bell that every submission rings, and then take what is first 
 hands of a worker that dies costs time only, for every worker also looks once a second.
 """
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import redis
-from hiredis import pack_command
 from redis.exceptions import NoScriptError
 
 from shared.keys import TRANSACTIONAL_QUEUE, Keys
 from shared.replies import text, texts
 from shared.scripts import Argument, Script
+from workers.packets import Command, Packets
 from workers.registry import Handler, Registry
 from workers.settlements import AttemptRecord
 
@@ -25,7 +26,7 @@ RECOVER_AT_ONCE = 100
 SCRIPT_NAMES = ("txn_claim", "txn_settle", "txn_give_back", "txn_recover", "txn_bury")
 _DEAD_RUN_FIELDS = 5
 
-Command = tuple[Argument, ...]
+Sent = tuple[float, float]  # when a packet left, on our clock (s), and then, or soon after, on the store's (ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,10 @@ class Transaction:
     body: bytes
     key_id: str = ""
     """The fingerprint of the key the body is encrypted with; "" if it is plain."""
+    claim: int = 0
+    """The number of the claim that started it: whatever is said of the run carries it."""
+    read_at: float = field(default_factory=time.monotonic)
+    """When so many seconds were left."""
     queue: str = TRANSACTIONAL_QUEUE
 
 
@@ -74,17 +79,15 @@ class Transactions:
         self._process = process
         self._dead_after_ms = dead_after_ms
         self._scripts = {name: Script(name, keys) for name in SCRIPT_NAMES}
-        self._connection: Any = None
+        self._packets = Packets(store)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.disconnect()
-            self._store.connection_pool.release(self._connection)
-            self._connection = None
+        self._packets.close()
 
     def claim(self) -> Transaction | None:
         """Start the next one that is in time. Also finds the claim whose reply was lost."""
-        return _transaction(self._run("txn_claim", self._worker, self._process, ""))
+        sent_at = time.monotonic()
+        return self._unless_late(_transaction(self._run("txn_claim", *self._claiming("")), sent_at))
 
     def wait(self, seconds: float) -> Transaction | None:
         """Start the next one that comes within so many seconds."""
@@ -95,7 +98,7 @@ class Transactions:
 
     def give_back(self, transaction: Transaction) -> bool:
         """Nothing has run: another worker may start it while there is time."""
-        reply = self._run("txn_give_back", transaction.event_id, transaction.round, self._worker)
+        reply = self._run("txn_give_back", *self._which(transaction))
         return bool(reply == b"done")
 
     def settle(self, transaction: Transaction, verdict: Verdict) -> str:
@@ -116,16 +119,16 @@ class Transactions:
             RedisError, OSError: the store is away. If `told` was not called, it is not known whether this was settled.
         """
         settlement = self._settlement(transaction, verdict)
-        settled = f"{transaction.event_id} {transaction.round}"
+        settled = f"{transaction.event_id} {transaction.round} {transaction.claim}"
         has_told = False
 
-        def take() -> Transaction | None:
+        def take(sent: Sent) -> Transaction | None:
             nonlocal has_told
             meanwhile()
             stands = text(self._read())
             has_told = True
             told(stands)
-            return self._take_claim()
+            return self._take_claim(sent)
 
         commands = [self._scripts["txn_settle"].command(settlement), self._bell(seconds), self._claim(settled)]
         try:
@@ -139,31 +142,46 @@ class Transactions:
         return ("BLPOP", self._keys.bell, seconds)
 
     def _claim(self, settled: str) -> Command:
-        return self._scripts["txn_claim"].command((self._worker, self._process, settled))
+        return self._scripts["txn_claim"].command(self._claiming(settled))
 
-    def _take_claim(self) -> Transaction | None:
+    def _claiming(self, settled: str) -> tuple[Argument, ...]:
+        # The clock numbers claims: it goes on where another one by this name stopped, and costs no memory anywhere.
+        return (self._worker, self._process, time.monotonic_ns(), settled)
+
+    def _take_claim(self, sent: Sent) -> Transaction | None:
         self._read()  # whether the bell rang: who waited in vain looks all the same
-        return _transaction(self._read())
+        return _transaction(self._read(), *sent)
 
-    def _talk(self, commands: Sequence[Command], take: Callable[[], Transaction | None]) -> Transaction | None:
-        """Send these in one packet, and let `take` read the replies. After an error the next call connects anew."""
-        if self._connection is None:
-            self._connection = self._store.connection_pool.get_connection()
+    def _unless_late(self, transaction: Transaction | None) -> Transaction | None:
+        if transaction is None or transaction.seconds_left > 0:
+            return transaction
+        self.give_back(transaction)
+        return None
+
+    def _talk(self, commands: Sequence[Command], take: Callable[[Sent], Transaction | None]) -> Transaction | None:
+        """Send these in one packet, and let `take` read the replies. After an error the next call connects anew.
+
+        The store says first what time it is: when the claim at the end was made nobody could tell otherwise.
+        """
         try:
-            self._connection.send_packed_command([_packed(command) for command in commands], check_health=False)
-            return take()
+            sent_at = time.monotonic()
+            self._packets.send([("TIME",), *commands])
+            seconds, micros = self._read()
+            transaction = take((sent_at, int(seconds) * 1000 + int(micros) / 1000))
         except BaseException:
-            self._connection.disconnect()
+            self._packets.give_up()
             raise
+        return self._unless_late(transaction)
 
     def _read(self) -> Any:
-        return self._connection.read_response()
+        return self._packets.read()
+
+    def _which(self, transaction: Transaction) -> tuple[Argument, ...]:
+        return (transaction.event_id, transaction.round, self._worker, transaction.claim)
 
     def _settlement(self, transaction: Transaction, verdict: Verdict) -> tuple[Argument, ...]:
         return (
-            transaction.event_id,
-            transaction.round,
-            self._worker,
+            *self._which(transaction),
             verdict.outcome,
             int(verdict.is_unknown),
             verdict.reason,
@@ -197,12 +215,6 @@ class Transactions:
         return self._scripts[name].run(self._store, *args)
 
 
-def _packed(command: Command) -> bytes:
-    words: Any = command  # hiredis says that it takes but one
-    packed: bytes = pack_command(words)
-    return packed
-
-
 def parts_of(handlers: Sequence[Handler], default_timeout: float) -> str:
     """Jobs to make, as the scripts take them."""
     return " ".join(f"{each.name} {each.queue} {each.timeout_seconds or default_timeout:g}" for each in handlers)
@@ -213,18 +225,25 @@ def undo_parts(handlers: Sequence[Handler], default_timeout: float) -> str:
     return parts_of([each.undo for each in handlers if each.undo is not None], default_timeout)
 
 
-def _transaction(reply: Any) -> Transaction | None:
+def _transaction(reply: Any, sent_at: float, then_ms: float | None = None) -> Transaction | None:
+    """Time counts from when it was asked for, which was `then_ms` or earlier on the store's clock (None: the claim's
+    instant). So the way there counts as passed, and so does the way back: nothing may start after its deadline.
+    """
     if reply is None:
         return None
-    event_id, number, left_ms, flat = reply
-    record = dict(zip(flat[::2], flat[1::2], strict=True))
+    event_id, number, claim, deadline_ms, now_ms, record = reply
+    read_at = time.monotonic()
+    left_ms = int(deadline_ms) - (int(now_ms) if then_ms is None else then_ms)
+    event_type, tenant_id, application_id, body, key_id = (value or b"" for value in record)
     return Transaction(
         event_id=text(event_id),
         round=text(number),
-        seconds_left=int(left_ms) / 1000,
-        event_type=text(record[b"type"]),
-        tenant_id=text(record[b"tenant"]),
-        application_id=text(record[b"application"]),
-        body=record.get(b"body", b""),
-        key_id=text(record.get(b"key_id", b"")),
+        seconds_left=left_ms / 1000 - (read_at - sent_at),
+        event_type=text(event_type),
+        tenant_id=text(tenant_id),
+        application_id=text(application_id),
+        body=body,
+        key_id=text(key_id),
+        claim=int(claim),
+        read_at=read_at,
     )

@@ -134,7 +134,7 @@ class Voting:
 
     def verdict(self, transaction: Transaction) -> Verdict:
         """What the handlers say, and what follows from it."""
-        deadline = time.monotonic() + transaction.seconds_left
+        deadline = transaction.read_at + transaction.seconds_left
         wanted = (transaction.event_type, transaction.tenant_id, transaction.application_id)
         try:
             event = event_from(transaction.event_id, transaction.body)

@@ -131,7 +131,9 @@ end
 -- Returns 'erased' or 'running', how many attempts and how many dead letters went.
 local function erase(event_id, retention)
   local key = EVENT .. event_id
-  if redis.call('ZSCORE', TXNS, event_id) then  -- its sender waits, or its handlers run: `hand_over` comes back here
+  -- Its sender waits, or its handlers run: `hand_over` comes back here. Or what they did is being undone, which needs the
+  -- body: `close` does.
+  if redis.call('ZSCORE', TXNS, event_id) or redis.call('HEXISTS', key, 'undo_first') == 1 then
     redis.call('HSET', key, 'erasing', retention)
     return 'running', 0, 0
   end
@@ -156,10 +158,20 @@ end
 
 -- Where an event was to be erased as soon as what runs of it ends: now. The lease that ends must be off its set already.
 local function erase_if_wished(job_id)
-  local erasing = redis.call('HGET', EVENT .. event_of(job_id), 'erasing')
-  if not erasing then return false end
-  erase(event_of(job_id), erasing)
+  local wish = redis.call('HMGET', EVENT .. event_of(job_id), 'erasing', 'undo_first')
+  if not wish[1] or wish[2] then return false end
+  erase(event_of(job_id), wish[1])
   return true
+end
+
+-- What was to be erased is undone, so it goes. An orphan that nobody has looked after stays listed, by its id alone.
+local function erase_undone(event_id, retention)
+  local orphan_since = redis.call('ZSCORE', ORPHANS, event_id)
+  redis.call('HDEL', EVENT .. event_id, 'undo_first')
+  erase(event_id, retention)
+  if not orphan_since then return end
+  redis.call('ZADD', ORPHANS, orphan_since, event_id)
+  redis.call('PERSIST', EVENT .. event_id)
 end
 
 -- End a claim. False: it is no longer in force, or the event was to be erased when it ends and now is. The caller must
@@ -230,6 +242,8 @@ local function close(job_id, outcome, retention, books)
       end
       if state == 'discarded' then outcome = 'discarded' end
     end
+    local erasing = redis.call('HGET', key, 'erasing')
+    if erasing then return erase_undone(event_id, erasing) end
   end
   if redis.call('EXPIRE', key, retention) == 0 then return end  -- its record was deleted by hand
   redis.call('HSET', key, 'closed_at', now_ms, 'outcome', outcome)

@@ -3,6 +3,8 @@
 -- `txn:{event}` is one round of asking: `state` goes waiting, running, then completed, rejected, failed or abandoned,
 -- and a script that carries another `round` changes nothing. A round has two ends, in either order: the *decision*,
 -- which is what senders are told, and the end of the *run*, after which nobody's handlers can have an effect any more.
+-- A run is one claim of one worker, and `claim` its number: whatever its worker says of it carries that too, so that a
+-- packet of a connection that was given up, and comes late, is about nothing any more.
 -- The key lives until both are there, and for `memory` ms longer after a no; a yes is kept on the event record.
 -- `txns` holds every round that is not over, scored by when somebody has to look whether it was forgotten.
 
@@ -10,7 +12,7 @@ local LOOK_AGAIN_MS = 1000
 local REPLIES_TTL_MS = 10000
 local BELL_TTL_SECONDS = 60
 local FORGOTTEN_SECONDS = 86400
-local FIELDS = {'state', 'round', 'deadline', 'waiters', 'requests', 'running', 'worker', 'undo', 'facts',
+local FIELDS = {'state', 'round', 'deadline', 'waiters', 'requests', 'running', 'worker', 'claim', 'undo', 'facts',
   'memory', 'window', 'retention'}
 
 -- Wake one worker. One that dies before it has looked costs time only: the others look every second.
@@ -28,6 +30,18 @@ local function load_txn(id)
   for _, name in ipairs({'deadline', 'memory', 'window', 'retention'}) do txn[name] = tonumber(txn[name]) end
   txn.running = txn.running == '1'
   return txn
+end
+
+local function run_of(...) return table.concat({...}, ' ') end
+
+-- Whether this is the claim whose handlers run.
+local function is_in_force(txn, round, worker, claim)
+  return txn and txn.running and txn.round == round and txn.worker == worker and txn.claim == claim
+end
+
+-- A worker runs something else by now, or nothing.
+local function forget_run(worker, run)
+  if redis.call('GET', TXN_RUN .. worker) == run then redis.call('DEL', TXN_RUN .. worker) end
 end
 
 -- Tell every ingest process that waits. A reply that nobody takes goes by itself.
@@ -56,10 +70,12 @@ local function drop_job(id)
 end
 
 -- Jobs on the retrying queues: `parts` is "handler queue timeout handler queue timeout …". Without any the event closes.
+-- What is to be erased tells nobody of a yes any more, but what a no has left is undone before.
 local function hand_over(id, txn, parts, outcome)
   drop_job(id)
   local erasing = redis.call('HGET', EVENT .. id, 'erasing')
-  if erasing then return erase(id, erasing) end
+  if erasing and (parts == '' or outcome == 'completed') then return erase(id, erasing) end
+  if erasing then redis.call('HSET', EVENT .. id, 'undo_first', 1) end
   local names = {}
   for name, queue in string.gmatch(parts, '(%S+) (%S+) %S+') do
     table.insert(names, name)
@@ -77,23 +93,22 @@ end
 -- A round with a no is over: those whose effect must go are told, and the no is forgotten after a while.
 local function conclude(id, txn, undo, is_orphan)
   redis.call('ZREM', TXNS, id)
-  if txn.running and redis.call('GET', TXN_RUN .. txn.worker) == id .. ' ' .. txn.round then
-    redis.call('DEL', TXN_RUN .. txn.worker)
-  end
+  if txn.running then forget_run(txn.worker, run_of(id, txn.round, txn.claim)) end
   redis.call('HSET', TXN .. id, 'running', '')
-  if is_orphan then
+  hand_over(id, txn, undo, txn.state)
+  if is_orphan then  -- also if it is erased by now: its id stays listed until a person has looked after it
     redis.call('ZADD', ORPHANS, now_ms, id)
     redis.call('HINCRBY', LEDGER, 'orphaned', 1)
     redis.call('PERSIST', EVENT .. id)
+    redis.call('PERSIST', ATTEMPTS .. id)
   end
-  hand_over(id, txn, undo, txn.state)
   local decided_at = tonumber(redis.call('HGET', TXN .. id, 'decided_at') or now_ms)
   redis.call('PEXPIRE', TXN .. id, math.min(decided_at, now_ms) + txn.memory - now_ms)
 end
 
 -- The outcome reached somebody who can answer: it stands, and the handlers that are told of facts get theirs.
 local function confirm(id, txn)
-  redis.call('HSET', EVENT .. id, 'decision', 'completed', 'decided_at', now_ms)
+  redis.call('HSET', EVENT .. id, 'decision', 'completed', 'decided_at', now_ms, 'confirmed', txn.round)
   redis.call('ZREM', TXNS, id)
   hand_over(id, txn, txn.facts or '', 'completed')
   redis.call('DEL', TXN .. id)
@@ -120,14 +135,24 @@ local function remembered(id)
   return {record[1], record[2] or ''}
 end
 
--- A closed event is open again, as if nobody had looked at it yet.
+-- Nothing is left of a job, nor of what it spent.
+local function forget_job(job_id, known_queue)
+  local queue = redis.call('HGET', JOB .. job_id, 'origin') or known_queue or 'events'
+  redis.call('ZREM', FINISHED .. queue, job_id)
+  delete_job(job_id)
+  reset_counters(job_id)
+end
+
+-- A closed event is open again, as if nobody had looked at it yet: whoever runs for it has the full budget.
 local function reopen(id)
   local key = EVENT .. id
   local record = redis.call('HMGET', key, 'handlers', 'outcome', 'received_at')
   for name in string.gmatch(record[1] or '', '[^,]+') do
+    forget_job(id .. '_' .. name, redis.call('HGET', key, 'queue:' .. name))
     redis.call('HDEL', key, 'state:' .. name, 'queue:' .. name)
   end
-  redis.call('HDEL', key, 'handlers', 'handler', 'closed_at', 'outcome')
+  forget_job(id)
+  redis.call('HDEL', key, 'handlers', 'handler', 'closed_at', 'outcome', 'given_up')
   redis.call('PERSIST', key)
   redis.call('PERSIST', ATTEMPTS .. id)
   if redis.call('ZADD', OPEN, record[3], id) == 1 then

@@ -2,10 +2,10 @@
 -- ARGV: event id, type, tenant, user, application, source, body, handler timeout, round, ms left until the deadline,
 -- the ingest process, ms a no is remembered, ms after the deadline in which an outcome may be confirmed, retention in s,
 -- ms after its last beat for which a worker counts as alive, the fingerprint of the key the body is encrypted with (none
--- or '': it is plain).
+-- or '': it is plain), how many events may be open (none: no bound).
 -- Returns {state, round, ms left, reason}; state is waiting, completed, rejected, failed, abandoned, settled (a success
--- that waits to be confirmed), duplicate (an event that never was a transaction), paused (an operator holds the queue) or
--- unattended (no worker lives).
+-- that waits to be confirmed), duplicate (an event that never was a transaction), paused (an operator holds the queue),
+-- unattended (no worker lives) or backlog (as many events are open as may be).
 local id, process = ARGV[1], ARGV[11]
 local key = EVENT .. id
 local txn = load_txn(id)
@@ -47,6 +47,7 @@ end
 if redis.call('ZCOUNT', ALIVE .. 'queue:' .. TRANSACTIONAL, '(' .. now_ms - ARGV[15], '+inf') == 0 then
   return {'unattended', '', 0, ''}
 end
+if ARGV[17] and redis.call('ZCARD', OPEN) >= tonumber(ARGV[17]) then return {'backlog', '', 0, ''} end
 
 if not record[1] then
   redis.call('HSET', key, 'type', ARGV[2], 'tenant', ARGV[3], 'user', ARGV[4], 'application', ARGV[5],

@@ -1,22 +1,26 @@
 """P4: a transactional answer tells the truth, whatever is killed, and whenever."""
 
-import os
-import signal
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
+from random import Random
 
-import httpx
 import pytest
 
 from shared.keys import Keys
 from shared.replies import texts
 from tests.support.events import an_event
 from tests.support.house import House, wait_until
-from tests.support.ledger import is_balanced, ledger
+from tests.support.ledger import is_balanced
+from tests.support.truth import (
+    LONGEST_SECONDS,
+    SEED,
+    check_the_truth,
+    kill,
+    senders,
+    slow,
+    wait_for_answers,
+    wait_for_yes,
+)
 
 Build = Callable[..., House]
 KEYS = Keys()
@@ -39,63 +43,6 @@ def tell(event): effect("told", event.id)
 """
 
 
-@contextmanager
-def senders(house: House, answers: dict[str, int], count: int = 4) -> Iterator[None]:
-    """As FusionAuth: 2 s until an answer, and no second try. What is not answered counts as 0."""
-    is_over = threading.Event()
-
-    def send() -> None:
-        while not is_over.is_set():
-            event = an_event("user.create")
-            try:
-                answers[event["id"]] = house.deliver(event).status_code
-            except httpx.TransportError:
-                answers[event["id"]] = 0
-
-    threads = [threading.Thread(target=send) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        for thread in threads:
-            thread.join()
-
-
-def wait_for_yes(answers: dict[str, int], count: int) -> None:
-    before = Counter(answers.values())[200]
-    wait_until(
-        lambda: Counter(dict(answers).values())[200] >= before + count, f"yes again: {Counter(answers.values())}"
-    )
-
-
-def check_the_truth(house: House, answers: dict[str, int]) -> None:
-    """The ledger of answers against the ledger of effects."""
-    with house.redis() as store:
-        wait_until(lambda: ledger(store)["open"] == 0, f"all is decided and told: {ledger(store)}", seconds=40)
-        assert is_balanced(store)
-        orphans = set(texts(store.zrange(KEYS.orphans, 0, -1)))
-        assert not list(store.scan_iter(f"{KEYS.prefix}:txn-run:*"))
-        assert store.zcard(KEYS.transactions) == 0
-    effects = [line.split() for line in house.effects()]
-    done, undone, told = (
-        [event_id for word, event_id in effects if word == which] for which in ("done", "undone", "told")
-    )
-    yes = {event_id for event_id, status in answers.items() if status == 200}
-    no = {event_id for event_id, status in answers.items() if status not in (0, 200)}
-    assert yes <= set(done)
-    assert not yes & orphans
-    assert not yes & set(undone)
-    assert yes <= set(told)
-    assert len(done) == len(set(done))  # nothing starts twice
-    # Whoever was told no and whose handler ran: it is an orphan, listed and undone, unless it never had an effect.
-    unknown = {event_id for event_id in no if answers[event_id] == 503}  # it broke between confirm and the wire
-    assert set(done) & no - unknown <= orphans
-    assert orphans <= set(undone)
-    assert not set(told) & orphans
-
-
 @pytest.mark.parametrize(
     "what",
     ["ingest", pytest.param("worker", marks=pytest.mark.chaos), pytest.param("store", marks=pytest.mark.chaos)],
@@ -114,14 +61,45 @@ def test_what_is_killed_under_load_makes_no_answer_a_lie(what: str, build_house:
                 ingest.wait()
                 ingest = house.start_ingest(**TRANSACTIONAL)
             elif what == "worker":
-                for pid in house.worker_pids():
-                    os.kill(pid, signal.SIGKILL)
+                kill(house.worker_pids())
             else:
                 house.kill_store()
                 house.restart_store()
         wait_for_yes(answers, 15)
 
-    check_the_truth(house, answers)
+    check_the_truth(house, answers, 0 if what == "worker" else 2)
+
+
+@pytest.mark.chaos
+def test_whatever_is_killed_together_and_at_whatever_moment_no_answer_is_a_lie(build_house: Build) -> None:
+    print(f"SEED={SEED}")  # noqa: T201 - to run it again as it was
+    chance = Random(SEED)  # noqa: S311 - to be had again
+    house = build_house(VOTE)
+    answers: dict[str, int] = {}
+    ingest = house.start_ingest(**TRANSACTIONAL)
+    house.start_worker(**TRANSACTIONAL)
+    deaths = [chance.sample(("ingest", "worker", "store"), k) for k in (1, 2, 2, 3)]
+
+    with senders(house, answers, LONGEST_SECONDS):
+        wait_for_yes(answers, 5)
+        for victims in deaths:
+            wait_for_answers(answers, chance.randint(1, 30))
+            if "worker" in victims:
+                pids = house.worker_pids()
+            if "store" in victims:
+                house.kill_store()
+            if "worker" in victims:
+                kill(pids)
+            if "ingest" in victims:
+                ingest.kill()
+                ingest.wait()
+            if "store" in victims:
+                house.restart_store()
+            if "ingest" in victims:
+                ingest = house.start_ingest(**TRANSACTIONAL)
+        wait_for_yes(answers, 15)
+
+    check_the_truth(house, answers, sum("ingest" in victims or "store" in victims for victims in deaths))
 
 
 def test_a_veto_is_told_and_nobody_else_is(build_house: Build) -> None:
@@ -137,12 +115,6 @@ def test_a_veto_is_told_and_nobody_else_is(build_house: Build) -> None:
     assert (response.status_code, response.json()["exception"]) == (422, "[rejected] not you")
     wait_until(lambda: house.open_events() == 0)
     assert sorted(house.effects()) == sorted([f"done {yes['id']}", f"told {yes['id']}", f"done {no['id']}"])
-
-
-def slow(seconds: float) -> dict[str, Any]:
-    event = an_event("user.create")
-    event["user"] |= {"seconds": seconds}
-    return event
 
 
 def test_each_thread_decides_and_a_stop_waits_for_all_of_them(build_house: Build) -> None:

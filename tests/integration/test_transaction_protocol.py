@@ -14,33 +14,32 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
 from shared.keys import TRANSACTIONAL_QUEUE
-from shared.replies import texts
+from shared.replies import text
 from tests.support.ledger import ledger
 from tests.support.transaction_machine import (
     EVENTS,
-    FACT_PARTS,
     JUMPS,
     MOST_WAITING,
     OFTEN,
     PROCESSES,
     RARELY,
     UNDO,
-    UNDO_PARTS,
     UNIT,
     WEIGHTS,
     WINDOWS,
     WORKERS,
     Bench,
     Request,
-    Stage,
 )
 from tests.support.transaction_model import NO
+from tests.support.transaction_workers import Workers
 from tests.support.transactions import KEYS, jump
 from workers.registry import Registry, declared, on
-from workers.transactions import Verdict
+
+EARLY = 10  # until then nothing is erased or held, for most of it must lead somewhere
 
 
-class Transactional(Stage):
+class Transactional(Workers):
     """Everything that anybody can do, or fail to do."""
 
     @initialize()
@@ -55,8 +54,13 @@ class Transactional(Stage):
         self.random = Random(f"{seed} {self.steps}")  # noqa: S311 - nothing secret
         can = {
             "submit": len(self.waiting) < MOST_WAITING,
-            "claim": bool(self.store.llen(f"rq:queue:{TRANSACTIONAL_QUEUE}") or self.lost),
-            "settle": bool(self.holders()),
+            "claim": bool(self.idle() and (self.queued() or self.lost)),
+            "settle": bool(self.held),
+            "give_back": bool(self.untried()),
+            "machine_sleeps": bool(self.held),
+            "late_packet": bool(self.calls),
+            "erase": self.steps > EARLY,
+            "pause": self.is_paused or self.steps > EARLY,
             "confirm": bool(self.told()),
             "abandon": bool(self.waiting),
             "jobs_run": any(model.parts for model in self.models),
@@ -72,72 +76,45 @@ class Transactional(Stage):
         event, process = self.draw((*EVENTS, EVENTS[0])), self.draw(PROCESSES)
         reply = self.protocol.submit(self.ids[event], process)
 
-        expected = self.models[event].submit(reply.round, process, self.now, is_attended=self.is_attended())
+        expected = self.models[event].submit(reply.round, process, self.now, hindrance=self.hindrance())
         assert reply.state == expected
         if reply.state in ("waiting", "settled"):
             self.waiting.append(Request(event, reply.round, process, self.now, is_told=reply.state == "settled"))
-        elif reply.state != "unattended":
+        elif reply.state not in ("unattended", "paused"):
             self.answer(event, reply.state)
+        if reply.state == "waiting":
+            self.witness.asked(event, reply.round)
 
     def _confirm(self) -> None:
         request, is_lost = self.draw(self.told()), self.draw(OFTEN)
         self.waiting.remove(request)
+        is_asked = self.is_asked(request)
 
         state, _ = self.protocol.confirm(self.ids[request.event], request.round)
 
         assert state == self.models[request.event].confirm(request.round, self.now)
+        self.witness.confirmed |= {request.round} if is_asked and state == "completed" else set()
         if not is_lost:  # else its process answers that it does not know, which is no decision
             self.answer(request.event, state)
 
     def _abandon(self) -> None:
         request, is_gone = self.draw(self.waiting), self.draw(OFTEN)
         self.waiting.remove(request)
+        is_asked = self.is_asked(request)
 
         state, _ = self.protocol.abandon(self.ids[request.event], request.round, is_gone=is_gone)
 
         assert state == self.models[request.event].abandon(request.round, self.now, is_gone=is_gone)
+        self.witness.confirmed |= {request.round} if is_asked and state == "completed" else set()
         if not is_gone:
             self.answer(request.event, state)
+
+    def is_asked(self, request: Request) -> bool:
+        return text(self.store.hget(KEYS.transaction(self.ids[request.event]), "round")) == request.round
 
     def _door_dies(self) -> None:
         process = self.draw(PROCESSES)
         self.waiting = [request for request in self.waiting if request.process != process]
-
-    # Workers
-
-    def _claim(self) -> None:
-        worker, is_waiting, is_lost = self.draw(WORKERS), self.draw(OFTEN), self.draw(RARELY)
-        name = self.name(worker)
-        if worker in self.holders():
-            return
-        queued = texts(self.store.lrange(f"rq:queue:{TRANSACTIONAL_QUEUE}", 0, -1))
-
-        transaction = self.room(worker).wait(0.001) if is_waiting else self.room(worker).claim()
-
-        self.expect_start(name, queued, transaction)
-        self.held[name] = transaction
-        self.lost.discard(name)
-        if is_lost and transaction:
-            self.lost.add(name)
-
-    def _settle(self) -> None:
-        worker, times = self.draw(self.holders()), self.draw((1, 2))
-        outcome, is_unknown = self.draw(("completed", "completed", "rejected", "failed")), self.draw(OFTEN)
-        name = self.name(worker)
-        held = self.held[name]
-        assert held
-        is_unknown = is_unknown and outcome != "completed"
-        for _ in range(times):  # the reply to the first may have been lost
-            stands = self.room(worker).settle(held, Verdict(outcome, "words", is_unknown, UNDO_PARTS, FACT_PARTS))
-            assert stands == self.models[self.ids.index(held.event_id)].settle(
-                held.round, name, outcome, self.now, is_unknown=is_unknown, undo=[UNDO]
-            )
-        self.held[name] = None
-
-    def _worker_dies(self) -> None:
-        if self.draw(OFTEN):
-            self.protocol.take_ring()  # in its hands
-        self.generations[self.draw(WORKERS)] += 1
 
     # Time, upkeep, people
 
@@ -157,6 +134,15 @@ class Transactional(Stage):
             self.beats = {}
             self.everybody_lives()
 
+    def _machine_sleeps(self) -> None:
+        """Its worker is taken for dead, and what it runs for lost; it knows nothing of that."""
+        name = self.draw(list(self.held))
+        worker = name.rpartition("-")[0]
+        self.generations[worker] += name == self.name(worker)
+        self.jump(35)
+        self.everybody_lives()
+        self.recover(at_the_door=False)
+
     def _recover(self) -> None:
         if self.draw(RARELY):
             self.store.script_flush()
@@ -168,7 +154,7 @@ class Transactional(Stage):
             self.protocol.recover()
             self.expect_recovery()
         else:
-            self.room(WORKERS[0]).recover(self.bench.registry, 30)
+            self.room(self.name(WORKERS[0])).recover(self.bench.registry, 30)
             self.expect_recovery()
             for model in self.looked_at():
                 if model.round and model.round.worker not in self.beats:
@@ -178,9 +164,20 @@ class Transactional(Stage):
     def _jobs_run(self) -> None:
         claims = self.clerk()
         while claim := claims.claim():
+            if claim.handler_name == UNDO:
+                self.witness.undoes(self.ids.index(claim.event_id))
             assert claims.finish(claim, "done", None)
         for model in self.models:
-            model.parts, model.is_closed = [], model.is_closed or bool(model.parts) or model.is_fact
+            model.jobs_ran()
+
+    def _erase(self) -> None:
+        event = self.draw(EVENTS)
+        assert self.erasure().erase(self.ids[event]).outcome == self.models[event].erase()
+        self.witness.seen_to.add(event)
+
+    def _pause(self) -> None:
+        self.is_paused = not self.is_paused
+        (self.store.sadd if self.is_paused else self.store.srem)(KEYS.paused, TRANSACTIONAL_QUEUE)
 
     def _a_person_looks(self) -> None:
         self.look(self.draw(EVENTS), as_fact=self.draw(OFTEN))
@@ -189,15 +186,18 @@ class Transactional(Stage):
         model = self.models[event]
         assert self.protocol.resolve(self.ids[event]) == model.is_orphan
         model.is_orphan = False
-        may = model.decision in NO and model.is_closed
+        self.witness.seen_to.add(event)
+        may = model.decision in NO and model.is_closed and not model.is_erased
         if as_fact:
             assert self.protocol.as_fact(self.ids[event]) == may
         if as_fact and may:
-            model.is_fact, model.is_closed, model.parts = True, False, [""]
+            model.is_fact, model.is_closed, model.parts, model.given_up = True, False, [""], None
 
     def teardown(self) -> None:
         """Whatever has happened: time passes, and everybody has an answer and nothing is left behind."""
         self.close_rooms()
+        if self.is_paused:
+            self._pause()
         for worker in WORKERS:
             self.generations[worker] += 1
         self.everybody_lives()
@@ -210,6 +210,8 @@ class Transactional(Stage):
             state, _ = self.protocol.abandon(self.ids[request.event], request.round)
             assert state in (*NO, "completed")
         self._jobs_run()
+        listed = {i for i, event_id in enumerate(self.ids) if self.store.zscore(KEYS.orphans, event_id) is not None}
+        self.witness.check(ledger(self.store).get("orphaned", 0), listed)
         for event in EVENTS:
             self.look(event, as_fact=False)
         assert ledger(self.store)["open"] == 0

@@ -124,6 +124,27 @@ def test_a_process_that_ends_in_order_is_waited_for_no_longer(heart: Heart, prot
     assert protocol.submit(an_event()["id"], "door").state == "unattended"
 
 
+def test_past_the_backlog_no_transaction_is_taken_and_copies_still_get_their_answer(
+    settings: Settings, store: redis.Redis, protocol: Protocol
+) -> None:
+    protocol.beat("room")
+    known = an_event("user.create")
+    number = protocol.submit(known["id"], "elsewhere").round
+    asked = {"transactional_events": ("user.create",), "transaction_timeout": 0.5, "max_backlog": 1}
+    with open_door(settings.model_copy(update=asked)) as door:
+        response = door.deliver(an_event("user.create"))
+        assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+        assert door.metric("surehook_deliveries_refused_total", reason="backlog_full") == 1
+        assert ledger(store) == {"open": 1, "accepted": 1}
+
+        protocol.abandon(known["id"], number)
+        store.zadd(KEYS.open, {"another": 1})
+        assert door.deliver(known).status_code == 504
+        store.zrem(KEYS.open, "another")
+
+        assert door.deliver(an_event("user.create")).status_code == 504  # there is room again, and nobody decides
+
+
 def test_a_door_that_closes_in_order_is_no_party_any_more(settings: Settings, store: redis.Redis) -> None:
     with open_door(settings.model_copy(update={"transactional_events": ("user.create",)})):
         wait_until(lambda: store.zcard(f"{KEYS.prefix}:alive:{INGEST}") == 1, "it beats")

@@ -10,14 +10,19 @@ import redis
 from hypothesis import note
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
+from shared.keys import TRANSACTIONAL_QUEUE, rq_queue
+from shared.replies import texts
+from shared.vault import Vault
 from tests.support.ledger import is_balanced, ledger
 from tests.support.transaction_model import NO, Model
+from tests.support.transaction_witness import Call, Recorded, Witness
 from tests.support.transactions import KEYS, Protocol, Windows, jobs_of
 from workers.census import Census
 from workers.claims import Claims
+from workers.erasure import Erasure
 from workers.lost import LostJobs
 from workers.registry import Registry
-from workers.transactions import Transaction, Transactions
+from workers.transactions import Transaction, Verdict
 
 # Instants never meet a boundary: jumps are whole units, deadlines lie half a unit off. Real time passes unnoticed.
 UNIT = 1_000_000
@@ -37,7 +42,8 @@ MOST_WAITING = 3
 # repeat themselves on purpose; of 100 runs with rules of their own, none got as far as a late rejection.
 WEIGHTS = {
     "submit": 2, "claim": 6, "settle": 6, "confirm": 4, "abandon": 2, "time_jumps": 4, "recover": 2, "jobs_run": 2,
-    "a_person_looks": 1, "worker_dies": 1, "door_dies": 1,
+    "a_person_looks": 1, "worker_freezes": 1, "door_dies": 1, "give_back": 2, "late_packet": 3,
+    "machine_sleeps": 1, "erase": 1, "pause": 1,
 }  # fmt: skip
 JUMPS = (1, 2, 5, 11, 12, 13, 25, 35, 50, -1, -5)
 OFTEN, RARELY = (False, True), (False, False, False, True)
@@ -78,20 +84,26 @@ class Stage(RuleBasedStateMachine):
         self.now = self.steps = 0
         self.beats: dict[str, int] = {}
         self.generations = dict.fromkeys(WORKERS, 0)
-        self.held: dict[str, Transaction | None] = {}
-        self.lost: set[str] = set()
+        self.held: dict[str, Transaction] = {}
+        """What a worker runs, and knows that it does; one that stands still, and is taken for dead, among them."""
+        self.lost: dict[str, Transaction] = {}
+        """What was claimed for it, and it does not know."""
+        self.verdicts: dict[int, Verdict] = {}
+        self.calls: list[Call] = []
+        self.witness = Witness()
+        self.is_paused = False
         self.waiting: list[Request] = []
         self.answers: list[list[str]] = [[] for _ in EVENTS]
-        self.rooms: dict[str, Transactions] = {}
+        self.rooms: dict[str, Recorded] = {}
         self.look_at: dict[str, int] = {}
 
     def name(self, worker: str) -> str:
         return f"{worker}-{self.generations[worker]}"
 
-    def room(self, worker: str) -> Transactions:
-        name = self.name(worker)
+    def room(self, name: str) -> Recorded:
         if name not in self.rooms:
-            self.rooms[name] = Transactions(self.store, KEYS, name, name, dead_after_ms=WINDOWS.dead)
+            self.rooms[name] = Recorded(self.store, KEYS, name, name, dead_after_ms=WINDOWS.dead)
+            self.rooms[name].calls = self.calls
         return self.rooms[name]
 
     def beat(self, worker: str) -> None:
@@ -106,14 +118,19 @@ class Stage(RuleBasedStateMachine):
         """Those who wait and whose process has heard that it is decided."""
         return [request for request in self.waiting if request.is_told]
 
-    def holders(self) -> list[str]:
-        """Workers that run a transaction and know it."""
-        names = {worker: self.name(worker) for worker in WORKERS}
-        return [worker for worker, name in names.items() if self.held.get(name) and name not in self.lost]
+    def untried(self) -> list[str]:
+        return [name for name, run in self.held.items() if run.claim not in self.verdicts]
+
+    def idle(self) -> list[str]:
+        """Workers that ask for the next one."""
+        return [name for name in map(self.name, WORKERS) if name not in self.held]
 
     def clerk(self) -> Claims:
         """Does the jobs on the retrying queue."""
         return Claims(self.store, KEYS, "events", "clerk", retention_seconds=WINDOWS.retention, handler_timeout=30)
+
+    def erasure(self) -> Erasure:
+        return Erasure(self.store, KEYS, Vault(), retention_seconds=WINDOWS.retention)
 
     random: Random
 
@@ -127,8 +144,9 @@ class Stage(RuleBasedStateMachine):
         suspects = [*self.ids, *Census(self.store, KEYS).take().suspects]
         return LostJobs(self.store, KEYS, handler_timeout=30).queue_again(suspects, since="9999")
 
-    def is_attended(self) -> bool:
-        return bool(self.beats)
+    def hindrance(self) -> str:
+        """Why nothing new is asked."""
+        return "paused" if self.is_paused else "" if self.beats else "unattended"
 
     def answer(self, event: int, state: str) -> None:
         """A yes is never followed by a no, nor a no by another one before it is forgotten: the models say when."""
@@ -137,19 +155,38 @@ class Stage(RuleBasedStateMachine):
             assert state == "completed"
         self.answers[event].append(state)
 
+    def queued(self) -> list[str]:
+        return texts(self.store.lrange(rq_queue(TRANSACTIONAL_QUEUE), 0, -1))
+
+    def took(self, name: str, queued: list[str], transaction: Transaction | None, *, is_lost: bool) -> None:
+        """What a claim brought, where so much was queued."""
+        self.expect_start(name, queued, transaction)
+        self.lost.pop(name, None)
+        if transaction is None:
+            return
+        if is_lost:
+            self.lost[name] = transaction
+            self.witness.unsure.add(transaction.round)
+        else:
+            self.held[name] = transaction
+            self.witness.starts(transaction.round)
+
     def expect_start(self, name: str, queued: list[str], transaction: Transaction | None) -> None:
-        before = self.held.get(name)
-        if before and name in self.lost:
+        claim = transaction.claim if transaction else 0
+        before = self.lost.get(name)
+        if before:
             model = self.models[self.ids.index(before.event_id)]
             model.forget(self.now)
-            if model.round and model.round.number == before.round and model.round.worker == name:
-                if model.round.state == "running" and self.now <= model.round.deadline:
+            current = model.round
+            if current and (current.number, current.worker, current.claim) == (before.round, name, before.claim):
+                if current.state == "running" and self.now <= current.deadline:
                     assert transaction
+                    current.claim = claim
                     assert (transaction.event_id, transaction.round) == (before.event_id, before.round)
                     return
                 model.release(self.now)
-        for event_id in queued:
-            if self.models[self.ids.index(event_id)].starts(name, self.now):
+        for event_id in [] if self.is_paused else queued:
+            if self.models[self.ids.index(event_id)].starts(name, claim, self.now):
                 assert transaction
                 assert transaction.event_id == event_id
                 return

@@ -19,6 +19,8 @@ class Round:
     waiters: set[str] = field(default_factory=set)
     starts: int = 0
     undo: tuple[str, ...] = ()
+    claim: int = 0
+    settled_by: tuple[str, int] | None = None
 
 
 @dataclass
@@ -35,6 +37,12 @@ class Model:
     is_fact: bool = False
     orphans: int = 0
     is_orphan: bool = False
+    given_up: tuple[str, str, int] | None = None
+    is_erasing: bool = False
+    is_undone_first: bool = False
+    is_erased: bool = False
+    confirmed: str = ""
+    """The number of the round that ended with a confirmed yes."""
     woken: list[tuple[str, str, str]] = field(default_factory=list)
     """(process, round, state) of everything that was said to those who wait."""
 
@@ -42,15 +50,16 @@ class Model:
         if self.round and self.stands_until is not None and now > self.stands_until:
             self.round, self.stands_until = None, None
 
-    def submit(self, number: str, process: str, now: int, *, is_attended: bool) -> str:
+    def submit(self, number: str, process: str, now: int, *, hindrance: str) -> str:
         self.forget(now)
         if self.round and self.round.state not in NO:
             return self._join(self.round, process, now)
-        if self.round or self.decision == "completed" or (self.decision and (not self.is_closed or self.is_fact)):
+        stands = self.decision and (not self.is_closed or self.is_fact or self.is_erased)
+        if self.round or self.decision == "completed" or stands:
             return self.decision
-        if not is_attended:
-            return "unattended"
-        self.decision, self.is_closed = "pending", False
+        if hindrance:
+            return hindrance
+        self.decision, self.is_closed, self.given_up = "pending", False, None
         self.round = Round(number, now + self.windows.budget, waiters={process})
         return "waiting"
 
@@ -66,8 +75,8 @@ class Model:
         current.requests += 1
         return "settled" if is_settled else "waiting"
 
-    def starts(self, worker: str, now: int) -> bool:
-        """A worker claims; whether it may start."""
+    def starts(self, worker: str, claim: int, now: int) -> bool:
+        """A worker claims; whether it may start. Of nothing else the number of a claim is known: then it is 0."""
         self.forget(now)
         current = self.round
         if current is None or current.state != "waiting":
@@ -75,16 +84,22 @@ class Model:
         if now > current.deadline:
             self._decide("abandoned", now)
             return False
-        current.state, current.worker = "running", worker
+        current.state, current.worker, current.claim = "running", worker, claim
         current.starts += 1
         return True
 
-    def settle(self, number: str, worker: str, outcome: str, now: int, *, is_unknown: bool, undo: list[str]) -> str:
+    def settle(self, run: tuple[str, str, int], outcome: str, now: int, *, is_unknown: bool, undo: list[str]) -> str:
+        number, *by = run
         self.forget(now)
         current = self.round
-        if current is None or current.number != number or current.worker != worker:
+        if current is None and self.confirmed == number:
+            return "completed"
+        if current and (current.number, current.settled_by) == (number, tuple(by)):
+            return current.state
+        if current is None or run != (current.number, current.worker, current.claim):
+            self._end_after_all(run, undo, is_orphan=is_unknown or outcome == "completed")
             return "stale"
-        current.worker = None
+        current.worker, current.settled_by = None, (run[1], run[2])
         in_time = current.state == "running" and now <= current.deadline
         if in_time and outcome == "completed":
             current.state, current.undo = "completed", tuple(undo)
@@ -94,6 +109,33 @@ class Model:
             self._decide(outcome if in_time else "abandoned", now, is_over=False)
         self._end(now, undo, is_orphan=is_unknown or outcome == "completed")
         return current.state
+
+    def give_back(self, run: tuple[str, str, int], now: int) -> str:
+        self.forget(now)
+        current = self.round
+        if current is None or run != (current.number, current.worker, current.claim):
+            return "stale"
+        if current.state != "running" or now > current.deadline:
+            self.release(now)
+            return "abandoned"
+        current.state, current.worker = "waiting", None
+        return "done"
+
+    def erase(self) -> str:
+        if not self.decision or self.is_erased:
+            return "gone"
+        if (self.round and self.stands_until is None) or self.is_undone_first:
+            self.is_erasing = True
+            return "running"
+        self._erase()
+        return "erased"
+
+    def jobs_ran(self) -> None:
+        was_orphan, self.is_closed = self.is_orphan, self.is_closed or bool(self.parts) or self.is_fact
+        self.parts = []
+        if self.is_undone_first:
+            self._erase()
+            self.is_orphan = was_orphan
 
     def confirm(self, number: str, now: int) -> str:
         self.forget(now)
@@ -139,6 +181,7 @@ class Model:
         self.recover(now)
         current = self.round
         if current and current.worker and now > current.deadline + self.windows.dead:
+            self.given_up = (current.number, current.worker, current.claim)
             current.worker = None
             self._end(now, undo, is_orphan=True)
 
@@ -155,8 +198,9 @@ class Model:
         return self.decision if self.decision in (*NO, "completed") else "abandoned"
 
     def _confirm(self) -> str:
-        self.decision, self.round = "completed", None
-        self._hand_over(["facts"])
+        assert self.round
+        self.decision, self.confirmed, self.round = "completed", self.round.number, None
+        self._hand_over(["facts"], is_yes=True)
         return "completed"
 
     def _decide(self, state: str, now: int, *, is_over: bool = True) -> None:
@@ -179,10 +223,27 @@ class Model:
     def _end(self, now: int, undo: list[str], *, is_orphan: bool) -> None:
         self.stands_until = min(self._decided_at, now) + self.windows.memory
         self.forget(now)
+        self._hand_over(undo)
         self.orphans += is_orphan
+        self.is_orphan = self.is_orphan or is_orphan
+
+    def _end_after_all(self, run: tuple[str, str, int], undo: list[str], *, is_orphan: bool) -> None:
+        """It was given up for dead: nobody is told, but what it did is undone once more."""
+        if run != self.given_up:
+            return
+        self.given_up = None
         self.is_orphan = self.is_orphan or is_orphan
         self._hand_over(undo)
 
-    def _hand_over(self, parts: list[str]) -> None:
+    def _erase(self) -> None:
+        self.parts, self.is_closed, self.is_erased = [], True, True
+        self.is_erasing = self.is_undone_first = self.is_orphan = False
+        self.given_up, self.confirmed = None, ""
+
+    def _hand_over(self, parts: list[str], *, is_yes: bool = False) -> None:
+        if self.is_erasing and (is_yes or not parts):
+            self._erase()
+            return
+        self.is_undone_first = self.is_erasing
         self.parts = sorted(parts)
         self.is_closed = not parts
