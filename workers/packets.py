@@ -21,7 +21,8 @@ class Packets:
     def send(self, commands: Sequence[Command]) -> None:
         if self._connection is None:
             self._connection = self._store.connection_pool.get_connection()
-        self._connection.send_packed_command([_packed(command) for command in commands], check_health=False)
+        # Joined: redis-py makes a system call for each part, and Python's lock changes hands around each.
+        self._connection.send_packed_command([b"".join(map(_packed, commands))], check_health=False)
 
     def read(self) -> Any:
         """The next reply to what was sent."""

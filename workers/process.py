@@ -31,6 +31,8 @@ EX_MISCONFIGURED = 78
 SHOW_STACKS_SIGNAL = signal.SIGUSR2
 # Threads that only compute give way to the conveyor this often (Python's default is 5 ms).
 SWITCH_INTERVAL_SECONDS = 0.001
+# An event leaves hundreds of objects behind and no circles: Python's 700 meant a collection for every second one.
+GARBAGE_THRESHOLD = (10_000, 20, 20)
 STDERR = 2
 POLL_SECONDS = 0.05
 IDLE_STOP_SECONDS = 0.5
@@ -61,6 +63,7 @@ def main() -> int:
         sys.stderr.write(f"{exc}\n")
         return EX_MISCONFIGURED
     gc.freeze()  # what is here now stays: no collection need look at it again
+    gc.set_threshold(*GARBAGE_THRESHOLD)
     try:
         return _run(_engine(settings, registry, arguments), stops, arguments.grace)
     except Exception:
