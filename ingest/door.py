@@ -89,15 +89,21 @@ class Door:
 
     async def _store(self, envelope: Envelope, began: float) -> Answer:
         outcome = await self._intake.accept(envelope)
-        self._metrics.accept_seconds.observe(time.perf_counter() - began)
+        # Behind the answer, which leaves in this turn of the loop: nobody need wait for what we count.
+        asyncio.get_running_loop().call_soon(self._count, envelope, outcome, time.perf_counter() - began)
+        if outcome is Outcome.DUPLICATE:
+            return answers.duplicate(envelope.event_id)
+        return answers.accepted(envelope.event_id)
+
+    def _count(self, envelope: Envelope, outcome: Outcome, seconds: float) -> None:
+        self._metrics.accept_seconds.observe(seconds)
         if log.isEnabledFor(logging.DEBUG):
             facts = {"event_id": envelope.event_id, "event_type": envelope.event_type, "outcome": outcome.value}
             log.debug("event accepted", extra=facts)
         if outcome is Outcome.DUPLICATE:
             self._metrics.duplicates.inc()
-            return answers.duplicate(envelope.event_id)
-        self._metrics.count_accepted(envelope.event_type)
-        return answers.accepted(envelope.event_id)
+        else:
+            self._metrics.count_accepted(envelope.event_type)
 
     def _refuse(self, reason: str) -> None:
         self._metrics.refused.labels(reason).inc()
