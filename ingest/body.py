@@ -32,13 +32,18 @@ def refuse_by_header(headers: Mapping[bytes, bytes], limit_bytes: int) -> int:
     return int(length)
 
 
-async def read_body(receive: Receive, limit_bytes: int, hold: Hold, seconds: float = BODY_SECONDS) -> bytes:
-    """The body, counted while it comes: a chunked one says nothing of its size beforehand.
+async def read_body(
+    receive: Receive, limit_bytes: int, hold: Hold, seconds: float = BODY_SECONDS, *, is_whole: bool = False
+) -> bytes:
+    """The body, counted while it comes: a chunked one says nothing of its size beforehand. Of one that is there as a
+    whole, as most are, none can be late.
 
     Raises:
         Refusal: too large or too slow, or all bodies together are too much.
         SenderLeft: the sender hung up.
     """
+    if is_whole:
+        return await _read(receive, limit_bytes, hold)
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - we are a coroutine
     is_late = False

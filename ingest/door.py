@@ -13,7 +13,7 @@ from ingest.bounds import Bounds
 from ingest.intake import Intake, Outcome
 from ingest.metrics import DoorMetrics
 from ingest.proof import Proof
-from ingest.protocol import BEGAN
+from ingest.protocol import BEGAN, IS_WHOLE
 from ingest.signature import refuse_other_body
 from ingest.transactions import Transactions
 from shared.errors import AuthenticationFailed, BacklogFull, MalformedBody, StoreError, StoreFull
@@ -68,7 +68,7 @@ class Door:
         hold = self._bounds.hold()
         try:
             hold.grow_to(announced_bytes)
-            body = await read_body(receive, self._max_body_bytes, hold)
+            body = await read_body(receive, self._max_body_bytes, hold, is_whole=IS_WHOLE in scope)
             if signed_digest is not None:
                 refuse_other_body(body, signed_digest)
             return await self._keep(body, receive, began)

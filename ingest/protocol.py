@@ -15,6 +15,7 @@ from ingest.bounds import Bounds
 from ingest.transport import WholeAnswers
 
 BEGAN = "surehook.began"  # in an ASGI scope: when its headers were there, by time.perf_counter()
+IS_WHOLE = "surehook.is_whole"  # there if all of its body has come, so nobody need wait for any
 HEADERS_SECONDS = 10.0
 ANSWER_SECONDS = 1.0
 # Whole requests that wait for the answer to the one before them. A sender may be a moment early; thousands in one read
@@ -143,6 +144,7 @@ class DoorProtocol(HttpToolsProtocol):
         self._is_in_body = self._is_hurried_in_body = False
         self._barren_bytes = 0
         self._stop_waiting()
+        cast(dict[str, Any], self.scope)[IS_WHOLE] = True
         if self.expect_100_continue and not self.cycle.response_started:
             self.cycle.keep_alive = self._keeps_alive and not self._is_leaving
         super().on_message_complete()
