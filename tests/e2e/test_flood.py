@@ -1,6 +1,5 @@
 """P8: past a bound the answer is 503 at once, memory stays where it was, and what was let in is stored."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -16,9 +15,7 @@ from tests.support.flood import (
     MOST_PENDING,
     a_large_body,
     begun,
-    bounded_house,
     exchange,
-    let_ebb,
 )
 from tests.support.house import House, wait_until
 from tests.support.ledger import ledger
@@ -28,17 +25,9 @@ from tests.support.wire import a_request, connect, read_until_closed, status_of
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: surehook\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def open_house() -> Iterator[House]:
-    house = bounded_house()
-    yield house
-    house.close()
-
-
 @pytest.fixture
-def house(open_house: House) -> House:
-    let_ebb(open_house)
-    return open_house
+def house(bounded_house: House) -> House:
+    return bounded_house
 
 
 def test_requests_past_the_bound_are_refused_and_those_before_are_stored(house: House) -> None:

@@ -4,7 +4,6 @@ import json
 import resource
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -18,9 +17,7 @@ from tests.support.flood import (
     MOST_BYTES,
     MOST_PENDING,
     a_large_body,
-    bounded_house,
     exchange,
-    let_ebb,
 )
 from tests.support.house import House, wait_until
 from tests.support.ledger import ledger
@@ -31,17 +28,9 @@ from tests.support.wire import a_request, connect, status_of
 ANSWERED_SECONDS = 5.0
 
 
-@pytest.fixture(scope="module")
-def open_house() -> Iterator[House]:
-    house = bounded_house()
-    yield house
-    house.close()
-
-
 @pytest.fixture
-def house(open_house: House) -> House:
-    let_ebb(open_house)
-    return open_house
+def house(bounded_house: House) -> House:
+    return bounded_house
 
 
 def test_a_stuck_store_under_a_flood_does_not_fill_the_memory(house: House) -> None:

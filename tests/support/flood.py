@@ -19,7 +19,7 @@ FLOOD = 120
 FLAT_BYTES = 16 * MEBIBYTE
 
 
-def bounded_house() -> House:
+def open_bounded_house() -> House:
     house = House()
     house.start_ingest(
         SUREHOOK_MAX_PENDING=str(MOST_PENDING),
