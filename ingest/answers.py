@@ -21,6 +21,11 @@ class Answer:
     body: bytes
     headers: Headers = ()
 
+    @property
+    def is_last(self) -> bool:
+        """Nothing more is heard on its connection."""
+        return self.headers == _CLOSE
+
 
 class Refusal(Exception):
     """The door says no, or cannot; `reason` is a label of the metric."""

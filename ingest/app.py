@@ -18,6 +18,7 @@ from ingest.door import Door
 from ingest.intake import Intake
 from ingest.metrics import DoorMetrics
 from ingest.proof import proof_from
+from ingest.short_way import Entrance
 from ingest.transactions import Transactions
 from ingest.vitals import Vitals
 from shared.settings import Settings
@@ -37,8 +38,10 @@ class App(Starlette):
         await super().__call__(scope, receive, send)
 
 
-def create_app(settings: Settings, metrics: DoorMetrics, bounds: Bounds | None = None) -> Starlette:
-    """The ASGI app of one ingest process.
+def create_app(
+    settings: Settings, metrics: DoorMetrics, bounds: Bounds | None = None, entrance: Entrance | None = None
+) -> Starlette:
+    """The ASGI app of one ingest process. Its door is also given to the `entrance`, for the short way.
 
     Raises:
         Misconfigured: no proof is configured, or a key of it is none.
@@ -64,6 +67,8 @@ def create_app(settings: Settings, metrics: DoorMetrics, bounds: Bounds | None =
         counting = vitals.start(metrics.keep_counting(held))
         refreshing = vitals.start(proof.run(), may_end=True)
         asking = vitals.start(transactions.run())
+        if entrance is not None:
+            entrance.door = door
         yield
         vitals.stop()
         refreshing.cancel()

@@ -3,17 +3,17 @@
 import asyncio
 import logging
 import time
+from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
 from ingest import answers
 from ingest.answers import Answer, Refusal
 from ingest.body import SenderLeft, read_body, refuse_by_header
-from ingest.bounds import Bounds
-from ingest.intake import Intake, Outcome
+from ingest.bounds import Bounds, Hold
+from ingest.intake import Intake, Outcome, Waiting
 from ingest.metrics import DoorMetrics
-from ingest.proof import Proof
-from ingest.protocol import BEGAN, IS_WHOLE
+from ingest.proof import Headers, KeysAreAwaited, Proof
 from ingest.signature import refuse_other_body
 from ingest.transactions import Transactions
 from shared.errors import AuthenticationFailed, BacklogFull, MalformedBody, StoreError, StoreFull
@@ -21,8 +21,22 @@ from shared.events import Envelope, parse_envelope
 
 log = logging.getLogger(__name__)
 
+BEGAN = "surehook.began"  # in an ASGI scope: when its headers were there, by time.perf_counter()
+IS_WHOLE = "surehook.is_whole"  # there if all of its body has come, so nobody need wait for any
 LOG_REFUSALS_EVERY_SECONDS = 1.0
 STORE_REASONS: dict[type[StoreError], str] = {StoreFull: "store_full", BacklogFull: "backlog_full"}
+
+
+class Whole(Protocol):
+    """A delivery that is there as a whole: what `begin` gives it to be answered with."""
+
+    began: float
+    envelope: Envelope | None
+    hold: Hold | None
+
+    def done(self) -> bool: ...
+    def set_result(self, outcome: Outcome, /) -> None: ...
+    def set_exception(self, error: StoreError, /) -> None: ...
 
 
 class Door:
@@ -45,22 +59,68 @@ class Door:
         self._max_body_bytes = max_body_bytes
         self._transactions = transactions
         self._refusals = RefusalLog()
+        self._uncounted: list[tuple[Envelope, Outcome, float]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            answer = await self._answer(scope, receive)
-        except Refusal as refusal:
-            self._refuse(refusal.reason)
-            answer = refusal.answer
-        except AuthenticationFailed as exc:
-            self._refuse(str(exc))
-            answer = answers.NOT_AUTHORIZED
+            answer = await self._take(scope, receive)
+        except (AuthenticationFailed, Refusal, StoreError) as exc:
+            answer = self.refuse(exc)
         except SenderLeft:
-            self._refuse("sender_left")
+            self._count_refusal("sender_left")
             return
         await reply(answer, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    def begin(self, headers: Headers, body: bytes, whole: Whole) -> bool:
+        """The same steps for a delivery that is there as a whole, up to the store, which it waits for by itself.
+
+        False if one of them has to be waited for: then nothing has happened.
+
+        Raises:
+            AuthenticationFailed, Refusal, StoreError: to be answered by `refuse`.
+        """
+        try:
+            signed_digest = self._proof.of_headers_now(headers)
+        except KeysAreAwaited:
+            return False
+        if refuse_by_header(dict(headers), self._max_body_bytes) != len(body):
+            return False
+        hold = self._bounds.hold()
+        is_begun = False
+        try:
+            hold.grow_to(len(body))
+            envelope = _read(body, signed_digest)
+            if self._transactions is None or not self._transactions.include(envelope):
+                whole.envelope, whole.hold = envelope, hold
+                self._intake.put(Waiting(envelope, whole))
+                is_begun = True
+        finally:
+            if not is_begun:
+                hold.release()
+        return is_begun
+
+    def answer(self, envelope: Envelope, outcome: Outcome, began: float) -> Answer:
+        """To an event that is in the store."""
+        if not self._uncounted:
+            # Behind the answers, which leave in this turn of the loop: nobody need wait for what we count.
+            asyncio.get_running_loop().call_soon(self._count)
+        self._uncounted.append((envelope, outcome, time.perf_counter() - began))
+        if outcome is Outcome.DUPLICATE:
+            return answers.duplicate(envelope.event_id)
+        return answers.accepted(envelope.event_id)
+
+    def refuse(self, error: AuthenticationFailed | Refusal | StoreError) -> Answer:
+        """The answer to a delivery that is not let in, or that the store does not take."""
+        if isinstance(error, Refusal):
+            self._count_refusal(error.reason)
+            return error.answer
+        if isinstance(error, AuthenticationFailed):
+            self._count_refusal(str(error))
+            return answers.NOT_AUTHORIZED
+        self._count_refusal(STORE_REASONS.get(type(error), "store_unavailable"))
+        return answers.UNAVAILABLE
+
+    async def _take(self, scope: Scope, receive: Receive) -> Answer:
         began = scope.get(BEGAN) or time.perf_counter()
         headers = scope["headers"]
         signed_digest = await self._proof.of_headers(headers)
@@ -69,45 +129,42 @@ class Door:
         try:
             hold.grow_to(announced_bytes)
             body = await read_body(receive, self._max_body_bytes, hold, is_whole=IS_WHOLE in scope)
-            if signed_digest is not None:
-                refuse_other_body(body, signed_digest)
-            return await self._keep(body, receive, began)
+            envelope = _read(body, signed_digest)
+            if self._transactions is not None and self._transactions.include(envelope):
+                return await self._transactions.ask(envelope, receive, began)
+            return self.answer(envelope, await self._intake.accept(envelope), began)
         finally:
             hold.release()
 
-    async def _keep(self, body: bytes, receive: Receive, began: float) -> Answer:
-        try:
-            envelope = parse_envelope(body)
-        except MalformedBody as exc:
-            raise Refusal(answers.malformed(str(exc)), "malformed") from exc
-        try:
-            if self._transactions is not None and self._transactions.include(envelope):
-                return await self._transactions.ask(envelope, receive, began)
-            return await self._store(envelope, began)
-        except StoreError as exc:
-            raise Refusal(answers.UNAVAILABLE, STORE_REASONS.get(type(exc), "store_unavailable")) from exc
+    def _count(self) -> None:
+        uncounted, self._uncounted = self._uncounted, []
+        for envelope, outcome, seconds in uncounted:
+            self._metrics.accept_seconds.observe(seconds)
+            if log.isEnabledFor(logging.DEBUG):
+                facts = {"event_id": envelope.event_id, "event_type": envelope.event_type, "outcome": outcome.value}
+                log.debug("event accepted", extra=facts)
+            if outcome is Outcome.DUPLICATE:
+                self._metrics.duplicates.inc()
+            else:
+                self._metrics.count_accepted(envelope.event_type)
 
-    async def _store(self, envelope: Envelope, began: float) -> Answer:
-        outcome = await self._intake.accept(envelope)
-        # Behind the answer, which leaves in this turn of the loop: nobody need wait for what we count.
-        asyncio.get_running_loop().call_soon(self._count, envelope, outcome, time.perf_counter() - began)
-        if outcome is Outcome.DUPLICATE:
-            return answers.duplicate(envelope.event_id)
-        return answers.accepted(envelope.event_id)
-
-    def _count(self, envelope: Envelope, outcome: Outcome, seconds: float) -> None:
-        self._metrics.accept_seconds.observe(seconds)
-        if log.isEnabledFor(logging.DEBUG):
-            facts = {"event_id": envelope.event_id, "event_type": envelope.event_type, "outcome": outcome.value}
-            log.debug("event accepted", extra=facts)
-        if outcome is Outcome.DUPLICATE:
-            self._metrics.duplicates.inc()
-        else:
-            self._metrics.count_accepted(envelope.event_type)
-
-    def _refuse(self, reason: str) -> None:
+    def _count_refusal(self, reason: str) -> None:
         self._metrics.refused.labels(reason).inc()
         self._refusals.add(reason)
+
+
+def _read(body: bytes, signed_digest: bytes | None) -> Envelope:
+    """
+    Raises:
+        AuthenticationFailed: it is another body than the one that was signed.
+        Refusal: it is no event.
+    """
+    if signed_digest is not None:
+        refuse_other_body(body, signed_digest)
+    try:
+        return parse_envelope(body)
+    except MalformedBody as exc:
+        raise Refusal(answers.malformed(str(exc)), "malformed") from exc
 
 
 class RefusalLog:

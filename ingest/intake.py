@@ -8,7 +8,7 @@ wait.
 import asyncio
 import logging
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ingest.connection import Connection, Replies, StoreReplied, pack
 from ingest.durability import missing_replicas, wait_for_replicas
@@ -37,11 +37,22 @@ class Outcome(Enum):
     DUPLICATE = 0
 
 
+OUTCOMES = (Outcome.DUPLICATE, Outcome.STORED)  # by the script's reply
+
+
+class Reply(Protocol):
+    """Whoever waits: a future, or what is quicker than one. It raises nothing."""
+
+    def done(self) -> bool: ...
+    def set_result(self, outcome: Outcome, /) -> None: ...
+    def set_exception(self, error: StoreError, /) -> None: ...
+
+
 class Waiting(NamedTuple):
     """An event, and who waits for what became of it."""
 
     envelope: Envelope
-    reply: "asyncio.Future[int]"
+    reply: Reply
 
 
 Batch = list[Waiting]
@@ -77,19 +88,23 @@ class Intake:
             StoreUnavailable: it is not known to be stored; the sender may send it again.
             BacklogFull, StoreFull: it is not stored.
         """
+        reply: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.put(Waiting(envelope, reply))
+        return await reply
+
+    def put(self, waiting: Waiting) -> None:
+        """Store an event, and tell whoever waits what became of it: by an exception of `accept` or its result.
+
+        Raises:
+            StoreUnavailable: it is not taken, and nobody will be told.
+        """
         if self._is_stopping or self.link.connection is None:
             raise StoreUnavailable
-        loop = asyncio.get_running_loop()
-        reply: asyncio.Future[int] = loop.create_future()
-        self._waiting.append(Waiting(envelope, reply))
+        self._waiting.append(waiting)
         if not self._is_due:
             # Not at once: what else came in this turn of the loop rides along.
             self._is_due = True
-            loop.call_soon(self._send_batch)
-        outcome = await reply
-        if outcome < 0:
-            raise BacklogFull
-        return Outcome.STORED if outcome else Outcome.DUPLICATE
+            asyncio.get_running_loop().call_soon(self._send_batch)
 
     async def wait_until_checked(self) -> None:
         """Until the store was asked for the first time, whatever it said."""
@@ -171,8 +186,12 @@ class Intake:
         else:
             self._refusal = None
             for waiting, outcome in zip(batch, reply, strict=True):
-                if not waiting.reply.done():
-                    waiting.reply.set_result(outcome)
+                if waiting.reply.done():
+                    continue
+                if outcome < 0:
+                    waiting.reply.set_exception(BacklogFull())
+                else:
+                    waiting.reply.set_result(OUTCOMES[outcome])
 
     def _refused(self, reply: StoreReplied) -> StoreError:
         """The store is there but takes no event (out of memory, a replica after a failover): one line, not a flood."""

@@ -24,6 +24,10 @@ BASIC = b"basic"
 Headers = Iterable[tuple[bytes, bytes]]
 
 
+class KeysAreAwaited(Exception):
+    """Whether a delivery is genuine will be known when keys have been fetched."""
+
+
 class Proof:
     """What a delivery must show before a byte of its body is read."""
 
@@ -50,6 +54,22 @@ class Proof:
         if not all(header.is_proven_by(headers) for header in self._required):
             raise AuthenticationFailed("required_header")
         return None if self._signatures is None else await self._signatures.signed_digest(headers)
+
+    def of_headers_now(self, headers: Headers) -> bytes | None:
+        """The same, if there is nothing to wait for, as nearly always.
+
+        Raises:
+            AuthenticationFailed: with the reason, for us alone.
+            KeysAreAwaited: there is.
+        """
+        proving = self.of_headers(headers)
+        try:
+            proving.send(None)
+        except StopIteration as done:
+            digest: bytes | None = done.value
+            return digest
+        proving.close()
+        raise KeysAreAwaited
 
     @property
     def is_ready(self) -> bool:

@@ -1,21 +1,16 @@
 """What uvicorn's HTTP leaves open for a stranger to use: slow senders, endless headers, any number of connections."""
 
 import asyncio
-import time
 from collections.abc import Callable
-from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingest import answers
 from ingest.answers import Answer
 from ingest.body import BODY_SECONDS
 from ingest.bounds import Bounds
-from ingest.transport import WholeAnswers
+from ingest.short_way import Entrance, ShortWayProtocol
 
-BEGAN = "surehook.began"  # in an ASGI scope: when its headers were there, by time.perf_counter()
-IS_WHOLE = "surehook.is_whole"  # there if all of its body has come, so nobody need wait for any
 HEADERS_SECONDS = 10.0
 ANSWER_SECONDS = 1.0
 # Whole requests that wait for the answer to the one before them. A sender may be a moment early; thousands in one read
@@ -32,7 +27,7 @@ class TooMuch(Exception):
     """More than one connection may bring. Its text is a label of the metric."""
 
 
-class DoorProtocol(HttpToolsProtocol):
+class DoorProtocol(ShortWayProtocol):
     """uvicorn waits for ever for a request's bytes, and takes any number of headers and connections; we do none."""
 
     bounds: Bounds
@@ -44,14 +39,11 @@ class DoorProtocol(HttpToolsProtocol):
     _is_hurried_in_body = False
     _is_one_too_many = False
     _is_deaf = False
-    _is_leaving = False
     _keeps_alive = True
     _barren_bytes = 0  # received since headers were complete, or a body went on
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._answers = WholeAnswers(transport, self.loop)
-        self.transport = cast(asyncio.Transport, self._answers)  # it is one in all that uvicorn uses
         self.bounds.connections += 1
         if self.bounds.connections > self.bounds.most_connections:
             self._is_one_too_many = True
@@ -73,6 +65,7 @@ class DoorProtocol(HttpToolsProtocol):
         self._parse(data)
         if self._is_deaf:
             return
+        self.enter_late()
         # Judged after it was read: the last of the headers may come together with a large body.
         if self._barren_bytes > HEADERS_BYTES:
             self._hear_no_more("headers_too_large")  # or what follows a body in chunks, which is kept like them
@@ -122,12 +115,12 @@ class DoorProtocol(HttpToolsProtocol):
         self._is_in_body = True
         self._barren_bytes = 0
         super().on_headers_complete()
-        self.headers = []  # trailers go here, and no further: what stands behind a body proves nothing
-        # Of many requests that come at once, the last waits its turn: that counts against its deadline.
-        cast(dict[str, Any], self.scope)[BEGAN] = time.perf_counter()
+
+    def enter(self) -> None:
+        super().enter()
         self._keeps_alive = self.cycle.keep_alive
         # Who asks whether to send a body and hears a refusal need not send it: what comes next may be another request.
-        if self._is_leaving or self.expect_100_continue:
+        if self.is_leaving or self.expect_100_continue:
             self.cycle.keep_alive = False
 
     def _measure_headers(self) -> None:
@@ -144,9 +137,8 @@ class DoorProtocol(HttpToolsProtocol):
         self._is_in_body = self._is_hurried_in_body = False
         self._barren_bytes = 0
         self._stop_waiting()
-        cast(dict[str, Any], self.scope)[IS_WHOLE] = True
         if self.expect_100_continue and not self.cycle.response_started:
-            self.cycle.keep_alive = self._keeps_alive and not self._is_leaving
+            self.cycle.keep_alive = self._keeps_alive and not self.is_leaving
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -156,18 +148,18 @@ class DoorProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._answers.lose_patience()
+        self.answers.lose_patience()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if not self.transport.is_closing():
-            self._answers.keep_patience()
+            self.answers.keep_patience()
 
     def eof_received(self) -> None:
         self.transport.close()  # as the transport does by itself, but for the patience
 
     def shutdown(self) -> None:
-        self._is_leaving = True
+        self.is_leaving = True
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
             return
@@ -179,7 +171,7 @@ class DoorProtocol(HttpToolsProtocol):
         if self._is_one_too_many:
             self.count_refusal("too_many_connections")
         super().connection_lost(exc)
-        self._answers.keep_patience()
+        self.answers.keep_patience()
 
     def _hear_no_more(self, reason: str) -> None:
         """Whatever comes from now on is dropped. What came before it as a whole is answered, then the door hangs up."""
@@ -217,7 +209,7 @@ class DoorProtocol(HttpToolsProtocol):
             self._hurry = None
 
 
-def protocol_for(bounds: Bounds, count_refusal: Callable[[str], None]) -> type[DoorProtocol]:
+def protocol_for(bounds: Bounds, count_refusal: Callable[[str], None], entrance: Entrance) -> type[DoorProtocol]:
     """uvicorn makes the protocols itself: what they need travels with their class."""
-    made = {"bounds": bounds, "count_refusal": staticmethod(count_refusal)}
+    made = {"bounds": bounds, "entrance": entrance, "count_refusal": staticmethod(count_refusal)}
     return type("BoundDoorProtocol", (DoorProtocol,), made)

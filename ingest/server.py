@@ -14,6 +14,7 @@ from ingest.bounds import Bounds
 from ingest.door import RefusalLog
 from ingest.metrics import DoorMetrics
 from ingest.protocol import protocol_for
+from ingest.short_way import Entrance
 from ingest.tls import tls_options
 from shared.errors import Misconfigured
 from shared.gauges import StoreGauges
@@ -73,9 +74,10 @@ def run(settings: Settings, metrics: DoorMetrics, listener: socket.socket, servi
         metrics.refused.labels(reason).inc()
         refusals.add(reason)
 
+    entrance = Entrance(settings.webhook_path)
     config = uvicorn.Config(
-        create_app(settings, metrics, bounds),
-        http=protocol_for(bounds, count_refusal),
+        create_app(settings, metrics, bounds, entrance),
+        http=protocol_for(bounds, count_refusal, entrance),
         ws="none",
         lifespan="on",
         log_config=None,

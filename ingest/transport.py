@@ -28,6 +28,10 @@ class WholeAnswers:
         self._head = data
         self._loop.call_soon(self._flush)
 
+    def write_whole(self, answer: bytes) -> None:
+        self._flush()
+        self._transport.write(answer)
+
     def close(self) -> None:
         """Once what was written has been taken, or will not be."""
         self._flush()

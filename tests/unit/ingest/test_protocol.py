@@ -12,13 +12,14 @@ from ingest import answers
 from ingest.bounds import Bounds
 from ingest.door import reply
 from ingest.protocol import HEADERS_BYTES, protocol_for
+from ingest.short_way import Entrance
 from shared.settings import Settings
 from tests.support.attack import Wire
 
 LARGE = 1024 * 1024
 
 
-class Entrance:
+class Hall:
     """The protocol, with an app behind it that counts who came in."""
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class Entrance:
 
     async def hear(self, read: bytes) -> None:
         bounds = Bounds(Settings(api_keys=("a-key-for-tests-only",), metrics_bind="off"))
-        http = protocol_for(bounds, self.refused.append)
+        http = protocol_for(bounds, self.refused.append, Entrance("/fusionauth-webhook"))
         config = uvicorn.Config(self._app, http=http, interface="asgi3", ws="none", log_config=None)
         make: Any = http
         protocol = make(config, ServerState(), {})
@@ -52,10 +53,10 @@ class Entrance:
 def test_headers_are_measured_also_where_one_read_brings_them_with_their_body(
     headers: list[bytes], is_let_in: bool
 ) -> None:
-    entrance = Entrance()
+    hall = Hall()
     head = [b"POST / HTTP/1.1", b"Content-Length: %d" % LARGE, *headers, b"", b""]
 
-    asyncio.run(entrance.hear(b"\r\n".join(head) + b" " * LARGE))
+    asyncio.run(hall.hear(b"\r\n".join(head) + b" " * LARGE))
 
-    assert entrance.let_in == is_let_in
-    assert entrance.refused == ([] if is_let_in else ["headers_too_large"])
+    assert hall.let_in == is_let_in
+    assert hall.refused == ([] if is_let_in else ["headers_too_large"])
