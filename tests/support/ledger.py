@@ -7,8 +7,11 @@ from shared.replies import text
 
 
 def ledger(store: redis.Redis) -> dict[str, int]:
-    found = {text(name): int(count) for name, count in store.hgetall(Keys().ledger).items()}
-    return {"open": int(store.zcard(Keys().open)), **found}
+    with store.pipeline(transaction=True) as both:  # a worker may be at work: one moment's figures
+        both.zcard(Keys().open)
+        both.hgetall(Keys().ledger)
+        opened, entries = both.execute()
+    return {"open": int(opened), **{text(name): int(count) for name, count in entries.items()}}
 
 
 def is_balanced(store: redis.Redis) -> bool:
