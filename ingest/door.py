@@ -138,9 +138,10 @@ class Door:
 
     def _count(self) -> None:
         uncounted, self._uncounted = self._uncounted, []
+        is_logged = log.isEnabledFor(logging.DEBUG)
         for envelope, outcome, seconds in uncounted:
             self._metrics.accept_seconds.observe(seconds)
-            if log.isEnabledFor(logging.DEBUG):
+            if is_logged:
                 facts = {"event_id": envelope.event_id, "event_type": envelope.event_type, "outcome": outcome.value}
                 log.debug("event accepted", extra=facts)
             if outcome is Outcome.DUPLICATE:

@@ -147,7 +147,9 @@ class Intake:
         for waiting in batch:
             command += self._words(waiting.envelope)
         command.append(self._most_open)
-        packed = b"".join([pack(command), *self._wait_for_replicas])
+        packed = pack(command)
+        if self._wait_for_replicas:  # rare, and a copy of the batch
+            packed = b"".join([packed, *self._wait_for_replicas])
         connection.send(packed, 1 + len(self._wait_for_replicas), lambda replies: self._take(batch, replies))
 
     def _words(self, envelope: Envelope) -> tuple[bytes | str, ...]:

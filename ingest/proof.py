@@ -49,10 +49,7 @@ class Proof:
         Raises:
             AuthenticationFailed: with the reason, for us alone.
         """
-        if self._authorization is not None and not self._authorization.is_proven_by(headers):
-            raise AuthenticationFailed("not_authorized")
-        if not all(header.is_proven_by(headers) for header in self._required):
-            raise AuthenticationFailed("required_header")
+        self._refuse_unproven(headers)
         return None if self._signatures is None else await self._signatures.signed_digest(headers)
 
     def of_headers_now(self, headers: Headers) -> bytes | None:
@@ -62,7 +59,10 @@ class Proof:
             AuthenticationFailed: with the reason, for us alone.
             KeysAreAwaited: there is.
         """
-        proving = self.of_headers(headers)
+        self._refuse_unproven(headers)
+        if self._signatures is None:
+            return None
+        proving = self._signatures.signed_digest(headers)
         try:
             proving.send(None)
         except StopIteration as done:
@@ -70,6 +70,13 @@ class Proof:
             return digest
         proving.close()
         raise KeysAreAwaited
+
+    def _refuse_unproven(self, headers: Headers) -> None:
+        if self._authorization is not None and not self._authorization.is_proven_by(headers):
+            raise AuthenticationFailed("not_authorized")
+        for header in self._required:
+            if not header.is_proven_by(headers):
+                raise AuthenticationFailed("required_header")
 
     @property
     def is_ready(self) -> bool:

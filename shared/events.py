@@ -8,9 +8,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
 from pydantic_core import from_json
@@ -22,9 +21,9 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """What the door needs to know of an event. Ids are lower-case UUIDs, "" where there is none."""
+class Envelope(NamedTuple):
+    """What the door needs to know of an event. Ids are lower-case UUIDs, "" where there is none. A tuple: it is made
+    in a third of a frozen dataclass's time."""
 
     event_id: str
     event_type: str
