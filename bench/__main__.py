@@ -10,12 +10,13 @@ from pathlib import Path
 
 import click
 
-from bench import backlog, door, flood, memory, pipeline, proving, recovery, veto, workers
+from bench import backlog, clients, door, flood, memory, pipeline, proving, recovery, veto, workers
 from bench.machine import facts
 from tests.support.house import House
 
 PARTS = {
     "door": door.run,
+    "clients": clients.run,
     "proofs": proving.run,
     "flood": flood.run,
     "pipeline": pipeline.run,

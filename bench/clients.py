@@ -1,0 +1,171 @@
+"""Ways to hand events to the store: clients, their parsers, and a script's call for a batch or for each event.
+
+No HTTP: so many events wait at any time, and each is put back as soon as it is stored. All but the last group what came
+meanwhile into one trip, as the door does.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
+from statistics import median
+
+import click
+import redis.asyncio
+import uvloop
+from redis._parsers import _AsyncHiredisParser, _AsyncRESP2Parser
+from redis.asyncio import UnixDomainSocketConnection
+
+from bench import figures
+from bench.load import BODY_BYTES, bodies
+from bench.machine import empty
+from ingest.intake import Intake
+from ingest.metrics import DoorMetrics
+from ingest.script_line import ScriptLine
+from shared.embedded import socket_path
+from shared.events import Envelope, parse_envelope
+from shared.keys import EVENTS_QUEUE, Keys
+from shared.scripts import Script
+from shared.settings import Settings
+from tests.support.house import API_KEY, House
+
+ROUNDS = 7
+EVENTS = 4_000
+AT_ONCE = 32
+HEADING = ("client", "a call for", "events/s", "CPU µs an event", "of the first beside it")
+
+Accept = Callable[[Envelope], Awaitable[object]]
+Way = Callable[[House], "AsyncIterator[Accept]"]
+
+
+def run(house: House) -> None:
+    """Measure and print."""
+    click.echo(
+        f"clients: {AT_ONCE} events of {BODY_BYTES} bytes wait at any time, {EVENTS:,} a round, "
+        f"{ROUNDS} rounds in turn; median (lowest to highest)\n"
+    )
+    rates: dict[tuple[str, str], list[float]] = {way: [] for way in WAYS}
+    costs: dict[tuple[str, str], list[float]] = {way: [] for way in WAYS}
+    for _ in range(ROUNDS):
+        for way, opened in WAYS.items():
+            with house.redis() as store:
+                empty(store)
+            per_second, microseconds = uvloop.run(_round(house, opened))
+            rates[way].append(per_second)
+            costs[way].append(microseconds)
+    first = next(iter(rates.values()))
+    rows: list[Sequence[str]] = [HEADING]
+    for way, values in rates.items():
+        beside = median(one / other for one, other in zip(values, first, strict=True))
+        rows.append((*way, figures.rate(values), f"{median(costs[way]):.0f}", f"{beside:.2f}"))
+    click.echo(figures.table(rows))
+
+
+async def _round(house: House, opened: Way) -> tuple[float, float]:
+    """Events a second, and this process's CPU for each."""
+    envelopes = iter([parse_envelope(body) for body in islice(bodies(), EVENTS)])
+
+    async def sender(accept: Accept) -> None:
+        for envelope in envelopes:  # one for all
+            await accept(envelope)
+
+    async with asynccontextmanager(opened)(house) as accept:
+        began, cpu = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(sender(accept) for _ in range(AT_ONCE)))
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    return EVENTS / seconds, cpu / EVENTS * 1e6
+
+
+def _settings(house: House) -> Settings:
+    return Settings(data_dir=house.data, api_keys=(API_KEY,), metrics_bind="off")
+
+
+async def _intake(house: House) -> AsyncIterator[Accept]:
+    intake = Intake(_settings(house), DoorMetrics())
+    running = asyncio.create_task(intake.run())
+    await intake.wait_until_checked()
+    yield intake.accept
+    intake.stop()
+    await running
+
+
+async def _line(house: House) -> AsyncIterator[Accept]:
+    settings = _settings(house)
+    intake = Intake(settings, DoorMetrics())
+    running = asyncio.create_task(intake.run())
+    await intake.wait_until_checked()
+    line = ScriptLine(intake.link, settings, ("accept",))
+
+    async def accept(envelope: Envelope) -> object:
+        return await line.call("accept", *_words(envelope))
+
+    yield accept
+    intake.stop()
+    await running
+
+
+def _piped(parser: type) -> Way:
+    async def opened(house: House) -> AsyncIterator[Accept]:
+        store = _client(house, parser)
+        script = Script("accept", Keys())
+        await store.script_load(script.source)
+        waiting: list[tuple[Envelope, asyncio.Future[object]]] = []
+        came = asyncio.Event()
+
+        async def send() -> None:
+            while True:
+                await came.wait()
+                came.clear()
+                batch, waiting[:] = waiting[:], []
+                pipeline = store.pipeline(transaction=False)
+                for envelope, _ in batch:
+                    pipeline.execute_command(*script.command(_words(envelope)))
+                for (_, reply), outcome in zip(batch, await pipeline.execute(), strict=True):
+                    reply.set_result(outcome)
+
+        async def accept(envelope: Envelope) -> object:
+            reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            waiting.append((envelope, reply))
+            came.set()
+            return await reply
+
+        sending = asyncio.create_task(send())
+        yield accept
+        sending.cancel()
+        await store.aclose()
+
+    return opened
+
+
+async def _plain(house: House) -> AsyncIterator[Accept]:
+    store = _client(house, _AsyncHiredisParser)
+    script = Script("accept", Keys())
+    await store.script_load(script.source)
+
+    async def accept(envelope: Envelope) -> object:
+        return await store.execute_command(*script.command(_words(envelope)))  # type: ignore[no-untyped-call] # redis-py's own
+
+    yield accept
+    await store.aclose()
+
+
+def _client(house: House, parser: type) -> redis.asyncio.Redis:
+    pool = redis.asyncio.ConnectionPool(
+        connection_class=UnixDomainSocketConnection, path=str(socket_path(house.data)), parser_class=parser, protocol=2
+    )
+    return redis.asyncio.Redis(connection_pool=pool)
+
+
+def _words(envelope: Envelope) -> tuple[bytes | str, ...]:
+    ids = (envelope.event_id, envelope.event_type, envelope.tenant_id, envelope.user_id, envelope.application_id)
+    return (*ids, "webhook", envelope.body, EVENTS_QUEUE, "30", "")
+
+
+WAYS: dict[tuple[str, str], Way] = {
+    ("the door's own", "a batch"): _intake,
+    ("the door's own", "each event"): _line,
+    ("redis.asyncio pipeline, hiredis", "each event"): _piped(_AsyncHiredisParser),
+    ("redis.asyncio pipeline, its own parser", "each event"): _piped(_AsyncRESP2Parser),
+    ("redis.asyncio, a connection each", "each event"): _plain,
+}
