@@ -134,7 +134,7 @@ class Delivery:
     disconnected = False
 
     def __init__(self, protocol: ShortWayProtocol, door: Door, began: float, *, is_kept_alive: bool) -> None:
-        self._protocol = protocol
+        self._protocol: ShortWayProtocol | None = protocol
         self._door = door
         self.began = began
         self.keep_alive = is_kept_alive
@@ -156,8 +156,9 @@ class Delivery:
         self.response_complete = True
         if self.hold is not None:
             self.hold.release()
-        self.hold = self.envelope = None  # an idle connection keeps no body
-        protocol = self._protocol
+        protocol = cast(ShortWayProtocol, self._protocol)
+        # An idle connection keeps no body, and one that is lost no circle: the garbage collector comes rarely.
+        self.hold = self.envelope = self._protocol = None
         if not protocol.transport.is_closing():
             is_last = not self.keep_alive or answer.is_last
             fields = protocol.server_state.default_headers

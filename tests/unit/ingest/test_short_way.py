@@ -1,6 +1,8 @@
 """Which deliveries go past the endpoint, and how they are answered there."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -192,6 +194,25 @@ def test_an_idle_connection_keeps_no_body() -> None:
     at(door, scene)
 
     assert (door.whole[0].envelope, door.whole[0].hold) == (None, None)
+
+
+def test_a_lost_connection_leaves_nothing_for_the_garbage_collector() -> None:
+    door = Doorkeeper()
+
+    async def scene(place: Place) -> None:
+        await place.hear(a_delivery())
+        door.whole[0].set_result(Outcome.STORED)
+        place.protocol.connection_lost(None)
+
+    gc.disable()
+    try:
+        place = at(door, scene)
+        door.whole.clear()
+        protocol = weakref.ref(place.protocol)
+        del place.protocol
+        assert protocol() is None
+    finally:
+        gc.enable()
 
 
 def test_a_dates_change_is_seen() -> None:
