@@ -4,12 +4,13 @@ The cryptography is joserfc's, and cryptography's below it; this file decides wh
 what.
 """
 
+import hmac
 import json
 import logging
 import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from shared.errors import Misconfigured
 
 log = logging.getLogger(__name__)
 
-HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
+HMAC_ALGORITHMS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 RSA_ALGORITHMS = {"RS256": SHA256(), "RS384": SHA384(), "RS512": SHA512()}
 CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 CURVE_NAMES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
@@ -54,12 +55,15 @@ class SigningKey:
     """A key that others sign with, and the algorithms it may be used for."""
 
     algorithms: frozenset[str]
-    key: Any
+    key: Any = field(repr=False)
 
     def has_signed(self, message: bytes, signature: bytes, algorithm: str) -> bool:
         """Takes as long whatever part of an HMAC is right. Asked only for one of its own `algorithms`."""
+        # What joserfc does of these two, without making the same objects anew for each delivery: half of the time of an
+        # HMAC, a tenth of the other's.
+        if isinstance(self.key, bytes):
+            return hmac.compare_digest(hmac.digest(self.key, message, HMAC_ALGORITHMS[algorithm]), signature)
         if isinstance(self.key, RSAPublicKey):
-            # What joserfc does, without making the padding and the hash anew for each delivery: a tenth of the time.
             try:
                 self.key.verify(signature, message, _PADDING, RSA_ALGORITHMS[algorithm])
             except InvalidSignature:
@@ -77,10 +81,10 @@ def keys_from_secrets(secrets: Sequence[SecretStr]) -> Iterator[SigningKey]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SecurityWarning)  # said above, in our words
             try:
-                key = OctKey.import_key(value)
+                OctKey.import_key(value)
             except ValueError as exc:
                 raise Misconfigured("SUREHOOK_SIGNING_SECRETS: a public key is no secret") from exc
-        yield SigningKey(frozenset(HMAC_ALGORITHMS), key)
+        yield SigningKey(frozenset(HMAC_ALGORITHMS), value)
 
 
 def keys_from_files(names: Sequence[str]) -> Iterator[SigningKey]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
+from pydantic import SecretStr
 
 from ingest.metrics import DoorMetrics
 from ingest.proof import proof_from
@@ -148,3 +149,10 @@ def test_a_short_secret_is_taken_with_a_warning(caplog: pytest.LogCaptureFixture
 def test_an_ed25519_key_is_one_for_both_of_its_names() -> None:
     assert isinstance(signer("EdDSA").key, ed25519.Ed25519PrivateKey)
     assert signer("EdDSA").key is signer("Ed25519").key
+
+
+def test_a_key_is_not_shown() -> None:
+    secret = "a-secret-that-is-as-long-as-its-hash"
+    (key,) = keys_from_secrets([SecretStr(secret)])
+
+    assert secret not in repr(key)
