@@ -91,8 +91,8 @@ class Door:
             hold.grow_to(len(body))
             envelope = _read(body, signed_digest)
             if self._transactions is None or not self._transactions.include(envelope):
-                whole.envelope, whole.hold = envelope, hold
                 self._intake.put(Waiting(envelope, whole))
+                whole.envelope, whole.hold = envelope, hold  # its own from here on: it gives its place back
                 is_begun = True
         finally:
             if not is_begun:

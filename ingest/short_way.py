@@ -104,7 +104,7 @@ class ShortWayProtocol(HttpToolsProtocol):
                 return False
         except (AuthenticationFailed, Refusal, StoreError) as exc:
             # Not at once: what follows in this read finds somebody before it, as ever.
-            self.loop.call_soon(delivery.end, door.refuse(exc))
+            self.loop.call_soon(delivery.set_exception, exc)
         except Exception:  # noqa: BLE001 - the endpoint will meet it again, and answers 500 for it
             return False
         self.cycle = cast(Any, delivery)
@@ -134,7 +134,7 @@ class Delivery:
     disconnected = False
 
     def __init__(self, protocol: ShortWayProtocol, door: Door, began: float, *, is_kept_alive: bool) -> None:
-        self._protocol: ShortWayProtocol | None = protocol
+        self._protocol = protocol
         self._door = door
         self.began = began
         self.keep_alive = is_kept_alive
@@ -147,18 +147,32 @@ class Delivery:
 
     def set_result(self, outcome: Outcome) -> None:
         assert self.envelope is not None  # noqa: S101 - it was put into the intake with it
-        self.end(self._door.answer(self.envelope, outcome, self.began))
+        try:
+            self._end(self._door.answer(self.envelope, outcome, self.began))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, others wait for their answers
+            self._break_off(exc)
 
-    def set_exception(self, error: StoreError) -> None:
-        self.end(self._door.refuse(error))
+    def set_exception(self, error: AuthenticationFailed | Refusal | StoreError) -> None:
+        try:
+            self._end(self._door.refuse(error))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, others wait for their answers
+            self._break_off(exc)
 
-    def end(self, answer: Answer) -> None:
+    def _break_off(self, error: Exception) -> None:
+        log.error("an answer broke off", exc_info=error)
+        self._leave()
+        self._protocol.transport.abort()
+        del self._protocol
+
+    def _leave(self) -> None:
         self.response_complete = True
         if self.hold is not None:
             self.hold.release()
-        protocol = cast(ShortWayProtocol, self._protocol)
-        # An idle connection keeps no body, and one that is lost no circle: the garbage collector comes rarely.
-        self.hold = self.envelope = self._protocol = None
+        self.hold = self.envelope = None  # an idle connection keeps no body
+
+    def _end(self, answer: Answer) -> None:
+        self._leave()
+        protocol = self._protocol
         if not protocol.transport.is_closing():
             is_last = not self.keep_alive or answer.is_last
             fields = protocol.server_state.default_headers
@@ -166,3 +180,4 @@ class Delivery:
             if is_last:
                 protocol.transport.close()
         protocol.on_response_complete()
+        del self._protocol  # or a lost connection would wait for the garbage collector, which comes rarely

@@ -52,6 +52,9 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         self._is_closed = True
 
+    def abort(self) -> None:
+        self._is_closed = True
+
     def is_closing(self) -> bool:
         return self._is_closed
 

@@ -1,6 +1,7 @@
 """One connection in front of a door that decides what a test says, and an endpoint behind it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import uvicorn
@@ -17,8 +18,11 @@ from shared.errors import AuthenticationFailed
 from shared.events import parse_envelope
 from shared.settings import Settings
 from tests.support.attack import Wire
+from tests.support.events import a_body
+from tests.support.wire import a_request
 
 PATH = "/fusionauth-webhook"
+BODY = a_body()
 
 
 class Doorkeeper:
@@ -49,12 +53,12 @@ class Doorkeeper:
 class Place:
     """One connection, a door behind it, and an endpoint for what does not take the short way."""
 
-    def __init__(self, door: Doorkeeper) -> None:
+    def __init__(self, door: Doorkeeper | Door, bounds: Bounds) -> None:
         self.wire = Wire()
         self.asked: list[bytes] = []
         entrance = Entrance(PATH)
         entrance.door = cast(Door, door)
-        http = protocol_for(door.bounds, lambda _: None, entrance)
+        http = protocol_for(bounds, lambda _: None, entrance)
         config = uvicorn.Config(self._endpoint, http=http, interface="asgi3", ws="none", log_config=None)
         state = ServerState()
         state.default_headers = [(b"date", b"today")]
@@ -81,3 +85,16 @@ class Place:
                 break
         self.asked.append(body)
         await reply(answers.ALIVE, send)
+
+
+def a_delivery(*headers: str, body: bytes = BODY) -> bytes:
+    return a_request(*headers, f"Content-Length: {len(body)}", body=body)
+
+
+def at(door: Doorkeeper, scene: Callable[[Place], Any]) -> Place:
+    async def play() -> Place:
+        place = Place(door, door.bounds)
+        await scene(place)
+        return place
+
+    return asyncio.run(play())

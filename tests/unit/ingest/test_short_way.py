@@ -1,36 +1,15 @@
 """Which deliveries go past the endpoint, and how they are answered there."""
 
-import asyncio
-import gc
-import weakref
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from ingest.intake import Outcome
 from shared.errors import AuthenticationFailed, StoreUnavailable
 from shared.events import parse_envelope
-from tests.support.doorkeeper import PATH, Doorkeeper, Place
-from tests.support.events import a_body
+from tests.support.doorkeeper import BODY, PATH, Doorkeeper, Place, a_delivery, at
 from tests.support.wire import a_request
 
-BODY = a_body()
 EVENT_ID = parse_envelope(BODY).event_id
 ACCEPTED = b'{"status":"accepted","eventId":"%b"}' % EVENT_ID.encode()
-
-
-def a_delivery(*headers: str, body: bytes = BODY) -> bytes:
-    return a_request(*headers, f"Content-Length: {len(body)}", body=body)
-
-
-def at(door: Doorkeeper, scene: Callable[[Place], Any]) -> Place:
-    async def play() -> Place:
-        place = Place(door)
-        await scene(place)
-        return place
-
-    return asyncio.run(play())
 
 
 def test_a_whole_delivery_is_answered_without_the_endpoint() -> None:
@@ -194,25 +173,6 @@ def test_an_idle_connection_keeps_no_body() -> None:
     at(door, scene)
 
     assert (door.whole[0].envelope, door.whole[0].hold) == (None, None)
-
-
-def test_a_lost_connection_leaves_nothing_for_the_garbage_collector() -> None:
-    door = Doorkeeper()
-
-    async def scene(place: Place) -> None:
-        await place.hear(a_delivery())
-        door.whole[0].set_result(Outcome.STORED)
-        place.protocol.connection_lost(None)
-
-    gc.disable()
-    try:
-        place = at(door, scene)
-        door.whole.clear()
-        protocol = weakref.ref(place.protocol)
-        del place.protocol
-        assert protocol() is None
-    finally:
-        gc.enable()
 
 
 def test_a_dates_change_is_seen() -> None:

@@ -1,0 +1,72 @@
+"""What breaks on the short way is one delivery's, and leaves nothing behind."""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from ingest.bounds import Bounds
+from ingest.door import Door
+from ingest.intake import Intake, Outcome
+from ingest.metrics import DoorMetrics
+from ingest.proof import proof_from
+from shared.errors import StoreUnavailable
+from shared.settings import Settings
+from tests.support.doorkeeper import Doorkeeper, Place, a_delivery, at
+from tests.support.house import API_KEY
+
+
+def test_a_place_is_given_back_once_where_the_store_is_not_ready() -> None:
+    settings = Settings(api_keys=(API_KEY,), metrics_bind="off")
+    bounds, metrics = Bounds(settings), DoorMetrics()
+
+    async def play() -> list[int]:
+        intake = Intake(settings, metrics)  # never run
+        place = Place(Door(proof_from(settings, metrics), bounds, intake, metrics, max_body_bytes=4096), bounds)
+        await place.hear(a_delivery(), a_delivery())
+        return place.statuses
+
+    assert asyncio.run(play()) == [503, 503]
+    assert (bounds.pending, bounds.body_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("when", ["told no", "told yes", "refused"])
+def test_an_answer_that_breaks_costs_its_own_connection_only(when: str) -> None:
+    door = Doorkeeper(says=StoreUnavailable() if when == "refused" else True)
+
+    def break_down(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    async def scene(place: Place) -> None:
+        door.answer = door.refuse = break_down  # type: ignore[method-assign,assignment]
+        await place.hear(a_delivery())
+        if when == "told yes":
+            door.whole[0].set_result(Outcome.STORED)
+        elif when == "told no":
+            door.whole[0].set_exception(StoreUnavailable())
+
+    place = at(door, scene)
+
+    assert place.wire.said == b""
+    assert place.wire.is_closing()
+    assert door.bounds.pending == 0
+
+
+def test_a_lost_connection_leaves_nothing_for_the_garbage_collector() -> None:
+    door = Doorkeeper()
+
+    async def scene(place: Place) -> None:
+        await place.hear(a_delivery())
+        door.whole[0].set_result(Outcome.STORED)
+        place.protocol.connection_lost(None)
+
+    gc.disable()
+    try:
+        place = at(door, scene)
+        door.whole.clear()
+        protocol = weakref.ref(place.protocol)
+        del place.protocol
+        assert protocol() is None
+    finally:
+        gc.enable()
