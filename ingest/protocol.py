@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any, cast
 
 import httptools
 
@@ -171,6 +172,11 @@ class DoorProtocol(ShortWayProtocol):
         if self._is_one_too_many:
             self.count_refusal("too_many_connections")
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn leaves it to hold a connection that was reset for its 75 seconds
+        if self.pipeline:
+            # A request that waited its turn knows its connection until it has had it, and would keep both.
+            self.pipeline.clear()
+            self.cycle = cast(Any, None)
         self.answers.keep_patience()
 
     def _hear_no_more(self, reason: str) -> None:

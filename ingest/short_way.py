@@ -93,6 +93,7 @@ class ShortWayProtocol(HttpToolsProtocol):
             and (self.cycle is None or self.cycle.response_complete)  # each waits for the answer to the one before it
             and not self.expect_100_continue
             and not self.flow.write_paused  # whoever does not read gets no further answers
+            and b"transfer-encoding" not in dict(self.scope["headers"])  # trailers would be heard as headers are
         )
 
     def _deliver(self, parts: list[bytes]) -> bool:

@@ -8,6 +8,7 @@ from shared.events import parse_envelope
 from tests.support.doorkeeper import BODY, PATH, Doorkeeper, Place, a_delivery, at
 from tests.support.wire import a_request
 
+CHUNKED = a_request("Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n" % (len(BODY), BODY))
 EVENT_ID = parse_envelope(BODY).event_id
 ACCEPTED = b'{"status":"accepted","eventId":"%b"}' % EVENT_ID.encode()
 
@@ -37,6 +38,9 @@ def test_a_whole_delivery_is_answered_without_the_endpoint() -> None:
         pytest.param([a_delivery()[:-1], a_delivery()[-1:]], id="the last byte comes later"),
         pytest.param([a_request(f"Content-Length: {len(BODY)}"), BODY], id="head and body apart"),
         pytest.param([a_delivery("Expect: 100-continue")], id="asks first"),
+        pytest.param([CHUNKED + b"0\r\n\r\n"], id="chunks"),
+        pytest.param([CHUNKED + b"0\r\nExpect: 100-continue\r\n\r\n"], id="asks behind its body"),
+        pytest.param([CHUNKED + b"0\r\nConnection: close\r\n\r\n"], id="takes leave behind its body"),
         pytest.param([a_delivery().replace(PATH.encode(), b"/elsewhere")], id="another path"),
         pytest.param([a_delivery().replace(PATH.encode(), PATH.encode() + b"?a=b")], id="a query"),
         pytest.param([a_delivery().replace(b"POST", b"PUT")], id="another method"),
@@ -48,6 +52,7 @@ def test_any_other_request_goes_to_the_endpoint_with_all_of_its_body(reads: list
     place = at(door, lambda place: place.hear(*reads))
 
     assert (door.read, place.asked) == ([], [BODY])
+    assert not place.wire.is_closing()
 
 
 @pytest.mark.parametrize("says", [False, RuntimeError("a bug")], ids=["the door cannot say yet", "the door breaks"])

@@ -13,7 +13,7 @@ from ingest.metrics import DoorMetrics
 from ingest.proof import proof_from
 from shared.errors import StoreUnavailable
 from shared.settings import Settings
-from tests.support.doorkeeper import Doorkeeper, Place, a_delivery, at
+from tests.support.doorkeeper import PATH, Doorkeeper, Place, a_delivery, at
 from tests.support.house import API_KEY
 
 
@@ -53,13 +53,27 @@ def test_an_answer_that_breaks_costs_its_own_connection_only(when: str) -> None:
     assert door.bounds.pending == 0
 
 
-def test_a_lost_connection_leaves_nothing_for_the_garbage_collector() -> None:
+@pytest.mark.parametrize("reset", [None, ConnectionResetError()], ids=["closed", "reset"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(a_delivery(), id="a delivery"),
+        pytest.param(a_delivery() * 2, id="and one that waits behind it"),
+        pytest.param(a_delivery().replace(PATH.encode(), b"/healthz"), id="a stranger's request"),
+    ],
+)
+def test_a_lost_connection_leaves_nothing_behind(sent: bytes, reset: Exception | None) -> None:
     door = Doorkeeper()
 
     async def scene(place: Place) -> None:
-        await place.hear(a_delivery())
-        door.whole[0].set_result(Outcome.STORED)
-        place.protocol.connection_lost(None)
+        await place.hear(sent)
+        if sent == a_delivery():
+            door.whole[0].set_result(Outcome.STORED)
+        place.wire.abort()  # as a transport that is lost
+        place.protocol.connection_lost(reset)
+        assert place.protocol.timeout_keep_alive_task is None
+        if sent == a_delivery() * 2:
+            door.whole[0].set_result(Outcome.STORED)
 
     gc.disable()
     try:
