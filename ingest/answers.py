@@ -22,6 +22,12 @@ class Answer:
     headers: Headers = ()
 
     @property
+    def fields(self) -> Headers:
+        """All of its headers."""
+        length = b"%d" % len(self.body)
+        return ((b"content-type", b"application/json"), (b"content-length", length), *self.headers)
+
+    @property
     def is_last(self) -> bool:
         """Nothing more is heard on its connection."""
         return self.headers == _CLOSE

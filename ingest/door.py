@@ -11,7 +11,7 @@ from ingest import answers
 from ingest.answers import Answer, Refusal
 from ingest.body import SenderLeft, read_body, refuse_by_header
 from ingest.bounds import Bounds, Hold
-from ingest.intake import Intake, Outcome, Waiting
+from ingest.intake import Intake, Outcome, Reply, Waiting
 from ingest.metrics import DoorMetrics
 from ingest.proof import Headers, KeysAreAwaited, Proof
 from ingest.signature import refuse_other_body
@@ -27,16 +27,12 @@ LOG_REFUSALS_EVERY_SECONDS = 1.0
 STORE_REASONS: dict[type[StoreError], str] = {StoreFull: "store_full", BacklogFull: "backlog_full"}
 
 
-class Whole(Protocol):
+class Whole(Reply, Protocol):
     """A delivery that is there as a whole: what `begin` gives it to be answered with."""
 
     began: float
     envelope: Envelope | None
     hold: Hold | None
-
-    def done(self) -> bool: ...
-    def set_result(self, outcome: Outcome, /) -> None: ...
-    def set_exception(self, error: StoreError, /) -> None: ...
 
 
 class Door:
@@ -188,11 +184,6 @@ class RefusalLog:
 
 
 async def reply(answer: Answer, send: Send) -> None:
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(answer.body)).encode()),
-        *answer.headers,
-    ]
-    start: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}
+    start: Message = {"type": "http.response.start", "status": answer.status, "headers": answer.fields}
     await send(start)
     await send({"type": "http.response.body", "body": answer.body})

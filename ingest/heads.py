@@ -24,17 +24,13 @@ class Heads:
         key = (answer.status, len(answer.body), answer.headers, is_last)
         head = self._made.get(key)
         if head is None:
-            head = self._made[key] = _head(answer, fields, is_last=is_last)
+            head = self._made[key] = head_of(answer, fields, is_last=is_last)
         return head
 
 
-def _head(answer: Answer, fields: Fields, *, is_last: bool) -> bytes:
-    lines = [
-        *fields,
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(answer.body)),
-        *answer.headers,
-    ]
+def head_of(answer: Answer, fields: Fields = (), *, is_last: bool) -> bytes:
+    """The head of an answer, behind what else its sender is told."""
+    lines = [*fields, *answer.fields]
     if is_last and not answer.is_last:
         lines.append((b"connection", b"close"))
     return b"".join([STATUS_LINE[answer.status], *(b"%b: %b\r\n" % line for line in lines), b"\r\n"])

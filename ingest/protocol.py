@@ -10,6 +10,7 @@ from ingest import answers
 from ingest.answers import Answer
 from ingest.body import BODY_SECONDS
 from ingest.bounds import Bounds
+from ingest.heads import head_of
 from ingest.short_way import Entrance, ShortWayProtocol
 
 HEADERS_SECONDS = 10.0
@@ -21,7 +22,6 @@ HEADERS_BYTES = 64 * 1024
 # How long a stopping process answers on connections that stand idle: whoever is about to use one must not lose its
 # request for it. Each answer then says that it was the connection's last.
 LINGER_SECONDS = 0.5
-STATUS_LINES = {400: b"HTTP/1.1 400 Bad Request", 503: b"HTTP/1.1 503 Service Unavailable"}
 
 
 class TooMuch(Exception):
@@ -43,7 +43,7 @@ class DoorProtocol(ShortWayProtocol):
     _keeps_alive = True
     _barren_bytes = 0  # received since headers were complete, or a body went on
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.bounds.connections += 1
         if self.bounds.connections > self.bounds.most_connections:
@@ -195,14 +195,7 @@ class DoorProtocol(ShortWayProtocol):
             self._answer_and_close(answers.NOT_HTTP)
 
     def _answer_and_close(self, answer: Answer) -> None:
-        headers = (
-            *answer.headers,
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(answer.body)),
-            (b"connection", b"close"),
-        )
-        fields = (name + b": " + value for name, value in dict(headers).items())
-        self.transport.write(b"\r\n".join([STATUS_LINES[answer.status], *fields, b"", answer.body]))
+        self.answers.write_whole(head_of(answer, is_last=True) + answer.body)
         self.transport.close()
 
     def _close_after(self, seconds: float) -> None:

@@ -8,7 +8,7 @@ waits for something else (the rest of its body, keys, handlers) is the endpoint'
 import asyncio
 import logging
 import time
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -42,9 +42,10 @@ class ShortWayProtocol(HttpToolsProtocol):
     _began = 0.0
     _parts: list[bytes] | None = None  # of a body that has come so far, while nobody has been called
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.answers = WholeAnswers(transport, self.loop)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        to_sender = cast(asyncio.Transport, transport)
+        super().connection_made(to_sender)
+        self.answers = WholeAnswers(to_sender, self.loop)
         self.transport = cast(asyncio.Transport, self.answers)  # it is one in all that uvicorn uses
 
     def on_headers_complete(self) -> None:
@@ -112,14 +113,8 @@ class ShortWayProtocol(HttpToolsProtocol):
         return True
 
 
-class Waking(Protocol):
-    """uvicorn wakes whoever waits for a body."""
-
-    def set(self) -> None: ...
-
-
 class Nobody:
-    """Waits."""
+    """Waits for the rest of a body: uvicorn wakes whoever does when a connection is lost."""
 
     def set(self) -> None: ...
 
@@ -128,7 +123,7 @@ class Delivery:
     """A delivery on its way: to uvicorn what its own `cycle` is, to the intake whoever waits for a reply."""
 
     # What uvicorn and our protocol ask of a cycle that is under way.
-    message_event: Waking = Nobody()
+    message_event = Nobody()
     more_body = False
     response_started = False
     response_complete = False
