@@ -81,28 +81,29 @@ def _settings(house: House) -> Settings:
     return Settings(data_dir=house.data, api_keys=(API_KEY,), metrics_bind="off")
 
 
-async def _intake(house: House) -> AsyncIterator[Accept]:
+@asynccontextmanager
+async def _running(house: House) -> AsyncIterator[Intake]:
     intake = Intake(_settings(house), DoorMetrics())
     running = asyncio.create_task(intake.run())
     await intake.wait_until_checked()
-    yield intake.accept
+    yield intake
     intake.stop()
     await running
+
+
+async def _intake(house: House) -> AsyncIterator[Accept]:
+    async with _running(house) as intake:
+        yield intake.accept
 
 
 async def _line(house: House) -> AsyncIterator[Accept]:
-    settings = _settings(house)
-    intake = Intake(settings, DoorMetrics())
-    running = asyncio.create_task(intake.run())
-    await intake.wait_until_checked()
-    line = ScriptLine(intake.link, settings, ("accept",))
+    async with _running(house) as intake:
+        line = ScriptLine(intake.link, _settings(house), ("accept",))
 
-    async def accept(envelope: Envelope) -> object:
-        return await line.call("accept", *_words(envelope))
+        async def accept(envelope: Envelope) -> object:
+            return await line.call("accept", *_words(envelope))
 
-    yield accept
-    intake.stop()
-    await running
+        yield accept
 
 
 def _piped(parser: type) -> Way:

@@ -5,6 +5,7 @@ python -m bench.relay SOCKET PORT
 
 import asyncio
 import sys
+from typing import cast
 
 import uvloop
 
@@ -21,8 +22,8 @@ class Store(asyncio.Protocol):
     sender: asyncio.Transport
     transport: asyncio.Transport
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, _: bytes) -> None:
         self.sender.write(ANSWER)
@@ -34,8 +35,8 @@ class Sender(asyncio.Protocol):
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._store.sender = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._store.sender = cast(asyncio.Transport, transport)
 
     def data_received(self, _: bytes) -> None:
         self._store.transport.write(WRITE)
