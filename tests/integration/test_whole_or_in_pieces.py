@@ -32,9 +32,8 @@ def _empty(house: House) -> None:
         store.flushall()
 
 
-def sized(body: bytes, *headers: str, length: int | None = None, **options: str | None) -> bytes:
-    announced = len(body) if length is None else length
-    return a_request(*headers, f"Content-Length: {announced}", body=body, **options)  # type: ignore[arg-type]
+def sized(body: bytes, *headers: str, proof: str | None = API_KEY, method: str = "POST") -> bytes:
+    return a_request(*headers, f"Content-Length: {len(body)}", body=body, proof=proof, method=method)
 
 
 def chunk(body: bytes) -> bytes:
@@ -50,8 +49,8 @@ def ask(house: House, sent: bytes, cut_at: int | None) -> bytes:
             sent = sent[cut_at:]
         connection.sendall(sent)
         answer = b""
-        while chunk := connection.recv(65536):
-            answer += chunk
+        while received := connection.recv(65536):
+            answer += received
             head, _, body = answer.partition(b"\r\n\r\n")
             length = re.search(rb"content-length: (\d+)", head)
             if length and len(body) >= int(length[1]):

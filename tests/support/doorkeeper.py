@@ -55,10 +55,11 @@ class Place:
 
     def __init__(self, door: Doorkeeper | Door, bounds: Bounds) -> None:
         self.wire = Wire()
+        self.refused: list[str] = []
         self.asked: list[bytes] = []
         entrance = Entrance(PATH)
         entrance.door = cast(Door, door)
-        http = protocol_for(bounds, lambda _: None, entrance)
+        http = protocol_for(bounds, self.refused.append, entrance)
         config = uvicorn.Config(self._endpoint, http=http, interface="asgi3", ws="none", log_config=None)
         state = ServerState()
         state.default_headers = [(b"date", b"today")]
@@ -69,8 +70,12 @@ class Place:
     async def hear(self, *reads: bytes) -> None:
         for read in reads:
             self.protocol.data_received(read)
-            for _ in range(5):
-                await asyncio.sleep(0)
+            await self.turn()
+
+    async def turn(self) -> None:
+        """Let the loop do what is due."""
+        for _ in range(5):
+            await asyncio.sleep(0)
 
     @property
     def statuses(self) -> list[int]:
