@@ -55,6 +55,19 @@ def test_any_other_request_goes_to_the_endpoint_with_all_of_its_body(reads: list
     assert not place.wire.is_closing()
 
 
+def test_who_does_not_read_its_answers_gets_the_next_from_the_endpoint_which_waits() -> None:
+    door = Doorkeeper()
+
+    async def scene(place: Place) -> None:
+        place.protocol.pause_writing()
+        await place.hear(a_delivery())
+        assert (door.read, place.asked, place.statuses) == ([], [BODY], [])
+        place.protocol.resume_writing()
+        await place.turn()
+
+    assert at(door, scene).statuses == [200]
+
+
 @pytest.mark.parametrize("says", [False, RuntimeError("a bug")], ids=["the door cannot say yet", "the door breaks"])
 def test_what_the_door_does_not_take_goes_to_the_endpoint(says: bool | Exception) -> None:
     place = at(Doorkeeper(says=says), lambda place: place.hear(a_delivery()))
@@ -116,6 +129,9 @@ def test_what_follows_a_refusal_on_its_connection_is_not_heard() -> None:
     [
         pytest.param(a_delivery("Connection: close"), id="close"),
         pytest.param(a_delivery().replace(b"HTTP/1.1", b"HTTP/1.0"), id="an old protocol"),
+        pytest.param(
+            a_delivery("Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0"), id="an old protocol that would stay"
+        ),
     ],
 )
 def test_who_wants_one_answer_only_gets_it_and_the_end(sent: bytes) -> None:
