@@ -20,7 +20,6 @@ COPY ingest ingest
 COPY workers workers
 COPY shared shared
 COPY surehook surehook
-COPY examples examples
 RUN pip --python /opt/surehook/bin/python install --no-deps .
 
 
@@ -46,6 +45,7 @@ ENV PATH=/opt/surehook/bin:$PATH \
 
 # The current folder is importable: mount the package with your handlers here.
 WORKDIR /app
+COPY examples examples
 USER 10001:10001
 EXPOSE 8000 9181 9464 9465
 STOPSIGNAL SIGTERM

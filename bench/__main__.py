@@ -10,17 +10,17 @@ from pathlib import Path
 
 import click
 
-from bench import backlog, clients, door, flood, memory, pipeline, proving, recovery, veto, workers
+from bench import authentication, backlog, clients, endpoint, flood, memory, pipeline, recovery, transactional, workers
 from bench.machine import facts
-from tests.support.house import House
+from harness.stack import Stack
 
 PARTS = {
-    "door": door.run,
+    "door": endpoint.run,
     "clients": clients.run,
-    "proofs": proving.run,
+    "proofs": authentication.run,
     "flood": flood.run,
     "pipeline": pipeline.run,
-    "veto": veto.run,
+    "veto": transactional.run,
     "workers": workers.run,
     "memory": memory.run,
     "recovery": recovery.run,
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
     for name in parser.parse_args().parts or PARTS:
         tee = Tee()
-        with redirect_stdout(tee), closing(House(workers.HANDLERS)) as house:
+        with redirect_stdout(tee), closing(Stack(workers.HANDLERS)) as house:
             click.echo(f"command: make bench PART={name}")
             click.echo("\n".join([*facts(house), ""]))
             PARTS[name](house)

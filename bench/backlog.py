@@ -12,8 +12,8 @@ import click
 
 from bench import figures
 from bench.load import BODY_BYTES, measure, mixed_bodies
-from tests.support.children import resident_bytes
-from tests.support.house import House
+from harness.processes import resident_bytes
+from harness.stack import Stack
 
 EVENTS = 500_000
 LONGEST_SECONDS = 300.0
@@ -25,7 +25,7 @@ HEADING = ("open events", "requests/s", "p50 ms", "p99 ms", "of a burst", "inges
 MEBIBYTE = 1024 * 1024
 
 
-def run(house: House) -> None:
+def run(house: Stack) -> None:
     """Measure and print."""
     events = int(os.environ.get("BENCH_BACKLOG", EVENTS))
     longest_seconds = float(os.environ.get("BENCH_BACKLOG_SECONDS", LONGEST_SECONDS))

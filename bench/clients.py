@@ -20,15 +20,15 @@ from redis.asyncio import UnixDomainSocketConnection
 from bench import figures
 from bench.load import BODY_BYTES, bodies
 from bench.machine import empty
-from ingest.intake import Intake
-from ingest.metrics import DoorMetrics
-from ingest.script_line import ScriptLine
-from shared.embedded import socket_path
-from shared.events import Envelope, parse_envelope
-from shared.keys import EVENTS_QUEUE, Keys
-from shared.scripts import Script
-from shared.settings import Settings
-from tests.support.house import API_KEY, House
+from harness.stack import API_KEY, Stack
+from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.store.acceptor import Acceptor
+from surehook.ingest.store.batcher import Batcher
+from surehook.shared.embedded import socket_path
+from surehook.shared.envelope import Envelope, parse_envelope
+from surehook.shared.keys import EVENTS_QUEUE, Keys
+from surehook.shared.scripts import Script
+from surehook.shared.settings import Settings
 
 ROUNDS = 7
 EVENTS = 4_000
@@ -36,10 +36,10 @@ AT_ONCE = 32
 HEADING = ("client", "a call for", "events/s", "CPU µs an event", "of the first beside it")
 
 Accept = Callable[[Envelope], Awaitable[object]]
-Way = Callable[[House], "AsyncIterator[Accept]"]
+Way = Callable[[Stack], "AsyncIterator[Accept]"]
 
 
-def run(house: House) -> None:
+def run(house: Stack) -> None:
     """Measure and print."""
     click.echo(
         f"clients: {AT_ONCE} events of {BODY_BYTES} bytes wait at any time, {EVENTS:,} a round, "
@@ -62,7 +62,7 @@ def run(house: House) -> None:
     click.echo(figures.table(rows))
 
 
-async def _round(house: House, opened: Way) -> tuple[float, float]:
+async def _round(house: Stack, opened: Way) -> tuple[float, float]:
     """Events a second, and this process's CPU for each."""
     envelopes = iter([parse_envelope(body) for body in islice(bodies(), EVENTS)])
 
@@ -77,13 +77,13 @@ async def _round(house: House, opened: Way) -> tuple[float, float]:
     return EVENTS / seconds, cpu / EVENTS * 1e6
 
 
-def _settings(house: House) -> Settings:
+def _settings(house: Stack) -> Settings:
     return Settings(data_dir=house.data, api_keys=(API_KEY,), metrics_bind="off")
 
 
 @asynccontextmanager
-async def _running(house: House) -> AsyncIterator[Intake]:
-    intake = Intake(_settings(house), DoorMetrics())
+async def _running(house: Stack) -> AsyncIterator[Acceptor]:
+    intake = Acceptor(_settings(house), IngestMetrics())
     running = asyncio.create_task(intake.run())
     await intake.wait_until_checked()
     yield intake
@@ -91,14 +91,14 @@ async def _running(house: House) -> AsyncIterator[Intake]:
     await running
 
 
-async def _intake(house: House) -> AsyncIterator[Accept]:
+async def _intake(house: Stack) -> AsyncIterator[Accept]:
     async with _running(house) as intake:
         yield intake.accept
 
 
-async def _line(house: House) -> AsyncIterator[Accept]:
+async def _line(house: Stack) -> AsyncIterator[Accept]:
     async with _running(house) as intake:
-        line = ScriptLine(intake.link, _settings(house), ("accept",))
+        line = Batcher(intake.link, _settings(house), ("accept",))
 
         async def accept(envelope: Envelope) -> object:
             return await line.call("accept", *_words(envelope))
@@ -107,7 +107,7 @@ async def _line(house: House) -> AsyncIterator[Accept]:
 
 
 def _piped(parser: type) -> Way:
-    async def opened(house: House) -> AsyncIterator[Accept]:
+    async def opened(house: Stack) -> AsyncIterator[Accept]:
         store = _client(house, parser)
         script = Script("accept", Keys())
         await store.script_load(script.source)
@@ -139,7 +139,7 @@ def _piped(parser: type) -> Way:
     return opened
 
 
-async def _plain(house: House) -> AsyncIterator[Accept]:
+async def _plain(house: Stack) -> AsyncIterator[Accept]:
     store = _client(house, _AsyncHiredisParser)
     script = Script("accept", Keys())
     await store.script_load(script.source)
@@ -151,7 +151,7 @@ async def _plain(house: House) -> AsyncIterator[Accept]:
     await store.aclose()
 
 
-def _client(house: House, parser: type) -> redis.asyncio.Redis:
+def _client(house: Stack, parser: type) -> redis.asyncio.Redis:
     pool = redis.asyncio.ConnectionPool(
         connection_class=UnixDomainSocketConnection, path=str(socket_path(house.data)), parser_class=parser, protocol=2
     )

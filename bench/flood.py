@@ -3,8 +3,8 @@
 import click
 
 from bench.load import measure
-from tests.support.children import resident_bytes
-from tests.support.house import House
+from harness.processes import resident_bytes
+from harness.stack import Stack
 
 PENDING = 64
 CONNECTIONS = 120
@@ -13,7 +13,7 @@ MEBIBYTE = 1024 * 1024
 WITHIN_MS = 50
 
 
-def run(house: House) -> None:
+def run(house: Stack) -> None:
     """Measure and print."""
     ingest = house.start_ingest(SUREHOOK_MAX_PENDING=str(PENDING))
     measure(house.port, 32, 1.0)

@@ -19,8 +19,8 @@ from uuid import UUID, uuid4
 import click
 import uvloop
 
-from bench.proofs import PROOFS, Proof
-from surehook.samples import sample
+from bench.auth_kinds import PROOFS, Proof
+from surehook.fusionauth.samples import sample
 
 PATH = "/fusionauth-webhook"
 BODY_BYTES = 1536

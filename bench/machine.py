@@ -12,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-from tests.support.house import House, wait_until
+from harness.stack import Stack, wait_until
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "redis", "hiredis", "rq")
@@ -21,7 +21,7 @@ OTHERS_SECONDS = 2.0
 FSYNC_BYTES = b"x" * 2048
 
 
-def facts(house: House) -> list[str]:
+def facts(house: Stack) -> list[str]:
     """What the figures depend on, a line each."""
     with house.redis() as store:
         server = store.info("server").get("valkey_version", "unknown")
@@ -68,7 +68,7 @@ def empty(store: redis.Redis) -> None:
     wait_until(lambda: not store.info("persistence")["aof_rewrite_in_progress"], "the append-only file is rewritten")
 
 
-def start_python(house: House, folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+def start_python(house: Stack, folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
     """Run Python in a folder; its output goes to the house's log, and it stops with the house."""
     process = subprocess.Popen(
         [sys.executable, *arguments],

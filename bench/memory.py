@@ -7,10 +7,10 @@ import click
 from bench import figures
 from bench.machine import empty
 from bench.systems import SUREHOOK
-from shared.embedded import socket_path
-from shared.keys import Keys
-from tests.support.children import children_of, resident_bytes
-from tests.support.house import House, wait_until
+from harness.processes import children_of, resident_bytes
+from harness.stack import Stack, wait_until
+from surehook.shared.embedded import socket_path
+from surehook.shared.keys import Keys
 
 JOBS = 100_000
 STEP = 10_000
@@ -19,7 +19,7 @@ MOST_IDLE_MIB = 80
 MEBIBYTE = 1024 * 1024
 
 
-def run(house: House) -> None:
+def run(house: Stack) -> None:
     """Measure and print."""
     jobs = int(os.environ.get("BENCH_MEMORY", JOBS))
     environ = {"METER": str(house.folder), "STORE": str(socket_path(house.data)), "SUREHOOK_HANDLERS": "-"}

@@ -6,15 +6,15 @@ import click
 
 from bench.load import measure
 from bench.machine import empty
-from shared.keys import Keys
-from tests.support.house import House, wait_until
+from harness.stack import Stack, wait_until
+from surehook.shared.keys import Keys
 
 ROUNDS = 3
 SECONDS = 2.0
 CONNECTIONS = 8
 
 
-def run(house: House) -> None:
+def run(house: Stack) -> None:
     """Measure and print."""
     click.echo(f"pipeline: {ROUNDS} rounds of {SECONDS:g} s of load on {CONNECTIONS} connections, a no-op handler\n")
     house.start_ingest()

@@ -13,13 +13,13 @@ import redis
 from bench import figures
 from bench.load import bodies
 from bench.machine import empty
-from shared.events import parse_envelope
-from shared.keys import EVENTS_QUEUE, Keys, rq_job, rq_queue
-from shared.scripts import Script
-from tests.support.house import House, wait_until
-from workers import settlements
-from workers.claims import Claims
-from workers.settlements import Note
+from harness.stack import Stack, wait_until
+from surehook.shared.envelope import parse_envelope
+from surehook.shared.keys import EVENTS_QUEUE, Keys, rq_job, rq_queue
+from surehook.shared.scripts import Script
+from surehook.workers.queue import acks
+from surehook.workers.queue.acks import Ack
+from surehook.workers.queue.claims import Claims
 
 EVENTS = 500_000
 HANDLERS = ("mail", "crm", "audit")
@@ -30,7 +30,7 @@ PROMISED_SECONDS = 15.0
 LONGEST_SECONDS = 120.0
 
 
-def run(house: House) -> None:
+def run(house: Stack) -> None:
     """Measure and print."""
     events = int(os.environ.get("BENCH_RECOVERY", EVENTS))
     rows = [("open events", "jobs", "found and queued again, s", "of the store's time, s")]
@@ -71,11 +71,11 @@ def _split(store: redis.Redis) -> None:
     claims = Claims(store, Keys(), EVENTS_QUEUE, "bench", retention_seconds=60, handler_timeout=30)
     script, parts = claims.trip_script(), [(name, EVENTS_QUEUE, 30.0) for name in HANDLERS]
     trips = -(-int(store.zcard(Keys().open)) // AT_ONCE)
-    notes: list[tuple[Note, str, bool]] = []
+    notes: list[tuple[Ack, str, bool]] = []
     for number in range(1, trips + 2):
         wanted = AT_ONCE if number <= trips else 0
         arrival = claims.arrival(script.run(store, *claims.trip_arguments(number, notes, wanted=wanted, starting=0)))
-        notes = [(settlements.fan_out(claim, parts), "bench", False) for claim in arrival.claims]
+        notes = [(acks.fan_out(claim, parts), "bench", False) for claim in arrival.claims]
 
 
 def _lose_one(store: redis.Redis, jobs: int, round_number: int) -> tuple[float, float]:

@@ -7,12 +7,12 @@ from contextlib import closing
 
 from bench.load import bodies
 from bench.meter import fill_or_time, work, work_async
-from ingest.intake import Intake
-from ingest.metrics import DoorMetrics
-from shared.events import parse_envelope
-from shared.keys import Keys
-from shared.settings import load_settings
 from surehook import Event, on
+from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.store.acceptor import Acceptor
+from surehook.shared.envelope import parse_envelope
+from surehook.shared.keys import Keys
+from surehook.shared.settings import load_settings
 
 SECONDS = float(os.environ.get("SECONDS", "0"))
 AT_ONCE = 200
@@ -39,7 +39,7 @@ class Door:
         settings = load_settings(
             redis_url=f"unix://{os.environ['STORE']}", key_prefix=Keys().prefix, durability="memory"
         )
-        self._intake = Intake(settings, DoorMetrics())
+        self._intake = Acceptor(settings, IngestMetrics())
         self._loop.run_until_complete(self._open())
 
     def accept(self, _: float) -> None:

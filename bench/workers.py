@@ -17,9 +17,9 @@ from rq import Queue
 from bench import figures, meter
 from bench.machine import empty
 from bench.systems import ALL, DRAMATIQ, PEERS, SIMPLE, STOCK, SUREHOOK, System
-from shared.embedded import socket_path
-from shared.keys import Keys
-from tests.support.house import House
+from harness.stack import Stack
+from surehook.shared.embedded import socket_path
+from surehook.shared.keys import Keys
 
 HANDLERS = '@on("*")\ndef nothing(event): pass\n'
 STOCK_QUEUE = "stock"
@@ -34,7 +34,7 @@ END = "the run has ended"
 Environ = dict[str, str]
 
 
-def run(house: House) -> None:
+def run(house: Stack) -> None:
     """Measure and print."""
     if not PEERS.exists():
         raise SystemExit("the other queues are not installed: run this as `make bench`")
@@ -53,7 +53,7 @@ def stock_enqueue() -> Callable[[float], object]:
     return lambda seconds: queue.enqueue("bench.with_rq.work", seconds)
 
 
-def _headline(house: House, store: redis.Redis, fsync: str) -> None:
+def _headline(house: Stack, store: redis.Redis, fsync: str) -> None:
     click.echo(f"\nworkers: no-op on one process, 8 threads, {ROUNDS} rounds in turn; appendfsync {fsync}")
     compared = (SUREHOOK, SIMPLE, DRAMATIQ)
     speeds: dict[str, list[float]] = {each.name: [] for each in compared}
@@ -66,7 +66,7 @@ def _headline(house: House, store: redis.Redis, fsync: str) -> None:
         click.echo(f"ratio to {other.name}: {figures.ratio(speeds[SUREHOOK.name], speeds[other.name])}")
 
 
-def _all_beside_each_other(house: House, store: redis.Redis, fsync: str) -> None:
+def _all_beside_each_other(house: Stack, store: redis.Redis, fsync: str) -> None:
     click.echo(
         f"\nworkers: jobs/s of all, one round each; appendfsync {fsync}; (x rq worker, which forks for each job)"
     )
@@ -87,7 +87,7 @@ def _all_beside_each_other(house: House, store: redis.Redis, fsync: str) -> None
     click.echo(figures.table(rows))
 
 
-def _latency(house: House, store: redis.Redis) -> None:
+def _latency(house: Stack, store: redis.Redis) -> None:
     click.echo("\nworkers: from enqueue to start on an idle worker, ms; appendfsync everysec")
     rows = [("what", "p50", "p95")]
     for system in (SUREHOOK, SIMPLE, DRAMATIQ):
@@ -98,7 +98,7 @@ def _latency(house: House, store: redis.Redis) -> None:
     click.echo(figures.table(rows))
 
 
-def _commands(house: House, store: redis.Redis) -> None:
+def _commands(house: Stack, store: redis.Redis) -> None:
     click.echo(
         f"\nworkers: what the store is asked for {COUNTED_JOBS} no-op jobs, start and end of the worker included"
     )
@@ -127,7 +127,7 @@ def _reads(store: redis.Redis) -> int:
 
 
 def _speed(
-    house: House, store: redis.Redis, system: System, seconds: float, jobs: int, threads: int, processes: int
+    house: Stack, store: redis.Redis, system: System, seconds: float, jobs: int, threads: int, processes: int
 ) -> float:
     with _cell(house, store) as environ:
         environ["SECONDS"] = str(seconds)
@@ -144,7 +144,7 @@ def _speed(
 
 
 @contextmanager
-def _cell(house: House, store: redis.Redis) -> Iterator[Environ]:
+def _cell(house: Stack, store: redis.Redis) -> Iterator[Environ]:
     """An empty store and an empty meter."""
     empty(store)
     folder = house.folder / "meter"

@@ -7,21 +7,21 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ingest import answers
-from ingest.answers import Answer
-from ingest.bounds import Bounds
-from ingest.door import Door
-from ingest.intake import Intake
-from ingest.metrics import DoorMetrics
-from ingest.proof import proof_from
-from ingest.short_way import Entrance
-from ingest.transactions import Transactions
-from ingest.vitals import Vitals
-from shared.settings import Settings
+from surehook.ingest import responses
+from surehook.ingest.auth.credentials import authenticator_from
+from surehook.ingest.background import BackgroundTasks
+from surehook.ingest.endpoint import WebhookEndpoint
+from surehook.ingest.http.fast_path import FastPath
+from surehook.ingest.limits import Limits
+from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.responses import Response
+from surehook.ingest.store.acceptor import Acceptor
+from surehook.ingest.transactional.coordinator import Coordinator
+from surehook.shared.settings import Settings
 
 
 class App(Starlette):
@@ -39,28 +39,28 @@ class App(Starlette):
 
 
 def create_app(
-    settings: Settings, metrics: DoorMetrics, bounds: Bounds | None = None, entrance: Entrance | None = None
+    settings: Settings, metrics: IngestMetrics, bounds: Limits | None = None, entrance: FastPath | None = None
 ) -> Starlette:
     """The ASGI app of one ingest process. Its door is also given to the `entrance`, for the short way.
 
     Raises:
         Misconfigured: no proof is configured, or a key of it is none.
     """
-    proof = proof_from(settings, metrics)
-    held = bounds or Bounds(settings)
-    intakes: list[Intake] = []
+    proof = authenticator_from(settings, metrics)
+    held = bounds or Limits(settings)
+    intakes: list[Acceptor] = []
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        intake = Intake(settings, metrics)
+        intake = Acceptor(settings, metrics)
         intakes.append(intake)
-        transactions = Transactions(settings, metrics, intake.link)
+        transactions = Coordinator(settings, metrics, intake.link)
         asked = transactions if settings.transactional_events else None
-        door = Door(proof, held, intake, metrics, max_body_bytes=settings.max_body_bytes, transactions=asked)
+        door = WebhookEndpoint(proof, held, intake, metrics, max_body_bytes=settings.max_body_bytes, transactions=asked)
         # The route is for the other methods. A class instance is a plain ASGI app to it, without Request and Response.
         app.router.routes.insert(0, Route(settings.webhook_path, door, methods=["POST"]))
         app.door = ServerErrorMiddleware(door, handler=_internal_error)
-        vitals = Vitals()
+        vitals = BackgroundTasks()
         running = vitals.start(intake.run())
         # No connection is taken before: the first deliveries need not be refused for a store that is all right.
         await intake.wait_until_checked()
@@ -78,9 +78,9 @@ def create_app(
         counting.cancel()
         await running
 
-    async def readyz(_: Request) -> Response:
+    async def readyz(_: Request) -> StarletteResponse:
         is_ready = bool(intakes) and intakes[-1].is_ready and proof.is_ready
-        return _response(answers.READY if is_ready else answers.NOT_READY)
+        return _response(responses.READY if is_ready else responses.NOT_READY)
 
     app = App(
         routes=[Route("/healthz", _healthz), Route("/readyz", readyz)],
@@ -93,25 +93,25 @@ def create_app(
     return app
 
 
-async def _healthz(_: Request) -> Response:
-    return _response(answers.ALIVE)
+async def _healthz(_: Request) -> StarletteResponse:
+    return _response(responses.ALIVE)
 
 
-async def _not_found(_: Request, __: Exception) -> Response:
-    return _response(answers.NOT_FOUND)
+async def _not_found(_: Request, __: Exception) -> StarletteResponse:
+    return _response(responses.NOT_FOUND)
 
 
-async def _method_not_allowed(_: Request, exc: Exception) -> Response:
+async def _method_not_allowed(_: Request, exc: Exception) -> StarletteResponse:
     allow = exc.headers if isinstance(exc, HTTPException) else None  # RFC 9110, section 15.5.6
-    response = _response(answers.METHOD_NOT_ALLOWED)
+    response = _response(responses.METHOD_NOT_ALLOWED)
     response.headers.update(allow or {})
     return response
 
 
-async def _internal_error(_: Request, __: Exception) -> Response:
-    return _response(answers.INTERNAL_ERROR)
+async def _internal_error(_: Request, __: Exception) -> StarletteResponse:
+    return _response(responses.INTERNAL_ERROR)
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: Response) -> StarletteResponse:
     headers = {name.decode(): value.decode() for name, value in answer.headers}
-    return Response(answer.body, answer.status, headers, media_type="application/json")
+    return StarletteResponse(answer.body, answer.status, headers, media_type="application/json")

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from starlette.types import Receive
 
-from ingest import answers
-from ingest.answers import Refusal
-from ingest.bounds import Hold
+from surehook.ingest import responses
+from surehook.ingest.limits import Reservation
+from surehook.ingest.responses import Refusal
 
 BODY_SECONDS = 10.0
 LONGEST_NUMBER = 18  # digits; int() refuses thousands of them
@@ -25,15 +25,15 @@ def refuse_by_header(headers: Mapping[bytes, bytes], limit_bytes: int) -> int:
     """
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or len(length) > LONGEST_NUMBER or int(length) > limit_bytes:
-        raise Refusal(answers.too_large(limit_bytes), "too_large")
+        raise Refusal(responses.too_large(limit_bytes), "too_large")
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if media_type != b"application/json" or headers.get(b"content-encoding", b"identity") != b"identity":
-        raise Refusal(answers.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
+        raise Refusal(responses.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
     return int(length)
 
 
 async def read_body(
-    receive: Receive, limit_bytes: int, hold: Hold, seconds: float = BODY_SECONDS, *, is_whole: bool = False
+    receive: Receive, limit_bytes: int, hold: Reservation, seconds: float = BODY_SECONDS, *, is_whole: bool = False
 ) -> bytes:
     """The body, counted while it comes: a chunked one says nothing of its size beforehand. Of one that is there as a
     whole, as most are, none can be late.
@@ -59,13 +59,13 @@ async def read_body(
         return await _read(receive, limit_bytes, hold)
     except asyncio.CancelledError:
         if is_late and task.uncancel() == 0:
-            raise Refusal(answers.too_slow(seconds), "too_slow") from None
+            raise Refusal(responses.too_slow(seconds), "too_slow") from None
         raise
     finally:
         timer.cancel()
 
 
-async def _read(receive: Receive, limit_bytes: int, hold: Hold) -> bytes:
+async def _read(receive: Receive, limit_bytes: int, hold: Reservation) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -75,7 +75,7 @@ async def _read(receive: Receive, limit_bytes: int, hold: Hold) -> bytes:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit_bytes:
-            raise Refusal(answers.too_large(limit_bytes), "too_large")
+            raise Refusal(responses.too_large(limit_bytes), "too_large")
         hold.grow_to(size)
         if not message.get("more_body", False):
             return b"".join([*chunks, chunk]) if chunks else bytes(chunk)

@@ -4,8 +4,8 @@ import asyncio
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from ingest.bounds import Bounds
-from shared.catalogue import label
+from surehook.ingest.limits import Limits
+from surehook.shared.event_types import label
 
 NOT_READY_REASONS = ("store_unavailable", "not_durable")
 COUNT_EVERY_SECONDS = 1.0
@@ -14,7 +14,7 @@ ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 TRANSACTION_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0)
 
 
-class DoorMetrics:
+class IngestMetrics:
     """The door's series, in a registry of their own."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class DoorMetrics:
     def _held(self, name: str, what: str) -> Gauge:
         return Gauge(name, what, registry=self.registry, multiprocess_mode="livesum")
 
-    async def keep_counting(self, bounds: Bounds) -> None:
+    async def keep_counting(self, bounds: Limits) -> None:
         """Once a second, because a gauge that is set for each delivery would cost each of them."""
         while True:
             self._pending.set(bounds.pending)

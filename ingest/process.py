@@ -7,12 +7,12 @@ import sys
 
 from prometheus_client import disable_created_metrics
 
-from ingest.metrics import DoorMetrics
-from ingest.server import run
-from shared.errors import Misconfigured
-from shared.log import set_up_logging
-from shared.processes import stop_with_parent
-from shared.settings import load_settings
+from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.server import run
+from surehook.shared.child_processes import stop_with_parent
+from surehook.shared.errors import Misconfigured
+from surehook.shared.log import set_up_logging
+from surehook.shared.settings import load_settings
 
 # EX_CONFIG of sysexits.h: a status that nothing else ends us with.
 EX_MISCONFIGURED = 78
@@ -20,7 +20,7 @@ EX_MISCONFIGURED = 78
 
 def main() -> int:
     """Serve until SIGTERM. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="ingest.process")
+    parser = argparse.ArgumentParser(prog="surehook.ingest.process")
     parser.add_argument("--listener", type=int, required=True, help="the socket that listens, inherited")
     parser.add_argument("--serving", type=int, required=True, help="the pipe to tell that we serve, inherited")
     arguments = parser.parse_args()
@@ -32,7 +32,7 @@ def main() -> int:
     try:
         settings = load_settings()
         set_up_logging(settings.log_level, settings.log_format)
-        run(settings, DoorMetrics(), socket.socket(fileno=arguments.listener), arguments.serving)
+        run(settings, IngestMetrics(), socket.socket(fileno=arguments.listener), arguments.serving)
     except Misconfigured as exc:
         sys.stderr.write(f"{exc}\n")
         return EX_MISCONFIGURED

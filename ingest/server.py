@@ -9,17 +9,17 @@ import socket
 import uvicorn
 from prometheus_client import disable_created_metrics
 
-from ingest.app import create_app
-from ingest.bounds import Bounds
-from ingest.door import RefusalLog
-from ingest.metrics import DoorMetrics
-from ingest.protocol import protocol_for
-from ingest.short_way import Entrance
-from ingest.tls import tls_options
-from shared.errors import Misconfigured
-from shared.gauges import StoreGauges
-from shared.metrics_server import serve_metrics
-from shared.settings import Settings, host_and_port
+from surehook.ingest.app import create_app
+from surehook.ingest.endpoint import RefusalLog
+from surehook.ingest.http.fast_path import FastPath
+from surehook.ingest.http.protocol import protocol_for
+from surehook.ingest.limits import Limits
+from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.tls import tls_options
+from surehook.shared.errors import Misconfigured
+from surehook.shared.metrics_server import serve_metrics
+from surehook.shared.settings import Settings, host_and_port
+from surehook.shared.store_metrics import StoreGauges
 
 log = logging.getLogger(__name__)
 
@@ -53,20 +53,20 @@ def serve(settings: Settings) -> None:
         Misconfigured: no proof is configured, a key or certificate is none, or an address is taken.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for every counter, and the workers' have none
-    metrics = DoorMetrics()
+    metrics = IngestMetrics()
     listener = listen(settings.bind)
     metrics.registry.register(StoreGauges(settings))
     serve_metrics(settings.metrics_bind, metrics.registry)
     run(settings, metrics, listener)
 
 
-def run(settings: Settings, metrics: DoorMetrics, listener: socket.socket, serving: int | None = None) -> None:
+def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, serving: int | None = None) -> None:
     """Serve on a socket that listens.
 
     Raises:
         Misconfigured: no proof is configured.
     """
-    bounds = Bounds(settings)
+    bounds = Limits(settings)
     bounds.fit_to_file_limit()
     refusals = RefusalLog()
 
@@ -74,7 +74,7 @@ def run(settings: Settings, metrics: DoorMetrics, listener: socket.socket, servi
         metrics.refused.labels(reason).inc()
         refusals.add(reason)
 
-    entrance = Entrance(settings.webhook_path)
+    entrance = FastPath(settings.webhook_path)
     config = uvicorn.Config(
         create_app(settings, metrics, bounds, entrance),
         http=protocol_for(bounds, count_refusal, entrance),

@@ -12,8 +12,8 @@ from typing import Any
 import uvloop
 from cryptography.x509 import load_pem_x509_certificate
 
-from shared.errors import Misconfigured
-from shared.settings import Settings
+from surehook.shared.errors import Misconfigured
+from surehook.shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def tls_options(settings: Settings) -> dict[str, Any]:
             "first holds the certificate and those above it, the second its private key without a password"
         ) from exc
     _tell_dates(certificate)
-    return {"ssl_certfile": certificate, "ssl_keyfile": key, "loop": "ingest.tls:HastyLoop"}
+    return {"ssl_certfile": certificate, "ssl_keyfile": key, "loop": "surehook.ingest.tls:HastyLoop"}
 
 
 def _read(name: str, path: Path, kind: str) -> None:

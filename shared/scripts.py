@@ -1,7 +1,7 @@
 """The Lua scripts: one file a transition, each with what it uses of the shared ones and the keys' names before it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import redis
 from redis.exceptions import NoScriptError
 
-from shared.keys import Keys
+from surehook.shared.keys import Keys
 
 Argument = bytes | str | int | float
 
@@ -37,7 +37,7 @@ class Script:
     """A script that runs on the store by its hash and is sent in full when the store does not know it."""
 
     def __init__(self, name: str, keys: Keys) -> None:
-        folder = files("shared") / "scripts"
+        folder = files("surehook.shared") / "scripts"
         definitions = [keys.for_scripts(), *((folder / f"{part}.lua").read_text() for part in SHARED)]
         flags = _FLAGS if name in RUN_IN_A_FULL_STORE else ""
         self.source = (flags + linked((folder / f"{name}.lua").read_text(), "\n".join(definitions))).encode()
@@ -96,3 +96,16 @@ def _definitions(shared: str) -> list[str]:
         else:
             found.append(line)
     return found
+
+
+def text(reply: Any) -> str:
+    """A string reply; "" for none."""
+    if reply is None:
+        return ""
+    return reply.decode() if isinstance(reply, bytes) else str(reply)
+
+
+def texts(replies: Any) -> list[str]:
+    """A list or set of string replies, in its order."""
+    found: Iterable[Any] = replies
+    return [text(reply) for reply in found]

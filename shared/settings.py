@@ -10,9 +10,9 @@ from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from shared.errors import Misconfigured
-from shared.proof_settings import LOOPBACK, SECRET_LISTS, ProofSettings, Words, split
-from shared.transactional import transactional_types
+from surehook.shared.auth_settings import LOOPBACK, SECRET_LISTS, ProofSettings, Words, split
+from surehook.shared.errors import Misconfigured
+from surehook.shared.transactional_events import transactional_types
 
 PREFIX = "SUREHOOK_"
 SECRETS = (

@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from shared.embedded import socket_path
-from shared.errors import Misconfigured, NotDurable, StoreUnavailable
-from shared.settings import Settings
+from surehook.shared.embedded import socket_path
+from surehook.shared.errors import Misconfigured, NotDurable, StoreUnavailable
+from surehook.shared.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 0.4
 SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")

@@ -7,9 +7,9 @@ from surehook.events import UserDelete
 def delete_todos(event: UserDelete) -> None: ...
 """
 
-from shared.models import Event
-from workers.dispatch import Attempt
-from workers.outcomes import Permanent, Reject, RetryLater
-from workers.typed_on import on
+from surehook.shared.models import Event
+from surehook.workers.handlers.attempt import Attempt
+from surehook.workers.handlers.errors import Permanent, Reject, RetryLater
+from surehook.workers.handlers.typed_on import on
 
 __all__ = ["Attempt", "Event", "Permanent", "Reject", "RetryLater", "on"]

@@ -1,6 +1,6 @@
 """The classes of events and of what they carry, for annotating handlers: a class for each of FusionAuth's types."""
 
-from shared.models.account_events import (
+from surehook.shared.models.account_events import (
     UserBulkCreate,
     UserCreate,
     UserCreateComplete,
@@ -28,9 +28,9 @@ from shared.models.account_events import (
     UserUpdate,
     UserUpdateComplete,
 )
-from shared.models.event import EntityEvent, Event, GroupEvent, UserEvent, UserRegistrationEvent
-from shared.models.fields import Fields
-from shared.models.login_events import (
+from surehook.shared.models.event import EntityEvent, Event, GroupEvent, UserEvent, UserRegistrationEvent
+from surehook.shared.models.fields import Fields
+from surehook.shared.models.login_events import (
     JWTPublicKeyUpdate,
     JWTRefresh,
     JWTRefreshTokenRevoke,
@@ -52,7 +52,7 @@ from shared.models.login_events import (
     UserTwoFactorMethodRemove,
     UserTwoFactorSuccess,
 )
-from shared.models.other_events import (
+from surehook.shared.models.other_events import (
     AuditLogCreate,
     EntityCreate,
     EntityCreateComplete,
@@ -77,7 +77,7 @@ from shared.models.other_events import (
     KickstartSuccess,
     Test,
 )
-from shared.models.people import (
+from surehook.shared.models.people import (
     AuthenticatorConfiguration,
     DeviceInfo,
     GroupMember,
@@ -92,7 +92,7 @@ from shared.models.people import (
     UserRegistration,
     UserTwoFactorConfiguration,
 )
-from shared.models.things import (
+from surehook.shared.models.things import (
     ApplicationRole,
     Attachment,
     AuditLog,

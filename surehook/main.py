@@ -9,7 +9,7 @@ from importlib import import_module
 
 import click
 
-from shared.errors import Misconfigured, NotFound, SurehookError
+from surehook.shared.errors import Misconfigured, NotFound, SurehookError
 
 FAILED, MISCONFIGURED, NOT_FOUND = 1, 2, 3
 # In the order of the help text; each is a file in verbs/.

@@ -16,18 +16,18 @@ from types import ModuleType
 from typing import Any, TypeVar, overload
 from uuid import UUID, uuid4
 
-from shared.catalogue import CATALOGUE
-from shared.events import Envelope, parse_envelope
-from shared.models import MODELS, Event, event_from
-from shared.models.fields import camel
-from shared.models.model import Model
-from surehook.samples import sample
-from workers import registry
-from workers.dispatch import Dispatcher, Ending, Run
-from workers.outcomes import Reject, RetryLater
-from workers.registry import Handler, Registry
-from workers.timeouts import Alarm, Watchdog
-from workers.voting import REJECTED
+from surehook.fusionauth.samples import sample
+from surehook.shared.envelope import Envelope, parse_envelope
+from surehook.shared.event_types import EVENT_TYPES
+from surehook.shared.models import MODELS, Event, event_from
+from surehook.shared.models.fields import camel
+from surehook.shared.models.model import Model
+from surehook.workers.execution.runner import Runner, RunResult, RunStatus
+from surehook.workers.execution.timeouts import Timeout, Watchdog
+from surehook.workers.handlers import registry
+from surehook.workers.handlers.errors import Reject, RetryLater
+from surehook.workers.handlers.registry import Handler, Registry
+from surehook.workers.transactional.executor import REJECTED
 
 __all__ = ["Ran", "an_event", "deliver", "run_handler"]
 
@@ -55,7 +55,7 @@ class Ran:
 
     @property
     def is_dead_letter(self) -> bool:
-        return self.outcome != Ending.DONE.value and self.delay_seconds is None and not self.is_answer
+        return self.outcome != RunStatus.DONE.value and self.delay_seconds is None and not self.is_answer
 
 
 @overload
@@ -85,7 +85,7 @@ def an_event(of: type[Event] | str, /, **fields: Any) -> Event:
 
 
 def run_handler(function: Callable[..., object], event: Event, /, *, attempt: int = 1, is_ours: bool = True) -> Ran:
-    """Run one handler once, with its timeout, as its so many-th attempt.
+    """RunResult one handler once, with its timeout, as its so many-th attempt.
 
     Raises:
         ValueError: the function is no handler, or would not be given this event.
@@ -102,7 +102,7 @@ def run_handler(function: Callable[..., object], event: Event, /, *, attempt: in
 
 
 def deliver(event: Event, /, *handlers: Callable[..., object] | ModuleType) -> dict[str, tuple[Ran, ...]]:
-    """Run every handler that wants the event until it is done or a dead letter: its runs by its id.
+    """RunResult every handler that wants the event until it is done or a dead letter: its runs by its id.
 
     `handlers` are functions, or modules for all in them; without any, all that have been imported. An event that
     nobody wants gives an empty dict.
@@ -126,10 +126,10 @@ def _runs(handler: Handler, event: Event) -> Iterator[Ran]:
             yield ran
             if ran.delay_seconds is None:
                 return
-            spent += ran.outcome != Ending.LATER.value
+            spent += ran.outcome != RunStatus.LATER.value
 
 
-def _ran(handler: Handler, run: Run, attempt: int, spent: int) -> Ran:
+def _ran(handler: Handler, run: RunResult, attempt: int, spent: int) -> Ran:
     if isinstance(run.error, KeyboardInterrupt):
         raise run.error  # somebody stops the tests, not the handler
     is_veto = handler.is_transactional and isinstance(run.error, Reject)
@@ -137,12 +137,12 @@ def _ran(handler: Handler, run: Run, attempt: int, spent: int) -> Ran:
     return Ran(handler.name, attempt, outcome, run.error, _delay(handler, run, spent), handler.is_transactional)
 
 
-def _delay(handler: Handler, run: Run, spent: int) -> float | None:
+def _delay(handler: Handler, run: RunResult, spent: int) -> float | None:
     if handler.is_transactional:
         return None
     if isinstance(run.error, RetryLater):
         return run.error.seconds
-    if run.ending in (Ending.DONE, Ending.PERMANENT):
+    if run.ending in (RunStatus.DONE, RunStatus.PERMANENT):
         return None
     return handler.policy.delay_after(spent, jitter=lambda _, __: 1.0)
 
@@ -150,13 +150,13 @@ def _delay(handler: Handler, run: Run, spent: int) -> float | None:
 class _Place:
     """Where a handler runs: here, with its alarm."""
 
-    def __init__(self, handler: Handler, dispatcher: Dispatcher) -> None:
-        self.alarm = Alarm()
+    def __init__(self, handler: Handler, dispatcher: Runner) -> None:
+        self.alarm = Timeout()
         self._handler = handler
         self._dispatcher = dispatcher
         self._is_ours = True
 
-    def run(self, event: Event, attempt: int, *, is_ours: bool) -> Run:
+    def run(self, event: Event, attempt: int, *, is_ours: bool) -> RunResult:
         self._is_ours = is_ours
         return self._dispatcher.run(self._handler, event, attempt, self)
 
@@ -173,7 +173,7 @@ def _place(handler: Handler) -> Iterator[_Place]:
         raise RuntimeError("handlers run in the main thread, where Ctrl-C can reach them")
     if handler.is_async and _is_in_a_loop():
         raise RuntimeError("an async handler gets a loop of its own: call this from a plain test, not an async one")
-    dispatcher = Dispatcher(TIMEOUT_SECONDS)
+    dispatcher = Runner(TIMEOUT_SECONDS)
     place = _Place(handler, dispatcher)
     watchdog = Watchdog([place.alarm], lambda _: None, lambda: None)
     watchdog.start()
@@ -215,7 +215,7 @@ def _type_of(model: type[Event]) -> str:
 
 
 def _sample(event_type: str) -> dict[str, Any]:
-    if event_type in CATALOGUE:
+    if event_type in EVENT_TYPES:
         event: dict[str, Any] = sample(event_type, now=datetime.now(UTC), event_id=uuid4())["event"]
         return event
     return {"type": event_type, "createInstant": int(time.time() * 1000)}

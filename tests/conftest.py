@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from shared.embedded import socket_path, start_server, stop_server
-from shared.settings import PREFIX, Settings
+from surehook.shared.embedded import socket_path, start_server, stop_server
+from surehook.shared.settings import PREFIX, Settings
 
 
 @pytest.fixture(autouse=True)

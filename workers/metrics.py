@@ -5,7 +5,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from shared.catalogue import label
+from surehook.shared.event_types import label
 
 NOT_READY = "surehook_worker_not_ready"
 KEY_MISSING = "key_missing"

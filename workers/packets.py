@@ -6,7 +6,7 @@ from typing import Any
 import redis
 from hiredis import pack_command
 
-from shared.scripts import Argument
+from surehook.shared.scripts import Argument
 
 Command = tuple[Argument, ...]
 

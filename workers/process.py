@@ -10,18 +10,17 @@ import sys
 import time
 from pathlib import Path
 
-from shared.errors import Misconfigured
-from shared.keys import TRANSACTIONAL_QUEUE
-from shared.log import set_up_logging
-from shared.processes import stop_with_parent
-from shared.settings import Settings, load_settings
-from shared.transactional import transactional_types
-from workers.agreement import refuse_disagreement
-from workers.engine import Engine
-from workers.loader import load_handlers
-from workers.registry import Registry
-from workers.slots import Slots
-from workers.voting_engine import VotingEngine
+from surehook.shared.child_processes import stop_with_parent
+from surehook.shared.errors import Misconfigured
+from surehook.shared.keys import TRANSACTIONAL_QUEUE
+from surehook.shared.log import set_up_logging
+from surehook.shared.settings import Settings, load_settings
+from surehook.shared.transactional_events import transactional_types
+from surehook.workers.handlers.loader import load_handlers, require_agreement
+from surehook.workers.handlers.registry import Registry
+from surehook.workers.launcher import Launcher
+from surehook.workers.slots import Slots
+from surehook.workers.transactional_launcher import TransactionalLauncher
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ IDLE_STOP_SECONDS = 0.5
 
 def main() -> int:
     """Run until SIGTERM, then finish what runs. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="workers.process")
+    parser = argparse.ArgumentParser(prog="surehook.workers.process")
     parser.add_argument("--queue", required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--threads", type=int, required=True)
@@ -58,7 +57,7 @@ def main() -> int:
         set_up_logging(settings.log_level, settings.log_format)
         registry = load_handlers(settings.handlers, Path.cwd())
         if arguments.queue == TRANSACTIONAL_QUEUE:
-            refuse_disagreement(registry, transactional_types(settings.transactional_events))
+            require_agreement(registry, transactional_types(settings.transactional_events))
     except Misconfigured as exc:
         sys.stderr.write(f"{exc}\n")
         return EX_MISCONFIGURED
@@ -72,14 +71,14 @@ def main() -> int:
         return 1
 
 
-def _engine(settings: Settings, registry: Registry, arguments: argparse.Namespace) -> Engine | VotingEngine:
+def _engine(settings: Settings, registry: Registry, arguments: argparse.Namespace) -> Launcher | TransactionalLauncher:
     slots = Slots(arguments.slots)
     if arguments.queue == TRANSACTIONAL_QUEUE:
-        return VotingEngine(settings, registry, slots, arguments.name, arguments.threads)
-    return Engine(settings, registry, slots, arguments.queue, arguments.name, arguments.threads)
+        return TransactionalLauncher(settings, registry, slots, arguments.name, arguments.threads)
+    return Launcher(settings, registry, slots, arguments.queue, arguments.name, arguments.threads)
 
 
-def _run(engine: Engine | VotingEngine, stops: list[int], grace_seconds: float) -> int:
+def _run(engine: Launcher | TransactionalLauncher, stops: list[int], grace_seconds: float) -> int:
     if not engine.start(stops):
         return 0
     log.info("worker takes events", extra={"queue": engine.queue})

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from shared.models.event import Event, UserEvent, UserRegistrationEvent
-from shared.models.people import IdentityInfo, IdentityProviderLink, User, UserRegistration
+from surehook.shared.models.event import Event, UserEvent, UserRegistrationEvent
+from surehook.shared.models.people import IdentityInfo, IdentityProviderLink, User, UserRegistration
 
 
 class UserCreate(UserEvent):

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from pydantic import ConfigDict
 
-from shared.models.model import Instant, Model
-from shared.models.people import User, UserRegistration
-from shared.models.things import Entity, EventInfo, Group
+from surehook.shared.models.model import Instant, Model
+from surehook.shared.models.people import User, UserRegistration
+from surehook.shared.models.things import Entity, EventInfo, Group
 
 
 class Event(Model):

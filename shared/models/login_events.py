@@ -3,10 +3,10 @@
 from typing import Literal
 from uuid import UUID
 
-from shared.models.event import Event, UserEvent
-from shared.models.model import Flag, Instant, Map, Whole
-from shared.models.people import RefreshToken, TwoFactorMethod, User, UserLoginFailedReason
-from shared.models.things import Email
+from surehook.shared.models.event import Event, UserEvent
+from surehook.shared.models.model import Flag, Instant, Map, Whole
+from surehook.shared.models.people import RefreshToken, TwoFactorMethod, User, UserLoginFailedReason
+from surehook.shared.models.things import Email
 
 
 class UserLoginFailed(UserEvent):

@@ -21,7 +21,7 @@ from pydantic import (
     Strict,
 )
 
-from shared.models.fields import FrozenDict, camel, frozen, thawed
+from surehook.shared.models.fields import FrozenDict, camel, frozen, thawed
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")

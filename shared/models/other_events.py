@@ -3,9 +3,9 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.models.event import EntityEvent, Event, GroupEvent
-from shared.models.people import GroupMember
-from shared.models.things import AuditLog, Entity, EventLog, Group
+from surehook.shared.models.event import EntityEvent, Event, GroupEvent
+from surehook.shared.models.people import GroupMember
+from surehook.shared.models.things import AuditLog, Entity, EventLog, Group
 
 
 class GroupCreate(GroupEvent):

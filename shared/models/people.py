@@ -5,8 +5,8 @@ Where FusionAuth has an enumeration, the comment names what is known today; a wo
 
 from uuid import UUID
 
-from shared.models.fields import Fields
-from shared.models.model import Day, Flag, Instant, Map, Model, Whole
+from surehook.shared.models.fields import Fields
+from surehook.shared.models.model import Day, Flag, Instant, Map, Model, Whole
 
 
 class UserIdentity(Model):

@@ -10,12 +10,12 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from shared.errors import MalformedBody
-from shared.events import parse_event, uuid_or_nothing
-from shared.models import account_events, login_events, other_events
-from shared.models.event import Event
-from shared.models.fields import snake
-from shared.models.model import Model
+from surehook.shared.envelope import parse_event, uuid_or_nothing
+from surehook.shared.errors import MalformedBody
+from surehook.shared.models import account_events, login_events, other_events
+from surehook.shared.models.event import Event
+from surehook.shared.models.fields import snake
+from surehook.shared.models.model import Model
 
 UNREADABLE = "event"
 

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.models.fields import Fields
-from shared.models.model import Flag, Instant, Json, Map, Model, Number, Whole
+from surehook.shared.models.fields import Fields
+from surehook.shared.models.model import Flag, Instant, Json, Map, Model, Number, Whole
 
 
 class Location(Model):

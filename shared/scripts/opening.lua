@@ -42,7 +42,7 @@ local function write_job(job_id, queue, timeout, event_type, now)
   if part ~= '' then description = description .. ' ' .. part end
   redis.call('DEL', JOB .. job_id)
   redis.call('HSET', JOB .. job_id, 'created_at', now, 'enqueued_at', now, 'started_at', '', 'ended_at', '',
-    'last_heartbeat', '', 'data', '["workers.jobs.handle",null,["' .. event_id .. '"],{}]', 'origin', queue,
+    'last_heartbeat', '', 'data', '["surehook.workers.jobs.handle",null,["' .. event_id .. '"],{}]', 'origin', queue,
     'description', description, 'status', 'queued',
     'timeout', math.ceil(tonumber(timeout)), 'result_ttl', RESULT_TTL_SECONDS,
     'failure_ttl', -1, 'worker_name', '', 'group_id', '', 'success_callback_name', '',

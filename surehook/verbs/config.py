@@ -1,15 +1,17 @@
 """`surehook config`: what is in force, and where it comes from."""
 
 import json
+import os
+from collections.abc import Mapping
 from typing import Any
 
 import click
+from dotenv import dotenv_values
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from shared.origins import origins
-from shared.settings import PREFIX, Settings, load_settings
+from surehook.shared.settings import PREFIX, SECRETS, Settings, load_settings
 
 MASK = "********"
 
@@ -60,3 +62,22 @@ def _text(value: Any) -> str:
     return (
         ", ".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
     )
+
+
+def origins(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """For each field of Settings `environment`, `.env`, `default`, or the secret's file, in the order they are read."""
+    env_file = str(Settings.model_config["env_file"])
+    written = {name.upper() for name, value in dotenv_values(env_file).items() if value}
+    given = {name.upper() for name, value in environ.items() if value}
+    found = {}
+    for field in Settings.model_fields:
+        name = PREFIX + field.upper()
+        file = environ.get(f"{name}_FILE") if field.upper() in SECRETS else None
+        found[field] = file or _origin(name, given, written)
+    return found
+
+
+def _origin(name: str, given: set[str], written: set[str]) -> str:
+    if name in given:
+        return "environment"
+    return ".env" if name in written else "default"

@@ -2,7 +2,7 @@
 
 import click
 
-from surehook.dashboard import serve_dashboard
+from surehook.dashboard.app import serve_dashboard
 from surehook.verbs.start import start
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from shared.errors import NotFound
-from shared.keys import Keys
-from shared.settings import Settings, load_settings
-from shared.store import connect, wait_for_store
+from surehook.admin.dead_letters import DeadLetter, DeadLetters, Filter
+from surehook.shared.errors import NotFound
+from surehook.shared.keys import Keys
+from surehook.shared.settings import Settings, load_settings
+from surehook.shared.store import connect, wait_for_store
 from surehook.verbs.bulk import bulk, each
-from workers.dead_letters import DeadLetter, DeadLetters, Filter
 
 TIMEOUT_SECONDS = 10.0
 INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from shared.errors import NotFound
-from shared.keys import Keys
-from shared.settings import load_settings
-from shared.store import connect, wait_for_store
-from workers.decisions import Decision, Decisions
-from workers.event_log import EventFilter
+from surehook.admin.events import EventFilter
+from surehook.admin.transactions import Decision, Decisions
+from surehook.shared.errors import NotFound
+from surehook.shared.keys import Keys
+from surehook.shared.settings import load_settings
+from surehook.shared.store import connect, wait_for_store
 
 TIMEOUT_SECONDS = 10.0
 

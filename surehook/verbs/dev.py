@@ -13,13 +13,13 @@ from pathlib import Path
 import click
 import httpx
 
-from shared.embedded import embedded_store
-from shared.errors import Misconfigured, SurehookError
-from shared.processes import start_child
-from shared.settings import Settings, load_settings
-from surehook.own_door import door_url, trust
+from surehook.fusionauth.own_endpoint import door_url, trust
+from surehook.shared.child_processes import start_child
+from surehook.shared.embedded import embedded_store
+from surehook.shared.errors import Misconfigured, SurehookError
+from surehook.shared.settings import Settings, load_settings
 from surehook.verbs.start import start
-from workers.loader import load_handlers
+from surehook.workers.handlers.loader import load_handlers
 
 EXAMPLE_HANDLERS = "examples.todos.handlers"
 EXAMPLE_NOTE = " (the example; SUREHOOK_HANDLERS=your.module runs yours)"

@@ -10,13 +10,13 @@ from typing import Any
 import click
 from redis.exceptions import RedisError
 
-from shared.errors import NotFound
-from shared.keys import Keys
-from shared.settings import load_settings
-from shared.store import connect, unavailable, wait_for_store
-from shared.vault import Vault
+from surehook.admin.erasure import Erasure
+from surehook.shared.encryption import BodyCipher
+from surehook.shared.errors import NotFound
+from surehook.shared.keys import Keys
+from surehook.shared.settings import load_settings
+from surehook.shared.store import connect, unavailable, wait_for_store
 from surehook.verbs.progress import Progress
-from workers.erasure import Erasure
 
 TIMEOUT_SECONDS = 10.0
 UUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -54,7 +54,7 @@ def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) ->
             erasure = Erasure(
                 store,
                 Keys(settings.key_prefix),
-                Vault(settings.encryption_keys),
+                BodyCipher(settings.encryption_keys),
                 retention_seconds=settings.retention,
             )
             if user is None:

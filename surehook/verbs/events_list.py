@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from shared.errors import NotFound
-from shared.keys import Keys
-from shared.settings import load_settings
-from shared.store import connect, wait_for_store
+from surehook.admin.events import CLOSED_STATES, OPEN_STATES, EventFilter, EventLog, EventRecord
+from surehook.admin.transactions import ORPHANED, STATES
+from surehook.shared.errors import NotFound
+from surehook.shared.keys import Keys
+from surehook.shared.settings import load_settings
+from surehook.shared.store import connect, wait_for_store
 from surehook.verbs.decisions import echo_decisions
-from workers.decisions import ORPHANED, STATES
-from workers.event_log import CLOSED_STATES, OPEN_STATES, EventFilter, EventLog, EventRecord
 
 TIMEOUT_SECONDS = 10.0
 LIMIT = 100

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from shared.errors import NotFound, SurehookError
+from surehook.admin.events import REPLAYABLE, EventFilter, EventLog, EventRecord
+from surehook.shared.errors import NotFound, SurehookError
 from surehook.verbs.bulk import bulk, each
 from surehook.verbs.decisions import open_decisions
 from surehook.verbs.events_list import filter_of, filters, line, one, open_log
-from workers.event_log import REPLAYABLE, EventFilter, EventLog, EventRecord
 
 NO_FACT = "no transaction that ended with a no, or what it left is still being undone"
 BY_DEFAULT = ("done", "unhandled", "completed")

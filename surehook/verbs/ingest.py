@@ -4,8 +4,8 @@ import sys
 
 import click
 
-from ingest.pool import Pool
-from ingest.server import serve
+from surehook.ingest.server import serve
+from surehook.ingest.supervisor import Supervisor
 from surehook.verbs.start import start
 
 
@@ -21,4 +21,4 @@ def ingest(processes: int | None) -> None:
     if processes is None:
         serve(settings)
         return
-    sys.exit(Pool(settings, processes).run())
+    sys.exit(Supervisor(settings, processes).run())

@@ -7,14 +7,14 @@ from collections import Counter
 import click
 from redis.exceptions import RedisError
 
-from shared.errors import Misconfigured
-from shared.keys import Keys
-from shared.settings import load_settings
-from shared.store import connect, unavailable, wait_for_store
-from shared.vault import Vault
+from surehook.admin.key_rotation import Result, Rotation, Step
+from surehook.admin.records import PORTION
+from surehook.shared.encryption import BodyCipher
+from surehook.shared.errors import Misconfigured
+from surehook.shared.keys import Keys
+from surehook.shared.settings import load_settings
+from surehook.shared.store import connect, unavailable, wait_for_store
 from surehook.verbs.progress import Progress
-from workers.records import PORTION
-from workers.rotation import Result, Rotation, Step
 
 TIMEOUT_SECONDS = 10.0
 # The second finds what doors stored while the first was under way. One that still finds something after that has found
@@ -33,7 +33,7 @@ def keys() -> None:
 def rotate(dry_run: bool, rate: float | None) -> None:
     """Encrypt every stored body with the first of SUREHOOK_ENCRYPTION_KEYS. May be stopped, and run again."""
     settings = load_settings()
-    vault = Vault(settings.encryption_keys)
+    vault = BodyCipher(settings.encryption_keys)
     if not vault.newest:
         raise Misconfigured("SUREHOOK_ENCRYPTION_KEYS is not set: there is no key to encrypt with")
     wait_for_store(settings)
@@ -71,7 +71,7 @@ def _keep_to(rate: float | None, step: Step, *, is_dry: bool) -> None:
         time.sleep(1 / rate)
 
 
-def _tell(passes: list[Tally], vault: Vault, *, is_dry: bool) -> bool:
+def _tell(passes: list[Tally], vault: BodyCipher, *, is_dry: bool) -> bool:
     """Returns whether everything is under the newest key, or will be."""
     first, last = passes[0], passes[-1]
     encrypted = sum(_count(tally, Result.ENCRYPTED) for tally in passes)

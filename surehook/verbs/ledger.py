@@ -5,11 +5,11 @@ import sys
 
 import click
 
-from shared.keys import Keys
-from shared.settings import load_settings
-from shared.store import connect, wait_for_store
-from workers.census import PLACES
-from workers.ledger import Ledger, Statement
+from surehook.admin.ledger import Ledger, LedgerReport
+from surehook.shared.keys import Keys
+from surehook.shared.settings import load_settings
+from surehook.shared.store import connect, wait_for_store
+from surehook.workers.maintenance.job_index import JOB_STATES
 
 TIMEOUT_SECONDS = 10.0
 SHOW_PROGRESS_FROM = 20_000
@@ -37,20 +37,20 @@ def ledger(as_json: bool) -> None:
         sys.exit(DOES_NOT_BALANCE)
 
 
-def _facts(statement: Statement) -> dict[str, object]:
+def _facts(statement: LedgerReport) -> dict[str, object]:
     return {
         "balances": statement.is_balanced,
         **{name: getattr(statement.books, name) for name in COUNTS},
         "off_by": statement.books.off_by,
-        "open_events": {place.value: statement.events[place] for place in PLACES},
+        "open_events": {place.value: statement.events[place] for place in JOB_STATES},
         "without_job": statement.without_job,
     }
 
 
-def _table(statement: Statement) -> str:
+def _table(statement: LedgerReport) -> str:
     books = statement.books
     lines = [f"{name:<14}{getattr(books, name):>12,}" for name in COUNTS]
-    lines += [f"  {place.value:<12}{statement.events[place]:>12,}" for place in PLACES]
+    lines += [f"  {place.value:<12}{statement.events[place]:>12,}" for place in JOB_STATES]
     lines.append("")
     if statement.is_balanced:
         lines.append("The ledger balances.")

@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 import click
 
-from shared.books import QueueBooks
-from shared.keys import Keys
-from shared.settings import load_settings
-from shared.store import connect, wait_for_store
-from workers.queues import Queues
+from surehook.admin.queues import Queues
+from surehook.shared.keys import Keys
+from surehook.shared.settings import load_settings
+from surehook.shared.stats import QueueBooks
+from surehook.shared.store import connect, wait_for_store
 
 TIMEOUT_SECONDS = 10.0
 HEAD = ("queue", "waiting", "running", "scheduled", "dead", "workers", "oldest waits", "")

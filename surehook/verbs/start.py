@@ -3,9 +3,9 @@
 import logging
 import os
 
-from shared.log import set_up_logging
-from shared.processes import stop_with_parent
-from shared.settings import Settings, load_settings, unknown_variables
+from surehook.shared.child_processes import stop_with_parent
+from surehook.shared.log import set_up_logging
+from surehook.shared.settings import Settings, load_settings, unknown_variables
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ from uuid import uuid4
 import click
 import httpx
 
-from shared.catalogue import CATALOGUE, closest
-from shared.errors import Misconfigured, SurehookError
-from shared.settings import load_settings
-from shared.transactional import refuse_powerless
-from surehook.own_door import door_url, trust
-from surehook.samples import sample
-from surehook.sender import Sender
-from surehook.transaction_vote import MOST_RESENDS, SETTINGS, hold
+from surehook.fusionauth.own_endpoint import door_url, trust
+from surehook.fusionauth.samples import sample
+from surehook.fusionauth.sender import Sender
+from surehook.fusionauth.vote import MOST_RESENDS, SETTINGS, hold
+from surehook.shared.errors import Misconfigured, SurehookError
+from surehook.shared.event_types import EVENT_TYPES, closest
+from surehook.shared.settings import load_settings
+from surehook.shared.transactional_events import refuse_powerless
 
 # FusionAuth's documented example: connectTimeout 1000, readTimeout 2000.
 TIMEOUT = httpx.Timeout(2.0, connect=1.0)
@@ -65,7 +65,7 @@ def trigger(
 ) -> None:
     """Post an event of TYPE to the running ingest, as FusionAuth would, and show the answer."""
     if is_list:
-        click.echo("\n".join(CATALOGUE))
+        click.echo("\n".join(EVENT_TYPES))
         return
     settings = load_settings()
     bodies = _bodies(event_type, data, count)
@@ -117,7 +117,7 @@ def _bodies(event_type: str | None, data: BinaryIO | None, count: int) -> Iterat
         return iter([body] * count)
     if event_type is None:
         raise click.UsageError("TYPE is missing; `surehook trigger --list` shows them.")
-    if event_type not in CATALOGUE:
+    if event_type not in EVENT_TYPES:
         near = closest(event_type)
         hint = f"did you mean {' or '.join(near)}?" if near else "`surehook trigger --list` shows them."
         raise Misconfigured(f"there is no event type {event_type}: {hint}")

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import click
 
-from shared.errors import Misconfigured
-from shared.keys import TRANSACTIONAL_QUEUE
-from shared.transactional import transactional_types
+from surehook.shared.errors import Misconfigured
+from surehook.shared.keys import TRANSACTIONAL_QUEUE
+from surehook.shared.transactional_events import transactional_types
 from surehook.verbs.start import start
-from workers.agreement import refuse_disagreement
-from workers.loader import load_handlers
-from workers.pool import Pool
+from surehook.workers.handlers.loader import load_handlers, require_agreement
+from surehook.workers.supervisor.supervisor import Supervisor
 
 
 @click.command()
@@ -29,5 +28,5 @@ def worker(queue: str | None, processes: int, threads: int, grace: float | None)
         raise Misconfigured(f"--queue {queue}: the handlers use {', '.join(registry.queues)}")
     queues = registry.queues if queue is None else [queue]
     if queue in (None, TRANSACTIONAL_QUEUE):
-        refuse_disagreement(registry, transactional_types(settings.transactional_events))
-    sys.exit(Pool(settings, registry, queues, processes, threads).run())
+        require_agreement(registry, transactional_types(settings.transactional_events))
+    sys.exit(Supervisor(settings, registry, queues, processes, threads).run())

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from shared.replies import texts
-from tests.support.events import an_event
-from tests.support.house import House, wait_until
+from harness.events import an_event
+from harness.stack import Stack, wait_until
+from surehook.shared.scripts import texts
 
 HANDLERS = """
 @on("user.delete", name="fails_until_mended", retries=0)
@@ -40,7 +40,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def start_dashboard(house: House, **environ: str) -> str:
+def start_dashboard(house: Stack, **environ: str) -> str:
     house.surehook("dashboard", **environ)
     url = f"http://127.0.0.1:{house.dashboard_port}"
     wait_until(lambda: answers(url), "the dashboard answers")
@@ -48,7 +48,7 @@ def start_dashboard(house: House, **environ: str) -> str:
 
 
 @pytest.mark.browser
-def test_a_dead_letter_is_read_and_requeued_in_the_browser(build_house: Callable[..., House], page: Page) -> None:
+def test_a_dead_letter_is_read_and_requeued_in_the_browser(build_house: Callable[..., Stack], page: Page) -> None:
     house = build_house(HANDLERS)
     house.start_ingest()
     house.start_worker()
@@ -71,7 +71,7 @@ def test_a_dead_letter_is_read_and_requeued_in_the_browser(build_house: Callable
 
 
 @pytest.mark.browser
-def test_all_dead_letters_are_requeued_in_the_browser(build_house: Callable[..., House], page: Page) -> None:
+def test_all_dead_letters_are_requeued_in_the_browser(build_house: Callable[..., Stack], page: Page) -> None:
     house = build_house(HANDLERS)
     house.start_ingest()
     house.start_worker()
@@ -92,7 +92,7 @@ def test_all_dead_letters_are_requeued_in_the_browser(build_house: Callable[...,
 
 
 @pytest.mark.browser
-def test_a_page_of_another_site_requeues_nothing(build_house: Callable[..., House], page: Page) -> None:
+def test_a_page_of_another_site_requeues_nothing(build_house: Callable[..., Stack], page: Page) -> None:
     house = build_house(HANDLERS)
     house.start_ingest()
     house.start_worker()
@@ -109,7 +109,7 @@ def test_a_page_of_another_site_requeues_nothing(build_house: Callable[..., Hous
 
 
 @pytest.mark.browser
-def test_queues_and_workers_are_shown(build_house: Callable[..., House], page: Page) -> None:
+def test_queues_and_workers_are_shown(build_house: Callable[..., Stack], page: Page) -> None:
     house = build_house(HANDLERS)
     house.start_worker()
     wait_until(house.worker_pids)
@@ -120,7 +120,7 @@ def test_queues_and_workers_are_shown(build_house: Callable[..., House], page: P
     expect(page.locator("#workers")).to_contain_text("events")
 
 
-def test_beyond_loopback_the_dashboard_wants_a_login(build_house: Callable[..., House]) -> None:
+def test_beyond_loopback_the_dashboard_wants_a_login(build_house: Callable[..., Stack]) -> None:
     house = build_house()
 
     refused = house.run("dashboard", SUREHOOK_DASHBOARD_BIND="0.0.0.0:0")
@@ -133,7 +133,7 @@ def test_beyond_loopback_the_dashboard_wants_a_login(build_house: Callable[..., 
     assert httpx.get(url, auth=("operator", "a-password")).status_code == 200
 
 
-def test_the_dashboard_deletes_nothing(build_house: Callable[..., House]) -> None:
+def test_the_dashboard_deletes_nothing(build_house: Callable[..., Stack]) -> None:
     house = build_house(HANDLERS)
     house.start_ingest()
     house.start_worker()

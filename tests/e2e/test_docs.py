@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from shared.settings import PREFIX, Settings
-from tests.support.events import USER_ID, a_body, an_event
-from tests.support.house import House, wait_until
+from harness.events import USER_ID, a_body, an_event
+from harness.stack import Stack, wait_until
+from surehook.shared.settings import PREFIX, Settings
 from tests.support.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ TRANSACTIONS = (ROOT / "docs" / "transactions.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_every_command_of_the_docs_runs(build_house: Callable[..., House]) -> None:
+def test_every_command_of_the_docs_runs(build_house: Callable[..., Stack]) -> None:
     house = build_house()
     (house.folder / ".venv").symlink_to(ROOT / ".venv")
     terminal = Terminal(house)
@@ -41,7 +41,7 @@ def test_every_command_of_the_docs_runs(build_house: Callable[..., House]) -> No
     assert terminal.ctrl_c() == 0
 
 
-def test_the_readmes_handlers_run(build_house: Callable[..., House]) -> None:
+def test_the_readmes_handlers_run(build_house: Callable[..., Stack]) -> None:
     house = build_house()
     (snippet,) = re.findall(r"```python\n# myapp/hooks.py\n(.*?)```", README, re.DOTALL)
     (house.folder / "myapp").mkdir()
@@ -54,7 +54,7 @@ def test_the_readmes_handlers_run(build_house: Callable[..., House]) -> None:
     wait_until(lambda: "goodbye" in house.logged() and "something happened: user.delete" in house.logged())
 
 
-def test_the_vetoes_of_the_docs_and_of_the_example_run(build_house: Callable[..., House]) -> None:
+def test_the_vetoes_of_the_docs_and_of_the_example_run(build_house: Callable[..., Stack]) -> None:
     house = build_house()
     (snippet,) = re.findall(r"```python\n# myapp/vetoes.py\n(.*?)```", TRANSACTIONS, re.DOTALL)
     (house.folder / "myapp").mkdir()
@@ -117,7 +117,9 @@ def test_every_threat_has_a_defence_and_a_test() -> None:
 
 
 def test_every_reason_of_a_refusal_is_explained() -> None:
-    sources = "".join((ROOT / "ingest" / name).read_text("utf-8") for name in ("proof.py", "signature.py"))
+    sources = "".join(
+        (ROOT / "ingest" / "auth" / name).read_text("utf-8") for name in ("credentials.py", "signature.py")
+    )
     reasons = set(re.findall(r'AuthenticationFailed\(\s*"(\w+)"', sources)) | {"signature_no_keys_yet"}
     table = (ROOT / "docs" / "security.md").read_text("utf-8").partition("## When a delivery is refused")[2]
 
@@ -127,7 +129,7 @@ def test_every_reason_of_a_refusal_is_explained() -> None:
 
 def test_the_operators_page_names_metrics_that_exist() -> None:
     sources = "".join(
-        path.read_text("utf-8") for name in ("ingest", "workers", "shared") for path in (ROOT / name).glob("*.py")
+        path.read_text("utf-8") for name in ("ingest", "workers", "shared") for path in (ROOT / name).rglob("*.py")
     )
 
     for name in set(

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from shared.replies import texts
-from tests.support.events import an_event
-from tests.support.house import House, wait_until
+from harness.events import an_event
+from harness.stack import Stack, wait_until
+from surehook.shared.scripts import texts
 from tests.support.replicas import Fleet
 
-Build = Callable[..., House]
+Build = Callable[..., Stack]
 SENDERS = 4
 EVENTS = 60
 
@@ -32,7 +32,7 @@ def fleet_of_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 @contextmanager
-def under_load(house: House, accepted: list[str]) -> Iterator[None]:
+def under_load(house: Stack, accepted: list[str]) -> Iterator[None]:
     is_over = threading.Event()
 
     def send() -> None:
@@ -55,7 +55,7 @@ def under_load(house: House, accepted: list[str]) -> Iterator[None]:
             thread.join()
 
 
-def lost_in_failover(house: House, fleet: Fleet, accepted: list[str]) -> set[str]:
+def lost_in_failover(house: Stack, fleet: Fleet, accepted: list[str]) -> set[str]:
     """Kill the primary under load, go on with the other; which of the acknowledged events does it not have?"""
     first = fleet.primary()
     with under_load(house, accepted):

@@ -4,8 +4,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.support.children import resident_bytes
-from tests.support.events import a_body
+from harness.events import a_body
+from harness.processes import resident_bytes
+from harness.stack import Stack, wait_until
 from tests.support.flood import (
     FLAT_BYTES,
     FLOOD,
@@ -17,20 +18,19 @@ from tests.support.flood import (
     begun,
     exchange,
 )
-from tests.support.house import House, wait_until
 from tests.support.ledger import ledger
-from tests.support.series import metric, refusals
-from tests.support.wire import a_request, connect, read_until_closed, status_of
+from tests.support.metrics import metric, refusals
+from tests.support.raw_http import a_request, connect, read_until_closed, status_of
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: surehook\r\n\r\n"
 
 
 @pytest.fixture
-def house(bounded_house: House) -> House:
+def house(bounded_house: Stack) -> Stack:
     return bounded_house
 
 
-def test_requests_past_the_bound_are_refused_and_those_before_are_stored(house: House) -> None:
+def test_requests_past_the_bound_are_refused_and_those_before_are_stored(house: Stack) -> None:
     body = a_body()
     request = a_request(f"Content-Length: {len(body)}", body=body)
     before, memory = refusals(house, "too_many_pending"), resident_bytes(house.processes[0].pid)
@@ -50,7 +50,7 @@ def test_requests_past_the_bound_are_refused_and_those_before_are_stored(house: 
     assert house.deliver().status_code == 202
 
 
-def test_bodies_past_the_bound_are_refused_by_what_they_announce_and_by_what_they_send(house: House) -> None:
+def test_bodies_past_the_bound_are_refused_by_what_they_announce_and_by_what_they_send(house: Stack) -> None:
     body = a_large_body(MEBIBYTE)
     announced = a_request(f"Content-Length: {len(body)}", body=body)
     in_chunks = a_request("Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
@@ -70,7 +70,7 @@ def test_bodies_past_the_bound_are_refused_by_what_they_announce_and_by_what_the
     assert resident_bytes(house.processes[0].pid) - memory < FLAT_BYTES
 
 
-def test_a_refusal_ends_a_connection_whose_body_was_not_asked_for_and_no_other(house: House) -> None:
+def test_a_refusal_ends_a_connection_whose_body_was_not_asked_for_and_no_other(house: Stack) -> None:
     body = a_body()
     waiting = a_request(f"Content-Length: {len(body)}", "Expect: 100-continue")
     whole = a_request(f"Content-Length: {len(body)}", body=body)
@@ -92,7 +92,7 @@ def test_a_refusal_ends_a_connection_whose_body_was_not_asked_for_and_no_other(h
     assert b"connection: close" not in first + second + third
 
 
-def test_a_body_that_is_refused_while_it_comes_is_read_to_its_end(house: House) -> None:
+def test_a_body_that_is_refused_while_it_comes_is_read_to_its_end(house: Stack) -> None:
     body = a_large_body(MEBIBYTE)
     request = a_request(f"Content-Length: {len(body)}", body=body)
 
@@ -107,7 +107,7 @@ def test_a_body_that_is_refused_while_it_comes_is_read_to_its_end(house: House) 
     assert b"retry-after: 5" in refused
 
 
-def test_connections_past_the_bound_are_answered_and_closed(house: House) -> None:
+def test_connections_past_the_bound_are_answered_and_closed(house: Stack) -> None:
     before, memory = refusals(house, "too_many_connections"), resident_bytes(house.processes[0].pid)
 
     with ExitStack() as stack:
@@ -123,7 +123,7 @@ def test_connections_past_the_bound_are_answered_and_closed(house: House) -> Non
     wait_until(lambda: house.deliver().status_code in {200, 202}, "there is room again")
 
 
-def test_events_past_the_backlog_are_refused(house: House) -> None:
+def test_events_past_the_backlog_are_refused(house: Stack) -> None:
     before = refusals(house, "backlog_full")
 
     answers = [house.deliver() for _ in range(MOST_OPEN + 50)]

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from tests.support.events import an_event
-from tests.support.house import House, wait_until
+from harness.events import an_event
+from harness.stack import Stack, wait_until
 from tests.support.ledger import ledger
 
-Build = Callable[..., House]
+Build = Callable[..., Stack]
 MEBIBYTE = 1024 * 1024
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from tests.support.children import children_of, resident_bytes
-from tests.support.house import House, wait_until
+from harness.processes import children_of, resident_bytes
+from harness.stack import Stack, wait_until
 
 MOST_IDLE_MIB = 80
 
 
-def test_an_idle_worker_process_and_its_parent_stay_small(build_house: Callable[..., House]) -> None:
+def test_an_idle_worker_process_and_its_parent_stay_small(build_house: Callable[..., Stack]) -> None:
     house = build_house('@on("*")\ndef nothing(event): pass\n')
     worker = house.start_worker()
     wait_until(lambda: len(house.worker_pids()) == 1 and "worker takes events" in house.logged())

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import httpx
 
-from tests.support.events import an_event
-from tests.support.house import House, wait_until
+from harness.events import an_event
+from harness.stack import Stack, wait_until
 from tests.support.ledger import is_balanced, ledger
 
 RECORD = """
@@ -23,10 +23,10 @@ def slow(event, attempt):
     if attempt.number == 1: time.sleep(50)
     effect("ended", attempt.number)
 """
-Build = Callable[..., House]
+Build = Callable[..., Stack]
 
 
-def deliver_or_lose(house: House, accepted: list[str]) -> None:
+def deliver_or_lose(house: Stack, accepted: list[str]) -> None:
     """As a sender: what is not answered, or refused, is not accepted."""
     event = an_event()
     try:
@@ -172,7 +172,7 @@ def test_events_lost_by_hand_are_found_again_without_help(build_house: Build) ->
 
 
 @contextlib.contextmanager
-def under_load(house: House, accepted: list[str]) -> Iterator[None]:
+def under_load(house: Stack, accepted: list[str]) -> Iterator[None]:
     """Four senders, for as long as the block lasts."""
     is_over = threading.Event()
 

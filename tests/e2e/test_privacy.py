@@ -12,10 +12,10 @@ import httpx
 import pytest
 import redis
 
-from tests.support.events import a_body
-from tests.support.house import House, wait_until
-from tests.support.marked import MARK, MARKED_USER_ID, PUBLISHED, marked_events
-from tests.support.stored import contents
+from harness.events import a_body
+from harness.stack import Stack, wait_until
+from tests.support.pii_markers import MARK, MARKED_USER_ID, PUBLISHED, marked_events
+from tests.support.store_dump import contents
 
 HANDLERS = """
 import json, threading, urllib.parse
@@ -114,7 +114,7 @@ def dashboard_pages(url: str, client: httpx.Client, failed: list[str]) -> Iterat
 
 
 @pytest.fixture
-def house(build_house: Callable[..., House]) -> House:
+def house(build_house: Callable[..., Stack]) -> Stack:
     house = build_house(HANDLERS)
     house.start_worker("--processes", "2", "--threads", "1", SUREHOOK_LOG_LEVEL="DEBUG")  # what dies takes nobody along
     house.surehook("dashboard", SUREHOOK_LOG_LEVEL="DEBUG")
@@ -122,7 +122,7 @@ def house(build_house: Callable[..., House]) -> House:
     return house
 
 
-def test_no_mark_of_any_event_is_found_outside_its_record(house: House) -> None:
+def test_no_mark_of_any_event_is_found_outside_its_record(house: Stack) -> None:
     events = marked_events()
     assert len(events) > 64 or not PUBLISHED.exists()
     refused = [b'{"event": {"type": "' + MARK.encode() + b'@"}}', b'{"event": "' + MARK.encode(), a_body({"id": MARK})]

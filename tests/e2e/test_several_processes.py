@@ -15,13 +15,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.children import children_of
-from tests.support.events import a_body
-from tests.support.house import API_KEY, House, wait_until
+from harness.events import a_body
+from harness.processes import children_of
+from harness.stack import API_KEY, Stack, wait_until
 from tests.support.ledger import ledger
-from tests.support.wire import a_request, connect, status_of
+from tests.support.raw_http import a_request, connect, status_of
 
-Build = Callable[..., House]
+Build = Callable[..., Stack]
 ROOT = Path(__file__).parents[2]
 SENDERS = 4
 HEADERS = {"Authorization": API_KEY, "Content-Type": "application/json"}
@@ -30,7 +30,7 @@ HEADERS = {"Authorization": API_KEY, "Content-Type": "application/json"}
 class Traffic:
     """What the senders saw: statuses, and connections that were refused or reset."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Stack) -> None:
         self._house = house
         self.seen: Counter[str] = Counter()
         self._is_over = threading.Event()
@@ -76,7 +76,7 @@ class Traffic:
             self.seen[type(exc).__name__] += 1
 
 
-def start(house: House, processes: int) -> "tuple[int, list[int]]":
+def start(house: Stack, processes: int) -> "tuple[int, list[int]]":
     parent = house.surehook("ingest", "--processes", str(processes))
     wait_until(house.is_ready, "ingest is ready")
     wait_until(lambda: house.logged().count("store is ready") == processes, "all are there")
@@ -105,9 +105,8 @@ def test_a_reload_under_load_refuses_nobody(build_house: Build) -> None:
 
 def test_a_reload_brings_new_code_and_new_settings(build_house: Build) -> None:
     house = build_house()
-    for package in ("ingest", "shared"):
-        shutil.copytree(ROOT / package, house.folder / "code" / package)
-    answers = house.folder / "code" / "ingest" / "answers.py"
+    shutil.copytree(ROOT / "surehook", house.folder / "code" / "surehook")  # the links become folders
+    answers = house.folder / "code" / "surehook" / "ingest" / "responses.py"
     house.environ["PYTHONPATH"] = str(house.folder / "code")
     parent, old = start(house, 2)
     assert house.deliver().json()["status"] == "accepted"
@@ -173,7 +172,7 @@ def test_what_no_process_can_do_stops_the_parent_with_a_sentence(build_house: Bu
     assert "SUREHOOK_API_KEYS is not set" in ended.stderr
 
 
-def metrics_of(house: House) -> str:
+def metrics_of(house: Stack) -> str:
     return house.client.get(f"http://127.0.0.1:{house.metrics_port}/metrics").text
 
 

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from shared.keys import TRANSACTIONAL_QUEUE, Keys
-from tests.support.events import an_event
-from tests.support.house import House, wait_until
+from harness.events import an_event
+from harness.stack import Stack, wait_until
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 
-Build = Callable[..., House]
+Build = Callable[..., Stack]
 SLOW = """
 @on("*", name="slow", timeout=60)
 def slow(event, attempt):
@@ -22,12 +22,12 @@ def slow(event, attempt):
 # The door as it is, in a moment that no test could meet.
 SIGNALLED_DOOR = """
 import os, signal
-import ingest.server
-from shared.settings import load_settings
+import surehook.ingest.server
+from surehook.shared.settings import load_settings
 
-assert ingest.server._spare_the_collector
-ingest.server._spare_the_collector = lambda: os.kill(os.getpid(), signal.SIGTERM)
-ingest.server.serve(load_settings())
+assert surehook.ingest.server._spare_the_collector
+surehook.ingest.server._spare_the_collector = lambda: os.kill(os.getpid(), signal.SIGTERM)
+surehook.ingest.server.serve(load_settings())
 """
 
 

@@ -9,27 +9,26 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from shared.events import parse_envelope
-from shared.keys import EVENTS_QUEUE, Keys
-from shared.replies import texts
-from shared.scripts import Script
-from shared.settings import Settings
-from shared.transactional import transactional_types
-from shared.vault import Vault
+from harness.events import USER_ID, a_body, an_event
+from surehook.admin.dead_letters import DeadLetters
 from surehook.main import cli
-from tests.support.asking import ask, asking_door, protocol, voting
-from tests.support.events import USER_ID, a_body, an_event
-from tests.support.hall import Hall
-from tests.support.here import Here
-from workers import registry as registry_module
-from workers.claims import Claims
-from workers.dead_letters import DeadLetters
-from workers.dispatch import Dispatcher
-from workers.handling import Handling
-from workers.lacking import LackingKey
-from workers.registry import Registry
-from workers.sweep import Sweep
-from workers.timeouts import Watchdog
+from surehook.shared.encryption import BodyCipher
+from surehook.shared.envelope import parse_envelope
+from surehook.shared.keys import EVENTS_QUEUE, Keys
+from surehook.shared.scripts import Script, texts
+from surehook.shared.settings import Settings
+from surehook.shared.transactional_events import transactional_types
+from surehook.workers.execution.missing_key import MissingKey
+from surehook.workers.execution.runner import Runner
+from surehook.workers.execution.timeouts import Watchdog
+from surehook.workers.handlers import registry as registry_module
+from surehook.workers.handlers.registry import Registry
+from surehook.workers.maintenance.sweeper import Sweep
+from surehook.workers.queue.claims import Claims
+from surehook.workers.queue.executor import JobExecutor
+from tests.support.run_context import Here
+from tests.support.transactional_client import ask, asking_door, protocol, voting
+from tests.support.worker_harness import Hall
 
 __all__ = ["ask", "asking_door", "protocol", "voting"]  # fixtures too, kept where they are told
 
@@ -51,9 +50,9 @@ def accept(store: redis.Redis) -> Accept:
     """Put an event on record as the intake does; returns its id."""
     script = Script("accept", KEYS)
 
-    def accept(event_type: str = "user.delete", vault: Vault | None = None, **fields: Any) -> str:
+    def accept(event_type: str = "user.delete", vault: BodyCipher | None = None, **fields: Any) -> str:
         event = parse_envelope(a_body(an_event(event_type, **fields)))
-        body, key_id = (vault or Vault()).seal(event.body)
+        body, key_id = (vault or BodyCipher()).seal(event.body)
         script.run(
             store,
             event.event_id,
@@ -125,8 +124,8 @@ class OneByOne:
     """A worker that takes one claim at a time, in the thread of the test."""
 
     claims: Claims
-    handling: Handling
-    lacking: LackingKey
+    handling: JobExecutor
+    lacking: MissingKey
     place: Here
 
     def turn(self) -> None:
@@ -144,19 +143,19 @@ RunWorker = Callable[..., OneByOne]
 @pytest.fixture
 def run_worker(claims_of: Callable[..., Claims], counts: Counts) -> Iterator[RunWorker]:
     """Let a worker on a queue take so many claims, one after the other, with the handlers declared by then."""
-    dispatcher, here = Dispatcher(30), Here()
+    dispatcher, here = Runner(30), Here()
     watchdog = Watchdog([here.alarm], lambda _: None, lambda: None)
     watchdog.start()
 
     def run_worker(
-        turns: int = 1, queue: str = EVENTS_QUEUE, vault: Vault | None = None, asked: Sequence[str] = ()
+        turns: int = 1, queue: str = EVENTS_QUEUE, vault: BodyCipher | None = None, asked: Sequence[str] = ()
     ) -> OneByOne:
         metrics: Any = counts
-        vault, claims = vault or Vault(), claims_of(f"w-{queue}", queue)
-        lacking = LackingKey(vault, claims.key_needed, metrics)
+        vault, claims = vault or BodyCipher(), claims_of(f"w-{queue}", queue)
+        lacking = MissingKey(vault, claims.key_needed, metrics)
         registry = Registry(registry_module.declared)
         types = transactional_types(asked)
-        handling = Handling(registry, dispatcher, metrics, queue=queue, vault=vault, lacking=lacking, types=types)
+        handling = JobExecutor(registry, dispatcher, metrics, queue=queue, vault=vault, lacking=lacking, types=types)
         worker = OneByOne(claims, handling, lacking, here)
         for _ in range(turns):
             worker.turn()
@@ -212,7 +211,7 @@ Open = Callable[..., Hall]
 def open_hall(store: redis.Redis, claims_of: Any, counts: Counts, tmp_path: Path) -> Iterator[Open]:
     halls: list[Hall] = []
 
-    def open_hall(threads: int = 8, name: str = "hall", vault: Vault | None = None) -> Hall:
+    def open_hall(threads: int = 8, name: str = "hall", vault: BodyCipher | None = None) -> Hall:
         halls.append(Hall(store, claims_of(name), counts, tmp_path, threads, name, vault))
         return halls[-1]
 

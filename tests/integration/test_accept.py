@@ -9,15 +9,15 @@ import redis
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from shared.replies import text
-from shared.settings import Settings
-from tests.support.door import HEADERS, OpenDoor, open_door
-from tests.support.events import TENANT_ID, USER_ID, a_body, an_event
-from tests.support.house import wait_until
+from harness.events import TENANT_ID, USER_ID, a_body, an_event
+from harness.stack import wait_until
+from surehook.shared.scripts import text
+from surehook.shared.settings import Settings
+from surehook.workers.execution.attempts import AttemptRecord
+from surehook.workers.queue.claims import Claims
+from tests.support.endpoint import HEADERS, OpenDoor, open_door
 from tests.support.ledger import ledger
-from tests.support.stored import kept_keys
-from workers.claims import Claims
-from workers.settlements import AttemptRecord
+from tests.support.store_dump import kept_keys
 
 ATTEMPT = AttemptRecord("h", 1, datetime(2026, 1, 1, tzinfo=UTC), 1.0, "failed", "ValueError")
 QUEUE = "rq:queue:events"
@@ -25,7 +25,7 @@ QUEUE = "rq:queue:events"
 
 @pytest.fixture
 def door(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
-    monkeypatch.setattr("ingest.link.CHECK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
     with open_door(settings) as door:
         yield door
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.errors import Misconfigured
 from surehook import Event, on
+from surehook.shared.errors import Misconfigured
 from surehook.testing import an_event, run_handler
 from tests.integration.conftest import Accept, Counts, RunWorker
 
@@ -104,7 +104,7 @@ def test_a_generator_is_refused_as_nothing_of_it_would_run(handler: Any) -> None
     [(functools.partial(it), f"{__name__}_it"), (Mailer(), f"{__name__}_Mailer")],
 )
 def test_what_has_no_name_takes_that_of_what_it_is(handler: Any, name: str) -> None:
-    from workers import registry
+    from surehook.workers.handlers import registry
 
     on("user.delete")(handler)
 

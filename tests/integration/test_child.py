@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import redis
 
-from shared.settings import Settings
+from surehook.shared.settings import Settings
+from surehook.workers.slots import Slots
+from surehook.workers.supervisor.child import Child
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS
-from workers.child import Child
-from workers.slots import Slots
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from shared.settings import Settings
-from surehook.dashboard import create_dashboard
+from surehook.dashboard.app import create_dashboard
+from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import an_attempt
 from tests.support.ledger import is_balanced

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from shared.embedded import socket_path, start_server, stop_server
-from shared.settings import Settings
-from tests.support.door import OpenDoor, open_door
-from tests.support.events import an_event
-from tests.support.house import API_KEY, wait_until
+from harness.events import an_event
+from harness.stack import API_KEY, wait_until
+from surehook.shared.embedded import socket_path, start_server, stop_server
+from surehook.shared.settings import Settings
+from tests.support.endpoint import OpenDoor, open_door
 from tests.support.replicas import Fleet
 
 KEYS = 50
@@ -75,7 +75,7 @@ def make_slow(primary: redis.Redis, server: redis.Redis) -> None:
 
 @pytest.fixture
 def door(slow_store: SlowStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
-    monkeypatch.setattr("ingest.link.CHECK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
     with open_door(Settings(data_dir=slow_store.folder, api_keys=(API_KEY,), metrics_bind="off")) as door:
         yield door
 
@@ -161,7 +161,7 @@ def test_a_server_that_cannot_tell_which_rewrite_it_is_gets_nothing_during_any(
 def test_a_replica_that_writes_its_first_file_counts_for_none(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("ingest.link.CHECK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
     fleet = Fleet(tmp_path_factory.mktemp("f"), replicas=1)
     url = f"redis://127.0.0.1:{fleet.ports[0]}/0"
     settings = Settings(redis_url=url, api_keys=(API_KEY,), durability="replicated", metrics_bind="off")

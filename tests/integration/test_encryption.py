@@ -8,21 +8,21 @@ import redis
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from shared.settings import Settings
-from shared.vault import Vault, fingerprint
+from harness.events import a_body, an_event
+from harness.stack import wait_until
 from surehook import on
+from surehook.admin.dead_letters import DeadLetters, Filter
+from surehook.shared.encryption import BodyCipher, fingerprint
+from surehook.shared.settings import Settings
 from tests.integration.conftest import Accept, Counts, Open
-from tests.support.door import open_door
-from tests.support.events import a_body, an_event
-from tests.support.house import wait_until
+from tests.support.endpoint import open_door
 from tests.support.ledger import is_balanced, ledger
-from workers.dead_letters import DeadLetters, Filter
 
 OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
 
 
-def vault(*keys: str) -> Vault:
-    return Vault([SecretStr(key) for key in keys])
+def vault(*keys: str) -> BodyCipher:
+    return BodyCipher([SecretStr(key) for key in keys])
 
 
 @pytest.fixture

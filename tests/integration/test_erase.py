@@ -9,15 +9,15 @@ import redis
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from shared.books import BooksReader
-from shared.vault import Vault, fingerprint
+from harness.events import USER_ID
+from surehook.admin.erasure import Erasure
+from surehook.shared.encryption import BodyCipher, fingerprint
+from surehook.shared.stats import BooksReader
+from surehook.workers.queue.claims import Claims
 from tests.integration.conftest import KEYS, Accept, Erase
 from tests.integration.test_leases import an_attempt
-from tests.support.events import USER_ID
 from tests.support.ledger import ledger
-from tests.support.stored import assert_erased
-from workers.claims import Claims
-from workers.erasure import Erasure
+from tests.support.store_dump import assert_erased
 
 OTHER_ID = "11111111-2222-4333-8444-555555555555"
 FAN = [("one", "events", 30.0), ("two", "other", 30.0)]
@@ -116,8 +116,8 @@ def test_encrypted_bodies_are_looked_into_with_the_keys_that_are_there(
     accept: Accept, erase: Erase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, elsewhere = (Fernet.generate_key().decode() for _ in range(2))
-    naming = accept("group.member.add", Vault([SecretStr(here)]), user=None, members=[{"userId": USER_ID}])
-    accept("group.member.add", Vault([SecretStr(elsewhere)]), user=None, members=[{"userId": USER_ID}])
+    naming = accept("group.member.add", BodyCipher([SecretStr(here)]), user=None, members=[{"userId": USER_ID}])
+    accept("group.member.add", BodyCipher([SecretStr(elsewhere)]), user=None, members=[{"userId": USER_ID}])
     monkeypatch.setenv("SUREHOOK_ENCRYPTION_KEYS", here)
 
     output = erase("--user", USER_ID, "--json")[1]
@@ -173,7 +173,7 @@ def test_a_run_that_was_killed_half_way_is_finished_by_the_next(
     accept: Accept, erase: Erase, store: redis.Redis
 ) -> None:
     event_ids = [accept() for _ in range(5)]
-    half = Erasure(store, KEYS, Vault(), retention_seconds=86_400)
+    half = Erasure(store, KEYS, BodyCipher(), retention_seconds=86_400)
     assert half.erase(event_ids[0], OTHER_ID).outcome == "gone"  # it is another's
     assert [half.erase(event_id, USER_ID).outcome for event_id in event_ids[:2]] == ["erased"] * 2
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import redis
 
-from shared.books import BooksReader
+from surehook.shared.stats import BooksReader
 from tests.integration.conftest import KEYS, Accept, Erase
 from tests.integration.test_leases import an_attempt, let_lapse, recover
 from tests.support.ledger import ledger
-from tests.support.stored import assert_erased
+from tests.support.store_dump import assert_erased
 
 FAN = [("one", "events", 30.0), ("two", "other", 30.0)]
 END = {

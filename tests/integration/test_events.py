@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 import redis
 
-from shared.books import BooksReader
-from shared.settings import Settings
+from harness.events import TENANT_ID, USER_ID
 from surehook import Event, Permanent, on
+from surehook.admin.dead_letters import DeadLetters
+from surehook.admin.events import EventLog
+from surehook.shared.settings import Settings
+from surehook.shared.stats import BooksReader
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import an_attempt
 from tests.support.command import Surehook, command_on
-from tests.support.events import TENANT_ID, USER_ID
 from tests.support.ledger import ledger
-from workers.dead_letters import DeadLetters
-from workers.event_log import EventLog
 
 
 @pytest.fixture

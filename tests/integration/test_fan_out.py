@@ -2,11 +2,11 @@ from typing import Any
 
 import redis
 
-from shared.replies import texts
 from surehook import Event, on
+from surehook.admin.dead_letters import DeadLetters, Filter
+from surehook.shared.scripts import texts
 from tests.integration.conftest import KEYS, Accept
 from tests.support.ledger import is_balanced, ledger
-from workers.dead_letters import DeadLetters, Filter
 
 
 def test_each_handler_has_a_job_and_retries_of_its_own(

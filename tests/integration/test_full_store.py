@@ -7,12 +7,12 @@ import pytest
 import redis
 from redis.exceptions import OutOfMemoryError
 
+from harness.stack import wait_until
 from surehook import on
+from surehook.workers.rq_worker import RQWorkers
 from tests.integration.conftest import Accept, Open
 from tests.integration.test_leases import an_attempt, let_lapse, recover
-from tests.support.house import wait_until
 from tests.support.ledger import is_balanced, ledger
-from workers.worker import Crew
 
 MEBIBYTE = 1024 * 1024
 Fill = Callable[[], None]
@@ -79,7 +79,7 @@ def test_a_worker_starts_and_lives_on_a_full_store_and_is_shown_once_there_is_ro
     fill: Fill, store: redis.Redis
 ) -> None:
     fill()
-    crew = Crew(store, "events", ["w.1"])
+    crew = RQWorkers(store, "events", ["w.1"])
 
     assert crew.register_when_there([])
     crew.beat()

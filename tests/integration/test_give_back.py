@@ -10,13 +10,13 @@ from rq.job import Job
 from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 
-from shared.books import BooksReader
+from surehook.shared.stats import BooksReader
+from surehook.workers.claim import Claim
+from surehook.workers.maintenance.heartbeat import interrupt
+from surehook.workers.maintenance.missing_jobs import LostJobs
+from surehook.workers.queue.claims import Claims, Known
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS, let_lapse
-from workers.claims import Claims, Known
-from workers.lost import LostJobs
-from workers.settlements import Claim
-from workers.upkeep import interrupt
 
 
 def as_rq_has_it(store: redis.Redis, job_id: str) -> dict[str, object]:

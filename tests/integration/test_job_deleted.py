@@ -8,14 +8,14 @@ import redis
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from shared.keys import rq_job
+from surehook.admin.dead_letters import DeadLetters
+from surehook.shared.keys import rq_job
+from surehook.workers.claim import Claim
+from surehook.workers.maintenance.heartbeat import interrupt
+from surehook.workers.queue import acks
+from surehook.workers.queue.claims import Claims, Known
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS, an_attempt, let_lapse
-from workers import settlements
-from workers.claims import Claims, Known
-from workers.dead_letters import DeadLetters
-from workers.settlements import Claim
-from workers.upkeep import interrupt
 
 End = Callable[[Claims, redis.Redis, Claim], object]
 
@@ -50,7 +50,7 @@ def renew(claims: Claims, claim: Claim) -> None:
 
 
 def start(claims: Claims, claim: Claim) -> None:
-    assert claims.settle(settlements.start(claim))
+    assert claims.settle(acks.start(claim))
 
 
 def fetch(store: redis.Redis, job_id: str) -> Job:

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from ingest import jwks as jwks_module
-from ingest.jwks import FetchFailed, fetch_from
-from shared.settings import Settings
-from tests.support.door import OpenDoor, open_door
-from tests.support.events import a_body
-from tests.support.house import free_port, wait_until
-from tests.support.publisher import PATH, Publisher, publisher
-from tests.support.signing import jwks, signer
-from tests.support.stored import kept_keys
+from harness.events import a_body
+from harness.signing import jwks, signer
+from harness.stack import free_port, wait_until
+from surehook.ingest.auth import jwks as jwks_module
+from surehook.ingest.auth.jwks import FetchFailed, fetch_from
+from surehook.shared.settings import Settings
+from tests.support.endpoint import OpenDoor, open_door
+from tests.support.jwks_server import PATH, Publisher, publisher
+from tests.support.store_dump import kept_keys
 
 ONE, TWO = signer("RS256", "one"), signer("ES256", "two")
 

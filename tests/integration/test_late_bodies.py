@@ -6,28 +6,28 @@ import time
 import pytest
 import redis
 
-from ingest.answers import Answer
-from ingest.metrics import DoorMetrics
-from ingest.transactions import Transactions
-from shared.events import Envelope, parse_envelope
-from shared.settings import Settings
-from tests.integration.test_link import running, until
-from tests.support.events import a_body, an_event
+from harness.events import a_body, an_event
+from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.responses import Response
+from surehook.ingest.transactional.coordinator import Coordinator
+from surehook.shared.envelope import Envelope, parse_envelope
+from surehook.shared.settings import Settings
+from surehook.workers.transactional.protocol import Outcome
+from surehook.workers.transactional.protocol import TransactionProtocol as Room
+from tests.integration.test_session import running, until
 from tests.support.ledger import ledger
 from tests.support.transactions import KEYS, Protocol
-from workers.transactions import Transactions as Room
-from workers.transactions import Verdict
 
 
-def ask_too_late(settings: Settings, envelope: Envelope) -> Answer:
+def ask_too_late(settings: Settings, envelope: Envelope) -> Response:
     async def nobody_hangs_up() -> dict[str, str]:
         await asyncio.Event().wait()
         return {}
 
-    async def run() -> Answer:
+    async def run() -> Response:
         async with running(settings) as intake:
             await until(lambda: intake.is_ready)
-            asking = Transactions(settings, DoorMetrics(), intake.link)
+            asking = Coordinator(settings, IngestMetrics(), intake.link)
             began = time.perf_counter() - settings.transaction_timeout
             return await asking.ask(envelope, nobody_hangs_up, began)
 
@@ -41,11 +41,11 @@ def asked(settings: Settings) -> Settings:
 
 @pytest.mark.parametrize(
     ("verdict", "status"),
-    [(Verdict("completed"), 200), (Verdict("rejected", "not you"), 422), (Verdict("failed"), 500)],
-    ids=lambda value: value.outcome if isinstance(value, Verdict) else "",
+    [(Outcome("completed"), 200), (Outcome("rejected", "not you"), 422), (Outcome("failed"), 500)],
+    ids=lambda value: value.outcome if isinstance(value, Outcome) else "",
 )
 def test_a_late_copy_of_a_decided_event_gets_the_same_answer(
-    verdict: Verdict, status: int, asked: Settings, store: redis.Redis, protocol: Protocol
+    verdict: Outcome, status: int, asked: Settings, store: redis.Redis, protocol: Protocol
 ) -> None:
     envelope = parse_envelope(a_body(an_event("user.create")))
     protocol.beat("room")
@@ -82,5 +82,5 @@ def test_a_late_copy_leaves_alone_whoever_still_waits(asked: Settings, store: re
     room = Room(store, KEYS, "room", "room")
     transaction = room.claim()
     assert transaction is not None
-    assert room.settle(transaction, Verdict("completed")) == "completed"
+    assert room.settle(transaction, Outcome("completed")) == "completed"
     assert protocol.confirm(envelope.event_id, number) == ("completed", "")

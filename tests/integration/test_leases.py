@@ -10,12 +10,13 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
+from surehook.workers.claim import Claim
+from surehook.workers.execution.attempts import AttemptRecord
+from surehook.workers.handlers.registry import Registry
+from surehook.workers.maintenance.heartbeat import interrupt
+from surehook.workers.queue.claims import Claims, Known
 from tests.integration.conftest import KEYS, Accept
 from tests.support.ledger import is_balanced
-from workers.claims import Claims, Known
-from workers.registry import Registry
-from workers.settlements import AttemptRecord, Claim
-from workers.upkeep import interrupt
 
 NO_HANDLERS = Registry([])
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import redis
 
-from shared.settings import Settings
+from surehook.admin.ledger import Ledger
+from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import an_attempt
 from tests.support.command import Surehook, command_on
-from workers.ledger import Ledger
 
 
 @pytest.fixture

@@ -8,24 +8,24 @@ from typing import Any
 import pytest
 import redis
 
-from ingest.answers import Answer
-from ingest.metrics import DoorMetrics
-from ingest.script_line import Computed, ScriptLine
-from ingest.transactions import Transactions
-from shared.errors import StoreUnavailable
-from shared.events import Envelope, parse_envelope
-from shared.scripts import Argument
-from shared.settings import Settings
-from tests.integration.test_link import running, until
-from tests.support.events import a_body, an_event
+from harness.events import a_body, an_event
+from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.responses import Response
+from surehook.ingest.store.batcher import Batcher, Computed
+from surehook.ingest.transactional.coordinator import Coordinator
+from surehook.shared.envelope import Envelope, parse_envelope
+from surehook.shared.errors import StoreUnavailable
+from surehook.shared.scripts import Argument
+from surehook.shared.settings import Settings
+from surehook.workers.transactional.protocol import Outcome
+from surehook.workers.transactional.protocol import TransactionProtocol as Room
+from tests.integration.test_session import running, until
 from tests.support.transactions import KEYS, Protocol
-from workers.transactions import Transactions as Room
-from workers.transactions import Verdict
 
 EVER = 1000
 
 
-class DeafLine(ScriptLine):
+class DeafLine(Batcher):
     """The script runs, and its reply is lost: the first so many times."""
 
     def __init__(self, *args: Any, deaf_to: str, times: int) -> None:
@@ -46,18 +46,18 @@ async def stay() -> dict[str, str]:
     return {"type": "http.disconnect"}
 
 
-def play(settings: Settings, envelope: Envelope, room: Room, metrics: DoorMetrics) -> Answer:
+def play(settings: Settings, envelope: Envelope, room: Room, metrics: IngestMetrics) -> Response:
     """A yes whose reply line is lost, so that the door asks at its deadline, and then does not hear the answer."""
 
-    async def run() -> Answer:
+    async def run() -> Response:
         async with running(settings) as intake:
             await until(lambda: intake.is_ready)
-            asking = Transactions(settings, metrics, intake.link)
+            asking = Coordinator(settings, metrics, intake.link)
             # Nobody listens for what is decided: `run` was not called.
             answer = asyncio.create_task(asking.ask(envelope, stay, time.perf_counter()))
             while not (claimed := room.claim()):  # noqa: ASYNC110 - the store has no event to await
                 await asyncio.sleep(0.01)
-            assert room.settle(claimed, Verdict("completed")) == "completed"
+            assert room.settle(claimed, Outcome("completed")) == "completed"
             return await answer
 
     return asyncio.run(run())
@@ -76,8 +76,8 @@ def test_a_yes_confirmed_at_the_deadline_whose_reply_is_lost(
     protocol.beat("room")
     asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 1.0})
     deaf = partial(DeafLine, deaf_to="txn_abandon", times=times)
-    monkeypatch.setattr("ingest.transactions.ScriptLine", deaf)
-    room, metrics = Room(store, KEYS, "room", "room"), DoorMetrics()
+    monkeypatch.setattr("surehook.ingest.transactional.coordinator.Batcher", deaf)
+    room, metrics = Room(store, KEYS, "room", "room"), IngestMetrics()
 
     if counted:
         with pytest.raises(StoreUnavailable):

@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 import redis
 
-from ingest.body import SenderLeft
-from ingest.link import Link
-from ingest.metrics import DoorMetrics
-from ingest.transactions import Transactions as Asking
-from shared.events import parse_envelope
-from shared.keys import TRANSACTIONAL_QUEUE, rq_queue
-from shared.replies import text
-from shared.settings import Settings
+from harness.events import a_body, an_event
+from harness.stack import wait_until
 from surehook import Event, on
+from surehook.ingest.body import SenderLeft
+from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.store.session import Session
+from surehook.ingest.transactional.coordinator import Coordinator as Asking
+from surehook.shared.envelope import parse_envelope
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, rq_queue
+from surehook.shared.scripts import text
+from surehook.shared.settings import Settings
+from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
 from tests.integration.conftest import KEYS
-from tests.integration.test_link import until
-from tests.support.door import OpenDoor
-from tests.support.events import a_body, an_event
-from tests.support.house import wait_until
+from tests.integration.test_session import until
+from tests.support.endpoint import OpenDoor
 from tests.support.ledger import is_balanced, ledger
 from tests.support.transactions import Protocol
-from workers.transactions import Transaction, Transactions, Verdict
 
 
 def test_a_handler_is_cut_off_at_the_deadline_and_nobody_knows_what_it_did(voting: Any) -> None:
@@ -69,14 +69,14 @@ def test_a_store_that_knows_only_one_of_the_two_scripts_of_a_trip_loses_no_orpha
     event_id = an_event()["id"]
     protocol.beat("room")
     number = protocol.submit(event_id, "door").round
-    room = Transactions(store, KEYS, "room", "room")
+    room = TransactionProtocol(store, KEYS, "room", "room")
     store.script_flush()
     transaction = room.claim()
     assert transaction
     protocol.abandon(event_id, number)
 
     told: list[str] = []
-    assert room.settle_and_wait(transaction, Verdict("completed"), 0.01, told.append) is None
+    assert room.settle_and_wait(transaction, Outcome("completed"), 0.01, told.append) is None
 
     assert told == ["abandoned"]
     assert store.zrange(KEYS.orphans, 0, -1) == [event_id.encode()]
@@ -93,8 +93,8 @@ def test_a_sender_that_hangs_up_abandons_at_once(settings: Settings, store: redi
 
     async def run() -> None:
         asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 60})
-        link = Link(asked, DoorMetrics(), lambda: None)
-        asking = Asking(asked, DoorMetrics(), link)
+        link = Session(asked, IngestMetrics(), lambda: None)
+        asking = Asking(asked, IngestMetrics(), link)
         linked, running = asyncio.create_task(link.run()), asyncio.create_task(asking.run())
         await until(lambda: link.connection is not None)
         with pytest.raises(SenderLeft):

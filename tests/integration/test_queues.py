@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import redis
 
-from shared.replies import text
-from shared.settings import Settings
+from harness.stack import wait_until
 from surehook import Event, on
+from surehook.shared.scripts import text
+from surehook.shared.settings import Settings
+from surehook.workers.rq_worker import RQWorkers
 from tests.integration.conftest import KEYS, Accept, Open
 from tests.integration.test_leases import an_attempt
 from tests.support.command import Surehook, command_on
-from tests.support.house import wait_until
-from workers.worker import Crew
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_the_list_tells_each_queue(
     claims.claim()
     head = text(store.lindex("rq:queue:events", 0))
     store.hset(f"rq:job:{head}", "enqueued_at", "2020-01-01T00:00:00.000000Z")
-    Crew(store, "events", ["w.1"]).register()
+    RQWorkers(store, "events", ["w.1"]).register()
     store.sadd("rq:workers:events", "rq:worker:long-dead")
     surehook("queues", "pause", "slow")
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import redis
 
-from shared.embedded import socket_path
+from harness.stack import wait_until
+from surehook.shared.embedded import socket_path
+from surehook.workers.queue.claims import LEASE_SECONDS, Claims
+from surehook.workers.supervisor.recovery import Recovery
+from surehook.workers.supervisor.store_health import StoreHealth
 from tests.integration.conftest import KEYS, Accept, Counts
 from tests.integration.test_leases import NO_HANDLERS, let_lapse
-from tests.support.house import wait_until
-from workers.claims import LEASE_SECONDS, Claims
-from workers.recovery import Recovery
-from workers.steadiness import Steadiness
 
 
 class Clocks(redis.Redis):
@@ -40,7 +40,7 @@ def clocks(store: redis.Redis, data_dir: Path) -> Iterator[Clocks]:
 def tick(clocks: Clocks, counts: Counts) -> Callable[..., None]:
     claims = Claims(clocks, KEYS, "events", "parent", retention_seconds=3600, handler_timeout=30)
     interrupted: Any = counts
-    steadiness = Steadiness(clocks)
+    steadiness = StoreHealth(clocks)
     recovery = Recovery(clocks, KEYS, [claims], NO_HANDLERS, interrupted, steadiness)
 
     def tick(times: int = 1) -> None:

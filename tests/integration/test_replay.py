@@ -7,13 +7,13 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
-from shared.settings import Settings
+from harness.events import USER_ID
 from surehook import Event, on
+from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.main import cli
+from surehook.shared.settings import Settings
 from tests.integration.conftest import Accept, Counts
-from tests.support.events import USER_ID
 from tests.support.ledger import ledger
-from workers.dead_letters import DeadLetters, Filter
 
 
 @pytest.fixture

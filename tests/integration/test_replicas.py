@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingest.durability import missing_replicas
-from shared.errors import StoreUnavailable
-from shared.events import parse_envelope
-from shared.settings import Settings
-from tests.integration.test_link import running, settled, until
-from tests.support.events import a_body
+from harness.events import a_body
+from surehook.ingest.store.durability import missing_replicas
+from surehook.shared.envelope import parse_envelope
+from surehook.shared.errors import StoreUnavailable
+from surehook.shared.settings import Settings
+from tests.integration.test_session import running, settled, until
 from tests.support.replicas import Fleet
 
 
@@ -25,8 +25,10 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def test_what_a_replica_lacks_is_not_acknowledged_by_anybody(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("ingest.link.CHECK_EVERY_SECONDS", 3600)
-    monkeypatch.setattr("ingest.connection.REPLY_TIMEOUT_SECONDS", 5)  # it is the replicas' acknowledgement that counts
+    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 3600)
+    monkeypatch.setattr(
+        "surehook.ingest.store.connection.REPLY_TIMEOUT_SECONDS", 5
+    )  # it is the replicas' acknowledgement that counts
     settings = Settings(redis_url=f"redis://127.0.0.1:{fleet.ports[0]}/0", durability="replicated")
     replica = fleet.servers[fleet.ports[1]]
     event = parse_envelope(a_body())

@@ -7,14 +7,14 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from shared.settings import Settings
+from harness.events import USER_ID
+from harness.stack import wait_until
 from surehook import Event, Permanent, on
+from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.main import cli
+from surehook.shared.settings import Settings
 from tests.integration.conftest import Accept
-from tests.support.events import USER_ID
-from tests.support.house import wait_until
 from tests.support.ledger import is_balanced
-from workers.dead_letters import DeadLetters, Filter
 
 # They hold no event: counts, names of queues, and ids of jobs that have gone, until RQ's next look.
 STAYS = {

@@ -9,10 +9,10 @@ from rq.registry import FailedJobRegistry, ScheduledJobRegistry
 from rq.serializers import JSONSerializer
 
 from surehook import Attempt, Event, Permanent, RetryLater, on
+from surehook.admin.dead_letters import DeadLetters, Filter
+from surehook.workers.handlers import registry
 from tests.integration.conftest import Accept, Counts, RunWorker
 from tests.support.ledger import is_balanced, ledger
-from workers import registry
-from workers.dead_letters import DeadLetters, Filter
 
 MakeDue = Callable[..., int]
 

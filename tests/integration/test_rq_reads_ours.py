@@ -14,14 +14,14 @@ from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 
-from shared.replies import text, texts
-from shared.settings import Settings
+from harness.stack import wait_until
 from surehook import on
+from surehook.shared.scripts import text, texts
+from surehook.shared.settings import Settings
+from surehook.workers.rq_worker import RQWorkers, names_of_threads
 from tests.integration.conftest import Accept, Open
 from tests.integration.test_leases import an_attempt
-from tests.support.hall import Hall
-from tests.support.house import wait_until
-from workers.worker import Crew, names_of_threads
+from tests.support.worker_harness import Hall
 
 REGISTRIES = ("finished", "failed", "scheduled", "deferred", "canceled")
 COUNTS = ("successful_job_count", "failed_job_count")
@@ -127,7 +127,7 @@ def let_stock_run(store: redis.Redis, *call: Any, retry: Retry | None = None) ->
 
 
 def let_ours_run(store: redis.Redis, hall: Hall, registry: str) -> None:
-    Crew(store, "events", [hall.threads[0].name]).register()
+    RQWorkers(store, "events", [hall.threads[0].name]).register()
     hall.start()
     wait_until(lambda: store.zcard(f"rq:{registry}:events") == 1)
 
@@ -179,7 +179,7 @@ def test_rq_info_reads_everything(accept: Accept, run_worker: Any, settings: Set
     accept()
     accept()
     run_worker()
-    Crew(store, "events", names_of_threads("w", 2)).register()
+    RQWorkers(store, "events", names_of_threads("w", 2)).register()
     url = f"unix://{settings.data_dir}/store.sock"
 
     shown = subprocess.run(

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from ingest.intake import Outcome
-from shared.embedded import socket_path
-from shared.settings import Settings
-from shared.store import connect
-from tests.integration.test_link import an_envelope, running, until
-from tests.support.certificates import server_context
-from tests.support.middleman import middleman
+from harness.certificates import server_context
+from surehook.ingest.store.acceptor import Outcome
+from surehook.shared.embedded import socket_path
+from surehook.shared.settings import Settings
+from surehook.shared.store import connect
+from tests.integration.test_session import an_envelope, running, until
 from tests.support.replicas import lone_sentinel
+from tests.support.tcp_proxy import middleman
 
 
 @pytest.fixture

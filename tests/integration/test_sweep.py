@@ -7,13 +7,12 @@ import redis
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from shared.books import Books, BooksReader
+from surehook.shared.stats import BooksReader, Stats
+from surehook.workers.maintenance import sweeper as sweep_module
+from surehook.workers.maintenance.missing_jobs import LostJobs
+from surehook.workers.maintenance.sweeper import Sweep, Sweeper
 from tests.integration.conftest import KEYS, Accept, Counts
 from tests.integration.test_leases import an_attempt
-from workers import census
-from workers import sweep as sweep_module
-from workers.lost import LostJobs
-from workers.sweep import Sweep, Sweeper
 
 
 def lose_the_job(store: redis.Redis, event_id: str) -> None:
@@ -21,7 +20,7 @@ def lose_the_job(store: redis.Redis, event_id: str) -> None:
     store.lrem("rq:queue:events", 0, event_id)
 
 
-def books(store: redis.Redis) -> Books:
+def books(store: redis.Redis) -> Stats:
     return BooksReader(store, KEYS).read()
 
 
@@ -104,7 +103,7 @@ def test_what_was_lost_is_found_wherever_it_stood(
     position: int, accept: Accept, look: Any, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep_module, "LITTLE", 0)
-    monkeypatch.setattr(census, "PAGE", 2)
+    monkeypatch.setattr("surehook.workers.maintenance.job_index.PAGE", 2)
     event_ids = [accept() for _ in range(5)]
     assert look() == []
     store.lrem("rq:queue:events", 0, event_ids[position])  # its hash still says it is queued

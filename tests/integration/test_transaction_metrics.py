@@ -4,15 +4,15 @@ from typing import Any
 
 import redis
 
-from shared.gauges import StoreGauges
-from shared.settings import Settings
+from harness.events import USER_ID, an_event
 from surehook import Reject
 from surehook.events import UserCreate
-from tests.support.door import OpenDoor
-from tests.support.events import USER_ID, an_event
+from surehook.shared.settings import Settings
+from surehook.shared.store_metrics import StoreGauges
+from surehook.workers.handlers.registry import on
+from surehook.workers.transactional.protocol import Outcome, TransactionProtocol
+from tests.support.endpoint import OpenDoor
 from tests.support.transactions import KEYS, Protocol
-from workers.registry import on
-from workers.transactions import Transactions, Verdict
 
 
 def answers_of(door: OpenDoor) -> dict[str, float]:
@@ -54,11 +54,11 @@ def test_orphans_are_shown_while_they_are_some_and_counted_for_ever(
     event_id = an_event("user.create")["id"]
     protocol.beat("room")
     number = protocol.submit(event_id, "door").round
-    room = Transactions(store, KEYS, "room", "room")
+    room = TransactionProtocol(store, KEYS, "room", "room")
     transaction = room.claim()
     assert transaction is not None
     protocol.abandon(event_id, number)
-    room.settle(transaction, Verdict("completed"))
+    room.settle(transaction, Outcome("completed"))
 
     assert shown() == (1, 1)
     assert protocol.resolve(event_id)

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
-from shared.keys import TRANSACTIONAL_QUEUE
-from shared.replies import text
+from surehook.shared.keys import TRANSACTIONAL_QUEUE
+from surehook.shared.scripts import text
+from surehook.workers.handlers.registry import Registry, declared, on
 from tests.support.ledger import ledger
 from tests.support.transaction_machine import (
     EVENTS,
@@ -34,7 +35,6 @@ from tests.support.transaction_machine import (
 from tests.support.transaction_model import NO
 from tests.support.transaction_workers import Workers
 from tests.support.transactions import KEYS, jump
-from workers.registry import Registry, declared, on
 
 EARLY = 10  # until then nothing is erased or held, for most of it must lead somewhere
 

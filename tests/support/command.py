@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner
 
-from shared.errors import Misconfigured, NotFound, SurehookError
-from shared.settings import Settings
 from surehook.main import FAILED, MISCONFIGURED, NOT_FOUND, cli
+from surehook.shared.errors import Misconfigured, NotFound, SurehookError
+from surehook.shared.settings import Settings
 
 Surehook = Callable[..., tuple[int, str]]
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from tests.support.events import a_body, an_event
-from tests.support.house import House, wait_until
-from tests.support.series import metric
-from tests.support.wire import connect
+from harness.events import a_body, an_event
+from harness.stack import Stack, wait_until
+from tests.support.metrics import metric
+from tests.support.raw_http import connect
 
 MEBIBYTE = 1024 * 1024
 MOST_PENDING = 20
@@ -19,8 +19,8 @@ FLOOD = 120
 FLAT_BYTES = 16 * MEBIBYTE
 
 
-def open_bounded_house() -> House:
-    house = House()
+def open_bounded_house() -> Stack:
+    house = Stack()
     house.start_ingest(
         SUREHOOK_MAX_PENDING=str(MOST_PENDING),
         SUREHOOK_MAX_BODY_BYTES_IN_FLIGHT=str(MOST_BYTES),
@@ -29,7 +29,7 @@ def open_bounded_house() -> House:
     return house
 
 
-def let_ebb(house: House) -> None:
+def let_ebb(house: Stack) -> None:
     """Nothing of an earlier flood is left, neither here nor there."""
     wait_until(lambda: metric(house, "surehook_open_connections") <= 1, "they hung up")
     wait_until(lambda: metric(house, "surehook_pending_requests") == 0, "nothing is held")
@@ -39,7 +39,7 @@ def let_ebb(house: House) -> None:
 
 
 @contextmanager
-def begun(house: House, count: int, request: bytes) -> Iterator[list[socket.socket]]:
+def begun(house: Stack, count: int, request: bytes) -> Iterator[list[socket.socket]]:
     """So many requests whose last byte is still to come."""
     with ExitStack() as stack:
         connections = [stack.enter_context(connect(house.port)) for _ in range(count)]
@@ -54,7 +54,7 @@ def a_large_body(size: int) -> bytes:
     return a_body(event)
 
 
-def exchange(house: House, request: bytes) -> bytes:
+def exchange(house: Stack, request: bytes) -> bytes:
     """Send all of it, also when it is refused half-way, and read the answer."""
     with connect(house.port) as connection:
         connection.sendall(request)

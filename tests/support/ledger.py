@@ -2,8 +2,8 @@
 
 import redis
 
-from shared.keys import Keys
-from shared.replies import text
+from surehook.shared.keys import Keys
+from surehook.shared.scripts import text
 
 
 def ledger(store: redis.Redis) -> dict[str, int]:

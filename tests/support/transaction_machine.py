@@ -10,19 +10,19 @@ import redis
 from hypothesis import note
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from shared.keys import TRANSACTIONAL_QUEUE, rq_queue
-from shared.replies import texts
-from shared.vault import Vault
+from surehook.admin.erasure import Erasure
+from surehook.shared.encryption import BodyCipher
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, rq_queue
+from surehook.shared.scripts import texts
+from surehook.workers.handlers.registry import Registry
+from surehook.workers.maintenance.job_index import JobScan
+from surehook.workers.maintenance.missing_jobs import LostJobs
+from surehook.workers.queue.claims import Claims
+from surehook.workers.transactional.protocol import Outcome, Transaction
 from tests.support.ledger import is_balanced, ledger
+from tests.support.oracles.transactions import Call, Recorded, Witness
 from tests.support.transaction_model import NO, Model
-from tests.support.transaction_witness import Call, Recorded, Witness
 from tests.support.transactions import KEYS, Protocol, Windows, jobs_of
-from workers.census import Census
-from workers.claims import Claims
-from workers.erasure import Erasure
-from workers.lost import LostJobs
-from workers.registry import Registry
-from workers.transactions import Transaction, Verdict
 
 # Instants never meet a boundary: jumps are whole units, deadlines lie half a unit off. Real time passes unnoticed.
 UNIT = 1_000_000
@@ -88,7 +88,7 @@ class Stage(RuleBasedStateMachine):
         """What a worker runs, and knows that it does; one that stands still, and is taken for dead, among them."""
         self.lost: dict[str, Transaction] = {}
         """What was claimed for it, and it does not know."""
-        self.verdicts: dict[int, Verdict] = {}
+        self.verdicts: dict[int, Outcome] = {}
         self.calls: list[Call] = []
         self.witness = Witness()
         self.is_paused = False
@@ -130,7 +130,7 @@ class Stage(RuleBasedStateMachine):
         return Claims(self.store, KEYS, "events", "clerk", retention_seconds=WINDOWS.retention, handler_timeout=30)
 
     def erasure(self) -> Erasure:
-        return Erasure(self.store, KEYS, Vault(), retention_seconds=WINDOWS.retention)
+        return Erasure(self.store, KEYS, BodyCipher(), retention_seconds=WINDOWS.retention)
 
     random: Random
 
@@ -141,7 +141,7 @@ class Stage(RuleBasedStateMachine):
 
     def queued_again(self) -> list[str]:
         """What a sweep queues that takes nothing for moved."""
-        suspects = [*self.ids, *Census(self.store, KEYS).take().suspects]
+        suspects = [*self.ids, *JobScan(self.store, KEYS).take().suspects]
         return LostJobs(self.store, KEYS, handler_timeout=30).queue_again(suspects, since="9999")
 
     def hindrance(self) -> str:

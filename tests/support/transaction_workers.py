@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from shared.replies import text
-from shared.scripts import Script
+from surehook.shared.scripts import Script, text
+from surehook.workers.transactional.protocol import Outcome, Transaction
 from tests.support.transaction_machine import FACT_PARTS, OFTEN, RARELY, UNDO, UNDO_PARTS, WORKERS, Stage
 from tests.support.transactions import KEYS
-from workers.transactions import Transaction, Verdict
 
 LATE_PACKETS = 6
 
@@ -39,11 +38,11 @@ class Workers(Stage):
         for _ in range(1 + (way == "twice")):  # the reply to the first may have been lost
             self.settled(name, held, verdict, room.settle(held, verdict))
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Outcome:
         outcome, is_unknown = self.draw(("completed", "completed", "rejected", "failed")), self.draw(OFTEN)
-        return Verdict(outcome, "words", is_unknown and outcome != "completed", UNDO_PARTS, FACT_PARTS)
+        return Outcome(outcome, "words", is_unknown and outcome != "completed", UNDO_PARTS, FACT_PARTS)
 
-    def settled(self, name: str, run: Transaction, verdict: Verdict, stands: str) -> None:
+    def settled(self, name: str, run: Transaction, verdict: Outcome, stands: str) -> None:
         model = self.models[self.ids.index(run.event_id)]
         assert stands == model.settle(
             (run.round, name, run.claim), verdict.outcome, self.now, is_unknown=verdict.is_unknown, undo=[UNDO]
@@ -84,7 +83,7 @@ class Workers(Stage):
             event_id, number, _, claim, *more = args
             run = _run(event_id, number, claim)
             if script == "txn_settle":
-                self.settled(name, run, Verdict(str(more[0]), is_unknown=more[1] == 1), text(reply))
+                self.settled(name, run, Outcome(str(more[0]), is_unknown=more[1] == 1), text(reply))
             else:
                 self.gave_back(name, run, is_done=reply == b"done")
 

@@ -7,9 +7,8 @@ from uuid import uuid4
 
 import redis
 
-from shared.keys import TRANSACTIONAL_QUEUE, Keys, rq_queue
-from shared.replies import text, texts
-from shared.scripts import Script
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys, rq_queue
+from surehook.shared.scripts import Script, text, texts
 
 KEYS = Keys()
 INSTANTS = ("deadline", "decided_at", "received_at", "closed_at")

@@ -28,7 +28,7 @@ from tests.support.containers import (
 @pytest.mark.parametrize("name", OURS)
 def test_every_variable_of_ours_is_a_setting(name: str) -> None:
     # Imported here: the checks that read only the two files hold without the product.
-    from shared.settings import Settings
+    from surehook.shared.settings import Settings
 
     used = {*image_environment(), *the_service(name)["environment"]}
 
@@ -46,7 +46,7 @@ def test_every_variable_the_file_asks_for_reaches_the_service_under_its_name() -
 
 @pytest.mark.parametrize("name", OURS)
 def test_settings_accept_what_a_service_gets(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from shared.settings import load_settings
+    from surehook.shared.settings import load_settings
 
     monkeypatch.chdir(tmp_path)
     for variable, value in {**image_environment(), **the_service(name)["environment"]}.items():
@@ -145,7 +145,7 @@ def test_service_waits_for_a_store_that_answers(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_service_may_stop_for_longer_than_its_work_may_take(name: str) -> None:
-    from shared.settings import Settings
+    from surehook.shared.settings import Settings
 
     service = the_service(name)
 

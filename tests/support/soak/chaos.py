@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.support.soak.cast import Actor, Cast, send
+from tests.support.soak.actors import Actor, Cast, send
+from tests.support.soak.network import Way
 from tests.support.soak.plan import KILLS, KILLS_ONCE
-from tests.support.soak.relay import Way
 from tests.support.soak.senders import Senders
 
 TICK_SECONDS = 0.05

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import redis
 
-from shared.replies import text
+from surehook.shared.scripts import text
 
 FOREVER = -1
 AT_ONCE = 1000

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 
-from tests.support.children import resident_bytes
+from harness.processes import resident_bytes
 
 EVERY_SECONDS = 1.0
 # A process has loaded what it needs by then; what it holds more of later is growth.

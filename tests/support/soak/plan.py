@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from surehook.samples import sample
+from surehook.fusionauth.samples import sample
 
 _ID = UUID(int=0xC0FFEE)
 

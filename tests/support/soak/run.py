@@ -12,14 +12,14 @@ from pathlib import Path
 import redis
 
 from bench.figures import table
-from shared.books import BooksReader
-from shared.keys import Keys
-from tests.support.house import House, wait_until
-from tests.support.soak.cast import Cast
+from harness.stack import Stack, wait_until
+from surehook.shared.keys import Keys
+from surehook.shared.stats import BooksReader
+from tests.support.soak.actors import Cast
 from tests.support.soak.chaos import Chaos
 from tests.support.soak.memory import Life, Memory
+from tests.support.soak.report import Verdict, judge
 from tests.support.soak.senders import Senders
-from tests.support.soak.verdict import Verdict, judge
 
 HOOKS = Path(__file__).with_name("hooks.py")
 RETENTION_SECONDS = 120
@@ -67,7 +67,7 @@ def soak(
     longest_pause_seconds: float = LONGEST_PAUSE_SECONDS,
 ) -> Report:
     """Send, break, wait until it is quiet, and look what became of it. What was logged is kept if that is not well."""
-    with closing(House(HOOKS.read_text("utf-8"))) as house:
+    with closing(Stack(HOOKS.read_text("utf-8"))) as house:
         (house.folder / "myhooks.py").write_text(HOOKS.read_text("utf-8"))
         began = time.monotonic()
         house.environ["BEGAN"] = f"{began}"
@@ -102,7 +102,7 @@ def soak(
     return Report(seconds, chaos.counts, senders.answers, memory.lives(), verdict)
 
 
-def is_quiet(house: House) -> bool:
+def is_quiet(house: Stack) -> bool:
     """Every open event is a dead letter, and nothing waits or runs."""
     try:
         with house.redis() as store:
@@ -113,7 +113,7 @@ def is_quiet(house: House) -> bool:
     return busy == 0 and books.open <= sum(queue.dead for queue in books.queues)
 
 
-def _kept(house: House, seed: int) -> Path:
+def _kept(house: Stack, seed: int) -> Path:
     path = Path(tempfile.gettempdir()) / f"soak-{seed}.log"
     path.write_text(house.logged(), "utf-8")
     return path

@@ -7,7 +7,7 @@ from collections import Counter
 
 import httpx
 
-from tests.support.house import API_KEY
+from harness.stack import API_KEY
 from tests.support.soak.plan import Kind, draw
 
 SENDERS = 4

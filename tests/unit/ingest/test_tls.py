@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from ingest.tls import HastyLoop, tls_options
-from shared.errors import Misconfigured
-from shared.settings import Settings
-from tests.support.certificates import write_certificate
-from tests.support.signing import signer
+from harness.certificates import write_certificate
+from harness.signing import signer
+from surehook.ingest.tls import HastyLoop, tls_options
+from surehook.shared.errors import Misconfigured
+from surehook.shared.settings import Settings
 
 
 def options_for(certificate: str, key: str) -> dict[str, object]:
@@ -70,7 +70,7 @@ def test_nothing_older_than_tls_1_2_is_spoken(tmp_path: Path) -> None:
 
 
 def test_who_never_finishes_the_handshake_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.tls.HANDSHAKE_SECONDS", 0.1)
+    monkeypatch.setattr("surehook.ingest.tls.HANDSHAKE_SECONDS", 0.1)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*write_certificate(tmp_path))
 

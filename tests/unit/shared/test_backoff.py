@@ -1,6 +1,6 @@
 import pytest
 
-from shared.backoff import pause_seconds
+from surehook.shared.backoff import pause_seconds
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import json
 import logging
 import sys
 
-from shared.log import JsonFormatter, TextFormatter
+from surehook.shared.log import JsonFormatter, TextFormatter
 
 
 def a_record(message: str = "handler ran", **extra: object) -> logging.LogRecord:

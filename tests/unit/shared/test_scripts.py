@@ -1,7 +1,7 @@
 import pytest
 
-from shared.keys import Keys
-from shared.scripts import RUN_IN_A_FULL_STORE, Script, linked
+from surehook.shared.keys import Keys
+from surehook.shared.scripts import RUN_IN_A_FULL_STORE, Script, linked
 
 SHARED = """
 -- Says nothing of far().

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import Misconfigured
-from shared.settings import load_settings, unknown_variables
+from surehook.shared.errors import Misconfigured
+from surehook.shared.settings import load_settings, unknown_variables
 
 
 def test_all_mistakes_are_reported_together_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from shared.models import Event
+from harness.events import TENANT_ID, USER_ID
 from surehook import Attempt, Permanent, Reject, RetryLater, on
 from surehook.events import UserAction, UserDelete
+from surehook.shared.models import Event
 from surehook.testing import MOST_RUNS, Ran, an_event, deliver, run_handler
-from tests.support.events import TENANT_ID, USER_ID
-from workers import registry
+from surehook.workers.handlers import registry
 
 pytest_plugins = ["surehook.pytest_plugin"]
 

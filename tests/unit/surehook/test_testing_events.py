@@ -6,14 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from shared.catalogue import CATALOGUE
-from shared.models import MODELS, Event
+from harness.events import TENANT_ID, USER_ID
 from surehook.events import Test, User, UserCreate, UserDelete, UserEvent
+from surehook.shared.event_types import EVENT_TYPES
+from surehook.shared.models import MODELS, Event
 from surehook.testing import an_event
-from tests.support.events import TENANT_ID, USER_ID
 
 
-@pytest.mark.parametrize("event_type", CATALOGUE)
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
 def test_any_event_can_be_built_by_its_class_and_by_its_type(event_type: str) -> None:
     by_class, by_type = an_event(MODELS[event_type]), an_event(event_type)
 

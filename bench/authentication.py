@@ -1,0 +1,143 @@
+"""Proofs: what each kind adds to a delivery, beside a door that asks for none in the same rounds."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import click
+
+from bench import figures
+from bench.auth_kinds import PROOFS
+from bench.load import BODY_BYTES, Measured, bodies, measure, prepare, request
+from bench.machine import empty, listens
+from harness.processes import cpu_seconds
+from harness.stack import API_KEY, Stack, free_port, wait_until
+from surehook.ingest.auth.credentials import authenticator_from
+from surehook.ingest.auth.signature import refuse_other_body
+from surehook.ingest.metrics import IngestMetrics
+from surehook.shared.keys import Keys
+from surehook.shared.settings import Settings
+
+# How many rounds at so many connections.
+ROUNDS = {1: 3, 32: 7, 128: 3}
+ROUND_SECONDS = 0.6
+PREPARED = 5_000  # more than a door answers in a round here
+ALONE_TIMES = 2_000
+ALONE_ROUNDS = 7
+NONE = "none"
+HEADING = (
+    "proof", "connections", "requests/s", "p50 ms", "p99 ms", "CPU µs", "of none beside it", "adds µs", "alone µs"
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One that asks for a kind of proof, and the requests that have it."""
+
+    proof: str
+    port: int
+    pid: int
+    requests: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What came back, and what each answer cost the door's process."""
+
+    measured: Measured
+    cpu_seconds: float
+
+
+def run(house: Stack) -> None:
+    """Measure and print."""
+    click.echo(
+        f"proofs: {BODY_BYTES} byte bodies, an id each, signed beforehand; each kind in turn with a door that asks for "
+        f"none,\nrounds of {ROUND_SECONDS:g} s: {', '.join(f'{n} at {at}' for at, n in ROUNDS.items())} connections; "
+        "median (lowest to highest).\nCPU: the door's process, for a request, while load and store keep the other core "
+        "busy; what a kind adds to that is the\nmedian of the differences of neighbours. alone: the proof's own code, "
+        "nothing else running.\n"
+    )
+    nothing = _start(house, NONE)
+    rows: list[Sequence[str]] = []
+    without: dict[int, list[Round]] = {connections: [] for connections in ROUNDS}
+    for name in PROOFS:
+        if name == NONE:
+            continue
+        door = _start(house, name)
+        alone = asyncio.run(_alone_seconds(name, house.folder))
+        for connections, count in ROUNDS.items():
+            pairs = [(_measure(house, nothing, connections), _measure(house, door, connections)) for _ in range(count)]
+            without[connections] += [other for other, _ in pairs]
+            rows.append((*_row(name, connections, pairs), f"{alone * 1_000_000:.0f}"))
+    bare = [(*_figures(NONE, connections, rounds), "", "", "") for connections, rounds in without.items()]
+    click.echo(figures.table([HEADING, *bare, *rows]))
+
+
+def _start(house: Stack, name: str) -> Door:
+    port = free_port()
+    environ = PROOFS[name].environ(house.folder)
+    process = house.surehook(
+        "ingest", **environ, SUREHOOK_BIND=f"127.0.0.1:{port}", SUREHOOK_METRICS_BIND="off", SUREHOOK_LOG_LEVEL="ERROR"
+    )
+    requests = house.folder / f"{name}.json"
+    prepare(requests, PREPARED, PROOFS[name])
+    wait_until(lambda: listens(port), f"the door with {name} listens")
+    door = Door(name, port, process.pid, requests)
+    _measure(house, door, max(ROUNDS))
+    return door
+
+
+async def _alone_seconds(name: str, folder: Path) -> float:
+    """The least of several rounds: whatever else ran can only have made it longer."""
+    told = {key.removeprefix("SUREHOOK_").lower(): value for key, value in PROOFS[name].environ(folder).items()}
+    proof = authenticator_from(Settings.model_validate({"api_keys": API_KEY, **told}), IngestMetrics())
+    body = next(bodies())
+    head, _, _ = request(body, PROOFS[name]).partition(b"\r\n\r\n")
+    lines = (line.partition(b": ") for line in head.split(b"\r\n")[1:])
+    headers = [(name.lower(), value) for name, _, value in lines]
+    took = []
+    for _ in range(ALONE_ROUNDS):
+        began = time.perf_counter()
+        for _ in range(ALONE_TIMES):
+            digest = await proof.of_headers(headers)
+            if digest is not None:
+                refuse_other_body(body, digest)
+        took.append((time.perf_counter() - began) / ALONE_TIMES)
+    return min(took)
+
+
+def _measure(house: Stack, door: Door, connections: int) -> Round:
+    with house.redis() as store:
+        empty(store)
+        before = cpu_seconds(door.pid)
+        measured = measure(door.port, connections, ROUND_SECONDS, prepared=door.requests)
+        spent = cpu_seconds(door.pid) - before
+        stored = int(store.hget(Keys().ledger, "accepted") or 0)
+    if measured.statuses != {"202": stored}:
+        raise SystemExit(f"the door answered {measured.statuses} and stored {stored}: these figures are void")
+    return Round(measured, spent / stored)
+
+
+def _row(name: str, connections: int, pairs: Sequence[tuple[Round, Round]]) -> Sequence[str]:
+    ours = [one for _, one in pairs]
+    speeds, without = ([each.measured.per_second for each in side] for side in (ours, [other for other, _ in pairs]))
+    added = [one.cpu_seconds - other.cpu_seconds for other, one in pairs]
+    return (
+        *_figures(name, connections, ours),
+        figures.ratio(speeds, without).partition(" over")[0] + ")",
+        f"{median(added) * 1_000_000:.0f}",
+    )
+
+
+def _figures(name: str, connections: int, rounds: Sequence[Round]) -> Sequence[str]:
+    return (
+        name,
+        str(connections),
+        figures.rate([each.measured.per_second for each in rounds]),
+        f"{median(each.measured.p50_ms for each in rounds):.2f}",
+        f"{median(each.measured.p99_ms for each in rounds):.2f}",
+        f"{median(each.cpu_seconds for each in rounds) * 1_000_000:.0f}",
+    )

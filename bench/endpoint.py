@@ -1,0 +1,206 @@
+"""The door: durable answers a second, beside an endpoint that stores nothing and a straightforward receiver."""
+
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import click
+import redis
+import redis.asyncio
+import uvloop
+
+from bench import figures
+from bench.chart import draw
+from bench.load import BODY_BYTES, Measured, measure
+from bench.machine import ROOT, empty, listens, start_python
+from harness.stack import Stack, free_port, wait_until
+from surehook.ingest.store.connection import pack
+from surehook.shared.embedded import socket_path
+from surehook.shared.keys import Keys
+
+CONNECTIONS = (1, 32, 128)
+ROUNDS = {"always": 7, "everysec": 3, "no AOF": 3}  # most where most is promised
+ROUND_SECONDS = 1.0
+WARM_UP_SECONDS = 0.5
+LONE_WRITES = 300
+LONE_ROUNDS = 5
+HEADING = ("what", "store", "connections", "requests/s", "p50 ms", "p99 ms")
+# Name, appendonly, appendfsync. The first is the one that we promise.
+STORES = (("always", "yes", "always"), ("everysec", "yes", "everysec"), ("no AOF", "no", "everysec"))
+EMPTY, OURS, LOOP, THREADS = (
+    "empty Starlette endpoint",
+    "surehook ingest",
+    "Queue.enqueue, loop",
+    "Queue.enqueue, threads",
+)
+PICTURE = ROOT / "docs" / "door.svg"
+PICTURED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of those that are compared; the others are only there to be measured."""
+
+    name: str
+    port: int
+    is_ours: bool = False
+
+
+def run(house: Stack) -> None:
+    """Measure and print, and draw the picture for the docs."""
+    click.echo(
+        f"door: {BODY_BYTES} byte bodies, an id each, rounds of {ROUND_SECONDS:g} s in turn; "
+        "median (lowest to highest); ratios of neighbours\n"
+    )
+    # Only the first promises anything, and refuses a store that does not; the second is for the others.
+    doors = {True: Side(OURS, house.port, is_ours=True), False: Side(OURS, free_port(), is_ours=True)}
+    house.start_ingest()
+    unsafe = {"SUREHOOK_BIND": f"127.0.0.1:{doors[False].port}", "SUREHOOK_METRICS_BIND": "off"}
+    house.surehook("ingest", SUREHOOK_DURABILITY="memory", **unsafe)
+    nothing = Side(EMPTY, _start_app(house, "bench.empty:app"))
+    plain = [
+        Side(LOOP, _start_app(house, "bench.straightforward:loop_app")),
+        Side(THREADS, _start_app(house, "bench.straightforward:threads_app")),
+    ]
+    wait_until(lambda: listens(doors[False].port), "the second door listens")
+    for side in (*doors.values(), nothing, *plain):
+        measure(side.port, max(CONNECTIONS), WARM_UP_SECONDS)
+    rows: list[Sequence[str]] = [HEADING]
+    speeds: dict[tuple[str, str, int], list[float]] = {}
+    for store_name, appendonly, appendfsync in STORES:
+        _set_up(house, appendonly, appendfsync)
+        sides = [nothing, doors[store_name == STORES[0][0]], *plain]
+        for connections in CONNECTIONS:
+            rounds = _in_turn(house, sides, connections, ROUNDS[store_name])
+            for side, measured in rounds.items():
+                speeds[side.name, store_name, connections] = [each.per_second for each in measured]
+                rows.append(_row(side.name, store_name, connections, measured))
+    _set_up(house, *STORES[0][1:])
+    click.echo(figures.table(rows))
+    click.echo("\n".join(("", *_ratios(speeds), _lone(house, doors[True], nothing))))
+    draw(PICTURE, f"requests/s, {PICTURED} connections, every answer after its fsync", [
+        (EMPTY + " (stores nothing)", median(speeds[EMPTY, "always", PICTURED])),
+        (OURS, median(speeds[OURS, "always", PICTURED])),
+        ("Queue.enqueue in threads", median(speeds[THREADS, "always", PICTURED])),
+        ("Queue.enqueue on the loop", median(speeds[LOOP, "always", PICTURED])),
+    ])  # fmt: skip
+
+
+def _in_turn(house: Stack, sides: Sequence[Side], connections: int, count: int) -> dict[Side, list[Measured]]:
+    rounds: dict[Side, list[Measured]] = {side: [] for side in sides}
+    for _ in range(count):
+        for side in sides:
+            rounds[side].append(_measure(house, side, connections))
+    return rounds
+
+
+def _measure(house: Stack, side: Side, connections: int) -> Measured:
+    """A round on an empty store. A fast refusal is no acknowledgement, so of ours nothing but 202 counts."""
+    with house.redis() as store:
+        empty(store)
+        measured = measure(side.port, connections, ROUND_SECONDS)
+        stored = int(store.hget(Keys().ledger, "accepted") or 0)
+    if side.is_ours and measured.statuses != {"202": stored}:
+        raise SystemExit(f"the door answered {measured.statuses} and stored {stored}: these figures are void")
+    return measured
+
+
+def _ratios(speeds: dict[tuple[str, str, int], list[float]]) -> list[str]:
+    lines = []
+    for connections in CONNECTIONS:
+        ours = speeds[OURS, "always", connections]
+        for other in (EMPTY, THREADS):
+            ratio = figures.ratio(ours, speeds[other, "always", connections])
+            lines.append(f"ratio, always, connections {connections}: surehook ingest / {other}: {ratio}")
+    return lines
+
+
+def _lone(house: Stack, door: Side, nothing: Side) -> str:
+    """What a request takes that is alone, and what of it: rounds in turn with the endpoint and with a bare write."""
+    took: dict[str, list[float]] = {"ours": [], "nothing": [], "relay": [], "write": [], "client": []}
+    relay = free_port()
+    start_python(house, ROOT, "-m", "bench.forwarder", str(socket_path(house.data)), str(relay))
+    wait_until(lambda: listens(relay), "the relay listens")
+    for _ in range(LONE_ROUNDS):
+        took["nothing"].append(measure(nothing.port, 1, ROUND_SECONDS).p50_ms)
+        took["relay"].append(measure(relay, 1, ROUND_SECONDS).p50_ms)
+        took["write"].append(_write_ms(house))
+        took["client"].append(uvloop.run(_client_write_ms(house)))
+        took["ours"].append(measure(door.port, 1, ROUND_SECONDS).p50_ms)
+    with house.redis() as store:
+        script = store.info("commandstats")["cmdstat_evalsha"]["usec_per_call"] / 1000
+    lone, endpoint, relayed, write, client = (median(each) for each in took.values())
+    to_write, to_client = (figures.ratio(took["ours"], took[name]) for name in ("write", "client"))
+    relay_to_write = figures.ratio(took["relay"], took["write"])
+    ours = lone - write - endpoint - script
+    return (
+        f"a lone request, p50: {lone:.2f} ms; the empty endpoint: {endpoint:.2f} ms\n"
+        f"one fsynced write of {BODY_BYTES} bytes to the same store, from a bare socket: {write:.2f} ms; the request "
+        f"takes {to_write} times that, {lone / (write + endpoint):.2f} times it and the empty endpoint together\n"
+        f"the least that an endpoint on uvloop can take, bytes in, that write, bytes out, no HTTP: {relayed:.2f} ms, "
+        f"{relay_to_write} times the bare write\n"
+        f"the same write through redis.asyncio on uvloop, as an endpoint would make it: {client:.2f} ms; the request "
+        f"takes {to_client} times that\n"
+        f"of the request {write:.2f} ms are a bare write, {endpoint:.2f} an empty endpoint's HTTP, {script:.2f} the "
+        f"script in the store; {ours:.2f} are ours: proof, parsing, packing, counting"
+    )
+
+
+def _write_ms(house: Stack) -> float:
+    """A SET of the body's size, one at a time, packed beforehand and on a socket of its own: the door's own way."""
+    took = []
+    with socket.socket(socket.AF_UNIX) as connection, house.redis() as store:
+        connection.connect(str(socket_path(house.data)))
+        for number in range(LONE_WRITES):
+            packed = pack(("SET", f"lone:{number}", b"x" * BODY_BYTES))
+            began = time.perf_counter()
+            connection.sendall(packed)
+            connection.recv(64)
+            took.append(time.perf_counter() - began)
+        store.config_resetstat()
+    return median(took) * 1000
+
+
+async def _client_write_ms(house: Stack) -> float:
+    took = []
+    async with redis.asyncio.Redis(unix_socket_path=str(socket_path(house.data)), protocol=2) as store:
+        for number in range(LONE_WRITES):
+            began = time.perf_counter()
+            await store.set(f"lone:{number}", b"x" * BODY_BYTES)
+            took.append(time.perf_counter() - began)
+    return median(took) * 1000
+
+
+def _set_up(house: Stack, appendonly: str, appendfsync: str) -> None:
+    with house.redis() as store:
+        store.config_set("appendfsync", appendfsync)
+        store.config_set("appendonly", appendonly)
+        _wait_for_rewrite(store)
+    if appendfsync == "always":
+        wait_until(house.is_ready, "the door is ready")
+
+
+def _wait_for_rewrite(store: redis.Redis) -> None:
+    wait_until(lambda: not store.info("persistence")["aof_rewrite_in_progress"], "the append-only file is written")
+
+
+def _start_app(house: Stack, app: str) -> int:
+    port = free_port()
+    options = ("--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log")
+    house.environ["BENCH_STORE"] = f"unix://{socket_path(house.data)}"
+    start_python(house, ROOT, "-m", "uvicorn", app, "--log-level", "warning", *options)
+    wait_until(lambda: listens(port), f"{app} listens")
+    return port
+
+
+def _row(what: str, store: str, connections: int, rounds: Sequence[Measured]) -> Sequence[str]:
+    return (
+        what,
+        store,
+        str(connections),
+        figures.rate([each.per_second for each in rounds]),
+        f"{median(each.p50_ms for each in rounds):.2f}",
+        f"{median(each.p99_ms for each in rounds):.2f}",
+    )

@@ -1,0 +1,105 @@
+"""What waiting for a handler costs: a veto and a yes against a durable 202, by the same door in the same run."""
+
+from collections.abc import Sequence
+from statistics import median
+
+import click
+
+from bench import figures
+from bench.load import Measured, measure
+from bench.machine import empty
+from harness.stack import Stack, wait_until
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
+
+CONNECTIONS = (1, 32)
+ROUNDS = 5
+ROUND_SECONDS = 2.0
+WARM_UP_SECONDS = 0.5
+PROCESSES, THREADS = 2, 8
+STUCK_CONNECTIONS, STUCK_SECONDS, TIMEOUT_SECONDS = 200, 8.0, 1.5
+STORED, VETO, YES, STUCK = "user.create.complete", "user.delete", "user.create", "user.update"
+EXPECTED = {STORED: "202", VETO: "422", YES: "200"}
+NAMES = {STORED: "stored, 202", VETO: "vetoed, 422", YES: "completed, 200"}
+HANDLERS = f"""
+from surehook import Reject
+
+@on("{VETO}", transactional=True)
+def veto(event): raise Reject("no")
+
+@on("{YES}", transactional=True)
+def agree(event): pass
+
+@on("{STUCK}", transactional=True)
+def stick(event): time.sleep(60)
+"""
+TRANSACTIONAL = {"SUREHOOK_TRANSACTIONAL_EVENTS": f"{VETO},{YES},{STUCK}", "SUREHOOK_LOG_LEVEL": "WARNING"}
+HEADING = ("what", "connections", "answers/s", "p50 ms", "p99 ms")
+
+
+def run(house: Stack) -> None:
+    """Measure and print."""
+    house.write_handlers(HANDLERS)
+    house.start_ingest(**TRANSACTIONAL)
+    house.start_worker(
+        "--queue", "transactional", "--processes", str(PROCESSES), "--threads", str(THREADS), **TRANSACTIONAL
+    )
+    wait_until(lambda: measure(house.port, 1, WARM_UP_SECONDS, bodies=YES).statuses.keys() == {"200"}, "workers live")
+    click.echo(
+        f"\nveto: a handler that does nothing, {PROCESSES} worker processes of {THREADS} threads, {ROUNDS} rounds of "
+        f"{ROUND_SECONDS:g} s in turn; median (lowest to highest)"
+    )
+    rows: list[Sequence[str]] = [HEADING]
+    ratios = []
+    for connections in CONNECTIONS:
+        measured: dict[str, list[Measured]] = {event_type: [] for event_type in EXPECTED}
+        for _ in range(ROUNDS):
+            for event_type, rounds in measured.items():
+                rounds.append(_round(house, connections, event_type))
+        for event_type, rounds in measured.items():
+            rows.append(_row(connections, NAMES[event_type], rounds))
+        for event_type in (VETO, YES):
+            for name in ("p50_ms", "p99_ms"):
+                ours, base = ([getattr(each, name) for each in measured[which]] for which in (event_type, STORED))
+                what = f"{NAMES[event_type]} / {NAMES[STORED]}, {name.removesuffix('_ms')}, connections {connections}"
+                ratios.append(f"ratio, {what}: {figures.ratio(ours, base)}")
+    click.echo(figures.table(rows))
+    click.echo("\n".join(ratios))
+    _stuck(house)
+
+
+def _stuck(house: Stack) -> None:
+    """Every worker sits in a handler that does not end: what the others wait for their 504."""
+    measured = measure(house.port, STUCK_CONNECTIONS, STUCK_SECONDS, bodies=STUCK)
+    if not measured.statuses.keys() <= {"504", "500"}:
+        raise SystemExit(f"with all workers stuck the door answered {measured.statuses}: these figures are void")
+    late = measured.p999_ms - TIMEOUT_SECONDS * 1000
+    click.echo(
+        f"all workers stuck, {STUCK_CONNECTIONS} connections: {measured.answers:,} answers, "
+        f"p50 {measured.p50_ms:,.0f} ms, p99.9 {measured.p999_ms:,.0f} ms: the timeout plus {late:,.0f} ms"
+    )
+
+
+def _round(house: Stack, connections: int, event_type: str) -> Measured:
+    """On an empty store; a round in which anything else is answered says nothing about these answers."""
+    with house.redis() as store:
+        empty(store)
+    wait_until(lambda: _is_attended(house), "the workers have beaten again")
+    measured = measure(house.port, connections, ROUND_SECONDS, bodies=event_type)
+    if measured.statuses.keys() != {EXPECTED[event_type]}:
+        raise SystemExit(f"{event_type} was answered {measured.statuses}: these figures are void")
+    return measured
+
+
+def _is_attended(house: Stack) -> bool:
+    with house.redis() as store:
+        return int(store.zcard(Keys().attending(TRANSACTIONAL_QUEUE))) >= PROCESSES
+
+
+def _row(connections: int, what: str, rounds: list[Measured]) -> Sequence[str]:
+    return (
+        what,
+        str(connections),
+        figures.rate([each.per_second for each in rounds]),
+        f"{median(each.p50_ms for each in rounds):.2f}",
+        f"{median(each.p99_ms for each in rounds):.2f}",
+    )

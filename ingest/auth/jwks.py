@@ -1,0 +1,171 @@
+"""The keys that FusionAuth publishes: fetched, kept, and fetched again when a token names one that we have not seen.
+
+Once keys were fetched there always are some: a fetch that fails, or brings nothing of use, changes nothing.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import httpx
+
+from surehook.ingest.auth.signing_keys import SigningKey, keys_from_jwks
+from surehook.ingest.metrics import IngestMetrics
+from surehook.shared.auth_settings import LOOPBACK
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 300.0
+RETRY_SECONDS = 5.0  # after the first failure; twice as long after each further one
+JITTER = 0.2
+FETCH_SECONDS = 3.0
+LARGEST_BYTES = 1024 * 1024
+# For a token that names an unknown key: FusionAuth sends a lone event once, so it is worth a wait. It reads for 2 s.
+WAIT_SECONDS = 1.0
+ASK_EVERY_SECONDS = 10.0
+MOST_WAITING = 256
+
+Fetch = Callable[[], Awaitable[bytes]]
+
+
+class FetchFailed(Exception):
+    """The keys did not come; the message is fit for a log."""
+
+
+class Jwks:
+    """One per process. `run` keeps it fresh, `find` asks for a key."""
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        metrics: IngestMetrics,
+        *,
+        pinned: Collection[str] = (),
+        is_only_source: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fetch = fetch
+        self._metrics = metrics
+        self._pinned = frozenset(pinned)
+        self._clock = clock
+        self._keys: Mapping[str, Sequence[SigningKey]] = {}
+        self._is_only_source = is_only_source
+        self._failures = 0
+        self._fetching: asyncio.Task[None] | None = None
+        self._asked_at = float("-inf")
+        self._waiting = 0
+        metrics.set_without_keys(is_without=is_only_source)
+
+    @property
+    def has_keys(self) -> bool:
+        return bool(self._keys)
+
+    @property
+    def is_ready(self) -> bool:
+        """Not while nothing could be proven: an outage with good keys at hand changes nothing."""
+        return self.has_keys or not self._is_only_source
+
+    async def run(self) -> None:
+        """Refresh until cancelled."""
+        try:
+            while True:
+                await asyncio.wait({self._fetching or self._start()})
+                await asyncio.sleep(self._pause() * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
+        finally:
+            if self._fetching is not None:
+                self._fetching.cancel()
+
+    async def find(self, key_id: str) -> Sequence[SigningKey]:
+        """The keys of that id; where there is none it is asked for, by one fetch for everybody.
+
+        Whoever names keys that do not exist gets one fetch in ten seconds out of us. A key that was published that long
+        before its first use is never missed: either such a fetch has brought it since, or one is due.
+        """
+        deadline = self._clock() + WAIT_SECONDS
+        while not self._keys.get(key_id) and self._waiting < MOST_WAITING and self._clock() < deadline:
+            if self._fetching is None:
+                if self._clock() - self._asked_at < ASK_EVERY_SECONDS:
+                    break
+                self._asked_at = self._clock()
+            await self._wait_for(self._fetching or self._start(), deadline - self._clock())
+        return self._keys.get(key_id, ())
+
+    async def _wait_for(self, fetching: "asyncio.Task[None]", seconds: float) -> None:
+        self._waiting += 1
+        try:
+            await asyncio.wait({fetching}, timeout=seconds)
+        finally:
+            self._waiting -= 1
+
+    def _start(self) -> "asyncio.Task[None]":
+        self._fetching = asyncio.create_task(self._refresh())
+        return self._fetching
+
+    async def _refresh(self) -> None:
+        try:
+            document = await self._fetch()
+            keys = await asyncio.to_thread(keys_from_jwks, document, self._pinned)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the old keys stay and somebody is told
+            self._failures += 1
+            self._metrics.jwks_fetches.labels("failed").inc()
+            reason = str(exc) if isinstance(exc, FetchFailed | ValueError) else type(exc).__name__
+            log.warning("signing keys were not fetched", extra={"reason": reason, "count": self._failures})
+        else:
+            self._take(keys)
+        finally:
+            self._fetching = None
+
+    def _take(self, keys: Mapping[str, Sequence[SigningKey]]) -> None:
+        if keys.keys() != self._keys.keys():
+            log.info("signing keys changed", extra={"count": len(keys)})
+        for key_id in self._pinned - keys.keys():
+            log.warning("a pinned signing key is not published", extra={"key_id": key_id})
+        self._keys = keys
+        self._failures = 0
+        self._metrics.jwks_fetches.labels("ok").inc()
+        self._metrics.jwks_keys.set(len(keys))
+        self._metrics.set_without_keys(is_without=False)
+
+    def _pause(self) -> float:
+        if not self._failures:
+            return REFRESH_SECONDS
+        return min(REFRESH_SECONDS, RETRY_SECONDS * 2.0 ** min(self._failures - 1, 10))
+
+
+def fetch_from(url: str) -> Fetch:
+    """Fetches a document, within limits of time and size and without following anybody elsewhere."""
+    is_here = urlsplit(url).hostname in LOOPBACK  # no proxy stands between us and ourselves
+    verify = httpx.create_ssl_context() if url.startswith("https") else False
+
+    async def fetch() -> bytes:
+        try:
+            async with (
+                asyncio.timeout(FETCH_SECONDS),
+                httpx.AsyncClient(verify=verify, trust_env=not is_here, timeout=FETCH_SECONDS) as client,
+                # Not compressed: a few bytes could unpack to more than we have.
+                client.stream(
+                    "GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}
+                ) as response,
+            ):
+                return await _read(response)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as exc:
+            raise FetchFailed(type(exc).__name__) from exc
+
+    return fetch
+
+
+async def _read(response: httpx.Response) -> bytes:
+    if response.status_code != httpx.codes.OK:
+        # Redirects too: whoever could make us go elsewhere would choose whom we trust.
+        raise FetchFailed(f"status {response.status_code}")
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise FetchFailed("compressed")
+    document = bytearray()
+    async for chunk in response.aiter_raw():
+        document += chunk
+        if len(document) > LARGEST_BYTES:
+            raise FetchFailed("too large")
+    return bytes(document)

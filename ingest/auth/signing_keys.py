@@ -1,0 +1,193 @@
+"""Keys that prove signatures: shared secrets, PEM files, entries of a JWKS. A key decides the algorithm, no token does.
+
+The cryptography is joserfc's, and cryptography's below it; this file decides which keys it may be used with, and for
+what.
+"""
+
+import hmac
+import json
+import logging
+import re
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwa import JWS_ALGORITHMS
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+from joserfc.util import base64_to_int
+from pydantic import SecretStr
+
+from surehook.shared.errors import Misconfigured
+
+log = logging.getLogger(__name__)
+
+HMAC_ALGORITHMS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
+RSA_ALGORITHMS = {"RS256": SHA256(), "RS384": SHA384(), "RS512": SHA512()}
+CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
+CURVE_NAMES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+# FusionAuth names the first in its list of keys; RFC 8037 wrote the second into tokens before RFC 9864.
+EDWARDS_ALGORITHMS = ("Ed25519", "EdDSA")
+PUBLIC_ALGORITHMS = frozenset((*RSA_ALGORITHMS, *CURVES.values(), *EDWARDS_ALGORITHMS))
+PUBLIC_MEMBERS = ("kty", "n", "e", "crv", "x", "y")
+SHORTEST_RSA_BITS = 2048  # RFC 7518, section 3.3
+LONGEST_RSA_BITS = 8192  # a longer one would let each forged token cost us a millisecond
+SHORTEST_SECRET_BYTES = 32  # RFC 7518, section 3.2, for HS256
+LONGEST_KEY_ID = 256
+
+_PADDING = padding.PKCS1v15()
+_MODELS = {model.name: model for model in JWS_ALGORITHMS}
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_NO_KEY = (ValueError, KeyError, TypeError, UnsupportedAlgorithm, JoseError)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key that others sign with, and the algorithms it may be used for."""
+
+    algorithms: frozenset[str]
+    key: Any = field(repr=False)
+
+    def has_signed(self, message: bytes, signature: bytes, algorithm: str) -> bool:
+        """Takes as long whatever part of an HMAC is right. Asked only for one of its own `algorithms`."""
+        # What joserfc does of these two, without making the same objects anew for each delivery: half of the time of an
+        # HMAC, a tenth of the other's.
+        if isinstance(self.key, bytes):
+            return hmac.compare_digest(hmac.digest(self.key, message, HMAC_ALGORITHMS[algorithm]), signature)
+        if isinstance(self.key, RSAPublicKey):
+            try:
+                self.key.verify(signature, message, _PADDING, RSA_ALGORITHMS[algorithm])
+            except InvalidSignature:
+                return False
+            return True
+        return _MODELS[algorithm].verify(message, signature, self.key)
+
+
+def keys_from_secrets(secrets: Sequence[SecretStr]) -> Iterator[SigningKey]:
+    """HMAC keys: the UTF-8 bytes of the words, as FusionAuth takes them, not a base64 decoding."""
+    for secret in secrets:
+        value = secret.get_secret_value().encode()
+        if len(value) < SHORTEST_SECRET_BYTES:
+            log.warning("a secret is shorter than its hash", extra={"variable": "SUREHOOK_SIGNING_SECRETS"})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # said above, in our words
+            try:
+                OctKey.import_key(value)
+            except ValueError as exc:
+                raise Misconfigured("SUREHOOK_SIGNING_SECRETS: a public key is no secret") from exc
+        yield SigningKey(frozenset(HMAC_ALGORITHMS), value)
+
+
+def keys_from_files(names: Sequence[str]) -> Iterator[SigningKey]:
+    """All public keys of some PEM files.
+
+    Raises:
+        Misconfigured: a file cannot be read, or holds anything else than public keys that are strong enough.
+    """
+    for name in names:
+        where = f"SUREHOOK_SIGNING_PUBLIC_KEYS: {name}"
+        try:
+            text = Path(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise Misconfigured(f"{where} cannot be read: {type(exc).__name__}") from exc
+        blocks = list(_PEM.finditer(text))
+        if not blocks:
+            raise Misconfigured(f"{where} holds no PEM; a shared secret belongs into SUREHOOK_SIGNING_SECRETS")
+        for block in blocks:
+            if "PRIVATE" in block[1]:
+                raise Misconfigured(f"{where} holds a private key; it stays with FusionAuth, give us its public key")
+            if "PUBLIC KEY" not in block[1]:
+                raise Misconfigured(f"{where} holds a {block[1]}; a PUBLIC KEY is expected")
+            try:
+                yield _from_pem(block[0].encode())
+            except _NO_KEY as exc:
+                reason = str(exc) if type(exc) is WeakKey else "no key that FusionAuth signs with"
+                raise Misconfigured(f"{where}: {reason}; RSA of {SHORTEST_RSA_BITS} bits and more, EC on P-256, P-384 "
+                                    "or P-521, or Ed25519") from exc  # fmt: skip
+
+
+def keys_from_jwks(document: bytes, pinned: Collection[str]) -> Mapping[str, Sequence[SigningKey]]:
+    """What can prove a signature of a JWKS (RFC 7517), by `kid`; only `pinned` ones where there are pins.
+
+    An entry that is of no use (another kind of key, for encryption, too weak, nonsense) spoils no other.
+
+    Raises:
+        ValueError: it is no JWKS, or nothing in it is of use.
+    """
+    try:
+        entries = json.loads(document.decode("utf-8"))["keys"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ValueError("no JWKS") from None
+    found: dict[str, list[SigningKey]] = {}
+    for entry in entries if isinstance(entries, list) else ():
+        kid = entry.get("kid") if isinstance(entry, dict) else None
+        if not isinstance(kid, str) or not 0 < len(kid) <= LONGEST_KEY_ID or (pinned and kid not in pinned):
+            continue
+        try:
+            key = _from_jwk(entry)
+        except _NO_KEY as exc:
+            # Others publish keys there that are none of our business; a pinned one is.
+            level = logging.WARNING if pinned else logging.DEBUG
+            log.log(level, "an entry of the JWKS is of no use", extra={"key_id": kid, "reason": str(exc)})
+            continue
+        found.setdefault(kid, []).append(key)
+    if not found:
+        raise ValueError("no usable key")
+    return found
+
+
+class WeakKey(ValueError):
+    """An RSA key that others could break, or one that would break us."""
+
+
+def _from_pem(block: bytes) -> SigningKey:
+    key = load_pem_public_key(block)
+    if isinstance(key, RSAPublicKey):
+        _refuse_size(key.key_size)
+        return SigningKey(frozenset(RSA_ALGORITHMS), key)
+    if isinstance(key, EllipticCurvePublicKey):
+        return SigningKey(frozenset({CURVES[CURVE_NAMES[key.curve.name]]}), ECKey.import_key(key))
+    if isinstance(key, Ed25519PublicKey):
+        return SigningKey(frozenset(EDWARDS_ALGORITHMS), OKPKey.import_key(key))
+    raise ValueError("another kind of key")
+
+
+def _from_jwk(entry: Mapping[str, Any]) -> SigningKey:
+    if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
+        raise ValueError("for another use")
+    if "d" in entry:
+        raise ValueError("a private key that everybody can read proves nothing")
+    bare = {name: entry[name] for name in PUBLIC_MEMBERS if name in entry}
+    kind = entry["kty"]
+    if kind == "RSA":
+        _refuse_size(base64_to_int(entry["n"]).bit_length())
+        key: Any = RSAKey.import_key(bare).public_key
+        algorithms = frozenset(RSA_ALGORITHMS)
+    elif kind == "EC":
+        key = ECKey.import_key(bare)
+        algorithms = frozenset({CURVES[key.curve_name]})
+    elif kind == "OKP" and entry["crv"] == "Ed25519":
+        key = OKPKey.import_key(bare)
+        algorithms = frozenset(EDWARDS_ALGORITHMS)
+    else:
+        raise ValueError("another kind of key")
+    named = entry.get("alg")
+    if named is not None and named not in algorithms:
+        raise ValueError("for another algorithm")
+    if named in RSA_ALGORITHMS:
+        algorithms &= {named}
+    return SigningKey(algorithms, key)
+
+
+def _refuse_size(bits: int) -> None:
+    if not SHORTEST_RSA_BITS <= bits <= LONGEST_RSA_BITS:
+        raise WeakKey(f"an RSA key of {bits} bits")

@@ -1,0 +1,94 @@
+"""Every answer of the door, in one table.
+
+FusionAuth takes 200 to 299 as success and anything else as failure, and shows the `exception` field of an answer in
+its Webhook Event Log. 4xx: we said no. 5xx: we could not.
+"""
+
+import json
+from dataclasses import dataclass
+
+Headers = tuple[tuple[bytes, bytes], ...]
+_RETRY_AFTER: Headers = ((b"retry-after", b"5"),)
+# For answers that leave before the body was read: the rest of it is not ours to wait for.
+_CLOSE: Headers = ((b"connection", b"close"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What goes back: a status, a JSON body, headers beyond the usual two."""
+
+    status: int
+    body: bytes
+    headers: Headers = ()
+
+    @property
+    def fields(self) -> Headers:
+        """All of its headers."""
+        length = b"%d" % len(self.body)
+        return ((b"content-type", b"application/json"), (b"content-length", length), *self.headers)
+
+    @property
+    def is_last(self) -> bool:
+        """Nothing more is heard on its connection."""
+        return self.headers == _CLOSE
+
+
+class Refusal(Exception):
+    """The door says no, or cannot; `reason` is a label of the metric."""
+
+    def __init__(self, answer: Response, reason: str) -> None:
+        super().__init__(reason)
+        self.answer = answer
+        self.reason = reason
+
+
+def accepted(event_id: str) -> Response:
+    return Response(202, b'{"status":"accepted","eventId":"%b"}' % event_id.encode())  # a UUID: nothing to escape
+
+
+def duplicate(event_id: str) -> Response:
+    return Response(200, b'{"status":"duplicate","eventId":"%b"}' % event_id.encode())
+
+
+def completed(event_id: str) -> Response:
+    return _of(200, {"status": "completed", "eventId": event_id})
+
+
+def rejected(words: str) -> Response:
+    return _error(422, "[rejected]", words)
+
+
+def malformed(message: str) -> Response:
+    return _error(400, "[malformed]", message)
+
+
+def too_slow(seconds: float) -> Response:
+    return _error(400, "[malformed]", f"the body did not arrive within {seconds:g} seconds", _CLOSE)
+
+
+def too_large(limit_bytes: int) -> Response:
+    return _error(413, "[tooLarge]", f"the body is larger than {limit_bytes} bytes", _CLOSE)
+
+
+def _of(status: int, content: object, headers: Headers = ()) -> Response:
+    return Response(status, json.dumps(content, separators=(",", ":")).encode(), headers)
+
+
+def _error(status: int, code: str, message: str = "", headers: Headers = ()) -> Response:
+    error = {"code": code, "message": message} if message else {"code": code}
+    return _of(status, {"errors": [error], "exception": f"{code} {message}".strip()}, headers)
+
+
+NOT_AUTHORIZED = _error(401, "[notAuthorized]", headers=_CLOSE)
+NOT_FOUND = _error(404, "[notFound]", headers=_CLOSE)
+METHOD_NOT_ALLOWED = _error(405, "[methodNotAllowed]", headers=_CLOSE)
+NOT_HTTP = _error(400, "[malformed]", "this is no HTTP request", _CLOSE)
+UNSUPPORTED_MEDIA_TYPE = _error(415, "[unsupportedMediaType]", "send application/json, not compressed", _CLOSE)
+UNAVAILABLE = _error(503, "[unavailable]", "the event was not stored", _RETRY_AFTER)
+UNATTENDED = _error(503, "[unavailable]", "no worker is there to decide", _RETRY_AFTER)
+HANDLER_FAILED = _error(500, "[handlerFailed]", "a handler failed")
+DEADLINE_EXCEEDED = _error(504, "[deadlineExceeded]", "the handlers did not decide in time")
+ALIVE = _of(200, {"status": "alive"})
+READY = _of(200, {"status": "ready"})
+NOT_READY = _error(503, "[unavailable]", headers=_RETRY_AFTER)
+INTERNAL_ERROR = _error(500, "[internalError]", headers=_CLOSE)

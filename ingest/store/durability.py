@@ -1,0 +1,149 @@
+"""What the store must be for a 202 to mean "on disk", asked of the server itself on the connection that is judged."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, Command, Connection, StoreReplied, open_connection
+from surehook.ingest.store.sentinel import Address
+from surehook.shared.errors import NotDurable, StoreUnavailable
+from surehook.shared.keys import Keys
+from surehook.shared.settings import Settings
+from surehook.shared.store import REQUIRED, refuse_unless_durable
+
+REPLICAS_TIMEOUT_MS = int(REPLY_TIMEOUT_SECONDS * 1000 / 2) - 50  # for each of two waits
+# For a fsync that the server makes before it looks at the time: it only ends the wait for one that it does not make.
+OWN_FILE_TIMEOUT_MS = 100
+NO_EVICTION = REQUIRED["maxmemory-policy"]
+ASK = ("CONFIG", "GET", *REQUIRED)
+NO_REWRITE = {b"aof_rewrite_in_progress:0", b"aof_rewrite_scheduled:0"}
+
+
+class Durability:
+    """What `DURABILITY` asks of the store."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._is_asked = settings.durability in {"fsync", "replicated"}
+        self._replicas = settings.replicas if settings.durability == "replicated" else 0
+        self._fence = Keys(settings.key_prefix).fence
+
+    async def check(self, connection: Connection, store: redis.asyncio.Redis) -> None:
+        """Ask for what `DURABILITY` needs; `store` knows the login for the replicas.
+
+        Raises:
+            NotDurable: it would lose what we acknowledge.
+            StoreUnavailable: it does not answer, or is no primary.
+        """
+        role, found, memory = await connection.call(("ROLE",), ASK, ("INFO", "memory"))
+        if isinstance(role, StoreReplied) and role.code == "LOADING":
+            raise StoreUnavailable("the store loads its files")
+        if isinstance(role, list) and role[0] != b"master":
+            raise StoreUnavailable("the store is a replica")
+        if isinstance(memory, bytes):  # told also by managed stores that hide their settings
+            _refuse_eviction(memory)
+        if self._is_asked:
+            refuse_unless_durable(_pairs(found))
+            await self._refuse_first_file(connection)
+        if self._replicas:
+            await self._check_replicas(role, store)
+            # One that has just come back and still writes what it missed says so here alone.
+            *_, acknowledged = await connection.call(*wait_for_replicas(self._replicas, self._fence))
+            if missing := missing_replicas(acknowledged, self._replicas):
+                raise NotDurable(missing)
+
+    async def _refuse_first_file(self, connection: Connection) -> None:
+        """After `CONFIG SET appendonly yes` the server says yes and fsyncs, but to a file that a restart ignores until
+        the first rewrite has ended. WAITAOF alone tells that one from an ordinary rewrite, and only to whoever has
+        written: hence a write of our own, which leaves nothing.
+        """
+        written, _, acknowledged, persistence = await connection.call(
+            ("SET", self._fence, ""),
+            ("DEL", self._fence),
+            ("WAITAOF", 1, 0, OWN_FILE_TIMEOUT_MS),
+            ("INFO", "persistence"),
+        )
+        if not _has_complete_file(written, acknowledged, persistence):
+            raise NotDurable(
+                "the store still writes its first append-only file since appendonly was set to yes: what it is told "
+                "before that is complete, a restart would lose. It goes on by itself then"
+            )
+
+    async def _check_replicas(self, role: object, store: redis.asyncio.Redis) -> None:
+        replicas = role[2] if isinstance(role, list) else []
+        addresses = [(host.decode(), int(port)) for host, port, _ in replicas]
+        wrong = [said for said in await asyncio.gather(*(_judge(address, store) for address in addresses)) if said]
+        durable = len(addresses) - len(wrong)
+        if durable < self._replicas:
+            raise NotDurable(
+                f"SUREHOOK_DURABILITY=replicated needs {self._replicas} durable replicas, there are {durable}"
+                + "".join(f"; {said}" for said in wrong)
+            )
+
+
+def _has_complete_file(written: Any, acknowledged: Any, persistence: Any) -> bool:
+    if not isinstance(written, StoreReplied) and not isinstance(acknowledged, StoreReplied):
+        return bool(acknowledged[0])
+    # Out of memory, a server without WAITAOF (before Redis 7.2), an account that may not use it: any rewrite counts.
+    if isinstance(persistence, StoreReplied):
+        raise NotDurable(
+            "the store does not say whether its append-only file is complete: allow the account in SUREHOOK_REDIS_URL "
+            "SET, DEL and WAITAOF"
+        )
+    return set(persistence.split()) >= NO_REWRITE
+
+
+def _refuse_eviction(memory: bytes) -> None:
+    policy = memory.partition(b"maxmemory_policy:")[2].partition(b"\r")[0].decode()
+    if policy not in {"", NO_EVICTION}:
+        raise NotDurable(
+            f"the store may drop keys when its memory is full: maxmemory-policy is {policy}, must be {NO_EVICTION}. "
+            "Change it there (CONFIG SET, its configuration file, or a managed store's parameters)"
+        )
+
+
+def wait_for_replicas(replicas: int, fence: str) -> tuple[Command, ...]:
+    """The fence is a write of our own: the wait then covers all that was written before, also what we only found.
+
+    WAIT comes first because a replica that is asked by WAITAOF alone answers before its fsync, and again only with its
+    next heartbeat: a second later. Asked once more, when it has the data, it has fsynced it.
+    """
+    return (
+        ("SET", fence, ""),
+        ("WAIT", replicas, REPLICAS_TIMEOUT_MS),
+        ("WAITAOF", 1, replicas, REPLICAS_TIMEOUT_MS),
+    )
+
+
+def missing_replicas(acknowledged: Any, needed: int) -> str:
+    """What WAITAOF's reply tells of too few; "" if there are enough."""
+    match acknowledged:
+        case [int(own), int(others)] if own and others >= needed:
+            return ""
+        case [_, found] | found:
+            return f"{needed} replicas must have it on disk, so many say they do: {found}"
+
+
+async def _judge(address: Address, store: redis.asyncio.Redis) -> str:
+    """What is wrong with a replica: it must keep what it says it has, and may be the primary tomorrow."""
+    name = f"{address[0]}:{address[1]}"
+    try:
+        connection = await open_connection(store, lambda: None, address)
+        try:
+            (found,) = await connection.call(ASK)
+        finally:
+            connection.abort()
+        refuse_unless_durable(_pairs(found), f"the replica {name}")
+    except NotDurable as exc:
+        return str(exc)
+    except (StoreUnavailable, RedisError, OSError) as exc:
+        return f"the replica {name} does not answer ({type(exc).__name__})"
+    return ""
+
+
+def _pairs(reply: StoreReplied | Sequence[bytes]) -> dict[str, str]:
+    if isinstance(reply, StoreReplied):  # a managed store, or an account that may not ask
+        return {}
+    return {name.decode(): value.decode() for name, value in zip(reply[::2], reply[1::2], strict=True)}

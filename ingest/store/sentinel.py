@@ -1,0 +1,46 @@
+"""Where the primary is, as the Sentinels have it.
+
+All are asked at once, where redis-py asks one after the other: a machine that hangs takes connections and says nothing,
+and must not keep us from those that would answer.
+"""
+
+import asyncio
+from typing import Any
+
+import redis.asyncio
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.exceptions import RedisError
+
+from surehook.shared.errors import StoreUnavailable
+
+SENTINELS_TIMEOUT_SECONDS = 0.4
+
+Address = tuple[str, int]
+
+
+async def primary_address(store: redis.asyncio.Redis) -> Address | None:
+    """Where Sentinel says the primary is; None without Sentinel.
+
+    Raises:
+        StoreUnavailable: no Sentinel says so in time.
+    """
+    pool = store.connection_pool
+    if not isinstance(pool, SentinelConnectionPool):
+        return None
+    manager: Any = pool.sentinel_manager
+    told = await asyncio.gather(*(_ask(sentinel, pool.service_name) for sentinel in manager.sentinels))
+    primaries = [state for state in told if state and manager.check_master_state(state, pool.service_name)]
+    if not primaries:
+        raise StoreUnavailable("no Sentinel says where the primary is")
+    # One that was cut off with an old primary knows of no later choice than its own.
+    newest = max(primaries, key=lambda state: int(state.get("config-epoch", 0)))
+    return newest["ip"], int(newest["port"])
+
+
+async def _ask(sentinel: Any, service: str) -> dict[str, Any] | None:
+    try:
+        async with asyncio.timeout(SENTINELS_TIMEOUT_SECONDS):
+            primaries: dict[str, dict[str, Any]] = await sentinel.sentinel_masters()
+    except (RedisError, OSError):  # a timeout is an OSError
+        return None
+    return primaries.get(service)

@@ -1,0 +1,199 @@
+"""The parent of several ingest processes: holds the socket, replaces those that die, and all of them on SIGHUP.
+
+The socket stays open for as long as the parent lives, so a connection that comes while a process dies or is replaced
+waits in its queue for the next one: none is refused.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from surehook.ingest.auth.credentials import authenticator_from
+from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.process import EX_MISCONFIGURED
+from surehook.ingest.server import listen
+from surehook.ingest.tls import tls_options
+from surehook.shared.backoff import pause_seconds
+from surehook.shared.child_processes import start_child
+from surehook.shared.metrics_server import serve_metrics
+from surehook.shared.settings import Settings
+from surehook.shared.store_metrics import StoreGauges
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+RESTART_SECONDS = 0.5
+LONGEST_RESTART_SECONDS = 10.0
+LIVED_LONG_SECONDS = 30.0
+# A new process that does not serve by then is given up, and the old ones stay.
+SERVING_SECONDS = 30.0
+ANSWER_SECONDS = 5.0  # beyond the grace period, until a process is killed
+MISCONFIGURED = 2
+
+
+@dataclass(slots=True)
+class Child:
+    """One process; `serving` is the pipe in which it tells that it takes connections."""
+
+    process: "subprocess.Popen[bytes]"
+    serving: int
+    began: float = field(default_factory=time.monotonic)
+    is_serving: bool = False
+    leaves_by: float = float("inf")
+
+    def serves(self) -> bool:
+        if not self.is_serving:
+            try:
+                self.is_serving = bool(os.read(self.serving, 1))
+            except BlockingIOError:
+                return False
+        return self.is_serving
+
+
+class Supervisor:
+    """`processes` of them on one address."""
+
+    def __init__(self, settings: Settings, processes: int) -> None:
+        self._settings = settings
+        self._processes = processes
+        self._children: list[Child] = []
+        self._leaving: list[Child] = []
+        self._has_served = False
+        self._start_after = 0.0
+        self._quick_deaths = 0
+        self._stops = 0
+        self._reloads = 0
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT. Returns the exit status.
+
+        Raises:
+            Misconfigured: no proof is configured, a key or certificate is none, or the address is taken.
+        """
+        authenticator_from(self._settings, IngestMetrics())  # said once, and before anything is started
+        tls_options(self._settings)
+        self._listener = listen(self._settings.bind)
+        disable_created_metrics()  # type: ignore[no-untyped-call] # as in the processes
+        with tempfile.TemporaryDirectory(prefix="surehook-metrics-") as self._folder:
+            series = CollectorRegistry()
+            MultiProcessCollector(series, path=self._folder)  # type: ignore[no-untyped-call] # its own
+            series.register(StoreGauges(self._settings))
+            self._deaths = Counter("surehook_ingest_process_deaths", "Processes replaced", registry=series)
+            serve_metrics(self._settings.metrics_bind, series)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._on_stop)
+            signal.signal(signal.SIGHUP, self._on_reload)
+            try:
+                return self._watch()
+            finally:
+                self._stop_all()
+
+    def _on_stop(self, *_: object) -> None:
+        self._stops += 1  # plain numbers: a lock may be held by the very code this interrupts
+
+    def _on_reload(self, *_: object) -> None:
+        self._reloads += 1
+
+    def _watch(self) -> int:
+        while not self._stops:
+            if time.monotonic() >= self._start_after:
+                while len(self._children) < self._processes:
+                    self._children.append(self._start())
+            time.sleep(POLL_SECONDS)
+            self._reap_leaving()
+            if self._reap_dead():
+                return MISCONFIGURED
+            if self._reloads:
+                self._reloads = 0
+                self._replace_all()
+        return 0
+
+    def _start(self) -> Child:
+        here, there = os.pipe()
+        os.set_blocking(here, False)
+        inherited = (self._listener.fileno(), there)
+        try:
+            process = start_child(
+                ["-m", "surehook.ingest.process", "--listener", str(inherited[0]), "--serving", str(there)],
+                environ={"PROMETHEUS_MULTIPROC_DIR": self._folder},
+                pass_fds=inherited,
+            )
+        finally:
+            os.close(there)
+        return Child(process, here)
+
+    def _reap_dead(self) -> bool:
+        """Make room for others in place of those that died. Returns whether none can serve as things are configured."""
+        self._has_served = self._has_served or any(map(Child.serves, self._children))
+        for child in [child for child in self._children if child.process.poll() is not None]:
+            status = child.process.returncode
+            self._forget(child)
+            self._children.remove(child)
+            if status == EX_MISCONFIGURED and not self._has_served:
+                return True  # it said why; another one would say the same. Later, others serve with what they read then
+            log.error("ingest process died", extra={"status": status})
+            self._deaths.inc()
+            lived_long = time.monotonic() - child.began > LIVED_LONG_SECONDS
+            self._quick_deaths = 0 if lived_long else self._quick_deaths + 1
+            if self._quick_deaths > 1:
+                longest = LONGEST_RESTART_SECONDS
+                pause = pause_seconds(self._quick_deaths, first_seconds=RESTART_SECONDS, longest_seconds=longest)
+                self._start_after = time.monotonic() + pause
+        return False
+
+    def _replace_all(self) -> None:
+        """New processes first; the old ones go when all of those serve. If one does not, everything stays as it is."""
+        log.info("ingest processes are replaced", extra={"count": self._processes})
+        fresh = [self._start() for _ in range(self._processes)]
+        deadline = time.monotonic() + SERVING_SECONDS
+        while not all(map(Child.serves, fresh)) and not self._stops:
+            if time.monotonic() > deadline or any(child.process.poll() is not None for child in fresh):
+                log.error("new ingest processes do not serve, the old ones stay")
+                self._leaving += fresh
+                break
+            time.sleep(POLL_SECONDS)
+        else:
+            self._leaving += self._children
+            self._children = fresh
+            log.info("ingest processes are new", extra={"count": self._processes})
+        for child in self._leaving:
+            self._ask_to_leave(child)
+
+    def _ask_to_leave(self, child: Child) -> None:
+        child.leaves_by = min(child.leaves_by, time.monotonic() + self._settings.grace + ANSWER_SECONDS)
+        child.process.terminate()
+
+    def _reap_leaving(self) -> None:
+        for child in self._leaving:
+            if time.monotonic() > child.leaves_by:
+                child.process.kill()
+        for child in [child for child in self._leaving if child.process.poll() is not None]:
+            self._forget(child)
+            self._leaving.remove(child)
+
+    def _stop_all(self) -> None:
+        self._listener.close()
+        everyone = self._children + self._leaving
+        for child in everyone:
+            self._ask_to_leave(child)
+        deadline = max((child.leaves_by for child in everyone), default=0.0)
+        while any(child.process.poll() is None for child in everyone) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        for child in everyone:
+            if child.process.poll() is None:
+                child.process.kill()
+            child.process.wait()
+            self._forget(child)
+
+    def _forget(self, child: Child) -> None:
+        os.close(child.serving)
+        if child.process.stdin is not None:
+            child.process.stdin.close()
+        mark_process_dead(child.process.pid, self._folder)  # type: ignore[no-untyped-call] # its gauges end with it

@@ -1,0 +1,68 @@
+"""The heart of an ingest process: it beats, and looks after successes that nobody confirmed.
+
+It beats with an empty list too: only so do workers hear that nobody here waits for their handlers.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from surehook.ingest.store.batcher import Batcher
+from surehook.ingest.store.session import Session
+from surehook.shared.errors import StoreUnavailable
+from surehook.shared.heartbeat import BEAT_SECONDS, INGEST, HeartbeatMessage
+from surehook.shared.keys import TRANSACTIONAL_QUEUE
+from surehook.shared.scripts import texts
+from surehook.shared.settings import Settings
+from surehook.shared.transactional_events import TransactionalTypes
+
+log = logging.getLogger(__name__)
+
+# As in workers/transactions.py; only those who know the handlers bury the dead.
+DEAD_AFTER_MS = 10_000
+RECOVER_AT_ONCE = 100
+SAY_AGAIN_SECONDS = 30.0
+SCRIPT_NAMES = ("beat", "txn_recover", "still")
+
+
+class Heartbeat:
+    """One per process. `run` until `stop`."""
+
+    def __init__(self, settings: Settings, link: Session, process: str, types: TransactionalTypes) -> None:
+        self._line = Batcher(link, settings, SCRIPT_NAMES)
+        self._pulse = HeartbeatMessage(INGEST, process, types)
+        self._types = types
+        self._stopped = asyncio.Event()
+        self._say_again_at = 0.0
+
+    async def run(self) -> None:
+        while not self._stopped.is_set():
+            with contextlib.suppress(StoreUnavailable):
+                await self._beat()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._stopped.wait()
+        with contextlib.suppress(StoreUnavailable):
+            await self._line.call("still", *self._pulse.still)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def miss_workers(self) -> None:
+        """Each refusal is told as any other; this says, now and then, what to do about it."""
+        now = time.monotonic()
+        if now < self._say_again_at:
+            return
+        self._say_again_at = now + SAY_AGAIN_SECONDS
+        log.error(
+            "no worker is there to decide: run `surehook worker` with transactional handlers, and with "
+            "SUREHOOK_TRANSACTIONAL_EVENTS as here",
+            extra={"queue": TRANSACTIONAL_QUEUE, "ingest_has": str(self._types)},
+        )
+
+    async def _beat(self) -> None:
+        self._pulse.hear(texts(await self._line.call("beat", *self._pulse.beat)))
+        orphans = int((await self._line.call("txn_recover", DEAD_AFTER_MS, RECOVER_AT_ONCE))[0])
+        if orphans:
+            log.error("successes that nobody confirmed are orphans", extra={"count": orphans})

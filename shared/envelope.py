@@ -1,0 +1,117 @@
+"""Bodies: what the door reads of one, and the JSON in it.
+
+The body is kept as the bytes that came. The door parses it once, for the envelope alone; the worker parses it
+again for the handler (shared/models).
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import NAMESPACE_OID, uuid5
+
+from pydantic_core import from_json
+
+from surehook.shared.errors import MalformedBody
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+# FusionAuth's types are dotted words. Anything else would travel into logs, job descriptions and web pages.
+_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Envelope(NamedTuple):
+    """What the door needs to know of an event. Ids are lower-case UUIDs, "" where there is none. A tuple: it is made
+    in a third of a frozen dataclass's time."""
+
+    event_id: str
+    event_type: str
+    tenant_id: str
+    user_id: str
+    application_id: str
+    body: bytes
+
+
+def parse_envelope(body: bytes) -> Envelope:
+    """Read an event's envelope.
+
+    Raises:
+        MalformedBody: not JSON, not `{"event": {...}}`, no type, or a field of the envelope is of a wrong type.
+    """
+    event = parse_event(body)
+    event_type = event.get("type")
+    if not isinstance(event_type, str) or not _TYPE.fullmatch(event_type):
+        raise MalformedBody("event.type must be an event type such as user.create")
+    created = event.get("createInstant")
+    if created is not None and (isinstance(created, bool) or not isinstance(created, int | Decimal)):
+        raise MalformedBody("event.createInstant must be a whole number of milliseconds")
+    tenant_id = event.get("tenantId")
+    if tenant_id is not None and not isinstance(tenant_id, str):
+        raise MalformedBody("event.tenantId must be a string")
+    return Envelope(
+        event_id=_event_id(event.get("id"), body),
+        event_type=event_type,
+        tenant_id=uuid_or_nothing(tenant_id),
+        user_id=_user_id(event),
+        application_id=uuid_or_nothing(event.get("applicationId")),
+        body=body,
+    )
+
+
+def parse_event(body: bytes) -> dict[str, Any]:
+    """The object under `event`. Numbers too long for an int become a Decimal; of a key that stands twice the last
+    counts; lone surrogates stay.
+
+    Raises:
+        MalformedBody: it is not UTF-8, not JSON (RFC 8259: no NaN), nested too deeply, or has no such object.
+    """
+    try:
+        # Twice as fast as json, and stricter: what it takes, json takes alike. Values are not for its string cache.
+        envelope = from_json(body, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        envelope = _parse_oddity(body)
+    event = envelope.get("event") if isinstance(envelope, dict) else None
+    if not isinstance(event, dict):
+        raise MalformedBody('the body must be an object {"event": {...}}')
+    return event
+
+
+def _parse_oddity(body: bytes) -> Any:
+    """What the fast parser refuses: lone surrogates, endless numbers, deep nesting, and what is no JSON at all."""
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_int=_whole_number)
+    except (ValueError, RecursionError):
+        # The library's message quotes the body, so it goes no further.
+        raise MalformedBody("the body is not JSON") from None
+
+
+def _no_constant(_: str) -> None:
+    raise ValueError
+
+
+def _whole_number(digits: str) -> int | Decimal:
+    try:
+        return int(digits)
+    except ValueError:  # Python refuses more than 4,300 digits (CVE-2020-10735)
+        return Decimal(digits)
+
+
+def _event_id(given: Any, body: bytes) -> str:
+    if given is None:
+        # Old FusionAuth versions send no id. A byte-equal resend must still be recognised as a duplicate.
+        return str(uuid5(NAMESPACE_OID, hashlib.sha256(body).hexdigest()))
+    if not isinstance(given, str) or not _UUID.fullmatch(given):
+        raise MalformedBody("event.id must be a UUID")
+    return given.lower()
+
+
+def uuid_or_nothing(value: Any) -> str:
+    return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else ""
+
+
+def _user_id(event: Mapping[str, Any]) -> str:
+    user = event.get("user")
+    if isinstance(user, dict) and (user_id := uuid_or_nothing(user.get("id"))):
+        return user_id
+    return uuid_or_nothing(event.get("userId") or event.get("actioneeUserId"))

@@ -1,0 +1,95 @@
+"""What the ledger and the queues hold, read in one instant."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from surehook.shared.keys import EVENTS_QUEUE, Keys
+from surehook.shared.scripts import Script, Store, text
+
+
+@dataclass(frozen=True, slots=True)
+class QueueBooks:
+    """One queue of ours, in jobs."""
+
+    name: str
+    waiting: int
+    running: int
+    scheduled: int
+    dead: int
+    is_paused: bool
+    oldest_waiting_seconds: float
+    workers: int
+
+    @property
+    def jobs(self) -> int:
+        return self.waiting + self.running + self.scheduled + self.dead
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The ledger's counts and every queue's. Nothing moved between any two of these numbers."""
+
+    read_at: str
+    """On the store's clock, as RQ writes instants."""
+    accepted: int
+    done: int
+    discarded: int
+    erased: int
+    orphaned: int
+    """All there ever were. No part of the balance: an orphan's event is done, or open while it is undone."""
+    open: int
+    split: int
+    """By how many the jobs of split events exceed those events: one that three handlers want has three."""
+    is_suspended: bool
+    queues: tuple[QueueBooks, ...]
+
+    @property
+    def off_by(self) -> int:
+        """Accepted, but neither open nor closed; 0 when the counts balance."""
+        return self.accepted - self.done - self.discarded - self.erased - self.open
+
+    @property
+    def surplus(self) -> int:
+        """Jobs beyond those that the open events need: 0 as a rule, below 0 when some have none.
+
+        Copies, or another application's jobs on a queue of ours, count here too: only a change of it says something.
+        """
+        return sum(queue.jobs for queue in self.queues) - self.open - self.split
+
+    @property
+    def imbalance(self) -> int:
+        """How many events the counts alone show to be amiss."""
+        return abs(self.off_by) + max(0, -self.surplus)
+
+
+class BooksReader:
+    """Reads them; costs the store some microseconds a queue, however many events there are."""
+
+    def __init__(self, store: Store, keys: Keys) -> None:
+        self._store = store
+        self._script = Script("books", keys)
+
+    def read(self) -> Stats:
+        reply = self._script.run(self._store, EVENTS_QUEUE)
+        now, read_at, accepted, done, discarded, erased, orphaned, is_open, split, is_suspended, queues = reply
+        return Stats(
+            read_at=text(read_at),
+            accepted=accepted,
+            done=done,
+            discarded=discarded,
+            erased=erased,
+            orphaned=orphaned,
+            open=is_open,
+            split=split,
+            is_suspended=bool(is_suspended),
+            queues=tuple(_queue(fields, float(now)) for fields in queues),
+        )
+
+
+def _queue(fields: list[Any], now: float) -> QueueBooks:
+    name, waiting, running, scheduled, dead, is_paused, head_since, workers = fields
+    waited = now - datetime.fromisoformat(text(head_since)).timestamp() if head_since else 0.0
+    return QueueBooks(
+        text(name), waiting, running, scheduled, dead, bool(is_paused), round(max(0.0, waited), 3), workers
+    )

@@ -1,0 +1,69 @@
+"""What the store tells of itself when Prometheus asks: depth, age, dead letters, the ledger."""
+
+import logging
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
+
+from surehook.shared.keys import Keys
+from surehook.shared.settings import Settings
+from surehook.shared.stats import BooksReader
+from surehook.shared.store import connect
+
+log = logging.getLogger(__name__)
+
+SCRAPE_TIMEOUT_SECONDS = 2.0
+
+
+class StoreGauges(Collector):
+    """Read at each scrape. Every process that serves metrics shows the same store: take max(), not sum()."""
+
+    def __init__(self, settings: Settings) -> None:
+        store = connect(settings, timeout_seconds=SCRAPE_TIMEOUT_SECONDS)
+        keys = Keys(settings.key_prefix)
+        self._store, self._keys = store, keys
+        self._books = BooksReader(store, keys)
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            yield from list(self._read())
+        except (RedisError, OSError) as exc:
+            log.warning("store gauges cannot be read", extra={"error_type": type(exc).__name__})
+
+    def _read(self) -> Iterator[Metric]:
+        books = self._books.read()
+        depth = GaugeMetricFamily("surehook_queue_depth", "Jobs waiting", labels=["queue"])
+        running = GaugeMetricFamily("surehook_running", "Jobs that a worker has claimed", labels=["queue"])
+        age = GaugeMetricFamily("surehook_oldest_waiting_seconds", "How long the first has waited", labels=["queue"])
+        scheduled = GaugeMetricFamily("surehook_scheduled", "Jobs waiting for their time", labels=["queue"])
+        dead = GaugeMetricFamily("surehook_dead_letters", "Dead letters", labels=["queue"])
+        paused = GaugeMetricFamily("surehook_queue_paused", "1 while paused by an operator", labels=["queue"])
+        for queue in books.queues:
+            depth.add_metric([queue.name], queue.waiting)
+            running.add_metric([queue.name], queue.running)
+            age.add_metric([queue.name], queue.oldest_waiting_seconds)
+            scheduled.add_metric([queue.name], queue.scheduled)
+            dead.add_metric([queue.name], queue.dead)
+            paused.add_metric([queue.name], int(queue.is_paused or books.is_suspended))
+        yield from (depth, running, age, scheduled, dead, paused)
+        yield GaugeMetricFamily("surehook_open_events", "Events not closed", value=books.open)
+        yield GaugeMetricFamily(
+            "surehook_orphans",
+            "Effects that nobody was told of, not resolved",
+            value=self._store.zcard(self._keys.orphans),
+        )
+        ledger = GaugeMetricFamily("surehook_ledger_events", "Events since the beginning", labels=["entry"])
+        for entry in ("accepted", "done", "discarded", "erased", "orphaned"):
+            ledger.add_metric([entry], getattr(books, entry))
+        yield ledger
+        yield GaugeMetricFamily(
+            "surehook_ledger_imbalance",
+            "Events that the counts show to be amiss; `surehook ledger` names them",
+            value=books.imbalance,
+        )

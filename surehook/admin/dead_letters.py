@@ -1,0 +1,149 @@
+"""Dead letters: RQ's failed registries, read with the events they belong to. There is no second list."""
+
+import json
+import zlib
+from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+
+from surehook.shared.keys import RQ_QUEUES, Keys, rq_failed, rq_job, rq_queue, rq_results
+from surehook.shared.scripts import Script, text, texts
+
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that will not run again by itself for one handler, and why."""
+
+    job_id: str
+    queue: str
+    event_type: str
+    handler: str
+    tenant_id: str
+    user_id: str
+    died_at: datetime | None
+    error: str
+
+    @property
+    def event_id(self) -> str:
+        return self.job_id[:36]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which dead letters are meant; None stands for any."""
+
+    event_type: str | None = None
+    handler: str | None = None
+    user_id: str | None = None
+    tenant_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    error: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self == Filter()
+
+    def takes(self, letter: DeadLetter) -> bool:
+        died_at = letter.died_at or datetime.max.replace(tzinfo=UTC)
+        return (
+            self.event_type in (None, letter.event_type)
+            and self.handler in (None, letter.handler)
+            and self.user_id in (None, letter.user_id)
+            and self.tenant_id in (None, letter.tenant_id)
+            and (self.since is None or died_at >= self.since)
+            and (self.until is None or died_at <= self.until)
+            and (self.error is None or self.error.lower() in letter.error.lower())
+        )
+
+
+class DeadLetters:
+    """Read, replay and discard."""
+
+    def __init__(self, store: redis.Redis, keys: Keys, *, retention_seconds: int, handler_timeout: float) -> None:
+        self._store = store
+        self._keys = keys
+        self._retention_seconds = retention_seconds
+        self._handler_timeout = f"{handler_timeout:g}"
+        self._replay = Script("replay", keys)
+        self._discard = Script("discard", keys)
+
+    def matching(self, wanted: Filter) -> Iterator[DeadLetter]:
+        """A snapshot of ids first: what is replayed and dies again meanwhile is not met twice."""
+        for queue in self._queues():
+            ids = texts(self._store.zrange(rq_failed(queue), 0, -1))
+            for start in range(0, len(ids), PAGE):
+                for letter in self._read(queue, ids[start : start + PAGE]):
+                    if wanted.takes(letter):
+                        yield letter
+
+    def of(self, some_id: str) -> list[DeadLetter]:
+        """The dead letters of an event or job id, or of the first characters of one."""
+        return [letter for letter in self.matching(Filter()) if letter.job_id.lower().startswith(some_id.lower())]
+
+    def attempts(self, letter: DeadLetter) -> list[dict[str, Any]]:
+        lines = self._store.lrange(self._keys.attempts(letter.event_id), 0, -1)
+        return [attempt for attempt in map(json.loads, lines) if attempt["handler"] in ("", letter.handler)]
+
+    def traceback(self, letter: DeadLetter) -> str:
+        newest: Any = self._store.xrevrange(rq_results(letter.job_id), count=1)
+        packed = newest[0][1].get(b"exc_string") if newest else None
+        return zlib.decompress(b64decode(packed)).decode() if packed else ""
+
+    def replay(self, letter: DeadLetter) -> bool:
+        """Queue it with its full budget. False: it is not dead any more."""
+        return bool(self._replay.run(self._store, letter.queue, letter.job_id, self._handler_timeout))
+
+    def replay_job(self, job_id: str) -> int:
+        """Queue a job that is dead with its full budget. Returns 1, or 0 if it is not dead (any more)."""
+        queue = text(self._store.hget(rq_job(job_id), "origin")) or self._queue_where_dead(job_id)
+        return int(self._replay.run(self._store, queue, job_id, self._handler_timeout)) if queue else 0
+
+    def replay_queue(self, queue: str) -> int:
+        """Queue all that is dead on a queue now. Returns how many; one that has just gone stops nothing."""
+        ids = texts(self._store.zrange(rq_failed(queue), 0, -1))
+        return sum(self._replay.run(self._store, queue, job_id, self._handler_timeout) for job_id in ids)
+
+    def discard(self, letter: DeadLetter) -> bool:
+        """Close it for good. False: it is not dead any more."""
+        return bool(self._discard.run(self._store, letter.queue, letter.job_id, self._retention_seconds))
+
+    def _queue_where_dead(self, job_id: str) -> str:
+        """Of a job whose hash was deleted by hand."""
+        found = (queue for queue in self._queues() if self._store.zscore(rq_failed(queue), job_id) is not None)
+        return next(found, "")
+
+    def _queues(self) -> list[str]:
+        return sorted(name.removeprefix(rq_queue("")) for name in texts(self._store.smembers(RQ_QUEUES)))
+
+    def _read(self, queue: str, job_ids: list[str]) -> Iterator[DeadLetter]:
+        pipeline = self._store.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipeline.hmget(self._keys.event(job_id[:36]), "type", "tenant", "user")
+            pipeline.hget(rq_job(job_id), "ended_at")
+            pipeline.lrange(self._keys.attempts(job_id[:36]), 0, -1)
+        replies = pipeline.execute()
+        for position, job_id in enumerate(job_ids):
+            record, ended_at, lines = replies[3 * position : 3 * position + 3]
+            last = _last_death(job_id[37:], [json.loads(line) for line in lines])
+            yield DeadLetter(
+                job_id=job_id,
+                queue=queue,
+                event_type=text(record[0]),
+                handler=job_id[37:] or str(last.get("handler", "")),
+                tenant_id=text(record[1]),
+                user_id=text(record[2]),
+                died_at=datetime.fromisoformat(ended_at.decode()) if ended_at else None,
+                error=str(last.get("error", "")),
+            )
+
+
+def _last_death(handler: str, attempts: list[dict[str, Any]]) -> dict[str, Any]:
+    mine = [attempt for attempt in attempts if handler in ("", attempt["handler"])]
+    return mine[-1] if mine else {}

@@ -1,0 +1,169 @@
+"""The events on record: those that are open, and those that were closed within `RETENTION`."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+
+from surehook.shared.keys import EVENTS_QUEUE, Keys
+from surehook.shared.scripts import Script, text, texts
+
+PAGE = 200
+OPEN_STATES = ("waiting", "running", "scheduled", "dead")
+# Completed: a transaction's yes that no other handler wanted to be told of.
+CLOSED_STATES = ("done", "unhandled", "completed", "discarded", "rejected", "failed", "abandoned")
+REPLAYABLE = ("done", "unhandled", "completed", "discarded")
+FIELDS = (
+    "type",
+    "tenant",
+    "user",
+    "application",
+    "source",
+    "received_at",
+    "closed_at",
+    "outcome",
+    "handlers",
+    "handler",
+)
+LONGEST_ID = 36
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event without its body."""
+
+    event_id: str
+    event_type: str
+    state: str
+    received_at: datetime
+    closed_at: datetime | None
+    handlers: tuple[str, ...]
+    tenant_id: str
+    user_id: str
+    application_id: str
+    source: str
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are meant; None stands for any, `states` empty for all."""
+
+    event_type: str | None = None
+    handler: str | None = None
+    user_id: str | None = None
+    tenant_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    states: tuple[str, ...] = ()
+
+    def takes(self, event: EventRecord) -> bool:
+        return (
+            self.event_type in (None, event.event_type)
+            and (self.handler is None or self.handler in event.handlers)
+            and self.user_id in (None, event.user_id)
+            and self.tenant_id in (None, event.tenant_id)
+            and (self.since is None or event.received_at >= self.since)
+            and (self.until is None or event.received_at <= self.until)
+            and (not self.states or event.state in self.states)
+        )
+
+
+class EventLog:
+    """Read events, and run closed ones again."""
+
+    def __init__(self, store: redis.Redis, keys: Keys, *, handler_timeout: float) -> None:
+        self._store = store
+        self._keys = keys
+        self._handler_timeout = f"{handler_timeout:g}"
+        self._whereabouts = Script("whereabouts", keys)
+        self._reopen = Script("reopen", keys)
+
+    def matching(self, wanted: EventFilter) -> Iterator[EventRecord]:
+        """In no order. Open ones are found by the open set, closed ones by going through all records."""
+        only_open = bool(wanted.states) and set(wanted.states) <= set(OPEN_STATES)
+        for page in self._open_ids() if only_open else self._all_ids(""):
+            for event in self._read(page):
+                if wanted.takes(event):
+                    yield event
+
+    def like(self, some_id: str) -> list[EventRecord]:
+        """The events whose id is or begins with this."""
+        some_id = some_id.lower()
+        if not some_id or len(some_id) > LONGEST_ID or not set(some_id) <= set("0123456789abcdef-"):
+            return []
+        if len(some_id) == LONGEST_ID:
+            return list(self._read([some_id]))
+        return list({event.event_id: event for page in self._all_ids(some_id) for event in self._read(page)}.values())
+
+    def attempts(self, event_id: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._store.lrange(self._keys.attempts(event_id), 0, -1)]
+
+    def body(self, event_id: str) -> bytes:
+        """As it is stored."""
+        body: Any = self._store.hget(self._keys.event(event_id), "body")
+        return body or b""
+
+    def replay(self, event_id: str) -> bool:
+        """Open it again for all handlers that want it now. False: it is not closed (any more), or a transaction's."""
+        return bool(self._reopen.run(self._store, event_id, EVENTS_QUEUE, self._handler_timeout))
+
+    def _open_ids(self) -> Iterator[list[str]]:
+        cursor = 0
+        while True:
+            reply: Any = self._store.zscan(self._keys.open, cursor, count=PAGE)
+            cursor, members = reply
+            yield [text(member) for member, _ in members]
+            if not cursor:
+                return
+
+    def _all_ids(self, beginning: str) -> Iterator[list[str]]:
+        prefix = self._keys.event("")
+        cursor = 0
+        while True:
+            reply: Any = self._store.scan(cursor, match=f"{prefix}{beginning}*", count=PAGE * 5)
+            cursor, keys = reply
+            yield [text(key).removeprefix(prefix) for key in keys]
+            if not cursor:
+                return
+
+    def _read(self, event_ids: Sequence[str]) -> Iterator[EventRecord]:
+        if not event_ids:
+            return
+        pipeline = self._store.pipeline(transaction=False)
+        for event_id in event_ids:
+            pipeline.hmget(self._keys.event(event_id), *FIELDS)
+            pipeline.lindex(self._keys.attempts(event_id), -1)
+        replies = pipeline.execute()
+        states = texts(self._whereabouts.run(self._store, *event_ids))
+        for position, event_id in enumerate(event_ids):
+            record = dict(zip(FIELDS, texts(replies[2 * position]), strict=True))
+            last = replies[2 * position + 1]
+            if record["received_at"]:  # else it is gone: it expired while we read
+                yield _event(event_id, record, states[position], json.loads(last)["handler"] if last else "")
+
+
+def _event(event_id: str, record: dict[str, str], state: str, last_handler: str) -> EventRecord:
+    names = record["handlers"].split(",") if record["handlers"] else [record["handler"] or last_handler]
+    return EventRecord(
+        event_id=event_id,
+        event_type=record["type"],
+        state=record["outcome"] or state,
+        received_at=_instant(record["received_at"]),
+        closed_at=_instant(record["closed_at"]) if record["closed_at"] else None,
+        handlers=tuple(filter(None, names)),
+        tenant_id=record["tenant"],
+        user_id=record["user"],
+        application_id=record["application"],
+        source=record["source"],
+    )
+
+
+def _instant(milliseconds: str) -> datetime:
+    return datetime.fromtimestamp(float(milliseconds) / 1000, UTC)

@@ -1,0 +1,159 @@
+"""The door with every kind of proof and with TLS, as processes: `surehook trigger` is FusionAuth."""
+
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from harness.certificates import write_certificate
+from harness.events import a_body
+from harness.signing import SECRET, SIGNATURE, jwks, signer
+from harness.stack import Stack, wait_until
+from surehook.shared.auth_settings import ProofSettings
+from tests.support.jwks_server import publisher
+from tests.support.raw_http import a_request, connect, read_until_closed, status_of
+from tests.support.terminal import Terminal
+
+HS = signer("HS256")
+
+
+@pytest.fixture
+def proven(build_house: Callable[..., Stack]) -> Stack:
+    """A house that speaks TLS and wants every kind of proof; its secrets are in files."""
+    house = build_house()
+    certificate, key = write_certificate(house.folder)
+    del house.environ["SUREHOOK_API_KEYS"]
+    for name, value in {
+        "BASIC_AUTH": "fusionauth:ge,heim",
+        "REQUIRED_HEADER": "X-Team: red",
+        "SIGNING_SECRETS": SECRET,
+    }.items():
+        (house.folder / name).write_text(f"{value}\n")
+        house.environ[f"SUREHOOK_{name}_FILE"] = str(house.folder / name)
+    house.environ |= {"SUREHOOK_TLS_CERT": certificate, "SUREHOOK_TLS_KEY": key}
+    house.client = httpx.Client(verify=ssl.create_default_context(cafile=certificate), headers={"Connection": "close"})
+    return house
+
+
+def start(house: Stack) -> str:
+    house.surehook("ingest")
+    base = f"https://127.0.0.1:{house.port}"
+
+    def is_ready() -> bool:
+        try:
+            return house.client.get(f"{base}/readyz").is_success
+        except httpx.TransportError:
+            return False
+
+    wait_until(is_ready, "the door is ready")
+    return base
+
+
+def test_trigger_proves_itself_in_every_way_over_tls(proven: Stack) -> None:
+    base = start(proven)
+
+    assert proven.run("trigger", "user.delete").stdout.startswith("202 ")
+    assert proven.run("trigger", "user.delete", "--url", f"{base}/fusionauth-webhook").stdout.startswith("202 ")
+    body = a_body()
+    assert proven.client.post(f"{base}/fusionauth-webhook", content=body, headers=HS.headers(body)).status_code == 401
+
+
+def test_who_speaks_no_tls_is_hung_up_on(proven: Stack) -> None:
+    start(proven)
+
+    with connect(proven.port) as connection:
+        connection.sendall(a_request("Content-Length: 2", body=b"{}"))
+        assert b"HTTP/1.1 2" not in read_until_closed(connection)
+    assert "Traceback" not in proven.logged()
+
+
+def test_a_certificate_without_its_key_stops_ingest_with_a_sentence(proven: Stack) -> None:
+    _, other = write_certificate(proven.folder, "other")
+
+    ended = proven.run("ingest", SUREHOOK_TLS_KEY=other)
+
+    assert ended.returncode == 2
+    assert "belong to different keys" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def house(build_house: Callable[..., Stack]) -> Stack:
+    return build_house()
+
+
+def test_trigger_signs_with_a_private_key_or_says_how(house: Stack) -> None:
+    (house.folder / "es.pub").write_text(signer("ES384").public_pem())
+    (house.folder / "es.key").write_text(signer("ES384").private_pem())
+    house.environ["SUREHOOK_SIGNING_PUBLIC_KEYS"] = "es.pub"
+    house.start_ingest()
+
+    signed = house.run("trigger", "user.delete", "--signing-key", "es.key")
+    unsigned = house.run("trigger", "user.delete")
+
+    assert signed.stdout.startswith("202 ")
+    assert (unsigned.returncode, "--signing-key FILE" in unsigned.stderr) == (2, True)
+
+
+def test_keys_that_are_published_prove_and_rotate(house: Stack) -> None:
+    one, two = signer("RS256", "one"), signer("ES256", "two")
+    (house.folder / "two.key").write_text(two.private_pem())
+    with publisher() as fusionauth:
+        fusionauth.document = jwks(one)
+        house.environ |= {"SUREHOOK_JWKS_URL": fusionauth.url, "SUREHOOK_SIGNING_KEY_IDS": "one,two"}
+        house.start_ingest()
+        body = a_body()
+        assert house.client.post(
+            house.url, content=body, headers={**one.headers(body), "Authorization": "no"}
+        ).is_client_error
+
+        fusionauth.document = jwks(one, two)
+        sent = house.run("trigger", "user.delete", "--signing-key", "two.key", "--signing-key-id", "two")
+
+    assert sent.stdout.startswith("202 ")
+
+
+def test_a_stranger_without_a_signature_is_not_asked_for_the_body(house: Stack) -> None:
+    house.start_ingest(SUREHOOK_SIGNING_SECRETS=SECRET)
+    forged = signer("HS256", number=1).token(b"{}")
+
+    for proof in (f"{SIGNATURE}: {forged}", f"{SIGNATURE}: x.y.z", "X-Nothing: 1"):
+        with connect(house.port) as connection:
+            connection.sendall(a_request("Content-Length: 1000000", "Expect: 100-continue", proof))
+            answer = read_until_closed(connection)
+        assert status_of(answer) == 401
+        assert b"100 Continue" not in answer
+
+
+def test_dev_needs_no_key_of_its_own_where_another_proof_is_set(proven: Stack) -> None:
+    terminal = Terminal(proven)
+    screen = terminal.wait_for("worker takes events")
+
+    assert f"https://127.0.0.1:{proven.port}/fusionauth-webhook" in screen
+    assert not (proven.folder / ".env").exists()
+    assert proven.run("trigger", "user.delete").stdout.startswith("202 ")
+    assert terminal.ctrl_c() == 0
+
+
+def config_of(house: Stack, **environ: str) -> dict[str, Any]:
+    ended = house.run("config", "--json", **environ)
+    assert ended.returncode == 0, ended.stderr
+    shown: dict[str, Any] = httpx.Response(200, text=ended.stdout).json()
+    return shown
+
+
+def test_config_says_what_is_in_force_and_where_it_comes_from_and_no_secret(proven: Stack) -> None:
+    (proven.folder / ".env").write_text("SUREHOOK_RETENTION=60\nSUREHOOK_GRACE=7\nSUREHOOK_API_KEYS=hunter2,hunter3\n")
+    shown = config_of(proven, SUREHOOK_GRACE="8", SUREHOOK_REDIS_URL="redis://user:hunter2@store:1/0?password=hunter2")
+
+    assert shown["SUREHOOK_RETENTION"] == {"value": 60, "from": ".env"}
+    assert shown["SUREHOOK_GRACE"] == {"value": 8.0, "from": "environment"}
+    assert shown["SUREHOOK_KEY_PREFIX"] == {"value": "surehook", "from": "default"}
+    assert shown["SUREHOOK_API_KEYS"] == {"value": ["********", "********"], "from": ".env"}
+    assert shown["SUREHOOK_SIGNING_SECRETS"] == {"value": ["********"], "from": str(proven.folder / "SIGNING_SECRETS")}
+    assert shown["SUREHOOK_REDIS_URL"]["value"] == "redis://********@store:1/0"
+    assert len(shown) >= len(ProofSettings.model_fields)
+    for told in (str(shown), proven.run("config").stdout):
+        assert not any(secret in told for secret in ("hunter2", "hunter3", SECRET, "ge,heim", "X-Team"))

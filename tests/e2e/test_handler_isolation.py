@@ -1,0 +1,243 @@
+"""Many handlers in one process: what one of them does to the others, and what comes of all when the process goes."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from harness.events import an_event
+from harness.stack import Stack, wait_until
+from tests.support.ledger import is_balanced
+
+Build = Callable[..., Stack]
+
+# `beside` waits for a file, so that the test says when it may end; the others go on too long the first time.
+BESIDE = """
+import asyncio, ctypes
+
+def gate(): return os.path.exists(os.environ["GATE"])
+
+@on("user.create", name="beside", timeout=60)
+def beside(event, attempt):
+    effect("beside", attempt.number)
+    while not gate(): time.sleep(0.02)
+    effect("ended", attempt.number)
+
+def is_first(event, attempt):
+    effect(event.type, attempt.number)
+    return attempt.number == 1
+"""
+TOO_LONG = '@on("{type}", name="{name}", timeout=1, backoff=[0])\n{function}\n'
+STOPPABLE = {
+    "user.delete": "def plain(event, attempt):\n    if is_first(event, attempt):\n        while True: time.sleep(0.02)",
+    "user.update": "def computes(event, attempt):\n    if is_first(event, attempt):\n        while True: pass",
+    "user.action": "async def waits(event, attempt):\n    if is_first(event, attempt): await asyncio.sleep(600)",
+    "user.bulk.create": "async def blocks(event, attempt):\n    if is_first(event, attempt):\n        while True: pass",
+    "user.deactivate": """def swallows(event, attempt):
+    try:
+        while is_first(event, attempt):
+            while True: time.sleep(0.02)
+    except Exception: pass""",
+}
+STUCK = {
+    "user.delete": "def in_c(event, attempt):\n    if is_first(event, attempt): time.sleep(600)",
+    "user.action": "async def blocks(event, attempt):\n    if is_first(event, attempt): time.sleep(600)",
+    "user.deactivate": """def swallows(event, attempt):
+    while is_first(event, attempt):
+        while True:
+            try: time.sleep(0.05)
+            except BaseException: pass""",
+}
+
+
+def a_house(build_house: Build, functions: dict[str, str]) -> Stack:
+    parts = [
+        TOO_LONG.format(type=event_type, name=event_type.replace(".", "_"), function=function)
+        for event_type, function in functions.items()
+    ]
+    house = build_house(BESIDE + "\n".join(parts))
+    house.environ["GATE"] = str(house.folder / "gate")
+    house.start_ingest()
+    house.start_worker()
+    for _ in range(3):
+        house.deliver(an_event("user.create"))
+    wait_until(lambda: house.effects() == ["beside 1"] * 3)
+    for event_type in functions:
+        house.deliver(an_event(event_type))
+    return house
+
+
+def test_a_timeout_stops_handlers_of_every_kind_and_nobody_else(build_house: Build) -> None:
+    house = a_house(build_house, STOPPABLE)
+    (pid,) = house.worker_pids()
+
+    wait_until(lambda: {f"{each} 2" for each in STOPPABLE} <= set(house.effects()), "each was stopped and runs again")
+    (house.folder / "gate").touch()
+    wait_until(lambda: house.open_events() == 0)
+
+    assert house.worker_pids() == [pid]
+    expected = Counter({"beside 1": 3, "ended 1": 3}) + Counter(f"{each} {run}" for each in STOPPABLE for run in (1, 2))
+    assert Counter(house.effects()) == expected
+    assert house.logged().count('"outcome": "timed out"') == len(STOPPABLE)
+
+
+def test_handlers_that_do_not_stop_cost_their_process_and_only_they_are_blamed(build_house: Build) -> None:
+    house = a_house(build_house, STUCK)
+
+    wait_until(lambda: any(line.endswith(" 2") for line in house.effects()), "their process was ended")
+    (house.folder / "gate").touch()
+    wait_until(lambda: house.open_events() == 0)
+
+    expected = Counter({"beside 1": 3, "beside 2": 3, "ended 2": 3})
+    assert Counter(house.effects()) == expected + Counter(f"{each} {run}" for each in STUCK for run in (1, 2))
+    assert "handler cannot be stopped, process killed" in house.logged()
+    with house.redis() as store:
+        assert is_balanced(store)
+        blamed = Counter(store.hget(key, "interrupted:") for key in store.scan_iter("surehook:event:*"))
+        assert blamed == {None: 3, b"1": 3}
+
+
+@pytest.mark.chaos
+def test_a_handler_that_holds_pythons_lock_for_longer_than_a_lease_runs_once(build_house: Build) -> None:
+    house = build_house("""
+import ctypes
+@on("*", name="still", timeout=60)
+def still(event, attempt):
+    effect("began", attempt.number)
+    ctypes.PyDLL(None).sleep(13)
+    effect("ended", attempt.number)
+""")
+    house.start_ingest()
+    house.deliver()  # before there is a worker: its process is still from the first moment on
+    house.start_worker()
+    house.start_worker(SUREHOOK_WORKER_METRICS_BIND="off")
+
+    wait_until(lambda: house.open_events() == 0 and house.effects())
+
+    assert house.effects() == ["began 1", "ended 1"]
+
+
+@pytest.mark.parametrize(
+    "also_the_parent",
+    [
+        pytest.param(False, id="the process"),
+        pytest.param(True, id="its parent too", marks=pytest.mark.chaos),
+    ],
+)
+def test_what_a_killed_process_held_comes_back_and_what_had_not_begun_unharmed(
+    also_the_parent: bool, build_house: Build
+) -> None:
+    house = build_house("""
+@on("*", name="it", timeout=60)
+def it(event, attempt):
+    effect(event.id, attempt.number)
+    while attempt.number == 1 and not os.path.exists(os.environ["GATE"]): time.sleep(0.02)
+""")
+    house.environ["GATE"] = str(house.folder / "gate")
+    house.start_ingest()
+    worker = house.start_worker("--threads", "4")
+    for _ in range(10):
+        house.deliver()
+    wait_until(lambda: len(house.effects()) == 4, "four run, six wait")
+    begun = {line.split()[0] for line in house.effects()}
+
+    pids = house.worker_pids()
+    if also_the_parent:
+        worker.kill()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    (house.folder / "gate").touch()
+    if also_the_parent:
+        house.start_worker(SUREHOOK_WORKER_METRICS_BIND="off")
+
+    wait_until(lambda: house.open_events() == 0, seconds=40)
+    runs = Counter(line.split()[0] for line in house.effects())
+    assert {event_id for event_id, count in runs.items() if count == 2} == begun
+    assert sorted(runs.values()) == [1] * 6 + [2] * 4
+    with house.redis() as store:
+        assert is_balanced(store)
+        assert not list(store.scan_iter("surehook:held:*"))
+
+
+def test_sigterm_with_eight_running_lets_those_finish_that_can(build_house: Build) -> None:
+    house = build_house("""
+@on("user.create", name="short", timeout=60)
+def short(event):
+    effect("short began")
+    time.sleep(1.5)
+    effect("short ended")
+
+@on("user.delete", name="long", timeout=60)
+def long(event, attempt):
+    effect("long began", attempt.number)
+    time.sleep(600)
+""")
+    house.start_ingest()
+    worker = house.start_worker("--grace", "3")
+    for event_type in ["user.create", "user.delete"] * 4:
+        house.deliver(an_event(event_type))
+    wait_until(lambda: len(house.effects()) == 8)
+    house.deliver()  # a ninth that cannot begin
+
+    worker.terminate()
+
+    assert worker.wait(20) == 0
+    assert Counter(house.effects()) == {"short began": 4, "short ended": 4, "long began 1": 4}
+    with house.redis() as store:
+        assert store.llen("rq:queue:events") == 5
+        assert is_balanced(store)
+        assert store.smembers("rq:workers") == set()
+        assert {store.hget(key, "interrupted:") for key in store.scan_iter("surehook:event:*")} == {None}
+
+
+def test_recycling_under_load_loses_and_doubles_nothing(build_house: Build) -> None:
+    house = build_house("""
+@on("*", name="it")
+def it(event):
+    time.sleep(0.002)
+    effect(event.id, os.getpid())
+""")
+    house.start_ingest()
+    for _ in range(200):
+        house.deliver()
+    house.start_worker(SUREHOOK_RECYCLE_JOBS="50")
+
+    wait_until(lambda: len(house.effects()) == 200 and house.open_events() == 0)
+
+    seen = [line.split() for line in house.effects()]
+    assert len({event_id for event_id, _ in seen}) == 200
+    assert len({pid for _, pid in seen}) >= 2
+    assert "worker process died" not in house.logged()
+    assert "run was interrupted" not in house.logged()
+
+
+def test_an_idle_worker_stops_at_once_though_its_store_hangs(build_house: Build) -> None:
+    house = build_house('@on("*")\ndef it(event): pass\n')
+    worker = house.start_worker()
+    wait_until(house.worker_pids)
+    house.server.send_signal(signal.SIGSTOP)
+    try:
+        worker.terminate()
+        assert worker.wait(8) == 0  # a store call's timeout is 4 s: none of them is waited for
+    finally:
+        house.server.send_signal(signal.SIGCONT)
+
+
+def test_async_handlers_share_a_loop_and_run_beside_each_other(build_house: Build) -> None:
+    house = build_house("""
+import asyncio
+arrived = []
+@on("*", name="it", timeout=20)
+async def it(event):
+    arrived.append(asyncio.get_running_loop())
+    while len(arrived) < 6: await asyncio.sleep(0.01)
+    effect(len(set(map(id, arrived))))
+""")
+    house.start_ingest()
+    house.start_worker("--threads", "6")
+    for _ in range(6):
+        house.deliver()
+
+    wait_until(lambda: house.effects() == ["1"] * 6, "all six met in one loop")

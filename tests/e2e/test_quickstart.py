@@ -1,0 +1,218 @@
+"""What a newcomer does, and sees."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from harness.stack import Stack, wait_until
+from surehook.fusionauth.samples import SAMPLE_USER_ID
+from tests.support.terminal import SUREHOOK, Terminal
+
+Build = Callable[..., Stack]
+
+
+def test_dev_shows_one_screen_and_an_event_goes_from_a_post_to_a_handler(build_house: Build) -> None:
+    house = build_house()
+    terminal = Terminal(house)
+
+    screen = terminal.wait_for("worker takes events")
+    key = (house.folder / ".env").read_text().strip().partition("=")[2]
+    for shown in (house.url, key, f"http://127.0.0.1:{house.dashboard_port}", "surehook trigger user.delete"):
+        assert shown in screen
+    assert (house.folder / ".env").stat().st_mode & 0o777 == 0o600
+
+    triggered = house.run("trigger", "user.delete")
+
+    assert triggered.stdout.startswith('202 {"status":"accepted","eventId":"')
+    line = next(line for line in terminal.wait_for("delete_todos").splitlines() if "delete_todos" in line)
+    assert "user.delete" in line
+    assert "done" in line
+    assert line.strip().endswith("attempt 1")
+    assert terminal.ctrl_c() == 0
+
+
+def test_the_example_deletes_the_users_todos(build_house: Build) -> None:
+    house = build_house()
+    terminal = Terminal(house)
+    terminal.wait_for("worker takes events")
+
+    def todos() -> str:
+        command = [sys.executable, "-m", "examples.todos", str(SAMPLE_USER_ID)]
+        return subprocess.run(command, env=house.environ, capture_output=True, text=True, check=True).stdout
+
+    house.run("trigger", "user.create.complete")
+    wait_until(lambda: todos() == "- Write your first todo\n")
+    house.run("trigger", "user.delete")
+
+    wait_until(lambda: todos() == "")
+    assert terminal.ctrl_c() == 0
+
+
+def test_ctrl_c_loses_nothing_and_leaves_nothing_running(build_house: Build) -> None:
+    house = build_house()
+    first = Terminal(house)
+    first.wait_for("worker takes events")
+    house.run("trigger", "user.delete", "--count", "30")
+    assert first.ctrl_c() == 0
+    with pytest.raises(httpx.TransportError):
+        httpx.get(house.url)
+
+    again = Terminal(house)
+    again.wait_for("worker takes events")
+
+    wait_until(lambda: (first.screen() + again.screen()).count("delete_todos") == 30, "all thirty were handled once")
+    assert again.ctrl_c() == 0
+
+
+def test_ctrl_c_does_not_wait_for_a_slow_handler(build_house: Build) -> None:
+    house = build_house("""
+@on("*", name="slow", timeout=600)
+def slow(event, attempt):
+    effect("began", attempt.number)
+    time.sleep(300)
+""")
+    terminal = Terminal(house, SUREHOOK_HANDLERS="myhooks")
+    terminal.wait_for("worker takes events")
+    house.run("trigger", "user.delete")
+    wait_until(house.effects)
+
+    assert terminal.ctrl_c() == 0
+
+    again = Terminal(house, SUREHOOK_HANDLERS="myhooks")
+    wait_until(lambda: (again.screen(), house.effects())[1] == ["began 1", "began 2"], "it runs again")
+    assert again.ctrl_c() == 0
+
+
+def test_a_killed_dev_leaves_nothing_that_stops_the_next(build_house: Build) -> None:
+    house = build_house()
+    first = Terminal(house)
+    first.wait_for("worker takes events")
+
+    first.process.kill()
+    first.process.wait()
+    wait_until(lambda: not house.is_ready(), "its ingest is gone")
+    again = Terminal(house)
+
+    again.wait_for("worker takes events")
+    assert again.ctrl_c() == 0
+
+
+def test_a_second_dev_in_the_same_folder_says_why_it_cannot_be(build_house: Build) -> None:
+    house = build_house()
+    first = Terminal(house)
+    first.wait_for("worker takes events")
+
+    second = house.run("dev", SUREHOOK_DATA_DIR="store", SUREHOOK_HANDLERS="examples.todos.handlers")
+
+    assert second.returncode == 2
+    assert "another `surehook dev` runs on store" in second.stderr
+    assert first.ctrl_c() == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        pytest.param("import nowhere_to_be_found\n", "No module named 'nowhere_to_be_found'", id="does not import"),
+        pytest.param("1 / 0\n", "ZeroDivisionError", id="raises at import"),
+        pytest.param("def broken(:\n", "SyntaxError", id="is no Python"),
+        pytest.param("@on('user.delete')\ndef it(): ...\n", "(event) or (event, attempt)", id="wrong signature"),
+        pytest.param("@on('user.delet')\ndef it(event): ...\n", "did you mean user.delete", id="unknown type"),
+        pytest.param("", "no function there has an @on", id="no handler"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["worker", "dev"])
+def test_a_module_that_cannot_be_is_a_sentence_and_status_2(
+    verb: str, source: str, says: str, build_house: Build
+) -> None:
+    house = build_house(source)
+
+    ended = house.run(verb)
+
+    assert ended.returncode == 2
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_handlers_that_are_not_there_are_named(build_house: Build) -> None:
+    ended = build_house().run("worker", SUREHOOK_HANDLERS="my.hooks")
+
+    assert (ended.returncode, "there is no module my here" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["shared", "workers"])
+def test_a_users_package_may_be_called_like_one_of_ours(name: str, build_house: Build) -> None:
+    house = build_house()
+    (house.folder / name).mkdir()
+    (house.folder / name / "__init__.py").touch()
+    (house.folder / name / "hooks.py").write_text(
+        "from pathlib import Path\nfrom surehook import on\n\n"
+        "@on('*')\ndef it(event): Path('handled').write_text(__name__)\n"
+    )
+    house.start_ingest()
+    house.start_worker(SUREHOOK_HANDLERS=f"{name}.hooks")
+
+    house.deliver()
+
+    wait_until((house.folder / "handled").exists)
+    assert (house.folder / "handled").read_text() == f"{name}.hooks"
+
+
+def test_trigger_sends_another_body_from_a_file_or_a_pipe(build_house: Build) -> None:
+    house = build_house()
+    house.start_ingest()
+    (house.folder / "body.json").write_text('{"event": {"type": "test"}}')
+
+    from_file = house.run("trigger", "test", "--data", "body.json")
+    with (house.folder / "body.json").open() as body:
+        command = [SUREHOOK, "trigger", "--data", "-"]
+        piped = subprocess.run(
+            command, stdin=body, cwd=house.folder, env=house.environ, capture_output=True, text=True, check=False
+        )
+
+    assert from_file.stdout.startswith("202 ")
+    assert piped.stdout.startswith("200 ")
+    assert '"duplicate"' in piped.stdout
+
+
+def test_trigger_says_when_nobody_listens(build_house: Build) -> None:
+    ended = build_house().run("trigger", "user.delete")
+
+    assert ended.returncode == 1
+    assert "is `surehook dev` running?" in ended.stderr
+
+
+def test_many_are_sent_and_counted(build_house: Build) -> None:
+    house = build_house()
+    house.start_ingest()
+
+    assert house.run("trigger", "user.update", "--count", "25").stdout == "202: 25\n"
+    assert house.open_events() == 25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        pytest.param(["dead-letters", "show", "no-such-id"], 3, id="not found"),
+        pytest.param(["dead-letters", "replay"], 2, id="bulk without filter"),
+        pytest.param(["no-such-verb"], 2, id="unknown verb"),
+        pytest.param(["trigger", "user.delet"], 2, id="unknown type"),
+        pytest.param(["worker", "--queue", "nobodys"], 2, id="unknown queue"),
+        pytest.param(["dead-letters", "list"], 0, id="fine"),
+    ],
+)
+def test_exit_statuses(arguments: list[str], status: int, build_house: Build) -> None:
+    house = build_house("@on('test')\ndef it(event): ...\n")
+
+    assert house.run(*arguments).returncode == status
+
+
+def test_without_a_store_a_command_says_how_to_get_one(build_house: Build) -> None:
+    house = build_house()
+
+    ended = house.run("dead-letters", "list", SUREHOOK_DATA_DIR="elsewhere")
+
+    assert ended.returncode == 1
+    assert "start one with `surehook dev`" in ended.stderr

@@ -1,0 +1,127 @@
+"""Senders that take for ever: the door does not wait for them."""
+
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.events import a_body
+from harness.stack import Stack, wait_until
+from surehook.ingest.body import BODY_SECONDS
+from surehook.ingest.http.protocol import HEADERS_SECONDS
+from tests.support.raw_http import a_request, connect, status_of
+
+MARGIN_SECONDS = 3.0
+# The door as it is, but for the one number that a test cannot wait for.
+QUICK_DOOR = """
+import surehook.ingest.server
+from surehook.shared.settings import load_settings
+
+assert surehook.ingest.server.KEEP_ALIVE_SECONDS == 75
+surehook.ingest.server.KEEP_ALIVE_SECONDS = 1
+surehook.ingest.server.serve(load_settings())
+"""
+DRIBBLE_EVERY_SECONDS = 0.5
+
+
+@dataclass
+class Dribbler:
+    """Says something at first, then a little every now and then, until the door hangs up."""
+
+    connection: socket.socket
+    little: bytes
+    received: bytes = b""
+    began_at: float = field(default_factory=time.monotonic)
+    lasted_seconds: float | None = None
+
+    def dribble(self) -> None:
+        try:
+            if self.little:
+                self.connection.sendall(self.little)
+        except (BrokenPipeError, ConnectionResetError):
+            self.listen()
+
+    def listen(self) -> None:
+        try:
+            heard = self.connection.recv(65536)
+        except ConnectionResetError:
+            heard = b""
+        self.received += heard
+        if not heard:
+            self.lasted_seconds = time.monotonic() - self.began_at
+            self.connection.close()
+
+
+def start_dribbling(port: int, first: bytes, little: bytes) -> Dribbler:
+    connection = connect(port)
+    connection.sendall(first)
+    return Dribbler(connection, little)
+
+
+def dribble_until_closed(dribblers: list[Dribbler], seconds: float) -> None:
+    """Who is still connected when the time is up has no `lasted_seconds`."""
+    deadline = time.monotonic() + seconds
+    next_at = time.monotonic()
+    while going := [dribbler for dribbler in dribblers if dribbler.lasted_seconds is None]:
+        if time.monotonic() > deadline:
+            return
+        by_socket = {dribbler.connection: dribbler for dribbler in going}
+        wait = max(0.0, next_at - time.monotonic())
+        for heard in select.select(list(by_socket), [], [], wait)[0]:
+            by_socket[heard].listen()
+        if time.monotonic() >= next_at:
+            next_at += DRIBBLE_EVERY_SECONDS
+            for dribbler in going:
+                if dribbler.lasted_seconds is None:
+                    dribbler.dribble()
+
+
+def test_slow_senders_are_hung_up_on_and_nobody_else_waits(build_house: Callable[..., Stack]) -> None:
+    house = build_house()
+    house.start_ingest()
+    healthz = b"GET /healthz HTTP/1.1\r\nHost: surehook\r\n"
+    slow_body = start_dribbling(house.port, a_request("Content-Length: 10000"), b" ")
+    slow_chunks = start_dribbling(house.port, a_request("Transfer-Encoding: chunked"), b"1\r\n \r\n")
+    silent = start_dribbling(house.port, b"", b"")
+    slow_headers = start_dribbling(house.port, a_request()[:-2], b"X-More: x\r\n")
+    empty_lines = start_dribbling(house.port, b"", b"\r\n")
+    second_request = start_dribbling(house.port, healthz + b"\r\n" + healthz, b"X-More: x\r\n")
+    after_an_answer = start_dribbling(house.port, healthz + b"\r\n", b"\r\n")
+    unasked_body = start_dribbling(house.port, healthz + b"Content-Length: 10000\r\n\r\n", b" ")
+    senders = [slow_body, slow_chunks, silent, slow_headers, empty_lines]
+    senders += [second_request, after_an_answer, unasked_body]
+
+    answer = house.deliver(body=a_body())
+    limit = max(BODY_SECONDS, HEADERS_SECONDS)
+    dribble_until_closed(senders, limit + MARGIN_SECONDS)
+
+    for sender in senders:
+        sender.connection.close()
+    assert answer.status_code == 202
+    assert [sender for sender in senders if sender.lasted_seconds is None] == []
+    assert all(limit - 1 < (sender.lasted_seconds or 0) < limit + MARGIN_SECONDS for sender in senders)
+    assert [status_of(sender.received) for sender in (slow_body, slow_chunks)] == [400, 400]
+    assert b"[malformed] the body did not arrive within 10 seconds" in slow_body.received
+    assert [sender.received for sender in (silent, slow_headers, empty_lines)] == [b"", b"", b""]
+    assert house.open_events() == 1
+
+
+def test_a_connection_that_stands_idle_after_an_answer_is_closed(build_house: Callable[..., Stack]) -> None:
+    house = build_house()
+    command = [sys.executable, "-c", QUICK_DOOR]
+    house.processes.append(subprocess.Popen(command, cwd=house.folder, env=house.environ, stderr=house.log))
+    wait_until(house.is_ready, "ingest is ready")
+    body = a_body()
+
+    with connect(house.port) as idle:
+        idle.settimeout(4)  # uvicorn by itself would take five seconds
+        idle.sendall(a_request(f"Content-Length: {len(body)}", body=body))
+        answer = idle.recv(65536)
+        end = idle.recv(65536)
+
+    assert status_of(answer) == 202
+    assert b"connection: close" not in answer
+    assert end == b""

@@ -1,0 +1,115 @@
+"""Every kind of proof at the door: what passes is stored, what does not is the same 401 and leaves nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from harness.events import a_body
+from harness.signing import ALGORITHMS, SECRET, SIGNATURE, signer
+from surehook.shared.settings import Settings
+from tests.support.endpoint import OpenDoor, open_door
+from tests.support.store_dump import kept_keys
+
+NOT_AUTHORIZED = b'{"errors":[{"code":"[notAuthorized]"}],"exception":"[notAuthorized]"}'
+BODY = a_body()
+HS = signer("HS256")
+KEY = "the-api-key"
+CONFIGURED = {
+    "api_keys": (KEY,),
+    "basic_auth": ("fusionauth:geheim",),
+    "required_header": ("X-Team: red",),
+    "signing_secrets": (SECRET,),
+}
+PROVEN = {"Authorization": KEY, "X-Team": "red", **HS.headers(BODY)}
+
+
+@pytest.fixture
+def door(settings: Settings, store: redis.Redis) -> Iterator[OpenDoor]:
+    with open_door(door_settings(settings, **CONFIGURED)) as door:
+        yield door
+
+
+def door_settings(settings: Settings, **proof: Any) -> Settings:
+    return Settings(data_dir=settings.data_dir, metrics_bind="off", **proof)
+
+
+def test_a_delivery_that_proves_itself_in_every_way_is_stored(door: OpenDoor, store: redis.Redis) -> None:
+    assert door.deliver(body=BODY, headers=PROVEN).status_code == 202
+    assert door.deliver(body=BODY, headers={**PROVEN, "Authorization": "Basic ZnVzaW9uYXV0aDpnZWhlaW0="}).is_success
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_is_proof_at_the_door(
+    algorithm: str, settings: Settings, store: redis.Redis, tmp_path: Path
+) -> None:
+    ours = signer(algorithm)
+    if algorithm.startswith("HS"):
+        held: dict[str, Any] = {"signing_secrets": ("another", SECRET)}
+    else:
+        (tmp_path / "key.pem").write_text(ours.public_pem())
+        held = {"signing_public_keys": (str(tmp_path / "key.pem"),)}
+
+    with open_door(door_settings(settings, **held)) as door:
+        assert door.deliver(body=BODY, headers=ours.headers(BODY)).status_code == 202
+        assert door.deliver(body=BODY + b" ", headers=ours.headers(BODY)).content == NOT_AUTHORIZED
+
+
+REFUSED: dict[str, tuple[dict[str, str | None], str]] = {
+    "no Authorization": ({"Authorization": None}, "not_authorized"),
+    "a wrong key": ({"Authorization": "wrong"}, "not_authorized"),
+    "a wrong pair": ({"Authorization": "Basic d3Jvbmc6d3Jvbmc="}, "not_authorized"),
+    "no header": ({"X-Team": None}, "required_header"),
+    "a wrong header": ({"X-Team": "blue"}, "required_header"),
+    "no signature": ({SIGNATURE: None}, "signature_missing"),
+    "an empty signature": ({SIGNATURE: ""}, "signature_malformed"),
+    "another's signature": ({SIGNATURE: signer("HS256", number=1).token(BODY)}, "signature_wrong"),
+    "another kind of signature": ({SIGNATURE: signer("RS256").token(BODY)}, "signature_algorithm"),
+    "an expired signature": ({SIGNATURE: HS.token(BODY, exp=1)}, "signature_expired"),
+    "a signature for later": ({SIGNATURE: HS.token(BODY, nbf=4_000_000_000)}, "signature_not_yet_valid"),
+    "a signature of nothing": ({SIGNATURE: HS.seal(HS.header(), {})}, "signature_claims"),
+    "another body's signature": ({SIGNATURE: HS.token(a_body())}, "signature_of_another_body"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_every_cause_is_the_same_answer_and_another_reason(name: str, door: OpenDoor, store: redis.Redis) -> None:
+    changes, reason = REFUSED[name]
+    headers = {header: value for header, value in {**PROVEN, **changes}.items() if value is not None}
+
+    response = door.deliver(body=BODY, headers=headers)
+
+    assert response.status_code == 401
+    assert response.content == NOT_AUTHORIZED
+    assert dict(response.headers) == {
+        "content-type": "application/json",
+        "content-length": str(len(NOT_AUTHORIZED)),
+        "connection": "close",
+    }
+    assert door.metric("surehook_deliveries_refused_total", reason=reason) == 1
+    assert kept_keys(store) == []
+
+
+def test_the_reason_is_a_field_of_the_log(door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
+    door.deliver(body=BODY, headers={**PROVEN, SIGNATURE: ""})
+
+    (line,) = [record for record in caplog.records if record.getMessage() == "delivery refused"]
+    assert line.__dict__["reason"] == "signature_malformed"
+
+
+@pytest.mark.parametrize("changes", [{"Content-Type": "text/plain"}, {"Content-Length": "999999999"}])
+def test_size_and_type_come_after_the_headers_proof_and_before_the_body(
+    changes: dict[str, str], door: OpenDoor
+) -> None:
+    stranger = {**PROVEN, **changes, SIGNATURE: signer("HS256", number=1).token(BODY)}
+
+    assert door.deliver(body=BODY, headers=stranger).status_code == 401
+    assert door.deliver(body=b"no JSON", headers={**PROVEN, **changes}).status_code in (413, 415)
+
+
+def test_the_signature_is_looked_at_before_the_body_is_parsed(door: OpenDoor, store: redis.Redis) -> None:
+    assert door.deliver(body=b"no JSON", headers=PROVEN).content == NOT_AUTHORIZED
+    assert door.deliver(body=b"no JSON", headers={**PROVEN, **HS.headers(b"no JSON")}).status_code == 400
+    assert kept_keys(store) == []

@@ -1,0 +1,118 @@
+"""What a worker said on a connection that it has given up arrives all the same, whenever the network likes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+
+from harness.stack import wait_until
+from surehook.shared.embedded import socket_path
+from surehook.shared.scripts import Script
+from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from tests.integration.conftest import KEYS
+from tests.support.ledger import is_balanced
+from tests.support.soak.network import Relay, Way
+from tests.support.transactions import Protocol, jobs_of, jump
+
+WORKER = "one"
+UNDO = "back events 30"
+
+
+@pytest.fixture
+def relay(data_dir: Path) -> Iterator[Relay]:
+    relay = Relay(socket_path(data_dir))
+    yield relay
+    relay.close()
+
+
+@pytest.fixture
+def worker(store: redis.Redis, protocol: Protocol) -> TransactionProtocol:
+    protocol.beat("room")
+    return TransactionProtocol(store, KEYS, WORKER, "room")
+
+
+def test_a_claim_that_comes_late_does_not_end_what_the_worker_runs(
+    store: redis.Redis, protocol: Protocol, worker: TransactionProtocol, relay: Relay
+) -> None:
+    given_up = TransactionProtocol(
+        redis.Redis.from_url(relay.url, socket_timeout=0.3, protocol=2), KEYS, WORKER, "room"
+    )
+    given_up.claim()
+    given_up.wait(0.01)
+    relay.go(Way.SILENT)
+    with pytest.raises((redis.RedisError, OSError)):
+        given_up.wait(0.01)
+    transaction = _claimed(protocol, worker)
+    jump(store, 61_000)  # its deadline passes while its handler runs
+    protocol.beat("room")
+    protocol.submit(str(uuid4()), "door")  # rings the bell at which the late packet waits
+    before = _calls(store)
+
+    relay.go(Way.OPEN)
+    wait_until(lambda: _calls(store) > before, "the late claim is there")
+
+    assert worker.settle(transaction, Outcome("completed", undo=UNDO)) == "abandoned"
+    assert store.zrange(KEYS.orphans, 0, -1) == [transaction.event_id.encode()]
+    assert jobs_of(store, transaction.event_id) == ["back"]
+    assert is_balanced(store)
+
+
+def test_the_same_claim_once_more_changes_nothing(
+    store: redis.Redis, protocol: Protocol, worker: TransactionProtocol
+) -> None:
+    transaction = _claimed(protocol, worker)
+
+    assert Script("txn_claim", KEYS).run(store, WORKER, "room", transaction.claim, "") is None
+
+    assert worker.settle(transaction, Outcome("completed")) == "completed"
+
+
+def test_giving_back_an_earlier_claim_starts_nothing_beside_what_runs(
+    store: redis.Redis, protocol: Protocol, worker: TransactionProtocol
+) -> None:
+    transaction = _claimed(protocol, worker)
+    assert worker.give_back(transaction)
+    again = worker.claim()
+    assert again is not None
+
+    assert not worker.give_back(transaction)
+
+    assert TransactionProtocol(store, KEYS, "two", "room").claim() is None
+    assert worker.settle(again, Outcome("completed")) == "completed"
+
+
+def test_a_settlement_of_an_earlier_claim_says_nothing_of_what_runs(
+    protocol: Protocol, worker: TransactionProtocol
+) -> None:
+    transaction = _claimed(protocol, worker)
+    assert worker.give_back(transaction)
+    again = worker.claim()
+    assert again is not None
+
+    assert worker.settle(transaction, Outcome("rejected", "no")) == "stale"
+
+    assert worker.settle(again, Outcome("completed")) == "completed"
+
+
+def test_a_claim_whose_reply_was_lost_is_found_by_the_next_one(protocol: Protocol, worker: TransactionProtocol) -> None:
+    lost = _claimed(protocol, worker)
+
+    found = worker.claim()
+
+    assert found is not None
+    assert (found.event_id, found.round) == (lost.event_id, lost.round)
+    assert worker.settle(found, Outcome("completed")) == "completed"
+
+
+def _claimed(protocol: Protocol, worker: TransactionProtocol) -> Transaction:
+    protocol.submit(str(uuid4()), "door")
+    transaction = worker.claim()
+    assert transaction is not None
+    return transaction
+
+
+def _calls(store: redis.Redis) -> int:
+    """How many calls of scripts have found the way to the store."""
+    return int(store.info("commandstats")["cmdstat_evalsha"]["calls"])

@@ -1,0 +1,40 @@
+"""The door stops when it is told to, whatever it is doing."""
+
+import asyncio
+
+from harness.events import a_body
+from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.store.acceptor import Acceptor
+from surehook.shared.envelope import parse_envelope
+from surehook.shared.settings import Settings
+
+STOP_SECONDS = 1.0
+STEPS = 20  # of the event loop: more than a batch takes from its first byte to its reply
+
+
+async def stops_after(settings: Settings, steps: int) -> bool:
+    """Stop an intake so many steps after an event came, and say whether it listened and everybody has an answer."""
+    intake = Acceptor(settings, IngestMetrics())
+    running = asyncio.create_task(intake.run())
+    while not intake.is_ready:  # noqa: ASYNC110 - every single step of the loop is counted here
+        await asyncio.sleep(0)
+    delivery = asyncio.create_task(intake.accept(parse_envelope(a_body())))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+
+    intake.stop()
+    await asyncio.wait([running, delivery], timeout=STOP_SECONDS)
+    has_stopped = running.done() and delivery.done()
+    while not running.done():  # a deaf one must not hold up the next
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.wait([running], timeout=0.01)
+    await asyncio.gather(delivery, return_exceptions=True)
+    return has_stopped
+
+
+def test_an_intake_stops_at_whatever_moment_it_is_told_to(settings: Settings) -> None:
+    async def deaf_after() -> list[int]:
+        return [steps for steps in range(STEPS) if not await stops_after(settings, steps)]
+
+    assert asyncio.run(deaf_after()) == []

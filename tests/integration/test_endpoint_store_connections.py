@@ -1,0 +1,87 @@
+"""The door's own way to the store: by TCP and TLS, with a login and a database."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import redis
+
+from harness.certificates import server_context
+from surehook.ingest.store.acceptor import Outcome
+from surehook.shared.embedded import socket_path
+from surehook.shared.settings import Settings
+from tests.integration.test_session import an_envelope, running
+from tests.support.tcp_proxy import middleman
+
+PASSWORD = "100% odd: @/ and a space"
+
+
+@pytest.fixture
+def user(store: redis.Redis) -> Iterator[str]:
+    """An account of the store's that may do what the door needs, and no more than that."""
+    commands = (
+        "+ping +role +evalsha +eval +config|get +select +exists +hset +del +sadd +rpush +zadd +zcard +hincrby "
+        "+set +waitaof"
+    )
+    store.execute_command("ACL", "SETUSER", "door", "on", f">{PASSWORD}", "~*", *commands.split(), "+time", "+hget")  # type: ignore[no-untyped-call]
+    yield "door"
+    store.execute_command("ACL", "DELUSER", "door")  # type: ignore[no-untyped-call]
+
+
+def test_by_tcp_with_a_login_and_a_database(user: str, data_dir: Path, store: redis.Redis) -> None:
+    async def play() -> None:
+        async with middleman(socket_path(data_dir)) as man:
+            url = f"redis://{user}:{quote(PASSWORD, safe='')}@127.0.0.1:{man.port}/3"
+            async with running(Settings(redis_url=url)) as intake:
+                assert await intake.accept(an_envelope()) is Outcome.STORED
+
+    asyncio.run(play())
+
+    assert store.keys() == []
+    with redis.Redis(unix_socket_path=str(socket_path(data_dir)), db=3, protocol=2) as third:
+        assert third.zcard("surehook:open") == 1
+
+
+def test_an_account_that_may_not_ask_whether_the_file_is_complete_is_told_what_it_lacks(
+    user: str, data_dir: Path, store: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.execute_command("ACL", "SETUSER", user, "-waitaof")  # type: ignore[no-untyped-call]
+
+    async def play() -> None:
+        url = f"unix://{user}:{quote(PASSWORD, safe='')}@{socket_path(data_dir)}"
+        async with running(Settings(redis_url=url)) as intake:
+            assert not intake.is_ready
+
+    asyncio.run(play())
+
+    reasons = [getattr(record, "reason", "") for record in caplog.records]
+    assert any("allow the account in SUREHOOK_REDIS_URL SET, DEL and WAITAOF" in reason for reason in reasons)
+
+
+def test_by_tls_and_only_to_a_server_it_can_trust(data_dir: Path, store: redis.Redis, tmp_path: Path) -> None:
+    context, trusted = server_context(tmp_path)
+
+    async def play() -> None:
+        async with middleman(socket_path(data_dir), context) as man:
+            url = f"rediss://127.0.0.1:{man.port}/0"
+            async with running(Settings(redis_url=f"{url}?ssl_ca_certs={trusted}")) as intake:
+                assert await intake.accept(an_envelope()) is Outcome.STORED
+            async with running(Settings(redis_url=url)) as intake:
+                assert not intake.is_ready
+
+    asyncio.run(play())
+
+
+def test_a_refused_login_is_a_sentence_without_the_password(
+    data_dir: Path, store: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def play() -> None:
+        async with running(Settings(redis_url=f"unix://who:hunter2@{socket_path(data_dir)}")) as intake:
+            assert not intake.is_ready
+
+    asyncio.run(play())
+
+    assert "the store refuses the login (WRONGPASS)" in [getattr(record, "reason", "") for record in caplog.records]
+    assert "hunter2" not in str([record.__dict__ for record in caplog.records])

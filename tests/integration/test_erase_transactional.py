@@ -1,0 +1,147 @@
+"""Erasing an event whose sender waits, or whose handlers decide just then: first what it did is undone."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+import redis
+
+from surehook.admin.dead_letters import DeadLetters
+from surehook.admin.erasure import Erasure
+from surehook.admin.transactions import ORPHANED, Decisions
+from surehook.shared.encryption import BodyCipher
+from surehook.shared.keys import rq_queue
+from surehook.shared.scripts import texts
+from surehook.shared.stats import BooksReader
+from surehook.workers.claim import Claim
+from surehook.workers.execution.attempts import AttemptRecord
+from surehook.workers.queue.claims import Claims
+from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from tests.integration.conftest import KEYS
+from tests.support.ledger import is_balanced, ledger
+from tests.support.transactions import Protocol, jobs_of
+
+Clerks = Callable[..., Claims]
+UNDO = "back events 30"
+FAILED = AttemptRecord("back", 1, datetime.now(UTC), 1, "failed", "x")
+LATE, VETO = Outcome("completed", undo=UNDO), Outcome("rejected", "no", undo=UNDO)
+
+
+@pytest.fixture
+def erasure(store: redis.Redis) -> Erasure:
+    return Erasure(store, KEYS, BodyCipher(), retention_seconds=3600)
+
+
+@pytest.mark.parametrize("verdict", [LATE, VETO], ids=["an orphan", "a veto after another handler's success"])
+def test_what_it_did_is_undone_before_it_is_erased(
+    verdict: Outcome, store: redis.Redis, protocol: Protocol, erasure: Erasure, claims_of: Clerks
+) -> None:
+    transaction = _erased_while_it_runs(store, protocol, erasure, verdict)
+    event_id = transaction.event_id
+    assert jobs_of(store, event_id) == ["back"]
+    assert store.hexists(KEYS.event(event_id), "body")
+    assert is_balanced(store)
+
+    claim = _taken(claims_of())
+    assert claim.body
+    assert claims_of().finish(claim, "done", None)
+
+    _check_that_nothing_is_left(store, event_id)
+
+
+def test_each_of_several_handlers_undoes_its_own_first(
+    store: redis.Redis, protocol: Protocol, erasure: Erasure, claims_of: Clerks
+) -> None:
+    verdict = Outcome("rejected", "no", undo="one events 30 two events 30")
+    transaction = _erased_while_it_runs(store, protocol, erasure, verdict)
+    clerk = claims_of()
+
+    assert clerk.finish(_taken(clerk), "done", None)
+    assert BooksReader(store, KEYS).read().surplus == 0
+    assert clerk.finish(_taken(clerk), "done", None)
+
+    _check_that_nothing_is_left(store, transaction.event_id)
+    assert BooksReader(store, KEYS).read().split == 0
+
+
+def test_an_undoing_that_fails_is_tried_again_and_a_person_may_end_it(
+    store: redis.Redis, protocol: Protocol, erasure: Erasure, claims_of: Clerks, dead_letters: DeadLetters
+) -> None:
+    transaction = _erased_while_it_runs(store, protocol, erasure, VETO)
+    clerk = claims_of()
+    assert clerk.give_back(_taken(clerk), delay_seconds=0)
+
+    assert erasure.erase(transaction.event_id).outcome == "running"  # asked for once more, it waits all the same
+    assert clerk.bury(_taken(clerk), FAILED, "trace")
+    assert erasure.erase(transaction.event_id).outcome == "running"
+    (letter,) = dead_letters.of(transaction.event_id)
+    assert dead_letters.discard(letter)
+
+    _check_that_nothing_is_left(store, transaction.event_id)
+
+
+@pytest.mark.parametrize("undo", ["", UNDO], ids=["nobody undoes it", "undone"])
+def test_an_orphan_that_nobody_has_seen_stays_listed_by_its_id(
+    undo: str, store: redis.Redis, protocol: Protocol, erasure: Erasure, claims_of: Clerks
+) -> None:
+    transaction = _erased_while_it_runs(store, protocol, erasure, Outcome("completed", undo=undo))
+    if undo:
+        assert claims_of().finish(_taken(claims_of()), "done", None)
+    event_id = transaction.event_id
+    decisions = Decisions(store, KEYS, retention_seconds=60, handler_timeout=30)
+
+    (orphan,) = decisions.listed(ORPHANED)
+    assert (orphan.event_id, orphan.event_type, orphan.user_id) == (event_id, "", "")
+    assert ledger(store) == {"open": 0, "accepted": 1, "erased": 1, "orphaned": 1}
+    assert store.ttl(KEYS.event(event_id)) == -1
+
+    assert decisions.resolve(event_id)
+    assert list(decisions.listed(ORPHANED)) == []
+    assert 0 < store.ttl(KEYS.event(event_id)) <= 60
+
+
+def test_what_its_sender_was_told_stands_but_the_words_are_gone(
+    store: redis.Redis, protocol: Protocol, erasure: Erasure
+) -> None:
+    worker, transaction = _claimed(store, protocol)
+    worker.settle(transaction, Outcome("rejected", "no, not mara"))
+    assert erasure.erase(transaction.event_id).outcome == "erased"
+    store.delete(KEYS.transaction(transaction.event_id))  # forgotten
+
+    again = protocol.submit(transaction.event_id, "door")
+
+    assert (again.state, again.reason) == ("rejected", "")
+    assert "mara" not in " ".join(texts(store.hvals(KEYS.event(transaction.event_id))))
+
+
+def _check_that_nothing_is_left(store: redis.Redis, event_id: str) -> None:
+    assert set(texts(store.hkeys(KEYS.event(event_id)))) == {"closed_at", "outcome", "decision"}
+    assert not store.exists(KEYS.attempts(event_id), f"rq:job:{event_id}_back", rq_queue("events"))
+    assert ledger(store)["erased"] == 1
+    assert is_balanced(store)
+
+
+def _erased_while_it_runs(store: redis.Redis, protocol: Protocol, erasure: Erasure, verdict: Outcome) -> Transaction:
+    worker, transaction = _claimed(store, protocol)
+    assert erasure.erase(transaction.event_id).outcome == "running"
+    if verdict.outcome == "completed":
+        protocol.abandon(transaction.event_id, transaction.round)
+    stands = worker.settle(transaction, verdict)
+    assert stands == ("abandoned" if verdict.outcome == "completed" else verdict.outcome)
+    return transaction
+
+
+def _claimed(store: redis.Redis, protocol: Protocol) -> tuple[TransactionProtocol, Transaction]:
+    protocol.beat("room")
+    protocol.submit(str(uuid4()), "door")
+    worker = TransactionProtocol(store, KEYS, "one", "room")
+    transaction = worker.claim()
+    assert transaction is not None
+    return worker, transaction
+
+
+def _taken(clerk: Claims) -> Claim:
+    claim = clerk.claim()
+    assert claim is not None
+    return claim

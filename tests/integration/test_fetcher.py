@@ -1,0 +1,215 @@
+"""The conveyor with real threads on a real store: batches, lost replies, waiting claims, jobs that run alone."""
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+import redis
+from redis.exceptions import ConnectionError as StoreIsAway
+
+from harness.stack import wait_until
+from surehook import Event, on
+from surehook.shared.scripts import texts
+from surehook.workers.connection import Connection
+from surehook.workers.maintenance.heartbeat import interrupt
+from surehook.workers.queue.claims import Known, mark_of
+from tests.integration.conftest import KEYS, Accept, Counts, Open
+from tests.integration.test_leases import NO_HANDLERS
+from tests.support.ledger import is_balanced, ledger
+
+
+def all_done(store: redis.Redis, events: int) -> Callable[[], bool]:
+    return lambda: ledger(store).get("done") == events
+
+
+def test_many_events_are_handled_once_each_in_few_trips(accept: Accept, open_hall: Open, store: redis.Redis) -> None:
+    seen: list[str] = []
+    on("user.delete", name="it")(lambda event: seen.append(str(event.id)))
+    ids = [accept() for _ in range(200)]
+
+    hall = open_hall().start()
+    wait_until(all_done(store, 200))
+    hall.close()
+
+    assert sorted(seen) == sorted(ids)
+    assert int(store.hget(KEYS.trip("hall"), "number") or 0) < 200
+    assert hall.slots.taken() == []
+    assert not list(store.scan_iter("rq:execution*"))
+    assert not store.exists(KEYS.leases("events"), KEYS.held(mark_of("hall")))
+    assert is_balanced(store)
+
+
+class LosesReplies(Connection):
+    """Every third reply is lost on the way: the store has done what it was asked, we do not know."""
+
+    calls = 0
+
+    def call(self, arguments: Any, meanwhile: Any = lambda: None) -> Any:
+        reply = super().call(arguments, meanwhile)
+        self.calls += 1
+        if self.calls % 3 == 0:
+            raise StoreIsAway
+        return reply
+
+
+def test_lost_replies_neither_lose_nor_double_anything(
+    accept: Accept, open_hall: Open, store: redis.Redis, claims_of: Any, counts: Counts
+) -> None:
+    seen: list[str] = []
+    on("user.delete", name="it")(lambda event: seen.append(str(event.id)))
+    ids = [accept() for _ in range(60)]
+    hall = open_hall(threads=2)
+    hall.conveyor._line = LosesReplies(store, claims_of("hall").trip_script())  # noqa: SLF001
+
+    hall.start()
+    wait_until(all_done(store, 60))
+    hall.close()
+
+    assert sorted(seen) == sorted(ids)
+    assert counts.runs == [("it", "done")] * 60
+
+
+def test_what_no_thread_begins_goes_back_for_others_and_in_its_order(
+    accept: Accept, open_hall: Open, store: redis.Redis, claims_of: Any
+) -> None:
+    is_over = threading.Event()
+
+    @on("user.delete", name="it")
+    def slow_from_the_tenth(event: Event) -> None:
+        if event["number"] >= 10:
+            is_over.wait(20)
+
+    ids = [accept(number=number) for number in range(40)]
+    open_hall(threads=2).start()
+
+    try:
+        wait_until(lambda: texts(store.lrange("rq:queue:events", 0, -1)) == ids[12:], "no more than runs is held")
+        assert claims_of("other").claim().runs == 1
+    finally:
+        is_over.set()
+
+
+def test_a_full_worker_asks_for_no_more_than_it_runs_when_its_handlers_are_slow(
+    accept: Accept, open_hall: Open, store: redis.Redis
+) -> None:
+    is_over = threading.Event()
+    on("user.delete", name="it")(lambda event: is_over.wait(20))
+    for _ in range(10):
+        accept()
+
+    open_hall(threads=4).start()
+    try:
+        wait_until(lambda: store.scard(KEYS.held(mark_of("hall"))) == 4)
+        assert store.llen("rq:queue:events") == 6
+    finally:
+        is_over.set()
+    wait_until(all_done(store, 10))
+
+
+def test_a_job_that_took_its_process_down_runs_alone(
+    accept: Accept, open_hall: Open, store: redis.Redis, claims_of: Any
+) -> None:
+    running: set[str] = set()
+    beside: dict[str, int] = {}
+    go_on = threading.Event()
+
+    @on("user.delete", name="it")
+    def it(event: Event) -> None:
+        running.add(str(event.id))
+        beside[str(event.id)] = len(running)
+        go_on.wait(20 if event["number"] < 3 else 0.1)
+        running.discard(str(event.id))
+
+    killer = accept(number=9)
+    interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, claims_of("dies").claim().key, known=Known.STARTED)
+    store.lrem("rq:queue:events", 0, killer)
+    first = [accept(number=number) for number in range(3)]
+    store.rpush("rq:queue:events", killer)
+    later = [accept(number=number) for number in range(10, 13)]
+
+    open_hall().start()
+    wait_until(
+        lambda: len(running) == 3 and store.scard(KEYS.held(mark_of("hall"))) == 4, "it waits for those that run"
+    )
+    assert running == set(first)
+    go_on.set()
+    wait_until(all_done(store, 7))
+
+    assert beside[killer] == 1
+    assert set(beside) == {killer, *first, *later}
+
+
+def test_a_claim_whose_lease_may_be_over_is_not_started(
+    accept: Accept, open_hall: Open, store: redis.Redis, counts: Counts
+) -> None:
+    on("user.delete", name="it")(lambda event: None)
+    event_id = accept()
+    hall = open_hall(threads=1)
+    hall.conveyor.turn()  # claims it
+    (held,) = hall.conveyor.held()
+    held.ours_until = 0.0
+    hall.conveyor.turn()  # hands it over; no thread is there yet
+
+    hall.threads[0].start()
+    wait_until(lambda: not hall.conveyor.inbox.empty(), "the thread has looked at it")
+    hall.conveyor.stop()
+    hall.conveyor.turn()
+
+    assert counts.runs == []
+    assert texts(store.lrange("rq:queue:events", 0, -1)) == [event_id]
+    assert store.hget(KEYS.event(event_id), "runs:") == b"0"
+    hall.conveyor.waiting.put(None)
+
+
+def test_a_lease_taken_over_is_told_to_the_handler_and_its_result_discarded(
+    accept: Accept, open_hall: Open, store: redis.Redis, counts: Counts
+) -> None:
+    answers: SimpleQueue[bool] = SimpleQueue()
+    ask = threading.Event()
+
+    @on("user.delete", name="it")
+    def it(event: Event, attempt: Any) -> None:
+        answers.put(attempt.is_ours())
+        ask.wait(20)
+        answers.put(attempt.is_ours())
+
+    accept()
+    hall = open_hall(threads=1).start()
+    assert answers.get(timeout=20)
+    (held,) = hall.conveyor.held()
+    store.delete(KEYS.leases("events"))
+    held.lose()  # as the upkeep does when the store says so
+    ask.set()
+    assert not answers.get(timeout=20)
+
+    wait_until(lambda: counts.discarded == 1)
+    hall.close()
+    assert counts.runs == [("it", "discarded")]
+
+
+def test_rqs_tools_see_which_thread_runs_what(accept: Accept, open_hall: Open, store: redis.Redis) -> None:
+    from rq import Worker as StockWorker
+
+    from surehook.workers.rq_worker import RQWorkers
+
+    is_over = threading.Event()
+    on("user.delete", name="it")(lambda event: is_over.wait(20))
+    event_id = accept()
+    hall = open_hall(threads=2)
+    crew = RQWorkers(store, "events", [thread.name for thread in hall.threads])
+    crew.register()
+    hall.start()
+
+    def workers() -> dict[str, tuple[str, str | None]]:
+        found = StockWorker.all(connection=store)
+        return {worker.name: (worker.get_state(), worker.get_current_job_id()) for worker in found}
+
+    try:
+        wait_until(lambda: ("busy", event_id) in workers().values(), "one is busy with it")
+        assert sorted(state for state, _ in workers().values()) == ["busy", "idle"]
+    finally:
+        is_over.set()
+    wait_until(all_done(store, 1))
+    assert {job for _, job in workers().values()} == {None}
+    assert {worker.successful_job_count for worker in StockWorker.all(connection=store)} == {0, 1}

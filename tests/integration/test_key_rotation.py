@@ -1,0 +1,163 @@
+"""`surehook keys rotate`: what is stored, encrypted anew, while everything goes on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from click.testing import CliRunner
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from surehook import on
+from surehook.admin.key_rotation import Result, Rotation
+from surehook.main import cli
+from surehook.shared.encryption import BodyCipher, fingerprint
+from surehook.shared.scripts import Script
+from surehook.shared.settings import Settings
+from tests.integration.conftest import KEYS, Accept
+
+OLD, NEW, OTHER = (Fernet.generate_key().decode() for _ in range(3))
+Rotate = Callable[..., tuple[int, str]]
+
+
+def vault(*keys: str) -> BodyCipher:
+    return BodyCipher([SecretStr(key) for key in keys])
+
+
+def key_ids(store: redis.Redis) -> list[str]:
+    found = [store.hget(key, "key_id") for key in store.scan_iter("surehook:event:*")]
+    return sorted((key_id or b"").decode() for key_id in found)  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def rotate(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Rotate:
+    monkeypatch.setenv("SUREHOOK_DATA_DIR", str(settings.data_dir))
+
+    def rotate(*arguments: str, keys: str = f"{NEW},{OLD}") -> tuple[int, str]:
+        monkeypatch.setenv("SUREHOOK_ENCRYPTION_KEYS", keys)
+        result = CliRunner().invoke(cli, ["keys", "rotate", *arguments])
+        if isinstance(result.exception, Exception):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return rotate
+
+
+def test_plain_and_old_bodies_come_under_the_newest_key_and_still_run(
+    accept: Accept, rotate: Rotate, run_worker: Any, store: redis.Redis
+) -> None:
+    seen: list[Any] = []
+    on("user.delete", name="it")(seen.append)
+    for box in (None, vault(OLD), vault(NEW)):
+        accept(vault=box)
+
+    status, output = rotate()
+
+    assert (status, output) == (0, f"2 encrypted with key {fingerprint(NEW)}, 1 already fine\n")
+    assert key_ids(store) == [fingerprint(NEW)] * 3
+    run_worker(turns=3, vault=vault(NEW))
+    assert [event.user.email for event in seen] == ["mara.lindqvist@example.com"] * 3
+    assert rotate(keys=NEW) == (0, f"0 encrypted with key {fingerprint(NEW)}, 3 already fine\n")
+
+
+def test_a_dry_run_changes_nothing(accept: Accept, rotate: Rotate, store: redis.Redis) -> None:
+    accept(vault=vault(OLD))
+    accept()
+
+    assert rotate("--dry-run") == (0, f"2 would be encrypted with key {fingerprint(NEW)}, 0 already fine\n")
+
+    assert key_ids(store) == ["", fingerprint(OLD)]
+
+
+def test_what_cannot_be_read_is_counted_by_its_key_and_kept(accept: Accept, rotate: Rotate, store: redis.Redis) -> None:
+    for _ in range(3):
+        accept(vault=vault(OTHER))
+    changed = accept(vault=vault(OLD))
+    store.hset(f"surehook:event:{changed}", "body", "gAAAAA")
+    accept(vault=vault(OLD))
+
+    status, output = rotate()
+
+    assert status == 1
+    assert output.splitlines() == [
+        f"1 encrypted with key {fingerprint(NEW)}, 0 already fine",
+        f"3 unreadable: SUREHOOK_ENCRYPTION_KEYS lacks the key {fingerprint(OTHER)}",
+        f"1 unreadable: changed in the store, key {fingerprint(OLD)} does not open them",
+    ]
+    assert key_ids(store).count(fingerprint(OTHER)) == 3
+
+
+def test_without_keys_it_is_misconfigured(rotate: Rotate) -> None:
+    with pytest.raises(Exception, match="SUREHOOK_ENCRYPTION_KEYS is not set"):
+        rotate(keys="")
+
+
+def test_a_run_that_was_stopped_is_taken_up_by_the_next(accept: Accept, rotate: Rotate, store: redis.Redis) -> None:
+    for _ in range(20):
+        accept(vault=vault(OLD))
+    steps = Rotation(store, KEYS, vault(NEW, OLD)).steps(portion=1)
+    for _ in range(7):
+        next(steps)
+
+    assert key_ids(store).count(fingerprint(NEW)) == 7
+    assert rotate()[1] == f"13 encrypted with key {fingerprint(NEW)}, 7 already fine\n"
+
+
+def test_a_closed_events_body_keeps_the_time_it_has_left(
+    accept: Accept, rotate: Rotate, run_worker: Any, store: redis.Redis
+) -> None:
+    on("user.delete", name="it")(lambda event: None)
+    event_id = accept(vault=vault(OLD))
+    run_worker(vault=vault(OLD))
+
+    rotate()
+
+    assert 3500 < store.ttl(f"surehook:event:{event_id}") <= 3600
+
+
+def test_what_is_erased_or_expires_meanwhile_does_not_come_back(
+    accept: Accept, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_ids = [accept(vault=vault(OLD)), accept()]
+    rotation = Rotation(store, KEYS, vault(NEW, OLD))
+    real_run = Script.run_many
+
+    def erase_first(*arguments: Any) -> list[Any]:  # in the moment between reading and writing
+        for event_id in event_ids:
+            store.delete(f"surehook:event:{event_id}")
+        return real_run(*arguments)
+
+    monkeypatch.setattr(Script, "run_many", erase_first)
+
+    assert {step.result for step in rotation.steps()} == {Result.FINE}
+    assert list(store.scan_iter("surehook:event:*")) == []
+
+
+def test_two_rotations_at_once_change_each_body_once(accept: Accept, store: redis.Redis) -> None:
+    for _ in range(30):
+        accept(vault=vault(OLD))
+    both = [Rotation(store, KEYS, vault(NEW, OLD)).steps(portion=1) for _ in range(2)]
+
+    results = [step.result for pair in zip(*both, strict=True) for step in pair]
+
+    assert results.count(Result.ENCRYPTED) == 30
+    assert key_ids(store) == [fingerprint(NEW)] * 30
+
+
+def test_a_door_that_still_uses_another_key_is_found_out(
+    accept: Accept, rotate: Rotate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(vault=vault(OLD))
+    real_steps = Rotation.steps
+
+    def steps(self: Rotation, **options: Any) -> Any:
+        accept(vault=vault(OLD))
+        return real_steps(self, **options)
+
+    monkeypatch.setattr(Rotation, "steps", steps)
+
+    status, output = rotate()
+
+    assert status == 1
+    assert f"1 came meanwhile with key {fingerprint(OLD)}" in output

@@ -1,0 +1,141 @@
+"""A handler asks its attempt whether it is still its own, and is told by what the store says."""
+
+import threading
+import time
+from queue import SimpleQueue
+from typing import Any
+
+import redis
+
+from harness.stack import wait_until
+from surehook import Attempt, Event, on
+from surehook.shared.scripts import texts
+from surehook.workers.maintenance.heartbeat import Heartbeat, interrupt
+from surehook.workers.queue.threads import PARENT_RENEWS_EVERY_SECONDS, HandlerThread, JobInProgress
+from surehook.workers.rq_worker import RQWorkers
+from surehook.workers.slots import STILL_SECONDS
+from surehook.workers.supervisor import child, supervisor
+from tests.integration.conftest import KEYS, Accept, Counts, Open
+from tests.integration.test_leases import NO_HANDLERS, let_lapse
+from tests.support.ledger import is_balanced
+
+
+def test_a_handler_whose_lease_another_took_learns_it_at_the_next_renewal(
+    accept: Accept, open_hall: Open, claims_of: Any, counts: Counts, store: redis.Redis
+) -> None:
+    answers: SimpleQueue[bool] = SimpleQueue()
+    ask = threading.Semaphore(0)
+
+    @on("user.delete", name="it")
+    def it(_: Event, attempt: Attempt) -> None:
+        for _number in range(3):
+            ask.acquire(timeout=20)
+            answers.put(attempt.is_ours())
+
+    def is_ours() -> bool:
+        ask.release()
+        return answers.get(timeout=20)
+
+    event_id = accept()
+    hall = open_hall(threads=1).start()
+    crew = RQWorkers(store, "events", [hall.threads[0].name])
+
+    def upkeep() -> Heartbeat:
+        return Heartbeat(crew, hall.conveyor, claims_of("hall"), "events")
+
+    upkeep().tick()
+    assert is_ours()
+    (claim,) = texts(store.zrange(KEYS.leases("events"), 0, -1))
+    upkeep().tick()
+    assert is_ours()
+
+    store.zrem(KEYS.leases("events"), claim)  # as when it lapsed and was recovered by another
+    upkeep().tick()
+
+    assert not is_ours()
+    wait_until(lambda: counts.discarded == 1, "what it did no longer counts")
+    assert store.zscore(KEYS.open, event_id)
+
+
+class Asks:
+    """A handler that asks once it may; on its first run only."""
+
+    def __init__(self) -> None:
+        self.answers: SimpleQueue[bool] = SimpleQueue()
+        self.go_on = threading.Event()
+
+    def __call__(self, event: Event, attempt: Attempt) -> None:
+        if self.answers.empty():
+            self.go_on.wait(60)
+            self.answers.put(attempt.is_ours())
+
+
+def running(hall: Any) -> JobInProgress:
+    wait_until(lambda: any(each.thread for each in hall.conveyor.held()), "it runs")
+    (held,) = hall.conveyor.held()
+    assert isinstance(held, JobInProgress)
+    return held
+
+
+def let_renewals_fail(held: JobInProgress) -> None:
+    """As when the store was out of reach for longer than a lease."""
+    held.ours_until = time.monotonic() - 5
+
+
+def test_cut_off_from_the_store_it_learns_that_its_lease_may_be_over(
+    accept: Accept, open_hall: Open, claims_of: Any, counts: Counts, store: redis.Redis
+) -> None:
+    handler = Asks()
+    on("user.delete", name="it")(handler)
+    accept()
+    hall = open_hall(threads=1).start()
+    held = running(hall)
+    let_renewals_fail(held)
+    let_lapse(store, held.claim)
+    assert interrupt(claims_of("other"), NO_HANDLERS, store, KEYS, held.claim.key) == "requeued"
+    assert claims_of("other").claim() is not None
+
+    handler.go_on.set()
+
+    assert not handler.answers.get(timeout=20)
+    wait_until(lambda: counts.runs == [("it", "discarded")])
+
+
+def test_who_was_told_to_stop_runs_again_though_nobody_had_taken_it(
+    accept: Accept, open_hall: Open, counts: Counts, store: redis.Redis
+) -> None:
+    handler = Asks()
+    on("user.delete", name="it")(handler)
+    event_id = accept()
+    hall = open_hall(threads=1).start()
+    let_renewals_fail(running(hall))
+    handler.go_on.set()
+
+    def has_run_again() -> bool:
+        hall.conveyor.look()
+        return counts.runs == [("it", "discarded"), ("it", "done")]
+
+    wait_until(has_run_again, "it may have stopped half-way")
+
+    assert store.hget(KEYS.event(event_id), "outcome") == b"done"
+    assert is_balanced(store)
+
+
+def test_a_process_that_stood_still_trusts_its_parent_to_have_renewed(
+    accept: Accept, open_hall: Open, claims_of: Any
+) -> None:
+    hall = open_hall(threads=1)
+    thread: HandlerThread = hall.threads[0]
+    accept()
+    held = JobInProgress(claims_of("hall").claim(), 0, 0.0, 0.0)
+    thread._held = held  # noqa: SLF001 - as while it runs
+    now = time.monotonic()
+
+    hall.slots.beat(now - 20)
+    assert thread.is_ours(), "it stands still"
+    hall.slots.beat(now)
+    assert thread.is_ours(), "it has just come to itself"
+
+    hall.slots.stood_still_until = now - 10
+    assert not thread.is_ours()
+    assert (STILL_SECONDS, PARENT_RENEWS_EVERY_SECONDS) == (child.STILL_SECONDS, supervisor.RENEW_EVERY_SECONDS)

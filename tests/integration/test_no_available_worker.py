@@ -1,0 +1,190 @@
+"""When nobody can decide about a transactional event, its sender is told at once and nothing is stored."""
+
+from typing import Any
+
+import pytest
+import redis
+
+from harness.events import an_event
+from harness.stack import wait_until
+from surehook.shared.encryption import BodyCipher
+from surehook.shared.heartbeat import INGEST, WORKER, HeartbeatMessage
+from surehook.shared.keys import RQ_SUSPENDED, TRANSACTIONAL_QUEUE
+from surehook.shared.settings import Settings
+from surehook.shared.transactional_events import transactional_types
+from surehook.workers.execution.missing_key import MissingKey
+from surehook.workers.handlers.registry import Registry
+from surehook.workers.maintenance.transactional_heartbeat import TransactionalHeartbeat
+from surehook.workers.rq_worker import RQWorkers
+from surehook.workers.transactional.protocol import TransactionProtocol
+from tests.integration.conftest import KEYS
+from tests.support.endpoint import OpenDoor, open_door
+from tests.support.ledger import ledger
+from tests.support.transactions import Protocol
+
+
+def pause(store: redis.Redis) -> None:
+    store.sadd(KEYS.paused, TRANSACTIONAL_QUEUE)
+
+
+def suspend(store: redis.Redis) -> None:
+    store.set(RQ_SUSPENDED, 1)
+
+
+@pytest.mark.parametrize("hold", [pause, suspend])
+def test_a_queue_that_is_held_takes_no_transaction(asking_door: OpenDoor, store: redis.Redis, hold: Any) -> None:
+    hold(store)
+
+    response = asking_door.deliver(an_event("user.create"))
+
+    assert (response.status_code, response.json()["exception"]) == (503, "[unavailable] no worker is there to decide")
+    assert asking_door.metric("surehook_deliveries_refused_total", reason="paused") == 1
+    assert ledger(store) == {"open": 0}
+
+
+@pytest.mark.parametrize("hold", [pause, suspend])
+def test_what_was_submitted_before_waits_and_is_not_started(
+    store: redis.Redis, protocol: Protocol, voting: Any, hold: Any
+) -> None:
+    protocol.beat("room")
+    event_id = an_event()["id"]
+    room = voting()
+    room.turn(0.01)
+    protocol.submit(event_id, "door")
+    hold(store)
+
+    assert room.turn(0.01) == 0
+
+    assert store.lrange(f"rq:queue:{TRANSACTIONAL_QUEUE}", 0, -1) == [event_id.encode()]
+
+
+@pytest.fixture
+def lacking(counts: Any) -> MissingKey:
+    return MissingKey(BodyCipher(), lambda _: "elsewhere", counts)
+
+
+@pytest.fixture
+def heart(store: redis.Redis, lacking: MissingKey) -> TransactionalHeartbeat:
+    return TransactionalHeartbeat(
+        store,
+        KEYS,
+        RQWorkers(store, TRANSACTIONAL_QUEUE, ["room.1"]),
+        TransactionProtocol(store, KEYS, "room", "room"),
+        Registry([]),
+        HeartbeatMessage(WORKER, "room", transactional_types(("user.create",)), TRANSACTIONAL_QUEUE),
+        lacking,
+        handler_timeout=30,
+    )
+
+
+def test_a_process_that_lives_attends_its_queue_and_is_on_rqs_list(
+    store: redis.Redis, heart: TransactionalHeartbeat, protocol: Protocol
+) -> None:
+    heart.beat()
+
+    assert protocol.submit(an_event()["id"], "door").state == "waiting"
+    assert store.smembers(f"rq:workers:{TRANSACTIONAL_QUEUE}") == {b"rq:worker:room.1"}
+
+
+def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
+    store: redis.Redis, heart: TransactionalHeartbeat, lacking: MissingKey, protocol: Protocol
+) -> None:
+    lacking.meet(_Met(), "elsewhere")
+
+    heart.beat()
+
+    assert protocol.submit(an_event()["id"], "door").state == "unattended"
+    assert store.exists(KEYS.alive(WORKER, "room"))
+
+
+@pytest.mark.parametrize(
+    "stops",
+    [lambda heart, lacking: lacking.meet(_Met(), "elsewhere"), lambda heart, lacking: heart.leave()],
+    ids=["it lacks a key", "it takes no more"],
+)
+def test_a_process_that_decides_nothing_any_more_lives_and_is_waited_for_no_longer(
+    store: redis.Redis, heart: TransactionalHeartbeat, lacking: MissingKey, protocol: Protocol, stops: Any
+) -> None:
+    heart.beat()
+    assert protocol.submit(an_event()["id"], "door").state == "waiting"
+
+    stops(heart, lacking)
+    heart.beat()
+
+    assert protocol.submit(an_event()["id"], "door").state == "unattended"
+    assert store.exists(KEYS.alive(WORKER, "room"))  # what it runs goes on
+
+
+def test_a_process_that_ends_in_order_is_waited_for_no_longer(
+    heart: TransactionalHeartbeat, protocol: Protocol
+) -> None:
+    heart.start()
+    wait_until(lambda: protocol.submit(an_event()["id"], "door").state == "waiting", "it beats")
+
+    heart.stop()
+
+    assert protocol.submit(an_event()["id"], "door").state == "unattended"
+
+
+def test_past_the_backlog_no_transaction_is_taken_and_copies_still_get_their_answer(
+    settings: Settings, store: redis.Redis, protocol: Protocol
+) -> None:
+    protocol.beat("room")
+    known = an_event("user.create")
+    number = protocol.submit(known["id"], "elsewhere").round
+    asked = {"transactional_events": ("user.create",), "transaction_timeout": 0.5, "max_backlog": 1}
+    with open_door(settings.model_copy(update=asked)) as door:
+        response = door.deliver(an_event("user.create"))
+        assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+        assert door.metric("surehook_deliveries_refused_total", reason="backlog_full") == 1
+        assert ledger(store) == {"open": 1, "accepted": 1}
+
+        protocol.abandon(known["id"], number)
+        store.zadd(KEYS.open, {"another": 1})
+        assert door.deliver(known).status_code == 504
+        store.zrem(KEYS.open, "another")
+
+        assert door.deliver(an_event("user.create")).status_code == 504  # there is room again, and nobody decides
+
+
+def test_a_door_that_closes_in_order_is_no_party_any_more(settings: Settings, store: redis.Redis) -> None:
+    with open_door(settings.model_copy(update={"transactional_events": ("user.create",)})):
+        wait_until(lambda: store.zcard(f"{KEYS.prefix}:alive:{INGEST}") == 1, "it beats")
+
+    assert not list(store.scan_iter(f"{KEYS.prefix}:alive:{INGEST}*"))
+
+
+def test_a_door_and_workers_with_different_lists_both_say_so_also_where_one_is_empty(
+    settings: Settings, heart: TransactionalHeartbeat, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> set[tuple[str, str, str]]:
+        said = [vars(record) for record in caplog.records if "disagree" in record.getMessage()]
+        return {(facts["levelname"], facts["ingest_has"], facts["worker_has"]) for facts in said}
+
+    heart.beat()
+    with open_door(settings):
+        wait_until(told, "the door hears the worker")
+        assert told() == {("ERROR", "none", "user.create")}
+        caplog.clear()
+        heart.beat()
+        assert told() == {("ERROR", "none", "user.create")}
+
+
+def test_a_door_that_asks_in_vain_says_what_to_start(
+    asking_door: OpenDoor, protocol: Protocol, caplog: pytest.LogCaptureFixture
+) -> None:
+    protocol.leave("room")
+
+    for _ in range(3):
+        assert asking_door.deliver(an_event("user.create")).status_code == 503
+
+    (said,) = [record for record in caplog.records if "surehook worker" in record.getMessage()]
+    assert said.levelname == "ERROR"
+    assert "SUREHOOK_TRANSACTIONAL_EVENTS" in said.getMessage()
+
+
+class _Met:
+    """An event that could not be opened."""
+
+    event_id = "an event"
+    queue = TRANSACTIONAL_QUEUE

@@ -1,0 +1,82 @@
+"""A job that took its process down runs alone in the next one, and waits there no longer than it must."""
+
+import threading
+from typing import Any
+
+import pytest
+import redis
+
+from harness.stack import wait_until
+from surehook import Event, on
+from surehook.workers.maintenance.heartbeat import interrupt
+from surehook.workers.queue.claims import Known
+from tests.integration.conftest import KEYS, Accept, Open
+from tests.integration.test_leases import NO_HANDLERS
+from tests.support.ledger import is_balanced, ledger
+
+
+@pytest.fixture
+def killer(accept: Accept, store: redis.Redis, claims_of: Any) -> str:
+    """Interrupted once, and for now in no queue."""
+    event_id = accept(number=9)
+    interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, claims_of("dies").claim().key, known=Known.STARTED)
+    store.lrem("rq:queue:events", 0, event_id)
+    return event_id
+
+
+def test_it_begins_when_what_it_waited_for_went_back_without_having_begun(
+    killer: str, accept: Accept, open_hall: Open, store: redis.Redis
+) -> None:
+    done: list[int] = []
+    on("user.delete", name="it")(lambda event: done.append(event["number"]))
+    accept(number=1)
+    hall = open_hall(threads=8)
+    hall.conveyor.turn()  # claims what is no killer
+    store.rpush("rq:queue:events", killer)
+    hall.conveyor.look()
+    hall.conveyor.turn()  # hands that over, and claims the killer
+    first, lone = hall.conveyor.held()
+    assert (first.claim.interruptions, lone.claim.job_id) == (0, killer)
+
+    first.came_at -= 1.0  # no thread has woken: the process stood still
+    hall.conveyor.turn()
+    hall.start()
+
+    wait_until(lambda: sorted(done) == [1, 9], "both have run")
+    wait_until(lambda: ledger(store).get("done") == 2)
+
+
+def test_another_process_runs_it_while_this_one_is_busy(
+    killer: str, accept: Accept, open_hall: Open, store: redis.Redis
+) -> None:
+    begun: list[int] = []
+    go_on = threading.Event()
+
+    @on("user.delete", name="it")
+    def it(event: Event) -> None:
+        begun.append(event["number"])
+        if event["number"] == 1:
+            go_on.wait(60)
+
+    accept(number=1)
+    busy = open_hall(name="busy").start()
+    wait_until(lambda: begun == [1])
+    store.rpush("rq:queue:events", killer)
+    busy.conveyor.look()
+    wait_until(lambda: len(busy.conveyor.held()) == 2, "the busy one has it")
+
+    try:
+        idle = open_hall(name="idle").start()
+        more = [accept(number=number) for number in range(20, 23)]
+
+        def look() -> bool:
+            idle.conveyor.look()
+            busy.conveyor.look()
+            return sorted(begun) == [1, 9, 20, 21, 22]
+
+        wait_until(look, "it has run, and what came after it")
+    finally:
+        go_on.set()
+    wait_until(lambda: ledger(store).get("done") == 2 + len(more))
+    assert store.hget(KEYS.event(killer), "runs:") == b"2"
+    assert is_balanced(store)

@@ -1,0 +1,181 @@
+"""What the door says no to, and that it keeps nothing of it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from harness.events import USER_ID, a_body, an_event
+from harness.stack import API_KEY, wait_until
+from surehook.shared.settings import Settings
+from tests.support.endpoint import HEADERS, PATH, OpenDoor, open_door
+from tests.support.store_dump import kept_keys
+
+CANARY = "mara.lindqvist"
+
+
+@pytest.fixture
+def door(settings: Settings, store: redis.Redis) -> Iterator[OpenDoor]:
+    """Whatever a test here sends, nothing of it may reach the store."""
+    with open_door(settings.model_copy(update={"max_body_bytes": 1024})) as door:
+        yield door
+    assert kept_keys(store) == []
+
+
+def body_with(**fields: Any) -> bytes:
+    return a_body(an_event(**fields))
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        pytest.param([], id="no header"),
+        pytest.param([("Authorization", "")], id="empty"),
+        pytest.param([("Authorization", "wrong")], id="wrong key"),
+        pytest.param([("Authorization", API_KEY + "x")], id="key with more behind it"),
+        pytest.param([("Authorization", f"Basic {API_KEY}")], id="another scheme"),
+        pytest.param([("Authorization", API_KEY), ("Authorization", API_KEY)], id="twice the right key"),
+        pytest.param([("Authorization", "wrong"), ("Authorization", API_KEY)], id="a wrong and a right key"),
+        pytest.param([("X-Authorization", API_KEY)], id="another header"),
+    ],
+)
+def test_without_proof_the_answer_is_the_same_for_every_cause(door: OpenDoor, proof: list[tuple[str, str]]) -> None:
+    response = door.deliver(headers=[("Content-Type", "application/json"), *proof])
+
+    assert response.status_code == 401
+    assert response.content == b'{"errors":[{"code":"[notAuthorized]"}],"exception":"[notAuthorized]"}'
+    assert dict(response.headers) == {
+        "content-type": "application/json",
+        "content-length": str(len(response.content)),
+        "connection": "close",
+    }
+
+
+def test_proof_is_asked_for_before_anything_else(door: OpenDoor) -> None:
+    response = door.deliver(body=b"x" * 2000, headers={"Content-Type": "text/plain"})
+
+    assert response.status_code == 401
+    assert door.metric("surehook_deliveries_refused_total", reason="not_authorized") == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/fusionauth", f"{PATH}/", f"{PATH}/more", "/healthz/", "/metrics", "/%00", "/../etc/passwd"]
+)
+def test_another_path_is_404(door: OpenDoor, path: str) -> None:
+    response = door.request("POST", path, content=a_body(), headers=HEADERS)
+
+    assert response.status_code == 404
+    assert response.json() == {"errors": [{"code": "[notFound]"}], "exception": "[notFound]"}
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "FUSION"])
+def test_another_method_is_405(door: OpenDoor, method: str) -> None:
+    response = door.request(method, PATH, headers=HEADERS)
+
+    assert response.status_code == 405
+    assert response.headers["allow"] == "POST"
+    assert response.json() == {"errors": [{"code": "[methodNotAllowed]"}], "exception": "[methodNotAllowed]"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({}, id="none"),
+        pytest.param({"Content-Type": ""}, id="empty"),
+        pytest.param({"Content-Type": "text/plain"}, id="text"),
+        pytest.param({"Content-Type": "application/jsonp"}, id="nearly JSON"),
+        pytest.param({"Content-Type": "application/x-www-form-urlencoded"}, id="a form"),
+        pytest.param({"Content-Type": "application/json", "Content-Encoding": "gzip"}, id="gzip"),
+    ],
+)
+def test_what_is_not_sent_as_json_is_415(door: OpenDoor, headers: dict[str, str]) -> None:
+    response = door.deliver(headers={"Authorization": API_KEY, **headers})
+
+    assert response.status_code == 415
+    assert response.json()["exception"] == "[unsupportedMediaType] send application/json, not compressed"
+
+
+def test_a_body_larger_than_the_limit_is_413_by_its_length(door: OpenDoor) -> None:
+    response = door.deliver(body=CANARY.encode() * 1000)
+
+    assert response.status_code == 413
+    assert response.json()["exception"] == "[tooLarge] the body is larger than 1024 bytes"
+    assert response.headers["connection"] == "close"
+
+
+def test_a_body_larger_than_the_limit_is_413_by_counting(door: OpenDoor) -> None:
+    response = door.deliver(body=(b"x" * 100 for _ in range(11)))
+
+    assert "content-length" not in response.request.headers
+    assert response.status_code == 413
+    assert door.metric("surehook_deliveries_refused_total", reason="too_large") == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b"{}", id="no envelope"),
+        pytest.param(b'{"event": null}', id="null event"),
+        pytest.param(b'{"event": [{"type": "test"}]}', id="event is a list"),
+        pytest.param(b'{"event": {}}', id="no type"),
+        pytest.param(b'{"event": {"type": "test", "n": "mara.lindqvist', id="cut off"),
+        pytest.param(b'{"event": {"type": "test"}} {}', id="more behind it"),
+        pytest.param(b'{"event": {"type": "test", "n": NaN}}', id="NaN is not JSON"),
+        pytest.param(b'{"event": {"type": "mara.lindqvist\xff"}}', id="bad UTF-8"),
+        pytest.param(b'\xef\xbb\xbf{"event": {"type": "test"}}', id="a byte order mark"),
+        pytest.param('{"event": {"type": "test"}}'.encode("utf-16"), id="UTF-16"),
+        pytest.param(b"[" * 1000, id="deep nesting, open"),
+        pytest.param(b'{"event":' + b"[" * 500 + b"]" * 500 + b"}", id="deep nesting"),
+        pytest.param(body_with(type=7), id="type is a number"),
+        pytest.param(body_with(type="<b>mara.lindqvist</b>"), id="type is no word"),
+        pytest.param(body_with(type="user.create\r\nmara.lindqvist"), id="type with a newline"),
+        pytest.param(body_with(type="\ud800"), id="type is a lone surrogate"),
+        pytest.param(body_with(id="mara.lindqvist"), id="id is no UUID"),
+        pytest.param(body_with(id=["mara.lindqvist"]), id="id is a list"),
+        pytest.param(body_with(id=f"{{{USER_ID}}}"), id="id in braces"),
+        pytest.param(body_with(id=USER_ID.replace("-", "")), id="id without dashes"),
+        pytest.param(body_with(tenantId=["mara.lindqvist"]), id="tenant is a list"),
+        pytest.param(body_with(createInstant="mara.lindqvist"), id="instant is a word"),
+    ],
+)
+def test_a_body_that_is_no_event_is_400_and_is_not_quoted(
+    door: OpenDoor, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = door.deliver(body=body)
+
+    assert response.status_code == 400
+    assert response.json()["exception"].startswith("[malformed] ")
+    assert response.json()["errors"][0]["code"] == "[malformed]"
+    assert CANARY not in response.text
+    assert CANARY not in str([record.__dict__ for record in caplog.records])
+    assert door.metric("surehook_deliveries_refused_total", reason="malformed") == 1
+
+
+def test_a_flood_of_refusals_is_one_log_line_and_all_of_it_counted(
+    door: OpenDoor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("surehook.ingest.endpoint.LOG_REFUSALS_EVERY_SECONDS", 3600)
+    for _ in range(50):
+        door.deliver(headers={})
+
+    lines = [record for record in caplog.records if record.getMessage() == "delivery refused"]
+
+    assert len(lines) == 1
+    assert door.metric("surehook_deliveries_refused_total", reason="not_authorized") == 50
+
+
+def test_what_is_not_ready_says_not_why(settings: Settings, store: redis.Redis) -> None:
+    store.config_set("appendfsync", "no")
+    try:
+        with open_door(settings, is_awaited=False) as door:
+            wait_until(lambda: door.metric("surehook_not_ready", reason="not_durable"), "the check is done")
+            response = door.request("GET", "/readyz")
+    finally:
+        store.config_set("appendfsync", "always")
+
+    assert response.status_code == 503
+    assert response.content == b'{"errors":[{"code":"[unavailable]"}],"exception":"[unavailable]"}'

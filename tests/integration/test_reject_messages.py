@@ -1,0 +1,84 @@
+"""Whatever a handler says no with, its sender hears, and no thread ends over it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+
+from harness.events import USER_ID, an_event
+from surehook import Event, Reject
+from surehook.events import UserCreate
+from surehook.workers.handlers.registry import on
+from surehook.workers.transactional.protocol import Transaction
+from tests.integration.conftest import KEYS
+from tests.support.ledger import is_balanced
+
+
+def vote(function: Callable[..., Any], **terms: Any) -> None:
+    on("user.create", name="vote", transactional=True, **terms)(function)
+
+
+class Bare(Reject):
+    """A user's own, which hands no words on."""
+
+    def __init__(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        pytest.param(Reject(ValueError("no such plan")), "no such plan", id="an exception"),
+        pytest.param(Reject(None), "None", id="None"),
+        pytest.param(Reject("no \ud800 here"), "no ? here", id="half a surrogate pair"),
+        pytest.param(Reject("one\ntwo \x1b[2J\x00."), "one two  [2J .", id="control characters"),
+        pytest.param(Reject("  a b  "), "  a b  ", id="spaces"),
+        pytest.param(Bare(), "", id="a subclass without words"),
+    ],
+)
+def test_a_veto_may_have_any_words(ask: Any, error: Reject, words: str) -> None:
+    def handler(_: Event) -> None:
+        raise error
+
+    vote(handler)
+    response = ask(an_event("user.create"))
+
+    assert (response.status_code, response.json()["exception"]) == (422, f"[rejected] {words}".strip())
+    assert response.json()["errors"][0].get("message", "") == words
+
+
+def test_words_that_a_stranger_chose_end_no_thread(voting: Any) -> None:
+    def handler(event: UserCreate) -> None:
+        assert event.user is not None
+        raise Reject(f"{event.user.first_name} may not register")
+
+    vote(handler)
+    event = an_event("user.create", user={"id": USER_ID, "firstName": "\ud800\n"})
+    body = json.dumps({"event": event}).encode()
+
+    verdict = voting().verdict(Transaction(event["id"], "r", 5, "user.create", "", "", body))
+
+    assert (verdict.outcome, verdict.reason) == ("rejected", "?  may not register")
+
+
+def test_a_voters_strange_object_is_a_500_and_ends_no_thread(
+    ask: Any, store: redis.Redis, run_worker: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    undone: list[str] = []
+
+    def handler(_: Event) -> None:
+        strange: Any = Reject("no")
+        strange.message = object()
+        raise strange
+
+    vote(handler, on_abandoned=lambda event: undone.append(str(event.id)))
+    event = an_event("user.create")
+
+    assert ask(event).status_code == 500
+
+    run_worker(1)
+    assert undone == [event["id"]]
+    assert store.zrange(KEYS.orphans, 0, -1) == [event["id"].encode()]
+    assert is_balanced(store)
+    assert "transaction broke, it counts as failed" in [record.getMessage() for record in caplog.records]

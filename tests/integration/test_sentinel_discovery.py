@@ -1,0 +1,132 @@
+"""Several Sentinels: one that hangs does not keep the door out, one that is behind does not lead it astray."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from surehook.ingest.store.acceptor import Outcome
+from surehook.ingest.store.connection import CLIENT_NAME
+from surehook.shared.embedded import socket_path
+from surehook.shared.errors import StoreUnavailable
+from surehook.shared.settings import Settings
+from tests.integration.test_session import an_envelope, running, settled, until
+from tests.support.replicas import SERVICE, lone_sentinel
+from tests.support.tcp_proxy import Middleman, middleman
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path) -> Iterator[Path]:
+    with lone_sentinel(tmp_path) as path:
+        yield path
+
+
+@asynccontextmanager
+async def two_ways(sentinel: Path, data_dir: Path) -> AsyncIterator[tuple[Middleman, Middleman, Middleman]]:
+    """Two Sentinels, each of which can fall silent, and the store that they name."""
+    async with middleman(sentinel) as one, middleman(sentinel) as other, middleman(socket_path(data_dir)) as man:
+        watch(sentinel, man.port)
+        yield one, other, man
+
+
+def watch(sentinel: Path, port: int) -> None:
+    with redis.Redis(unix_socket_path=str(sentinel)) as client:
+        client.execute_command("SENTINEL", "MONITOR", SERVICE, "127.0.0.1", port, 1)
+
+
+def by_way_of(*guides: Middleman) -> Settings:
+    addresses = ",".join(f"127.0.0.1:{guide.port}" for guide in guides)
+    return Settings(redis_url=f"redis+sentinel://{addresses}/{SERVICE}")
+
+
+@pytest.mark.parametrize("silent", [0, 1], ids=["listed first", "listed second"])
+def test_a_sentinel_that_hangs_does_not_keep_us_from_the_store(
+    sentinel: Path, data_dir: Path, store: redis.Redis, silent: int
+) -> None:
+    async def play() -> None:
+        async with two_ways(sentinel, data_dir) as (one, other, _):
+            (one, other)[silent].passes_replies = False
+            async with running(by_way_of(one, other)) as intake:
+                await until(lambda: intake.is_ready)
+                assert await intake.accept(an_envelope()) is Outcome.STORED
+
+    asyncio.run(play())
+
+
+def test_sentinels_that_fall_silent_later_change_nothing(
+    sentinel: Path, data_dir: Path, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
+
+    async def play() -> None:
+        async with two_ways(sentinel, data_dir) as (one, other, _), running(by_way_of(one, other)) as intake:
+            await until(lambda: intake.is_ready)
+            connected = doors(store)
+            one.passes_replies = other.passes_replies = False
+            for _ in range(2):
+                await being_asked(other)
+                assert await intake.accept(an_envelope()) is Outcome.STORED
+            assert doors(store) == connected
+
+    asyncio.run(play())
+
+
+def test_a_store_that_is_lost_while_a_sentinel_is_asked_is_found_again(
+    sentinel: Path, data_dir: Path, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
+
+    async def play() -> None:
+        async with two_ways(sentinel, data_dir) as (one, other, man), running(by_way_of(one, other)) as intake:
+            await until(lambda: intake.is_ready)
+            one.passes_replies = other.passes_replies = False
+            await being_asked(one)
+            man.close()
+            await until(lambda: not intake.is_ready)
+            one.passes_replies = True
+
+            await until(lambda: intake.is_ready)
+            assert await settled(intake.accept(an_envelope())) == [Outcome.STORED]
+
+    asyncio.run(play())
+
+
+def test_the_sentinel_that_knows_of_the_latest_failover_is_believed(
+    data_dir: Path, store: redis.Redis, tmp_path: Path
+) -> None:
+    async def play() -> None:
+        async with middleman(socket_path(data_dir)) as old, middleman(socket_path(data_dir)) as new:
+            with (
+                sentinel_of(tmp_path / "old", old, epoch=1) as behind,
+                sentinel_of(tmp_path / "new", new, epoch=2) as ahead,
+            ):
+                async with (
+                    middleman(behind) as one,
+                    middleman(ahead) as other,
+                    running(by_way_of(one, other)) as intake,
+                ):
+                    await until(lambda: intake.is_ready)
+                    new.passes_replies = False
+                    assert await settled(intake.accept(an_envelope())) == [StoreUnavailable]
+
+    asyncio.run(play())
+
+
+@contextmanager
+def sentinel_of(folder: Path, man: Middleman, *, epoch: int) -> Iterator[Path]:
+    folder.mkdir()
+    watched = f"sentinel monitor {SERVICE} 127.0.0.1 {man.port} 1", f"sentinel config-epoch {SERVICE} {epoch}"
+    with lone_sentinel(folder, *watched) as path:
+        yield path
+
+
+def doors(store: redis.Redis) -> list[str]:
+    return [client["id"] for client in store.client_list() if client["name"] == CLIENT_NAME]
+
+
+async def being_asked(guide: Middleman) -> None:
+    asked = guide.commands
+    await until(lambda: guide.commands > asked)

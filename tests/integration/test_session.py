@@ -1,0 +1,232 @@
+"""The door's own connection to the store: every way there, what breaks it, and that it mends by itself."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from harness.events import a_body
+from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.store.acceptor import Acceptor, Outcome
+from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS
+from surehook.shared.embedded import socket_path
+from surehook.shared.envelope import Envelope, parse_envelope
+from surehook.shared.errors import BacklogFull, StoreError, StoreUnavailable
+from surehook.shared.settings import Settings
+from tests.support.tcp_proxy import Middleman, middleman
+
+MENDING_SECONDS = 10.0
+
+
+def an_envelope() -> Envelope:
+    return parse_envelope(a_body())
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Acceptor]:
+    intake = Acceptor(settings, IngestMetrics())
+    task = asyncio.create_task(intake.run())
+    await intake.wait_until_checked()
+    yield intake
+    intake.stop()
+    await asyncio.wait_for(task, MENDING_SECONDS)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(MENDING_SECONDS):
+        while not condition():  # noqa: ASYNC110 - the intake has no event to wait for
+            await asyncio.sleep(0.01)
+
+
+async def settled(*accepting: Awaitable[Outcome]) -> list[Outcome | type[BaseException]]:
+    async with asyncio.timeout(MENDING_SECONDS):
+        outcomes = await asyncio.gather(*accepting, return_exceptions=True)
+    return [type(outcome) if isinstance(outcome, BaseException) else outcome for outcome in outcomes]
+
+
+def through(data_dir: Path, scenario: Callable[[Acceptor, Middleman], Coroutine[Any, Any, None]]) -> None:
+    """Play a scenario with an intake whose store is behind a middleman."""
+
+    async def play() -> None:
+        async with middleman(socket_path(data_dir)) as man, running(_to(man)) as intake:
+            await until(lambda: intake.is_ready)
+            await scenario(intake, man)
+
+    asyncio.run(play())
+
+
+def _to(man: Middleman) -> Settings:
+    return Settings(redis_url=f"redis://127.0.0.1:{man.port}/0")
+
+
+def test_what_arrives_meanwhile_rides_in_the_next_batch(settings: Settings, store: redis.Redis) -> None:
+    events = [an_envelope() for _ in range(700)]
+
+    async def play() -> list[Outcome | type[BaseException]]:
+        async with running(settings) as intake:
+            store.config_resetstat()
+            return await settled(*(intake.accept(event) for event in [*events, events[0]]))
+
+    outcomes = asyncio.run(play())
+
+    assert outcomes == [Outcome.STORED] * 700 + [Outcome.DUPLICATE]
+    assert store.info("commandstats")["cmdstat_evalsha"]["calls"] == 3  # 256 events at most in each
+    assert store.lrange("rq:queue:events", 0, -1) == [event.event_id.encode() for event in events]
+
+
+def test_replies_in_pieces_are_put_together(data_dir: Path, store: redis.Redis) -> None:
+    async def scenario(intake: Acceptor, man: Middleman) -> None:
+        man.replies_in_pieces = True
+
+        assert await settled(*(intake.accept(an_envelope()) for _ in range(3))) == [Outcome.STORED] * 3
+
+    through(data_dir, scenario)
+
+
+def test_a_connection_that_breaks_in_a_reply_is_no_answer_and_is_mended(data_dir: Path, store: redis.Redis) -> None:
+    events = [an_envelope(), an_envelope()]
+
+    async def scenario(intake: Acceptor, man: Middleman) -> None:
+        man.cuts_after_bytes = 5
+        assert await settled(*map(intake.accept, events)) == [StoreUnavailable] * 2
+        man.cuts_after_bytes = None
+        await until(lambda: intake.is_ready)
+
+        # The store had it all: the sender, who sends them again, is told so.
+        assert await settled(*map(intake.accept, events)) == [Outcome.DUPLICATE] * 2
+
+    through(data_dir, scenario)
+
+
+def test_a_store_that_falls_silent_is_given_up_and_found_again(data_dir: Path, store: redis.Redis) -> None:
+    async def scenario(intake: Acceptor, man: Middleman) -> None:
+        man.passes_replies = False
+        began = time.monotonic()
+        assert await settled(intake.accept(an_envelope())) == [StoreUnavailable]
+        assert time.monotonic() - began > REPLY_TIMEOUT_SECONDS / 2
+        assert await settled(intake.accept(an_envelope())) == [StoreUnavailable]
+        man.passes_replies = True
+
+        await until(lambda: intake.is_ready)
+        assert await intake.accept(an_envelope()) is Outcome.STORED
+
+    through(data_dir, scenario)
+
+
+@pytest.mark.parametrize("nonsense", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*1\r\n:1\r\n:1\r\n", b"$-5\r\n"])
+def test_who_talks_nonsense_is_not_believed(data_dir: Path, store: redis.Redis, nonsense: bytes) -> None:
+    async def scenario(intake: Acceptor, man: Middleman) -> None:
+        connections = man.connections
+        man.instead = nonsense
+        await settled(intake.accept(an_envelope()))
+        man.instead = None
+
+        await until(lambda: intake.is_ready and man.connections > connections)
+        assert await intake.accept(an_envelope()) is Outcome.STORED
+
+    through(data_dir, scenario)
+
+
+@pytest.mark.parametrize(
+    "shape", [b"*0\r\n", b"*3\r\n:1\r\n:1\r\n:1\r\n", b":1\r\n", b"$-1\r\n", b"+OK\r\n", b"*2\r\n$1\r\n1\r\n:1\r\n"]
+)
+def test_a_reply_of_another_shape_is_no_answer(data_dir: Path, store: redis.Redis, shape: bytes) -> None:
+    async def scenario(intake: Acceptor, man: Middleman) -> None:
+        connections = man.connections
+        man.instead = shape
+        assert await settled(intake.accept(an_envelope()), intake.accept(an_envelope())) == [StoreUnavailable] * 2
+        man.instead = None
+
+        await until(lambda: intake.is_ready and man.connections > connections)
+        assert await intake.accept(an_envelope()) is Outcome.STORED
+
+    through(data_dir, scenario)
+
+
+def test_a_request_that_is_cancelled_leaves_the_others_their_answers(data_dir: Path, store: redis.Redis) -> None:
+    async def scenario(intake: Acceptor, man: Middleman) -> None:
+        man.passes_replies = False
+        in_flight = [asyncio.create_task(intake.accept(an_envelope())) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        waiting = [asyncio.create_task(intake.accept(an_envelope())) for _ in range(3)]
+        await asyncio.sleep(0)
+        in_flight[1].cancel()
+        waiting[1].cancel()
+        await asyncio.sleep(0)
+        assert in_flight[1].cancelled()
+        assert waiting[1].cancelled()
+        await settled(*in_flight, *waiting)
+        man.passes_replies = True
+
+        await until(lambda: intake.is_ready)
+        assert await intake.accept(an_envelope()) is Outcome.STORED
+
+    through(data_dir, scenario)
+
+
+def test_a_request_that_is_cancelled_in_flight_changes_nothing_for_the_others(
+    data_dir: Path, store: redis.Redis
+) -> None:
+    async def scenario(intake: Acceptor, man: Middleman) -> None:
+        connections = man.connections
+        in_flight = [asyncio.create_task(intake.accept(an_envelope())) for _ in range(3)]
+        for _ in range(2):  # the tasks begin, the batch leaves; its reply takes more turns of the loop than that
+            await asyncio.sleep(0)
+        in_flight[1].cancel()
+
+        assert await settled(*in_flight) == [Outcome.STORED, asyncio.CancelledError, Outcome.STORED]
+        assert await intake.accept(an_envelope()) is Outcome.STORED
+        assert man.connections == connections
+
+    through(data_dir, scenario)
+
+
+def test_a_replica_is_no_store_to_be_ready_with(settings: Settings, store: redis.Redis) -> None:
+    async def play() -> bool:
+        async with running(settings) as intake:
+            return intake.is_ready
+
+    store.replicaof("127.0.0.1", "1")
+    try:
+        assert not asyncio.run(play())
+    finally:
+        store.replicaof("NO", "ONE")
+
+
+def test_a_primary_that_becomes_a_replica_gets_no_more(
+    settings: Settings, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 3600)  # what it replies must be enough
+
+    async def play() -> list[Outcome | type[BaseException]]:
+        async with running(settings) as intake:
+            store.replicaof("127.0.0.1", "1")
+            demoted = await settled(intake.accept(an_envelope()))
+            await until(lambda: not intake.is_ready)
+            store.replicaof("NO", "ONE")
+            await until(lambda: intake.is_ready)
+            return demoted + await settled(intake.accept(an_envelope()))
+
+    try:
+        assert asyncio.run(play()) == [StoreUnavailable, Outcome.STORED]
+    finally:
+        store.replicaof("NO", "ONE")
+
+
+def test_past_the_backlog_events_are_refused_and_duplicates_still_known(settings: Settings, store: redis.Redis) -> None:
+    bounded = settings.model_copy(update={"max_backlog": 2})
+    events = [an_envelope() for _ in range(3)]
+
+    async def play() -> list[Outcome | type[BaseException]]:
+        async with running(bounded) as intake:
+            outcomes = await settled(*map(intake.accept, [*events, events[0]]))
+            store.zrem("surehook:open", events[0].event_id)  # as if it were closed
+            return outcomes + await settled(intake.accept(events[2]))
+
+    assert asyncio.run(play()) == [Outcome.STORED, Outcome.STORED, BacklogFull, Outcome.DUPLICATE, Outcome.STORED]
+    assert issubclass(BacklogFull, StoreError)

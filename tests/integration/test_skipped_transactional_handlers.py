@@ -1,0 +1,75 @@
+"""Transactional handlers of an event that came as an ordinary one: they do not run, and somebody hears of it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import redis
+
+from harness.events import TENANT_ID, USER_ID, an_event
+from surehook.admin.events import EventLog
+from surehook.workers.handlers.registry import on
+from tests.integration.conftest import KEYS, Accept, Counts
+
+
+@pytest.fixture
+def ran() -> list[str]:
+    ran: list[str] = []
+    on("user.*", name="vote", transactional=True)(lambda event: ran.append("vote"))
+    on("user.*", name="tell")(lambda event: ran.append("tell"))
+    return ran
+
+
+@pytest.mark.parametrize("asked", [(), ("user.create",)], ids=["no list at the worker", "no list at the ingest"])
+def test_a_handler_that_nobody_asked_is_an_error_and_counted_and_not_run(
+    asked: Sequence[str],
+    ran: list[str],
+    accept: Accept,
+    run_worker: Callable[..., Any],
+    counts: Counts,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    accept("user.create")
+
+    run_worker(2, asked=asked)
+
+    assert ran == ["tell"]
+    assert counts.unasked == [("vote", "user.create")]
+    (said,) = [record for record in caplog.records if "SUREHOOK_TRANSACTIONAL_EVENTS" in record.getMessage()]
+    assert (said.levelname, vars(said)["handler"]) == ("ERROR", "vote")
+
+
+@pytest.mark.parametrize(
+    ("event_type", "asked"),
+    [
+        pytest.param("user.create", (f"{USER_ID}:user.create",), id="listed for another tenant"),
+        pytest.param("user.create", ("user.delete",), id="another type of its pattern"),
+        pytest.param("user.create.complete", (), id="FusionAuth never waits"),
+    ],
+)
+def test_a_handler_that_is_not_to_be_asked_is_passed_over_quietly(
+    event_type: str,
+    asked: Sequence[str],
+    ran: list[str],
+    accept: Accept,
+    run_worker: Callable[..., Any],
+    counts: Counts,
+) -> None:
+    accept(event_type, tenantId=TENANT_ID)
+
+    run_worker(2, asked=asked)
+
+    assert (ran, counts.unasked) == (["tell"], [])
+
+
+def test_a_transaction_that_is_replayed_later_was_asked_before(
+    ran: list[str], ask: Any, run_worker: Callable[..., Any], counts: Counts, store: redis.Redis
+) -> None:
+    event = an_event("user.create")
+    assert ask(event).status_code == 200
+    run_worker(1, asked=("user.create",))
+
+    assert EventLog(store, KEYS, handler_timeout=30).replay(event["id"])
+    run_worker(2, asked=("user.create",))
+
+    assert (ran, counts.unasked) == (["vote", "tell", "tell"], [])

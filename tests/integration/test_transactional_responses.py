@@ -1,0 +1,209 @@
+"""From a transactional delivery to its answer."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import redis
+
+from harness.events import TENANT_ID, USER_ID, an_event
+from harness.stack import wait_until
+from surehook import Event, Permanent, Reject, RetryLater
+from surehook.events import UserCreate
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, rq_queue
+from surehook.shared.settings import Settings
+from surehook.workers.handlers.registry import on
+from surehook.workers.transactional.executor import TransactionalExecutor
+from tests.integration.conftest import KEYS, Counts
+from tests.support.endpoint import OpenDoor, open_door
+from tests.support.ledger import is_balanced, ledger
+from tests.support.transactional_client import TIMEOUT_SECONDS
+from tests.support.transactions import Protocol
+
+MANY = 16
+
+
+def vote(function: Callable[..., Any], name: str = "vote", **terms: Any) -> None:
+    on("user.create", name=name, **{"transactional": True, **terms})(function)
+
+
+def fail(_: Event) -> None:
+    raise OSError("mara.lindqvist@example.com is not in the database")
+
+
+def refuse(event: UserCreate) -> None:
+    assert event.user is not None
+    raise Reject(f"{event.user.email} may not register")
+
+
+def test_a_yes_is_a_200(ask: Any, store: redis.Redis) -> None:
+    seen: list[Event] = []
+    vote(seen.append)
+    event = an_event("user.create")
+
+    response = ask(event)
+
+    assert (response.status_code, response.json()) == (200, {"status": "completed", "eventId": event["id"]})
+    assert [str(each.id) for each in seen] == [event["id"]]
+    assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}
+
+
+def test_a_veto_is_a_422_with_the_handlers_words_and_nobodys_data(ask: Any, store: redis.Redis) -> None:
+    vote(refuse)
+    event = an_event("user.create")
+
+    response = ask(event)
+
+    assert response.status_code == 422
+    assert response.json() == {
+        "errors": [{"code": "[rejected]", "message": "*** may not register"}],
+        "exception": "[rejected] *** may not register",
+    }
+    assert store.zrange(KEYS.decided("rejected"), 0, -1) == [event["id"].encode()]
+    assert is_balanced(store)
+
+
+@pytest.mark.parametrize(
+    "error", [fail, Permanent, RetryLater(3), SystemExit], ids=["any", "Permanent", "RetryLater", "SystemExit"]
+)
+def test_a_handler_that_raises_is_a_500_that_says_nothing_of_it(ask: Any, error: Any, store: redis.Redis) -> None:
+    def handler(event: Event) -> None:
+        if error is fail:
+            fail(event)
+        raise error
+
+    vote(handler)
+    response = ask(an_event("user.create"))
+
+    assert response.status_code == 500
+    assert response.json()["exception"] == "[handlerFailed] a handler failed"
+    assert store.zcard("rq:failed:transactional") == 0
+    assert store.zcard("rq:scheduled:events") == 0
+
+
+def test_nobody_in_time_is_a_504_and_the_event_never_starts(
+    asking_door: OpenDoor, voting: Callable[[], TransactionalExecutor], store: redis.Redis
+) -> None:
+    seen: list[Event] = []
+    vote(seen.append)
+    event = an_event("user.create")
+
+    began = time.monotonic()
+    response = asking_door.deliver(event)
+
+    assert response.status_code == 504
+    assert response.json()["exception"].startswith("[deadlineExceeded]")
+    assert time.monotonic() - began >= TIMEOUT_SECONDS
+    assert not voting().turn(0.01)
+    assert (seen, store.llen(rq_queue(TRANSACTIONAL_QUEUE))) == ([], 0)
+    assert ledger(store)["open"] == 0
+
+
+def test_without_a_live_worker_the_answer_is_503_at_once_and_nothing_is_stored(
+    asking_door: OpenDoor, protocol: Protocol, store: redis.Redis
+) -> None:
+    protocol.leave("room")
+
+    response = asking_door.deliver(an_event("user.create"))
+
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert ledger(store) == {"open": 0}
+
+
+def test_the_first_no_ends_it_and_those_before_are_told(
+    ask: Any, store: redis.Redis, run_worker: Callable[..., Any]
+) -> None:
+    calls: list[str] = []
+    vote(lambda event: calls.append("one"), "one", on_abandoned=lambda event: calls.append("undo one"))
+    vote(refuse, "two", on_abandoned=lambda event: calls.append("undo two"))
+    vote(lambda event: calls.append("three"), "three")
+
+    response = ask(an_event("user.create"))
+    run_worker(2)
+
+    assert response.status_code == 422
+    assert calls == ["one", "undo one"]
+    assert store.zcard(KEYS.orphans) == 0
+    assert ledger(store)["open"] == 0
+
+
+def test_other_handlers_of_the_event_are_told_after_a_yes_and_never_after_a_no(
+    ask: Any, store: redis.Redis, run_worker: Callable[..., Any]
+) -> None:
+    told: list[str] = []
+    vote(lambda event: refuse(event) if event.user.email == "no@example.com" else None)
+    on("user.create", name="tell")(lambda event: told.append(str(event.id)))
+    yes, no = an_event("user.create"), an_event("user.create", user={"id": USER_ID, "email": "no@example.com"})
+
+    assert [ask(event).status_code for event in (yes, no, yes, no)] == [200, 422, 200, 422]
+    run_worker(3)
+
+    assert told == [yes["id"]]
+    assert ledger(store)["open"] == 0
+
+
+def test_an_event_without_a_voter_of_its_own_is_completed(ask: Any) -> None:
+    vote(refuse, application=USER_ID)
+
+    assert ask(an_event("user.create")).status_code == 200
+
+
+def test_tenants_differ(ask: Any, asking_door: OpenDoor) -> None:
+    on("user.delete", name="vote", transactional=True)(refuse)
+
+    theirs, others = an_event(tenantId=USER_ID), an_event(tenantId=TENANT_ID)
+
+    assert ask(theirs).status_code == 422
+    assert asking_door.deliver(others).status_code == 202
+
+
+def test_a_copy_that_comes_meanwhile_gets_the_same_answer(asking_door: OpenDoor, voting: Any) -> None:
+    seen: list[Event] = []
+    vote(seen.append)
+    event = an_event("user.create")
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(asking_door.deliver, event) for _ in range(4)]
+        wait_until(lambda: voting().turn(0.05), "it ran")
+        assert [answer.result().status_code for answer in answers] == [200] * 4
+
+    assert len(seen) == 1
+
+
+def test_however_many_wait_one_connection_listens_for_their_answers(
+    settings: Settings, protocol: Protocol, voting: Any, store: redis.Redis
+) -> None:
+    vote(lambda event: None)
+    protocol.beat("room")
+    asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 60})
+    room = voting()
+    with open_door(asked) as door, ThreadPoolExecutor(MANY) as pool:
+        answers = [pool.submit(door.deliver, an_event("user.create")) for _ in range(MANY)]
+        wait_until(lambda: store.llen(rq_queue(TRANSACTIONAL_QUEUE)) == MANY, "all wait")
+
+        blocked: Any = store.info("clients")
+        assert blocked["blocked_clients"] == 1
+
+        wait_until(lambda: room.turn(0.05), "they are decided")
+        assert [answer.result().status_code for answer in answers] == [200] * MANY
+
+
+def test_a_rejected_event_runs_as_a_fact_when_a_person_says_so(
+    ask: Any, protocol: Protocol, run_worker: Callable[..., Any], counts: Counts, store: redis.Redis
+) -> None:
+    verdicts = [Reject("no"), None]
+
+    def handler(_: Event) -> None:
+        if error := verdicts.pop(0):
+            raise error
+
+    vote(handler)
+    event = an_event("user.create")
+    assert ask(event).status_code == 422
+
+    assert protocol.as_fact(event["id"])
+    run_worker(1)
+
+    assert counts.runs[-1] == ("vote", "done")
+    assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}

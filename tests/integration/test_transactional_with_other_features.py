@@ -1,0 +1,183 @@
+"""Transactions beside what else goes on with events: encryption, erasure, pauses, the ledger's books."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from harness.events import a_body, an_event
+from harness.stack import wait_until
+from surehook.admin.erasure import Erasure
+from surehook.admin.events import EventLog
+from surehook.shared.encryption import BodyCipher
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, rq_queue
+from surehook.shared.scripts import text
+from surehook.shared.settings import Settings
+from surehook.shared.stats import BooksReader
+from surehook.workers.handlers.registry import on
+from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from tests.integration.conftest import KEYS, Counts
+from tests.support.endpoint import open_door
+from tests.support.ledger import is_balanced, ledger
+from tests.support.transactional_client import Room
+from tests.support.transactions import Protocol
+
+SECRET = SecretStr(Fernet.generate_key().decode())
+
+
+def test_a_worker_without_the_key_leaves_it_to_one_that_has_it(
+    settings: Settings, store: redis.Redis, protocol: Protocol, voting: Room, counts: Counts
+) -> None:
+    ran: list[str] = []
+    on("user.create", name="vote", transactional=True)(lambda event: ran.append(event.user.email))
+    event = an_event("user.create")
+    protocol.beat("room")
+    terms = {"transactional_events": ("user.create",), "transaction_timeout": 10, "encryption_keys": (SECRET,)}
+
+    with open_door(settings.model_copy(update=terms)) as door, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(door.deliver, event)
+        poor, rich = voting("poor", BodyCipher()), voting("rich", BodyCipher([SECRET]))
+        wait_until(lambda: poor.turn(0.05), "it was met")
+        stored = store.hget(KEYS.event(event["id"]), "body") or b""
+        assert b"mara" not in stored
+        assert stored != a_body(event)
+        assert not ran
+        assert poor.lacking.holds()
+        assert counts.not_ready == {"key_missing"}
+        wait_until(lambda: rich.turn(0.05), "it ran")
+        assert answer.result().status_code == 200
+
+    assert ran == [event["user"]["email"]]
+    wait_until(lambda: not poor.lacking.holds(), "it looks again, and nothing is missed")
+    assert is_balanced(store)
+
+
+def test_what_is_given_back_too_late_never_runs(store: redis.Redis, protocol: Protocol) -> None:
+    event_id, worker, transaction = _claimed(store, protocol)
+    protocol.abandon(event_id, transaction.round)
+
+    assert not worker.give_back(transaction)
+    assert not worker.give_back(transaction)
+    assert store.llen(rq_queue(TRANSACTIONAL_QUEUE)) == 0
+    assert store.zcard(KEYS.orphans) == 0
+    assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}
+
+
+def test_a_transaction_in_hand_is_erased_when_it_is_over_and_its_answer_stands(
+    store: redis.Redis, protocol: Protocol
+) -> None:
+    event_id, worker, transaction = _claimed(store, protocol)
+    erasure = Erasure(store, KEYS, BodyCipher(), retention_seconds=3600)
+
+    assert erasure.erase(event_id).outcome == "running"
+    assert worker.settle(transaction, Outcome("completed", facts="tell events 30")) == "completed"
+    assert protocol.confirm(event_id, transaction.round) == ("completed", "")
+
+    assert store.hget(KEYS.event(event_id), "body") is None
+    assert store.llen(rq_queue("events")) == 0
+    assert protocol.submit(event_id, "door").state == "completed"
+    assert ledger(store) == {"open": 0, "accepted": 1, "erased": 1}
+
+
+def test_who_gave_an_event_back_has_no_say_any_more(store: redis.Redis, protocol: Protocol) -> None:
+    _, worker, transaction = _claimed(store, protocol)
+    other = TransactionProtocol(store, KEYS, "two", "room")
+    assert worker.give_back(transaction)
+    again = other.claim()
+    assert again is not None
+
+    assert worker.settle(transaction, Outcome("rejected")) == "stale"
+
+    assert other.settle(again, Outcome("completed")) == "completed"
+
+
+@pytest.mark.parametrize("undo", ["", "back events 30"], ids=["nothing to undo", "undone"])
+def test_an_orphan_does_not_expire_until_a_person_has_resolved_it(
+    undo: str, store: redis.Redis, protocol: Protocol, claims_of: Callable[..., Any]
+) -> None:
+    event_id, worker, transaction = _claimed(store, protocol)
+    protocol.abandon(event_id, transaction.round)
+    worker.settle(transaction, Outcome("completed", undo=undo))
+    claims = claims_of()
+    if claim := claims.claim():
+        assert claims.finish(claim, "done", None)
+
+    assert store.ttl(KEYS.event(event_id)) == -1
+    assert protocol.resolve(event_id)
+    assert 0 < store.ttl(KEYS.event(event_id)) <= 3600
+    assert not protocol.resolve(event_id)
+
+
+def test_an_orphan_that_is_erased_is_off_the_list(store: redis.Redis, protocol: Protocol) -> None:
+    event_id, worker, transaction = _claimed(store, protocol)
+    protocol.abandon(event_id, transaction.round)
+    assert worker.settle(transaction, Outcome("completed", undo="back events 30")) == "abandoned"
+
+    assert Erasure(store, KEYS, BodyCipher(), retention_seconds=3600).erase(event_id).outcome == "erased"
+
+    assert store.zcard(KEYS.orphans) == 0
+    assert store.llen(rq_queue("events")) == 0
+    assert BooksReader(store, KEYS).read().surplus == 0
+
+
+def test_a_paused_queue_starts_nothing_and_loses_nothing(store: redis.Redis, protocol: Protocol) -> None:
+    protocol.beat("room")
+    event_id = str(uuid4())
+    protocol.submit(event_id, "door")
+    worker = TransactionProtocol(store, KEYS, "one", "room")
+    store.sadd(KEYS.paused, TRANSACTIONAL_QUEUE)
+
+    assert worker.wait(1) is None
+    assert worker.claim() is None
+    store.srem(KEYS.paused, TRANSACTIONAL_QUEUE)
+    assert worker.wait(0.01) is not None
+
+
+def test_the_books_stay_level_at_every_step(store: redis.Redis, protocol: Protocol, look: Callable[..., Any]) -> None:
+    def surplus() -> int:
+        assert look() == []
+        return BooksReader(store, KEYS).read().surplus
+
+    protocol.beat("room")
+    event_id = str(uuid4())
+    steps = [surplus()]
+    number = protocol.submit(event_id, "door").round
+    steps.append(surplus())
+    worker = TransactionProtocol(store, KEYS, "one", "room")
+    transaction = worker.claim()
+    assert transaction is not None
+    steps.append(surplus())
+    worker.settle(transaction, Outcome("completed", facts="one events 30 two other 30"))
+    steps.append(surplus())
+    protocol.confirm(event_id, number)
+    steps.append(surplus())
+
+    assert steps == [0] * 5
+    assert BooksReader(store, KEYS).read().split == 1
+
+
+def test_the_undoing_of_a_no_is_not_replayed_as_an_event(
+    store: redis.Redis, protocol: Protocol, claims_of: Callable[..., Any]
+) -> None:
+    event_id, worker, transaction = _claimed(store, protocol)
+    worker.settle(transaction, Outcome("rejected", undo="back events 30"))
+    claims = claims_of()
+    assert claims.finish(claims.claim(), "done", None)
+    assert text(store.hget(KEYS.event(event_id), "outcome")) == "done"
+
+    assert not EventLog(store, KEYS, handler_timeout=30).replay(event_id)
+
+
+def _claimed(store: redis.Redis, protocol: Protocol) -> tuple[str, TransactionProtocol, Transaction]:
+    protocol.beat("room")
+    event_id = str(uuid4())
+    protocol.submit(event_id, "door")
+    worker = TransactionProtocol(store, KEYS, "one", "room")
+    transaction = worker.claim()
+    assert transaction is not None
+    return event_id, worker, transaction

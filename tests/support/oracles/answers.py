@@ -1,0 +1,106 @@
+"""What senders of transactional events were answered, against what handlers did: while things are killed, and after."""
+
+import os
+import secrets
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from random import Random
+from typing import Any
+
+import httpx
+
+from harness.events import an_event
+from harness.stack import Stack, wait_until
+from surehook.shared.keys import Keys
+from surehook.shared.scripts import text, texts
+from tests.support.ledger import is_balanced, ledger
+
+KEYS = Keys()
+SENDERS = 4
+LONGEST_SECONDS = 0.4
+SEED = int(os.environ.get("SEED") or secrets.randbelow(10**6))
+
+
+@contextmanager
+def senders(house: Stack, answers: dict[str, int], longest_seconds: float = 0, count: int = SENDERS) -> Iterator[None]:
+    """As FusionAuth: 2 s until an answer, and no second try. What is not answered counts as 0."""
+    chance = Random(SEED)  # noqa: S311 - to be had again
+    is_over = threading.Event()
+
+    def send() -> None:
+        while not is_over.is_set():
+            event = slow(chance.uniform(0, longest_seconds))
+            try:
+                answers[event["id"]] = house.deliver(event).status_code
+            except httpx.TransportError:
+                answers[event["id"]] = 0
+
+    threads = [threading.Thread(target=send) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+
+
+def wait_for_yes(answers: dict[str, int], count: int) -> None:
+    before = Counter(answers.values())[200]
+    wait_until(
+        lambda: Counter(dict(answers).values())[200] >= before + count, f"yes again: {Counter(answers.values())}"
+    )
+
+
+def wait_for_answers(answers: dict[str, int], count: int) -> None:
+    """Of any kind but none at all: a moment under load."""
+    before = len([status for status in dict(answers).values() if status])
+    wait_until(lambda: len([status for status in dict(answers).values() if status]) >= before + count, "answers")
+
+
+def kill(pids: list[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it was replaced just then
+            os.kill(pid, signal.SIGKILL)
+
+
+def check_the_truth(house: Stack, answers: dict[str, int], deaths_of_others: int) -> None:
+    """The ledger of answers against the ledger of effects."""
+    with house.redis() as store:
+        wait_until(lambda: ledger(store)["open"] == 0, f"all is decided and told: {ledger(store)}", seconds=40)
+        assert is_balanced(store)
+        orphans = set(texts(store.zrange(KEYS.orphans, 0, -1)))
+        assert not list(store.scan_iter(f"{KEYS.prefix}:txn-run:*"))
+        assert store.zcard(KEYS.transactions) == 0
+        unanswered = [event_id for event_id, status in answers.items() if status in (0, 503)]
+        decisions = [text(store.hget(KEYS.event(event_id), "decision")) for event_id in unanswered]
+    effects = [line.split() for line in house.effects()]
+    done, undone, told = (
+        [event_id for word, event_id in effects if word == which] for which in ("done", "undone", "told")
+    )
+    yes = {event_id for event_id, status in answers.items() if status == 200}
+    assert yes <= set(done)
+    assert not yes & orphans
+    assert not yes & set(undone)
+    assert yes <= set(told)
+    assert len(done) == len(set(done))  # nothing starts twice
+    # Every effect was answered yes, or is an orphan; or it broke between the confirmation and the wire, for those whose
+    # answer was under way when ingest or the store died.
+    pairs = zip(unanswered, decisions, strict=True)
+    lost = {event_id for event_id, decision in pairs if decision == "completed"}
+    assert set(done) - yes - lost <= orphans
+    assert not lost & orphans
+    assert lost <= set(told)
+    assert len(lost) <= SENDERS * deaths_of_others
+    assert orphans <= set(undone)
+    assert not set(told) & orphans
+
+
+def slow(seconds: float) -> dict[str, Any]:
+    event = an_event("user.create")
+    event["user"] |= {"seconds": seconds}
+    return event

@@ -1,0 +1,26 @@
+"""The place where a test runs handlers: its own thread."""
+
+from surehook.workers.execution.timeouts import Timeout
+from surehook.workers.transactional.protocol import Transaction
+
+
+class Here:
+    """The place of a run: the thread of the test."""
+
+    def __init__(self) -> None:
+        self.alarm = Timeout()
+
+    def begin(self, due_at: float) -> None:
+        pass
+
+    def is_ours(self) -> bool:
+        return True
+
+    def take(self, transaction: Transaction) -> None:
+        pass
+
+    def ran(self) -> None:
+        pass
+
+    def leave(self) -> None:
+        pass

@@ -1,0 +1,125 @@
+"""What became of all that was sent: the findings of a soak, and whether any of them is a fault of ours."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.stack import Stack
+from surehook.shared.keys import Keys
+from surehook.shared.scripts import text
+from tests.support.ledger import ledger
+from tests.support.soak.leftovers import leftovers
+from tests.support.soak.memory import Life
+from tests.support.soak.senders import Senders
+
+MOST_MIB = {"ingest": 160, "worker's parent": 120, "worker process": 160}
+MOST_GROWTH_MIB = 25
+SHOWN_AT_MOST = 10
+Job = tuple[str, str]
+Runs = Mapping[Job, list[str]]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """Counts for the table, and a sentence for whatever is wrong."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    keys: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    """Of the effects that nothing explains some, with the process and the instant of each run."""
+
+    def blame(self, what: str, which: list[str]) -> None:
+        if which:
+            shown = ", ".join(which[:SHOWN_AT_MOST]) + (" …" if len(which) > SHOWN_AT_MOST else "")
+            self.wrong.append(f"{len(which)} {what}: {shown}")
+
+
+def judge(house: Stack, senders: Senders, lives: dict[str, list[Life]]) -> Verdict:
+    verdict = Verdict()
+    runs, interrupted, discarded = _runs(house), *_told(house)
+    with house.redis() as store:
+        books = ledger(store)
+        is_open = {text(event_id) for event_id in store.zrange(Keys().open, 0, -1)}
+        verdict.keys, unknown = leftovers(store)
+    _lost(verdict, senders, runs, is_open, interrupted)
+    twice = [job for job, times in runs.items() if len(times) > 1]
+    known = set(interrupted) | discarded
+    uncounted = [job for job in twice if job not in known]
+    verdict.twice = [f"{' '.join(job)}: {', '.join(runs[job])}" for job in uncounted[:SHOWN_AT_MOST]]
+    beyond = books["accepted"] - len(senders.accepted)
+    verdict.counts |= {
+        "events accepted": len(senders.accepted),
+        "accepted, the answer lost on its way": beyond,
+        "duplicates recognised": senders.answers["200"],
+        "handlers' effects": sum(map(len, runs.values())),
+        "dead letters": len(is_open),
+        "dead letters for their process died three times": sum(kind == "buried" for kind in interrupted.values()),
+        "runs interrupted": len(interrupted),
+        "effects twice": len(twice),
+        "effects twice that no interruption explains": len(uncounted),
+    }
+    verdict.blame("keys should not be left", unknown)
+    verdict.blame("wrong answers", senders.wrong)
+    if not 0 <= beyond <= len(senders.unanswered):
+        verdict.wrong.append(f"the ledger has {books['accepted']} accepted, the senders {len(senders.accepted)}")
+    sent = senders.accepted.keys() | senders.unanswered.keys()
+    verdict.blame("effects of events nobody sent", [event_id for _, event_id in runs if event_id not in sent])
+    _remember_memory(verdict, lives)
+    balance = house.run("ledger")
+    if balance.returncode:
+        verdict.wrong.append(f"surehook ledger: {balance.stdout}{balance.stderr}")
+    return verdict
+
+
+def _lost(verdict: Verdict, senders: Senders, runs: Runs, is_open: set[str], interrupted: dict[Job, str]) -> None:
+    buried = {event_id for (_, event_id), outcome in interrupted.items() if outcome == "buried"}
+    lost, alive, undead = [], [], []
+    for event_id, kind in senders.accepted.items():
+        missing = [name for name in kind.handlers if (name, event_id) not in runs]
+        if missing and event_id not in buried:
+            lost.append(f"{event_id} {kind.event_type} {'+'.join(missing)}")
+        if kind.is_hopeless and event_id not in is_open:
+            undead.append(f"{event_id} {kind.event_type}")
+        if event_id in is_open and not kind.is_hopeless and event_id not in buried:
+            alive.append(f"{event_id} {kind.event_type}")
+    verdict.counts["lost"] = len(lost)
+    verdict.blame("LOST", lost)
+    verdict.blame("still open, and dead for no reason", alive)
+    verdict.blame("should be dead letters and are not", undead)
+
+
+def _runs(house: Stack) -> Runs:
+    """Effects, by handler and event."""
+    found: dict[Job, list[str]] = defaultdict(list)
+    for line in house.effects():
+        handler, event_id, number, process, at = line.split()
+        found[handler, event_id].append(f"run {number} in {process} at {at}")
+    return found
+
+
+def _told(house: Stack) -> tuple[dict[Job, str], set[Job]]:
+    """What the workers logged: runs that were interrupted and what followed, and runs that no longer counted."""
+    interrupted: dict[Job, str] = {}
+    discarded = set()
+    for line in house.logged().splitlines():
+        if '"run was interrupted"' in line:
+            facts = json.loads(line)
+            job = (facts.get("handler", ""), facts["job_id"][:36])
+            if interrupted.get(job) != "buried":
+                interrupted[job] = facts["outcome"]
+        elif '"discarded"' in line:
+            facts = json.loads(line)
+            discarded.add((facts["handler"], facts["event_id"]))
+    return interrupted, discarded
+
+
+def _remember_memory(verdict: Verdict, lives: dict[str, list[Life]]) -> None:
+    for role, most in MOST_MIB.items():
+        grown = [life.growth for life in lives.get(role, ()) if life.growth is not None]
+        highest = max((life.highest for life in lives.get(role, ())), default=0)
+        if highest > most:
+            verdict.wrong.append(f"{role}: {highest:.0f} MiB")
+        if grown and max(grown) > MOST_GROWTH_MIB:
+            verdict.wrong.append(f"{role}: grew by {max(grown):.0f} MiB")

@@ -1,0 +1,224 @@
+"""The published keys: when they are fetched, how often, and what is kept when that fails."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from harness.signing import Signer, jwks, signer
+from surehook.ingest.auth.jwks import FetchFailed, Jwks
+from surehook.ingest.metrics import IngestMetrics
+
+ONE, TWO = signer("RS256", "one"), signer("ES256", "two")
+
+
+class Publisher:
+    """FusionAuth's JWKS and the receiver's cache of it, on a clock that the test moves."""
+
+    def __init__(self, *signers: Signer, pinned: tuple[str, ...] = (), is_only_source: bool = True) -> None:
+        self.published = list(signers)
+        self.is_down = False
+        self.fetches = 0
+        self.now = 1000.0
+        self.gate: Callable[[], Awaitable[object]] | None = None
+        self.metrics = IngestMetrics()
+        options = {"pinned": pinned, "is_only_source": is_only_source}
+        self.jwks = Jwks(self._fetch, self.metrics, clock=lambda: self.now, **options)  # type: ignore[arg-type]
+
+    async def _fetch(self) -> bytes:
+        self.fetches += 1
+        published = list(self.published)
+        if self.gate is not None:
+            await self.gate()
+        if self.is_down:
+            raise FetchFailed("down")
+        return jwks(*published)
+
+    async def knows(self, signer: Signer) -> bool:
+        return bool(await self.jwks.find(signer.kid or ""))
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, labels)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - only lets the others run
+            await asyncio.sleep(0)
+
+
+def test_the_first_delivery_brings_the_keys() -> None:
+    async def story() -> None:
+        publisher = Publisher(ONE)
+        assert not publisher.jwks.is_ready
+        assert publisher.metric("surehook_not_ready", reason="no_signing_keys") == 1
+
+        assert await publisher.knows(ONE)
+
+        assert publisher.jwks.is_ready
+        assert publisher.metric("surehook_not_ready", reason="no_signing_keys") == 0
+        assert publisher.metric("surehook_jwks_keys") == 1
+
+    asyncio.run(story())
+
+
+def test_an_unknown_key_is_asked_for_at_most_once_in_ten_seconds() -> None:
+    async def story() -> None:
+        publisher = Publisher(ONE)
+        assert await publisher.knows(ONE)
+        publisher.now += 10
+
+        for _ in range(50):
+            assert not await publisher.knows(TWO)
+            publisher.now += 0.1
+        assert publisher.fetches == 2
+
+        publisher.published.append(TWO)
+        assert not await publisher.knows(TWO)
+        publisher.now += 5
+        assert await publisher.knows(TWO)
+        assert publisher.fetches == 3
+
+    asyncio.run(story())
+
+
+def test_many_that_ask_at_once_share_one_fetch() -> None:
+    async def story() -> None:
+        publisher = Publisher(ONE)
+
+        assert all(await asyncio.gather(*(publisher.knows(ONE) for _ in range(100))))
+
+        assert publisher.fetches == 1
+
+    asyncio.run(story())
+
+
+def test_a_fetch_that_began_before_the_key_was_published_is_followed_by_another() -> None:
+    async def story() -> None:
+        publisher = Publisher(ONE)
+        is_open = asyncio.Event()
+        publisher.gate = is_open.wait
+        running = asyncio.create_task(publisher.jwks.run())
+        await until(lambda: publisher.fetches > 0)
+
+        publisher.published.append(TWO)
+        asking = asyncio.create_task(publisher.knows(TWO))
+        await asyncio.sleep(0)
+        is_open.set()
+
+        assert await asking
+        assert publisher.fetches == 2
+        running.cancel()
+
+    asyncio.run(story())
+
+
+def test_strangers_cannot_pile_up_behind_a_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surehook.ingest.auth.jwks.MOST_WAITING", 3)
+
+    async def story() -> None:
+        publisher = Publisher(ONE)
+        is_open = asyncio.Event()
+        publisher.gate = is_open.wait
+        asking = [asyncio.create_task(publisher.knows(ONE)) for _ in range(10)]
+        await until(lambda: sum(task.done() for task in asking) == 7)
+        is_open.set()
+
+        assert sum(await asyncio.gather(*asking)) == 3
+
+    asyncio.run(story())
+
+
+def test_nobody_waits_long_for_a_fetch_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surehook.ingest.auth.jwks.WAIT_SECONDS", 0.01)
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        publisher = Publisher(ONE)
+        publisher.jwks = Jwks(publisher._fetch, publisher.metrics, clock=loop.time)  # noqa: SLF001 - on a real clock
+        publisher.gate = asyncio.Event().wait
+
+        assert not await publisher.knows(ONE)
+
+    asyncio.run(story())
+
+
+def test_good_keys_outlive_an_outage() -> None:
+    async def story() -> None:
+        publisher = Publisher(ONE)
+        assert await publisher.knows(ONE)
+        publisher.is_down = True
+        for _ in range(20):
+            publisher.now += 3600
+            assert not await publisher.knows(TWO)
+
+        assert await publisher.knows(ONE)
+        assert publisher.jwks.is_ready
+        assert publisher.metric("surehook_jwks_fetches_total", outcome="failed") == 20
+
+    asyncio.run(story())
+
+
+def test_a_surprise_while_fetching_is_told_and_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def surprise() -> None:
+        raise RuntimeError
+
+    async def story() -> None:
+        publisher = Publisher(ONE)
+        assert await publisher.knows(ONE)
+        publisher.now += 10
+        publisher.gate = surprise
+        assert not await publisher.knows(TWO)
+        assert await publisher.knows(ONE)
+
+    asyncio.run(story())
+
+    assert [record.__dict__["reason"] for record in caplog.records if record.levelname == "WARNING"] == ["RuntimeError"]
+
+
+@pytest.mark.parametrize("published", [[], [signer("HS256")]], ids=["nothing", "nothing of use"])
+def test_an_empty_document_changes_nothing(published: list[Signer], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Signer, "jwk", lambda self: {"kid": self.kid, "kty": "oct"} if self in published else {})
+
+    async def story() -> None:
+        publisher = Publisher()
+        publisher.jwks._keys = {"one": ()}  # noqa: SLF001 - as after a good fetch
+        publisher.published = published
+        await publisher.knows(TWO)
+
+        assert publisher.jwks.has_keys
+
+    asyncio.run(story())
+
+
+def test_a_key_that_is_no_longer_published_is_dropped() -> None:
+    async def story() -> None:
+        publisher = Publisher(ONE, TWO)
+        assert await publisher.knows(ONE)
+        publisher.published.remove(ONE)
+        publisher.now += 10
+        await publisher.knows(signer("RS256", "another"))  # brings the new document
+
+        assert not await publisher.knows(ONE)
+
+    asyncio.run(story())
+
+
+def test_what_is_not_pinned_is_not_held() -> None:
+    async def story() -> None:
+        publisher = Publisher(ONE, TWO, pinned=("two",))
+
+        assert await publisher.knows(TWO)
+        assert not await publisher.knows(ONE)
+
+    asyncio.run(story())
+
+
+def test_an_outage_at_the_start_is_no_matter_while_there_are_other_keys() -> None:
+    async def story() -> None:
+        publisher = Publisher(is_only_source=False)
+
+        assert publisher.jwks.is_ready
+        assert publisher.metric("surehook_not_ready", reason="no_signing_keys") == 0
+
+    asyncio.run(story())

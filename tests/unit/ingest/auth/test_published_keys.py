@@ -1,0 +1,37 @@
+"""Tokens against published keys: which of them prove themselves, and what we tell ourselves of the others."""
+
+import asyncio
+
+import pytest
+
+from harness.signing import SIGNATURE, Signer, signer
+from surehook.ingest.auth.signature import Signatures
+from surehook.shared.errors import AuthenticationFailed
+from tests.support.authentication import BODY
+from tests.unit.ingest.auth.test_jwks import ONE, TWO, Publisher
+
+
+@pytest.mark.parametrize(
+    ("given", "is_down", "reason"),
+    [
+        pytest.param(ONE, False, None, id="published"),
+        pytest.param(TWO, False, "signature_key", id="not published"),
+        pytest.param(signer("RS256", "one", number=1), False, "signature_wrong", id="another key of that name"),
+        pytest.param(signer("RS384", "one"), False, "signature_wrong", id="another algorithm of that key"),
+        pytest.param(signer("HS256", "one"), False, "signature_algorithm", id="a secret"),
+        pytest.param(signer("RS256", None), False, "signature_key", id="no kid"),
+        pytest.param(ONE, True, "signature_no_keys_yet", id="nothing was ever fetched"),
+    ],
+)
+def test_a_token_names_one_of_the_published_keys(given: Signer, is_down: bool, reason: str | None) -> None:
+    async def story() -> str | None:
+        publisher = Publisher(ONE)
+        publisher.is_down = is_down
+        signatures = Signatures([], publisher.jwks)
+        try:
+            await signatures.signed_digest([(SIGNATURE.lower().encode(), given.token(BODY).encode())])
+        except AuthenticationFailed as exc:
+            return str(exc)
+        return None
+
+    assert asyncio.run(story()) == reason

@@ -1,0 +1,143 @@
+"""Whatever the order in which keys come and go: while the receiver knows the sender's key, nothing is refused."""
+
+import asyncio
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from harness.signing import SIGNATURE, Signer, signer
+from surehook.ingest.auth.jwks import ASK_EVERY_SECONDS
+from surehook.ingest.auth.signature import Signatures, refuse_other_body
+from surehook.ingest.auth.signing_keys import PUBLIC_ALGORITHMS
+from surehook.shared.errors import AuthenticationFailed
+from tests.support.authentication import BODY, keys_of
+from tests.unit.ingest.auth.test_jwks import Publisher
+
+KEYS = [
+    signer("HS256", None),
+    signer("HS512", "a", 1),
+    signer("HS256", "a", 2),
+    signer("RS256", "b"),
+    signer("RS512", None, 1),
+    signer("ES256", "c"),
+    signer("Ed25519", "b"),
+]
+PUBLISHED = [signer("RS256", f"k{number}", number % 2) for number in range(3)] + [signer("ES384", "k3")]
+
+
+TOKENS = {id(sender): sender.token(BODY).encode() for sender in [*KEYS, *PUBLISHED]}
+
+
+def accepted(signatures: Signatures, *senders: Signer) -> list[bool]:
+    async def is_accepted(sender: Signer) -> bool:
+        token = TOKENS.get(id(sender)) or sender.token(BODY).encode()
+        try:
+            refuse_other_body(BODY, await signatures.signed_digest([(SIGNATURE.lower().encode(), token)]))
+        except AuthenticationFailed:
+            return False
+        return True
+
+    async def deliver() -> list[bool]:
+        return [await is_accepted(sender) for sender in senders]
+
+    return asyncio.run(deliver())
+
+
+class Restarts(RuleBasedStateMachine):
+    """Keys in the settings: each change of them is a restart of the door."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sender = KEYS[0]
+        self.held = [KEYS[0]]
+        self.pins: set[str] = set()
+
+    @rule(key=st.sampled_from(KEYS))
+    def add_key(self, key: Signer) -> None:
+        if key not in self.held:
+            self.held.insert(0, key)
+            if self.pins and key.kid:
+                self.pins.add(key.kid)
+
+    @rule(data=st.data())
+    def switch_sender(self, data: st.DataObject) -> None:
+        self.sender = data.draw(st.sampled_from(self.held))
+
+    @rule(data=st.data())
+    def remove_key(self, data: st.DataObject) -> None:
+        old = [key for key in self.held if key is not self.sender]
+        if old:
+            self.held.remove(data.draw(st.sampled_from(old)))
+
+    @rule()
+    def pin(self) -> None:
+        self.pins = {key.kid for key in self.held if key.kid}
+
+    @rule()
+    def unpin(self) -> None:
+        self.pins = set()
+
+    @invariant()
+    def the_sender_is_accepted_and_who_was_removed_is_not(self) -> None:
+        signatures = Signatures(keys_of(*self.held), pinned=tuple(self.pins))
+
+        gone = [key for key in KEYS if key.key not in [held.key for held in self.held]]
+        assert accepted(signatures, self.sender, *gone) == [True, *(False for _ in gone)]
+
+
+class Publishing(RuleBasedStateMachine):
+    """Keys in a JWKS: the door runs on. A key is published ten seconds before it is first used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.publisher = Publisher(PUBLISHED[0])
+        self.signatures = Signatures([], self.publisher.jwks)
+        self.sender = PUBLISHED[0]
+        self.published_at = {PUBLISHED[0].kid: self.publisher.now - ASK_EVERY_SECONDS}
+
+    @rule(seconds=st.sampled_from([0.5, 3.0, 9.9, 10.0, 300.0]))
+    def wait(self, seconds: float) -> None:
+        self.publisher.now += seconds
+
+    @rule(key=st.sampled_from(PUBLISHED))
+    def publish(self, key: Signer) -> None:
+        if key not in self.publisher.published:
+            self.publisher.published.append(key)
+            self.published_at[key.kid] = self.publisher.now
+
+    @rule(data=st.data())
+    def switch_sender(self, data: st.DataObject) -> None:
+        settled = [key for key in self.publisher.published
+                   if self.publisher.now - self.published_at[key.kid] >= ASK_EVERY_SECONDS]  # fmt: skip
+        self.sender = data.draw(st.sampled_from(settled))
+
+    @precondition(lambda self: len(self.publisher.published) > 1)
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        old = [key for key in self.publisher.published if key is not self.sender]
+        self.publisher.published.remove(data.draw(st.sampled_from(old)))
+
+    @rule(kid=st.sampled_from(["x", "y", "k0", "k9"]))
+    def a_stranger_names_a_key(self, kid: str) -> None:
+        assert accepted(self.signatures, signer("RS256", kid, number=1)) == [False]
+
+    @invariant()
+    def the_sender_is_accepted(self) -> None:
+        assert accepted(self.signatures, self.sender) == [True]
+
+
+def _test_case(machine: type[RuleBasedStateMachine]) -> Any:
+    case = machine.TestCase
+    case.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
+    return case
+
+
+TestKeysInTheSettings = _test_case(Restarts)
+TestKeysInAJwks = _test_case(Publishing)
+
+
+def test_the_rotation_covers_every_kind_of_key() -> None:
+    assert {key.algorithm for key in PUBLISHED} <= PUBLIC_ALGORITHMS
+    assert {key.algorithm[:2] for key in KEYS} == {"HS", "RS", "ES", "Ed"}

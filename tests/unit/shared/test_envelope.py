@@ -1,0 +1,74 @@
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from harness.events import TENANT_ID, USER_ID, a_body, an_event
+from surehook.shared.envelope import parse_envelope
+from surehook.shared.errors import MalformedBody
+
+
+def body_with(**fields: Any) -> bytes:
+    return a_body(an_event(**fields))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b"{}", id="no envelope"),
+        pytest.param(b'{"event": null}', id="null event"),
+        pytest.param(b'{"event": []}', id="event is a list"),
+        pytest.param(b'{"event": {}}', id="no type"),
+        pytest.param(b'{"event": {"type": "test"}', id="cut off"),
+        pytest.param(b'{"event": {"type": "test", "n": NaN}}', id="NaN is not JSON"),
+        pytest.param(b'{"event": {"type": "test", "n": -Infinity}}', id="Infinity is not JSON"),
+        pytest.param(b'{"event": {"type": "te\xff"}}', id="bad UTF-8"),
+        pytest.param(b'{"event": {"type": "test", "x": "\x00"}}', id="NUL byte"),
+        pytest.param('{"event": {"type": "test"}}'.encode("utf-16"), id="UTF-16"),
+        pytest.param(b"[" * 200_000, id="deep nesting, open"),
+        pytest.param(b'{"event":' + b"[" * 200_000 + b"]" * 200_000 + b"}", id="deep nesting"),
+        pytest.param(body_with(type=7), id="type is a number"),
+        pytest.param(body_with(type=""), id="type is empty"),
+        pytest.param(body_with(type="<script>"), id="type is no word"),
+        pytest.param(body_with(type="a" * 101), id="type is long"),
+        pytest.param(body_with(type="user.create\n"), id="type with a newline"),
+        pytest.param(body_with(type="\ud800"), id="type is a lone surrogate"),
+        pytest.param(body_with(id=7), id="id is a number"),
+        pytest.param(body_with(id=["x"]), id="id is a list"),
+        pytest.param(body_with(id=""), id="id is empty"),
+        pytest.param(body_with(id="not-a-uuid"), id="id is no UUID"),
+        pytest.param(body_with(id="8" * 1024), id="id is a kilobyte"),
+        pytest.param(body_with(id=f"{{{USER_ID}}}"), id="id in braces"),
+        pytest.param(body_with(id=USER_ID + "\n"), id="id with a newline"),
+        pytest.param(body_with(tenantId=7), id="tenant is a number"),
+        pytest.param(body_with(tenantId={}), id="tenant is an object"),
+        pytest.param(body_with(createInstant="now"), id="instant is a word"),
+        pytest.param(body_with(createInstant=True), id="instant is a boolean"),
+        pytest.param(body_with(createInstant=1.5), id="instant is a fraction"),
+    ],
+)
+def test_a_body_that_is_no_event_is_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedBody):
+        parse_envelope(body)
+
+
+def test_the_envelope_names_who_the_event_is_about() -> None:
+    envelope = parse_envelope(body_with(id=USER_ID.upper(), applicationId=USER_ID))
+
+    assert envelope.event_id == USER_ID
+    assert (envelope.tenant_id, envelope.user_id, envelope.application_id) == (TENANT_ID, USER_ID, USER_ID)
+
+
+def test_a_tenant_that_is_no_uuid_is_not_indexed() -> None:
+    assert parse_envelope(body_with(tenantId="mara@example.com")).tenant_id == ""
+
+
+def test_an_event_without_id_gets_the_same_id_each_time_its_bytes_come() -> None:
+    body, other = body_with(id=None), body_with(id=None, more=1)
+
+    assert parse_envelope(body).event_id == parse_envelope(body).event_id
+    assert parse_envelope(body).event_id != parse_envelope(other).event_id
+    assert UUID(parse_envelope(body).event_id).version == 5

@@ -1,0 +1,111 @@
+"""Handlers and SUREHOOK_TRANSACTIONAL_EVENTS must mean the same events."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness.events import TENANT_ID, USER_ID
+from surehook.shared.errors import Misconfigured
+from surehook.shared.transactional_events import transactional_types
+from surehook.workers.handlers import registry
+from surehook.workers.handlers.loader import require_agreement
+from surehook.workers.handlers.registry import Registry, on
+
+
+@pytest.fixture(autouse=True)
+def _nothing_declared() -> Iterator[None]:
+    before = registry.declared[:]
+    registry.declared.clear()
+    yield
+    registry.declared[:] = before
+
+
+def vote(event: Any) -> None: ...
+
+
+def undo(event: Any) -> None: ...
+
+
+def check(*entries: str) -> None:
+    require_agreement(Registry(registry.declared), transactional_types(entries))
+
+
+@pytest.mark.parametrize(
+    ("terms", "entries", "says"),
+    [
+        pytest.param({}, (), "does not list it.*add user.create there", id="not listed"),
+        pytest.param({}, ("user.create", "user.delete"), "no handler answers for it", id="listed, no handler"),
+        pytest.param({"tenant": USER_ID}, (f"{TENANT_ID}:user.create",), "does not list it", id="another tenant's"),
+        pytest.param({"tenant": USER_ID}, (f"{TENANT_ID}:user.create",), "no handler answers", id="and the reverse"),
+        pytest.param({"transactional": False}, ("user.create",), "no handler answers", id="not transactional"),
+    ],
+)
+def test_a_disagreement_says_what_to_change(terms: dict[str, Any], entries: tuple[str, ...], says: str) -> None:
+    on("user.create", name="vote", **{"transactional": True, **terms})(vote)
+
+    with pytest.raises(Misconfigured, match=says):
+        check(*entries)
+
+
+@pytest.mark.parametrize(
+    ("types", "terms", "entries"),
+    [
+        pytest.param(("user.create",), {}, ("user.create",), id="the same type"),
+        pytest.param(("user.create",), {}, (f"{TENANT_ID}:user.create",), id="for one tenant"),
+        pytest.param(("user.create",), {"tenant": TENANT_ID}, ("user.create",), id="a handler for one tenant"),
+        pytest.param(("user.*",), {}, ("user.create", "user.delete"), id="a pattern"),
+        pytest.param(("user.create",), {"application": USER_ID}, ("user.create",), id="for one application"),
+    ],
+)
+def test_agreement(types: tuple[str, ...], terms: dict[str, Any], entries: tuple[str, ...]) -> None:
+    on(*types, name="vote", transactional=True, **terms)(vote)
+
+    check(*entries)
+
+
+def test_a_pattern_that_takes_nothing_listed_is_said() -> None:
+    on("group.*", name="vote", transactional=True)(vote)
+
+    with pytest.raises(Misconfigured, match="lists none of them"):
+        check()
+
+
+@pytest.mark.parametrize(
+    ("types", "terms", "says"),
+    [
+        pytest.param(("user.create.complete",), {}, "after the commit.*use user.create", id="after the commit"),
+        pytest.param(("user.password.update",), {}, "goes on whatever", id="never waits"),
+        pytest.param(("user.create",), {"queue": "transactional"}, "where transactions wait", id="the queue"),
+        pytest.param(
+            ("user.create",), {"transactional": False, "on_abandoned": undo}, "with transactional=True", id="undo alone"
+        ),
+        pytest.param(("user.create",), {"on_abandoned": lambda: None}, r"takes \(event\)", id="undo's signature"),
+    ],
+)
+def test_what_cannot_be_is_refused(types: tuple[str, ...], terms: dict[str, Any], says: str) -> None:
+    with pytest.raises(Misconfigured, match=says):
+        on(*types, **{"transactional": True, **terms})(vote)
+
+
+def test_a_transactional_handler_votes_and_is_told_of_facts_only_on_request() -> None:
+    on("user.create", name="vote", transactional=True, on_abandoned=undo, timeout=3)(vote)
+    on("user.create", name="tell")(undo)
+    handlers = Registry(registry.declared)
+
+    assert [each.name for each in handlers.voting("user.create", "", "")] == ["vote"]
+    assert [each.name for each in handlers.wanting("user.create", "", "")] == ["tell"]
+    assert [each.name for each in handlers.wanting("user.create", "", "", as_fact=True)] == ["vote", "tell"]
+    assert handlers.queues == ["events", "transactional"]
+
+
+def test_on_abandoned_runs_under_an_id_of_its_own() -> None:
+    on("user.create", name="vote", transactional=True, on_abandoned=undo, retries=3)(vote)
+
+    found = Registry(registry.declared).named("vote-abandoned")
+
+    assert found is not None
+    assert (found.function, found.policy.retries, found.queue) == (undo, 3, "events")
+    on("test", name="vote-abandoned")(vote)
+    with pytest.raises(Misconfigured, match="two handlers are called vote-abandoned"):
+        Registry(registry.declared)

@@ -1,0 +1,46 @@
+"""How much a process claims at once."""
+
+import pytest
+
+from surehook.workers.queue.prefetch import MOST_AHEAD, Prefetch
+
+
+def after(appetite: Prefetch, *ended: int, trip_seconds: float = 0.002) -> Prefetch:
+    for count in ended:
+        appetite.took(trip_seconds, count)
+    return appetite
+
+
+def test_idle_threads_are_served_at_once_and_nothing_is_held_ahead_at_first() -> None:
+    assert Prefetch(8).wanted(busy=0, long_running=0) == 8
+    assert Prefetch(8).wanted(busy=5, long_running=0) == 3
+    assert Prefetch(8).wanted(busy=8, long_running=0) == 0
+
+
+def test_what_ends_within_a_trip_is_held_ahead_up_to_a_bound() -> None:
+    assert after(Prefetch(8), 8).ahead(0) == 16
+    assert after(Prefetch(8), 500).ahead(0) == MOST_AHEAD
+    assert after(Prefetch(1), 500).ahead(0) == 8
+
+
+@pytest.mark.parametrize(("long_running", "ahead"), [(0, 32), (4, 16), (8, 0)])
+def test_threads_that_are_busy_for_long_get_nothing_ahead(long_running: int, ahead: int) -> None:
+    assert after(Prefetch(8), 16).ahead(long_running) == ahead
+
+
+def test_slow_handlers_end_the_appetite() -> None:
+    appetite = after(Prefetch(8), 30, *[0] * 60)
+
+    assert appetite.ahead(0) == 0
+
+
+def test_it_comes_in_halves_so_that_one_runs_while_the_other_is_under_way() -> None:
+    appetite = after(Prefetch(8), 500)
+
+    assert appetite.wanted(busy=0, long_running=0) == 36
+    assert appetite.wanted(busy=36, long_running=0) == 36
+    assert appetite.wanted(busy=70, long_running=0) == 2
+
+
+def test_a_queue_that_must_not_wait_holds_nothing_ahead() -> None:
+    assert after(Prefetch(8, may_hold_ahead=False), 500).wanted(busy=8, long_running=0) == 0

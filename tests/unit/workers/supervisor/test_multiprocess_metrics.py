@@ -1,0 +1,61 @@
+"""What dead processes counted is kept, and their files are not. Each process is a real one: files are by pid."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from surehook.workers.supervisor.multiprocess_metrics import MetricFiles
+
+A_PROCESS = """
+import os
+from prometheus_client import Counter, Gauge, Histogram
+Counter("runs", "Runs", ["handler"]).labels("it").inc(2)
+Histogram("seconds", "Seconds", buckets=(1, 5)).observe(3)
+Gauge("running", "Running", multiprocess_mode="livesum").set(1)
+print(os.getpid())
+"""
+
+
+def count(folder: Path) -> int:
+    ran = subprocess.run(
+        [sys.executable, "-c", A_PROCESS],
+        env={"PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(ran.stdout)
+
+
+def series(files: MetricFiles) -> list[str]:
+    registry = CollectorRegistry()
+    registry.register(files)
+    return sorted(line for line in generate_latest(registry).decode().splitlines() if not line.startswith("#"))
+
+
+def test_sums_stay_and_files_go(tmp_path: Path) -> None:
+    files = MetricFiles(str(tmp_path))
+    pids = [count(tmp_path) for _ in range(3)]
+    before = series(files)
+    assert 'runs_total{handler="it"} 6.0' in before
+
+    for pid in pids:
+        files.forget(pid)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counter_dead.db", "histogram_dead.db"]
+    assert [line for line in before if not line.startswith("running")] == series(files)
+    count(tmp_path)
+    assert 'runs_total{handler="it"} 8.0' in series(files)
+    assert 'seconds_bucket{le="5.0"} 4.0' in series(files)
+
+
+def test_forgetting_twice_counts_once(tmp_path: Path) -> None:
+    files = MetricFiles(str(tmp_path))
+    pid = count(tmp_path)
+
+    files.forget(pid)
+    files.forget(pid)
+
+    assert 'runs_total{handler="it"} 2.0' in series(files)

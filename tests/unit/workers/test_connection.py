@@ -1,0 +1,77 @@
+"""The connection of the conveyor: what it does while the store cannot be reached."""
+
+import logging
+import threading
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as StoreConnectionError
+from redis.exceptions import ReadOnlyError
+
+from surehook.shared.keys import Keys
+from surehook.shared.scripts import Script
+from surehook.workers import connection as line_module
+from surehook.workers.connection import LONGEST_BACKOFF_SECONDS, Connection
+
+FAILURES = 8
+
+
+class Store:
+    """Cannot be reached, or refuses, so many times, then answers."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self.error = error
+        self.connection_pool = self
+        self.calls = 0
+
+    def get_connection(self) -> "Store":
+        return self
+
+    def send_command(self, *_: object, **__: object) -> None:
+        self.calls += 1
+        if self.calls <= FAILURES:
+            raise self.error("a word of the store's")
+
+    def read_response(self) -> str:
+        return "reply"
+
+    def disconnect(self) -> None:
+        pass
+
+
+class Pauses(threading.Event):
+    """Remembers for how long it was waited, and does not wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0.0)
+        return False
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        pytest.param(StoreConnectionError, "store is away, waiting", id="away"),
+        pytest.param(ReadOnlyError, "store refuses, waiting", id="there, but a replica"),
+    ],
+)
+def test_a_store_that_does_not_do_it_is_waited_for_longer_each_time_and_that_is_said_once(
+    error: type[Exception], said: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_module, "FIRST_BACKOFF_SECONDS", 0.001)
+    caplog.set_level(logging.INFO)
+    store: Any = Store(error)
+    pauses = Pauses()
+
+    reply, _ = Connection(store, Script("trip", Keys())).insist((), pauses, lambda: None)
+
+    assert reply == "reply"
+    assert store.calls == FAILURES + 1
+    assert pauses.seconds == sorted(pauses.seconds)
+    assert pauses.seconds[-1] > 50 * pauses.seconds[0]
+    assert max(pauses.seconds) <= LONGEST_BACKOFF_SECONDS
+    assert [record.message for record in caplog.records] == [said, "store is back"]
+    assert "a word of the store's" not in caplog.text

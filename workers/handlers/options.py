@@ -1,0 +1,93 @@
+"""What `@on` may be told: read, or refused in a sentence."""
+
+import functools
+import inspect
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from surehook.shared.errors import Misconfigured
+from surehook.shared.event_types import EVENT_TYPES, closest
+from surehook.shared.keys import TRANSACTIONAL_QUEUE
+
+EVENT_PARAMETER, ATTEMPT_PARAMETER = "event", "attempt"
+LONGEST_TIMEOUT_SECONDS = 86_400
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """Its module and name; of what has none, those of what it calls or is."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def refuse_unknown_type(event_type: Any, place: str) -> None:
+    if not isinstance(event_type, str):
+        raise Misconfigured(f'{place}: @on takes event types, as in @on("user.delete")')
+    # A pattern may be for types that FusionAuth has added since.
+    if event_type in EVENT_TYPES or "*" in event_type:
+        return
+    near = closest(event_type)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see `surehook trigger --list`."
+    raise Misconfigured(
+        f"{place}: @on does not know the type {event_type!r}: {hint} A type newer than Surehook needs a pattern: "
+        f"{event_type + '*'!r}"
+    )
+
+
+def refuse_bad_terms(types: tuple[str, ...], retries: Any, backoff: Any, timeout: float | None, place: str) -> None:
+    if not types:
+        raise Misconfigured(f'{place}: @on needs at least one event type, as in @on("user.delete")')
+    if not isinstance(retries, int) or retries < 0:
+        raise Misconfigured(f"{place}: retries must be a whole number, 0 or more, not {retries!r}")
+    if timeout is not None and not 0 < timeout <= LONGEST_TIMEOUT_SECONDS:
+        raise Misconfigured(f"{place}: timeout must be more than 0 seconds and at most a day, not {timeout!r}")
+    if not callable(backoff) and (len(backoff) == 0 or not all(0 <= delay < math.inf for delay in backoff)):
+        raise Misconfigured(f"{place}: backoff must hold at least one delay, each 0 seconds or more and not endless")
+
+
+def takes_attempt(function: Callable[..., Any], place: str) -> bool:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise Misconfigured(f"{place}: a handler with a yield in it would never run")
+    parameters = inspect.signature(function).parameters.values()
+    positional = [
+        parameter
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    needed = [parameter for parameter in parameters if parameter.default is parameter.empty]
+    extra = [
+        parameter for parameter in needed if parameter not in positional and parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    required = [parameter for parameter in positional if parameter.default is parameter.empty]
+    if not positional or len(required) > len((EVENT_PARAMETER, ATTEMPT_PARAMETER)) or extra:
+        raise Misconfigured(f"{place}: a handler takes (event) or (event, attempt), not {inspect.signature(function)}")
+    return len(required) > 1 or ATTEMPT_PARAMETER in [parameter.name for parameter in positional[1:2]]
+
+
+def handler_name(name: str | None, place: str) -> str:
+    chosen = name or re.sub(r"[^A-Za-z0-9_-]", "_", place)
+    if not _NAME.fullmatch(chosen):
+        raise Misconfigured(f"{place}: name must be 1 to 100 letters, digits, '_' or '-', not {chosen!r}")
+    return chosen
+
+
+def queue_name(queue: str, place: str) -> str:
+    if not _NAME.fullmatch(queue):
+        raise Misconfigured(f"{place}: queue must be 1 to 100 letters, digits, '_' or '-', not {queue!r}")
+    if queue == TRANSACTIONAL_QUEUE:
+        raise Misconfigured(f"{place}: queue={queue!r} is where transactions wait; write transactional=True")
+    return queue
+
+
+def uuid_text(value: str | None, what: str, place: str) -> str | None:
+    if value is None:
+        return None
+    try:
+        return str(UUID(value))
+    except ValueError:
+        raise Misconfigured(f"{place}: {what} must be a UUID, not {value!r}") from None

@@ -1,0 +1,64 @@
+"""Acknowledgements: what a process tells the store of a claim. One exchange carries many of them."""
+
+import base64
+import zlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from surehook.shared.scripts import Argument
+from surehook.workers.claim import Claim
+from surehook.workers.execution.attempts import AttemptRecord
+
+START = "start"
+
+
+class Ack(NamedTuple):
+    """One line of a trip: a claim, and what shall happen to it. A stale claim's note is refused by the store."""
+
+    kind: str
+    claim: Claim
+    arguments: tuple[Argument, ...] = ()
+
+    def packed(self, worker: str, *, is_shown: bool) -> tuple[Argument, ...]:
+        """For the store. `is_shown`: RQ's tools see it run."""
+        claim = self.claim
+        return (self.kind, claim.job_id, claim.token, worker, int(is_shown), len(self.arguments), *self.arguments)
+
+
+def start(claim: Claim) -> Ack:
+    return Ack(START, claim)
+
+
+def finish(claim: Claim, outcome: str, attempt: AttemptRecord | None) -> Ack:
+    if attempt is None:
+        return Ack("finish", claim, (outcome, "", 0, ""))
+    return Ack("finish", claim, (outcome, attempt.as_json(), *attempt.times()))
+
+
+def retry(claim: Claim, attempt: AttemptRecord, traceback: str, *, delay_seconds: float, spends_retry: bool) -> Ack:
+    delay, spends = milliseconds(delay_seconds), int(spends_retry)
+    arguments = (delay, spends, attempt.as_json(), packed(traceback), attempt.handler, *attempt.times())
+    return Ack("retry", claim, arguments)
+
+
+def bury(claim: Claim, attempt: AttemptRecord, traceback: str) -> Ack:
+    return Ack("bury", claim, (attempt.as_json(), packed(traceback), attempt.handler, *attempt.times()))
+
+
+def give_back(claim: Claim, *, delay_seconds: float = 0.0) -> Ack:
+    return Ack("give_back", claim, (milliseconds(delay_seconds),))
+
+
+def fan_out(claim: Claim, handlers: Iterable[tuple[str, str, float]]) -> Ack:
+    """One job for each (handler, queue, timeout in seconds), in place of the event's own."""
+    flat = tuple(part for name, queue, timeout in handlers for part in (name, queue, f"{timeout:g}"))
+    return Ack("fan_out", claim, flat)
+
+
+def milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def packed(text: str) -> str:
+    """As RQ keeps a traceback: zlib, then base64."""
+    return base64.b64encode(zlib.compress(text.encode("utf-8", "replace"))).decode()
