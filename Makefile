@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 BENCH_INSTALLED := .venv-bench/.installed
 
-.PHONY: help install run check test e2e soak bench clean lock
+.PHONY: help install run check prose test e2e soak bench clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ check: install ## format, lint, types, layering and cycles
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+prose: install ## words and openings of docstrings, comments, log lines and documents (PLACE=docs for one folder)
+	$(BIN)/python -m tools.check_prose $(PLACE)
 
 test: install ## everything but the browser
 	$(BIN)/pytest -n 4 --dist worksteal -m "not browser and not chaos"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("ingest", "workers", "shared", "surehook", "examples", "harness", "bench", "tests")
+PACKAGES = ("ingest", "workers", "shared", "surehook", "examples", "harness", "bench", "tests", "tools")
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 LONGEST_FILE = 250
 # RQ is good machinery whose transitions we do not use: whoever knows it exists is listed here.
