@@ -69,12 +69,14 @@ def _fill(store: redis.Redis, events: int) -> None:
 def _split(store: redis.Redis) -> None:
     """As a worker whose handlers want every event: all of those in front, then the next."""
     claims = Claims(store, Keys(), EVENTS_QUEUE, "bench", retention_seconds=60, handler_timeout=30)
-    script, parts = claims.trip_script(), [(name, EVENTS_QUEUE, 30.0) for name in HANDLERS]
+    script, parts = claims.exchange_script(), [(name, EVENTS_QUEUE, 30.0) for name in HANDLERS]
     trips = -(-int(store.zcard(Keys().open)) // AT_ONCE)
     notes: list[tuple[Ack, str, bool]] = []
     for number in range(1, trips + 2):
         wanted = AT_ONCE if number <= trips else 0
-        arrival = claims.arrival(script.run(store, *claims.trip_arguments(number, notes, wanted=wanted, starting=0)))
+        arrival = claims.parse_reply(
+            script.run(store, *claims.exchange_arguments(number, notes, wanted=wanted, starting=0))
+        )
         notes = [(acks.fan_out(claim, parts), "bench", False) for claim in arrival.claims]
 
 

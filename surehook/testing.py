@@ -133,7 +133,7 @@ def _ran(handler: Handler, run: RunResult, attempt: int, spent: int) -> Ran:
     if isinstance(run.error, KeyboardInterrupt):
         raise run.error  # somebody stops the tests, not the handler
     is_veto = handler.is_transactional and isinstance(run.error, Reject)
-    outcome = REJECTED if is_veto else run.ending.value
+    outcome = REJECTED if is_veto else run.status.value
     return Ran(handler.name, attempt, outcome, run.error, _delay(handler, run, spent), handler.is_transactional)
 
 
@@ -142,16 +142,16 @@ def _delay(handler: Handler, run: RunResult, spent: int) -> float | None:
         return None
     if isinstance(run.error, RetryLater):
         return run.error.seconds
-    if run.ending in (RunStatus.DONE, RunStatus.PERMANENT):
+    if run.status in (RunStatus.DONE, RunStatus.PERMANENT):
         return None
     return handler.policy.delay_after(spent, jitter=lambda _, __: 1.0)
 
 
 class _Place:
-    """Where a handler runs: here, with its alarm."""
+    """Where a handler runs: here, with its timeout."""
 
     def __init__(self, handler: Handler, dispatcher: Runner) -> None:
-        self.alarm = Timeout()
+        self.timeout = Timeout()
         self._handler = handler
         self._dispatcher = dispatcher
         self._is_ours = True
@@ -160,7 +160,7 @@ class _Place:
         self._is_ours = is_ours
         return self._dispatcher.run(self._handler, event, attempt, self)
 
-    def begin(self, due_at: float) -> None:
+    def start_run(self, deadline: float) -> None:
         """No parent looks on that would have to know."""
 
     def is_ours(self) -> bool:
@@ -175,7 +175,7 @@ def _place(handler: Handler) -> Iterator[_Place]:
         raise RuntimeError("an async handler gets a loop of its own: call this from a plain test, not an async one")
     dispatcher = Runner(TIMEOUT_SECONDS)
     place = _Place(handler, dispatcher)
-    watchdog = Watchdog([place.alarm], lambda _: None, lambda: None)
+    watchdog = Watchdog([place.timeout], lambda _: None, lambda: None)
     watchdog.start()
     try:
         yield place
@@ -194,7 +194,7 @@ def _is_in_a_loop() -> bool:
 
 
 def _wants(handler: Handler, envelope: Envelope) -> bool:
-    return handler.wants(envelope.event_type, envelope.tenant_id, envelope.application_id)
+    return handler.matches(envelope.event_type, envelope.tenant_id, envelope.application_id)
 
 
 def _is_from(handler: Handler, source: Callable[..., object] | ModuleType) -> bool:

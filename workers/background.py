@@ -1,4 +1,4 @@
-"""Threads that a worker process cannot do without."""
+"""Background threads without which a worker process must not go on."""
 
 import logging
 import os
@@ -11,9 +11,9 @@ TICK_SECONDS = 1.0
 
 
 class BackgroundThread(threading.Thread):
-    """If it breaks, its process ends at once and the parent starts another.
+    """A thread whose failure ends its process, so that the supervisor starts another.
 
-    A process that lived on would look well and do nothing, or stop nothing.
+    Without it the process would look healthy but run nothing, or stop nothing.
     """
 
     def __init__(self, name: str) -> None:
@@ -21,12 +21,12 @@ class BackgroundThread(threading.Thread):
 
     @abstractmethod
     def work(self) -> None:
-        """What the thread does."""
+        """The thread's work."""
 
     def run(self) -> None:
         try:
             self.work()
         except BaseException:
-            log.exception("thread broke, its process ends")
+            log.exception("background thread failed, worker process ends")
             logging.shutdown()
             os._exit(1)

@@ -1,11 +1,11 @@
-"""A claim: a job that this process holds for now, under a lease."""
+"""A claim: a job that this process holds under a lease."""
 
 from typing import NamedTuple
 
 
-# Named tuples: these are made several times for each job, and a frozen dataclass takes four times as long.
+# Named tuples: several are made for each job, and a frozen dataclass takes four times as long.
 class Claim(NamedTuple):
-    """A job that is ours for now, with its event's record."""
+    """A job under a lease, with its event's record."""
 
     queue: str
     job_id: str
@@ -14,17 +14,17 @@ class Claim(NamedTuple):
     spent: int
     interruptions: int
     handler_name: str
-    """"" while nobody has looked yet who wants the event."""
+    """Empty until the event's handlers have been chosen."""
     event_type: str
     tenant_id: str
     application_id: str
     body: bytes
     key_id: str = ""
-    """The fingerprint of the key the body is encrypted with; "" if it is plain."""
-    as_fact: bool = False
-    """A person says that FusionAuth went ahead: the transactional handlers are told, too."""
-    was_asked: bool = False
-    """It came as a transaction, so its transactional handlers have had their say."""
+    """The fingerprint of the key the body is encrypted with; empty for a plain body."""
+    committed: bool = False
+    """An operator says that FusionAuth went ahead: transactional handlers run, too."""
+    was_transactional: bool = False
+    """The event came as a transaction, so its transactional handlers have run already."""
 
     @property
     def event_id(self) -> str:
@@ -35,6 +35,6 @@ class Claim(NamedTuple):
         return f"{self.job_id}:{self.token}"
 
     @property
-    def place(self) -> int:
-        """In its trip, from 1."""
+    def position(self) -> int:
+        """Its position in its exchange, from 1."""
         return int(self.token.rpartition("-")[2])

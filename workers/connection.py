@@ -1,4 +1,4 @@
-"""One connection for one script: sent, and answered while something else is done meanwhile."""
+"""One connection for one script, and other work to do between its request and its reply."""
 
 import logging
 import threading
@@ -26,37 +26,37 @@ class Connection:
         self._script = script
         self._connection: Any = None
 
-    def insist(
-        self, arguments: tuple[Argument, ...], is_stopping: threading.Event, meanwhile: Callable[[], None]
+    def call_until_answered(
+        self, arguments: tuple[Argument, ...], is_stopping: threading.Event, during: Callable[[], None]
     ) -> tuple[Any, float]:
-        """The same call until the store has answered it, however long that takes; and when it was last sent.
+        """Repeats a call until the store has answered it. Returns the reply, and when the call was last sent.
 
-        Whoever is stopping still insists, but does not sleep long in between.
+        A process that is stopping repeats it, too, but without long pauses.
         """
         failures = 0
         while True:
             sent_at = time.monotonic()
             try:
-                reply = self.call(arguments, meanwhile)
+                reply = self.call(arguments, during)
             except (RedisError, OSError) as exc:
                 if not failures:
-                    log.warning(why_waiting(exc), extra={"error_type": type(exc).__name__})
+                    log.warning(outage_message(exc), extra={"error_type": type(exc).__name__})
                 time.sleep(FIRST_BACKOFF_SECONDS)
                 longest = LONGEST_BACKOFF_SECONDS
                 is_stopping.wait(pause_seconds(failures, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=longest))
                 failures += 1
                 continue
             if failures:
-                log.info("store is back")
+                log.info("store available again")
             return reply, sent_at
 
-    def call(self, arguments: tuple[Argument, ...], meanwhile: Callable[[], None] = lambda: None) -> Any:
-        """Once. After an error the next call connects anew."""
+    def call(self, arguments: tuple[Argument, ...], during: Callable[[], None] = lambda: None) -> Any:
+        """Calls the script, and `during` while it runs. After an error the next call makes a new connection."""
         if self._connection is None:
             self._connection = self._store.connection_pool.get_connection()
         try:
             self._connection.send_command(*self._script.command(arguments), check_health=False)
-            meanwhile()
+            during()
             try:
                 return self._connection.read_response()
             except NoScriptError:
@@ -67,6 +67,6 @@ class Connection:
             raise
 
 
-def why_waiting(exc: Exception) -> str:
-    """As a log says it. A store that refuses is there, and an operator looks at something else."""
-    return "store refuses, waiting" if isinstance(exc, ResponseError) else "store is away, waiting"
+def outage_message(exc: Exception) -> str:
+    """The log message: a store that refuses commands can be reached, so the operator has another cause to look for."""
+    return "store refuses commands, waiting" if isinstance(exc, ResponseError) else "store unavailable, waiting"

@@ -1,6 +1,6 @@
-"""The function that our jobs name. Only `surehook worker` runs them; this answers whoever else tries."""
+"""The function named in our jobs. Only `surehook worker` runs them; any other worker gets an error."""
 
 
 def handle(event_id: str) -> None:
-    """Refuse: a stock `rq worker` knows neither leases nor retries nor the event's record."""
+    """Refuses to run: a stock `rq worker` knows neither leases nor retries nor the event's record."""
     raise RuntimeError(f"event {event_id} is for `surehook worker`: do not run `rq worker` on Surehook's queues")

@@ -1,4 +1,4 @@
-"""What a worker process is made of, put together: conveyor, handler threads, watchdog, waiter, upkeep."""
+"""Assembles a worker process: fetcher, handler threads, watchdog, notifier, heartbeat, sweeper."""
 
 import time
 
@@ -22,15 +22,15 @@ from surehook.workers.queue.fetcher import Fetcher
 from surehook.workers.queue.notifier import Notifier
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import HandlerThread
-from surehook.workers.rq_worker import RQWorkers, names_of_threads, unregister
+from surehook.workers.rq_worker import RQWorkers, thread_names, unregister
 from surehook.workers.slots import Slots
 
-# Longer than the waiter's blocking wait, short enough to notice a store that fell silent.
+# Longer than the notifier's blocking wait, short enough to notice a silent store.
 STORE_TIMEOUT_SECONDS = 4.0
 
 
 class Launcher:
-    """One queue, so many threads."""
+    """One queue, and the threads that run its jobs."""
 
     def __init__(
         self, settings: Settings, registry: Registry, slots: Slots, queue: str, process: str, threads: int
@@ -38,8 +38,8 @@ class Launcher:
         self.queue = queue
         self._settings = settings
         self._store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
-        self._names = names_of_threads(process, threads)
-        self._crew = RQWorkers(self._store, queue, self._names)
+        self._names = thread_names(process, threads)
+        self._rq_workers = RQWorkers(self._store, queue, self._names)
         keys = Keys(settings.key_prefix)
         claims = Claims(
             self._store,
@@ -50,66 +50,71 @@ class Launcher:
             handler_timeout=settings.handler_timeout,
         )
         metrics = WorkerMetrics()
-        self._dispatcher = Runner(settings.handler_timeout)
-        vault = BodyCipher(settings.encryption_keys)
-        lacking = MissingKey(vault, claims.key_needed, metrics)
-        handling = JobExecutor(
+        self._runner = Runner(settings.handler_timeout)
+        missing_key = MissingKey(BodyCipher(settings.encryption_keys), claims.key_needed, metrics)
+        executor = JobExecutor(
             registry,
-            self._dispatcher,
+            self._runner,
             metrics,
             queue=queue,
-            vault=vault,
-            lacking=lacking,
+            missing_key=missing_key,
             types=transactional_types(settings.transactional_events),
         )
-        self._waiter = Notifier(self._store, queue)
-        line = Connection(self._store, claims.trip_script())
-        self._conveyor = Fetcher(claims, line, slots, Prefetch(threads), self._waiter.ask, lacking.holds)
-        self._waiter.when_found = self._conveyor.look
+        self._notifier = Notifier(self._store, queue)
+        self._fetcher = Fetcher(
+            claims,
+            Connection(self._store, claims.exchange_script()),
+            slots,
+            Prefetch(threads),
+            metrics,
+            self._notifier.request,
+            missing_key.is_paused,
+        )
+        self._notifier.on_work = self._fetcher.wake_up
         self._threads = [
-            HandlerThread(name, self._conveyor.waiting, self._conveyor.inbox, handling, slots) for name in self._names
+            HandlerThread(name, self._fetcher.handoff, self._fetcher.inbox, executor, slots) for name in self._names
         ]
         self._recycling = Recycling(
             slots,
             queue,
             jobs=settings.recycle_jobs,
             mib=settings.recycle_mib,
-            ended=lambda: self._conveyor.ended,
-            stop=self._conveyor.stop,
+            ended=lambda: self._fetcher.finished,
+            stop=self._fetcher.stop,
         )
-        self._watchdog = Watchdog([each.alarm for each in self._threads], self._recycling.tick, self._recycling.leave)
-        self._upkeep = Heartbeat(self._crew, self._conveyor, claims, queue)
+        self._watchdog = Watchdog([each.timeout for each in self._threads], self._recycling.tick, self._recycling.leave)
+        self._heartbeat = Heartbeat(self._rq_workers, self._fetcher, claims, queue)
         self._sweeper = Sweeper(
             Sweep(self._store, keys, registry.queues, handler_timeout=settings.handler_timeout), metrics
         )
 
     def start(self, stops: list[int]) -> bool:
-        """Register and take up work. False: told to stop before the store could be reached."""
+        """Registers the process and starts its threads. False: told to stop before the store could be reached."""
         self._watchdog.start()
-        if not self._crew.register_when_there(stops):
+        if not self._rq_workers.register_when_available(stops):
             return False
-        # Now, and not with the watchdog's first look: the first handler may be one that lets nothing else run.
+        # Not left to the watchdog's first tick: the first handler may be one that lets no other thread run.
         self._recycling.tick(time.monotonic())
-        for thread in (*self._threads, self._waiter, self._upkeep, self._sweeper, self._conveyor):
+        for thread in (*self._threads, self._notifier, self._heartbeat, self._sweeper, self._fetcher):
             thread.start()
         return True
 
     def is_running(self) -> bool:
-        return self._conveyor.is_alive()
+        return self._fetcher.is_alive()
 
     def has_broken(self) -> bool:
-        return self._conveyor.error is not None
+        return self._fetcher.error is not None
 
-    def holds_anything(self) -> bool:
-        return bool(self._conveyor.held())
+    def has_jobs(self) -> bool:
+        return bool(self._fetcher.jobs())
 
     def stop(self) -> None:
-        """Take no more, finish what runs."""
-        self._conveyor.stop()
+        """Claims nothing more; jobs in progress finish."""
+        self._fetcher.stop()
 
     def close(self) -> None:
-        self._upkeep.stop()
+        self._heartbeat.stop()
         self._sweeper.stop()
         self._watchdog.stop()
-        self._dispatcher.close()
+        self._runner.close()
         unregister(self._settings, self.queue, self._names)

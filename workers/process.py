@@ -1,4 +1,4 @@
-"""A worker process: started by the pool, one queue, several handlers at a time."""
+"""A worker process: started by the supervisor, for one queue, with several handler threads."""
 
 import argparse
 import faulthandler
@@ -24,13 +24,13 @@ from surehook.workers.transactional_launcher import TransactionalLauncher
 
 log = logging.getLogger(__name__)
 
-# EX_CONFIG of sysexits.h: a status that no handler ends our process with by accident.
+# EX_CONFIG of sysexits.h: a status with which no handler ends the process by accident.
 EX_MISCONFIGURED = 78
-# The parent asks for all threads' stacks before it kills; answered in C, so also by a handler that holds Python's lock.
+# The supervisor asks for all stacks before it kills. Answered in C, so even while a handler holds Python's lock.
 SHOW_STACKS_SIGNAL = signal.SIGUSR2
-# Threads that only compute give way to the conveyor this often (Python's default is 5 ms).
+# Threads that compute yield to the fetcher this often (Python's default is 5 ms).
 SWITCH_INTERVAL_SECONDS = 0.001
-# An event leaves hundreds of objects behind and no circles: Python's 700 meant a collection for every second one.
+# An event leaves hundreds of objects and no cycles: with Python's 700, every second event caused a collection.
 GARBAGE_THRESHOLD = (10_000, 20, 20)
 STDERR = 2
 POLL_SECONDS = 0.05
@@ -38,7 +38,7 @@ IDLE_STOP_SECONDS = 0.5
 
 
 def main() -> int:
-    """Run until SIGTERM, then finish what runs. Returns the exit status."""
+    """Runs until SIGTERM, then lets running handlers finish. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="surehook.workers.process")
     parser.add_argument("--queue", required=True)
     parser.add_argument("--name", required=True)
@@ -61,47 +61,49 @@ def main() -> int:
     except Misconfigured as exc:
         sys.stderr.write(f"{exc}\n")
         return EX_MISCONFIGURED
-    gc.freeze()  # what is here now stays: no collection need look at it again
+    gc.freeze()  # all objects so far are permanent: collections skip them
     gc.set_threshold(*GARBAGE_THRESHOLD)
     try:
-        return _run(_engine(settings, registry, arguments), stops, arguments.grace)
+        return _run(_launcher(settings, registry, arguments), stops, arguments.grace)
     except Exception:
-        # The log says where, without the words: an error's text may quote an event.
-        log.exception("worker process broke", extra={"queue": arguments.queue})
+        # The log has the traceback without the message: an error's text may quote an event.
+        log.exception("worker process failed", extra={"queue": arguments.queue})
         return 1
 
 
-def _engine(settings: Settings, registry: Registry, arguments: argparse.Namespace) -> Launcher | TransactionalLauncher:
+def _launcher(
+    settings: Settings, registry: Registry, arguments: argparse.Namespace
+) -> Launcher | TransactionalLauncher:
     slots = Slots(arguments.slots)
     if arguments.queue == TRANSACTIONAL_QUEUE:
         return TransactionalLauncher(settings, registry, slots, arguments.name, arguments.threads)
     return Launcher(settings, registry, slots, arguments.queue, arguments.name, arguments.threads)
 
 
-def _run(engine: Launcher | TransactionalLauncher, stops: list[int], grace_seconds: float) -> int:
-    if not engine.start(stops):
+def _run(launcher: Launcher | TransactionalLauncher, stops: list[int], grace_seconds: float) -> int:
+    if not launcher.start(stops):
         return 0
-    log.info("worker takes events", extra={"queue": engine.queue})
-    while engine.is_running() and not stops:
+    log.info("worker takes events", extra={"queue": launcher.queue})
+    while launcher.is_running() and not stops:
         time.sleep(POLL_SECONDS)
-    engine.stop()
-    told_at = busy_at = time.monotonic()
-    while engine.is_running():
+    launcher.stop()
+    stopped_at = busy_at = time.monotonic()
+    while launcher.is_running():
         time.sleep(POLL_SECONDS)
         now = time.monotonic()
-        busy_at = now if engine.holds_anything() else busy_at
+        busy_at = now if launcher.has_jobs() else busy_at
         if now - busy_at > IDLE_STOP_SECONDS:
-            # Its last trip is under way, to a store that does not answer; the parent sees to whatever that may bring.
-            _end(0)
-        if stops and now - told_at > grace_seconds:
-            log.warning("stopped with handlers running, their leases will lapse or the parent gives them back")
-            _end(1)
-    engine.close()
-    return 1 if engine.has_broken() else 0
+            # Its last exchange waits for a store that does not answer; the supervisor recovers any claims of the reply.
+            _exit(0)
+        if stops and now - stopped_at > grace_seconds:
+            log.warning("stopped with handlers running, the supervisor gives their jobs back")
+            _exit(1)
+    launcher.close()
+    return 1 if launcher.has_broken() else 0
 
 
-def _end(status: int) -> None:
-    """At once: threads may be where no exception reaches them."""
+def _exit(status: int) -> None:
+    """Exits immediately: threads may be blocked where no exception reaches them."""
     logging.shutdown()
     os._exit(status)
 

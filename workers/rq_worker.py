@@ -1,4 +1,4 @@
-"""RQ's view of a worker process: each of its threads is one RQ worker, registered, alive and readable."""
+"""RQ's view of a worker process: each handler thread is one RQ worker, registered and alive for RQ's tools."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from rq.worker_registration import clean_worker_registry
 
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect
-from surehook.workers.connection import why_waiting
+from surehook.workers.connection import outage_message
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +23,10 @@ LAST_WORDS_SECONDS = 1.0
 
 
 class Worker(BaseWorker):  # type: ignore[misc]
-    """Registration and `rq info` are RQ's; taking, running and settling are ours."""
+    """An RQ worker for registration and `rq info` only; RQ fetches and runs nothing with it."""
 
     def __init__(self, store: redis.Redis, queue: str, name: str) -> None:
-        # prepare_for_work asks the store for our address; a worker must come to be while the store is away.
+        # prepare_for_work asks the store for our address; a worker must start even while the store is unavailable.
         super().__init__(
             [queue],
             name=name,
@@ -38,7 +38,7 @@ class Worker(BaseWorker):  # type: ignore[misc]
         self.hostname, self.pid = socket.gethostname(), os.getpid()
 
     def _set_connection(self, connection: redis.Redis) -> redis.Redis:
-        return connection  # RQ would raise the socket's timeout to minutes: a silent store must be noticed
+        return connection  # RQ would raise the socket timeout to minutes; a silent store must be noticed
 
 
 class RQWorkers:
@@ -50,32 +50,32 @@ class RQWorkers:
         self._workers = [Worker(store, queue, name) for name in names]
 
     def register(self) -> None:
-        """Also once more: after a lost reply, or when the store forgot us while it was away."""
+        """Registers all workers; safe to repeat after a lost reply, or after the store lost its data."""
         for worker in self._workers:
-            self._store.delete(worker.key)  # RQ refuses a name that is there already; ours is ours alone
+            self._store.delete(worker.key)  # RQ refuses a name that exists; our names are unique
             worker.register_birth()
             worker.set_state(WorkerStatus.IDLE)
 
-    def register_when_there(self, stops: list[int]) -> bool:
-        """However long the store is away. False: told to stop before it could be reached."""
+    def register_when_available(self, stops: list[int]) -> bool:
+        """Waits for the store. False: told to stop before it could be reached."""
         failures = 0
         while not stops:
             try:
                 self.register()
             except OutOfMemoryError:
                 log.warning("store is full, RQ's tools do not show this worker yet", extra={"queue": self._queue})
-                return True  # what it is for makes room again
+                return True  # its work makes room again
             except (RedisError, OSError) as exc:
                 if not failures:
                     facts = {"queue": self._queue, "error_type": type(exc).__name__}
-                    log.warning(why_waiting(exc), extra=facts)
+                    log.warning(outage_message(exc), extra=facts)
                 failures += 1
                 time.sleep(CONNECT_AGAIN_SECONDS)
             else:
                 return True
         return False
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         try:
             if self._store.exists(*(worker.key for worker in self._workers)) < len(self._workers):
                 self.register()
@@ -84,7 +84,7 @@ class RQWorkers:
                     worker.heartbeat(pipeline=pipeline)
                 pipeline.execute()
         except OutOfMemoryError:
-            # Nobody but RQ's tools goes by this: it must not keep from its work who empties a full store.
+            # Only RQ's tools need this: it must not stop the worker from emptying a full store.
             log.debug("store is full, no heartbeat for RQ's tools", extra={"queue": self._queue})
 
     def unregister(self) -> None:
@@ -92,26 +92,26 @@ class RQWorkers:
             worker.register_death()
 
     def forget_dead_workers(self) -> None:
-        """Take workers whose key has expired off RQ's lists."""
+        """Removes workers whose key has expired from RQ's lists."""
         clean_worker_registry(self._workers[0].queues[0])
 
 
 def unregister(settings: Settings, queue: str, names: list[str]) -> None:
-    """At the end of a process, on a connection of its own that does not wait for long."""
+    """Unregisters a process that ends, on a connection of its own with a short timeout."""
     try:
         with connect(settings, timeout_seconds=LAST_WORDS_SECONDS) as store:
             RQWorkers(store, queue, names).unregister()
     except (RedisError, OSError) as exc:
-        # RQ forgets the workers by itself when their keys expire.
-        log.warning("store is away at the end", extra={"error_type": type(exc).__name__})
+        # RQ forgets the workers when their keys expire.
+        log.warning("store unavailable at exit", extra={"error_type": type(exc).__name__})
 
 
-def names_of_threads(process: str, threads: int) -> list[str]:
+def thread_names(process: str, threads: int) -> list[str]:
     return [f"{process}.{number}" for number in range(1, threads + 1)]
 
 
 def forget_workers(store: redis.Redis, names: list[str], queue: str) -> None:
-    """Take workers that were killed off RQ's lists at once, instead of when their keys expire."""
+    """Removes killed workers from RQ's lists immediately, instead of when their keys expire."""
     keys: list[Any] = [f"{BaseWorker.redis_worker_namespace_prefix}{name}" for name in names]
     store.srem("rq:workers", *keys)
     store.srem(f"rq:workers:{queue}", *keys)

@@ -16,7 +16,7 @@ from surehook.workers.maintenance.recycling import Recycling
 from surehook.workers.maintenance.transactional_heartbeat import TransactionalHeartbeat
 from surehook.workers.metrics import WorkerMetrics
 from surehook.workers.queue.claims import Claims
-from surehook.workers.rq_worker import RQWorkers, names_of_threads, unregister
+from surehook.workers.rq_worker import RQWorkers, thread_names, unregister
 from surehook.workers.slots import Slots
 from surehook.workers.transactional.executor import TransactionalExecutor
 from surehook.workers.transactional.fetching import SlotContext, StoreOutage, TransactionThread
@@ -38,9 +38,9 @@ class TransactionalLauncher:
         self._settings = settings
         most_connections = CONNECTIONS_OF_A_THREAD * threads + OTHER_CONNECTIONS
         self._store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS, most_connections=most_connections)
-        self._names = names_of_threads(process, threads)
-        self._crew = RQWorkers(self._store, self.queue, self._names)
-        self._dispatcher = Runner(settings.handler_timeout)
+        self._names = thread_names(process, threads)
+        self._rq_workers = RQWorkers(self._store, self.queue, self._names)
+        self._runner = Runner(settings.handler_timeout)
         keys, metrics, away = Keys(settings.key_prefix), WorkerMetrics(), StoreOutage()
         vault = BodyCipher(settings.encryption_keys)
         lacking = MissingKey(vault, self._claims(keys, process).key_needed, metrics)
@@ -50,7 +50,7 @@ class TransactionalLauncher:
             voting = TransactionalExecutor(
                 TransactionProtocol(self._store, keys, name, process),
                 registry,
-                self._dispatcher,
+                self._runner,
                 metrics,
                 seat,
                 handler_timeout=settings.handler_timeout,
@@ -62,13 +62,13 @@ class TransactionalLauncher:
             slots, self.queue, jobs=settings.recycle_jobs, mib=settings.recycle_mib, ended=self._ended, stop=self._rest
         )
         self._watchdog = Watchdog(
-            [each.seat.alarm for each in self._threads], self._recycling.tick, self._recycling.leave
+            [each.seat.timeout for each in self._threads], self._recycling.tick, self._recycling.leave
         )
         pulse = HeartbeatMessage(WORKER, process, transactional_types(settings.transactional_events), self.queue)
         self._heart = TransactionalHeartbeat(
             self._store,
             keys,
-            self._crew,
+            self._rq_workers,
             TransactionProtocol(self._store, keys, process, process),
             registry,
             pulse,
@@ -79,7 +79,7 @@ class TransactionalLauncher:
     def start(self, stops: list[int]) -> bool:
         """Register and take up work. False: told to stop before the store could be reached."""
         self._watchdog.start()
-        if not self._crew.register_when_there(stops):
+        if not self._rq_workers.register_when_available(stops):
             return False
         # Now, and not with the watchdog's first look: the first handler may be one that lets nothing else run.
         self._recycling.tick(time.monotonic())
@@ -96,7 +96,7 @@ class TransactionalLauncher:
     def has_broken(self) -> bool:
         return any(each.error is not None for each in self._threads)
 
-    def holds_anything(self) -> bool:
+    def has_jobs(self) -> bool:
         """A thread that waits may be given an event at any moment, until it ends."""
         return any(each.is_alive() for each in self._threads)
 
@@ -113,7 +113,7 @@ class TransactionalLauncher:
     def close(self) -> None:
         self._heart.stop()
         self._watchdog.stop()
-        self._dispatcher.close()
+        self._runner.close()
         unregister(self._settings, self.queue, self._names)
 
     def _ended(self) -> int:

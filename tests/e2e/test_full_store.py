@@ -29,4 +29,4 @@ def test_a_full_store_is_emptied_by_its_workers_and_takes_events_again(build_hou
         wait_until(lambda: ledger(store).get("done", 0) >= accepted, "all that was accepted is done")
         wait_until(is_taken, "closed events have expired, so there is room")
     wait_until(lambda: house.open_events() == 0)
-    assert "store refuses, waiting" not in house.logged()
+    assert "store refuses commands, waiting" not in house.logged()

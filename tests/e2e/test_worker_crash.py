@@ -28,4 +28,4 @@ def test_a_loop_that_breaks_ends_its_process_with_a_status_and_another_goes_on(b
     assert pid not in house.worker_pids()
     lines = [json.loads(line) for line in house.logged().splitlines() if '"worker process died"' in line]
     assert [line["status"] for line in lines] == [1]
-    assert "conveyor broke" in house.logged()
+    assert "fetcher failed" in house.logged()

@@ -24,8 +24,9 @@ from surehook.workers.execution.timeouts import Watchdog
 from surehook.workers.handlers import registry as registry_module
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.sweeper import Sweep
-from surehook.workers.queue.claims import Claims
+from surehook.workers.queue.completion import log_completion
 from surehook.workers.queue.executor import JobExecutor
+from tests.support.claiming import SingleClaims
 from tests.support.run_context import Here
 from tests.support.transactional_client import ask, asking_door, protocol, voting
 from tests.support.worker_harness import Hall
@@ -72,11 +73,11 @@ def accept(store: redis.Redis) -> Accept:
 
 
 @pytest.fixture
-def claims_of(store: redis.Redis) -> Callable[..., Claims]:
+def claims_of(store: redis.Redis) -> Callable[..., SingleClaims]:
     """The claims of a worker by name, on a queue."""
 
-    def claims_of(worker: str = "one", queue: str = EVENTS_QUEUE) -> Claims:
-        return Claims(store, KEYS, queue, worker, retention_seconds=3600, handler_timeout=30)
+    def claims_of(worker: str = "one", queue: str = EVENTS_QUEUE) -> SingleClaims:
+        return SingleClaims(store, KEYS, queue, worker, retention_seconds=3600, handler_timeout=30)
 
     return claims_of
 
@@ -94,7 +95,7 @@ class Counts:
         self.stale = self.interrupted = self.swept = self
         self.discarded = 0
         self.untyped: list[str] = []
-        self.unasked: list[tuple[str, str]] = []
+        self.skipped: list[tuple[str, str]] = []
 
         self.not_ready: set[str] = set()
 
@@ -107,8 +108,8 @@ class Counts:
     def count_untyped(self, event_type: str) -> None:
         self.untyped.append(event_type)
 
-    def count_unasked(self, handler: str, event_type: str) -> None:
-        self.unasked.append((handler, event_type))
+    def count_skipped(self, handler: str, event_type: str) -> None:
+        self.skipped.append((handler, event_type))
 
     def inc(self) -> None:
         self.discarded += 1
@@ -123,46 +124,48 @@ def counts() -> Counts:
 class OneByOne:
     """A worker that takes one claim at a time, in the thread of the test."""
 
-    claims: Claims
-    handling: JobExecutor
-    lacking: MissingKey
-    place: Here
+    claims: SingleClaims
+    executor: JobExecutor
+    metrics: Any
+    missing_key: MissingKey
+    context: Here
 
     def turn(self) -> None:
-        if self.lacking.holds():
+        if self.missing_key.is_paused():
             return
         claim = self.claims.claim()
         if claim is not None:
-            settled = self.handling.handle(claim, self.place)
-            settled.conclude(self.claims.settle(settled.note))
+            completion = self.executor.execute(claim, self.context)
+            is_acknowledged = self.claims.acknowledge(completion.ack)
+            log_completion(completion, self.metrics, is_acknowledged=is_acknowledged)
 
 
 RunWorker = Callable[..., OneByOne]
 
 
 @pytest.fixture
-def run_worker(claims_of: Callable[..., Claims], counts: Counts) -> Iterator[RunWorker]:
+def run_worker(claims_of: Callable[..., SingleClaims], counts: Counts) -> Iterator[RunWorker]:
     """Let a worker on a queue take so many claims, one after the other, with the handlers declared by then."""
-    dispatcher, here = Runner(30), Here()
-    watchdog = Watchdog([here.alarm], lambda _: None, lambda: None)
+    runner, here = Runner(30), Here()
+    watchdog = Watchdog([here.timeout], lambda _: None, lambda: None)
     watchdog.start()
 
     def run_worker(
         turns: int = 1, queue: str = EVENTS_QUEUE, vault: BodyCipher | None = None, asked: Sequence[str] = ()
     ) -> OneByOne:
         metrics: Any = counts
-        vault, claims = vault or BodyCipher(), claims_of(f"w-{queue}", queue)
-        lacking = MissingKey(vault, claims.key_needed, metrics)
+        claims = claims_of(f"w-{queue}", queue)
+        missing_key = MissingKey(vault or BodyCipher(), claims.key_needed, metrics)
         registry = Registry(registry_module.declared)
         types = transactional_types(asked)
-        handling = JobExecutor(registry, dispatcher, metrics, queue=queue, vault=vault, lacking=lacking, types=types)
-        worker = OneByOne(claims, handling, lacking, here)
+        executor = JobExecutor(registry, runner, metrics, queue=queue, missing_key=missing_key, types=types)
+        worker = OneByOne(claims, executor, metrics, missing_key, here)
         for _ in range(turns):
             worker.turn()
         return worker
 
     yield run_worker
-    dispatcher.close()
+    runner.close()
     watchdog.stop()
     watchdog.join()
 
@@ -180,13 +183,13 @@ def look(store: redis.Redis) -> Callable[[], list[str]]:
 
 
 @pytest.fixture
-def make_due(store: redis.Redis, claims_of: Callable[..., Claims]) -> Callable[..., int]:
+def make_due(store: redis.Redis, claims_of: Callable[..., SingleClaims]) -> Callable[..., int]:
     """Let the time of everything scheduled come, and move it."""
 
     def make_due(queue: str = EVENTS_QUEUE) -> int:
         for job_id in texts(store.zrange(f"rq:scheduled:{queue}", 0, -1)):
             store.zadd(f"rq:scheduled:{queue}", {job_id: 0})
-        return claims_of(queue=queue).move_due()
+        return claims_of(queue=queue).promote_due()
 
     return make_due
 
@@ -217,5 +220,5 @@ def open_hall(store: redis.Redis, claims_of: Any, counts: Counts, tmp_path: Path
 
     yield open_hall
     for hall in halls:
-        if hall.conveyor.is_alive():
+        if hall.fetcher.is_alive():
             hall.close()

@@ -14,7 +14,7 @@ from harness.stack import wait_until
 from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
 from surehook.workers.execution.attempts import AttemptRecord
-from surehook.workers.queue.claims import Claims
+from tests.support.claiming import SingleClaims
 from tests.support.endpoint import HEADERS, OpenDoor, open_door
 from tests.support.ledger import ledger
 from tests.support.store_dump import kept_keys
@@ -31,7 +31,7 @@ def door(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDo
 
 
 @pytest.fixture
-def claims(claims_of: Callable[..., Claims]) -> Claims:
+def claims(claims_of: Callable[..., SingleClaims]) -> SingleClaims:
     return claims_of()
 
 
@@ -97,26 +97,26 @@ def test_the_body_is_stored_byte_for_byte(door: OpenDoor, store: redis.Redis, in
     assert store.hget(f"surehook:event:{USER_ID}", "body") == body
 
 
-def wait_in_queue(_: Claims) -> None: ...
+def wait_in_queue(_: SingleClaims) -> None: ...
 
 
-def be_taken(claims: Claims) -> None:
+def be_taken(claims: SingleClaims) -> None:
     assert claims.claim()
 
 
-def be_done(claims: Claims) -> None:
+def be_done(claims: SingleClaims) -> None:
     claim = claims.claim()
     assert claim
     assert claims.finish(claim, "done", ATTEMPT)
 
 
-def be_dead(claims: Claims) -> None:
+def be_dead(claims: SingleClaims) -> None:
     claim = claims.claim()
     assert claim
     assert claims.bury(claim, ATTEMPT, "Traceback")
 
 
-def wait_for_retry(claims: Claims) -> None:
+def wait_for_retry(claims: SingleClaims) -> None:
     claim = claims.claim()
     assert claim
     assert claims.retry(claim, ATTEMPT, "Traceback", delay_seconds=60, spends_retry=True)
@@ -126,7 +126,7 @@ def wait_for_retry(claims: Claims) -> None:
     ("happen", "queued"), [(wait_in_queue, 1), (be_taken, 0), (be_done, 0), (be_dead, 0), (wait_for_retry, 0)]
 )
 def test_an_event_seen_before_is_a_duplicate_whatever_became_of_it(
-    door: OpenDoor, store: redis.Redis, claims: Claims, happen: Callable[[Claims], None], queued: int
+    door: OpenDoor, store: redis.Redis, claims: SingleClaims, happen: Callable[[SingleClaims], None], queued: int
 ) -> None:
     event = an_event()
     door.deliver(event)

@@ -37,8 +37,8 @@ def test_only_what_had_begun_is_interrupted_and_only_the_culprits_count(
 ) -> None:
     ids = {accept(): name for name in ("started", "ran", "reserved", "never noted")}
     claims = claims_of("child")
-    trip = claims.trip_arguments(1, (), wanted=4, starting=2)
-    held = {ids[claim.job_id]: claim for claim in claims.arrival(claims.trip_script().run(store, *trip)).claims}
+    trip = claims.exchange_arguments(1, (), wanted=4, starting=2)
+    held = {ids[claim.job_id]: claim for claim in claims.parse_reply(claims.exchange_script().run(store, *trip)).claims}
     for place, name in enumerate(("started", "ran", "reserved")):
         child.slots.reserve(place, held[name].key)
     for place in (0, 1):

@@ -11,9 +11,9 @@ from surehook.shared.stats import BooksReader
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.handlers.registry import Registry, declared, on
-from surehook.workers.queue.claims import Claims
 from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
 from tests.integration.conftest import KEYS
+from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced, ledger
 from tests.support.transactions import Protocol, jobs_of, jump
 
@@ -22,7 +22,7 @@ COMPLETED = Outcome("completed", undo=UNDO)
 CUT_OFF = Outcome("failed", is_unknown=True, undo=UNDO)
 PARTLY = Outcome("rejected", "no", undo=UNDO)
 FAILED = AttemptRecord("back", 1, datetime.now(UTC), 1, "failed", "x")
-Clerks = Callable[..., Claims]
+Clerks = Callable[..., SingleClaims]
 MakeDue = Callable[..., int]
 
 
@@ -59,23 +59,23 @@ def test_a_second_time_as_a_fact_has_its_full_budget(
     assert is_balanced(store)
 
 
-def _undo(clerk: Claims, make_due: MakeDue) -> None:
+def _undo(clerk: SingleClaims, make_due: MakeDue) -> None:
     assert clerk.finish(_taken(clerk), "done", None)
 
 
-def _leave_waiting(clerk: Claims, make_due: MakeDue) -> None:
+def _leave_waiting(clerk: SingleClaims, make_due: MakeDue) -> None:
     pass
 
 
-def _be_at_it(clerk: Claims, make_due: MakeDue) -> None:
+def _be_at_it(clerk: SingleClaims, make_due: MakeDue) -> None:
     _taken(clerk)
 
 
-def _fail(clerk: Claims, make_due: MakeDue) -> None:
+def _fail(clerk: SingleClaims, make_due: MakeDue) -> None:
     assert clerk.retry(_taken(clerk), FAILED, "trace", delay_seconds=60, spends_retry=True)
 
 
-def _give_up(clerk: Claims, make_due: MakeDue) -> None:
+def _give_up(clerk: SingleClaims, make_due: MakeDue) -> None:
     assert clerk.bury(_taken(clerk), FAILED, "trace")
 
 
@@ -83,7 +83,7 @@ def _give_up(clerk: Claims, make_due: MakeDue) -> None:
 @pytest.mark.parametrize("verdict", [COMPLETED, CUT_OFF, PARTLY], ids=["completed", "cut off", "one of two completed"])
 def test_what_was_given_up_for_dead_and_ends_after_all_is_undone_once_more(
     verdict: Outcome,
-    undoing: Callable[[Claims, MakeDue], None],
+    undoing: Callable[[SingleClaims, MakeDue], None],
     store: redis.Redis,
     protocol: Protocol,
     claims_of: Clerks,
@@ -225,13 +225,13 @@ def _claimed(
     return event_id, room, transaction
 
 
-def _taken(clerk: Claims) -> Claim:
+def _taken(clerk: SingleClaims) -> Claim:
     claim = clerk.claim()
     assert claim is not None
     return claim
 
 
-def _spend(clerk: Claims, make_due: MakeDue, retries: int) -> None:
+def _spend(clerk: SingleClaims, make_due: MakeDue, retries: int) -> None:
     for _ in range(retries):
         assert clerk.retry(_taken(clerk), FAILED, "trace", delay_seconds=0, spends_retry=True)
         make_due()

@@ -104,7 +104,7 @@ def test_threads_without_the_key_give_all_back_take_nothing_and_go_on_once_it_is
     began = time.monotonic()
     wait_until(lambda: time.monotonic() - began > 0.5)
     assert store.info("stats")["total_commands_processed"] - before < 100
-    assert hall.conveyor.held() == []
+    assert hall.fetcher.jobs() == []
     assert {store.hget(f"surehook:event:{event_id}", "runs:") for event_id in locked} <= {b"0", None}
     assert {record.__dict__["key_id"] for record in caplog.records} == {fingerprint(NEW)}
     assert len(caplog.records) == 1

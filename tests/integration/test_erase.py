@@ -13,9 +13,9 @@ from harness.events import USER_ID
 from surehook.admin.erasure import Erasure
 from surehook.shared.encryption import BodyCipher, fingerprint
 from surehook.shared.stats import BooksReader
-from surehook.workers.queue.claims import Claims
 from tests.integration.conftest import KEYS, Accept, Erase
 from tests.integration.test_leases import an_attempt
+from tests.support.claiming import SingleClaims
 from tests.support.ledger import ledger
 from tests.support.store_dump import assert_erased
 
@@ -23,27 +23,27 @@ OTHER_ID = "11111111-2222-4333-8444-555555555555"
 FAN = [("one", "events", 30.0), ("two", "other", 30.0)]
 
 
-def leave_waiting(claims: Claims) -> None: ...
+def leave_waiting(claims: SingleClaims) -> None: ...
 
 
-def leave_scheduled(claims: Claims) -> None:
+def leave_scheduled(claims: SingleClaims) -> None:
     claims.retry(claims.claim(), an_attempt(), "tb", delay_seconds=60, spends_retry=True)  # type: ignore[arg-type]
 
 
-def leave_dead(claims: Claims) -> None:
+def leave_dead(claims: SingleClaims) -> None:
     claims.bury(claims.claim(), an_attempt(), "tb")  # type: ignore[arg-type]
 
 
-def leave_split(claims: Claims) -> None:
+def leave_split(claims: SingleClaims) -> None:
     claims.fan_out(claims.claim(), FAN)  # type: ignore[arg-type]
 
 
-def leave_half_done(claims: Claims) -> None:
+def leave_half_done(claims: SingleClaims) -> None:
     leave_split(claims)
     claims.finish(claims.claim(), "done", an_attempt())  # type: ignore[arg-type]
 
 
-def leave_closed(claims: Claims) -> None:
+def leave_closed(claims: SingleClaims) -> None:
     claims.finish(claims.claim(), "done", an_attempt())  # type: ignore[arg-type]
 
 
@@ -59,7 +59,7 @@ def leave_closed(claims: Claims) -> None:
     ],
 )
 def test_an_event_goes_with_all_that_is_kept_of_it(
-    leave: Callable[[Claims], None], books: dict[str, int], accept: Accept, claims_of: Any, erase: Erase,
+    leave: Callable[[SingleClaims], None], books: dict[str, int], accept: Accept, claims_of: Any, erase: Erase,
     look: Any, store: redis.Redis,
 ) -> None:  # fmt: skip
     event_id = accept()

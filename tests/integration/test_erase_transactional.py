@@ -16,13 +16,13 @@ from surehook.shared.scripts import texts
 from surehook.shared.stats import BooksReader
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
-from surehook.workers.queue.claims import Claims
 from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
 from tests.integration.conftest import KEYS
+from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced, ledger
 from tests.support.transactions import Protocol, jobs_of
 
-Clerks = Callable[..., Claims]
+Clerks = Callable[..., SingleClaims]
 UNDO = "back events 30"
 FAILED = AttemptRecord("back", 1, datetime.now(UTC), 1, "failed", "x")
 LATE, VETO = Outcome("completed", undo=UNDO), Outcome("rejected", "no", undo=UNDO)
@@ -141,7 +141,7 @@ def _claimed(store: redis.Redis, protocol: Protocol) -> tuple[TransactionProtoco
     return worker, transaction
 
 
-def _taken(clerk: Claims) -> Claim:
+def _taken(clerk: SingleClaims) -> Claim:
     claim = clerk.claim()
     assert claim is not None
     return claim

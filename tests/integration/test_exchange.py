@@ -9,7 +9,7 @@ from rq.serializers import JSONSerializer
 
 from surehook.workers.maintenance.heartbeat import interrupt
 from surehook.workers.queue import acks
-from surehook.workers.queue.claims import Known, mark_of
+from surehook.workers.queue.claims import ClaimState, mark_of
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS, an_attempt, let_lapse, recover, snapshot
 from tests.support.ledger import is_balanced
@@ -21,9 +21,9 @@ def test_a_claim_whose_reply_was_lost_is_given_again_and_counted_once(
     for _ in range(5):
         accept()
     claims = claims_of()
-    trip = claims.trip_arguments(1, (), wanted=3, starting=1)
+    trip = claims.exchange_arguments(1, (), wanted=3, starting=1)
 
-    lost, again = (claims.arrival(claims.trip_script().run(store, *trip)) for _ in range(2))
+    lost, again = (claims.parse_reply(claims.exchange_script().run(store, *trip)) for _ in range(2))
 
     assert [claim.runs for claim in lost.claims] == [1, 1, 1]
     assert again == lost
@@ -36,12 +36,12 @@ def test_a_trip_that_lay_in_a_socket_meanwhile_changes_nothing(
     accept()
     claims = claims_of()
     first, second = (
-        claims.trip_arguments(number, (), wanted=wanted, starting=0) for number, wanted in ((1, 9), (2, 0))
+        claims.exchange_arguments(number, (), wanted=wanted, starting=0) for number, wanted in ((1, 9), (2, 0))
     )
-    claims.trip_script().run(store, *second)
+    claims.exchange_script().run(store, *second)
     before = snapshot(store)
 
-    assert claims.trip_script().run(store, *first) is None
+    assert claims.exchange_script().run(store, *first) is None
     assert snapshot(store) == before
 
 
@@ -55,9 +55,9 @@ def test_stale_and_valid_notes_in_one_trip_have_an_outcome_each(
     let_lapse(store, lost)
     recover(claims_of("other"), store)
     notes = [(acks.finish(claim, "done", an_attempt()), "slow.1", True) for claim in (first, lost, last)]
-    trip = claims.trip_arguments(1, notes, wanted=0, starting=0)
+    trip = claims.exchange_arguments(claims.next_number(), notes, wanted=0, starting=0)
 
-    told, told_again = (claims.arrival(claims.trip_script().run(store, *trip)) for _ in range(2))
+    told, told_again = (claims.parse_reply(claims.exchange_script().run(store, *trip)) for _ in range(2))
 
     assert told.are_done == (True, False, True)
     assert told_again == told
@@ -68,8 +68,8 @@ def test_stale_and_valid_notes_in_one_trip_have_an_outcome_each(
 def test_what_was_only_reserved_comes_back_unharmed(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
     ids = [accept() for _ in range(3)]
     claims = claims_of("dead")
-    trip = claims.trip_arguments(1, (), wanted=3, starting=1)
-    for claim in claims.arrival(claims.trip_script().run(store, *trip)).claims:
+    trip = claims.exchange_arguments(1, (), wanted=3, starting=1)
+    for claim in claims.parse_reply(claims.exchange_script().run(store, *trip)).claims:
         let_lapse(store, claim)
 
     assert sorted(recover(claims_of("other"), store)) == ["requeued", "unharmed", "unharmed"]
@@ -87,15 +87,15 @@ def test_a_job_that_ended_before_the_next_trip_still_tells_when_it_began(
 ) -> None:
     event_id = accept()
     claims = claims_of()
-    trip = claims.trip_arguments(1, (), wanted=1, starting=0)
-    (claim,) = claims.arrival(claims.trip_script().run(store, *trip)).claims
+    trip = claims.exchange_arguments(1, (), wanted=1, starting=0)
+    (claim,) = claims.parse_reply(claims.exchange_script().run(store, *trip)).claims
     assert store.hget(f"rq:job:{event_id}", "status") == b"queued"
     attempt = an_attempt()
 
     claims.finish(claim, "done", attempt)
 
     began_at = Job.fetch(event_id, connection=store, serializer=JSONSerializer).started_at
-    assert began_at == attempt.began_at
+    assert began_at == attempt.started_at
 
 
 def test_what_a_dead_process_held_is_known_without_its_help_the_youngest_first(
@@ -104,10 +104,10 @@ def test_what_a_dead_process_held_is_known_without_its_help_the_youngest_first(
     ids = [accept() for _ in range(4)]
     claims = claims_of("dead")
     for number in (1, 2):
-        claims.trip_script().run(store, *claims.trip_arguments(number, (), wanted=2, starting=0))
+        claims.exchange_script().run(store, *claims.exchange_arguments(number, (), wanted=2, starting=0))
 
-    for key in claims.held_by("dead"):
-        interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, key, known=Known.RESERVED)
+    for key in claims.claims_of("dead"):
+        interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, key, state=ClaimState.RESERVED)
 
     assert store.lrange("rq:queue:events", 0, -1) == [each.encode() for each in ids]
     assert not store.exists(KEYS.held(mark_of("dead")))
@@ -116,7 +116,7 @@ def test_what_a_dead_process_held_is_known_without_its_help_the_youngest_first(
 def test_a_job_that_took_its_process_down_comes_alone(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
     killer = accept()
     claim = claims_of("dies").claim()
-    interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, claim.key, known=Known.STARTED)
+    interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, claim.key, state=ClaimState.STARTED)
     before, after = accept(), accept()
     store.lrem("rq:queue:events", 0, killer)
     store.linsert("rq:queue:events", "BEFORE", after, killer)
@@ -124,8 +124,8 @@ def test_a_job_that_took_its_process_down_comes_alone(accept: Accept, claims_of:
 
     taken = []
     for number in (1, 2, 3):
-        trip = claims.trip_arguments(number, (), wanted=8, starting=8)
-        taken.append([each.job_id for each in claims.arrival(claims.trip_script().run(store, *trip)).claims])
+        trip = claims.exchange_arguments(number, (), wanted=8, starting=8)
+        taken.append([each.job_id for each in claims.parse_reply(claims.exchange_script().run(store, *trip)).claims])
 
     assert taken == [[before], [killer], [after]]
 
@@ -140,9 +140,11 @@ def test_a_paused_queue_gives_nothing_and_settles_all_the_same(
     running = claims.claim()
     command, key, value = pause
     getattr(store, command)(key, value)
-    trip = claims.trip_arguments(1, [(acks.finish(running, "done", None), "one", True)], wanted=8, starting=8)
+    trip = claims.exchange_arguments(
+        claims.next_number(), [(acks.finish(running, "done", None), "one", True)], wanted=8, starting=8
+    )
 
-    told = claims.arrival(claims.trip_script().run(store, *trip))
+    told = claims.parse_reply(claims.exchange_script().run(store, *trip))
 
     assert (told.are_done, told.is_paused, told.claims) == ((True,), True, ())
     assert store.llen("rq:queue:events") == 1

@@ -13,7 +13,7 @@ from surehook import Event, on
 from surehook.shared.scripts import texts
 from surehook.workers.connection import Connection
 from surehook.workers.maintenance.heartbeat import interrupt
-from surehook.workers.queue.claims import Known, mark_of
+from surehook.workers.queue.claims import ClaimState, mark_of
 from tests.integration.conftest import KEYS, Accept, Counts, Open
 from tests.integration.test_leases import NO_HANDLERS
 from tests.support.ledger import is_balanced, ledger
@@ -34,7 +34,7 @@ def test_many_events_are_handled_once_each_in_few_trips(accept: Accept, open_hal
 
     assert sorted(seen) == sorted(ids)
     assert int(store.hget(KEYS.trip("hall"), "number") or 0) < 200
-    assert hall.slots.taken() == []
+    assert hall.slots.occupied() == []
     assert not list(store.scan_iter("rq:execution*"))
     assert not store.exists(KEYS.leases("events"), KEYS.held(mark_of("hall")))
     assert is_balanced(store)
@@ -60,7 +60,7 @@ def test_lost_replies_neither_lose_nor_double_anything(
     on("user.delete", name="it")(lambda event: seen.append(str(event.id)))
     ids = [accept() for _ in range(60)]
     hall = open_hall(threads=2)
-    hall.conveyor._line = LosesReplies(store, claims_of("hall").trip_script())  # noqa: SLF001
+    hall.fetcher._connection = LosesReplies(store, claims_of("hall").exchange_script())  # noqa: SLF001
 
     hall.start()
     wait_until(all_done(store, 60))
@@ -122,7 +122,7 @@ def test_a_job_that_took_its_process_down_runs_alone(
         running.discard(str(event.id))
 
     killer = accept(number=9)
-    interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, claims_of("dies").claim().key, known=Known.STARTED)
+    interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, claims_of("dies").claim().key, state=ClaimState.STARTED)
     store.lrem("rq:queue:events", 0, killer)
     first = [accept(number=number) for number in range(3)]
     store.rpush("rq:queue:events", killer)
@@ -146,20 +146,20 @@ def test_a_claim_whose_lease_may_be_over_is_not_started(
     on("user.delete", name="it")(lambda event: None)
     event_id = accept()
     hall = open_hall(threads=1)
-    hall.conveyor.turn()  # claims it
-    (held,) = hall.conveyor.held()
-    held.ours_until = 0.0
-    hall.conveyor.turn()  # hands it over; no thread is there yet
+    hall.fetcher.step()  # claims it
+    (held,) = hall.fetcher.jobs()
+    held.start_by = 0.0
+    hall.fetcher.step()  # hands it over; no thread is there yet
 
     hall.threads[0].start()
-    wait_until(lambda: not hall.conveyor.inbox.empty(), "the thread has looked at it")
-    hall.conveyor.stop()
-    hall.conveyor.turn()
+    wait_until(lambda: not hall.fetcher.inbox.empty(), "the thread has looked at it")
+    hall.fetcher.stop()
+    hall.fetcher.step()
 
     assert counts.runs == []
     assert texts(store.lrange("rq:queue:events", 0, -1)) == [event_id]
     assert store.hget(KEYS.event(event_id), "runs:") == b"0"
-    hall.conveyor.waiting.put(None)
+    hall.fetcher.handoff.put(None)
 
 
 def test_a_lease_taken_over_is_told_to_the_handler_and_its_result_discarded(
@@ -177,9 +177,9 @@ def test_a_lease_taken_over_is_told_to_the_handler_and_its_result_discarded(
     accept()
     hall = open_hall(threads=1).start()
     assert answers.get(timeout=20)
-    (held,) = hall.conveyor.held()
+    (held,) = hall.fetcher.jobs()
     store.delete(KEYS.leases("events"))
-    held.lose()  # as the upkeep does when the store says so
+    held.mark_lost()  # as the upkeep does when the store says so
     ask.set()
     assert not answers.get(timeout=20)
 

@@ -58,7 +58,7 @@ def test_leases_recovery_and_retries_go_on_in_a_full_store(
     assert claims_of().renew([running.key]) == []
     assert recover(claims_of(), store) == ["requeued"]
     assert claims_of().retry(fails, an_attempt(), "tb", delay_seconds=0, spends_retry=True)
-    assert claims_of().move_due() == 1
+    assert claims_of().promote_due() == 1
     assert is_balanced(store)
 
 
@@ -81,11 +81,11 @@ def test_a_worker_starts_and_lives_on_a_full_store_and_is_shown_once_there_is_ro
     fill()
     crew = RQWorkers(store, "events", ["w.1"])
 
-    assert crew.register_when_there([])
-    crew.beat()
+    assert crew.register_when_available([])
+    crew.heartbeat()
     assert not store.smembers("rq:workers")
     store.config_set("maxmemory", 0)
-    crew.beat()
+    crew.heartbeat()
 
     assert store.smembers("rq:workers") == {b"rq:worker:w.1"}
 

@@ -14,9 +14,10 @@ from surehook.shared.stats import BooksReader
 from surehook.workers.claim import Claim
 from surehook.workers.maintenance.heartbeat import interrupt
 from surehook.workers.maintenance.missing_jobs import LostJobs
-from surehook.workers.queue.claims import Claims, Known
+from surehook.workers.queue.claims import ClaimState
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS, let_lapse
+from tests.support.claiming import SingleClaims
 
 
 def as_rq_has_it(store: redis.Redis, job_id: str) -> dict[str, object]:
@@ -34,22 +35,22 @@ def as_rq_has_it(store: redis.Redis, job_id: str) -> dict[str, object]:
     }
 
 
-def take(claims: Claims, store: redis.Redis, *, starts: bool) -> Claim:
+def take(claims: SingleClaims, store: redis.Redis, *, starts: bool) -> Claim:
     """As a trip does; what does not start at once is reserved."""
-    arguments = claims.trip_arguments(1, (), wanted=1, starting=int(starts))
-    (claim,) = claims.arrival(claims.trip_script().run(store, *arguments)).claims
+    arguments = claims.exchange_arguments(1, (), wanted=1, starting=int(starts))
+    (claim,) = claims.parse_reply(claims.exchange_script().run(store, *arguments)).claims
     return claim
 
 
-def by_its_process(claims: Claims, store: redis.Redis, claim: Claim) -> None:
+def by_its_process(claims: SingleClaims, store: redis.Redis, claim: Claim) -> None:
     assert claims.give_back(claim, delay_seconds=0)
 
 
-def by_the_parent(claims: Claims, store: redis.Redis, claim: Claim) -> None:
-    assert interrupt(claims, NO_HANDLERS, store, KEYS, claim.key, known=Known.RESERVED) == "unharmed"
+def by_the_parent(claims: SingleClaims, store: redis.Redis, claim: Claim) -> None:
+    assert interrupt(claims, NO_HANDLERS, store, KEYS, claim.key, state=ClaimState.RESERVED) == "unharmed"
 
 
-def by_others_when_it_lapsed(claims: Claims, store: redis.Redis, claim: Claim) -> None:
+def by_others_when_it_lapsed(claims: SingleClaims, store: redis.Redis, claim: Claim) -> None:
     let_lapse(store, claim)
     assert interrupt(claims, NO_HANDLERS, store, KEYS, claim.key) == "unharmed"
 
@@ -65,7 +66,7 @@ def by_others_when_it_lapsed(claims: Claims, store: redis.Redis, claim: Claim) -
     ],
 )
 def test_what_goes_back_unharmed_is_to_rq_as_it_was(
-    give_back: Callable[[Claims, redis.Redis, Claim], None],
+    give_back: Callable[[SingleClaims, redis.Redis, Claim], None],
     starts: bool,
     accept: Accept,
     claims_of: Any,

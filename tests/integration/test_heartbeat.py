@@ -11,7 +11,7 @@ from surehook.workers.rq_worker import RQWorkers
 
 
 class HoldsNothing:
-    def held(self) -> list[Any]:
+    def jobs(self) -> list[Any]:
         return []
 
 

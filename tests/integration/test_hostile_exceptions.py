@@ -97,10 +97,10 @@ def test_the_event_runs_again_and_the_worker_goes_on(
 
     event_id = accept()
     hall = open_hall(threads=1).start()
-    wait_until(lambda: counts.runs or hall.conveyor.error, "it has run")
-    if hall.conveyor.error is not None:
-        hall.conveyor.waiting.put(None)  # no thread of this process takes anything any more
-    assert hall.conveyor.error is None
+    wait_until(lambda: counts.runs or hall.fetcher.error, "it has run")
+    if hall.fetcher.error is not None:
+        hall.fetcher.handoff.put(None)  # no thread of this process takes anything any more
+    assert hall.fetcher.error is None
 
     assert counts.runs == [("it", outcome)]
     due_at = store.zscore("rq:scheduled:events", event_id)

@@ -13,44 +13,45 @@ from surehook.shared.keys import rq_job
 from surehook.workers.claim import Claim
 from surehook.workers.maintenance.heartbeat import interrupt
 from surehook.workers.queue import acks
-from surehook.workers.queue.claims import Claims, Known
+from surehook.workers.queue.claims import ClaimState
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS, an_attempt, let_lapse
+from tests.support.claiming import SingleClaims
 
-End = Callable[[Claims, redis.Redis, Claim], object]
+End = Callable[[SingleClaims, redis.Redis, Claim], object]
 
 
-def finish(claims: Claims, store: redis.Redis, claim: Claim) -> object:
+def finish(claims: SingleClaims, store: redis.Redis, claim: Claim) -> object:
     return claims.finish(claim, "done", an_attempt())
 
 
-def retry(claims: Claims, store: redis.Redis, claim: Claim) -> object:
+def retry(claims: SingleClaims, store: redis.Redis, claim: Claim) -> object:
     return claims.retry(claim, an_attempt(), "tb", delay_seconds=60, spends_retry=True)
 
 
-def bury(claims: Claims, store: redis.Redis, claim: Claim) -> object:
+def bury(claims: SingleClaims, store: redis.Redis, claim: Claim) -> object:
     return claims.bury(claim, an_attempt(), "tb")
 
 
-def give_back(claims: Claims, store: redis.Redis, claim: Claim) -> object:
+def give_back(claims: SingleClaims, store: redis.Redis, claim: Claim) -> object:
     return claims.give_back(claim, delay_seconds=0)
 
 
-def die(claims: Claims, store: redis.Redis, claim: Claim) -> object:
+def die(claims: SingleClaims, store: redis.Redis, claim: Claim) -> object:
     let_lapse(store, claim)
     return interrupt(claims, NO_HANDLERS, store, KEYS, claim.key) == "requeued"
 
 
-def leave_it_reserved(claims: Claims, store: redis.Redis, claim: Claim) -> object:
-    return interrupt(claims, NO_HANDLERS, store, KEYS, claim.key, known=Known.RESERVED) == "unharmed"
+def leave_it_reserved(claims: SingleClaims, store: redis.Redis, claim: Claim) -> object:
+    return interrupt(claims, NO_HANDLERS, store, KEYS, claim.key, state=ClaimState.RESERVED) == "unharmed"
 
 
-def renew(claims: Claims, claim: Claim) -> None:
+def renew(claims: SingleClaims, claim: Claim) -> None:
     assert claims.renew([claim.key]) == []
 
 
-def start(claims: Claims, claim: Claim) -> None:
-    assert claims.settle(acks.start(claim))
+def start(claims: SingleClaims, claim: Claim) -> None:
+    assert claims.acknowledge(acks.start(claim))
 
 
 def fetch(store: redis.Redis, job_id: str) -> Job:
@@ -60,7 +61,7 @@ def fetch(store: redis.Redis, job_id: str) -> Job:
 @pytest.mark.parametrize("meanwhile", [lambda *_: None, renew, start], ids=["at once", "renewed", "shown as running"])
 @pytest.mark.parametrize("end", [finish, retry, bury, give_back, die, leave_it_reserved], ids=lambda end: end.__name__)
 def test_a_job_deleted_while_it_runs_is_whole_again_when_its_run_ends(
-    end: End, meanwhile: Callable[[Claims, Claim], None], accept: Accept, claims_of: Any, store: redis.Redis
+    end: End, meanwhile: Callable[[SingleClaims, Claim], None], accept: Accept, claims_of: Any, store: redis.Redis
 ) -> None:
     event_id = accept()
     before = set(fetch(store, event_id).to_dict())

@@ -13,7 +13,7 @@ from surehook.shared.scripts import texts
 from surehook.workers.maintenance.heartbeat import Heartbeat, interrupt
 from surehook.workers.queue.threads import PARENT_RENEWS_EVERY_SECONDS, HandlerThread, JobInProgress
 from surehook.workers.rq_worker import RQWorkers
-from surehook.workers.slots import STILL_SECONDS
+from surehook.workers.slots import STALL_SECONDS
 from surehook.workers.supervisor import child, supervisor
 from tests.integration.conftest import KEYS, Accept, Counts, Open
 from tests.integration.test_leases import NO_HANDLERS, let_lapse
@@ -41,7 +41,7 @@ def test_a_handler_whose_lease_another_took_learns_it_at_the_next_renewal(
     crew = RQWorkers(store, "events", [hall.threads[0].name])
 
     def upkeep() -> Heartbeat:
-        return Heartbeat(crew, hall.conveyor, claims_of("hall"), "events")
+        return Heartbeat(crew, hall.fetcher, claims_of("hall"), "events")
 
     upkeep().tick()
     assert is_ours()
@@ -71,15 +71,15 @@ class Asks:
 
 
 def running(hall: Any) -> JobInProgress:
-    wait_until(lambda: any(each.thread for each in hall.conveyor.held()), "it runs")
-    (held,) = hall.conveyor.held()
+    wait_until(lambda: any(each.thread for each in hall.fetcher.jobs()), "it runs")
+    (held,) = hall.fetcher.jobs()
     assert isinstance(held, JobInProgress)
     return held
 
 
 def let_renewals_fail(held: JobInProgress) -> None:
     """As when the store was out of reach for longer than a lease."""
-    held.ours_until = time.monotonic() - 5
+    held.start_by = time.monotonic() - 5
 
 
 def test_cut_off_from_the_store_it_learns_that_its_lease_may_be_over(
@@ -112,7 +112,7 @@ def test_who_was_told_to_stop_runs_again_though_nobody_had_taken_it(
     handler.go_on.set()
 
     def has_run_again() -> bool:
-        hall.conveyor.look()
+        hall.fetcher.wake_up()
         return counts.runs == [("it", "discarded"), ("it", "done")]
 
     wait_until(has_run_again, "it may have stopped half-way")
@@ -128,7 +128,7 @@ def test_a_process_that_stood_still_trusts_its_parent_to_have_renewed(
     thread: HandlerThread = hall.threads[0]
     accept()
     held = JobInProgress(claims_of("hall").claim(), 0, 0.0, 0.0)
-    thread._held = held  # noqa: SLF001 - as while it runs
+    thread._job = held  # noqa: SLF001 - as while it runs
     now = time.monotonic()
 
     hall.slots.beat(now - 20)
@@ -136,6 +136,6 @@ def test_a_process_that_stood_still_trusts_its_parent_to_have_renewed(
     hall.slots.beat(now)
     assert thread.is_ours(), "it has just come to itself"
 
-    hall.slots.stood_still_until = now - 10
+    hall.slots.stalled_until = now - 10
     assert not thread.is_ours()
-    assert (STILL_SECONDS, PARENT_RENEWS_EVERY_SECONDS) == (child.STILL_SECONDS, supervisor.RENEW_EVERY_SECONDS)
+    assert (STALL_SECONDS, PARENT_RENEWS_EVERY_SECONDS) == (child.STALL_SECONDS, supervisor.RENEW_EVERY_SECONDS)

@@ -89,7 +89,7 @@ def test_a_process_that_lives_attends_its_queue_and_is_on_rqs_list(
 def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
     store: redis.Redis, heart: TransactionalHeartbeat, lacking: MissingKey, protocol: Protocol
 ) -> None:
-    lacking.meet(_Met(), "elsewhere")
+    lacking.report(_Met(), "elsewhere")
 
     heart.beat()
 
@@ -99,7 +99,7 @@ def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
 
 @pytest.mark.parametrize(
     "stops",
-    [lambda heart, lacking: lacking.meet(_Met(), "elsewhere"), lambda heart, lacking: heart.leave()],
+    [lambda heart, lacking: lacking.report(_Met(), "elsewhere"), lambda heart, lacking: heart.leave()],
     ids=["it lacks a key", "it takes no more"],
 )
 def test_a_process_that_decides_nothing_any_more_lives_and_is_waited_for_no_longer(

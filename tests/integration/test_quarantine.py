@@ -9,7 +9,7 @@ import redis
 from harness.stack import wait_until
 from surehook import Event, on
 from surehook.workers.maintenance.heartbeat import interrupt
-from surehook.workers.queue.claims import Known
+from surehook.workers.queue.claims import ClaimState
 from tests.integration.conftest import KEYS, Accept, Open
 from tests.integration.test_leases import NO_HANDLERS
 from tests.support.ledger import is_balanced, ledger
@@ -19,7 +19,7 @@ from tests.support.ledger import is_balanced, ledger
 def killer(accept: Accept, store: redis.Redis, claims_of: Any) -> str:
     """Interrupted once, and for now in no queue."""
     event_id = accept(number=9)
-    interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, claims_of("dies").claim().key, known=Known.STARTED)
+    interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, claims_of("dies").claim().key, state=ClaimState.STARTED)
     store.lrem("rq:queue:events", 0, event_id)
     return event_id
 
@@ -31,15 +31,15 @@ def test_it_begins_when_what_it_waited_for_went_back_without_having_begun(
     on("user.delete", name="it")(lambda event: done.append(event["number"]))
     accept(number=1)
     hall = open_hall(threads=8)
-    hall.conveyor.turn()  # claims what is no killer
+    hall.fetcher.step()  # claims what is no killer
     store.rpush("rq:queue:events", killer)
-    hall.conveyor.look()
-    hall.conveyor.turn()  # hands that over, and claims the killer
-    first, lone = hall.conveyor.held()
+    hall.fetcher.wake_up()
+    hall.fetcher.step()  # hands that over, and claims the killer
+    first, lone = hall.fetcher.jobs()
     assert (first.claim.interruptions, lone.claim.job_id) == (0, killer)
 
-    first.came_at -= 1.0  # no thread has woken: the process stood still
-    hall.conveyor.turn()
+    first.received_at -= 1.0  # no thread has woken: the process stood still
+    hall.fetcher.step()
     hall.start()
 
     wait_until(lambda: sorted(done) == [1, 9], "both have run")
@@ -62,16 +62,16 @@ def test_another_process_runs_it_while_this_one_is_busy(
     busy = open_hall(name="busy").start()
     wait_until(lambda: begun == [1])
     store.rpush("rq:queue:events", killer)
-    busy.conveyor.look()
-    wait_until(lambda: len(busy.conveyor.held()) == 2, "the busy one has it")
+    busy.fetcher.wake_up()
+    wait_until(lambda: len(busy.fetcher.jobs()) == 2, "the busy one has it")
 
     try:
         idle = open_hall(name="idle").start()
         more = [accept(number=number) for number in range(20, 23)]
 
         def look() -> bool:
-            idle.conveyor.look()
-            busy.conveyor.look()
+            idle.fetcher.wake_up()
+            busy.fetcher.wake_up()
             return sorted(begun) == [1, 9, 20, 21, 22]
 
         wait_until(look, "it has run, and what came after it")

@@ -68,7 +68,7 @@ def test_a_retry_waits_for_its_time(accept: Accept, run_worker: RunWorker, store
 
     due = ScheduledJobRegistry("events", connection=store).get_scheduled_time(event_id)
     assert 40 < (due - datetime.now(due.tzinfo)).total_seconds() < 80
-    assert claims_of().move_due() == 0
+    assert claims_of().promote_due() == 0
 
 
 def test_permanent_is_a_dead_letter_at_once(accept: Accept, run_worker: RunWorker, dead_letters: DeadLetters) -> None:

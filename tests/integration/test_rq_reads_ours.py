@@ -18,7 +18,7 @@ from harness.stack import wait_until
 from surehook import on
 from surehook.shared.scripts import text, texts
 from surehook.shared.settings import Settings
-from surehook.workers.rq_worker import RQWorkers, names_of_threads
+from surehook.workers.rq_worker import RQWorkers, thread_names
 from tests.integration.conftest import Accept, Open
 from tests.integration.test_leases import an_attempt
 from tests.support.worker_harness import Hall
@@ -179,7 +179,7 @@ def test_rq_info_reads_everything(accept: Accept, run_worker: Any, settings: Set
     accept()
     accept()
     run_worker()
-    RQWorkers(store, "events", names_of_threads("w", 2)).register()
+    RQWorkers(store, "events", thread_names("w", 2)).register()
     url = f"unix://{settings.data_dir}/store.sock"
 
     shown = subprocess.run(

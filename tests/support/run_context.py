@@ -8,9 +8,9 @@ class Here:
     """The place of a run: the thread of the test."""
 
     def __init__(self) -> None:
-        self.alarm = Timeout()
+        self.timeout = Timeout()
 
-    def begin(self, due_at: float) -> None:
+    def start_run(self, deadline: float) -> None:
         pass
 
     def is_ours(self) -> bool:

@@ -17,8 +17,8 @@ from surehook.shared.scripts import texts
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.job_index import JobScan
 from surehook.workers.maintenance.missing_jobs import LostJobs
-from surehook.workers.queue.claims import Claims
 from surehook.workers.transactional.protocol import Outcome, Transaction
+from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced, ledger
 from tests.support.oracles.transactions import Call, Recorded, Witness
 from tests.support.transaction_model import NO, Model
@@ -125,9 +125,11 @@ class Stage(RuleBasedStateMachine):
         """Workers that ask for the next one."""
         return [name for name in map(self.name, WORKERS) if name not in self.held]
 
-    def clerk(self) -> Claims:
+    def clerk(self) -> SingleClaims:
         """Does the jobs on the retrying queue."""
-        return Claims(self.store, KEYS, "events", "clerk", retention_seconds=WINDOWS.retention, handler_timeout=30)
+        return SingleClaims(
+            self.store, KEYS, "events", "clerk", retention_seconds=WINDOWS.retention, handler_timeout=30
+        )
 
     def erasure(self) -> Erasure:
         return Erasure(self.store, KEYS, BodyCipher(), retention_seconds=WINDOWS.retention)

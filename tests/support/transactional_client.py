@@ -52,7 +52,7 @@ Room = Callable[..., TransactionalExecutor]
 def voting(store: redis.Redis, claims_of: Callable[..., Claims], counts: Any) -> Iterator[Room]:
     """The back room, with the handlers declared by then."""
     dispatcher, here = Runner(30), Here()
-    watchdog = Watchdog([here.alarm], lambda _: None, lambda: None)
+    watchdog = Watchdog([here.timeout], lambda _: None, lambda: None)
     watchdog.start()
 
     opened: list[TransactionalExecutor] = []

@@ -1,4 +1,4 @@
-"""One worker process's conveyor and handler threads, inside of the test's process."""
+"""The fetcher and handler threads of one worker process, inside the test's process."""
 
 from pathlib import Path
 from typing import Any
@@ -35,17 +35,18 @@ class Hall:
         vault: BodyCipher | None = None,
     ) -> None:
         self.slots = Slots.create(folder / f"{name}.slots", 64)
-        self.line = Connection(store, claims.trip_script())
+        connection = Connection(store, claims.exchange_script())
         self.asked = 0
-        vault = vault or BodyCipher()
-        lacking = MissingKey(vault, claims.key_needed, counts)
-        self.conveyor = Fetcher(claims, self.line, self.slots, Prefetch(threads), self._ask, lacking.holds)
+        missing_key = MissingKey(vault or BodyCipher(), claims.key_needed, counts)
+        self.fetcher = Fetcher(
+            claims, connection, self.slots, Prefetch(threads), counts, self._ask, missing_key.is_paused
+        )
         registry = Registry(registry_module.declared)
-        handling = JobExecutor(
-            registry, Runner(30), counts, queue="events", vault=vault, lacking=lacking, types=TransactionalTypes()
+        executor = JobExecutor(
+            registry, Runner(30), counts, queue="events", missing_key=missing_key, types=TransactionalTypes()
         )
         self.threads = [
-            HandlerThread(f"{name}.{number}", self.conveyor.waiting, self.conveyor.inbox, handling, self.slots)
+            HandlerThread(f"{name}.{number}", self.fetcher.handoff, self.fetcher.inbox, executor, self.slots)
             for number in range(threads)
         ]
 
@@ -53,14 +54,14 @@ class Hall:
         self.asked += 1
 
     def start(self) -> "Hall":
-        for thread in (*self.threads, self.conveyor):
+        for thread in (*self.threads, self.fetcher):
             thread.start()
         return self
 
     def close(self) -> None:
-        self.conveyor.stop()
-        wait_until(lambda: not self.conveyor.is_alive(), "the conveyor has stopped")
+        self.fetcher.stop()
+        wait_until(lambda: not self.fetcher.is_alive(), "the fetcher has stopped")
         for _ in self.threads:
-            self.conveyor.waiting.put(None)
+            self.fetcher.handoff.put(None)
         for thread in self.threads:
             thread.join()

@@ -1,4 +1,4 @@
-"""The one event loop of a worker process, in a thread of its own: where `async` handlers run beside each other."""
+"""The event loop of a worker process, in a thread of its own, in which all `async` handlers run."""
 
 import asyncio
 import logging
@@ -10,21 +10,23 @@ from surehook.workers.execution.timeouts import Timeout
 
 log = logging.getLogger(__name__)
 
-# A coroutine that waits is stopped by its loop. The alarm is for one that blocks the loop.
+# The loop stops a coroutine that waits. The thread's timeout is for one that blocks the loop.
 BACKSTOP_SECONDS = 1.0
 
 
 class EventLoop:
-    """Started with the first `async` handler."""
+    """Starts with the first `async` handler."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
-    def call(self, alarm: Timeout, function: Callable[[], Awaitable[object]], due_at: float) -> BaseException | None:
-        """Run a coroutine in the loop while this thread waits; returns whatever it raised."""
-        future = asyncio.run_coroutine_threadsafe(_outcome(alarm, function, due_at), self._running_loop())
+    def call(
+        self, timeout: Timeout, function: Callable[[], Awaitable[object]], deadline: float
+    ) -> BaseException | None:
+        """Runs a coroutine in the loop while this thread waits; returns the exception it raised."""
+        future = asyncio.run_coroutine_threadsafe(_outcome(timeout, function, deadline), self._running_loop())
         return future.result()
 
     def close(self) -> None:
@@ -36,41 +38,43 @@ class EventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._run, args=(self._loop,), name="coroutines", daemon=True).start()
+                threading.Thread(target=self._run, args=(self._loop,), name="event-loop", daemon=True).start()
             return self._loop
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Until it is closed by us: it is not one handler's to end, and what waits in it goes on."""
+        """Runs until `close()`: no handler may end it, as others still wait in it."""
         asyncio.set_event_loop(loop)
         while not self._is_closed:
             try:
                 loop.run_forever()
-            except BaseException:  # asyncio lets a SystemExit out that a task or a callback of a handler's raised
-                log.exception("a handler's task ended the event loop, which goes on")
+            except BaseException:  # asyncio does not catch a SystemExit raised by a handler's task or callback
+                log.exception("event loop stopped by a handler's task, restarted")
         loop.close()
 
 
-async def _outcome(alarm: Timeout, function: Callable[[], Awaitable[object]], due_at: float) -> BaseException | None:
+async def _outcome(
+    thread_timeout: Timeout, function: Callable[[], Awaitable[object]], deadline: float
+) -> BaseException | None:
     try:
-        async with asyncio.timeout_at(due_at):  # the loop's clock is time.monotonic()
-            await _Stepped(function(), alarm, due_at + BACKSTOP_SECONDS)
-    except BaseException as exc:  # noqa: BLE001 - a SystemExit of a handler's must not end the loop
+        async with asyncio.timeout_at(deadline):  # the loop's clock is time.monotonic()
+            await _TimedSteps(function(), thread_timeout, deadline + BACKSTOP_SECONDS)
+    except BaseException as exc:  # noqa: BLE001 - a handler's SystemExit must not end the loop
         return exc
     return None
 
 
-class _Stepped:
-    """A coroutine whose every step is under an alarm: so the alarm strikes who blocks the loop, not who waits."""
+class _TimedSteps:
+    """A coroutine with a timeout on each of its steps, so that the timeout hits one that blocks, not one that waits."""
 
-    def __init__(self, coroutine: Awaitable[object], alarm: Timeout, due_at: float) -> None:
+    def __init__(self, coroutine: Awaitable[object], timeout: Timeout, deadline: float) -> None:
         self._steps: Any = coroutine.__await__()
-        self._alarm = alarm
-        self._due_at = due_at
+        self._timeout = timeout
+        self._deadline = deadline
 
-    def __await__(self) -> "_Stepped":
+    def __await__(self) -> "_TimedSteps":
         return self
 
-    def __iter__(self) -> "_Stepped":
+    def __iter__(self) -> "_TimedSteps":
         return self
 
     def __next__(self) -> object:
@@ -85,9 +89,9 @@ class _Stepped:
     def close(self) -> None:
         self._steps.close()
 
-    def _step(self, take: Callable[[], object]) -> object:
+    def _step(self, step: Callable[[], object]) -> object:
         awaited: list[object] = []
-        error = self._alarm.call(lambda: awaited.append(take()), self._due_at)
+        error = self._timeout.call(lambda: awaited.append(step()), self._deadline)
         if error is not None:
             raise error
         return awaited[0]

@@ -1,6 +1,6 @@
-"""What a worker does that lacks an encryption key: it takes nothing, says which key, and looks again now and then.
+"""Decrypts bodies, and pauses a worker that lacks an encryption key: it claims nothing, and checks again now and then.
 
-The event it met went back to the head of its queue, uncounted: a worker that has the key takes it at once.
+The event that could not be decrypted goes back to the head of its queue, uncounted, for a worker that has the key.
 """
 
 import logging
@@ -22,7 +22,7 @@ LONGEST_SECONDS = 30.0
 QUIET_SECONDS = 60.0
 
 
-class Taken(Protocol):
+class Encrypted(Protocol):
     """A claim or a transaction."""
 
     @property
@@ -32,91 +32,102 @@ class Taken(Protocol):
 
 
 class MissingKey:
-    """Of one worker process, asked by all its threads.
+    """The state of one worker process, shared by its threads.
 
-    `key_needed` tells which key an open event's body needs, None when it is closed or gone.
+    `key_needed` tells which key an open event's body needs; None when the event is closed or gone.
     """
 
     def __init__(
         self,
-        vault: BodyCipher,
+        cipher: BodyCipher,
         key_needed: Callable[[str], str | None],
         metrics: WorkerMetrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._vault = vault
+        self._cipher = cipher
         self._key_needed = key_needed
         self._metrics = metrics
         self._clock = clock
         self._lock = threading.Lock()
         self._event_id: str | None = None
-        self._is_red = False
-        self._looks = 0
-        self._look_at = 0.0
-        self._met_at = 0.0
+        self._is_missing = False
+        self._checks = 0
+        self._check_at = 0.0
+        self._reported_at = 0.0
 
     @property
-    def is_red(self) -> bool:
-        """Whether a key was missed, and is not known to be there."""
-        return self._is_red
+    def is_missing(self) -> bool:
+        """True from the first missed key until a key turns out to be there."""
+        return self._is_missing
 
-    def meet(self, taken: Taken, key_id: str) -> None:
-        """An event that cannot be opened here goes back."""
+    def decrypt(self, body: bytes, key_id: str) -> bytes:
+        """
+        Raises:
+            KeyMissing: this worker has no key of that fingerprint; report it.
+            BodyDamaged: the record was changed by hand.
+        """
+        plain = self._cipher.open(body, key_id)
+        if self._is_missing:
+            self.resolved()
+        return plain
+
+    def report(self, work: Encrypted, key_id: str) -> None:
+        """Pauses the worker, because an event cannot be decrypted here and is given back."""
         with self._lock:
-            self._met_at = self._clock()
+            self._reported_at = self._clock()
             if self._event_id is not None:
-                return  # claimed in the same trip as the one that is looked at
-            facts = {"key_id": key_id, "event_id": taken.event_id, "queue": taken.queue}
+                return  # claimed in the same exchange as the event that is being checked
+            facts = {"key_id": key_id, "event_id": work.event_id, "queue": work.queue}
             log.error("encryption key is missing here, event given back, nothing is taken", extra=facts)
-            self._event_id = taken.event_id
-            self._show(is_red=True)
-            self._look_later()
+            self._event_id = work.event_id
+            self._set_missing(is_missing=True)
+            self._check_later()
 
-    def opened(self) -> None:
-        """A body could be opened. Among others that could not be, this says little; after a while, that all is well."""
-        if not self._is_red:
+    def resolved(self) -> None:
+        """Says that a body was decrypted. If none has failed for a while, no key is missing any more."""
+        if not self._is_missing:
             return
         with self._lock:
-            if self._is_red and self._clock() - self._met_at > QUIET_SECONDS:
-                self._end()
+            if self._is_missing and self._clock() - self._reported_at > QUIET_SECONDS:
+                self._resume()
 
-    def holds(self) -> bool:
-        """Whether to take nothing for now."""
+    def is_paused(self) -> bool:
+        """Says whether to claim nothing for now."""
         if self._event_id is None:
             return False
         with self._lock:
-            if self._clock() < self._look_at:
+            if self._clock() < self._check_at:
                 return True
-            return self._still_lacks(self._event_id)
+            return self._is_still_missing(self._event_id)
 
-    def _still_lacks(self, event_id: str) -> bool:
+    def _is_still_missing(self, event_id: str) -> bool:
         try:
             needed = self._key_needed(event_id)
-        except (RedisError, OSError):  # the conveyor says that the store is away
-            self._look_at = self._clock() + FIRST_SECONDS
+        except (RedisError, OSError):  # the fetcher logs that the store is unavailable
+            self._check_at = self._clock() + FIRST_SECONDS
             return True
         if needed is None:
-            # Another worker had the key. Try the next event, but stay red, and let the pauses grow: a worker that
-            # lacks the key its fleet has takes, and gives back, one event in 30 seconds.
+            # Another worker had the key. Try the next event, but stay not ready, with growing pauses: a worker that
+            # lacks a key which the others have takes, and gives back, one event in 30 seconds.
             self._event_id = None
             return False
-        if self._vault.opens(needed):  # `surehook keys rotate` has been here
-            self._end()
+        if self._cipher.opens(needed):  # `surehook keys rotate` has re-encrypted it
+            self._resume()
             return False
-        self._look_later()
+        self._check_later()
         return True
 
-    def _end(self) -> None:
-        log.info("encryption key is not missed any more, events are taken again")
+    def _resume(self) -> None:
+        log.info("encryption key available, events are taken again")
         self._event_id = None
-        self._looks = 0
-        self._show(is_red=False)
+        self._checks = 0
+        self._set_missing(is_missing=False)
 
-    def _look_later(self) -> None:
-        pause = pause_seconds(self._looks, first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
-        self._look_at = self._clock() + pause
-        self._looks += 1
+    def _check_later(self) -> None:
+        pause = pause_seconds(self._checks, first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
+        self._check_at = self._clock() + pause
+        self._checks += 1
 
-    def _show(self, *, is_red: bool) -> None:
-        self._is_red = is_red
-        self._metrics.set_not_ready(KEY_MISSING, is_so=is_red)
+    def _set_missing(self, *, is_missing: bool) -> None:
+        self._is_missing = is_missing
+        self._metrics.set_not_ready(KEY_MISSING, is_so=is_missing)

@@ -1,4 +1,4 @@
-"""One run of a handler: with its timeout, and whatever it does turned into a value."""
+"""Runs a handler with its timeout, and turns its outcome into a value."""
 
 import inspect
 import time
@@ -16,7 +16,7 @@ from surehook.workers.handlers.registry import Handler
 
 
 class RunStatus(Enum):
-    """How a run ended; the word stands in attempts, logs and metrics."""
+    """How a run ended; attempts, logs and metrics use its value."""
 
     DONE = "done"
     FAILED = "failed"
@@ -26,64 +26,68 @@ class RunStatus(Enum):
 
 
 class RunResult(NamedTuple):
-    """A run that is over."""
+    """The result of a run."""
 
-    ending: RunStatus
-    began_at: datetime
+    status: RunStatus
+    started_at: datetime
     elapsed_seconds: float
     error: BaseException | None = None
 
 
 class RunContext(Protocol):
-    """Where a handler runs: a thread with its alarm, which notes when the run must have ended."""
+    """The thread in which a handler runs."""
 
-    alarm: Timeout
+    timeout: Timeout
 
-    def begin(self, due_at: float) -> None: ...
+    def start_run(self, deadline: float) -> None:
+        """Records that the handler starts now and must have ended by then, on time.monotonic()."""
 
-    def is_ours(self) -> bool: ...
+    def is_ours(self) -> bool:
+        """Says whether this process still holds the job."""
 
 
 class Runner:
-    """Runs plain handlers in the thread that calls, `async` ones in the process's loop while that thread waits."""
+    """Runs plain handlers in the calling thread, `async` ones in the process's event loop while that thread waits."""
 
     def __init__(self, default_timeout_seconds: float) -> None:
         self._default_timeout_seconds = default_timeout_seconds
-        self._coroutines = EventLoop()
+        self._event_loop = EventLoop()
 
     def timeout_of(self, handler: Handler) -> float:
         return handler.timeout_seconds or self._default_timeout_seconds
 
-    def run(self, handler: Handler, event: Event, number: int, place: RunContext) -> RunResult:
+    def run(self, handler: Handler, event: Event, number: int, context: RunContext) -> RunResult:
+        """Runs the handler's attempt of this number."""
         timeout = self.timeout_of(handler)
-        began_at = datetime.now(UTC)
+        started_at = datetime.now(UTC)
         arguments: tuple[object, ...] = (event,)
-        if handler.takes_attempt:
-            arguments = (event, Attempt(number, began_at + timedelta(seconds=timeout), place.is_ours))
-        began = time.monotonic()
-        place.begin(began + timeout)
-        call = self._coroutines.call if handler.is_async else self._call
-        error = call(place.alarm, lambda: handler.function(*arguments), began + timeout)
-        elapsed = time.monotonic() - began
+        if handler.accepts_attempt:
+            arguments = (event, Attempt(number, started_at + timedelta(seconds=timeout), context.is_ours))
+        started = time.monotonic()
+        deadline = started + timeout
+        context.start_run(deadline)
+        call = self._event_loop.call if handler.is_async else self._call
+        error = call(context.timeout, lambda: handler.function(*arguments), deadline)
+        elapsed = time.monotonic() - started
         if elapsed >= timeout:
-            # Decided by the clock: the handler may have swallowed the exception, or turned it into another.
+            # The clock decides: the handler may have swallowed the exception, or turned it into another.
             error = error if isinstance(error, HandlerTimeout) else HandlerTimeout()
             error.args = (f"ran longer than {timeout:g} s",)
-        return RunResult(_ending(error), began_at, elapsed, error)
+        return RunResult(_status(error), started_at, elapsed, error)
 
-    def _call(self, alarm: Timeout, function: Callable[[], Any], due_at: float) -> BaseException | None:
-        """A plain function; but a decorator without `async`, say, gives a coroutine, of which nothing has run yet."""
+    def _call(self, timeout: Timeout, function: Callable[[], Any], deadline: float) -> BaseException | None:
+        """Calls a plain function. If it returns a coroutine, as a decorator without `async` does, that runs as well."""
         returned: list[Any] = []
-        error = alarm.call(lambda: returned.append(function()), due_at)
+        error = timeout.call(lambda: returned.append(function()), deadline)
         if error is not None or not inspect.isawaitable(returned[0]):
             return error
-        return self._coroutines.call(alarm, returned.pop, due_at)
+        return self._event_loop.call(timeout, returned.pop, deadline)
 
     def close(self) -> None:
-        self._coroutines.close()
+        self._event_loop.close()
 
 
-def _ending(error: BaseException | None) -> RunStatus:
+def _status(error: BaseException | None) -> RunStatus:
     match error:
         case None:
             return RunStatus.DONE

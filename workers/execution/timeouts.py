@@ -1,4 +1,4 @@
-"""Timeouts for handlers in threads: an exception raised in the handler's thread, and in no line but the handler's."""
+"""Timeouts for handlers in threads: an exception raised in the handler's thread, and only inside the handler."""
 
 import ctypes
 import threading
@@ -9,92 +9,92 @@ from surehook.workers.background import BackgroundThread
 from surehook.workers.handlers.errors import HandlerTimeout
 
 TICK_SECONDS = 0.1
-# A handler that the exception does not stop within this is stuck, and its process takes no more.
+# A handler that the exception does not stop within this is stuck, and its process is replaced.
 STUCK_SECONDS = 1.0
-_raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
-_raise_in.argtypes = (ctypes.c_ulong, ctypes.py_object)
-_NOTHING = ctypes.py_object()  # C's NULL: takes back what has not struck yet
+_raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_raise_in_thread.argtypes = (ctypes.c_ulong, ctypes.py_object)
+_NOTHING = ctypes.py_object()  # C's NULL: cancels an exception that is set and not raised yet
 
 
 class _Run:
-    """One run. Of the handler's end and its timeout, whichever takes the token first has decided."""
+    """One run. The handler's end and its timeout compete for the token: the first to take it has decided."""
 
-    __slots__ = ("due_at", "has_rung", "thread", "token")
+    __slots__ = ("deadline", "has_fired", "thread", "token")
 
-    def __init__(self, due_at: float) -> None:
-        self.due_at = due_at
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
         self.thread = threading.get_ident()
         self.token = [None]
-        self.has_rung = False
+        self.has_fired = False
 
 
 class Timeout:
-    """The timeout of what runs in one thread."""
+    """The timeout of one thread's runs."""
 
     def __init__(self) -> None:
         self._run: _Run | None = None
 
-    def call(self, function: Callable[[], object], due_at: float) -> BaseException | None:
-        """Call it, and return whatever it raised. HandlerTimeout is raised in it once, when it is due.
+    def call(self, function: Callable[[], object], deadline: float) -> BaseException | None:
+        """Calls the function and returns what it raised. HandlerTimeout is raised in it at most once, at the deadline.
 
-        The exception strikes between any two steps of this thread, so also after the function's end, in these lines;
-        but once at most. That is why standing down is tried twice, and may be.
+        Python raises that exception between any two steps of this thread, so perhaps after the function's end, in
+        these lines; but only once. That is why disarming is tried twice, and may be.
         """
-        run = _Run(due_at)
+        run = _Run(deadline)
         error: BaseException | None = None
         try:
             try:
                 self._run = run
                 function()
-            except BaseException as exc:  # noqa: BLE001 - whatever a user's function does ends its run, not the worker
+            except BaseException as exc:  # noqa: BLE001 - anything a user's function raises ends its run, not the worker
                 error = exc
-            _stand_down(run)
+            _disarm(run)
         except HandlerTimeout as exc:
             error = exc
-            _stand_down(run)
+            _disarm(run)
         self._run = None
         return error
 
-    def ring_if_due(self, now: float) -> None:
-        """For the watchdog."""
+    def fire_if_due(self, now: float) -> None:
+        """Called by the watchdog."""
         run = self._run
-        if run is not None and run.due_at <= now:
-            _ring(run)
+        if run is not None and run.deadline <= now:
+            _fire(run)
 
     def is_stuck(self, now: float) -> bool:
         run = self._run
-        return run is not None and run.due_at + STUCK_SECONDS <= now
+        return run is not None and run.deadline + STUCK_SECONDS <= now
 
 
-def _ring(run: _Run) -> None:
+def _fire(run: _Run) -> None:
     try:
         run.token.pop()
     except IndexError:
         return
-    _raise_in(run.thread, HandlerTimeout)
-    run.has_rung = True
+    _raise_in_thread(run.thread, HandlerTimeout)
+    run.has_fired = True
 
 
-def _stand_down(run: _Run) -> None:
-    """From here on nothing strikes any more."""
+def _disarm(run: _Run) -> None:
+    """After this, the timeout raises nothing any more."""
     try:
         run.token.pop()
     except IndexError:
-        while not run.has_rung:
+        while not run.has_fired:
             time.sleep(0)
-        _raise_in(run.thread, _NOTHING)  # if it has not struck yet, it never does
+        _raise_in_thread(run.thread, _NOTHING)
 
 
 class Watchdog(BackgroundThread):
-    """Looks at all clocks of a process, and shows by that that the process can move."""
+    """Fires due timeouts, and shows that the process is not stalled: `beat` is called at each tick."""
 
     def __init__(
-        self, alarms: Iterable[Timeout], beat: Callable[[float], None], when_stuck: Callable[[], None]
+        self, timeouts: Iterable[Timeout], beat: Callable[[float], None], on_stuck: Callable[[], None]
     ) -> None:
         super().__init__("watchdog")
-        self._alarms = tuple(alarms)
+        self._timeouts = tuple(timeouts)
         self._beat = beat
-        self._when_stuck = when_stuck
+        self._on_stuck = on_stuck
         self._done = threading.Event()
 
     def stop(self) -> None:
@@ -104,7 +104,7 @@ class Watchdog(BackgroundThread):
         while not self._done.wait(TICK_SECONDS):
             now = time.monotonic()
             self._beat(now)
-            for alarm in self._alarms:
-                alarm.ring_if_due(now)
-                if alarm.is_stuck(now):
-                    self._when_stuck()
+            for timeout in self._timeouts:
+                timeout.fire_if_due(now)
+                if timeout.is_stuck(now):
+                    self._on_stuck()

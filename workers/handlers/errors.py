@@ -1,19 +1,19 @@
-"""How a handler says what shall happen next, other than by returning or by any other exception."""
+"""The exceptions with which a handler says how its run is to be treated."""
 
 LONGEST_DELAY_SECONDS = 86_400
 
 
 class Permanent(Exception):
-    """Never run this again: a dead letter at once, whatever is left of the budget."""
+    """Never run this again: the job becomes a dead letter immediately, with retries left or not."""
 
 
 class Reject(Permanent):
-    """A transactional handler says no, in words for FusionAuth's event log. Elsewhere: a dead letter at once.
+    """Refuses a transaction, with a message for FusionAuth's event log. Elsewhere: an immediate dead letter.
 
-    An exception is welcome as words: `raise Reject(exc) from exc`.
+    The message may be an exception: `raise Reject(exc) from exc`.
     """
 
-    message = ""  # also of a subclass that does not hand its words on
+    message = ""  # the default for a subclass that does not pass a message on
 
     def __init__(self, message: object) -> None:
         self.message = str(message)
@@ -21,9 +21,9 @@ class Reject(Permanent):
 
 
 class RetryLater(Exception):
-    """Run this again in so many seconds, up to a day. Spends no retry."""
+    """Run this again after a number of seconds, up to a day. Spends no retry."""
 
-    seconds: float = 60.0  # of a subclass that does not say
+    seconds: float = 60.0  # the default for a subclass that does not set it
 
     def __init__(self, seconds: float) -> None:
         if not 0 <= seconds <= LONGEST_DELAY_SECONDS:
@@ -35,5 +35,5 @@ class RetryLater(Exception):
 class HandlerTimeout(BaseException):
     """A handler ran longer than its timeout.
 
-    Raised inside the handler, and no Exception, so that its own `except Exception` does not swallow it.
+    It is raised inside the handler, and is no Exception, so that the handler's `except Exception` does not catch it.
     """

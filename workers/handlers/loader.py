@@ -15,17 +15,17 @@ SETTING = "SUREHOOK_TRANSACTIONAL_EVENTS"
 
 
 def load_handlers(modules: Sequence[str], folder: Path) -> Registry:
-    """Import the modules, which may lie in `folder`, and collect what they declared with `@on`.
+    """Imports the modules, which may be in `folder`, and returns the handlers that they declared with `@on`.
 
     Raises:
-        Misconfigured: nothing to import, a module that does not import, or handlers that cannot be.
+        Misconfigured: nothing to import, a module that does not import, or handlers with wrong options.
     """
     if not modules:
         raise Misconfigured(
             "SUREHOOK_HANDLERS is not set: name the modules with your @on functions, as in "
             "SUREHOOK_HANDLERS=myapp.hooks"
         )
-    # First, as `python -m` has it: a user's `shared` or `tests` must win over a package of that name elsewhere.
+    # First, as with `python -m`: a user's `tests` must win over an installed package of that name.
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     for module in modules:
@@ -48,55 +48,57 @@ def _import(module: str) -> None:
                 f"({Path.cwd()}) and among the installed packages"
             ) from exc
         raise Misconfigured(_sentence(module, exc)) from exc
-    except Exception as exc:  # whatever a user's module does at import
+    except Exception as exc:  # a user's module may raise anything at import
         raise Misconfigured(_sentence(module, exc)) from exc
 
 
 def _sentence(module: str, exc: Exception) -> str:
-    if isinstance(exc, SyntaxError):  # its message names the place itself
+    if isinstance(exc, SyntaxError):  # its message has the file and line
         return f"SUREHOOK_HANDLERS: {module} does not import: SyntaxError: {exc}"
     frame = traceback.extract_tb(exc.__traceback__)[-1]
     return f"SUREHOOK_HANDLERS: {module} does not import: {type(exc).__name__}: {exc} ({frame.filename}:{frame.lineno})"
 
 
 def require_agreement(registry: Registry, types: TransactionalTypes) -> None:
-    """
+    """Checks that transactional handlers and SUREHOOK_TRANSACTIONAL_EVENTS name the same types.
+
     Raises:
-        Misconfigured: a transactional handler is never asked, or nobody is there to answer for a listed type.
+        Misconfigured: a transactional handler never runs, or a listed type has no transactional handler.
     """
-    mistakes = [sentence for handler in registry for sentence in _unasked(handler, types)]
+    mistakes = [sentence for handler in registry for sentence in _unlisted(handler, types)]
     for tenant_id, event_type in sorted(types.entries):
-        if not any(_answers(handler, event_type, tenant_id) for handler in registry):
+        if not any(_decides(handler, event_type, tenant_id) for handler in registry):
             listed = f"{tenant_id}:{event_type}" if tenant_id else event_type
             mistakes.append(
-                f"{SETTING} lists {listed}, but no handler answers for it: write "
+                f"{SETTING} lists {listed}, but no transactional handler matches it: write "
                 f'@on("{event_type}", transactional=True), or take it off the list'
             )
     if mistakes:
         raise Misconfigured("\n".join(mistakes))
 
 
-def _answers(handler: Handler, event_type: str, tenant_id: str) -> bool:
-    """Whatever the application: it is the tenant's setting that makes a transaction of an event."""
+def _decides(handler: Handler, event_type: str, tenant_id: str) -> bool:
+    """Ignores the application: FusionAuth has the transaction setting per tenant."""
     if not handler.is_transactional or (tenant_id and handler.tenant_id not in (None, tenant_id)):
         return False
-    return handler.takes(event_type)
+    return handler.matches_type(event_type)
 
 
-def _unasked(handler: Handler, types: TransactionalTypes) -> list[str]:
-    """Each type by its name has to be listed; of a pattern, one type is enough."""
+def _unlisted(handler: Handler, types: TransactionalTypes) -> list[str]:
+    """Each type given by name has to be listed; for a pattern, one listed type is enough."""
     if not handler.is_transactional:
         return []
-    asked = {event_type for tenant, event_type in types.entries if not tenant or handler.tenant_id in (None, tenant)}
-    named = [event_type for event_type in handler.types if event_type in EVENT_TYPES and event_type not in asked]
+    listed = {event_type for tenant, event_type in types.entries if not tenant or handler.tenant_id in (None, tenant)}
+    named = [event_type for event_type in handler.types if event_type in EVENT_TYPES and event_type not in listed]
     sentences = [
-        f"handler {handler.name} is transactional for {event_type}, but {SETTING} does not list it, so nobody waits "
-        f"for its answer: add {event_type} there for ingest and workers alike, or drop transactional=True"
+        f"handler {handler.name} is transactional for {event_type}, but {SETTING} does not list it, so "
+        f"FusionAuth does not wait for it: add {event_type} there for ingest and workers alike, or drop "
+        "transactional=True"
         for event_type in named
     ]
-    if not named and not any(handler.takes(event_type) for event_type in asked):
+    if not named and not any(handler.matches_type(event_type) for event_type in listed):
         sentences.append(
             f"handler {handler.name} is transactional for {', '.join(handler.types)}, but {SETTING} lists none of "
-            "them: add those that shall wait for it, or drop transactional=True"
+            "them: add those that are to wait for it, or drop transactional=True"
         )
     return sentences

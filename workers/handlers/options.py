@@ -1,4 +1,4 @@
-"""What `@on` may be told: read, or refused in a sentence."""
+"""Checks the arguments of `@on`, with a sentence for each that is wrong."""
 
 import functools
 import inspect
@@ -17,42 +17,42 @@ LONGEST_TIMEOUT_SECONDS = 86_400
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
-def place_of(function: Callable[..., Any]) -> str:
-    """Its module and name; of what has none, those of what it calls or is."""
+def location_of(function: Callable[..., Any]) -> str:
+    """A function's module and name; for a partial or an object, those of its function or class."""
     while isinstance(function, functools.partial):
         function = function.func
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def refuse_unknown_type(event_type: Any, place: str) -> None:
+def require_known_type(event_type: Any, location: str) -> None:
     if not isinstance(event_type, str):
-        raise Misconfigured(f'{place}: @on takes event types, as in @on("user.delete")')
-    # A pattern may be for types that FusionAuth has added since.
+        raise Misconfigured(f'{location}: @on takes event types, as in @on("user.delete")')
+    # A pattern may be for types that FusionAuth has added since this release.
     if event_type in EVENT_TYPES or "*" in event_type:
         return
     near = closest(event_type)
     hint = f"did you mean {' or '.join(near)}?" if near else "see `surehook trigger --list`."
     raise Misconfigured(
-        f"{place}: @on does not know the type {event_type!r}: {hint} A type newer than Surehook needs a pattern: "
+        f"{location}: @on does not know the type {event_type!r}: {hint} A type newer than Surehook needs a pattern: "
         f"{event_type + '*'!r}"
     )
 
 
-def refuse_bad_terms(types: tuple[str, ...], retries: Any, backoff: Any, timeout: float | None, place: str) -> None:
+def check_options(types: tuple[str, ...], retries: Any, backoff: Any, timeout: float | None, location: str) -> None:
     if not types:
-        raise Misconfigured(f'{place}: @on needs at least one event type, as in @on("user.delete")')
+        raise Misconfigured(f'{location}: @on needs at least one event type, as in @on("user.delete")')
     if not isinstance(retries, int) or retries < 0:
-        raise Misconfigured(f"{place}: retries must be a whole number, 0 or more, not {retries!r}")
+        raise Misconfigured(f"{location}: retries must be a whole number, 0 or more, not {retries!r}")
     if timeout is not None and not 0 < timeout <= LONGEST_TIMEOUT_SECONDS:
-        raise Misconfigured(f"{place}: timeout must be more than 0 seconds and at most a day, not {timeout!r}")
+        raise Misconfigured(f"{location}: timeout must be more than 0 seconds and at most a day, not {timeout!r}")
     if not callable(backoff) and (len(backoff) == 0 or not all(0 <= delay < math.inf for delay in backoff)):
-        raise Misconfigured(f"{place}: backoff must hold at least one delay, each 0 seconds or more and not endless")
+        raise Misconfigured(f"{location}: backoff must hold at least one delay, each 0 seconds or more and not endless")
 
 
-def takes_attempt(function: Callable[..., Any], place: str) -> bool:
+def accepts_attempt(function: Callable[..., Any], location: str) -> bool:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise Misconfigured(f"{place}: a handler with a yield in it would never run")
+        raise Misconfigured(f"{location}: a handler with a yield in it would never run")
     parameters = inspect.signature(function).parameters.values()
     positional = [
         parameter
@@ -65,29 +65,31 @@ def takes_attempt(function: Callable[..., Any], place: str) -> bool:
     ]
     required = [parameter for parameter in positional if parameter.default is parameter.empty]
     if not positional or len(required) > len((EVENT_PARAMETER, ATTEMPT_PARAMETER)) or extra:
-        raise Misconfigured(f"{place}: a handler takes (event) or (event, attempt), not {inspect.signature(function)}")
+        raise Misconfigured(
+            f"{location}: a handler takes (event) or (event, attempt), not {inspect.signature(function)}"
+        )
     return len(required) > 1 or ATTEMPT_PARAMETER in [parameter.name for parameter in positional[1:2]]
 
 
-def handler_name(name: str | None, place: str) -> str:
-    chosen = name or re.sub(r"[^A-Za-z0-9_-]", "_", place)
+def handler_name(name: str | None, location: str) -> str:
+    chosen = name or re.sub(r"[^A-Za-z0-9_-]", "_", location)
     if not _NAME.fullmatch(chosen):
-        raise Misconfigured(f"{place}: name must be 1 to 100 letters, digits, '_' or '-', not {chosen!r}")
+        raise Misconfigured(f"{location}: name must be 1 to 100 letters, digits, '_' or '-', not {chosen!r}")
     return chosen
 
 
-def queue_name(queue: str, place: str) -> str:
+def queue_name(queue: str, location: str) -> str:
     if not _NAME.fullmatch(queue):
-        raise Misconfigured(f"{place}: queue must be 1 to 100 letters, digits, '_' or '-', not {queue!r}")
+        raise Misconfigured(f"{location}: queue must be 1 to 100 letters, digits, '_' or '-', not {queue!r}")
     if queue == TRANSACTIONAL_QUEUE:
-        raise Misconfigured(f"{place}: queue={queue!r} is where transactions wait; write transactional=True")
+        raise Misconfigured(f"{location}: queue={queue!r} is for transactions; write transactional=True")
     return queue
 
 
-def uuid_text(value: str | None, what: str, place: str) -> str | None:
+def uuid_text(value: str | None, what: str, location: str) -> str | None:
     if value is None:
         return None
     try:
         return str(UUID(value))
     except ValueError:
-        raise Misconfigured(f"{place}: {what} must be a UUID, not {value!r}") from None
+        raise Misconfigured(f"{location}: {what} must be a UUID, not {value!r}") from None

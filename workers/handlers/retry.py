@@ -1,4 +1,4 @@
-"""When a failed handler runs again, if it does."""
+"""The retry policy: whether and when a failed handler runs again."""
 
 import math
 import random
@@ -11,7 +11,7 @@ FIRST_DELAY_SECONDS = 5
 FACTOR = 4
 LONGEST_DELAY_SECONDS = 4 * 3600
 JITTER = 0.2
-# A year: what the store and RQ's tools can still write as a date.
+# A year, so that the store and RQ's tools can write the time as a date.
 LONGEST_BACKOFF_SECONDS = 366 * 86_400
 
 
@@ -22,19 +22,19 @@ def exponential(retry: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a handler runs again after its first run, and after how long."""
+    """How many retries a handler has, and the delays before them."""
 
     retries: int = 8
     backoff: Backoff = exponential
 
     def delay_after(self, spent: int, jitter: Callable[[float, float], float] = random.uniform) -> float | None:
-        """Seconds until the next run when `spent` retries are spent already; None: the budget is used up.
+        """Seconds until the next run after `spent` retries; None: no retries are left.
 
-        A sequence's last delay is repeated. Delays move by up to 20 % either way, so that what failed together does
-        not come back together.
+        A sequence's last delay is repeated. Jitter moves delays by up to 20 %, so that jobs which failed together do
+        not run again together.
 
         Raises:
-            ValueError: the backoff gave no finite number. Whatever a user's function raises comes out, too.
+            ValueError: the backoff gave no finite number. Exceptions of a user's function propagate, too.
         """
         if spent >= self.retries:
             return None

@@ -16,7 +16,7 @@ from surehook.shared.scripts import texts
 from surehook.workers.background import TICK_SECONDS
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.handlers.registry import Registry
-from surehook.workers.queue.claims import DUE_AT_ONCE, Claims, Known, may_start_until
+from surehook.workers.queue.claims import DUE_AT_ONCE, Claims, ClaimState, may_start_until
 from surehook.workers.queue.fetcher import Fetcher
 from surehook.workers.rq_worker import RQWorkers
 
@@ -59,7 +59,7 @@ class Heartbeat(threading.Thread):
 
     def _move_due(self, until: float) -> None:
         """All, as far as the time goes: after an outage thousands may be due; leases wait for none of them."""
-        while self._claims.move_due() == DUE_AT_ONCE and time.monotonic() < until:
+        while self._claims.promote_due() == DUE_AT_ONCE and time.monotonic() < until:
             pass
 
     def _tick_safely(self) -> None:
@@ -72,17 +72,17 @@ class Heartbeat(threading.Thread):
             log.exception("upkeep failed", extra={"queue": self._queue})
 
     def _renew(self) -> None:
-        self._crew.beat()
-        held = self._conveyor.held()
+        self._crew.heartbeat()
+        held = self._conveyor.jobs()
         if not held:
             return
         asked_at = time.monotonic()
         lost = self._claims.renew([each.claim.key for each in held])
         for each in held:
             if each.claim.key in lost:
-                each.lose()
+                each.mark_lost()
             else:
-                each.ours_until = may_start_until(asked_at)
+                each.start_by = may_start_until(asked_at)
 
 
 def interrupt(
@@ -92,7 +92,7 @@ def interrupt(
     keys: Keys,
     key: str,
     *,
-    known: Known = Known.LAPSED,
+    state: ClaimState = ClaimState.LAPSED,
     counts: bool = True,
 ) -> str:
     """Give back the job of a dead process, with a line in its event's history if it had begun.
@@ -106,10 +106,10 @@ def interrupt(
     )
     handler = handler or owner
     if not handler:
-        wanting = registry.wanting(event_type, tenant_id, application_id)
+        wanting = registry.for_event(event_type, tenant_id, application_id)
         handler = wanting[0].name if len(wanting) == 1 else ""
     attempt = AttemptRecord(handler, int(runs or 0), datetime.now(UTC), 0, "interrupted", "the process died")
-    outcome = claims.interrupt(key, attempt, known=known, counts=counts)
+    outcome = claims.interrupt(key, attempt, state=state, counts=counts)
     if outcome in ("requeued", "buried"):
         level = logging.ERROR if outcome == "buried" else logging.WARNING
         log.log(level, "run was interrupted", extra={"job_id": job_id, "handler": handler, "outcome": outcome})

@@ -38,7 +38,7 @@ class Recycling:
             return
         self._is_leaving = True
         log.info("worker process makes room for a fresh one", extra={"queue": self._queue, "count": self._ended()})
-        self._slots.leave()
+        self._slots.mark_leaving()
         self._stop()
 
 

@@ -66,7 +66,7 @@ class TransactionalHeartbeat(threading.Thread):
     def beat(self) -> None:
         # A process that lacks a key, or takes no more, lives, but nobody shall wait for it: from now on, not from when
         # its last beat is forgotten.
-        attends = not (self._lacking.is_red or self._is_leaving)
+        attends = not (self._lacking.is_missing or self._is_leaving)
         if self._attends and not attends:
             self._still.run(self._store, *self._pulse.still)
         self._attends = attends
@@ -76,7 +76,7 @@ class TransactionalHeartbeat(threading.Thread):
             log.error("handlers' effects came to nothing: orphans", extra={"count": orphans})
         now = time.monotonic()
         if now >= self._next_crew:
-            self._crew.beat()
+            self._crew.heartbeat()
             self._next_crew = now + CREW_EVERY_SECONDS
         if now >= self._next_forgetting:
             self._crew.forget_dead_workers()

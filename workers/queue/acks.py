@@ -1,4 +1,4 @@
-"""Acknowledgements: what a process tells the store of a claim. One exchange carries many of them."""
+"""Acknowledgements: what a process tells the store about its claims. One exchange carries many of them."""
 
 import base64
 import zlib
@@ -10,17 +10,18 @@ from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
 
 START = "start"
+FINISH = "finish"
 
 
 class Ack(NamedTuple):
-    """One line of a trip: a claim, and what shall happen to it. A stale claim's note is refused by the store."""
+    """A claim, and the step that the store is to take for it. The store refuses the ack of a stale claim."""
 
     kind: str
     claim: Claim
     arguments: tuple[Argument, ...] = ()
 
     def packed(self, worker: str, *, is_shown: bool) -> tuple[Argument, ...]:
-        """For the store. `is_shown`: RQ's tools see it run."""
+        """The script's arguments for it. `is_shown`: RQ's tools show the job as running."""
         claim = self.claim
         return (self.kind, claim.job_id, claim.token, worker, int(is_shown), len(self.arguments), *self.arguments)
 
@@ -31,8 +32,8 @@ def start(claim: Claim) -> Ack:
 
 def finish(claim: Claim, outcome: str, attempt: AttemptRecord | None) -> Ack:
     if attempt is None:
-        return Ack("finish", claim, (outcome, "", 0, ""))
-    return Ack("finish", claim, (outcome, attempt.as_json(), *attempt.times()))
+        return Ack(FINISH, claim, (outcome, "", 0, ""))
+    return Ack(FINISH, claim, (outcome, attempt.as_json(), *attempt.times()))
 
 
 def retry(claim: Claim, attempt: AttemptRecord, traceback: str, *, delay_seconds: float, spends_retry: bool) -> Ack:
@@ -50,7 +51,7 @@ def give_back(claim: Claim, *, delay_seconds: float = 0.0) -> Ack:
 
 
 def fan_out(claim: Claim, handlers: Iterable[tuple[str, str, float]]) -> Ack:
-    """One job for each (handler, queue, timeout in seconds), in place of the event's own."""
+    """Replaces the event's job by one for each (handler, queue, timeout in seconds)."""
     flat = tuple(part for name, queue, timeout in handlers for part in (name, queue, f"{timeout:g}"))
     return Ack("fan_out", claim, flat)
 
@@ -60,5 +61,5 @@ def milliseconds(seconds: float) -> int:
 
 
 def packed(text: str) -> str:
-    """As RQ keeps a traceback: zlib, then base64."""
+    """A traceback in RQ's format: zlib, then base64."""
     return base64.b64encode(zlib.compress(text.encode("utf-8", "replace"))).decode()

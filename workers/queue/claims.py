@@ -1,6 +1,6 @@
-"""Claims: taking jobs under a lease, and every way to end that. Each is a script on the store.
+"""Claims and leases in the store: each step is one script.
 
-A claim that has lapsed or was taken over is *stale*: nothing it asks for is done any more.
+A claim whose lease expired or was taken over is *stale*: the store refuses its acknowledgements.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha1
 from typing import Any
-from uuid import uuid4
 
 import redis
 
@@ -16,22 +15,20 @@ from surehook.shared.keys import Keys
 from surehook.shared.scripts import Argument, Script, text, texts
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
-from surehook.workers.queue import acks
 from surehook.workers.queue.acks import Ack, milliseconds, packed
 
 LEASE_SECONDS = 10.0
-# A claim that is about to lapse is not started any more.
+# A claim whose lease is about to expire is not started any more.
 LEASE_MARGIN_SECONDS = 2.0
 MAX_INTERRUPTIONS = 3
 DUE_AT_ONCE = 500
 SCRIPT_NAMES = ("trip", "renew", "interrupt", "due")
-UNNUMBERED = 0
 DONE = "d"
 MARK_LENGTH = 20
 
 
-class Known(Enum):
-    """What is known of a claim whose process is dead or cut off."""
+class ClaimState(Enum):
+    """The last known state of a claim whose process is dead or cut off."""
 
     LAPSED = "lapsed"
     STARTED = "started"
@@ -40,7 +37,7 @@ class Known(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """What a trip brought back: its notes' outcomes in their order, and claims."""
+    """The result of an exchange: whether each ack was accepted, in their order, and the new claims."""
 
     are_done: tuple[bool, ...]
     is_paused: bool
@@ -48,7 +45,7 @@ class FetchResult:
 
 
 class Claims:
-    """The scripts of one worker process on one queue."""
+    """The claims of one worker process on one queue."""
 
     def __init__(
         self,
@@ -69,89 +66,61 @@ class Claims:
         self._scripts = {name: Script(name, keys) for name in SCRIPT_NAMES}
         self._mark = mark_of(process)
 
-    def trip_script(self) -> Script:
+    def exchange_script(self) -> Script:
         return self._scripts["trip"]
 
-    def trip_arguments(
-        self, number: int, notes: Iterable[tuple[Ack, str, bool]], *, wanted: int, starting: int
+    def exchange_arguments(
+        self, number: int, acks: Iterable[tuple[Ack, str, bool]], *, wanted: int, starting: int
     ) -> tuple[Argument, ...]:
-        """A trip in the script's words. Notes come with the name of their worker, and whether RQ's tools see it run."""
+        """The script's arguments. An ack comes with its RQ worker's name, and whether RQ's tools show it running."""
         flat: list[Argument] = [
             self._queue,
             self._process,
             number,
-            f"{self._mark}-{number or uuid4().hex}-",
+            f"{self._mark}-{number}-",
             milliseconds(LEASE_SECONDS),
             self._retention_seconds,
             self._handler_timeout,
             wanted,
             starting,
         ]
-        for note, worker, is_shown in notes:
-            flat += note.packed(worker, is_shown=is_shown)
+        for ack, worker, is_shown in acks:
+            flat += ack.packed(worker, is_shown=is_shown)
         return tuple(flat)
 
-    def arrival(self, reply: Any) -> FetchResult:
+    def parse_reply(self, reply: Any) -> FetchResult:
         if reply is None:
-            raise RuntimeError("the store has made a later trip of this process: two have its name")
+            raise RuntimeError("the store has seen a later exchange of this process: two processes have its name")
         outcomes, is_paused, rows = reply
         claims = tuple(self._claim(*row) for row in rows)
         return FetchResult(tuple(letter == DONE for letter in outcomes.decode()), bool(is_paused), claims)
 
-    def claim(self) -> Claim | None:
-        """The next job alone."""
-        reply = self._scripts["trip"].run(self._store, *self.trip_arguments(UNNUMBERED, (), wanted=1, starting=1))
-        return next(iter(self.arrival(reply).claims), None)
-
-    def settle(self, note: Ack) -> bool:
-        """Alone and at once. False: the claim is stale."""
-        arguments = self.trip_arguments(UNNUMBERED, [(note, self._process, True)], wanted=0, starting=0)
-        return self.arrival(self._scripts["trip"].run(self._store, *arguments)).are_done[0]
-
     def renew(self, claims: Sequence[str]) -> list[str]:
-        """Renew leases, or all of the process when none is named; returns those that are lost."""
+        """Renews these leases, or all of the process when none is named; returns the claims whose lease is lost."""
         return texts(self._run("renew", self._mark, milliseconds(LEASE_SECONDS), *claims))
 
-    def finish(self, claim: Claim, outcome: str, attempt: AttemptRecord | None) -> bool:
-        return self.settle(acks.finish(claim, outcome, attempt))
-
-    def retry(
-        self, claim: Claim, attempt: AttemptRecord, traceback: str, *, delay_seconds: float, spends_retry: bool
-    ) -> bool:
-        note = acks.retry(claim, attempt, traceback, delay_seconds=delay_seconds, spends_retry=spends_retry)
-        return self.settle(note)
-
-    def bury(self, claim: Claim, attempt: AttemptRecord, traceback: str) -> bool:
-        return self.settle(acks.bury(claim, attempt, traceback))
-
-    def give_back(self, claim: Claim, *, delay_seconds: float) -> bool:
-        return self.settle(acks.give_back(claim, delay_seconds=delay_seconds))
-
-    def fan_out(self, claim: Claim, handlers: Iterable[tuple[str, str, float]]) -> bool:
-        return self.settle(acks.fan_out(claim, handlers))
-
     def key_needed(self, event_id: str) -> str | None:
-        """The fingerprint of the key that an open event's body needs ("": none). None: it is closed or gone."""
+        """The fingerprint of the key that an open event's body needs ("": none). None: the event is closed or gone."""
         is_there, closed_at, key_id = self._store.hmget(self._keys.event(event_id), "type", "closed_at", "key_id")
         return None if is_there is None or closed_at is not None else text(key_id)
 
-    def lapsed(self) -> list[str]:
-        """Claims whose lease is over, by the store's clock."""
+    def expired(self) -> list[str]:
+        """Claims whose lease has expired by the store's clock."""
         seconds, micros = self._store.time()
         now_ms = seconds * 1000 + micros // 1000
         return texts(self._store.zrangebyscore(self._keys.leases(self._queue), "-inf", now_ms))
 
-    def held_by(self, process: str) -> list[str]:
-        """Claims of a process, wherever their lease stands, the youngest first."""
-        held = texts(self._store.smembers(self._keys.held(mark_of(process))))
-        return sorted(held, key=_age, reverse=True)
+    def claims_of(self, process: str) -> list[str]:
+        """All claims of a process, expired or not, the youngest first."""
+        claims = texts(self._store.smembers(self._keys.held(mark_of(process))))
+        return sorted(claims, key=_age, reverse=True)
 
-    def interrupt(self, key: str, attempt: AttemptRecord, *, known: Known, counts: bool) -> str:
-        """Give back the job of a process that died. Returns requeued, buried, unharmed or stale.
+    def interrupt(self, key: str, attempt: AttemptRecord, *, state: ClaimState, counts: bool) -> str:
+        """Gives back the job of a process that died. Returns requeued, buried, unharmed or stale.
 
         Args:
-            known: that its lease lapsed, or, of a process that was seen to be gone, how it left the claim.
-            counts: towards the interruptions after which a job is a dead letter.
+            state: LAPSED when only the lease says so; otherwise how a process that is gone left the claim.
+            counts: whether it counts as one of the interruptions that make a job a dead letter.
         """
         job_id, _, token = key.rpartition(":")
         why = packed(
@@ -160,10 +129,11 @@ class Claims:
         )
         allowed = MAX_INTERRUPTIONS if counts else 0
         return text(
-            self._run("interrupt", job_id, token, attempt.as_json(), why, allowed, known.value, self._handler_timeout)
+            self._run("interrupt", job_id, token, attempt.as_json(), why, allowed, state.value, self._handler_timeout)
         )
 
-    def move_due(self) -> int:
+    def promote_due(self) -> int:
+        """Queues jobs whose retry is due; returns how many."""
         return int(self._run("due", DUE_AT_ONCE, self._handler_timeout))
 
     def _run(self, name: str, *args: Argument) -> Any:
@@ -182,7 +152,7 @@ class Claims:
         handler: bytes | None,
         body: bytes,
         key_id: bytes | None,
-        as_fact: bytes | None,
+        committed: bytes | None,
         decision: bytes | None,
     ) -> Claim:
         whole_id = job_id.decode()
@@ -199,22 +169,22 @@ class Claims:
             application_id=application_id.decode(),
             body=body,
             key_id=(key_id or b"").decode(),
-            as_fact=as_fact is not None,
-            was_asked=decision is not None,
+            committed=committed is not None,
+            was_transactional=decision is not None,
         )
 
 
 def mark_of(process: str) -> str:
-    """What the tokens of a process begin with: short, and without the '-' that ends it."""
+    """The prefix of a process's tokens: short, and without the '-' that follows it."""
     return sha1(process.encode(), usedforsecurity=False).hexdigest()[:MARK_LENGTH]
 
 
-def may_start_until(asked_at: float) -> float:
-    """Of a claim that was taken or renewed by a question sent then, on the clock of time.monotonic()."""
-    return asked_at + LEASE_SECONDS - LEASE_MARGIN_SECONDS
+def may_start_until(sent_at: float) -> float:
+    """The latest start of a claim whose lease was granted by a request sent then, on time.monotonic()."""
+    return sent_at + LEASE_SECONDS - LEASE_MARGIN_SECONDS
 
 
 def _age(key: str) -> tuple[int, int]:
-    """Where a claim came in the order of its process: its trip's number, and its place in that trip."""
-    number, _, place = key.rpartition(":")[2].partition("-")[2].partition("-")
-    return (int(number) if number.isdigit() else 0, int(place) if place.isdigit() else 0)
+    """A claim's age in its process: its exchange's number, and its position in that exchange."""
+    number, _, position = key.rpartition(":")[2].partition("-")[2].partition("-")
+    return (int(number) if number.isdigit() else 0, int(position) if position.isdigit() else 0)

@@ -1,7 +1,8 @@
 """Fetches claims and delivers acknowledgements, many in one exchange with the store.
 
-Handlers go on while an exchange is under way; what ends in the meantime joins the next one. Exchanges are numbered: one
-whose reply was lost is repeated and changes nothing the second time."""
+Handlers run on while an exchange is under way; the next one acknowledges the jobs that finish during it. Exchanges are
+numbered: if a reply is lost, the exchange is repeated and changes nothing the second time.
+"""
 
 import logging
 import threading
@@ -11,9 +12,11 @@ from queue import Empty, SimpleQueue
 
 from surehook.workers.claim import Claim
 from surehook.workers.connection import Connection
+from surehook.workers.metrics import WorkerMetrics
 from surehook.workers.queue import acks
 from surehook.workers.queue.acks import Ack
 from surehook.workers.queue.claims import Claims, may_start_until
+from surehook.workers.queue.completion import Completion, log_completion
 from surehook.workers.queue.handoff import Handoff
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.quarantine import Quarantine
@@ -22,229 +25,226 @@ from surehook.workers.slots import Slots
 
 log = logging.getLogger(__name__)
 
-# What no thread has begun by then, another process may.
+# A job that no thread has started by then goes back, for another process.
 LONGEST_WAIT_SECONDS = 0.1
-# What ends sooner is not worth telling RQ's tools which thread it runs in.
+# RQ's tools are not told the thread of a job that finishes sooner.
 MOMENT_SECONDS = 0.02
-LOOK_AGAIN_SECONDS = 1.0
+CHECK_EVERY_SECONDS = 1.0
 PAUSED_SECONDS = 0.5
-LOOK = object()
+WAKE_UP = object()
 
 
 class Fetcher(threading.Thread):
-    """One per worker process; alone knows what the process holds."""
+    """One per worker process; the only thread that knows all its jobs in progress."""
 
     def __init__(
         self,
         claims: Claims,
-        line: Connection,
+        connection: Connection,
         slots: Slots,
-        appetite: Prefetch,
-        ask_for_work: Callable[[], None],
-        is_held_back: Callable[[], bool],
+        prefetch: Prefetch,
+        metrics: WorkerMetrics,
+        request_wake_up: Callable[[], None],
+        is_paused: Callable[[], bool],
     ) -> None:
-        super().__init__(name="conveyor", daemon=True)
+        super().__init__(name="fetcher", daemon=True)
         self.inbox: SimpleQueue[object] = SimpleQueue()
-        self.waiting: Handoff[JobInProgress | None] = Handoff()
+        self.handoff: Handoff[JobInProgress | None] = Handoff()
         self.error: BaseException | None = None
-        self.ended = 0
+        self.finished = 0
         self._claims = claims
-        self._line = line
+        self._connection = connection
         self._slots = slots
-        self._appetite = appetite
-        self._ask_for_work = ask_for_work
-        self._is_held_back = is_held_back
+        self._prefetch = prefetch
+        self._metrics = metrics
+        self._request_wake_up = request_wake_up
+        self._is_paused = is_paused
         self._is_stopping = threading.Event()
-        self._held: dict[str, JobInProgress] = {}
+        self._jobs: dict[str, JobInProgress] = {}
         self._free_slots = list(range(slots.count))
-        self._busy = 0  # of the held: not ended yet
-        self._alone = Quarantine()
-        self._notes: list[tuple[Ack, JobInProgress, Finished | None]] = []
+        self._busy = 0  # jobs in progress that have not finished
+        self._quarantine = Quarantine()
+        self._acks: list[tuple[Ack, JobInProgress, Completion | None]] = []
         self._to_hand_over: list[JobInProgress] = []
-        self._to_conclude: list[tuple[Finished, bool]] = []
+        self._to_log: list[tuple[Completion, bool]] = []
         self._may_find_more = True
         self._paused_until = 0.0
         self._number = 0
 
-    # What other threads may call.
+    # Called by other threads.
 
     def stop(self) -> None:
-        """Take no more; end when what runs has ended and is settled."""
+        """Claims nothing more; the thread ends when its jobs are finished and acknowledged."""
         self._is_stopping.set()
-        self.inbox.put(LOOK)
+        self.inbox.put(WAKE_UP)
 
-    def look(self) -> None:
-        """There may be work."""
-        self.inbox.put(LOOK)
+    def wake_up(self) -> None:
+        """Says that there may be work."""
+        self.inbox.put(WAKE_UP)
 
-    def held(self) -> list[JobInProgress]:
-        return list(self._held.values())
+    def jobs(self) -> list[JobInProgress]:
+        return list(self._jobs.values())
 
     def run(self) -> None:
         try:
-            while not (self._is_stopping.is_set() and not self._held):
-                self.turn()
-            self._conclude()
+            while not (self._is_stopping.is_set() and not self._jobs):
+                self.step()
+            self._log_completions()
         except BaseException as exc:
-            log.exception("conveyor broke")
+            log.exception("fetcher failed")
             self.error = exc
 
-    def turn(self) -> None:
-        """Take in what has ended, and make a trip if there is anything to say or to ask for."""
-        self._gather()
+    def step(self) -> None:
+        """Collects finished jobs, and makes an exchange if there is anything to acknowledge or to claim."""
+        self._collect()
         now = time.monotonic()
-        if self._is_held_back():
+        if self._is_paused():
             self._paused_until = now + PAUSED_SECONDS
-        self._send_back_what_waits(now)
-        self._send_back_the_lone_one(now)
-        self._tell_what_runs(now)
-        if self._has_reason_to_go(now):
-            self._trip(now)
+        self._give_back_waiting_jobs(now)
+        self._give_back_quarantined_job(now)
+        self._announce_running_jobs(now)
+        if self._needs_exchange(now):
+            self._exchange(now)
 
-    # A turn, in its order.
+    # The parts of a step, in their order.
 
-    def _gather(self) -> None:
+    def _collect(self) -> None:
         now = time.monotonic()
-        patience = 0.0
-        if not self._has_reason_to_go(now):
-            self._meanwhile()
-            patience = self._patience(now)
+        timeout = 0.0
+        if not self._needs_exchange(now):
+            self._hand_over_and_log()
+            timeout = self._seconds_until_due(now)
         try:
             while True:
-                item = self.inbox.get(timeout=patience) if patience > 0 else self.inbox.get_nowait()
-                patience = 0.0
-                self._take_in(item)
+                item = self.inbox.get(timeout=timeout) if timeout > 0 else self.inbox.get_nowait()
+                timeout = 0.0
+                self._process(item)
         except Empty:
             pass
 
-    def _take_in(self, item: object) -> None:
+    def _process(self, item: object) -> None:
         if isinstance(item, Broken):
             raise item.error
         if not isinstance(item, Finished):
             self._may_find_more = True
             return
-        self._notes.append((item.settled.note, item.held, item))
-        self.ended += 1
+        self._acks.append((item.completion.ack, item.job, item.completion))
+        self.finished += 1
         self._busy -= 1
-        self._alone.left(item.held)
+        self._quarantine.remove(item.job)
 
-    def _patience(self, now: float) -> float:
-        """How long nothing needs to be done unasked."""
-        until = now + LOOK_AGAIN_SECONDS
+    def _seconds_until_due(self, now: float) -> float:
+        """How long this thread may sleep if no other wakes it."""
+        until = now + CHECK_EVERY_SECONDS
         if self._paused_until > now:
             until = min(until, self._paused_until)
-        if self.waiting:
+        if self.handoff:
             until = min(until, now + LONGEST_WAIT_SECONDS / 4)
-        until = min(until, self._alone.waits_until)
-        for held in self._held.values():
-            if not held.is_told and not held.has_ended and held.began_at != FOREVER:
-                until = min(until, held.began_at + MOMENT_SECONDS)
+        until = min(until, self._quarantine.waits_until)
+        for job in self._jobs.values():
+            if not job.is_announced and not job.has_finished and job.started_at != FOREVER:
+                until = min(until, job.started_at + MOMENT_SECONDS)
         return max(until - now, 0.001)
 
-    def _send_back_what_waits(self, now: float) -> None:
-        """If one has waited too long, those behind it go as well: they would come back before it otherwise."""
-        is_stopping, oldest = self._is_stopping.is_set(), self.waiting.first()
-        if not is_stopping and (oldest is None or oldest.came_at > now - LONGEST_WAIT_SECONDS):
+    def _give_back_waiting_jobs(self, now: float) -> None:
+        """If one has waited too long, those behind it go back as well, or they would return before it."""
+        is_stopping, oldest = self._is_stopping.is_set(), self.handoff.first()
+        if not is_stopping and (oldest is None or oldest.received_at > now - LONGEST_WAIT_SECONDS):
             return
-        sent_back = [held for held in self.waiting.take_all() if held is not None]
-        if is_stopping and (lone := self._alone.goes_back(FOREVER)):
-            sent_back.append(lone)
-        for held in reversed(sent_back):  # each goes to the front of its queue
-            self._send_back(held)
+        given_back = [job for job in self.handoff.drain() if job is not None]
+        if is_stopping and (quarantined := self._quarantine.expel_if_due(FOREVER)):
+            given_back.append(quarantined)
+        for job in reversed(given_back):  # each goes to the front of its queue
+            self._give_back(job)
 
-    def _send_back(self, held: JobInProgress) -> None:
-        self._notes.append((acks.give_back(held.claim), held, None))
+    def _give_back(self, job: JobInProgress) -> None:
+        self._acks.append((acks.give_back(job.claim), job, None))
         self._busy -= 1
-        self._alone.left(held)
+        self._quarantine.remove(job)
 
-    def _send_back_the_lone_one(self, now: float) -> None:
-        if self._busy > 1 and (lone := self._alone.goes_back(now)):
-            self._send_back(lone)
-            self._paused_until = max(self._paused_until, now + LONGEST_WAIT_SECONDS)  # for who is idle to take it
+    def _give_back_quarantined_job(self, now: float) -> None:
+        if self._busy > 1 and (job := self._quarantine.expel_if_due(now)):
+            self._give_back(job)
+            self._paused_until = max(self._paused_until, now + LONGEST_WAIT_SECONDS)  # so that an idle process takes it
 
-    def _tell_what_runs(self, now: float) -> None:
-        for held in self._held.values():
-            if not held.is_told and not held.has_ended and held.began_at + MOMENT_SECONDS <= now:
-                held.is_told = held.is_shown = True
-                self._notes.append((acks.start(held.claim), held, None))
+    def _announce_running_jobs(self, now: float) -> None:
+        for job in self._jobs.values():
+            if not job.is_announced and not job.has_finished and job.started_at + MOMENT_SECONDS <= now:
+                job.is_announced = job.is_shown = True
+                self._acks.append((acks.start(job.claim), job, None))
 
-    def _has_reason_to_go(self, now: float) -> bool:
-        return bool(self._notes) or (self._may_find_more and self._wanted(now) > 0)
+    def _needs_exchange(self, now: float) -> bool:
+        return bool(self._acks) or (self._may_find_more and self._wanted(now) > 0)
 
     def _wanted(self, now: float) -> int:
-        if self._is_stopping.is_set() or self._alone.held is not None or now < self._paused_until:
+        if self._is_stopping.is_set() or self._quarantine.job is not None or now < self._paused_until:
             return 0
-        long_running = sum(now - held.began_at > self._appetite.trip_seconds for held in self._held.values())
-        return min(self._appetite.wanted(self._busy, long_running), len(self._free_slots))
+        long_running = sum(now - job.started_at > self._prefetch.exchange_seconds for job in self._jobs.values())
+        return min(self._prefetch.wanted(self._busy, long_running), len(self._free_slots))
 
-    # The trip.
+    # The exchange.
 
-    def _trip(self, now: float) -> None:
+    def _exchange(self, now: float) -> None:
         wanted = self._wanted(now)
-        starting = max(0, min(wanted, self._appetite.threads - self._busy))
-        notes, self._notes = self._notes, []
+        starting = max(0, min(wanted, self._prefetch.threads - self._busy))
+        sent, self._acks = self._acks, []
         self._number += 1
-        arguments = self._claims.trip_arguments(
-            self._number,
-            [(note, held.thread, held.is_shown) for note, held, _ in notes],
-            wanted=wanted,
-            starting=starting,
-        )
-        self._slots.be_unsure(is_unsure=wanted > 0)
-        # Handlers have run, and only the store may decide whether that still counts: until it has answered.
-        reply, sent_at = self._line.insist(arguments, self._is_stopping, meanwhile=self._meanwhile)
-        self._appetite.took(time.monotonic() - sent_at, sum(ended is not None for _, _, ended in notes))
-        arrival = self._claims.arrival(reply)
-        self._slots.be_unsure(is_unsure=False)
-        for (note, held, ended), is_done in zip(notes, arrival.are_done, strict=True):
-            self._told(note, held, ended, is_done=is_done)
-        for claim in arrival.claims:
-            self._came(claim, sent_at, starting)
-        if arrival.is_paused:
+        with_workers = [(ack, job.thread, job.is_shown) for ack, job, _ in sent]
+        arguments = self._claims.exchange_arguments(self._number, with_workers, wanted=wanted, starting=starting)
+        self._slots.mark_unsure(is_unsure=wanted > 0)
+        # Handlers have run, and only the store can decide whether their results count: repeat until it answers.
+        reply, sent_at = self._connection.call_until_answered(arguments, self._is_stopping, self._hand_over_and_log)
+        self._prefetch.record(time.monotonic() - sent_at, sum(completion is not None for _, _, completion in sent))
+        result = self._claims.parse_reply(reply)
+        self._slots.mark_unsure(is_unsure=False)
+        for (ack, job, completion), is_done in zip(sent, result.are_done, strict=True):
+            self._acknowledged(ack, job, completion, is_done=is_done)
+        for claim in result.claims:
+            self._admit(claim, sent_at, starting)
+        if result.is_paused:
             self._paused_until = time.monotonic() + PAUSED_SECONDS
-        elif len(arrival.claims) < wanted and self._alone.held is None:
+        elif len(result.claims) < wanted and self._quarantine.job is None:
             self._may_find_more = False
-            self._ask_for_work()
+            self._request_wake_up()
 
-    def _told(self, note: Ack, held: JobInProgress, ended: Finished | None, *, is_done: bool) -> None:
-        if note.kind == acks.START:
+    def _acknowledged(self, ack: Ack, job: JobInProgress, completion: Completion | None, *, is_done: bool) -> None:
+        if ack.kind == acks.START:
             if not is_done:
-                held.lose()
+                job.mark_lost()
             return
-        self._slots.free(held.slot)
-        self._free_slots.append(held.slot)
-        del self._held[held.claim.key]
-        if ended is not None:
-            self._to_conclude.append((ended, is_done))
+        self._slots.free(job.slot)
+        self._free_slots.append(job.slot)
+        del self._jobs[job.claim.key]
+        if completion is not None:
+            self._to_log.append((completion, is_done))
 
-    def _came(self, claim: Claim, sent_at: float, starting: int) -> None:
+    def _admit(self, claim: Claim, sent_at: float, starting: int) -> None:
         slot = self._free_slots.pop()
         self._slots.reserve(slot, claim.key)
-        held = JobInProgress(claim, slot, time.monotonic(), may_start_until(sent_at))
-        held.is_shown = claim.place <= starting
-        self._held[claim.key] = held
+        job = JobInProgress(claim, slot, time.monotonic(), may_start_until(sent_at))
+        job.is_shown = claim.position <= starting
+        self._jobs[claim.key] = job
         self._busy += 1
         if claim.interruptions > 0:
-            self._alone.came(held)
+            self._quarantine.admit(job)
         else:
-            self._to_hand_over.append(held)
+            self._to_hand_over.append(job)
 
-    def _hand_over(self, held: JobInProgress) -> None:
-        held.came_at = time.monotonic()
-        held.is_handed_over = True
-        self.waiting.put(held)
+    def _hand_over(self, job: JobInProgress) -> None:
+        job.received_at = time.monotonic()
+        job.is_handed_over = True
+        self.handoff.put(job)
 
-    def _meanwhile(self) -> None:
-        """What the last trip brought, while the next one is under way: threads that wake sooner would hold that up."""
+    def _hand_over_and_log(self) -> None:
+        """Done while the next exchange is under way: threads woken sooner would delay it."""
         handing_over, self._to_hand_over = self._to_hand_over, []
-        for held in handing_over:
-            self._hand_over(held)
-        if lone := self._alone.begins(self._busy):
-            self._hand_over(lone)
-        self._conclude()
+        for job in handing_over:
+            self._hand_over(job)
+        if quarantined := self._quarantine.release_if_alone(self._busy):
+            self._hand_over(quarantined)
+        self._log_completions()
 
-    def _conclude(self) -> None:
-        """Log and count what the last trip settled."""
-        concluding, self._to_conclude = self._to_conclude, []
-        for ended, is_done in concluding:
-            ended.settled.conclude(is_done)
+    def _log_completions(self) -> None:
+        to_log, self._to_log = self._to_log, []
+        for completion, is_acknowledged in to_log:
+            log_completion(completion, self._metrics, is_acknowledged=is_acknowledged)

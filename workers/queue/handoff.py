@@ -1,8 +1,7 @@
-"""Claims that wait for a thread, and threads that wait for a claim.
+"""Hands jobs to the threads that wait for them.
 
-A queue of the standard library wakes a thread for each claim that is put or taken, and where handlers are short they
-spend their time with that. Here one thread at a time is on its way from sleep to work, and wakes the next if there is
-more.
+The standard library's queue wakes a thread for each item put or taken, and with short handlers threads would spend
+their time on that. Here one thread at a time is waking up, and it wakes the next if there are more items.
 """
 
 import threading
@@ -13,7 +12,7 @@ T = TypeVar("T")
 
 
 class Handoff(Generic[T]):
-    """First come, first served. Every step on a deque is atomic in Python; there is no lock around them."""
+    """A first-in, first-out queue. Each step on a deque is atomic in Python, so no lock guards them."""
 
     def __init__(self) -> None:
         self._items: deque[T] = deque()
@@ -25,7 +24,7 @@ class Handoff(Generic[T]):
 
     def put(self, item: T) -> None:
         self._items.append(item)
-        self._wake()
+        self._wake_one()
 
     def first(self) -> T | None:
         try:
@@ -33,52 +32,52 @@ class Handoff(Generic[T]):
         except IndexError:
             return None
 
-    def take_all(self) -> list[T]:
-        """What no thread has begun."""
-        taken: list[T] = []
+    def drain(self) -> list[T]:
+        """Removes and returns all items that no thread has taken."""
+        drained: list[T] = []
         try:
             while True:
-                taken.append(self._items.popleft())
+                drained.append(self._items.popleft())
         except IndexError:
-            return taken
+            return drained
 
-    def get(self, bell: threading.Lock) -> T:
-        """The next item, however long that takes. `bell` is the calling thread's own, and locked."""
+    def get(self, wake_up: threading.Lock) -> T:
+        """Waits for the next item. `wake_up` is a locked lock of the calling thread's own."""
         while True:
             try:
                 item = self._items.popleft()
             except IndexError:
-                self._sleep(bell)
+                self._sleep(wake_up)
                 continue
             if self._items:
-                self._wake()
+                self._wake_one()
             return item
 
-    def _sleep(self, bell: threading.Lock) -> None:
-        self._sleepers.append(bell)
-        if self._items:  # put in between, perhaps before anybody could see this thread sleep
+    def _sleep(self, wake_up: threading.Lock) -> None:
+        self._sleepers.append(wake_up)
+        if self._items:  # put in between, perhaps before this thread was listed as asleep
             try:
-                self._sleepers.remove(bell)
+                self._sleepers.remove(wake_up)
             except ValueError:
-                pass  # somebody has, and rings
+                pass  # another thread has removed it, and releases it
             else:
                 return
-        bell.acquire()
+        wake_up.acquire()
         self._is_waking = False
 
-    def _wake(self) -> None:
-        # Whoever is on its way resets this before it looks for an item, so what was put before is not overlooked.
+    def _wake_one(self) -> None:
+        # A waking thread resets the flag before it looks for an item, so it sees every item put before.
         if self._is_waking:
             return
         try:
-            bell = self._sleepers.pop()
+            wake_up = self._sleepers.pop()
         except IndexError:
             return
         self._is_waking = True
-        bell.release()
+        wake_up.release()
 
 
 def locked_lock() -> threading.Lock:
-    bell = threading.Lock()
-    bell.acquire()
-    return bell
+    lock = threading.Lock()
+    lock.acquire()
+    return lock

@@ -1,4 +1,4 @@
-"""Waits for work without taking any."""
+"""Waits for new jobs in a queue without taking any, and notifies the fetcher."""
 
 import logging
 import threading
@@ -17,30 +17,30 @@ WAIT_SECONDS = 1
 
 
 class Notifier(BackgroundThread):
-    """One per worker process: each push to a queue wakes every waiter on it."""
+    """One per worker process. Each push to a queue wakes the notifiers of all its processes."""
 
     def __init__(self, store: redis.Redis, queue: str) -> None:
-        super().__init__("waiter")
-        self.when_found: Callable[[], None] = lambda: None
+        super().__init__("notifier")
+        self.on_work: Callable[[], None] = lambda: None
         self._store = store
         self._key = rq_queue(queue)
-        self._is_asked = threading.Event()
+        self._is_requested = threading.Event()
 
-    def ask(self) -> None:
-        """Say once when there is something in the queue."""
-        self._is_asked.set()
+    def request(self) -> None:
+        """Asks for one call of `on_work`, as soon as the queue is not empty."""
+        self._is_requested.set()
 
     def work(self) -> None:
         while True:
-            self._is_asked.wait()
+            self._is_requested.wait()
             try:
-                # The head goes back where it was, so a client that dies here holds nothing.
+                # The head goes back to its place, so a client that dies here loses nothing.
                 if self._store.blmove(self._key, self._key, WAIT_SECONDS, "LEFT", "LEFT") is None:
                     continue
             except OutOfMemoryError:
-                # To a full store moving is writing, and it refuses at once: so look only now and then.
+                # A full store refuses the move immediately, so do not try it in a loop.
                 time.sleep(WAIT_SECONDS)
             except (RedisError, OSError):
-                pass  # whoever looks next finds out, and says so
-            self._is_asked.clear()
-            self.when_found()
+                pass  # the fetcher's next exchange fails as well, and logs it
+            self._is_requested.clear()
+            self.on_work()

@@ -1,40 +1,41 @@
-"""How many claims to hold ahead of the threads that run them: twice as many as end while a trip is under way.
+"""Decides how many claims to hold ahead of the handler threads: twice as many as finish during one exchange.
 
-Handlers that take longer than a trip get nothing ahead: what would wait here could be started elsewhere.
+Handlers that run longer than an exchange get none ahead: a job that waited here could start in another process.
 """
 
 MOST_AHEAD_OF_A_THREAD = 8
 MOST_AHEAD = 64
 WEIGHT_OF_LAST = 0.3
 DECAY = 0.9
-FIRST_TRIP_SECONDS = 0.002
+FIRST_EXCHANGE_SECONDS = 0.002
 
 
 class Prefetch:
-    """Told of every trip; answers with a number."""
+    """Is told of every exchange, and says how many claims to ask for."""
 
     def __init__(self, threads: int, *, may_hold_ahead: bool = True) -> None:
         self.threads = threads
         self.most_ahead = min(MOST_AHEAD_OF_A_THREAD * threads, MOST_AHEAD) if may_hold_ahead else 0
-        self.trip_seconds = FIRST_TRIP_SECONDS
-        self._ended_in_a_trip = 0.0
+        self.exchange_seconds = FIRST_EXCHANGE_SECONDS
+        self._finished_per_exchange = 0.0
 
-    def took(self, trip_seconds: float, ended: int) -> None:
-        """A trip, and how many runs had ended since the one before."""
-        self.trip_seconds += WEIGHT_OF_LAST * (trip_seconds - self.trip_seconds)
-        # The most of late: trips that settle much and trips that bring much come by turns.
-        self._ended_in_a_trip = max(float(ended), DECAY * self._ended_in_a_trip)
+    def record(self, exchange_seconds: float, finished: int) -> None:
+        """Records an exchange, and how many jobs had finished since the one before."""
+        self.exchange_seconds += WEIGHT_OF_LAST * (exchange_seconds - self.exchange_seconds)
+        # A decaying maximum: exchanges that acknowledge many and exchanges that fetch many alternate.
+        self._finished_per_exchange = max(float(finished), DECAY * self._finished_per_exchange)
 
     def ahead(self, long_running: int) -> int:
-        """`long_running` threads run something that takes longer than a trip."""
+        """`long_running` threads run a handler that takes longer than an exchange."""
         share = (self.threads - long_running) / self.threads
-        return min(self.most_ahead, int(2 * self._ended_in_a_trip * share))
+        return min(self.most_ahead, int(2 * self._finished_per_exchange * share))
 
     def wanted(self, busy: int, long_running: int) -> int:
-        """How many to ask for when so many claims are here already.
+        """How many claims to ask for when `busy` are here already.
 
-        Idle threads are served at once. What is held ahead comes in halves: one half runs while the other is under way.
-        Otherwise all would be claimed in one trip and settled in the next, and threads and store would wait in turn.
+        Idle threads are served immediately. Claims ahead come in halves: one half runs while the other is fetched.
+        Otherwise all would be claimed in one exchange and acknowledged in the next, and threads and store would wait in
+        turn.
         """
         most = self.threads + self.ahead(long_running)
         return max(0, min(most - busy, max(self.threads - busy, (most + 1) // 2)))

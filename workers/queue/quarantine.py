@@ -1,7 +1,8 @@
-"""The claim whose job took a process down before: it runs when nothing else does in its process.
+"""The quarantine of a job that took a process down before: it runs only when nothing else does in its process.
 
-A process that is busy gives it back after a moment, unharmed, for another may be idle. Each time the same job comes
-again it is kept for twice as long: in the end for longer than any handler runs, or it would starve where all are busy.
+A busy process gives the job back after a moment, uncounted, because another process may be idle. Each time the same job
+comes again, the process keeps it twice as long: eventually longer than any handler runs, or it would starve where all
+processes are busy.
 """
 
 from surehook.workers.queue.threads import FOREVER, JobInProgress
@@ -11,40 +12,40 @@ MOST_REMEMBERED = 100
 
 
 class Quarantine:
-    """At most one in a process, which takes nothing else until that has ended or has gone back."""
+    """Holds at most one job. Its process claims nothing else until that job has finished or gone back."""
 
     def __init__(self) -> None:
-        self.held: JobInProgress | None = None
-        self._patience: dict[str, float] = {}  # of the jobs that went back: seconds, the next time
+        self.job: JobInProgress | None = None
+        self._wait_seconds: dict[str, float] = {}  # the next wait of each job that was given back
 
     @property
     def waits_until(self) -> float:
-        if self.held is None or self.held.is_handed_over:
+        if self.job is None or self.job.is_handed_over:
             return FOREVER
-        return self.held.came_at + self._patience.get(self.held.claim.job_id, FIRST_WAIT_SECONDS)
+        return self.job.received_at + self._wait_seconds.get(self.job.claim.job_id, FIRST_WAIT_SECONDS)
 
-    def came(self, held: JobInProgress) -> None:
-        self.held = held
+    def admit(self, job: JobInProgress) -> None:
+        self.job = job
 
-    def begins(self, busy: int) -> JobInProgress | None:
-        """The one that waits, once it is the only one of so many claims."""
-        if self.held is None or self.held.is_handed_over or busy > 1:
+    def release_if_alone(self, busy: int) -> JobInProgress | None:
+        """Returns the waiting job once it is the only busy one in the process."""
+        if self.job is None or self.job.is_handed_over or busy > 1:
             return None
-        self._patience.pop(self.held.claim.job_id, None)
-        return self.held
+        self._wait_seconds.pop(self.job.claim.job_id, None)
+        return self.job
 
-    def goes_back(self, now: float) -> JobInProgress | None:
-        """The one that waits, if it has waited long enough."""
-        held = self.held
-        if held is None or held.is_handed_over or now < self.waits_until:
+    def expel_if_due(self, now: float) -> JobInProgress | None:
+        """Returns the waiting job if it has waited long enough and is to be given back."""
+        job = self.job
+        if job is None or job.is_handed_over or now < self.waits_until:
             return None
-        if len(self._patience) >= MOST_REMEMBERED:
-            self._patience.clear()
-        job_id = held.claim.job_id
-        self._patience[job_id] = 2 * self._patience.get(job_id, FIRST_WAIT_SECONDS)
-        return held
+        if len(self._wait_seconds) >= MOST_REMEMBERED:
+            self._wait_seconds.clear()
+        job_id = job.claim.job_id
+        self._wait_seconds[job_id] = 2 * self._wait_seconds.get(job_id, FIRST_WAIT_SECONDS)
+        return job
 
-    def left(self, held: JobInProgress) -> None:
-        """Any claim that ended, or went back before its beginning."""
-        if held is self.held:
-            self.held = None
+    def remove(self, job: JobInProgress) -> None:
+        """Called for every job that has finished or is given back."""
+        if job is self.job:
+            self.job = None

@@ -19,16 +19,16 @@ from surehook.workers.execution.timeouts import STUCK_SECONDS
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.heartbeat import interrupt
 from surehook.workers.process import SHOW_STACKS_SIGNAL
-from surehook.workers.queue.claims import Claims, Known
+from surehook.workers.queue.claims import Claims, ClaimState
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import OVERRUN_SECONDS
-from surehook.workers.rq_worker import forget_workers, names_of_threads
+from surehook.workers.rq_worker import forget_workers, thread_names
 from surehook.workers.slots import Slots, Stage
 
 log = logging.getLogger(__name__)
 
 # A process that has not moved for this long is not able to renew its leases: a handler holds Python's lock.
-STILL_SECONDS = 2.0
+STALL_SECONDS = 2.0
 # With nothing begun there is no handler to wait for.
 DEAF_SECONDS = 30.0
 STACKS_SECONDS = 0.3
@@ -64,8 +64,8 @@ class Child:
     @property
     def is_still(self) -> bool:
         """It runs, but nothing in it moves."""
-        moved_at = self.slots.moved_at
-        return moved_at > 0 and time.monotonic() - moved_at > STILL_SECONDS
+        moved_at = self.slots.beat_at
+        return moved_at > 0 and time.monotonic() - moved_at > STALL_SECONDS
 
     def kill_if_overdue(self) -> bool:
         """End it when a handler did not stop in time, with the place where it hangs on stderr."""
@@ -73,8 +73,8 @@ class Child:
         overdue = self.slots.overdue(now)
         if overdue:  # and whoever else has been asked to stop and did not
             overdue = self.slots.overdue(now + OVERRUN_SECONDS - STUCK_SECONDS)
-        begun = [slot for slot in self.slots.taken() if slot.stage is Stage.STARTED]
-        is_deaf = not begun and self.is_still and now - self.slots.moved_at > DEAF_SECONDS
+        begun = [slot for slot in self.slots.occupied() if slot.stage is Stage.STARTED]
+        is_deaf = not begun and self.is_still and now - self.slots.beat_at > DEAF_SECONDS
         if not overdue and not is_deaf:
             return False
         log.error("handler cannot be stopped, process killed", extra={"queue": self.queue, "count": len(overdue)})
@@ -91,18 +91,18 @@ class Child:
     @property
     def left_nothing(self) -> bool:
         """It ended in order, and no reply to it is under way."""
-        return self.process.poll() == 0 and not self.slots.taken() and not self.slots.is_unsure
+        return self.process.poll() == 0 and not self.slots.occupied() and not self.slots.is_unsure
 
     def give_back(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> None:
         """What it held runs again at once: what had begun as interrupted, what had not unharmed."""
         keys = Keys(settings.key_prefix)
         claims = self.claims(store, settings)
-        begun = {slot.key for slot in self.slots.taken() if slot.stage is not Stage.RESERVED}
-        for key in claims.held_by(self.name):
+        begun = {slot.key for slot in self.slots.occupied() if slot.stage is not Stage.RESERVED}
+        for key in claims.claims_of(self.name):
             is_blamed = counts and (self.culprits is None or key in self.culprits)
-            known = Known.STARTED if key in begun else Known.RESERVED
-            interrupt(claims, registry, store, keys, key, known=known, counts=is_blamed)
-        forget_workers(store, names_of_threads(self.name, self.threads), self.queue)
+            state = ClaimState.STARTED if key in begun else ClaimState.RESERVED
+            interrupt(claims, registry, store, keys, key, state=state, counts=is_blamed)
+        forget_workers(store, thread_names(self.name, self.threads), self.queue)
 
     def claims(self, store: redis.Redis, settings: Settings) -> Claims:
         return Claims(

@@ -52,7 +52,7 @@ class Recovery(threading.Thread):
             self._steadiness.after_tick(is_fine=self._tick_safely())
 
     def tick(self) -> None:
-        lapsed = [(claims, key) for claims in self._claims for key in claims.lapsed()]
+        lapsed = [(claims, key) for claims in self._claims for key in claims.expired()]
         # Read after them: if that clock stepped before they were looked at, this is told of it in time.
         seconds, micros = self._store.time()
         self._steadiness.compare(seconds + micros / 1_000_000)

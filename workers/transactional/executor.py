@@ -99,7 +99,7 @@ class TransactionalExecutor:
         except KeyMissing as exc:
             self._transactions.give_back(transaction)
             self._seat.leave()
-            self.lacking.meet(transaction, exc.key_id)
+            self.lacking.report(transaction, exc.key_id)
             return None
         verdict = self._sure_verdict(opened)
         self._seat.ran()
@@ -118,7 +118,7 @@ class TransactionalExecutor:
             log.exception("body damaged, nothing runs", extra={"event_id": transaction.event_id})
             body = b""
         else:
-            self.lacking.opened()
+            self.lacking.resolved()
         return replace(transaction, body=body, key_id="")
 
     def _sure_verdict(self, transaction: Transaction) -> Outcome:
@@ -129,7 +129,7 @@ class TransactionalExecutor:
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
             log.exception("transaction broke, it counts as failed", extra=facts)
         wanted = (transaction.event_type, transaction.tenant_id, transaction.application_id)
-        undo = undo_parts(self._registry.voting(*wanted), self._handler_timeout)
+        undo = undo_parts(self._registry.transactional_for(*wanted), self._handler_timeout)
         return Outcome(FAILED, is_unknown=True, undo=undo)
 
     def verdict(self, transaction: Transaction) -> Outcome:
@@ -147,13 +147,13 @@ class TransactionalExecutor:
                 "event does not fit its type's model, handlers get a plain one",
                 extra=facts | {"fields": " ".join(event.misfits)},
             )
-        if not any(each.is_transactional and each.takes(transaction.event_type) for each in self._registry):
+        if not any(each.is_transactional and each.matches_type(transaction.event_type) for each in self._registry):
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
             log.error("no transactional handler here: ingest and workers disagree", extra=facts)
             return Outcome(FAILED)
         attempts: list[AttemptRecord] = []
         done: list[Handler] = []
-        for handler in self._registry.voting(*wanted):
+        for handler in self._registry.transactional_for(*wanted):
             run = self._run(handler, event, deadline - time.monotonic())
             masker = None if run.error is None else Masker(parse_deep_event(transaction.body))
             record = _record(handler, run, masker)
@@ -165,7 +165,7 @@ class TransactionalExecutor:
         return Outcome(
             COMPLETED,
             undo=undo_parts(done, self._handler_timeout),
-            facts=parts_of(self._registry.wanting(*wanted), self._handler_timeout),
+            facts=parts_of(self._registry.for_event(*wanted), self._handler_timeout),
             attempts=tuple(attempts),
         )
 
@@ -205,7 +205,7 @@ class TransactionalExecutor:
 
         while True:
             try:
-                if self._is_stopping or failures or self.lacking.holds():
+                if self._is_stopping or failures or self.lacking.is_paused():
                     told(self._transactions.settle(transaction, verdict))
                     return None
                 return self._transactions.settle_and_wait(transaction, verdict, wait_seconds, told, self._tell_all)
@@ -241,6 +241,6 @@ class TransactionalExecutor:
 
 
 def _record(handler: Handler, run: RunResult, masker: Masker | None) -> AttemptRecord:
-    outcome = REJECTED if isinstance(run.error, Reject) else run.ending.value
+    outcome = REJECTED if isinstance(run.error, Reject) else run.status.value
     error = masker.error(run.error) if masker is not None and run.error is not None else ""
-    return AttemptRecord(handler.name, 1, run.began_at, round(run.elapsed_seconds * 1000, 1), outcome, error)
+    return AttemptRecord(handler.name, 1, run.started_at, round(run.elapsed_seconds * 1000, 1), outcome, error)

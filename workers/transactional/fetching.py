@@ -25,15 +25,15 @@ class SlotContext:
     """Where one thread runs handlers, as the parent sees it: its slot in the table, and its alarm."""
 
     def __init__(self, slots: Slots, index: int) -> None:
-        self.alarm = Timeout()
+        self.timeout = Timeout()
         self._slots = slots
         self._index = index
 
     def take(self, transaction: Transaction) -> None:
         self._slots.reserve(self._index, f"{transaction.event_id}:{transaction.round}")
 
-    def begin(self, due_at: float) -> None:
-        self._slots.start(self._index, due_at + OVERRUN_SECONDS)
+    def start_run(self, deadline: float) -> None:
+        self._slots.start(self._index, deadline + OVERRUN_SECONDS)
 
     def ran(self) -> None:
         """The handlers have ended. A store that is away meanwhile is no reason to kill anybody."""
@@ -59,7 +59,7 @@ class StoreOutage:
             is_news, self._is_away = not self._is_away, True
         if is_news:
             facts = {"queue": TRANSACTIONAL_QUEUE, "error_type": type(exc).__name__}
-            log.warning("store is away, waiting", extra=facts)
+            log.warning("store unavailable, waiting", extra=facts)
 
     def found(self) -> None:
         if not self._is_away:
@@ -67,7 +67,7 @@ class StoreOutage:
         with self._lock:
             is_news, self._is_away = self._is_away, False
         if is_news:
-            log.info("store is back")
+            log.info("store available again")
 
 
 class TransactionThread(threading.Thread):
@@ -103,7 +103,7 @@ class TransactionThread(threading.Thread):
         failures = 0
         while not self._is_stopping.is_set():
             try:
-                if self._voting.lacking.holds():
+                if self._voting.lacking.is_paused():
                     self._is_stopping.wait(LACKING_SECONDS)
                     continue
                 self._voting.turn(WAIT_SECONDS)

@@ -196,7 +196,7 @@ class TransactionProtocol:
         words = texts(flat)
         for start in range(0, len(words), _DEAD_RUN_FIELDS):
             event_id, number, event_type, tenant_id, application_id = words[start : start + _DEAD_RUN_FIELDS]
-            handlers = registry.voting(event_type, tenant_id, application_id)
+            handlers = registry.transactional_for(event_type, tenant_id, application_id)
             attempt = AttemptRecord("", 1, datetime.now(UTC), 0, "interrupted", "the process died")
             found += int(
                 self._run(

@@ -1,4 +1,4 @@
-"""The connection of the conveyor: what it does while the store cannot be reached."""
+"""The fetcher's connection while the store is unavailable."""
 
 import logging
 import threading
@@ -10,14 +10,14 @@ from redis.exceptions import ReadOnlyError
 
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script
-from surehook.workers import connection as line_module
+from surehook.workers import connection as connection_module
 from surehook.workers.connection import LONGEST_BACKOFF_SECONDS, Connection
 
 FAILURES = 8
 
 
 class Store:
-    """Cannot be reached, or refuses, so many times, then answers."""
+    """Fails a number of times, then answers."""
 
     def __init__(self, error: type[Exception]) -> None:
         self.error = error
@@ -40,7 +40,7 @@ class Store:
 
 
 class Pauses(threading.Event):
-    """Remembers for how long it was waited, and does not wait."""
+    """Records the seconds of each wait, and does not wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,24 +54,24 @@ class Pauses(threading.Event):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        pytest.param(StoreConnectionError, "store is away, waiting", id="away"),
-        pytest.param(ReadOnlyError, "store refuses, waiting", id="there, but a replica"),
+        pytest.param(StoreConnectionError, "store unavailable, waiting", id="away"),
+        pytest.param(ReadOnlyError, "store refuses commands, waiting", id="there, but a replica"),
     ],
 )
-def test_a_store_that_does_not_do_it_is_waited_for_longer_each_time_and_that_is_said_once(
+def test_calls_to_an_unavailable_store_are_repeated_with_growing_pauses_and_logged_once(
     error: type[Exception], said: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line_module, "FIRST_BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(connection_module, "FIRST_BACKOFF_SECONDS", 0.001)
     caplog.set_level(logging.INFO)
     store: Any = Store(error)
     pauses = Pauses()
 
-    reply, _ = Connection(store, Script("trip", Keys())).insist((), pauses, lambda: None)
+    reply, _ = Connection(store, Script("trip", Keys())).call_until_answered((), pauses, lambda: None)
 
     assert reply == "reply"
     assert store.calls == FAILURES + 1
     assert pauses.seconds == sorted(pauses.seconds)
     assert pauses.seconds[-1] > 50 * pauses.seconds[0]
     assert max(pauses.seconds) <= LONGEST_BACKOFF_SECONDS
-    assert [record.message for record in caplog.records] == [said, "store is back"]
+    assert [record.message for record in caplog.records] == [said, "store available again"]
     assert "a word of the store's" not in caplog.text

@@ -15,7 +15,7 @@ CLAIM = Claim("events", "0" * 36, "t", 1, 0, 0, "it", "user.delete", "", "", b""
 
 
 class World:
-    """The clock, and what the store says of the event at hand."""
+    """A clock, and the key that the event needs according to the store."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -23,14 +23,14 @@ class World:
         self.looks = 0
         self.counts = Counts()
         metrics: Any = self.counts
-        self.lacking = MissingKey(BodyCipher([SecretStr(OLD)]), self.key_needed, metrics, lambda: self.now)
+        self.missing_key = MissingKey(BodyCipher([SecretStr(OLD)]), self.key_needed, metrics, lambda: self.now)
 
     def key_needed(self, _: str) -> str | None:
         self.looks += 1
         return self.needed
 
     @property
-    def is_red(self) -> bool:
+    def is_not_ready(self) -> bool:
         return self.counts.not_ready == {"key_missing"}
 
 
@@ -39,52 +39,52 @@ def world() -> World:
     return World()
 
 
-def test_nothing_is_taken_while_the_event_at_hand_needs_the_key(world: World) -> None:
-    world.lacking.meet(CLAIM, MISSING)
+def test_the_worker_is_paused_while_the_event_needs_the_key(world: World) -> None:
+    world.missing_key.report(CLAIM, MISSING)
 
     for world.now in range(0, 3600, 1):
-        assert world.lacking.holds()
+        assert world.missing_key.is_paused()
 
-    assert world.is_red
+    assert world.is_not_ready
     assert world.looks <= 3600 / LONGEST_SECONDS + 5
 
 
-def test_once_rotated_the_event_can_be_taken(world: World) -> None:
-    world.lacking.meet(CLAIM, MISSING)
+def test_once_the_event_is_re_encrypted_the_worker_goes_on(world: World) -> None:
+    world.missing_key.report(CLAIM, MISSING)
 
     world.needed, world.now = fingerprint(OLD), 2.0
 
-    assert not world.lacking.holds()
-    assert not world.is_red
+    assert not world.missing_key.is_paused()
+    assert not world.is_not_ready
 
 
-def test_in_a_fleet_that_has_the_key_it_tries_ever_more_seldom(world: World) -> None:
+def test_among_workers_that_have_the_key_it_tries_less_and_less_often(world: World) -> None:
     world.needed, tries = None, 0
 
     for world.now in range(600):
-        if not world.lacking.holds():
+        if not world.missing_key.is_paused():
             tries += 1
-            world.lacking.meet(CLAIM, MISSING)
+            world.missing_key.report(CLAIM, MISSING)
 
-    assert world.is_red
+    assert world.is_not_ready
     assert tries < 30
 
 
-def test_red_ends_when_bodies_have_been_opened_for_a_while(world: World) -> None:
-    world.lacking.meet(CLAIM, MISSING)
+def test_it_is_ready_again_when_bodies_have_been_decrypted_for_a_while(world: World) -> None:
+    world.missing_key.report(CLAIM, MISSING)
     world.needed, world.now = None, 5.0
-    assert not world.lacking.holds()
+    assert not world.missing_key.is_paused()
 
-    world.lacking.opened()
-    assert world.is_red
+    world.missing_key.resolved()
+    assert world.is_not_ready
     world.now = 100.0
-    world.lacking.opened()
+    world.missing_key.resolved()
 
-    assert not world.is_red
+    assert not world.is_not_ready
 
 
-def test_a_worker_that_lacks_nothing_asks_nothing(world: World) -> None:
-    world.lacking.opened()
+def test_a_worker_that_misses_no_key_makes_no_calls(world: World) -> None:
+    world.missing_key.resolved()
 
-    assert not world.lacking.holds()
+    assert not world.missing_key.is_paused()
     assert world.looks == 0

@@ -1,4 +1,4 @@
-"""A timeout strikes inside of the handler or not at all."""
+"""A timeout is raised inside the handler or not at all."""
 
 import sys
 import threading
@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from surehook.workers.execution.timeouts import Timeout, _ring, _Run
+from surehook.workers.execution.timeouts import Timeout, _fire, _Run
 from surehook.workers.handlers.errors import HandlerTimeout
 from surehook.workers.queue.handoff import Handoff, locked_lock
 
@@ -15,81 +15,81 @@ ROUNDS = 3000
 STEPS = 1500
 
 
-def the_run(alarm: Timeout) -> _Run:
-    run = alarm._run  # noqa: SLF001 - what the watchdog has in its hands
+def the_run(timeout: Timeout) -> _Run:
+    run = timeout._run  # noqa: SLF001 - what the watchdog has in its hands
     assert run is not None
     return run
 
 
-def test_an_alarm_that_rings_while_the_handler_ends_never_strikes_afterwards() -> None:
-    """The handler makes its alarm due a little before its end, each time another little; the watchdog never rests."""
-    alarm, is_over, struck_outside = Timeout(), threading.Event(), []
+def test_a_timeout_that_fires_while_the_handler_ends_is_never_raised_afterwards() -> None:
+    """The handler makes its timeout due shortly before its end, at another step each time."""
+    timeout, is_over, raised_outside = Timeout(), threading.Event(), []
 
-    def ring() -> None:
+    def fire() -> None:
         while not is_over.is_set():
-            alarm.ring_if_due(1.0)
+            timeout.fire_if_due(1.0)
 
     def end_after(steps: int) -> None:
-        the_run(alarm).due_at = 0.0
+        the_run(timeout).deadline = 0.0
         for _ in range(steps):
             pass
 
-    ringer = threading.Thread(target=ring)
+    firing = threading.Thread(target=fire)
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # the two meet at every step
-    ringer.start()
+    firing.start()
     outcomes = set()
     try:
         for number in range(ROUNDS):
             try:
-                outcomes.add(type(alarm.call(partial(end_after, number % STEPS), due_at=2.0)))
+                outcomes.add(type(timeout.call(partial(end_after, number % STEPS), deadline=2.0)))
                 for _ in range(50):
                     pass
             except HandlerTimeout:
-                struck_outside.append(number)
+                raised_outside.append(number)
     finally:
         sys.setswitchinterval(before)
         is_over.set()
-        ringer.join()
+        firing.join()
 
-    assert struck_outside == []
+    assert raised_outside == []
     assert outcomes == {HandlerTimeout, type(None)}
 
 
-def test_an_alarm_that_comes_too_late_is_silent() -> None:
-    alarm, runs = Timeout(), list[_Run]()
-    alarm.call(lambda: runs.append(the_run(alarm)), due_at=0.0)
+def test_a_timeout_that_comes_too_late_raises_nothing() -> None:
+    timeout, runs = Timeout(), list[_Run]()
+    timeout.call(lambda: runs.append(the_run(timeout)), deadline=0.0)
 
-    _ring(runs[0])
+    _fire(runs[0])
     for _ in range(1000):
-        pass  # here it would strike
+        pass  # here it would be raised
 
-    assert not runs[0].has_rung
+    assert not runs[0].has_fired
 
 
-def test_an_alarm_leaves_the_next_run_alone() -> None:
-    alarm = Timeout()
+def test_a_timeout_does_not_affect_the_next_run() -> None:
+    timeout = Timeout()
 
-    assert alarm.call(lambda: alarm.ring_if_due(2.0), due_at=3.0) is None
-    alarm.ring_if_due(float("inf"))
-    assert alarm.call(lambda: time.sleep(0), due_at=3.0) is None
+    assert timeout.call(lambda: timeout.fire_if_due(2.0), deadline=3.0) is None
+    timeout.fire_if_due(float("inf"))
+    assert timeout.call(lambda: time.sleep(0), deadline=3.0) is None
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(0), KeyboardInterrupt()])
-def test_whatever_a_handler_raises_is_returned(error: BaseException) -> None:
+def test_any_exception_of_a_handler_is_returned(error: BaseException) -> None:
     def handler() -> None:
         raise error
 
-    assert Timeout().call(handler, due_at=float("inf")) is error
+    assert Timeout().call(handler, deadline=float("inf")) is error
 
 
-def test_every_claim_that_waits_is_taken_once_and_every_thread_comes_to_its_end() -> None:
+def test_every_job_is_taken_once_and_every_thread_ends() -> None:
     waiting: Handoff[int | None] = Handoff()
     taken: list[int] = []
 
     def take() -> None:
-        bell = locked_lock()
-        while (item := waiting.get(bell)) is not None:
+        wake_up = locked_lock()
+        while (item := waiting.get(wake_up)) is not None:
             taken.append(item)
 
     threads = [threading.Thread(target=take) for _ in range(8)]

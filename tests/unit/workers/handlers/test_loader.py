@@ -35,10 +35,16 @@ def check(*entries: str) -> None:
     ("terms", "entries", "says"),
     [
         pytest.param({}, (), "does not list it.*add user.create there", id="not listed"),
-        pytest.param({}, ("user.create", "user.delete"), "no handler answers for it", id="listed, no handler"),
+        pytest.param(
+            {}, ("user.create", "user.delete"), "no transactional handler matches it", id="listed, no handler"
+        ),
         pytest.param({"tenant": USER_ID}, (f"{TENANT_ID}:user.create",), "does not list it", id="another tenant's"),
-        pytest.param({"tenant": USER_ID}, (f"{TENANT_ID}:user.create",), "no handler answers", id="and the reverse"),
-        pytest.param({"transactional": False}, ("user.create",), "no handler answers", id="not transactional"),
+        pytest.param(
+            {"tenant": USER_ID}, (f"{TENANT_ID}:user.create",), "no transactional handler matches", id="and the reverse"
+        ),
+        pytest.param(
+            {"transactional": False}, ("user.create",), "no transactional handler matches", id="not transactional"
+        ),
     ],
 )
 def test_a_disagreement_says_what_to_change(terms: dict[str, Any], entries: tuple[str, ...], says: str) -> None:
@@ -64,7 +70,7 @@ def test_agreement(types: tuple[str, ...], terms: dict[str, Any], entries: tuple
     check(*entries)
 
 
-def test_a_pattern_that_takes_nothing_listed_is_said() -> None:
+def test_a_pattern_that_matches_no_listed_type_is_refused() -> None:
     on("group.*", name="vote", transactional=True)(vote)
 
     with pytest.raises(Misconfigured, match="lists none of them"):
@@ -76,26 +82,26 @@ def test_a_pattern_that_takes_nothing_listed_is_said() -> None:
     [
         pytest.param(("user.create.complete",), {}, "after the commit.*use user.create", id="after the commit"),
         pytest.param(("user.password.update",), {}, "goes on whatever", id="never waits"),
-        pytest.param(("user.create",), {"queue": "transactional"}, "where transactions wait", id="the queue"),
+        pytest.param(("user.create",), {"queue": "transactional"}, "is for transactions", id="the queue"),
         pytest.param(
             ("user.create",), {"transactional": False, "on_abandoned": undo}, "with transactional=True", id="undo alone"
         ),
         pytest.param(("user.create",), {"on_abandoned": lambda: None}, r"takes \(event\)", id="undo's signature"),
     ],
 )
-def test_what_cannot_be_is_refused(types: tuple[str, ...], terms: dict[str, Any], says: str) -> None:
+def test_wrong_options_are_refused(types: tuple[str, ...], terms: dict[str, Any], says: str) -> None:
     with pytest.raises(Misconfigured, match=says):
         on(*types, **{"transactional": True, **terms})(vote)
 
 
-def test_a_transactional_handler_votes_and_is_told_of_facts_only_on_request() -> None:
+def test_a_transactional_handler_runs_for_ordinary_events_only_when_they_are_committed() -> None:
     on("user.create", name="vote", transactional=True, on_abandoned=undo, timeout=3)(vote)
     on("user.create", name="tell")(undo)
     handlers = Registry(registry.declared)
 
-    assert [each.name for each in handlers.voting("user.create", "", "")] == ["vote"]
-    assert [each.name for each in handlers.wanting("user.create", "", "")] == ["tell"]
-    assert [each.name for each in handlers.wanting("user.create", "", "", as_fact=True)] == ["vote", "tell"]
+    assert [each.name for each in handlers.transactional_for("user.create", "", "")] == ["vote"]
+    assert [each.name for each in handlers.for_event("user.create", "", "")] == ["tell"]
+    assert [each.name for each in handlers.for_event("user.create", "", "", committed=True)] == ["vote", "tell"]
     assert handlers.queues == ["events", "transactional"]
 
 

@@ -18,7 +18,7 @@ def _nothing_declared() -> Iterator[None]:
 
 
 def wanting(event_type: str, tenant_id: str = "", application_id: str = "") -> list[str]:
-    return [each.name for each in Registry(registry.declared).wanting(event_type, tenant_id, application_id)]
+    return [each.name for each in Registry(registry.declared).for_event(event_type, tenant_id, application_id)]
 
 
 @pytest.mark.parametrize(
@@ -147,4 +147,4 @@ def test_both_signatures_are_understood() -> None:
     on("test", name="with_attempt")(lambda event, attempt: None)
     on("test", name="with_default")(lambda event, db=None: None)
 
-    assert [each.takes_attempt for each in registry.declared] == [False, True, False]
+    assert [each.accepts_attempt for each in registry.declared] == [False, True, False]

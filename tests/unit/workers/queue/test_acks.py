@@ -1,4 +1,4 @@
-"""What a process tells the store of its claims."""
+"""The JSON of an attempt's record."""
 
 import json
 from datetime import UTC, datetime
@@ -15,10 +15,10 @@ AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=UTC)
     [
         pytest.param("", id="none"),
         pytest.param("OSError: gone", id="words"),
-        pytest.param('ValueError: "quoted" \\ \n\t\x00 ümläut \ud800 </script>', id="whatever a handler says"),
+        pytest.param('ValueError: "quoted" \\ \n\t\x00 ümläut \ud800 </script>', id="anything"),
     ],
 )
-def test_an_attempt_is_json_whatever_its_error_says(error: str) -> None:
+def test_an_attempt_is_json_with_any_error_text(error: str) -> None:
     record = AttemptRecord("myapp_hooks-mirror", 3, AT, 12.3, "timed out", error)
 
     assert json.loads(record.as_json()) == {

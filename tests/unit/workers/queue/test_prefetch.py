@@ -1,23 +1,23 @@
-"""How much a process claims at once."""
+"""How many claims a process asks for."""
 
 import pytest
 
 from surehook.workers.queue.prefetch import MOST_AHEAD, Prefetch
 
 
-def after(appetite: Prefetch, *ended: int, trip_seconds: float = 0.002) -> Prefetch:
-    for count in ended:
-        appetite.took(trip_seconds, count)
-    return appetite
+def after(prefetch: Prefetch, *finished: int, exchange_seconds: float = 0.002) -> Prefetch:
+    for count in finished:
+        prefetch.record(exchange_seconds, count)
+    return prefetch
 
 
-def test_idle_threads_are_served_at_once_and_nothing_is_held_ahead_at_first() -> None:
+def test_idle_threads_are_served_immediately_and_nothing_is_held_ahead_at_first() -> None:
     assert Prefetch(8).wanted(busy=0, long_running=0) == 8
     assert Prefetch(8).wanted(busy=5, long_running=0) == 3
     assert Prefetch(8).wanted(busy=8, long_running=0) == 0
 
 
-def test_what_ends_within_a_trip_is_held_ahead_up_to_a_bound() -> None:
+def test_twice_the_jobs_that_finish_in_an_exchange_are_held_ahead_up_to_a_bound() -> None:
     assert after(Prefetch(8), 8).ahead(0) == 16
     assert after(Prefetch(8), 500).ahead(0) == MOST_AHEAD
     assert after(Prefetch(1), 500).ahead(0) == 8
@@ -28,18 +28,18 @@ def test_threads_that_are_busy_for_long_get_nothing_ahead(long_running: int, ahe
     assert after(Prefetch(8), 16).ahead(long_running) == ahead
 
 
-def test_slow_handlers_end_the_appetite() -> None:
-    appetite = after(Prefetch(8), 30, *[0] * 60)
+def test_slow_handlers_end_the_prefetch() -> None:
+    prefetch = after(Prefetch(8), 30, *[0] * 60)
 
-    assert appetite.ahead(0) == 0
+    assert prefetch.ahead(0) == 0
 
 
-def test_it_comes_in_halves_so_that_one_runs_while_the_other_is_under_way() -> None:
-    appetite = after(Prefetch(8), 500)
+def test_claims_come_in_halves_so_that_one_runs_while_the_other_is_fetched() -> None:
+    prefetch = after(Prefetch(8), 500)
 
-    assert appetite.wanted(busy=0, long_running=0) == 36
-    assert appetite.wanted(busy=36, long_running=0) == 36
-    assert appetite.wanted(busy=70, long_running=0) == 2
+    assert prefetch.wanted(busy=0, long_running=0) == 36
+    assert prefetch.wanted(busy=36, long_running=0) == 36
+    assert prefetch.wanted(busy=70, long_running=0) == 2
 
 
 def test_a_queue_that_must_not_wait_holds_nothing_ahead() -> None:

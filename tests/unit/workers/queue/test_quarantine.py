@@ -1,4 +1,4 @@
-"""How long a job that must run alone waits in a busy process."""
+"""How long a quarantined job waits in a busy process."""
 
 from typing import Any
 
@@ -8,65 +8,69 @@ from surehook.workers.claim import Claim
 from surehook.workers.queue.quarantine import FIRST_WAIT_SECONDS, MOST_REMEMBERED, Quarantine
 from surehook.workers.queue.threads import FOREVER, JobInProgress
 
-ALL_ALONE = 1
+ALONE = 1
 BUSY = 2
 
 
 def a_claim(job_id: str = "a") -> JobInProgress:
     facts: Any = {"event_type": "", "tenant_id": "", "application_id": "", "body": b"", "handler_name": ""}
     claim = Claim("events", job_id, "token", runs=2, spent=0, interruptions=1, **facts)
-    return JobInProgress(claim, slot=0, came_at=100.0, ours_until=FOREVER)
+    return JobInProgress(claim, slot=0, received_at=100.0, start_by=FOREVER)
 
 
-def a_stay(alone: Quarantine, job_id: str = "a") -> float:
-    """How long it waits this time, until it goes back."""
-    held = a_claim(job_id)
-    alone.came(held)
-    until = alone.waits_until
-    assert alone.goes_back(until - 0.01) is None
-    assert alone.goes_back(until) is held
-    alone.left(held)
-    return until - held.came_at
+def a_stay(quarantine: Quarantine, job_id: str = "a") -> float:
+    """The seconds it waits this time, until it is given back."""
+    job = a_claim(job_id)
+    quarantine.admit(job)
+    until = quarantine.waits_until
+    assert quarantine.expel_if_due(until - 0.01) is None
+    assert quarantine.expel_if_due(until) is job
+    quarantine.remove(job)
+    return until - job.received_at
 
 
 def test_each_time_it_comes_again_it_waits_twice_as_long() -> None:
-    alone = Quarantine()
+    quarantine = Quarantine()
 
-    waits = [a_stay(alone) for _ in range(9)]
+    waits = [a_stay(quarantine) for _ in range(9)]
 
     assert waits == pytest.approx([FIRST_WAIT_SECONDS * 2**number for number in range(9)])
-    assert a_stay(alone, "another") == pytest.approx(FIRST_WAIT_SECONDS)
+    assert a_stay(quarantine, "another") == pytest.approx(FIRST_WAIT_SECONDS)
 
 
-def test_once_it_has_begun_its_waits_are_forgotten() -> None:
-    alone = Quarantine()
-    a_stay(alone)
-    held = a_claim()
-    alone.came(held)
+def test_a_started_job_starts_over_with_the_first_wait() -> None:
+    quarantine = Quarantine()
+    a_stay(quarantine)
+    job = a_claim()
+    quarantine.admit(job)
 
-    assert alone.begins(BUSY) is None
-    assert alone.begins(ALL_ALONE) is held
-    held.is_handed_over = True
-    assert (alone.begins(ALL_ALONE), alone.goes_back(FOREVER), alone.waits_until) == (None, None, FOREVER)
-    alone.left(held)
+    assert quarantine.release_if_alone(BUSY) is None
+    assert quarantine.release_if_alone(ALONE) is job
+    job.is_handed_over = True
+    assert (quarantine.release_if_alone(ALONE), quarantine.expel_if_due(FOREVER), quarantine.waits_until) == (
+        None,
+        None,
+        FOREVER,
+    )
+    quarantine.remove(job)
 
-    assert alone.held is None
-    assert a_stay(alone) == pytest.approx(FIRST_WAIT_SECONDS)
-
-
-def test_another_claim_that_ends_leaves_it_where_it_is() -> None:
-    alone, held = Quarantine(), a_claim()
-    alone.came(held)
-
-    alone.left(a_claim())
-
-    assert alone.held is held
+    assert quarantine.job is None
+    assert a_stay(quarantine) == pytest.approx(FIRST_WAIT_SECONDS)
 
 
-def test_what_is_remembered_is_bounded() -> None:
-    alone = Quarantine()
+def test_another_finished_job_does_not_remove_it() -> None:
+    quarantine, job = Quarantine(), a_claim()
+    quarantine.admit(job)
+
+    quarantine.remove(a_claim())
+
+    assert quarantine.job is job
+
+
+def test_remembered_waits_are_bounded() -> None:
+    quarantine = Quarantine()
 
     for number in range(3 * MOST_REMEMBERED):
-        a_stay(alone, str(number))
+        a_stay(quarantine, str(number))
 
-    assert len(alone._patience) <= MOST_REMEMBERED  # noqa: SLF001
+    assert len(quarantine._wait_seconds) <= MOST_REMEMBERED  # noqa: SLF001

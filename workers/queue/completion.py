@@ -1,0 +1,116 @@
+"""The completion of a job: the acknowledgement for the store, and the facts to log once the store has answered."""
+
+import logging
+import math
+from typing import NamedTuple
+
+from surehook.shared.errors import MalformedBody
+from surehook.shared.models import parse_deep_event
+from surehook.workers.claim import Claim
+from surehook.workers.execution.attempts import AttemptRecord, record_attempt
+from surehook.workers.execution.masking import Masker
+from surehook.workers.execution.run_log import run_facts
+from surehook.workers.execution.runner import RunResult, RunStatus
+from surehook.workers.handlers.errors import LONGEST_DELAY_SECONDS, RetryLater
+from surehook.workers.handlers.registry import Handler
+from surehook.workers.handlers.retry import FIRST_DELAY_SECONDS, RetryPolicy
+from surehook.workers.metrics import WorkerMetrics
+from surehook.workers.queue import acks
+from surehook.workers.queue.acks import Ack
+
+log = logging.getLogger(__name__)
+
+NO_HANDLER = "-"
+
+
+class Completion(NamedTuple):
+    """An acknowledgement with the facts about the run behind it. A run's error would keep its frames alive."""
+
+    ack: Ack
+    attempt: AttemptRecord | None = None
+    """None when no handler ran."""
+    elapsed_seconds: float = 0.0
+    error_type: str = ""
+    delay_seconds: float | None = None
+    is_discarded: bool = False
+    """The handler was told that its lease is lost: its result does not count, whatever the store answers."""
+
+
+def completion_of(handler: Handler, claim: Claim, result: RunResult) -> Completion:
+    """Decides what a run's result means for its job: finished, retried or a dead letter."""
+    if result.error is None:
+        attempt = record_attempt(handler.name, claim.runs, result, result.status.value)
+        return Completion(acks.finish(claim, "done", attempt), attempt, result.elapsed_seconds)
+    delay = _delay_seconds(handler, claim, result)
+    outcome = "dead letter" if delay is None else result.status.value
+    words, traceback = _masked_error(handler, claim, result.error)
+    attempt = record_attempt(handler.name, claim.runs, result, outcome, words)
+    if delay is None:
+        ack = acks.bury(claim, attempt, traceback)
+    else:
+        spends_retry = result.status is not RunStatus.LATER
+        ack = acks.retry(claim, attempt, traceback, delay_seconds=delay, spends_retry=spends_retry)
+    return Completion(ack, attempt, result.elapsed_seconds, type(result.error).__name__, delay)
+
+
+def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowledged: bool) -> None:
+    """Logs and counts a completion. `is_acknowledged`: the store accepted it, so the claim was still in force."""
+    claim, attempt = completion.ack.claim, completion.attempt
+    if attempt is None:
+        if completion.ack.kind == acks.FINISH:
+            facts = run_facts(claim, NO_HANDLER, "unhandled", claim.runs) | {"elapsed_ms": 0}
+            log.info("event unhandled", extra=facts)
+        return
+    outcome = attempt.outcome
+    if completion.is_discarded or not is_acknowledged:
+        metrics.stale.inc()
+        outcome = "discarded"
+    metrics.count(attempt.handler, claim, outcome, completion.elapsed_seconds)
+    facts = run_facts(claim, attempt.handler, outcome, claim.runs) | {"elapsed_ms": attempt.elapsed_ms}
+    level = logging.INFO
+    if completion.error_type:
+        facts["error_type"] = completion.error_type
+        level = logging.ERROR if completion.delay_seconds is None else logging.WARNING
+    if completion.delay_seconds is not None:
+        facts["delay_seconds"] = round(completion.delay_seconds, 1)
+    log.log(level, "handler ran", extra=facts)
+
+
+def _delay_seconds(handler: Handler, claim: Claim, result: RunResult) -> float | None:
+    """Seconds until the next run; None for a dead letter."""
+    if result.status is RunStatus.PERMANENT:
+        return None
+    try:
+        if isinstance(result.error, RetryLater):
+            return _requested_delay_seconds(result.error)
+        return handler.policy.delay_after(claim.spent)
+    except BaseException:  # user code: its failure must cost neither the event nor the process
+        log.exception("backoff failed, default used", extra={"handler": handler.name})
+        if result.status is RunStatus.LATER:
+            return float(FIRST_DELAY_SECONDS)
+        return RetryPolicy(handler.policy.retries).delay_after(claim.spent)
+
+
+def _requested_delay_seconds(later: RetryLater) -> float:
+    seconds = float(later.seconds)  # a subclass may have set it to anything
+    if not math.isfinite(seconds):
+        raise ValueError(f"RetryLater says {seconds} seconds")
+    return min(max(0.0, seconds), LONGEST_DELAY_SECONDS)
+
+
+def _masked_error(handler: Handler, claim: Claim, error: BaseException) -> tuple[str, str]:
+    """The error in one line and as a traceback, both masked."""
+    try:
+        masker = _masker(claim)
+        return masker.error(error), masker.traceback_of(error)
+    except Exception:  # a user's exception class may fail in any of its methods
+        log.exception("error cannot be shown", extra={"handler": handler.name})
+        name = type(error).__name__
+        return name, f"{name} (the rest of it cannot be shown)\n"
+
+
+def _masker(claim: Claim) -> Masker:
+    try:
+        return Masker(parse_deep_event(claim.body))
+    except MalformedBody:
+        return Masker({})
