@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from surehook.shared.job_id import JobId
 from surehook.shared.keys import RQ_QUEUES, Keys, rq_failed, rq_job, rq_queue, rq_results
 from surehook.shared.scripts import Script, text, texts
 
@@ -31,7 +32,7 @@ class DeadLetter:
 
     @property
     def event_id(self) -> str:
-        return self.job_id[:36]
+        return JobId.parse(self.job_id).event_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +126,20 @@ class DeadLetters:
     def _read(self, queue: str, job_ids: list[str]) -> Iterator[DeadLetter]:
         pipeline = self._store.pipeline(transaction=False)
         for job_id in job_ids:
-            pipeline.hmget(self._keys.event(job_id[:36]), "type", "tenant", "user")
+            event_id = JobId.parse(job_id).event_id
+            pipeline.hmget(self._keys.event(event_id), "type", "tenant", "user")
             pipeline.hget(rq_job(job_id), "ended_at")
-            pipeline.lrange(self._keys.attempts(job_id[:36]), 0, -1)
+            pipeline.lrange(self._keys.attempts(event_id), 0, -1)
         replies = pipeline.execute()
         for position, job_id in enumerate(job_ids):
             record, ended_at, lines = replies[3 * position : 3 * position + 3]
-            last = _last_death(job_id[37:], [json.loads(line) for line in lines])
+            handler = JobId.parse(job_id).handler
+            last = _last_death(handler, [json.loads(line) for line in lines])
             yield DeadLetter(
                 job_id=job_id,
                 queue=queue,
                 event_type=text(record[0]),
-                handler=job_id[37:] or str(last.get("handler", "")),
+                handler=handler or str(last.get("handler", "")),
                 tenant_id=text(record[1]),
                 user_id=text(record[2]),
                 died_at=datetime.fromisoformat(ended_at.decode()) if ended_at else None,

@@ -1,0 +1,21 @@
+"""The id of a job: the id of its event, and of the handler it is for."""
+
+from typing import NamedTuple
+
+_EVENT_ID_LENGTH = 36  # a UUID's text
+
+
+class JobId(NamedTuple):
+    """An event has one job of its own, and one for each handler if several want it."""
+
+    event_id: str
+    handler: str = ""
+    """The id of the handler; "" for the event's own job."""
+
+    @classmethod
+    def parse(cls, text: str) -> "JobId":
+        """Read `EVENT` or `EVENT_HANDLER`."""
+        return cls(text[:_EVENT_ID_LENGTH], text[_EVENT_ID_LENGTH + 1 :])
+
+    def __str__(self) -> str:
+        return f"{self.event_id}_{self.handler}" if self.handler else self.event_id
