@@ -32,7 +32,7 @@ class HeartbeatMessage:
 
     @property
     def beat(self) -> tuple[str | int, ...]:
-        """Arguments for beat.lua."""
+        """Arguments for heartheartbeat.lua."""
         return (self._kind, self._process, self._queue, self._types, FORGOTTEN_AFTER_MS, _OTHERS[self._kind])
 
     @property
@@ -42,7 +42,7 @@ class HeartbeatMessage:
 
     @property
     def still(self) -> tuple[str | int, ...]:
-        """Arguments for still.lua."""
+        """Arguments for deregister.lua."""
         return (self._kind, self._process, self._queue)
 
     def hear(self, others: Iterable[str]) -> None:

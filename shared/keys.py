@@ -43,9 +43,9 @@ class Keys:
         return f"{self.prefix}:sweep-mark"
 
     @property
-    def split(self) -> str:
+    def extra_jobs(self) -> str:
         """Number: by how many the jobs of split events exceed those events, for one has a job per handler."""
-        return f"{self.prefix}:split"
+        return f"{self.prefix}:extra-jobs"
 
     @property
     def queues(self) -> str:
@@ -73,9 +73,9 @@ class Keys:
         """Set: `{job}:{token}` of every claim that a worker process holds, started or not, by the process's mark."""
         return f"{self.prefix}:held:{mark}"
 
-    def trip(self, process: str) -> str:
+    def exchange(self, process: str) -> str:
         """Hash: the number of a worker process's last trip, and what became of what it settled."""
-        return f"{self.prefix}:trip:{process}"
+        return f"{self.prefix}:exchange:{process}"
 
     def transaction(self, event_id: str) -> str:
         """Hash: one round of asking the handlers of a transactional event, and how it ended."""
@@ -87,9 +87,9 @@ class Keys:
         return f"{self.prefix}:txns"
 
     @property
-    def bell(self) -> str:
+    def wake_up(self) -> str:
         """List: one entry for each transaction that has come, to wake a worker; the queue itself is what counts."""
-        return f"{self.prefix}:txn-bell"
+        return f"{self.prefix}:txn-wake-up"
 
     def run_of(self, worker: str) -> str:
         """String: the transaction whose handlers a worker runs."""
@@ -123,7 +123,7 @@ class Keys:
             for name, value in {
                 "OPEN": self.open,
                 "LEDGER": self.ledger,
-                "SPLIT": self.split,
+                "EXTRA_JOBS": self.extra_jobs,
                 "OUR_QUEUES": self.queues,
                 "SWEEP_LOCK": self.sweep_lock,
                 "SWEEP_MARK": self.sweep_mark,
@@ -132,11 +132,11 @@ class Keys:
                 "ATTEMPTS": self.attempts(""),
                 "LEASES": self.leases(""),
                 "HELD": self.held(""),
-                "TRIP": self.trip(""),
+                "EXCHANGE": self.exchange(""),
                 "TXN": self.transaction(""),
                 "TXNS": self.transactions,
                 "TXN_RUN": self.run_of(""),
-                "BELL": self.bell,
+                "WAKE_UP": self.wake_up,
                 "REPLIES": self.replies(""),
                 "DECIDED": self.decided(""),
                 "ORPHANS": self.orphans,

@@ -1,4 +1,7 @@
-"""The Lua scripts: one file a transition, each with what it uses of the shared ones and the keys' names before it."""
+"""The Lua scripts: one file per transition of an event.
+
+Each is sent behind the key names and the definitions of `scripts/lib/` that it uses.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,15 +16,16 @@ from surehook.shared.keys import Keys
 
 Argument = bytes | str | int | float
 
-# These settle, renew, recover and take away: by them a full store gets room again, so being full does not stop them.
-# Without the flag a script is refused where its first write is one that needs memory. The others bring something new.
+# These finish, renew, recover and delete, which makes room in a full store, so they must run in one. Without the flag
+# the store refuses a script whose first write needs memory. The other scripts add something new.
 RUN_IN_A_FULL_STORE = {
-    "trip", "renew", "interrupt", "due", "sweep", "sweep_turn", "sweep_mark", "erase", "discard", "beat", "still",
+    "exchange", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark", "erase", "discard",
+    "heartbeat", "deregister",
     "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
 }  # fmt: skip
 _FLAGS = "#!lua flags=allow-oom\n"  # the very first line, or it is none (Redis 7, Valkey)
 
-SHARED = ("opening", "common", "txn_common")  # each may use what stands in those before it
+LIBRARY = ("rq_jobs", "events", "claims", "transactions")  # each may use the definitions of those before it
 _DEFINED = re.compile(r"local (?:function )?(\w+)")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _COMMENT = re.compile(r" *--.*")
@@ -38,7 +42,7 @@ class Script:
 
     def __init__(self, name: str, keys: Keys) -> None:
         folder = files("surehook.shared") / "scripts"
-        definitions = [keys.for_scripts(), *((folder / f"{part}.lua").read_text() for part in SHARED)]
+        definitions = [keys.for_scripts(), *((folder / "lib" / f"{part}.lua").read_text() for part in LIBRARY)]
         flags = _FLAGS if name in RUN_IN_A_FULL_STORE else ""
         self.source = (flags + linked((folder / f"{name}.lua").read_text(), "\n".join(definitions))).encode()
         self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
@@ -50,7 +54,7 @@ class Script:
             return store.execute_command("EVAL", self.source, 0, *args)
 
     def run_many(self, store: redis.Redis, calls: Sequence[Sequence[Argument]]) -> list[Any]:
-        """The same script with many arguments, in one trip."""
+        """The same script with many arguments, in one round trip."""
         pipeline = store.pipeline(transaction=False)
         for args in calls:
             pipeline.execute_command(*self.command(args))  # type: ignore[no-untyped-call] # redis-py's own
@@ -68,18 +72,18 @@ class Script:
 
 
 def linked(script: str, shared: str) -> str:
-    """`script` behind those of the shared definitions that it uses, themselves or through others.
+    """Put in front of `script` the shared definitions that it uses, directly or through others.
 
-    The store makes each function of a script anew in each call, so one that is there for others alone costs a call as
-    much as a command does. A definition begins with `local` at the margin and ends with the paragraph's next margin.
+    The store creates each function of a script again in every call, so an unused one costs as much as a command does.
+    A definition begins with `local` at the margin and ends at the next line there.
     """
-    script, shared = _COMMENT.sub("", script), _COMMENT.sub("", shared)  # their words are no use of anything
+    script, shared = _COMMENT.sub("", script), _COMMENT.sub("", shared)  # a word in a comment is no use of a definition
     wanted = set(_WORD.findall(script))
     kept: list[str] = []
-    for definition in reversed(_definitions(shared)):  # what one of them uses stands before it
+    for definition in reversed(_definitions(shared)):  # a definition uses only earlier ones
         name = _DEFINED.match(definition)
         if name is None:
-            raise ValueError(f"no definition, so nobody can tell who needs it: {definition}")
+            raise ValueError(f"no definition, so its users are unknown: {definition}")
         if name[1] in wanted:
             kept.append(definition)
             wanted.update(_WORD.findall(definition))

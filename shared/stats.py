@@ -39,7 +39,7 @@ class Stats:
     orphaned: int
     """All there ever were. No part of the balance: an orphan's event is done, or open while it is undone."""
     open: int
-    split: int
+    extra_jobs: int
     """By how many the jobs of split events exceed those events: one that three handlers want has three."""
     is_suspended: bool
     queues: tuple[QueueBooks, ...]
@@ -50,17 +50,17 @@ class Stats:
         return self.accepted - self.done - self.discarded - self.erased - self.open
 
     @property
-    def surplus(self) -> int:
+    def drift(self) -> int:
         """Jobs beyond those that the open events need: 0 as a rule, below 0 when some have none.
 
         Copies, or another application's jobs on a queue of ours, count here too: only a change of it says something.
         """
-        return sum(queue.jobs for queue in self.queues) - self.open - self.split
+        return sum(queue.jobs for queue in self.queues) - self.open - self.extra_jobs
 
     @property
     def imbalance(self) -> int:
         """How many events the counts alone show to be amiss."""
-        return abs(self.off_by) + max(0, -self.surplus)
+        return abs(self.off_by) + max(0, -self.drift)
 
 
 class BooksReader:
@@ -68,11 +68,11 @@ class BooksReader:
 
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
-        self._script = Script("books", keys)
+        self._script = Script("stats", keys)
 
     def read(self) -> Stats:
         reply = self._script.run(self._store, EVENTS_QUEUE)
-        now, read_at, accepted, done, discarded, erased, orphaned, is_open, split, is_suspended, queues = reply
+        now, read_at, accepted, done, discarded, erased, orphaned, is_open, extra_jobs, is_suspended, queues = reply
         return Stats(
             read_at=text(read_at),
             accepted=accepted,
@@ -81,7 +81,7 @@ class BooksReader:
             erased=erased,
             orphaned=orphaned,
             open=is_open,
-            split=split,
+            extra_jobs=extra_jobs,
             is_suspended=bool(is_suspended),
             queues=tuple(_queue(fields, float(now)) for fields in queues),
         )

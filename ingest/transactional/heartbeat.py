@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 DEAD_AFTER_MS = 10_000
 RECOVER_AT_ONCE = 100
 SAY_AGAIN_SECONDS = 30.0
-SCRIPT_NAMES = ("beat", "txn_recover", "still")
+SCRIPT_NAMES = ("heartbeat", "txn_recover", "deregister")
 
 
 class Heartbeat:
@@ -44,7 +44,7 @@ class Heartbeat:
                 async with asyncio.timeout(BEAT_SECONDS):
                     await self._stopped.wait()
         with contextlib.suppress(StoreUnavailable):
-            await self._line.call("still", *self._pulse.still)
+            await self._line.call("deregister", *self._pulse.still)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -62,7 +62,7 @@ class Heartbeat:
         )
 
     async def _beat(self) -> None:
-        self._pulse.hear(texts(await self._line.call("beat", *self._pulse.beat)))
+        self._pulse.hear(texts(await self._line.call("heartbeat", *self._pulse.beat)))
         orphans = int((await self._line.call("txn_recover", DEAD_AFTER_MS, RECOVER_AT_ONCE))[0])
         if orphans:
             log.error("successes that nobody confirmed are orphans", extra={"count": orphans})

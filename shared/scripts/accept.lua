@@ -1,14 +1,14 @@
--- Put events on record with their jobs, unless they were seen before: as many as came, in one go.
--- ARGV: ten for each event: id, type, tenant, user, application, source, body, queue, handler timeout, the fingerprint of
--- the key the body is encrypted with ('': it is plain); then, if there is a bound, how many events may be open.
+-- Store a batch of events with their jobs, except those that were seen before.
+-- ARGV: ten for each event: id, type, tenant, user, application, source, body, queue, handler timeout, the fingerprint
+-- of the key the body is encrypted with ('': it is plain); then, if there is one, the limit of open events.
 -- Returns for each event 1 if new, 0 if known, -1 if there is no room for it.
-local WORDS = 10
-local count = math.floor(#ARGV / WORDS)
+local FIELDS_PER_EVENT = 10
+local count = math.floor(#ARGV / FIELDS_PER_EVENT)
 local room = count
-if #ARGV % WORDS == 1 then room = tonumber(ARGV[#ARGV]) - redis.call('ZCARD', OPEN) end
+if #ARGV % FIELDS_PER_EVENT == 1 then room = tonumber(ARGV[#ARGV]) - redis.call('ZCARD', OPEN) end
 local now = iso_now()
 local outcomes, opened, waiting = {}, {}, {}
-for at = 1, count * WORDS, WORDS do
+for at = 1, count * FIELDS_PER_EVENT, FIELDS_PER_EVENT do
   local event_id, queue, key = ARGV[at], ARGV[at + 7], EVENT .. ARGV[at]
   if redis.call('EXISTS', key) == 1 then
     outcomes[#outcomes + 1] = 0
@@ -33,7 +33,7 @@ for at = 1, count * WORDS, WORDS do
 end
 if #opened > 0 then
   for queue, ids in pairs(waiting) do
-    know_queue(queue)
+    register_queue(queue)
     redis.call('RPUSH', QUEUE .. queue, unpack(ids))
   end
   redis.call('ZADD', OPEN, unpack(opened))

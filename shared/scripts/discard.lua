@@ -1,4 +1,4 @@
--- A person decides that a dead letter shall never run.
+-- Discard a dead letter: it will never run.
 -- ARGV: queue, job id, retention in s.  Returns 1, or 0 if it is not dead (any more).
 local queue, job_id = ARGV[1], ARGV[2]
 if redis.call('ZREM', FAILED .. queue, job_id) == 0 then return 0 end

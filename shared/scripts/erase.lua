@@ -1,5 +1,5 @@
--- Erase an event, or see to it that it is erased when what runs of it ends. Twice is harmless.
--- ARGV: event id, user id ('': whoever's), retention in s.
+-- Erase an event, now or when its running jobs end. It is safe to repeat.
+-- ARGV: event id, user id ('': any), retention in s.
 -- Returns 'erased', 'running' or 'gone' (no such event of that user, or erased before), attempts, dead letters.
 local key = EVENT .. ARGV[1]
 local known = redis.call('HMGET', key, 'user', 'outcome')

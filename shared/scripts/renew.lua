@@ -1,5 +1,6 @@
--- Renew leases. ARGV: queue, mark of the process, lease in ms, then claims `{job}:{token}`; none stands for all that the process
--- holds (its parent asks so, while the process itself cannot).  Returns the claims that are lost.
+-- Renew leases. ARGV: queue, mark of the process, lease in ms, then claims `{job}:{token}`; without any, all claims of
+-- the process are renewed (its supervisor does that while the process itself cannot).  Returns the claims that are
+-- lost.
 local queue, lost = ARGV[1], {}
 local claims = #ARGV > 3 and {unpack(ARGV, 4)} or redis.call('SMEMBERS', HELD .. ARGV[2])
 for _, claim in ipairs(claims) do
@@ -10,7 +11,7 @@ for _, claim in ipairs(claims) do
     end
     local job = JOB .. string.match(claim, '^[^:]+')
     if redis.call('HSET', job, 'last_heartbeat', iso_now()) == 1 then
-      redis.call('DEL', job)  -- deleted by hand: no fragment, and the end of the claim makes it anew
+      redis.call('DEL', job)  -- deleted by hand: leave no fragment; the end of the claim writes it again
     end
   else
     table.insert(lost, claim)

@@ -1,8 +1,8 @@
--- A dead letter runs again, with its full budget.
+-- Run a dead letter again, with its full retry budget.
 -- ARGV: queue, job id, handler timeout.  Returns 1, or 0 if it is not dead (any more).
 local queue, job_id = ARGV[1], ARGV[2]
 if redis.call('ZREM', FAILED .. queue, job_id) == 0 then return 0 end
-make_whole(job_id, queue, ARGV[3])
+ensure_job(job_id, queue, ARGV[3])
 reset_counters(job_id)
 enqueue(job_id, queue)
 return 1

@@ -1,3 +1,3 @@
--- What the counts said when a job was found for everything. ARGV: that number, seconds until everything is looked up again.
+-- Keep the drift of a sweep that found a job for every event. ARGV: the drift, seconds until the next full sweep.
 redis.call('SET', SWEEP_MARK, ARGV[1], 'EX', ARGV[2])
 return 1

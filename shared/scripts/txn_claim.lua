@@ -1,10 +1,10 @@
 -- Start the handlers of the next transactional event that is in time.
--- ARGV: worker; its process; the number of this claim, which is greater than that of any before it; the run, as "id round
--- claim", that is settled by a call before this one in the same trip ('' for none).
+-- ARGV: worker; its process; the number of this claim, which is greater than that of any earlier claim; the run, as
+-- "id round claim", that a call before this one in the same packet settles ('' for none).
 -- Returns nothing, or {event id, round, claim, deadline, now, {type, tenant, application, body, key id}}.
 local worker, claim = ARGV[1], ARGV[3]
 
-local function started(id, txn)
+local function claim_of(id, txn)
   return {id, txn.round, claim, txn.deadline, now_ms,
     redis.call('HMGET', EVENT .. id, 'type', 'tenant', 'application', 'body', 'key_id')}
 end
@@ -16,14 +16,15 @@ local function start(id, txn)
   redis.call('SET', TXN_RUN .. worker, run_of(id, txn.round, claim))
   redis.call('ZADD', WIP .. TRANSACTIONAL, now_seconds + FAR_FUTURE_SECONDS, id .. ':' .. id)
   redis.call('HSET', JOB .. id, 'status', 'started', 'started_at', now, 'last_heartbeat', now, 'worker_name', worker)
-  tell_worker(worker, 'state', 'busy')
-  return started(id, txn)
+  update_worker(worker, 'state', 'busy')
+  return claim_of(id, txn)
 end
 
--- A worker asks only when it runs nothing: what it still holds is an earlier claim whose reply was lost, and never started.
--- What it holds by a later one may run, and this is a packet that comes late.
+-- A worker claims only while it runs nothing. So if it still holds a run, that is an earlier claim whose reply was
+-- lost, and its handlers have not started. If the held claim is a later one, its handlers may run, and this is a late
+-- packet.
 local held = redis.call('GET', TXN_RUN .. worker)
-if held and held == ARGV[4] then return false end  -- the store did not know txn_settle: that run is not over
+if held and held == ARGV[4] then return false end  -- the store did not know txn_settle, so that run is not over
 if held then
   local id, round, before = string.match(held, '^(%S+) (%S+) (%S+)$')
   if tonumber(claim) <= tonumber(before) then return false end
@@ -31,11 +32,11 @@ if held then
   local txn = load_txn(id)
   if is_in_force(txn, round, worker, before) then
     if txn.state == 'running' and now_ms <= txn.deadline then
-      ring()  -- whoever was to be woken for another event still is
+      wake_worker()  -- another event's wake-up may have been used up by this call
       return start(id, txn)
     end
     if txn.state == 'running' then decide(id, txn, 'abandoned', '') end
-    conclude(id, txn, '', false)
+    finish_round(id, txn, '', false)
   end
 end
 
@@ -43,18 +44,16 @@ if redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, TRANS
 for _ = 1, 100 do
   local id = redis.call('LPOP', QUEUE .. TRANSACTIONAL)
   if not id then
-    redis.call('DEL', BELL)  -- whoever it would wake would find nothing
+    redis.call('DEL', WAKE_UP)  -- a wake-up would find an empty queue
     return false
   end
   local txn = load_txn(id)
   if txn and txn.state == 'waiting' then
     if now_ms <= txn.deadline then return start(id, txn) end
     decide(id, txn, 'abandoned', '')
-    conclude(id, txn, '', false)
+    finish_round(id, txn, '', false)
   elseif redis.call('EXISTS', EVENT .. id) == 0 and redis.call('EXISTS', JOB .. id) == 1 then
-    -- Another application's, on a queue of the same name: aside, where it is seen.
-    redis.call('HSET', JOB .. id, 'status', 'failed')
-    redis.call('ZADD', FAILED .. TRANSACTIONAL, '+inf', id)
+    set_aside(id, TRANSACTIONAL)  -- another application's, on a queue of the same name
   end
 end
 return false

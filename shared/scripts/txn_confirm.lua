@@ -1,13 +1,14 @@
--- An outcome has reached a process that is about to answer.
--- ARGV: event id, round.  Returns {what may be answered, reason}: completed only if this, or an earlier call, was in time.
+-- Confirm an outcome, which has reached a process that is about to respond.
+-- ARGV: event id, round.  Returns {outcome to respond with, reason}: completed only if this or an earlier call was in
+-- time.
 local id = ARGV[1]
 local txn = load_txn(id)
-if not txn or txn.round ~= ARGV[2] then return remembered(id) end
+if not txn or txn.round ~= ARGV[2] then return past_decision(id) end
 if txn.state == 'completed' then
-  if may_confirm(txn) then
+  if is_confirmable(txn) then
     confirm(id, txn)
     return {'completed', ''}
   end
-  orphan(id, txn)
+  make_orphan(id, txn)
 end
 return {txn.state, redis.call('HGET', EVENT .. id, 'reason') or ''}

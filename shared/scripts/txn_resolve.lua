@@ -1,4 +1,5 @@
--- A person has looked after an orphan. ARGV: event id, retention in s.  Returns 1, or 0 if it is none (any more).
+-- Resolve an orphan, which a person has taken care of.
+-- ARGV: event id, retention in s.  Returns 1, or 0 if it is not an orphan (any more).
 local id = ARGV[1]
 if redis.call('ZREM', ORPHANS, id) == 0 then return 0 end
 if redis.call('HGET', EVENT .. id, 'closed_at') then

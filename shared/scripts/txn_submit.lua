@@ -1,11 +1,11 @@
--- Ask the handlers of a transactional event, or join those who ask already, or say what was decided.
+-- Submit a transactional event to its handlers, or join the requests that wait for it, or return its decision.
 -- ARGV: event id, type, tenant, user, application, source, body, handler timeout, round, ms left until the deadline,
--- the ingest process, ms a no is remembered, ms after the deadline in which an outcome may be confirmed, retention in s,
--- ms after its last beat for which a worker counts as alive, the fingerprint of the key the body is encrypted with (none
--- or '': it is plain), how many events may be open (none: no bound).
+-- the ingest process, ms a refusal is remembered, ms after the deadline in which an outcome may be confirmed, retention
+-- in s, ms after its last heartbeat for which a worker counts as alive, the fingerprint of the key the body is
+-- encrypted with (none or '': it is plain), limit of open events (none: unlimited).
 -- Returns {state, round, ms left, reason}; state is waiting, completed, rejected, failed, abandoned, settled (a success
--- that waits to be confirmed), duplicate (an event that never was a transaction), paused (an operator holds the queue),
--- unattended (no worker lives) or backlog (as many events are open as may be).
+-- that waits to be confirmed), duplicate (an event that never was a transaction), paused (an operator paused the
+-- queue), unattended (no worker lives) or backlog (the limit of open events is reached).
 local id, process = ARGV[1], ARGV[11]
 local key = EVENT .. id
 local txn = load_txn(id)
@@ -16,12 +16,12 @@ if txn and (txn.state == 'waiting' or txn.state == 'running' or txn.state == 'co
     decide(id, txn, 'abandoned', '')
     if not txn.running then
       redis.call('LREM', QUEUE .. TRANSACTIONAL, 1, id)
-      conclude(id, txn, '', false)
+      finish_round(id, txn, '', false)
     end
     return {'abandoned', txn.round, 0, ''}
   end
-  if not is_undecided and not may_confirm(txn) then
-    orphan(id, txn)
+  if not is_undecided and not is_confirmable(txn) then
+    make_orphan(id, txn)
     return {'abandoned', txn.round, 0, ''}
   end
   local waiters = ' ' .. (txn.waiters or '') .. ' '
@@ -32,14 +32,14 @@ if txn and (txn.state == 'waiting' or txn.state == 'running' or txn.state == 'co
   return {is_undecided and 'waiting' or 'settled', txn.round, math.max(0, txn.deadline - now_ms), ''}
 end
 
-local record = redis.call('HMGET', key, 'type', 'decision', 'reason', 'closed_at', 'body', 'as_fact')
+local record = redis.call('HMGET', key, 'type', 'decision', 'reason', 'closed_at', 'body', 'committed')
 if txn then return {txn.state, txn.round, 0, record[3] or ''} end
 if record[1] or record[4] then
   if not record[2] then return {'duplicate', '', 0, ''} end
-  -- While the effects of an earlier no are being undone, it stands; so it does once the body is erased, or a person
-  -- has said that FusionAuth went ahead.
-  local stands = record[2] ~= 'pending' and (not record[4] or not record[5] or record[6])
-  if record[2] == 'completed' or stands then return {record[2], '', 0, record[3] or ''} end
+  -- A refusal is final while its effects are being undone, once the body is erased, and once a person has said that
+  -- FusionAuth committed its transaction.
+  local is_final = record[2] ~= 'pending' and (not record[4] or not record[5] or record[6])
+  if record[2] == 'completed' or is_final then return {record[2], '', 0, record[3] or ''} end
 end
 if redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, TRANSACTIONAL) == 1 then
   return {'paused', '', 0, ''}
@@ -62,10 +62,10 @@ end
 redis.call('HSET', key, 'decision', 'pending')
 local deadline = now_ms + tonumber(ARGV[10])
 redis.call('HSET', TXN .. id, 'state', 'waiting', 'round', ARGV[9], 'deadline', deadline, 'waiters', process,
-  'requests', 1, 'memory', ARGV[12], 'window', ARGV[13], 'retention', ARGV[14])
+  'requests', 1, 'refusal_ttl', ARGV[12], 'confirm_window', ARGV[13], 'retention', ARGV[14])
 redis.call('ZADD', TXNS, deadline + tonumber(ARGV[13]), id)
 create_job(id, TRANSACTIONAL, ARGV[8])
-know_queue(TRANSACTIONAL)
+register_queue(TRANSACTIONAL)
 redis.call('RPUSH', QUEUE .. TRANSACTIONAL, id)
-ring()
+wake_worker()
 return {'waiting', ARGV[9], tonumber(ARGV[10]), ''}

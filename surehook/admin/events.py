@@ -82,7 +82,7 @@ class EventLog:
         self._store = store
         self._keys = keys
         self._handler_timeout = f"{handler_timeout:g}"
-        self._whereabouts = Script("whereabouts", keys)
+        self._whereabouts = Script("locate", keys)
         self._reopen = Script("reopen", keys)
 
     def matching(self, wanted: EventFilter) -> Iterator[EventRecord]:

@@ -41,7 +41,7 @@ class Rotation:
         self._store = store
         self._vault = vault
         self._records = Records(store, keys)
-        self._rekey = Script("rekey", keys)
+        self._rekey = Script("reencrypt", keys)
 
     def steps(self, *, is_dry: bool = False, portion: int = PORTION) -> Iterator[Step]:
         """Look at each record, and change it unless `is_dry`. What an iteration has yielded is done."""

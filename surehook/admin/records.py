@@ -34,7 +34,7 @@ class Records:
     def __init__(self, store: redis.Redis, keys: Keys) -> None:
         self._store = store
         self._keys = keys
-        self._look = Script("look", keys)
+        self._look = Script("read_records", keys)
 
     def pages(self) -> Iterator[list[RecordSummary]]:
         """Every record that is there from the beginning to the end, perhaps twice; of those that come or go in

@@ -38,7 +38,7 @@ class Decisions:
         self._retention_seconds = retention_seconds
         self._handler_timeout = f"{handler_timeout:g}"
         self._resolve = Script("txn_resolve", keys)
-        self._as_fact = Script("txn_as_fact", keys)
+        self._as_fact = Script("txn_committed", keys)
 
     def listed(self, state: str) -> Iterator[Decision]:
         """The newest first. An orphan stays until it is resolved, any other for RETENTION."""

@@ -19,7 +19,7 @@ def test_a_loop_that_breaks_ends_its_process_with_a_status_and_another_goes_on(b
     with house.redis() as store:
         process = texts(store.smembers("rq:workers"))[0].removeprefix("rq:worker:").rpartition(".")[0]
         # As if another process of that name had been further: whatever this one does now might be done twice.
-        store.hset(Keys().trip(process), "number", 10**6)
+        store.hset(Keys().exchange(process), "number", 10**6)
 
     event_id = house.deliver().json()["eventId"]
 

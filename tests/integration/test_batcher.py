@@ -23,7 +23,7 @@ from tests.support.replicas import Fleet
 from tests.support.tcp_proxy import Middleman, middleman
 from tests.support.transactions import KEYS
 
-BEAT = ("beat", "worker", "room", "transactional", "user.create", 60_000, "ingest")
+BEAT = ("heartbeat", "worker", "room", "transactional", "user.create", 60_000, "ingest")
 # With a beat before it: this one brings something new, so a full store refuses it.
 SUBMIT = ("txn_submit", "e7f7e9b8-5f0e-4f6e-9a39-7c0f6d7a1c11", "user.create", "", "", "", "webhook", b'{"event":{}}',
           "30", "round", 60_000, "ingest", 60_000, 250, 3600, 60_000)  # fmt: skip
@@ -39,7 +39,7 @@ def with_line(settings: Settings, play: Callable[[Batcher], Coroutine[Any, Any, 
     async def run() -> None:
         async with running(settings) as intake:
             await until(lambda: intake.is_ready)
-            await play(Batcher(intake.link, settings, ("beat", "still", "txn_submit")))
+            await play(Batcher(intake.link, settings, ("heartbeat", "deregister", "txn_submit")))
 
     asyncio.run(run())
 
@@ -48,7 +48,7 @@ def test_what_is_called_in_one_turn_of_the_loop_is_answered_each_with_its_own(
     settings: Settings, store: redis.Redis
 ) -> None:
     async def play(line: Batcher) -> None:
-        still = ("still", "worker", "room", "transactional")
+        still = ("deregister", "worker", "room", "transactional")
         assert await told(line.call(*BEAT), line.call(*still), line.call(*BEAT)) == [[], 1, []]
 
     with_line(settings, play)
@@ -100,7 +100,7 @@ def test_what_is_computed_is_so_when_the_call_leaves(settings: Settings, store: 
         await line.call(*BEAT)
         if not is_known:
             store.script_flush()
-        call = asyncio.create_task(line.call("beat", lambda: "waiting" if waits else "leaving", *BEAT[2:]))
+        call = asyncio.create_task(line.call("heartbeat", lambda: "waiting" if waits else "leaving", *BEAT[2:]))
         await asyncio.sleep(0)  # it waits for what else may come in this turn
         waits = False
         assert await call == []
@@ -127,7 +127,7 @@ def test_a_connection_that_breaks_is_no_answer_and_is_mended(data_dir: Path, sto
         settings = Settings(redis_url=f"redis://127.0.0.1:{man.port}/0")
         async with running(settings) as intake:
             await until(lambda: intake.is_ready)
-            line = Batcher(intake.link, settings, ("beat",))
+            line = Batcher(intake.link, settings, ("heartbeat",))
             await line.call(*BEAT)
             man.cuts_after_bytes = 1
             assert await told(line.call(*BEAT)) == [StoreUnavailable]

@@ -58,11 +58,11 @@ def test_each_of_several_handlers_undoes_its_own_first(
     clerk = claims_of()
 
     assert clerk.finish(_taken(clerk), "done", None)
-    assert BooksReader(store, KEYS).read().surplus == 0
+    assert BooksReader(store, KEYS).read().drift == 0
     assert clerk.finish(_taken(clerk), "done", None)
 
     _check_that_nothing_is_left(store, transaction.event_id)
-    assert BooksReader(store, KEYS).read().split == 0
+    assert BooksReader(store, KEYS).read().extra_jobs == 0
 
 
 def test_an_undoing_that_fails_is_tried_again_and_a_person_may_end_it(

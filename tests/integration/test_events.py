@@ -149,7 +149,7 @@ def test_a_done_event_runs_again_for_all_its_handlers(
     run_worker(turns=3)
     assert ran == ["one user.delete", "two user.delete"] * 2
     assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}
-    assert BooksReader(store, KEYS).read().surplus == 0
+    assert BooksReader(store, KEYS).read().drift == 0
     assert 0 < store.ttl(KEYS.event(event_id)) <= 3600
 
 

@@ -33,7 +33,7 @@ def test_many_events_are_handled_once_each_in_few_trips(accept: Accept, open_hal
     hall.close()
 
     assert sorted(seen) == sorted(ids)
-    assert int(store.hget(KEYS.trip("hall"), "number") or 0) < 200
+    assert int(store.hget(KEYS.exchange("hall"), "number") or 0) < 200
     assert hall.slots.occupied() == []
     assert not list(store.scan_iter("rq:execution*"))
     assert not store.exists(KEYS.leases("events"), KEYS.held(mark_of("hall")))

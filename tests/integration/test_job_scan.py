@@ -32,7 +32,7 @@ def asked_by_name(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> list[b
     run = Script.run
 
     def remember(self: Script, to: Any, *args: Any) -> Any:
-        if self.sha == Script("pending", KEYS).sha:
+        if self.sha == Script("expected_jobs", KEYS).sha:
             asked.extend(args)
         return run(self, to, *args)
 

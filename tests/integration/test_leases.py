@@ -86,7 +86,7 @@ def test_a_worker_that_lost_its_claim_changes_nothing(
 
     assert not late(claims_of("slow"), slow)
 
-    exchange = KEYS.trip("slow").encode()  # says that there was one, and nothing else may have changed
+    exchange = KEYS.exchange("slow").encode()  # says that there was one, and nothing else may have changed
     assert snapshot(store) | {exchange: b""} == before | {exchange: b""}
     assert claims_of("slow").renew([slow.key]) == [slow.key]
 

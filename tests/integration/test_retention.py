@@ -20,7 +20,7 @@ from tests.support.ledger import is_balanced
 STAYS = {
     b"surehook:ledger",
     b"surehook:queues",
-    b"surehook:split",
+    b"surehook:extra-jobs",
     b"rq:queues",
     b"rq:finished:events",
     b"rq:finished:other",

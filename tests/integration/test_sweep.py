@@ -79,7 +79,7 @@ def test_an_event_that_has_its_jobs_is_left_alone(
 
     assert look() == []
     assert look() == []
-    assert books(store).surplus == 0
+    assert books(store).drift == 0
 
 
 def test_a_handlers_own_job_is_found_missing_too(accept: Accept, claims_of: Any, look: Any, store: redis.Redis) -> None:
@@ -188,7 +188,7 @@ def test_counts_stay_even_through_an_events_whole_life(
 
     for number, step in enumerate(steps):
         step()
-        assert (books(store).surplus, books(store).off_by) == (0, 0), number
+        assert (books(store).drift, books(store).off_by) == (0, 0), number
 
     assert books(store).open == 0
-    assert int(store.get(KEYS.split) or 0) == 0
+    assert int(store.get(KEYS.extra_jobs) or 0) == 0

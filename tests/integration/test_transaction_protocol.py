@@ -217,8 +217,8 @@ class Transactional(Workers):
         assert ledger(self.store)["open"] == 0
         jump(self.store, (WINDOWS.retention + 100) * 1000)
         left = {key.decode() for key in self.store.scan_iter()}
-        assert left <= {KEYS.ledger, KEYS.queues, KEYS.split, "rq:queues", "rq:finished:events"}
-        assert int(self.store.get(KEYS.split) or 0) == 0
+        assert left <= {KEYS.ledger, KEYS.queues, KEYS.extra_jobs, "rq:queues", "rq:finished:events"}
+        assert int(self.store.get(KEYS.extra_jobs) or 0) == 0
 
 
 @pytest.fixture

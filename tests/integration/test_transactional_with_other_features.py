@@ -122,7 +122,7 @@ def test_an_orphan_that_is_erased_is_off_the_list(store: redis.Redis, protocol: 
 
     assert store.zcard(KEYS.orphans) == 0
     assert store.llen(rq_queue("events")) == 0
-    assert BooksReader(store, KEYS).read().surplus == 0
+    assert BooksReader(store, KEYS).read().drift == 0
 
 
 def test_a_paused_queue_starts_nothing_and_loses_nothing(store: redis.Redis, protocol: Protocol) -> None:
@@ -139,26 +139,26 @@ def test_a_paused_queue_starts_nothing_and_loses_nothing(store: redis.Redis, pro
 
 
 def test_the_books_stay_level_at_every_step(store: redis.Redis, protocol: Protocol, look: Callable[..., Any]) -> None:
-    def surplus() -> int:
+    def drift() -> int:
         assert look() == []
-        return BooksReader(store, KEYS).read().surplus
+        return BooksReader(store, KEYS).read().drift
 
     protocol.beat("room")
     event_id = str(uuid4())
-    steps = [surplus()]
+    steps = [drift()]
     number = protocol.submit(event_id, "door").round
-    steps.append(surplus())
+    steps.append(drift())
     worker = TransactionProtocol(store, KEYS, "one", "room")
     transaction = worker.claim()
     assert transaction is not None
-    steps.append(surplus())
+    steps.append(drift())
     worker.settle(transaction, Outcome("completed", facts="one events 30 two other 30"))
-    steps.append(surplus())
+    steps.append(drift())
     protocol.confirm(event_id, number)
-    steps.append(surplus())
+    steps.append(drift())
 
     assert steps == [0] * 5
-    assert BooksReader(store, KEYS).read().split == 1
+    assert BooksReader(store, KEYS).read().extra_jobs == 1
 
 
 def test_the_undoing_of_a_no_is_not_replayed_as_an_event(

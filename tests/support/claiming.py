@@ -14,7 +14,7 @@ class SingleClaims(Claims):
 
     def next_number(self) -> int:
         """The number of this process's next exchange."""
-        return int(self._store.hget(self._keys.trip(self._process), "number") or 0) + 1
+        return int(self._store.hget(self._keys.exchange(self._process), "number") or 0) + 1
 
     def claim(self) -> Claim | None:
         """The next job alone."""

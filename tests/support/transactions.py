@@ -13,7 +13,8 @@ from surehook.shared.scripts import Script, text, texts
 KEYS = Keys()
 INSTANTS = ("deadline", "decided_at", "received_at", "closed_at")
 SCRIPTS = (
-    "txn_submit", "txn_confirm", "txn_abandon", "txn_recover", "txn_resolve", "txn_as_fact", "beat", "still",
+    "txn_submit", "txn_confirm", "txn_abandon", "txn_recover", "txn_resolve", "txn_committed",
+    "heartbeat", "deregister",
 )  # fmt: skip
 
 
@@ -71,17 +72,17 @@ class Protocol:
         return bool(self._run("txn_resolve", event_id, self.windows.retention))
 
     def as_fact(self, event_id: str) -> bool:
-        return bool(self._run("txn_as_fact", event_id, "events", "30"))
+        return bool(self._run("txn_committed", event_id, "events", "30"))
 
     def beat(self, process: str, types: str = "user.create") -> list[str]:
-        return texts(self._run("beat", "worker", process, TRANSACTIONAL_QUEUE, types, self.windows.beat, "ingest"))
+        return texts(self._run("heartbeat", "worker", process, TRANSACTIONAL_QUEUE, types, self.windows.beat, "ingest"))
 
     def leave(self, process: str) -> None:
-        self._run("still", "worker", process, TRANSACTIONAL_QUEUE)
+        self._run("deregister", "worker", process, TRANSACTIONAL_QUEUE)
 
     def take_ring(self) -> None:
         """As a worker that wakes, and dies before it has looked."""
-        self.store.lpop(KEYS.bell)
+        self.store.lpop(KEYS.wake_up)
 
     def woken(self, process: str) -> list[tuple[str, str, str]]:
         """Event, round and state of everything that a process has been told since the last time."""

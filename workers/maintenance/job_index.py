@@ -63,8 +63,8 @@ class JobScan:
         self._store = store
         self._keys = keys
         self._on_page = on_page
-        self._pending = Script("pending", keys)
-        self._how_many = Script("how_many", keys)
+        self._pending = Script("expected_jobs", keys)
+        self._how_many = Script("expected_job_counts", keys)
 
     def take(self) -> ScanResult:
         """Look up every open event."""

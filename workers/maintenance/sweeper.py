@@ -37,7 +37,7 @@ class Sweep:
         self._store = store
         self._keys = keys
         self._queues = [EVENTS_QUEUE, *queues]
-        self._turn, self._mark = Script("sweep_turn", keys), Script("sweep_mark", keys)
+        self._turn, self._mark = Script("sweep_lock", keys), Script("sweep_mark", keys)
         self._books = BooksReader(store, keys)
         self._census = JobScan(store, keys, self._keep_lock)
         self._lost = LostJobs(store, keys, handler_timeout=handler_timeout, on_page=self._keep_lock)
@@ -47,13 +47,13 @@ class Sweep:
         if not self._turn.run(self._store, LOCK_MS, *self._queues):
             return []
         books = self._books.read()
-        if books.open > LITTLE and text(self._store.get(self._keys.sweep_mark)) == str(books.surplus):
+        if books.open > LITTLE and text(self._store.get(self._keys.sweep_mark)) == str(books.drift):
             return []
         suspects = self._census.take().suspects
         lost = self._lost.queue_again(suspects, since=books.read_at)
         if len(suspects) < MOST_SUSPECTS:
             # What the counts said at the beginning: whatever was lost since then changes them once more.
-            self._mark.run(self._store, books.surplus + len(lost), EVERYTHING_EVERY_SECONDS)
+            self._mark.run(self._store, books.drift + len(lost), EVERYTHING_EVERY_SECONDS)
         return lost
 
     def _keep_lock(self, _: int) -> None:

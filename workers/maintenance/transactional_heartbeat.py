@@ -47,7 +47,7 @@ class TransactionalHeartbeat(threading.Thread):
         self._pulse = pulse
         self._lacking = lacking
         self._handler_timeout = handler_timeout
-        self._beat, self._still = Script("beat", keys), Script("still", keys)
+        self._beat, self._still = Script("heartbeat", keys), Script("deregister", keys)
         self._done, self._wanted = threading.Event(), threading.Event()
         self._attends, self._is_leaving = True, False
         self._next_crew = self._next_forgetting = 0.0

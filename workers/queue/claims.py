@@ -22,7 +22,7 @@ LEASE_SECONDS = 10.0
 LEASE_MARGIN_SECONDS = 2.0
 MAX_INTERRUPTIONS = 3
 DUE_AT_ONCE = 500
-SCRIPT_NAMES = ("trip", "renew", "interrupt", "due")
+SCRIPT_NAMES = ("exchange", "renew", "interrupt", "promote_due")
 DONE = "d"
 MARK_LENGTH = 20
 
@@ -67,7 +67,7 @@ class Claims:
         self._mark = mark_of(process)
 
     def exchange_script(self) -> Script:
-        return self._scripts["trip"]
+        return self._scripts["exchange"]
 
     def exchange_arguments(
         self, number: int, acks: Iterable[tuple[Ack, str, bool]], *, wanted: int, starting: int
@@ -134,7 +134,7 @@ class Claims:
 
     def promote_due(self) -> int:
         """Queues jobs whose retry is due; returns how many."""
-        return int(self._run("due", DUE_AT_ONCE, self._handler_timeout))
+        return int(self._run("promote_due", DUE_AT_ONCE, self._handler_timeout))
 
     def _run(self, name: str, *args: Argument) -> Any:
         return self._scripts[name].run(self._store, self._queue, *args)

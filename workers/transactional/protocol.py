@@ -138,7 +138,7 @@ class TransactionProtocol:
             return self.claim()
 
     def _bell(self, seconds: float) -> Command:
-        return ("BLPOP", self._keys.bell, seconds)
+        return ("BLPOP", self._keys.wake_up, seconds)
 
     def _claim(self, settled: str) -> Command:
         return self._scripts["txn_claim"].command(self._claiming(settled))

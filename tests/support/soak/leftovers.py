@@ -15,7 +15,7 @@ _ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 LASTING = {
     "open": r"surehook:open",
     "ledger": r"surehook:ledger",
-    "split": r"surehook:split",
+    "extra jobs": r"surehook:extra-jobs",
     "queues of ours": r"surehook:queues",
     "RQ's queues": r"rq:queues",
     "RQ's workers": r"rq:workers(:(events|slow))?",
@@ -25,7 +25,7 @@ LASTING = {
 # Kinds that go by themselves.
 EXPIRING = {
     "sweep": r"surehook:sweep(ing|-mark)",
-    "trip": r"surehook:trip:[\w.-]+",
+    "exchange": r"surehook:exchange:[\w.-]+",
     "RQ's worker": r"rq:worker:[\w.-]+(:executions)?",
 }
 # Kinds that belong to an event: they go with it, and stay while it is a dead letter.

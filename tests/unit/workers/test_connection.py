@@ -66,7 +66,7 @@ def test_calls_to_an_unavailable_store_are_repeated_with_growing_pauses_and_logg
     store: Any = Store(error)
     pauses = Pauses()
 
-    reply, _ = Connection(store, Script("trip", Keys())).call_until_answered((), pauses, lambda: None)
+    reply, _ = Connection(store, Script("exchange", Keys())).call_until_answered((), pauses, lambda: None)
 
     assert reply == "reply"
     assert store.calls == FAILURES + 1

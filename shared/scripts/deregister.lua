@@ -1,4 +1,4 @@
--- A process ends in order: nobody shall wait for it.
+-- Remove a process that stops from the live ones, so that no request waits for it.
 -- ARGV: kind, process, its queue ('' for none).
 redis.call('DEL', ALIVE .. ARGV[1] .. ':' .. ARGV[2])
 redis.call('ZREM', ALIVE .. ARGV[1], ARGV[2])

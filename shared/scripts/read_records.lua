@@ -1,5 +1,5 @@
--- Read many records at once. ARGV: 1 for their bodies, 0 for the length of those, then event ids.
--- Returns for each: user, the fingerprint of its key, its body or the length of that.
+-- Read many records in one call. ARGV: 1 for bodies, 0 for the lengths of bodies, then event ids.
+-- Returns for each: user, the fingerprint of its key, and its body or the body's length.
 local found = {}
 for i = 2, #ARGV do
   local key = EVENT .. ARGV[i]

@@ -1,6 +1,6 @@
--- How many jobs split events must have: one for each handler that is not done with its event.
--- ARGV: event ids.  Returns a number for each; -1 for an event that is closed or not split.
-local fields_of = {}  -- by list of handlers: most events have the same
+-- Count the jobs that fanned-out events must have: one for each handler that is not done with its event.
+-- ARGV: event ids.  Returns a number for each; -1 for an event that is closed or not fanned out.
+local fields_of = {}  -- by list of handlers, because most events have the same
 
 local function fields(handlers)
   local states = fields_of[handlers]

@@ -1,0 +1,248 @@
+-- Exchange a worker process's results for jobs: end its claims, and claim what comes next.
+--
+-- ARGV: queue, process, exchange number (0: none), prefix of new tokens (the process's mark first), lease in ms,
+-- retention in s, handler timeout, claims wanted, how many of them start immediately (the others are *reserved*: a
+-- crash does not count for them), then acks, each: kind, job id, token, worker, 1 if RQ's tools show it as running,
+-- number of arguments, and those.
+-- Returns the acks' results as letters (d done, s stale, or erased), 1 if the queue is paused, and the claims, each:
+-- job id, token, its runs with this one, retries spent, interruptions, type, tenant, application, handler, body, key
+-- id, set if FusionAuth committed in spite of a refusal, decision.
+-- A repeated exchange gets its first reply again; an older one changes nothing and gets no reply.
+local queue, process, number, prefix = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local lease_ms, retention, handler_timeout = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local wanted, starting = tonumber(ARGV[8]), tonumber(ARGV[9])
+local mark = string.match(prefix, '^[^-]*')
+local EXCHANGE_TTL_SECONDS = 3600
+
+-- Writes of one kind are collected here and done in one command: a command costs the store more than its values.
+local ended, finished, closed, run_counts = {}, {}, {}, {}
+local in_force = {}  -- the claims that the acks name
+
+local function end_claim(ack)
+  if not in_force[ack.claim] then return false end
+  in_force[ack.claim] = nil
+  table.insert(ended, ack.claim)
+  if ack.is_shown then hide_execution(queue, ack.job_id, ack.claim) end
+  if redis.call('HEXISTS', EVENT .. event_of(ack.job_id), 'erasing') == 0 then return true end
+  redis.call('ZREM', LEASES .. queue, ack.claim)  -- immediately: erasing looks there for running jobs
+  return not erase_if_requested(ack.job_id)
+end
+
+-- Count a run in RQ's statistics of its workers.
+local function count_run(worker, field, seconds)
+  local counts = run_counts[worker] or {successful_job_count = 0, failed_job_count = 0, seconds = 0}
+  counts[field] = counts[field] + 1
+  counts.seconds = counts.seconds + tonumber(seconds)
+  run_counts[worker] = counts
+end
+
+local apply = {}  -- the kinds of acks
+
+local function write_end(ack, status, started_at)
+  write_to_job(ack.job_id, queue, handler_timeout, 'status', status,
+    'started_at', started_at ~= '' and started_at or iso_now(), 'ended_at', iso_now(), 'worker_name', ack.worker)
+end
+
+-- A handler returned, or no handler matches. Arguments: outcome, attempt ('' for none), seconds, started at.
+function apply.finish(ack, at)
+  if ARGV[at + 1] ~= '' then add_attempt(ack.job_id, ARGV[at + 1]) end
+  count_run(ack.worker, 'successful_job_count', ARGV[at + 2])
+  write_end(ack, 'finished', ARGV[at + 3])
+  table.insert(finished, now_seconds + RESULT_TTL_SECONDS)
+  table.insert(finished, ack.job_id)
+  add_result(ack.job_id, 1, '', ack.worker)
+  redis.call('EXPIRE', JOB .. ack.job_id, RESULT_TTL_SECONDS)
+  redis.call('EXPIRE', RESULTS .. ack.job_id, RESULT_TTL_SECONDS)
+  close(ack.job_id, ARGV[at], retention, closed)
+end
+
+-- A handler failed or asked to run later. Arguments: delay in ms, 1 if this spends a retry, attempt, exc, handler,
+-- seconds, started at.
+function apply.retry(ack, at)
+  assign_handler(ack.job_id, ARGV[at + 4])
+  count_run(ack.worker, 'failed_job_count', ARGV[at + 5])
+  add_attempt(ack.job_id, ARGV[at + 2])
+  if ARGV[at + 1] == '1' then
+    redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'spent:' .. handler_of(ack.job_id), 1)
+  end
+  add_result(ack.job_id, 4, ARGV[at + 3], ack.worker)
+  write_end(ack, 'scheduled', ARGV[at + 6])
+  schedule(ack.job_id, queue, tonumber(ARGV[at]))
+end
+
+-- A handler failed for good: a dead letter. Arguments: attempt, exc, handler, seconds, started at.
+function apply.bury(ack, at)
+  assign_handler(ack.job_id, ARGV[at + 2])
+  count_run(ack.worker, 'failed_job_count', ARGV[at + 3])
+  add_attempt(ack.job_id, ARGV[at])
+  write_end(ack, 'failed', ARGV[at + 4])
+  bury(ack.job_id, queue, ARGV[at + 1], ack.worker)
+end
+
+-- The job goes back uncounted, to the front or after a delay. Arguments: delay in ms.
+function apply.give_back(ack, at)
+  redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'runs:' .. handler_of(ack.job_id), -1)
+  reset_run_fields(ack.job_id, queue, handler_timeout)
+  local delay_ms = tonumber(ARGV[at])
+  if delay_ms > 0 then schedule(ack.job_id, queue, delay_ms) else enqueue_first(ack.job_id, queue) end
+end
+
+-- Several handlers match the event: one job for each replaces the event's own. The body is stored once.
+-- Arguments: handler, its queue, its timeout, and so on.
+function apply.fan_out(ack, at, last)
+  local names = {}
+  for i = at, last, 3 do
+    table.insert(names, ARGV[i])
+    redis.call('HSET', EVENT .. ack.job_id, 'queue:' .. ARGV[i], ARGV[i + 1])
+  end
+  redis.call('HSET', EVENT .. ack.job_id, 'handlers', table.concat(names, ','))
+  redis.call('INCRBY', EXTRA_JOBS, #names - 1)
+  reset_counters(ack.job_id)
+  delete_job(ack.job_id)
+  for i = at, last, 3 do
+    local job_id = ack.job_id .. '_' .. ARGV[i]
+    create_job(job_id, ARGV[i + 1], ARGV[i + 2])
+    enqueue(job_id, ARGV[i + 1])
+  end
+end
+
+-- A thread has started it. Sent only for long runs: the others have ended by the next exchange.
+local function start(ack)
+  if not in_force[ack.claim] then return false end
+  show_execution(queue, ack.job_id, ack.claim, ack.worker, process, handler_timeout)
+  if redis.call('EXISTS', WORKER .. ack.worker) == 1 then
+    redis.call('HSET', WORKER .. ack.worker, 'state', 'busy')
+    redis.call('SADD', WORKER .. ack.worker .. ':executions', ack.claim)
+    redis.call('EXPIRE', WORKER .. ack.worker .. ':executions', WORKER_TTL_SECONDS)
+  end
+  return true
+end
+
+local function read_acks()
+  local acks, claims, at = {}, {}, 10
+  while at <= #ARGV do
+    local last = at + 5 + tonumber(ARGV[at + 5])
+    local claim = ARGV[at + 1] .. ':' .. ARGV[at + 2]
+    table.insert(claims, claim)
+    table.insert(acks, {kind = ARGV[at], job_id = ARGV[at + 1], worker = ARGV[at + 3], is_shown = ARGV[at + 4] == '1',
+      claim = claim, at = at + 6, last = last})
+    at = last + 1
+  end
+  if #claims > 0 then
+    for i, lapses_at in ipairs(redis.call('ZMSCORE', LEASES .. queue, unpack(claims))) do
+      in_force[claims[i]] = lapses_at or nil
+    end
+  end
+  return acks
+end
+
+local function write_collected()
+  if #ended > 0 then
+    redis.call('ZREM', LEASES .. queue, unpack(ended))
+    redis.call('SREM', HELD .. mark, unpack(ended))
+    redis.call('ZREMRANGEBYSCORE', FINISHED .. queue, '-inf', now_seconds)
+  end
+  if #finished > 0 then redis.call('ZADD', FINISHED .. queue, unpack(finished)) end
+  for outcome, event_ids in pairs(closed) do count_closed(outcome, event_ids) end
+  for worker, counts in pairs(run_counts) do add_to_worker_statistics(worker, counts) end
+end
+
+local function apply_acks()
+  local results = {}
+  for _, ack in ipairs(read_acks()) do
+    local is_done
+    if ack.kind == 'start' then
+      is_done = start(ack)
+    else
+      is_done = end_claim(ack)
+      if is_done then apply[ack.kind](ack, ack.at, ack.last) end
+    end
+    table.insert(results, is_done and 'd' or 's')
+  end
+  write_collected()
+  return table.concat(results)
+end
+
+local leases, held = {}, {}  -- of new claims, written together
+
+local function start_lease(job_id, token, starts, runs)
+  local claim, handler = job_id .. ':' .. token, handler_of(job_id)
+  table.insert(leases, now_ms + lease_ms)
+  table.insert(leases, claim)
+  table.insert(held, claim)
+  redis.call('HSET', EVENT .. event_of(job_id), 'runs:' .. handler, runs, 'claim:' .. handler, token)
+  if starts then show_execution(queue, job_id, claim, '', process, handler_timeout) end
+end
+
+-- Claim one job of those popped. Returns nothing if there is no reason to run it.
+local function claim_job(job_id, token, starts, record)
+  local has_job = redis.call('EXISTS', JOB .. job_id) == 1
+  if not record[1] and has_job then
+    -- Another application's, on a queue of the same name, or its record was deleted by hand.
+    return set_aside(job_id, queue)
+  end
+  if not record[1] or record[2] or record[4] or (handler_of(job_id) == '' and record[3]) then
+    return delete_job(job_id)  -- closed, or replaced by one job per handler: a useless copy
+  end
+  if record[12] and redis.call('ZSCORE', LEASES .. queue, job_id .. ':' .. record[12]) then return end
+  if not has_job then create_job(job_id, queue, handler_timeout) end
+  local runs = tonumber(record[11] or 0) + 1
+  start_lease(job_id, token, starts, runs)
+  return claim_reply(job_id, token, runs, record)
+end
+
+-- Pop jobs until enough are claimed, and drop those that have no reason to run. A job that was interrupted runs alone.
+local function claim_jobs()
+  local claims, seen = {}, {}
+  for _ = 1, 10 do
+    local job_ids = #claims < wanted and redis.call('LPOP', QUEUE .. queue, wanted - #claims)
+    if not job_ids then break end
+    for i, job_id in ipairs(job_ids) do
+      local record = read_claim_record(job_id)
+      local runs_alone = tonumber(record[6] or 0) > 0
+      if runs_alone and #claims > 0 then
+        push_back(queue, job_ids, i)  -- it comes with the next exchange
+        return claims
+      end
+      local claim = not seen[job_id] and claim_job(job_id, prefix .. (#claims + 1), #claims < starting, record)
+      seen[job_id] = true
+      if claim then
+        table.insert(claims, claim)
+        if runs_alone then
+          push_back(queue, job_ids, i + 1)
+          return claims
+        end
+      end
+    end
+  end
+  return claims
+end
+
+local function write_leases(claims)
+  if #held == 0 then return end
+  redis.call('ZADD', LEASES .. queue, unpack(leases))
+  redis.call('SADD', HELD .. mark, unpack(held))
+  if redis.call('EXISTS', FAILED .. queue, SCHEDULED .. queue) == 0 then return end
+  local job_ids = {}
+  for _, claim in ipairs(claims) do table.insert(job_ids, claim[1]) end
+  redis.call('ZREM', FAILED .. queue, unpack(job_ids))
+  redis.call('ZREM', SCHEDULED .. queue, unpack(job_ids))
+end
+
+if number > 0 then
+  local last = redis.call('HMGET', EXCHANGE .. process, 'number', 'results')
+  local last_number = tonumber(last[1] or 0)
+  if last_number > number then return false end
+  if last_number == number then return {last[2], 0, find_claims(queue, mark, prefix, now_ms + lease_ms)} end
+end
+
+local results = apply_acks()
+local is_paused = wanted > 0
+  and (redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, queue) == 1)
+local claims = is_paused and {} or claim_jobs()
+write_leases(claims)
+if number > 0 then
+  redis.call('HSET', EXCHANGE .. process, 'number', number, 'results', results)
+  redis.call('EXPIRE', EXCHANGE .. process, EXCHANGE_TTL_SECONDS)
+end
+return {results, is_paused and 1 or 0, claims}

@@ -1,0 +1,139 @@
+-- Transactional events, whose senders wait for the handlers' outcome.
+--
+-- `txn:{event}` is one round of handling a transactional event. Its `state` goes from waiting to running, then to
+-- completed, rejected, failed or abandoned. A script with another `round` changes nothing. A round ends twice, in
+-- either order: with the *decision*, which the senders get, and with the end of the *run*, after which its handlers can
+-- have no more effects. A run is one claim of one worker, numbered by `claim`; every later message of the worker
+-- carries that number, so that a late packet of an abandoned connection is ignored. The key lives until both have
+-- happened, and after a refusal for `refusal_ttl` ms more. A success is kept on the event record. `txns` holds every
+-- round that is not over, scored by the time when it must be checked for neglect.
+
+local RECHECK_MS = 1000
+local REPLIES_TTL_MS = 10000
+local WAKE_UP_TTL_SECONDS = 60
+local DEFAULT_RETENTION_SECONDS = 86400
+local FIELDS = {'state', 'round', 'deadline', 'waiters', 'requests', 'running', 'worker', 'claim', 'undo_jobs',
+  'commit_jobs', 'refusal_ttl', 'confirm_window', 'retention'}
+
+-- Wake one worker. A wake-up lost with a dying worker costs only time, because every worker checks each second.
+local function wake_worker()
+  redis.call('RPUSH', WAKE_UP, '')
+  redis.call('EXPIRE', WAKE_UP, WAKE_UP_TTL_SECONDS)
+end
+
+-- Read the transaction of an event. Returns nil if there is none.
+local function load_txn(id)
+  local values = redis.call('HMGET', TXN .. id, unpack(FIELDS))
+  if not values[1] then return nil end
+  local txn = {}
+  for i, name in ipairs(FIELDS) do txn[name] = values[i] end
+  for _, name in ipairs({'deadline', 'refusal_ttl', 'confirm_window', 'retention'}) do
+    txn[name] = tonumber(txn[name])
+  end
+  txn.running = txn.running == '1'
+  return txn
+end
+
+local function run_of(...) return table.concat({...}, ' ') end
+
+-- Check that this claim is the one whose handlers run.
+local function is_in_force(txn, round, worker, claim)
+  return txn and txn.running and txn.round == round and txn.worker == worker and txn.claim == claim
+end
+
+-- Remove a worker's entry for a run, unless it has started another one.
+local function forget_run(worker, run)
+  if redis.call('GET', TXN_RUN .. worker) == run then redis.call('DEL', TXN_RUN .. worker) end
+end
+
+-- Reply to every waiting ingest process. A reply that is not read expires.
+local function notify_waiters(id, txn, state, reason)
+  for process in string.gmatch(txn.waiters or '', '%S+') do
+    redis.call('RPUSH', REPLIES .. process, id .. ' ' .. txn.round .. ' ' .. state .. ' ' .. reason)
+    redis.call('PEXPIRE', REPLIES .. process, REPLIES_TTL_MS)
+  end
+end
+
+-- Record a refusal. From now on every copy of the event gets it.
+local function decide(id, txn, state, reason)
+  txn.state = state
+  redis.call('HSET', TXN .. id, 'state', state, 'decided_at', now_ms)
+  redis.call('HSET', EVENT .. id, 'decision', state, 'decided_at', now_ms, 'reason', reason)
+  local list = DECIDED .. state
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', now_ms - txn.retention * 1000)
+  redis.call('ZADD', list, now_ms, id)
+  redis.call('EXPIRE', list, txn.retention)
+  notify_waiters(id, txn, state, reason)
+end
+
+local function drop_job(id)
+  redis.call('ZREM', WIP .. TRANSACTIONAL, id .. ':' .. id)
+  delete_job(id)
+end
+
+-- Create the jobs that follow a round, on the retrying queues. `jobs` is "handler queue timeout handler queue timeout
+-- …"; if it is empty, the event closes. An event that waits to be erased skips the jobs after a success, but has the
+-- effects of a refused round undone first.
+local function queue_follow_ups(id, txn, jobs, outcome)
+  drop_job(id)
+  local erasing = redis.call('HGET', EVENT .. id, 'erasing')
+  if erasing and (jobs == '' or outcome == 'completed') then return erase(id, erasing) end
+  if erasing then redis.call('HSET', EVENT .. id, 'undo_first', 1) end
+  local names = {}
+  for name, queue in string.gmatch(jobs, '(%S+) (%S+) %S+') do
+    table.insert(names, name)
+    redis.call('HSET', EVENT .. id, 'queue:' .. name, queue)
+  end
+  if #names == 0 then return close(id, outcome, txn.retention) end
+  redis.call('HSET', EVENT .. id, 'handlers', table.concat(names, ','))
+  redis.call('INCRBY', EXTRA_JOBS, #names - 1)
+  for name, queue, timeout in string.gmatch(jobs, '(%S+) (%S+) (%S+)') do
+    create_job(id .. '_' .. name, queue, timeout)
+    enqueue(id .. '_' .. name, queue)
+  end
+end
+
+-- End a refused round: queue the undo jobs, and let the refusal expire.
+local function finish_round(id, txn, undo, is_orphan)
+  redis.call('ZREM', TXNS, id)
+  if txn.running then forget_run(txn.worker, run_of(id, txn.round, txn.claim)) end
+  redis.call('HSET', TXN .. id, 'running', '')
+  queue_follow_ups(id, txn, undo, txn.state)
+  if is_orphan then  -- also if it has just been erased: its id stays listed until a person resolves it
+    redis.call('ZADD', ORPHANS, now_ms, id)
+    redis.call('HINCRBY', LEDGER, 'orphaned', 1)
+    redis.call('PERSIST', EVENT .. id)
+    redis.call('PERSIST', ATTEMPTS .. id)
+  end
+  local decided_at = tonumber(redis.call('HGET', TXN .. id, 'decided_at') or now_ms)
+  redis.call('PEXPIRE', TXN .. id, math.min(decided_at, now_ms) + txn.refusal_ttl - now_ms)
+end
+
+-- Make a success final, because a process that can respond has it, and queue the handlers that run after the commit.
+local function confirm(id, txn)
+  redis.call('HSET', EVENT .. id, 'decision', 'completed', 'decided_at', now_ms, 'confirmed', txn.round)
+  redis.call('ZREM', TXNS, id)
+  queue_follow_ups(id, txn, txn.commit_jobs or '', 'completed')
+  redis.call('DEL', TXN .. id)
+end
+
+local function is_confirmable(txn) return now_ms <= txn.deadline + txn.confirm_window end
+
+-- Check that a run is long past its deadline and its process sends no heartbeat. A live process would have stopped it.
+local function is_run_dead(id, txn, after_ms)
+  return now_ms > txn.deadline + after_ms
+    and redis.call('EXISTS', ALIVE .. 'worker:' .. (redis.call('HGET', TXN .. id, 'process') or '')) == 0
+end
+
+-- Abandon a success that was not confirmed in time.
+local function make_orphan(id, txn)
+  decide(id, txn, 'abandoned', '')
+  finish_round(id, txn, txn.undo_jobs or '', true)
+end
+
+-- The decision of a round whose key has expired. A success is kept as long as its event.
+local function past_decision(id)
+  local record = redis.call('HMGET', EVENT .. id, 'decision', 'reason')
+  if not record[1] or record[1] == 'pending' then return {'abandoned', ''} end
+  return {record[1], record[2] or ''}
+end
