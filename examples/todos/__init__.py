@@ -1,1 +1,1 @@
-"""FusionAuth's documented example, done properly: a user's todos go when the user goes."""
+"""FusionAuth's documented example: a user's todos are deleted with the user."""

@@ -1,4 +1,4 @@
-"""What happens to todos when their user comes and goes.
+"""The handlers of the example: they follow a user's creation and deletion.
 
 Each handler is safe to run twice: after a crash, Surehook may run one again.
 """
@@ -11,10 +11,10 @@ from surehook.events import UserCreateComplete, UserDelete, UserEvent
 
 
 def user_of(event: UserEvent) -> UUID:
-    """Trying again would not bring a user into the event."""
+    """Returns the id of the event's user. An event without a user is a dead letter: a retry would not add one."""
     if event.user is None or event.user.id is None:
         raise Permanent("the event names no user")
-    return UUID(str(event.user.id))  # text in an event that did not fit its model; the user is gone all the same
+    return UUID(str(event.user.id))  # text where the event did not fit its model
 
 
 @on("user.create.complete", name="first_todo")

@@ -13,7 +13,7 @@ DEFAULT_DATABASE = "data/todos.sqlite3"
 
 @contextmanager
 def database() -> Iterator[sqlite3.Connection]:
-    """A connection whose changes are committed together at the end, or not at all."""
+    """A connection whose changes are committed together at the end, or rolled back."""
     path = Path(os.environ.get(DATABASE_VARIABLE, DEFAULT_DATABASE))
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path, timeout=10)) as connection, connection:
@@ -24,7 +24,7 @@ def database() -> Iterator[sqlite3.Connection]:
 
 
 def add(user_id: UUID, text: str) -> None:
-    """Adding the same text twice changes nothing."""
+    """Add a todo. Adding the same text again changes nothing."""
     with database() as connection:
         connection.execute("INSERT OR IGNORE INTO todos VALUES (?, ?)", (str(user_id), text))
 
@@ -36,6 +36,6 @@ def of(user_id: UUID) -> list[str]:
 
 
 def delete_all(user_id: UUID) -> int:
-    """Returns how many there were."""
+    """Delete a user's todos. Returns how many there were."""
     with database() as connection:
         return connection.execute("DELETE FROM todos WHERE user_id = ?", (str(user_id),)).rowcount

@@ -129,7 +129,7 @@ def test_a_stranger_without_a_signature_is_not_asked_for_the_body(house: Stack) 
 
 def test_dev_needs_no_key_of_its_own_where_another_proof_is_set(proven: Stack) -> None:
     terminal = Terminal(proven)
-    screen = terminal.wait_for("worker takes events")
+    screen = terminal.wait_for("Ctrl-C stops everything")
 
     assert f"https://127.0.0.1:{proven.port}/fusionauth-webhook" in screen
     assert not (proven.folder / ".env").exists()

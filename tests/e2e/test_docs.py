@@ -60,7 +60,7 @@ def test_the_vetoes_of_the_docs_and_of_the_example_run(build_house: Callable[...
     (house.folder / "myapp").mkdir()
     (house.folder / "myapp" / "vetoes.py").write_text(snippet)
     environ = {
-        "SUREHOOK_HANDLERS": "myapp.vetoes,examples.todos.vetoes",
+        "SUREHOOK_HANDLERS": "myapp.vetoes,examples.todos.transactional",
         "SUREHOOK_TRANSACTIONAL_EVENTS": "user.create",
         "TODOS_DB": str(house.folder / "todos.sqlite3"),
     }

@@ -18,7 +18,7 @@ def test_dev_shows_one_screen_and_an_event_goes_from_a_post_to_a_handler(build_h
     house = build_house()
     terminal = Terminal(house)
 
-    screen = terminal.wait_for("worker takes events")
+    screen = terminal.wait_for("Ctrl-C stops everything")
     key = (house.folder / ".env").read_text().strip().partition("=")[2]
     for shown in (house.url, key, f"http://127.0.0.1:{house.dashboard_port}", "surehook trigger user.delete"):
         assert shown in screen
@@ -32,6 +32,32 @@ def test_dev_shows_one_screen_and_an_event_goes_from_a_post_to_a_handler(build_h
     assert "done" in line
     assert line.strip().endswith("attempt 1")
     assert terminal.ctrl_c() == 0
+
+
+def test_dev_is_running_only_when_a_worker_decides_transactions_too(build_house: Build) -> None:
+    house = build_house("""
+@on("user.create", name="decides", transactional=True)
+def decides(event): ...
+""")
+    terminal = Terminal(house, SUREHOOK_HANDLERS="myhooks", SUREHOOK_TRANSACTIONAL_EVENTS="user.create")
+
+    terminal.wait_for("Ctrl-C stops everything")
+
+    decided = house.run("trigger", "user.create", "--transaction", "AbsoluteMajority")
+    assert decided.returncode == 0, decided.stdout
+    assert terminal.ctrl_c() == 0
+
+
+def test_without_handlers_dev_runs_the_example_only_in_a_checkout(build_house: Build) -> None:
+    house = build_house()
+    (house.folder / "examples").unlink()
+
+    ended = house.run("dev", SUREHOOK_HANDLERS="")
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("surehook: SUREHOOK_HANDLERS is not set")
+    assert len(ended.stderr.splitlines()) == 1
+    assert not (house.folder / ".env").exists()
 
 
 def test_the_example_deletes_the_users_todos(build_house: Build) -> None:

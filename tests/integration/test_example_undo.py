@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 import redis
 
-from examples.todos import todos, vetoes
+from examples.todos import todos, transactional
 from harness.events import USER_ID, a_body, an_event
 from surehook import Event
 from surehook.shared.scripts import text
@@ -17,14 +17,14 @@ from surehook.workers.handlers.registry import on
 from tests.integration.conftest import KEYS, Counts
 from tests.support.transactions import Protocol
 
-VETOES = [handler for handler in registry.declared if handler.function is vetoes.reserve_list]
+TRANSACTIONAL = [handler for handler in registry.declared if handler.function is transactional.reserve_list]
 USER = UUID(USER_ID)
 
 
 @pytest.fixture(autouse=True)
 def _example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, _nothing_declared: None) -> None:
     monkeypatch.setenv(todos.DATABASE_VARIABLE, str(tmp_path / "todos.sqlite3"))
-    registry.declared.extend(VETOES)
+    registry.declared.extend(TRANSACTIONAL)
 
 
 def test_a_list_that_nobody_was_told_of_is_dropped(

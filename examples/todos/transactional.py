@@ -1,6 +1,7 @@
-"""A veto and a compensation: only company addresses may register, and whoever may has a first list waiting.
+r"""A transactional handler and its undo: only company addresses may register, and a new user gets a first list.
 
-SUREHOOK_HANDLERS=examples.todos.handlers,examples.todos.vetoes SUREHOOK_TRANSACTIONAL_EVENTS=user.create surehook dev
+SUREHOOK_HANDLERS=examples.todos.handlers,examples.todos.transactional \
+  SUREHOOK_TRANSACTIONAL_EVENTS=user.create surehook dev
 """
 
 import os
@@ -15,7 +16,7 @@ DEFAULT_DOMAIN = "example.com"
 
 
 def drop_list(event: UserCreate) -> None:
-    """The user does not exist after all. There may be no list either: deleting nothing is fine."""
+    """Undo `reserve_list`: FusionAuth did not create the user. Deleting a list that is not there is fine."""
     todos.delete_all(user_of(event))
 
 

@@ -1,0 +1,129 @@
+"""The processes of `surehook dev`: started in order, watched, stopped in order."""
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import httpx
+import redis
+
+from surehook.fusionauth.own_endpoint import door_url, trust
+from surehook.shared.child_processes import start_child
+from surehook.shared.embedded import embedded_store
+from surehook.shared.errors import Misconfigured, SurehookError
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
+from surehook.shared.scripts import texts
+from surehook.shared.settings import Settings
+from surehook.shared.store import connect
+
+POLL_SECONDS = 0.1
+READY_SECONDS = 60
+STOP_SECONDS = 10
+STORE_TIMEOUT_SECONDS = 10.0
+
+
+class Children:
+    """The processes of one `surehook dev`."""
+
+    def __init__(self, store: "subprocess.Popen[bytes] | None") -> None:
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._store = store
+
+    def start(self, verb: str) -> None:
+        self._processes[verb] = start_child(["-m", "surehook", verb])
+
+    def check_alive(self) -> None:
+        """
+        Raises:
+            Misconfigured: a process ended with exit status 2, after saying why.
+            SurehookError: a process ended otherwise.
+        """
+        processes: Mapping[str, subprocess.Popen[bytes]] = self._processes
+        if self._store is not None:
+            processes = {**processes, "store": self._store}
+        for name, process in processes.items():
+            if (status := process.poll()) is not None:
+                error = Misconfigured if status == 2 else SurehookError  # noqa: PLR2004 - our exit status
+                raise error(f"{name} ended with status {status}, so everything stops")
+
+    def watch(self, stops: list[int]) -> None:
+        while not stops:
+            self.check_alive()
+            time.sleep(POLL_SECONDS)
+
+    def wait_until(self, condition: Callable[[], bool], stops: list[int], otherwise: str) -> None:
+        """
+        Raises:
+            SurehookError: the condition does not come true in time; `otherwise` is its text.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while not stops:
+            self.check_alive()
+            if condition():
+                return
+            if time.monotonic() > deadline:
+                raise SurehookError(otherwise)
+            time.sleep(POLL_SECONDS)
+
+    def stop(self, grace_seconds: float, stops: list[int]) -> None:
+        """Stop ingest first, so that nothing new comes. The worker finishes its jobs, unless Ctrl-C comes again."""
+        for name in ("ingest", "dashboard", "worker"):
+            if name in self._processes:
+                self._processes[name].terminate()
+        deadline = time.monotonic() + grace_seconds + STOP_SECONDS
+        known_stops = len(stops)
+        while time.monotonic() < deadline and any(process.poll() is None for process in self._processes.values()):
+            if len(stops) > known_stops and "worker" in self._processes:
+                known_stops = len(stops)
+                self._processes["worker"].terminate()
+            time.sleep(POLL_SECONDS)
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+class WorkerWatch:
+    """Waits for new worker processes on every queue. Those of a `surehook dev` that was killed do not count."""
+
+    def __init__(self, settings: Settings, queues: Sequence[str]) -> None:
+        self._store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
+        self._keys = Keys(settings.key_prefix)
+        self._queues = queues
+        self._before = {queue: self._workers(queue) for queue in queues}
+
+    def wait(self, children: Children, stops: list[int]) -> None:
+        children.wait_until(self._has_started, stops, "no worker takes events; the lines above say why")
+        self._store.close()
+
+    def _has_started(self) -> bool:
+        with contextlib.suppress(redis.RedisError):
+            return all(self._workers(queue) - before for queue, before in self._before.items())
+        return False
+
+    def _workers(self, queue: str) -> set[str]:
+        if queue == TRANSACTIONAL_QUEUE:  # ingest counts on the heartbeat of these
+            return set(texts(self._store.zrange(self._keys.attending(queue), 0, -1)))
+        return set(texts(self._store.smembers(f"rq:workers:{queue}")))
+
+
+@contextlib.contextmanager
+def running_store(settings: Settings) -> "Iterator[subprocess.Popen[bytes] | None]":
+    """The embedded store while the block lasts, or None where SUREHOOK_REDIS_URL names another."""
+    if settings.redis_url is not None:
+        yield None
+        return
+    with embedded_store(settings.data_dir) as server:
+        yield server
+
+
+def wait_until_ready(settings: Settings, children: Children, stops: list[int]) -> None:
+    trusted = trust(settings)
+
+    def is_ready() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(door_url(settings, "/readyz"), timeout=1, verify=trusted).is_success
+        return False
+
+    children.wait_until(is_ready, stops, "ingest does not get ready; the lines above say why")
