@@ -24,6 +24,7 @@ DIGEST_CLAIM = "request_body_sha256"
 DIGEST_LENGTH = 44  # standard base64 of 32 bytes, padded
 LONGEST_TOKEN_BYTES = 8192
 SEPARATORS = 2
+MOST_BRACKETS = 100  # bounds the nesting; a token of FusionAuth's has two
 TIMES = frozenset(("exp", "nbf", "iat"))
 LATEST_INSTANT = 253_402_300_799  # the end of the year 9999; NaN, infinity and endless numbers are beyond it
 LEEWAY_SECONDS = 60.0  # between FusionAuth's clock and ours
@@ -162,6 +163,9 @@ def _decode(part: bytes) -> bytes:
 
 
 def _object(text: bytes) -> dict[str, Any]:
+    # The parser's own bound differs between Python versions: 3.13 accepts thousands of levels.
+    if text.count(b"[") + text.count(b"{") > MOST_BRACKETS:
+        raise AuthenticationFailed("signature_malformed")
     try:
         value = _JSON.decode(text.decode("utf-8"))
     except (ValueError, RecursionError):

@@ -41,6 +41,7 @@ HEADERS = {
     "no JSON": b"{alg: HS256}",
     "NaN inside": b'{"alg":"HS256","n":NaN}',
     "nested deeply": b'{"alg":"HS256","n":' + b"[" * 2000 + b"]" * 2000 + b"}",
+    "nested 100 levels deep": b'{"alg":"HS256","n":' + b"[" * 100 + b"]" * 100 + b"}",
     "a byte order mark": b'\xef\xbb\xbf{"alg":"HS256"}',
     "UTF-16": '{"alg":"HS256"}'.encode("utf-16"),
     "bad UTF-8": b'{"alg":"HS256","x":"\xff"}',
