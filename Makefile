@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 BENCH_INSTALLED := .venv-bench/.installed
 
-.PHONY: help install run check prose test e2e soak bench clean lock
+.PHONY: help install run check prose test e2e soak bench clean lock overloads
 
 help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ lock: install ## resolve the lock files anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11 pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11 pyproject.toml --group dev -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11 --group pyproject.toml:bench -o requirements-bench.lock
+
+overloads: install ## write the typed overloads of @on anew
+	$(BIN)/python -m tools.generate_overloads
 
 clean: ## remove what make made (never ./data or .env)
 	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -10,6 +10,8 @@ PACKAGES = ("ingest", "workers", "shared", "surehook", "examples", "harness", "b
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 SCRIPTS = sorted((ROOT / "shared/scripts").rglob("*.lua"))
 LONGEST_FILE = 250
+# Generated, a line or two for each of the 64 event types: read its generator instead.
+GENERATED = {"workers/handlers/overloads.py"}
 # RQ is good machinery whose transitions we do not use: whoever knows it exists is listed here.
 RQ_AWARE = {"workers/rq_worker.py", "surehook/dashboard/app.py", "bench/workers.py", "bench/straightforward.py"}
 
@@ -30,6 +32,6 @@ def test_lua_stands_in_the_scripts_alone() -> None:
     assert {name_of(path.parent) for path in scripts} == {"shared/scripts", "shared/scripts/lib"}
 
 
-@pytest.mark.parametrize("path", [*FILES, *SCRIPTS], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in [*FILES, *SCRIPTS] if name_of(path) not in GENERATED], ids=name_of)
 def test_a_file_is_one_story(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST_FILE

@@ -30,3 +30,11 @@ def test_a_worker_loads_nothing_of_the_door_or_the_dashboard() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert loaded.strip() == "[]"
+
+
+def test_the_package_alone_loads_no_event_classes() -> None:
+    code = "import sys, surehook; print([name for name in sys.modules if name.startswith(('pydantic', 'surehook.'))])"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert loaded.strip() == "[]"

@@ -12,7 +12,8 @@ from surehook.shared.models import MODELS, Event
 from surehook.shared.models.account_events import UserCreate, UserDelete, UserUpdate
 from surehook.shared.models.event import EntityEvent, GroupEvent, UserEvent, UserRegistrationEvent
 from surehook.workers.handlers import registry
-from surehook.workers.handlers.typed_on import On, Terms
+from surehook.workers.handlers.overloads import On, Options
+from tools.generate_overloads import TARGET, overloads
 
 # A protocol has the overloads and no function to ask for them by.
 PLACE: Any = SimpleNamespace(__module__=On.__module__, __qualname__="On.__call__")
@@ -36,7 +37,11 @@ def types_of(overload: Any) -> tuple[str, ...] | None:
     return None if hint is str else get_args(hint)
 
 
-def test_each_type_of_the_catalogue_has_its_own_class() -> None:
+def test_the_generated_file_is_current() -> None:
+    assert TARGET.read_text() == overloads(), "run: make overloads"
+
+
+def test_each_type_has_its_own_class() -> None:
     single = {types_of(each): taken_by(each) for each in OVERLOADS if "event_type" in get_type_hints(each)}
 
     assert single == {(name,): MODELS[name] for name in EVENT_TYPES}
@@ -58,12 +63,12 @@ def test_several_types_have_the_nearest_class_that_all_of_them_are() -> None:
     assert set(seen) == bases - {Event} - set(MODELS.values())
 
 
-def test_the_terms_are_those_that_on_takes() -> None:
+def test_the_options_are_those_that_on_takes() -> None:
     parameters = inspect.signature(registry.on).parameters.values()
 
     named = {each.name: each.annotation for each in parameters if each.kind is each.KEYWORD_ONLY}
 
-    assert get_type_hints(Terms) == named
+    assert get_type_hints(Options) == named
     assert on is registry.on
 
 
