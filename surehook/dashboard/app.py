@@ -1,4 +1,4 @@
-"""rq-dashboard on our store: with a login where others could reach it, deleting off, requeueing by our own script."""
+"""rq-dashboard on Surehook's store: with a login, without deleting, requeueing by Surehook's own script."""
 
 import hmac
 import logging
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 STORE_TIMEOUT_SECONDS = 10.0
 READING = ("GET", "HEAD", "OPTIONS")
-# All that may be changed here. Deleting or emptying would lose events on purpose, and RQ's compacting loses those it
-# holds when it is killed; `surehook dead-letters discard` closes an event. What an upgrade adds is refused, too.
+# The only changes allowed here. Deleting and emptying lose events, and so does RQ's compacting when it is killed;
+# `surehook dead-letters discard` closes an event. Changes that an upgrade adds are refused, too.
 REQUEUE, REQUEUE_ALL = "rq_dashboard.requeue_job_view", "rq_dashboard.requeue_all"
 
 
@@ -61,8 +61,8 @@ def create_dashboard(settings: Settings) -> Flask:
     setup_rq_connection(app)
     login = settings.dashboard_login
     if login is not None:
-        app.before_request(lambda: _refuse_strangers(login))
-    app.before_request(lambda: _refuse_changes(has_login=login is not None))
+        app.before_request(lambda: _require_login(login))
+    app.before_request(lambda: _check_change(has_login=login is not None))
     app.register_blueprint(blueprint, url_prefix="")
     letters = DeadLetters(
         connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS),
@@ -72,11 +72,11 @@ def create_dashboard(settings: Settings) -> Flask:
     )
     app.view_functions[REQUEUE] = lambda job_id: _requeued(letters.replay_job(job_id))
     app.view_functions[REQUEUE_ALL] = lambda queue_name: _requeued(letters.replay_queue(queue_name))
-    app.register_error_handler(redis.RedisError, _store_is_away)
+    app.register_error_handler(redis.RedisError, _store_unavailable)
     return app
 
 
-def _refuse_strangers(login: SecretStr) -> Response | None:
+def _require_login(login: SecretStr) -> Response | None:
     given = request.authorization
     credentials = f"{given.username}:{given.password}" if given and given.type == "basic" else ""
     if hmac.compare_digest(credentials.encode(), login.get_secret_value().encode()):
@@ -84,7 +84,7 @@ def _refuse_strangers(login: SecretStr) -> Response | None:
     return Response("Log in\n", 401, {"WWW-Authenticate": 'Basic realm="Surehook"'})
 
 
-def _refuse_changes(*, has_login: bool) -> tuple[Response, int] | None:
+def _check_change(*, has_login: bool) -> tuple[Response, int] | None:
     if request.endpoint == REQUEUE_ALL and request.method in READING:
         return jsonify(status="ERROR", message="requeue by POST"), 405
     if request.endpoint is None or request.method in READING:
@@ -97,9 +97,9 @@ def _refuse_changes(*, has_login: bool) -> tuple[Response, int] | None:
 
 
 def _is_from_our_pages(*, has_login: bool) -> bool:
-    """Whether no other site's page could have sent this: a browser adds the login, or reaches loopback, for those too.
+    """Decides whether a page of this dashboard sent the request: a browser adds the login for other sites' pages, too.
 
-    jQuery puts X-Requested-With on what it posts; another site's page may not without our leave, which nobody gets.
+    jQuery sets X-Requested-With on its posts; another site's page would need permission by CORS, which is never given.
     """
     if request.headers.get("X-Requested-With") != "XMLHttpRequest":
         return False
@@ -108,7 +108,7 @@ def _is_from_our_pages(*, has_login: bool) -> bool:
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.host:
         return False
-    # A name that a stranger's DNS points at 127.0.0.1 makes a page of theirs look like one of ours.
+    # DNS rebinding: a foreign name that resolves to 127.0.0.1 makes a foreign page look like one of ours.
     return has_login or urlsplit(f"//{request.host}").hostname in LOOPBACK
 
 
@@ -117,7 +117,7 @@ def _requeued(count: int) -> Response:
     return jsonify(status="OK" if count else "GONE", count=count)
 
 
-def _store_is_away(exc: Exception) -> tuple[Response, int]:
+def _store_unavailable(exc: Exception) -> tuple[Response, int]:
     log.warning("store is away", extra={"error_type": type(exc).__name__})
     return jsonify(status="ERROR", message="the store does not answer"), 503
 

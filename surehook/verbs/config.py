@@ -1,4 +1,4 @@
-"""`surehook config`: what is in force, and where it comes from."""
+"""`surehook config`: shows the settings in force, and where each comes from."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`surehook dead-letters`: what will not run again by itself, and what to do about it."""
+"""`surehook dead-letters`: lists, shows, replays and discards events that ran out of retries."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -12,24 +12,16 @@ from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings, load_settings
 from surehook.shared.store import connect, wait_for_store
-from surehook.verbs.bulk import bulk, each
+from surehook.verbs import options
+from surehook.verbs.options import as_json, bulk, each, filter_fields
+from surehook.verbs.tables import echo_table, utc
 
 TIMEOUT_SECONDS = 10.0
-INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+HEADERS = ("event", "died (UTC)", "type", "handler", "error")
 
 
 def filters(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option("--error", help="Part of the error."),
-        click.option("--until", type=INSTANT, help="Died then or before (local time)."),
-        click.option("--since", type=INSTANT, help="Died then or later (local time)."),
-        click.option("--tenant", help="The event's tenant id."),
-        click.option("--user", help="The event's user id."),
-        click.option("--handler", help="The handler's id."),
-        click.option("--type", "event_type", help="The event's type."),
-    ):
-        command = option(command)
-    return command
+    return options.filters("Died")(click.option("--error", help="Part of the error.")(command))
 
 
 @click.group("dead-letters")
@@ -39,21 +31,22 @@ def dead_letters() -> None:
 
 @dead_letters.command("list")
 @filters
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@as_json
 def list_(as_json: bool, **wanted: Any) -> None:
-    """List dead letters."""
-    count = 0
-    letters = _open(load_settings())
-    for letter in sorted(letters.matching(_filter(wanted)), key=_died_at):
-        count += 1
-        click.echo(json.dumps(_facts(letter)) if as_json else _line(letter))
-    if not as_json and not count:
+    """List dead letters, the oldest first."""
+    letters = sorted(_open(load_settings()).matching(_filter(wanted)), key=_died_at)
+    if as_json:
+        for letter in letters:
+            click.echo(json.dumps(_facts(letter)))
+        return
+    echo_table(HEADERS, map(_cells, letters))
+    if not letters:
         click.echo("no dead letters")
 
 
 @dead_letters.command()
 @click.argument("some_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@as_json
 def show(some_id: str, as_json: bool) -> None:
     """Show a dead letter: its attempts and its traceback. ID: the event's, or its first characters."""
     letters = _open(load_settings())
@@ -75,20 +68,20 @@ def show(some_id: str, as_json: bool) -> None:
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @filters
 @bulk
-def replay(ids: Sequence[str], **options: Any) -> None:
+def replay(ids: Sequence[str], **given: Any) -> None:
     """Run dead letters again, each with its full budget of retries."""
     letters = _open(load_settings())
-    _each(_chosen(letters, ids, options), letters.replay, "replayed", options)
+    _each(_chosen(letters, ids, given), letters.replay, "replayed", given)
 
 
 @dead_letters.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @filters
 @bulk
-def discard(ids: Sequence[str], **options: Any) -> None:
+def discard(ids: Sequence[str], **given: Any) -> None:
     """Close dead letters for good: they will never run."""
     letters = _open(load_settings())
-    _each(_chosen(letters, ids, options), letters.discard, "discarded", options)
+    _each(_chosen(letters, ids, given), letters.discard, "discarded", given)
 
 
 def _open(settings: Settings) -> DeadLetters:
@@ -102,11 +95,11 @@ def _open(settings: Settings) -> DeadLetters:
     )
 
 
-def _chosen(letters: DeadLetters, ids: Sequence[str], options: dict[str, Any]) -> list[DeadLetter]:
-    wanted = _filter(options)
+def _chosen(letters: DeadLetters, ids: Sequence[str], given: dict[str, Any]) -> list[DeadLetter]:
+    wanted = _filter(given)
     if ids:
         return _found(letters, ids)
-    if wanted.is_empty and not options["is_all"]:
+    if wanted.is_empty and not given["is_all"]:
         raise click.UsageError("Name ids, a filter such as --type user.delete, or --all.")
     return list(letters.matching(wanted))
 
@@ -123,28 +116,12 @@ def _found(letters: DeadLetters, ids: Iterable[str]) -> list[DeadLetter]:
     return found
 
 
-def _each(chosen: Sequence[DeadLetter], act: Callable[[DeadLetter], bool], verb: str, options: dict[str, Any]) -> None:
-    each(chosen, act, options, line=_line, verb=verb, otherwise="no longer dead")
+def _each(chosen: Sequence[DeadLetter], act: Callable[[DeadLetter], bool], verb: str, given: dict[str, Any]) -> None:
+    each(chosen, act, given, line=_line, verb=verb, otherwise="no longer dead")
 
 
-def _filter(wanted: dict[str, Any]) -> Filter:
-    return Filter(
-        event_type=wanted["event_type"],
-        handler=wanted["handler"],
-        user_id=_lower(wanted["user"]),
-        tenant_id=_lower(wanted["tenant"]),
-        since=_aware(wanted["since"]),
-        until=_aware(wanted["until"]),
-        error=wanted["error"],
-    )
-
-
-def _lower(value: str | None) -> str | None:
-    return value.lower() if value else None
-
-
-def _aware(instant: datetime | None) -> datetime | None:
-    return instant.astimezone() if instant else None
+def _filter(given: dict[str, Any]) -> Filter:
+    return Filter(**filter_fields(given), error=given["error"])
 
 
 def _died_at(letter: DeadLetter) -> datetime:
@@ -164,6 +141,9 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
+def _cells(letter: DeadLetter) -> tuple[str, ...]:
+    return letter.event_id, utc(letter.died_at), letter.event_type, letter.handler or "?", letter.error
+
+
 def _line(letter: DeadLetter) -> str:
-    died_at = letter.died_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if letter.died_at else "?"
-    return f"{letter.event_id}  {died_at}  {letter.event_type}  {letter.handler or '?'}  {letter.error}"
+    return "  ".join(_cells(letter))

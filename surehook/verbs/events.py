@@ -2,10 +2,10 @@
 
 import click
 
-from surehook.verbs.decisions import resolve
 from surehook.verbs.events_erase import erase
 from surehook.verbs.events_list import list_, show
 from surehook.verbs.events_replay import replay
+from surehook.verbs.events_resolve import resolve
 
 
 @click.group()

@@ -3,7 +3,6 @@
 import heapq
 import json
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
 from typing import Any
 
 import click
@@ -14,11 +13,14 @@ from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, wait_for_store
-from surehook.verbs.decisions import echo_decisions
+from surehook.verbs import options
+from surehook.verbs.events_resolve import echo_decisions
+from surehook.verbs.options import as_json, filter_fields
+from surehook.verbs.tables import echo_table, utc
 
 TIMEOUT_SECONDS = 10.0
 LIMIT = 100
-INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+HEADERS = ("event", "received (UTC)", "state    ", "type", "handlers")
 GROUPS = {"open": OPEN_STATES, "closed": CLOSED_STATES}
 # A Fernet token's first byte is its version, 0x80.
 ENCRYPTED = b"gAAAAA"
@@ -26,34 +28,31 @@ ENCRYPTED = b"gAAAAA"
 
 def filters(*states: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     def add(command: Callable[..., None]) -> Callable[..., None]:
-        for option in (
-            click.option("--state", type=click.Choice(states), help="What became of it."),
-            click.option("--until", type=INSTANT, help="Received then or before (local time)."),
-            click.option("--since", type=INSTANT, help="Received then or later (local time)."),
-            click.option("--tenant", help="The event's tenant id."),
-            click.option("--user", help="The event's user id."),
-            click.option("--handler", help="The handler's id."),
-            click.option("--type", "event_type", help="The event's type."),
-        ):
-            command = option(command)
-        return command
+        state = click.option("--state", type=click.Choice(states), help="What became of it.")
+        return options.filters("Received")(state(command))
 
     return add
 
 
 @click.command("list")
 @filters(*GROUPS, *OPEN_STATES, *CLOSED_STATES, ORPHANED)
-@click.option("--limit", default=LIMIT, show_default=True, type=click.IntRange(1), help="The newest so many.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option(
+    "--limit", default=LIMIT, show_default=True, type=click.IntRange(1), help="At most this many, the newest."
+)
+@as_json
 def list_(as_json: bool, limit: int, **wanted: Any) -> None:
     """List events, the newest first. Closed ones are kept for SUREHOOK_RETENTION seconds."""
-    if wanted["state"] in STATES:  # answered no, or answered by nobody
+    if wanted["state"] in STATES:
         echo_decisions(filter_of(wanted), limit, as_json=as_json)
         return
     seen: list[int] = [0]
     found = _counted(open_log().matching(filter_of(wanted)), seen)
-    for event in heapq.nlargest(limit, found, key=lambda event: (event.received_at, event.event_id)):
-        click.echo(json.dumps(_facts(event)) if as_json else line(event))
+    newest = heapq.nlargest(limit, found, key=lambda event: (event.received_at, event.event_id))
+    if as_json:
+        for event in newest:
+            click.echo(json.dumps(_facts(event)))
+    else:
+        echo_table(HEADERS, map(_cells, newest))
     if not seen[0] and not as_json:
         click.echo("no such events")
     if seen[0] > limit:
@@ -63,7 +62,7 @@ def list_(as_json: bool, limit: int, **wanted: Any) -> None:
 @click.command()
 @click.argument("some_id", metavar="ID")
 @click.option("--body", "with_body", is_flag=True, help="Its body too, which is personal data.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@as_json
 def show(some_id: str, with_body: bool, as_json: bool) -> None:
     """Show an event and its attempts. ID: the event's, or its first characters."""
     log = open_log()
@@ -108,32 +107,24 @@ def one(log: EventLog, some_id: str) -> EventRecord:
     return found[0]
 
 
-def filter_of(wanted: dict[str, Any]) -> EventFilter:
-    state = wanted["state"]
-    return EventFilter(
-        event_type=wanted["event_type"],
-        handler=wanted["handler"],
-        user_id=wanted["user"].lower() if wanted["user"] else None,
-        tenant_id=wanted["tenant"].lower() if wanted["tenant"] else None,
-        since=_aware(wanted["since"]),
-        until=_aware(wanted["until"]),
-        states=GROUPS.get(state, (state,)) if state else (),
-    )
+def filter_of(given: dict[str, Any]) -> EventFilter:
+    state = given["state"]
+    return EventFilter(**filter_fields(given), states=GROUPS.get(state, (state,)) if state else ())
 
 
 def line(event: EventRecord) -> str:
-    at = event.received_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return f"{event.event_id}  {at}  {event.state:<9}  {event.event_type}  {','.join(event.handlers) or '-'}"
+    return "  ".join(_cells(event))
+
+
+def _cells(event: EventRecord) -> tuple[str, ...]:
+    handlers = ",".join(event.handlers) or "-"
+    return event.event_id, utc(event.received_at), f"{event.state:<9}", event.event_type, handlers
 
 
 def _counted(events: Iterable[EventRecord], seen: list[int]) -> Iterator[EventRecord]:
     for event in events:
         seen[0] += 1
         yield event
-
-
-def _aware(instant: datetime | None) -> datetime | None:
-    return instant.astimezone() if instant else None
 
 
 def _facts(event: EventRecord) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import click
 
 from surehook.admin.events import REPLAYABLE, EventFilter, EventLog, EventRecord
 from surehook.shared.errors import NotFound, SurehookError
-from surehook.verbs.bulk import bulk, each
-from surehook.verbs.decisions import open_decisions
 from surehook.verbs.events_list import filter_of, filters, line, one, open_log
+from surehook.verbs.events_resolve import open_decisions
+from surehook.verbs.options import bulk, each
 
 NO_FACT = "no transaction that ended with a no, or what it left is still being undone"
 BY_DEFAULT = ("done", "unhandled", "completed")

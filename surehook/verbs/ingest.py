@@ -1,4 +1,4 @@
-"""`surehook ingest`: the door."""
+"""`surehook ingest`: receives webhooks."""
 
 import sys
 
@@ -13,7 +13,7 @@ from surehook.verbs.start import start
 @click.option(
     "--processes",
     type=click.IntRange(1),
-    help="So many processes on one address; SIGHUP replaces them without refusing a connection. Without it: this one.",
+    help="Processes on one address; SIGHUP replaces them without refusing a connection. Without it: this one.",
 )
 def ingest(processes: int | None) -> None:
     """Receive webhooks and put them on disk before answering."""

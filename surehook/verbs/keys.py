@@ -1,4 +1,4 @@
-"""`surehook keys`: what is stored, encrypted anew with the newest key."""
+"""`surehook keys`: re-encrypts stored bodies with the newest key."""
 
 import sys
 import time
@@ -17,8 +17,8 @@ from surehook.shared.store import connect, unavailable, wait_for_store
 from surehook.verbs.progress import Progress
 
 TIMEOUT_SECONDS = 10.0
-# The second finds what doors stored while the first was under way. One that still finds something after that has found
-# a door that encrypts with another key.
+# The second pass finds what ingest stored during the first. If a later pass still finds something, an ingest process
+# encrypts with another key.
 MOST_PASSES = 3
 
 
@@ -29,7 +29,7 @@ def keys() -> None:
 
 @keys.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most this many a second.")
 def rotate(dry_run: bool, rate: float | None) -> None:
     """Encrypt every stored body with the first of SUREHOOK_ENCRYPTION_KEYS. May be stopped, and run again."""
     settings = load_settings()
@@ -84,7 +84,7 @@ def _tell(passes: list[Tally], vault: BodyCipher, *, is_dry: bool) -> bool:
     still_coming = _by_key(last, Result.ENCRYPTED) if len(passes) == MOST_PASSES else {}
     for key_id, count in sorted(still_coming.items()):
         how = f"with key {key_id}" if key_id else "in the clear"
-        click.echo(f"{count} came meanwhile {how}: an ingest process does not have key {vault.newest} as its first")
+        click.echo(f"{count} stored since then {how}: an ingest process does not have key {vault.newest} as its first")
     return not still_coming and not _count(last, Result.KEY_MISSING) and not _count(last, Result.DAMAGED)
 
 

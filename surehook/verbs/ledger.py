@@ -1,4 +1,4 @@
-"""`surehook ledger`: does everything that was accepted stand somewhere?"""
+"""`surehook ledger`: checks that every accepted event is closed, or open with a job."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""`surehook queues`: what waits where, and holding a queue back."""
+"""`surehook queues`: lists, pauses and resumes queues."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What every long-running verb does first."""
+"""The first steps of every long-running command."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def start() -> Settings:
-    """Settings in force, logging set up, typing mistakes among the variables named."""
+    """Load the settings, set up logging, and warn of misspelt variables."""
     is_child = stop_with_parent()
     settings = load_settings()
     set_up_logging(settings.log_level, settings.log_format)

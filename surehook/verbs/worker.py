@@ -1,4 +1,4 @@
-"""`surehook worker`: the back room."""
+"""`surehook worker`: runs the handlers."""
 
 import sys
 from pathlib import Path

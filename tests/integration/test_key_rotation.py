@@ -160,4 +160,4 @@ def test_a_door_that_still_uses_another_key_is_found_out(
     status, output = rotate()
 
     assert status == 1
-    assert f"1 came meanwhile with key {fingerprint(OLD)}" in output
+    assert f"1 stored since then with key {fingerprint(OLD)}" in output

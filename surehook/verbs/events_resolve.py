@@ -1,4 +1,4 @@
-"""`surehook events list --state` and `resolve`: transactions that ended with a no, and orphans."""
+"""`surehook events resolve`, and the lists of refused transactions and orphans."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -11,21 +11,27 @@ from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, wait_for_store
+from surehook.verbs.tables import echo_table, utc
 
 TIMEOUT_SECONDS = 10.0
+HEADERS = ("event", "decided (UTC)", "state    ", "type", "reason")
 
 
 def echo_decisions(wanted: EventFilter, limit: int, *, as_json: bool) -> None:
-    """What transactions ended so, the newest first."""
+    """List the transactions that ended in the wanted states, the newest first."""
     decisions = open_decisions()
-    listed = (each for state in wanted.states for each in decisions.listed(state))
-    count = 0
-    for decision in listed:
-        if not _is_wanted(decision, wanted, decisions):
-            continue
-        count += 1
-        if count <= limit:
-            click.echo(json.dumps(_facts(decision)) if as_json else _line(decision))
+    found = [
+        decision
+        for state in wanted.states
+        for decision in decisions.listed(state)
+        if _is_wanted(decision, wanted, decisions)
+    ]
+    count = len(found)
+    if as_json:
+        for decision in found[:limit]:
+            click.echo(json.dumps(_facts(decision)))
+    else:
+        echo_table(HEADERS, map(_cells, found[:limit]), whole_ids=True)
     if not as_json and not count:
         click.echo("no such events")
     if count > limit:
@@ -35,7 +41,7 @@ def echo_decisions(wanted: EventFilter, limit: int, *, as_json: bool) -> None:
 @click.command()
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 def resolve(ids: Sequence[str]) -> None:
-    """Take orphans off the list: a person has seen to what they left."""
+    """Take orphans off the list, after a person has repaired what they left."""
     each(ids, open_decisions().resolve, "resolved", "no orphan (any more)")
 
 
@@ -89,6 +95,6 @@ def _facts(decision: Decision) -> dict[str, str]:
     }
 
 
-def _line(decision: Decision) -> str:
-    at = decision.decided_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return f"{decision.event_id}  {at}  {decision.state:<9}  {decision.event_type}  {decision.reason}".rstrip()
+def _cells(decision: Decision) -> tuple[str, ...]:
+    state = f"{decision.state:<9}"
+    return decision.event_id, utc(decision.decided_at), state, decision.event_type, decision.reason

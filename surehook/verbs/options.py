@@ -1,0 +1,88 @@
+"""The options that commands share, and acting on many things under them."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import click
+
+Command = Callable[..., None]
+T = TypeVar("T")
+SHOW_PROGRESS_FROM = 20
+INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
+dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+rate = click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most this many a second.")
+
+
+def filters(instant: str) -> Callable[[Command], Command]:
+    """The filters by what an event is. `instant` says what --since and --until compare."""
+
+    def add(command: Command) -> Command:
+        for option in (
+            click.option("--until", type=INSTANT, help=f"{instant} at this time (local) or before."),
+            click.option("--since", type=INSTANT, help=f"{instant} at this time (local) or later."),
+            click.option("--tenant", help="The event's tenant id."),
+            click.option("--user", help="The event's user id."),
+            click.option("--handler", help="The handler's id."),
+            click.option("--type", "event_type", help="The event's type."),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+def filter_fields(given: dict[str, Any]) -> dict[str, Any]:
+    """The values of `filters` as the filters of `surehook.admin` name them."""
+    return {
+        "event_type": given["event_type"],
+        "handler": given["handler"],
+        "user_id": _lower(given["user"]),
+        "tenant_id": _lower(given["tenant"]),
+        "since": _aware(given["since"]),
+        "until": _aware(given["until"]),
+    }
+
+
+def bulk(command: Command) -> Command:
+    for option in (rate, dry_run, click.option("--all", "is_all", is_flag=True, help="All of them.")):
+        command = option(command)
+    return command
+
+
+def each(
+    chosen: Sequence[T],
+    act: Callable[[T], bool],
+    options: dict[str, Any],
+    *,
+    line: Callable[[T], str],
+    verb: str,
+    otherwise: str,
+) -> None:
+    """Act on each, or with --dry-run show its line. `otherwise` says why acting on some had no effect."""
+    if options["dry_run"]:
+        for item in chosen:
+            click.echo(line(item))
+        click.echo(f"{len(chosen)} would be {verb}")
+        return
+    count = 0
+    hidden = len(chosen) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
+    with click.progressbar(length=len(chosen), label=verb, file=sys.stderr, hidden=hidden) as bar:
+        for item in chosen:
+            count += act(item)
+            bar.update(1)
+            if options["rate"]:
+                time.sleep(1 / options["rate"])
+    click.echo(f"{count} {verb}" + (f", {len(chosen) - count} {otherwise}" if count < len(chosen) else ""))
+
+
+def _lower(value: str | None) -> str | None:
+    return value.lower() if value else None
+
+
+def _aware(instant: datetime | None) -> datetime | None:
+    return instant.astimezone() if instant else None

@@ -1,0 +1,48 @@
+"""Lists as a person reads them: tables that fit the terminal, whole lines in a pipe. Times are UTC."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import click
+
+SHORT_ID = 8  # characters of an id on a terminal: every command that shows or replays takes them
+COLOURS = {
+    "done": "green",
+    "completed": "green",
+    "running": "cyan",
+    "scheduled": "yellow",
+    "waiting": "yellow",
+    "dead": "red",
+    "failed": "red",
+    "abandoned": "red",
+    "orphaned": "red",
+    "rejected": "magenta",
+    "paused": "yellow",
+}
+
+
+def utc(instant: datetime | None) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if instant else "?"
+
+
+def echo_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, whole_ids: bool = False) -> None:
+    """Print rows whose first cell is an id. Nothing is printed where there are none."""
+    if not sys.stdout.isatty():
+        for number, row in enumerate(rows):
+            if number == 0:
+                click.echo("  ".join(headers))
+            click.echo("  ".join(row).rstrip())
+        return
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, header in enumerate(headers):
+        table.add_column(header, overflow="fold", no_wrap=number == 0 or header.endswith("(UTC)"))
+    for first, *others in rows:
+        shown = first if whole_ids else first[:SHORT_ID]
+        table.add_row(shown, *(Text(cell, style=COLOURS.get(cell.strip(), "")) for cell in others))
+    if table.row_count:
+        Console(highlight=False).print(table)
