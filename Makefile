@@ -41,7 +41,7 @@ SECONDS ?= 600
 soak: install ## kill, stop and cut off everything at random for ten minutes (SECONDS=600, SEED=any)
 	$(BIN)/python -m tests.support.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-bench: install $(BENCH_INSTALLED) ## compare with baselines in the same run, into bench/RESULTS.md (PART=door for one part)
+bench: install $(BENCH_INSTALLED) ## compare with baselines in the same run, into bench/RESULTS.md (PART=endpoint for one part)
 	$(BIN)/python -m bench $(PART)
 
 $(BENCH_INSTALLED): requirements-bench.lock

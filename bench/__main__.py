@@ -15,12 +15,12 @@ from bench.machine import facts
 from harness.stack import Stack
 
 PARTS = {
-    "door": endpoint.run,
+    "endpoint": endpoint.run,
     "clients": clients.run,
-    "proofs": authentication.run,
+    "authentication": authentication.run,
     "flood": flood.run,
     "pipeline": pipeline.run,
-    "veto": transactional.run,
+    "transactional": transactional.run,
     "workers": workers.run,
     "memory": memory.run,
     "recovery": recovery.run,

@@ -35,7 +35,7 @@ EMPTY, OURS, LOOP, THREADS = (
     "Queue.enqueue, loop",
     "Queue.enqueue, threads",
 )
-PICTURE = ROOT / "docs" / "door.svg"
+PICTURE = ROOT / "docs" / "endpoint.svg"
 PICTURED = 32
 
 
