@@ -16,7 +16,7 @@ from bench.machine import empty, listens
 from harness.processes import cpu_seconds
 from harness.stack import API_KEY, Stack, free_port, wait_until
 from surehook.ingest.auth.credentials import authenticator_from
-from surehook.ingest.auth.signature import refuse_other_body
+from surehook.ingest.auth.signature import require_signed_body
 from surehook.ingest.metrics import IngestMetrics
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
@@ -102,9 +102,9 @@ async def _alone_seconds(name: str, folder: Path) -> float:
     for _ in range(ALONE_ROUNDS):
         began = time.perf_counter()
         for _ in range(ALONE_TIMES):
-            digest = await proof.of_headers(headers)
+            digest = await proof.authenticate(headers)
             if digest is not None:
-                refuse_other_body(body, digest)
+                require_signed_body(body, digest)
         took.append((time.perf_counter() - began) / ALONE_TIMES)
     return min(took)
 

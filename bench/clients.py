@@ -98,7 +98,7 @@ async def _intake(house: Stack) -> AsyncIterator[Accept]:
 
 async def _line(house: Stack) -> AsyncIterator[Accept]:
     async with _running(house) as intake:
-        line = Batcher(intake.link, _settings(house), ("accept",))
+        line = Batcher(intake.session, _settings(house), ("accept",))
 
         async def accept(envelope: Envelope) -> object:
             return await line.call("accept", *_words(envelope))

@@ -28,58 +28,64 @@ class App(Starlette):
     """Deliveries go straight to the door: the layers of routing cost as much as reading the event does."""
 
     webhook_path = ""
-    door: ASGIApp | None = None
+    endpoint: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_http = scope["type"] == "http"
-        if self.door is not None and is_http and scope["path"] == self.webhook_path and scope["method"] == "POST":
-            await self.door(scope, receive, send)
+        if self.endpoint is not None and is_http and scope["path"] == self.webhook_path and scope["method"] == "POST":
+            await self.endpoint(scope, receive, send)
             return
         await super().__call__(scope, receive, send)
 
 
 def create_app(
-    settings: Settings, metrics: IngestMetrics, bounds: Limits | None = None, entrance: FastPath | None = None
+    settings: Settings, metrics: IngestMetrics, limits: Limits | None = None, fast_path: FastPath | None = None
 ) -> Starlette:
     """The ASGI app of one ingest process. Its door is also given to the `entrance`, for the short way.
 
     Raises:
         Misconfigured: no proof is configured, or a key of it is none.
     """
-    proof = authenticator_from(settings, metrics)
-    held = bounds or Limits(settings)
-    intakes: list[Acceptor] = []
+    authenticator = authenticator_from(settings, metrics)
+    request_limits = limits or Limits(settings)
+    acceptors: list[Acceptor] = []
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        intake = Acceptor(settings, metrics)
-        intakes.append(intake)
-        transactions = Coordinator(settings, metrics, intake.link)
-        asked = transactions if settings.transactional_events else None
-        door = WebhookEndpoint(proof, held, intake, metrics, max_body_bytes=settings.max_body_bytes, transactions=asked)
+        acceptor = Acceptor(settings, metrics)
+        acceptors.append(acceptor)
+        coordinator = Coordinator(settings, metrics, acceptor.session)
+        endpoint = WebhookEndpoint(
+            authenticator,
+            request_limits,
+            acceptor,
+            metrics,
+            max_body_bytes=settings.max_body_bytes,
+            coordinator=coordinator if settings.transactional_events else None,
+        )
         # The route is for the other methods. A class instance is a plain ASGI app to it, without Request and Response.
-        app.router.routes.insert(0, Route(settings.webhook_path, door, methods=["POST"]))
-        app.door = ServerErrorMiddleware(door, handler=_internal_error)
-        vitals = BackgroundTasks()
-        running = vitals.start(intake.run())
+        app.router.routes.insert(0, Route(settings.webhook_path, endpoint, methods=["POST"]))
+        app.endpoint = ServerErrorMiddleware(endpoint, handler=_internal_error)
+        background = BackgroundTasks()
+        storing = background.start(acceptor.run())
         # No connection is taken before: the first deliveries need not be refused for a store that is all right.
-        await intake.wait_until_checked()
-        counting = vitals.start(metrics.keep_counting(held))
-        refreshing = vitals.start(proof.run(), may_end=True)
-        asking = vitals.start(transactions.run())
-        if entrance is not None:
-            entrance.door = door
+        await acceptor.wait_until_checked()
+        counting = background.start(metrics.update_gauges(request_limits))
+        refreshing = background.start(authenticator.run(), may_end=True)
+        deciding = background.start(coordinator.run())
+        if fast_path is not None:
+            fast_path.endpoint = endpoint
         yield
-        vitals.stop()
+        background.stop()
         refreshing.cancel()
-        transactions.stop()
-        await asking  # before the link goes that it says its last words on
-        intake.stop()
+        coordinator.stop()
+        await deciding  # before the link goes that it says its last words on
+        acceptor.stop()
         counting.cancel()
-        await running
+        await storing
 
     async def readyz(_: Request) -> StarletteResponse:
-        is_ready = bool(intakes) and intakes[-1].is_ready and proof.is_ready
+        is_ready = bool(acceptors) and acceptors[-1].is_ready and authenticator.is_ready
         return _response(responses.READY if is_ready else responses.NOT_READY)
 
     app = App(
@@ -112,6 +118,6 @@ async def _internal_error(_: Request, __: Exception) -> StarletteResponse:
     return _response(responses.INTERNAL_ERROR)
 
 
-def _response(answer: Response) -> StarletteResponse:
-    headers = {name.decode(): value.decode() for name, value in answer.headers}
-    return StarletteResponse(answer.body, answer.status, headers, media_type="application/json")
+def _response(response: Response) -> StarletteResponse:
+    headers = {name.decode(): value.decode() for name, value in response.headers}
+    return StarletteResponse(response.body, response.status, headers, media_type="application/json")

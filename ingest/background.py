@@ -12,7 +12,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-BROKEN = 1
+EXIT_BROKEN = 1
 
 
 class BackgroundTasks:
@@ -22,9 +22,9 @@ class BackgroundTasks:
         self._has_broken = False
         self._is_stopping = False
 
-    def start(self, work: Coroutine[Any, Any, None], *, may_end: bool = False) -> "asyncio.Task[None]":
-        task = asyncio.create_task(work)
-        task.add_done_callback(lambda task: self._look_at(task, may_end=may_end))
+    def start(self, coroutine: Coroutine[Any, Any, None], *, may_end: bool = False) -> "asyncio.Task[None]":
+        task = asyncio.create_task(coroutine)
+        task.add_done_callback(lambda task: self._on_done(task, may_end=may_end))
         return task
 
     def stop(self) -> None:
@@ -32,9 +32,9 @@ class BackgroundTasks:
         self._is_stopping = True
         if self._has_broken:
             logging.shutdown()
-            os._exit(BROKEN)  # nothing is under way any more, and uvicorn has no status for this
+            os._exit(EXIT_BROKEN)  # nothing is under way any more, and uvicorn has no status for this
 
-    def _look_at(self, task: "asyncio.Task[None]", *, may_end: bool) -> None:
+    def _on_done(self, task: "asyncio.Task[None]", *, may_end: bool) -> None:
         error = None if task.cancelled() else task.exception()
         if self._is_stopping or self._has_broken or (may_end and error is None):
             return

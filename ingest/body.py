@@ -10,21 +10,21 @@ from surehook.ingest.limits import Reservation
 from surehook.ingest.responses import Refusal
 
 BODY_SECONDS = 10.0
-LONGEST_NUMBER = 18  # digits; int() refuses thousands of them
+MAX_LENGTH_DIGITS = 18  # digits; int() refuses thousands of them
 
 
 class SenderLeft(Exception):
     """The connection closed before the body was complete: there is nobody to answer."""
 
 
-def refuse_by_header(headers: Mapping[bytes, bytes], limit_bytes: int) -> int:
+def check_headers(headers: Mapping[bytes, bytes], limit_bytes: int) -> int:
     """Size and content type, as far as the headers tell. Returns the size, 0 where they do not tell it.
 
     Raises:
         Refusal: with the answer to send.
     """
     length = headers.get(b"content-length", b"0")
-    if not length.isdigit() or len(length) > LONGEST_NUMBER or int(length) > limit_bytes:
+    if not length.isdigit() or len(length) > MAX_LENGTH_DIGITS or int(length) > limit_bytes:
         raise Refusal(responses.too_large(limit_bytes), "too_large")
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if media_type != b"application/json" or headers.get(b"content-encoding", b"identity") != b"identity":
@@ -33,7 +33,12 @@ def refuse_by_header(headers: Mapping[bytes, bytes], limit_bytes: int) -> int:
 
 
 async def read_body(
-    receive: Receive, limit_bytes: int, hold: Reservation, seconds: float = BODY_SECONDS, *, is_whole: bool = False
+    receive: Receive,
+    limit_bytes: int,
+    reservation: Reservation,
+    seconds: float = BODY_SECONDS,
+    *,
+    is_complete: bool = False,
 ) -> bytes:
     """The body, counted while it comes: a chunked one says nothing of its size beforehand. Of one that is there as a
     whole, as most are, none can be late.
@@ -42,21 +47,21 @@ async def read_body(
         Refusal: too large or too slow, or all bodies together are too much.
         SenderLeft: the sender hung up.
     """
-    if is_whole:
-        return await _read(receive, limit_bytes, hold)
+    if is_complete:
+        return await _read(receive, limit_bytes, reservation)
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - we are a coroutine
     is_late = False
 
-    def give_up() -> None:
+    def cancel() -> None:
         nonlocal is_late
         is_late = True
         task.cancel()
 
     # As asyncio.timeout() does it, for a fifth of the price: hardly any body is late.
-    timer = asyncio.get_running_loop().call_later(seconds, give_up)
+    timer = asyncio.get_running_loop().call_later(seconds, cancel)
     try:
-        return await _read(receive, limit_bytes, hold)
+        return await _read(receive, limit_bytes, reservation)
     except asyncio.CancelledError:
         if is_late and task.uncancel() == 0:
             raise Refusal(responses.too_slow(seconds), "too_slow") from None
@@ -65,7 +70,7 @@ async def read_body(
         timer.cancel()
 
 
-async def _read(receive: Receive, limit_bytes: int, hold: Reservation) -> bytes:
+async def _read(receive: Receive, limit_bytes: int, reservation: Reservation) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -76,7 +81,7 @@ async def _read(receive: Receive, limit_bytes: int, hold: Reservation) -> bytes:
         size += len(chunk)
         if size > limit_bytes:
             raise Refusal(responses.too_large(limit_bytes), "too_large")
-        hold.grow_to(size)
+        reservation.grow_to(size)
         if not message.get("more_body", False):
             return b"".join([*chunks, chunk]) if chunks else bytes(chunk)
         chunks.append(chunk)

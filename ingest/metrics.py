@@ -8,7 +8,7 @@ from surehook.ingest.limits import Limits
 from surehook.shared.event_types import label
 
 NOT_READY_REASONS = ("store_unavailable", "not_durable")
-COUNT_EVERY_SECONDS = 1.0
+UPDATE_SECONDS = 1.0
 ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 TRANSACTION_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0)
@@ -53,9 +53,9 @@ class IngestMetrics:
             registry=self.registry,
             multiprocess_mode="livemax",
         )
-        self._pending = self._held("surehook_pending_requests", "Deliveries between their headers and their answer")
-        self._body_bytes = self._held("surehook_body_bytes_in_flight", "Bytes of their bodies, read or announced")
-        self._connections = self._held("surehook_open_connections", "Connections to the endpoint, idle ones included")
+        self._pending = self._gauge("surehook_pending_requests", "Deliveries between their headers and their answer")
+        self._body_bytes = self._gauge("surehook_body_bytes_in_flight", "Bytes of their bodies, read or announced")
+        self._connections = self._gauge("surehook_open_connections", "Connections to the endpoint, idle ones included")
         self._accepted_by_type: dict[str, Counter] = {}
         self.set_not_ready(None)
         self.jwks_fetches = Counter(
@@ -66,16 +66,16 @@ class IngestMetrics:
         )
         self.set_without_keys(is_without=False)
 
-    def _held(self, name: str, what: str) -> Gauge:
-        return Gauge(name, what, registry=self.registry, multiprocess_mode="livesum")
+    def _gauge(self, name: str, description: str) -> Gauge:
+        return Gauge(name, description, registry=self.registry, multiprocess_mode="livesum")
 
-    async def keep_counting(self, bounds: Limits) -> None:
+    async def update_gauges(self, limits: Limits) -> None:
         """Once a second, because a gauge that is set for each delivery would cost each of them."""
         while True:
-            self._pending.set(bounds.pending)
-            self._body_bytes.set(bounds.body_bytes)
-            self._connections.set(bounds.connections)
-            await asyncio.sleep(COUNT_EVERY_SECONDS)
+            self._pending.set(limits.pending)
+            self._body_bytes.set(limits.body_bytes)
+            self._connections.set(limits.connections)
+            await asyncio.sleep(UPDATE_SECONDS)
 
     def count_accepted(self, event_type: str) -> None:
         name = label(event_type)
@@ -85,8 +85,8 @@ class IngestMetrics:
         counter.inc()
 
     def set_not_ready(self, reason: str | None) -> None:
-        for known in NOT_READY_REASONS:
-            self._not_ready.labels(known).set(known == reason)
+        for each in NOT_READY_REASONS:
+            self._not_ready.labels(each).set(each == reason)
 
     def set_without_keys(self, *, is_without: bool) -> None:
         """JWKS is the only source of keys, and none was ever fetched. Stands beside the store's reasons."""

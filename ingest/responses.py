@@ -22,13 +22,13 @@ class Response:
     headers: Headers = ()
 
     @property
-    def fields(self) -> Headers:
+    def all_headers(self) -> Headers:
         """All of its headers."""
         length = b"%d" % len(self.body)
         return ((b"content-type", b"application/json"), (b"content-length", length), *self.headers)
 
     @property
-    def is_last(self) -> bool:
+    def closes_connection(self) -> bool:
         """Nothing more is heard on its connection."""
         return self.headers == _CLOSE
 
@@ -36,9 +36,9 @@ class Response:
 class Refusal(Exception):
     """The door says no, or cannot; `reason` is a label of the metric."""
 
-    def __init__(self, answer: Response, reason: str) -> None:
+    def __init__(self, response: Response, reason: str) -> None:
         super().__init__(reason)
-        self.answer = answer
+        self.response = response
         self.reason = reason
 
 
@@ -51,11 +51,11 @@ def duplicate(event_id: str) -> Response:
 
 
 def completed(event_id: str) -> Response:
-    return _of(200, {"status": "completed", "eventId": event_id})
+    return _json_response(200, {"status": "completed", "eventId": event_id})
 
 
-def rejected(words: str) -> Response:
-    return _error(422, "[rejected]", words)
+def rejected(message: str) -> Response:
+    return _error(422, "[rejected]", message)
 
 
 def malformed(message: str) -> Response:
@@ -70,13 +70,13 @@ def too_large(limit_bytes: int) -> Response:
     return _error(413, "[tooLarge]", f"the body is larger than {limit_bytes} bytes", _CLOSE)
 
 
-def _of(status: int, content: object, headers: Headers = ()) -> Response:
+def _json_response(status: int, content: object, headers: Headers = ()) -> Response:
     return Response(status, json.dumps(content, separators=(",", ":")).encode(), headers)
 
 
 def _error(status: int, code: str, message: str = "", headers: Headers = ()) -> Response:
     error = {"code": code, "message": message} if message else {"code": code}
-    return _of(status, {"errors": [error], "exception": f"{code} {message}".strip()}, headers)
+    return _json_response(status, {"errors": [error], "exception": f"{code} {message}".strip()}, headers)
 
 
 NOT_AUTHORIZED = _error(401, "[notAuthorized]", headers=_CLOSE)
@@ -85,10 +85,10 @@ METHOD_NOT_ALLOWED = _error(405, "[methodNotAllowed]", headers=_CLOSE)
 NOT_HTTP = _error(400, "[malformed]", "this is no HTTP request", _CLOSE)
 UNSUPPORTED_MEDIA_TYPE = _error(415, "[unsupportedMediaType]", "send application/json, not compressed", _CLOSE)
 UNAVAILABLE = _error(503, "[unavailable]", "the event was not stored", _RETRY_AFTER)
-UNATTENDED = _error(503, "[unavailable]", "no worker is there to decide", _RETRY_AFTER)
+NO_WORKER = _error(503, "[unavailable]", "no worker is there to decide", _RETRY_AFTER)
 HANDLER_FAILED = _error(500, "[handlerFailed]", "a handler failed")
 DEADLINE_EXCEEDED = _error(504, "[deadlineExceeded]", "the handlers did not decide in time")
-ALIVE = _of(200, {"status": "alive"})
-READY = _of(200, {"status": "ready"})
+ALIVE = _json_response(200, {"status": "alive"})
+READY = _json_response(200, {"status": "ready"})
 NOT_READY = _error(503, "[unavailable]", headers=_RETRY_AFTER)
 INTERNAL_ERROR = _error(500, "[internalError]", headers=_CLOSE)

@@ -10,7 +10,7 @@ import uvicorn
 from prometheus_client import disable_created_metrics
 
 from surehook.ingest.app import create_app
-from surehook.ingest.endpoint import RefusalLog
+from surehook.ingest.endpoint import RateLimitedLog
 from surehook.ingest.http.fast_path import FastPath
 from surehook.ingest.http.protocol import protocol_for
 from surehook.ingest.limits import Limits
@@ -66,18 +66,18 @@ def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, ser
     Raises:
         Misconfigured: no proof is configured.
     """
-    bounds = Limits(settings)
-    bounds.fit_to_file_limit()
-    refusals = RefusalLog()
+    limits = Limits(settings)
+    limits.fit_to_file_limit()
+    refusals = RateLimitedLog()
 
     def count_refusal(reason: str) -> None:
         metrics.refused.labels(reason).inc()
         refusals.add(reason)
 
-    entrance = FastPath(settings.webhook_path)
+    fast_path = FastPath(settings.webhook_path)
     config = uvicorn.Config(
-        create_app(settings, metrics, bounds, entrance),
-        http=protocol_for(bounds, count_refusal, entrance),
+        create_app(settings, metrics, limits, fast_path),
+        http=protocol_for(limits, count_refusal, fast_path),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -99,7 +99,7 @@ def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, ser
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.stop)
     log.info("ingest listens", extra={"address": f"{settings.bind}{settings.webhook_path}"})
-    _spare_the_collector()
+    _tune_garbage_collector()
     server.run(sockets=[listener])
 
 
@@ -119,7 +119,7 @@ def listen(address: str) -> socket.socket:
     return listener
 
 
-def _spare_the_collector() -> None:
+def _tune_garbage_collector() -> None:
     """What is there at the start stays, and a delivery leaves no cycles: looking for some cost a twentieth of it."""
     gc.collect()
     gc.freeze()

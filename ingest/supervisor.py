@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 RESTART_SECONDS = 0.5
-LONGEST_RESTART_SECONDS = 10.0
-LIVED_LONG_SECONDS = 30.0
+MAX_RESTART_SECONDS = 10.0
+STABLE_SECONDS = 30.0
 # A new process that does not serve by then is given up, and the old ones stay.
 SERVING_SECONDS = 30.0
-ANSWER_SECONDS = 5.0  # beyond the grace period, until a process is killed
+KILL_GRACE_SECONDS = 5.0  # beyond the grace period, until a process is killed
 MISCONFIGURED = 2
 
 
@@ -46,9 +46,9 @@ class Child:
     serving: int
     began: float = field(default_factory=time.monotonic)
     is_serving: bool = False
-    leaves_by: float = float("inf")
+    stop_by: float = float("inf")
 
-    def serves(self) -> bool:
+    def check_serving(self) -> bool:
         if not self.is_serving:
             try:
                 self.is_serving = bool(os.read(self.serving, 1))
@@ -64,7 +64,7 @@ class Supervisor:
         self._settings = settings
         self._processes = processes
         self._children: list[Child] = []
-        self._leaving: list[Child] = []
+        self._stopping: list[Child] = []
         self._has_served = False
         self._start_after = 0.0
         self._quick_deaths = 0
@@ -91,7 +91,7 @@ class Supervisor:
                 signal.signal(number, self._on_stop)
             signal.signal(signal.SIGHUP, self._on_reload)
             try:
-                return self._watch()
+                return self._supervise()
             finally:
                 self._stop_all()
 
@@ -101,13 +101,13 @@ class Supervisor:
     def _on_reload(self, *_: object) -> None:
         self._reloads += 1
 
-    def _watch(self) -> int:
+    def _supervise(self) -> int:
         while not self._stops:
             if time.monotonic() >= self._start_after:
                 while len(self._children) < self._processes:
                     self._children.append(self._start())
             time.sleep(POLL_SECONDS)
-            self._reap_leaving()
+            self._reap_stopping()
             if self._reap_dead():
                 return MISCONFIGURED
             if self._reloads:
@@ -116,83 +116,83 @@ class Supervisor:
         return 0
 
     def _start(self) -> Child:
-        here, there = os.pipe()
-        os.set_blocking(here, False)
-        inherited = (self._listener.fileno(), there)
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        inherited = (self._listener.fileno(), writer)
         try:
             process = start_child(
-                ["-m", "surehook.ingest.process", "--listener", str(inherited[0]), "--serving", str(there)],
+                ["-m", "surehook.ingest.process", "--listener", str(inherited[0]), "--serving", str(writer)],
                 environ={"PROMETHEUS_MULTIPROC_DIR": self._folder},
                 pass_fds=inherited,
             )
         finally:
-            os.close(there)
-        return Child(process, here)
+            os.close(writer)
+        return Child(process, reader)
 
     def _reap_dead(self) -> bool:
         """Make room for others in place of those that died. Returns whether none can serve as things are configured."""
-        self._has_served = self._has_served or any(map(Child.serves, self._children))
+        self._has_served = self._has_served or any(map(Child.check_serving, self._children))
         for child in [child for child in self._children if child.process.poll() is not None]:
             status = child.process.returncode
-            self._forget(child)
+            self._release(child)
             self._children.remove(child)
             if status == EX_MISCONFIGURED and not self._has_served:
                 return True  # it said why; another one would say the same. Later, others serve with what they read then
             log.error("ingest process died", extra={"status": status})
             self._deaths.inc()
-            lived_long = time.monotonic() - child.began > LIVED_LONG_SECONDS
-            self._quick_deaths = 0 if lived_long else self._quick_deaths + 1
+            was_stable = time.monotonic() - child.began > STABLE_SECONDS
+            self._quick_deaths = 0 if was_stable else self._quick_deaths + 1
             if self._quick_deaths > 1:
-                longest = LONGEST_RESTART_SECONDS
-                pause = pause_seconds(self._quick_deaths, first_seconds=RESTART_SECONDS, longest_seconds=longest)
+                maximum = MAX_RESTART_SECONDS
+                pause = pause_seconds(self._quick_deaths, first_seconds=RESTART_SECONDS, longest_seconds=maximum)
                 self._start_after = time.monotonic() + pause
         return False
 
     def _replace_all(self) -> None:
         """New processes first; the old ones go when all of those serve. If one does not, everything stays as it is."""
         log.info("ingest processes are replaced", extra={"count": self._processes})
-        fresh = [self._start() for _ in range(self._processes)]
+        new = [self._start() for _ in range(self._processes)]
         deadline = time.monotonic() + SERVING_SECONDS
-        while not all(map(Child.serves, fresh)) and not self._stops:
-            if time.monotonic() > deadline or any(child.process.poll() is not None for child in fresh):
+        while not all(map(Child.check_serving, new)) and not self._stops:
+            if time.monotonic() > deadline or any(child.process.poll() is not None for child in new):
                 log.error("new ingest processes do not serve, the old ones stay")
-                self._leaving += fresh
+                self._stopping += new
                 break
             time.sleep(POLL_SECONDS)
         else:
-            self._leaving += self._children
-            self._children = fresh
+            self._stopping += self._children
+            self._children = new
             log.info("ingest processes are new", extra={"count": self._processes})
-        for child in self._leaving:
-            self._ask_to_leave(child)
+        for child in self._stopping:
+            self._terminate(child)
 
-    def _ask_to_leave(self, child: Child) -> None:
-        child.leaves_by = min(child.leaves_by, time.monotonic() + self._settings.grace + ANSWER_SECONDS)
+    def _terminate(self, child: Child) -> None:
+        child.stop_by = min(child.stop_by, time.monotonic() + self._settings.grace + KILL_GRACE_SECONDS)
         child.process.terminate()
 
-    def _reap_leaving(self) -> None:
-        for child in self._leaving:
-            if time.monotonic() > child.leaves_by:
+    def _reap_stopping(self) -> None:
+        for child in self._stopping:
+            if time.monotonic() > child.stop_by:
                 child.process.kill()
-        for child in [child for child in self._leaving if child.process.poll() is not None]:
-            self._forget(child)
-            self._leaving.remove(child)
+        for child in [child for child in self._stopping if child.process.poll() is not None]:
+            self._release(child)
+            self._stopping.remove(child)
 
     def _stop_all(self) -> None:
         self._listener.close()
-        everyone = self._children + self._leaving
-        for child in everyone:
-            self._ask_to_leave(child)
-        deadline = max((child.leaves_by for child in everyone), default=0.0)
-        while any(child.process.poll() is None for child in everyone) and time.monotonic() < deadline:
+        children = self._children + self._stopping
+        for child in children:
+            self._terminate(child)
+        deadline = max((child.stop_by for child in children), default=0.0)
+        while any(child.process.poll() is None for child in children) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-        for child in everyone:
+        for child in children:
             if child.process.poll() is None:
                 child.process.kill()
             child.process.wait()
-            self._forget(child)
+            self._release(child)
 
-    def _forget(self, child: Child) -> None:
+    def _release(self, child: Child) -> None:
         os.close(child.serving)
         if child.process.stdin is not None:
             child.process.stdin.close()

@@ -21,7 +21,7 @@ HANDSHAKE_SECONDS = 10.0
 NO_PASSWORD = b""  # or OpenSSL would ask the terminal for one
 
 
-class HastyLoop(uvloop.Loop):
+class HandshakeTimeoutLoop(uvloop.Loop):
     """A stranger who never finishes the handshake is hung up on like any other slow one; the default is 60 s."""
 
     async def create_server(self, *arguments: Any, **options: Any) -> Any:
@@ -39,8 +39,8 @@ def tls_options(settings: Settings) -> dict[str, Any]:
     if settings.tls_cert is None or settings.tls_key is None:
         return {}
     certificate, key = settings.tls_cert, settings.tls_key
-    _read("SUREHOOK_TLS_CERT", certificate, "CERTIFICATE")
-    _read("SUREHOOK_TLS_KEY", key, "PRIVATE KEY")
+    _require_pem("SUREHOOK_TLS_CERT", certificate, "CERTIFICATE")
+    _require_pem("SUREHOOK_TLS_KEY", key, "PRIVATE KEY")
     try:
         # uvicorn makes the same one once more; its error would be a traceback.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: NO_PASSWORD)
@@ -50,11 +50,11 @@ def tls_options(settings: Settings) -> dict[str, Any]:
             f"SUREHOOK_TLS_CERT={certificate} and SUREHOOK_TLS_KEY={key} {reason} ({exc.reason or 'no PEM'}). The "
             "first holds the certificate and those above it, the second its private key without a password"
         ) from exc
-    _tell_dates(certificate)
-    return {"ssl_certfile": certificate, "ssl_keyfile": key, "loop": "surehook.ingest.tls:HastyLoop"}
+    _check_dates(certificate)
+    return {"ssl_certfile": certificate, "ssl_keyfile": key, "loop": "surehook.ingest.tls:HandshakeTimeoutLoop"}
 
 
-def _read(name: str, path: Path, kind: str) -> None:
+def _require_pem(name: str, path: Path, kind: str) -> None:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
@@ -63,7 +63,7 @@ def _read(name: str, path: Path, kind: str) -> None:
         raise Misconfigured(f"{name}={path} holds no {kind} in PEM form")
 
 
-def _tell_dates(path: Path) -> None:
+def _check_dates(path: Path) -> None:
     certificate = load_pem_x509_certificate(path.read_bytes())
     if not certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc:
         log.error("certificate is not valid today", extra={"variable": "SUREHOOK_TLS_CERT", "reason": str(path)})

@@ -90,7 +90,7 @@ class ProofSettings(BaseSettings):
         return bool(self.signing_secrets or self.signing_public_keys or self.jwks_url)
 
     @property
-    def is_proven(self) -> bool:
+    def is_authenticated(self) -> bool:
         """Whether deliveries must prove themselves in any way."""
         return bool(self.api_keys or self.basic_auth or self.required_header or self.is_signed)
 

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from itertools import chain
 
 from pydantic import SecretStr
@@ -24,8 +25,10 @@ BASIC = b"basic"
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-class KeysAreAwaited(Exception):
-    """Whether a delivery is genuine will be known when keys have been fetched."""
+class Waiting(Enum):
+    """The result of `authenticate_now` when the decision needs keys that have yet to be fetched."""
+
+    FOR_KEYS = 1
 
 
 class Authenticator:
@@ -43,39 +46,38 @@ class Authenticator:
         self._signatures = signatures
         self._jwks = jwks
 
-    async def of_headers(self, headers: Headers) -> bytes | None:
+    async def authenticate(self, headers: Headers) -> bytes | None:
         """The digest that the body must have; None where nothing is signed.
 
         Raises:
             AuthenticationFailed: with the reason, for us alone.
         """
-        self._refuse_unproven(headers)
+        self._check_credentials(headers)
         return None if self._signatures is None else await self._signatures.signed_digest(headers)
 
-    def of_headers_now(self, headers: Headers) -> bytes | None:
-        """The same, if there is nothing to wait for, as nearly always.
+    def authenticate_now(self, headers: Headers) -> bytes | Waiting | None:
+        """Authenticate without waiting, which is nearly always possible.
 
         Raises:
-            AuthenticationFailed: with the reason, for us alone.
-            KeysAreAwaited: there is.
+            AuthenticationFailed: with the reason, which only the log and the metrics see.
         """
-        self._refuse_unproven(headers)
+        self._check_credentials(headers)
         if self._signatures is None:
             return None
-        proving = self._signatures.signed_digest(headers)
+        checking = self._signatures.signed_digest(headers)
         try:
-            proving.send(None)
+            checking.send(None)
         except StopIteration as done:
             digest: bytes | None = done.value
             return digest
-        proving.close()
-        raise KeysAreAwaited
+        checking.close()
+        return Waiting.FOR_KEYS
 
-    def _refuse_unproven(self, headers: Headers) -> None:
-        if self._authorization is not None and not self._authorization.is_proven_by(headers):
+    def _check_credentials(self, headers: Headers) -> None:
+        if self._authorization is not None and not self._authorization.accepts(headers):
             raise AuthenticationFailed("not_authorized")
         for header in self._required:
-            if not header.is_proven_by(headers):
+            if not header.accepts(headers):
                 raise AuthenticationFailed("required_header")
 
     @property
@@ -95,7 +97,7 @@ class Authorization:
         self._keys = _digests(keys)
         self._pairs = [_digest(base64.b64encode(pair.get_secret_value().encode())) for pair in pairs]
 
-    def is_proven_by(self, headers: Headers) -> bool:
+    def accepts(self, headers: Headers) -> bool:
         given = [value for name, value in headers if name == b"authorization"]
         if len(given) != 1:
             return False
@@ -115,7 +117,7 @@ class RequiredHeader:
         self._name = name.lower().encode()
         self._values = _digests(values)
 
-    def is_proven_by(self, headers: Headers) -> bool:
+    def accepts(self, headers: Headers) -> bool:
         given = [value for name, value in headers if name == self._name]
         return len(given) == 1 and _is_among(given[0].strip(), self._values)
 
@@ -126,7 +128,7 @@ def authenticator_from(settings: Settings, metrics: IngestMetrics) -> Authentica
     Raises:
         Misconfigured: nothing is asked, and nobody said that this is meant; or a key is none.
     """
-    if not settings.is_proven and not settings.allow_unauthenticated:
+    if not settings.is_authenticated and not settings.allow_unauthenticated:
         raise Misconfigured(
             "SUREHOOK_API_KEYS is not set: anybody could send events. Set it to a long random key and give FusionAuth "
             "the same one as the webhook's Authorization header, or let FusionAuth sign and set "

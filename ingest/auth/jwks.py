@@ -22,11 +22,11 @@ REFRESH_SECONDS = 300.0
 RETRY_SECONDS = 5.0  # after the first failure; twice as long after each further one
 JITTER = 0.2
 FETCH_SECONDS = 3.0
-LARGEST_BYTES = 1024 * 1024
+MAX_DOCUMENT_BYTES = 1024 * 1024
 # For a token that names an unknown key: FusionAuth sends a lone event once, so it is worth a wait. It reads for 2 s.
 WAIT_SECONDS = 1.0
-ASK_EVERY_SECONDS = 10.0
-MOST_WAITING = 256
+FETCH_EVERY_SECONDS = 10.0
+MAX_WAITERS = 256
 
 Fetch = Callable[[], Awaitable[bytes]]
 
@@ -55,8 +55,8 @@ class Jwks:
         self._is_only_source = is_only_source
         self._failures = 0
         self._fetching: asyncio.Task[None] | None = None
-        self._asked_at = float("-inf")
-        self._waiting = 0
+        self._requested_at = float("-inf")
+        self._waiter_count = 0
         metrics.set_without_keys(is_without=is_only_source)
 
     @property
@@ -72,7 +72,7 @@ class Jwks:
         """Refresh until cancelled."""
         try:
             while True:
-                await asyncio.wait({self._fetching or self._start()})
+                await asyncio.wait({self._fetching or self._start_fetch()})
                 await asyncio.sleep(self._pause() * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
         finally:
             if self._fetching is not None:
@@ -85,22 +85,22 @@ class Jwks:
         before its first use is never missed: either such a fetch has brought it since, or one is due.
         """
         deadline = self._clock() + WAIT_SECONDS
-        while not self._keys.get(key_id) and self._waiting < MOST_WAITING and self._clock() < deadline:
+        while not self._keys.get(key_id) and self._waiter_count < MAX_WAITERS and self._clock() < deadline:
             if self._fetching is None:
-                if self._clock() - self._asked_at < ASK_EVERY_SECONDS:
+                if self._clock() - self._requested_at < FETCH_EVERY_SECONDS:
                     break
-                self._asked_at = self._clock()
-            await self._wait_for(self._fetching or self._start(), deadline - self._clock())
+                self._requested_at = self._clock()
+            await self._wait_for(self._fetching or self._start_fetch(), deadline - self._clock())
         return self._keys.get(key_id, ())
 
     async def _wait_for(self, fetching: "asyncio.Task[None]", seconds: float) -> None:
-        self._waiting += 1
+        self._waiter_count += 1
         try:
             await asyncio.wait({fetching}, timeout=seconds)
         finally:
-            self._waiting -= 1
+            self._waiter_count -= 1
 
-    def _start(self) -> "asyncio.Task[None]":
+    def _start_fetch(self) -> "asyncio.Task[None]":
         self._fetching = asyncio.create_task(self._refresh())
         return self._fetching
 
@@ -114,11 +114,11 @@ class Jwks:
             reason = str(exc) if isinstance(exc, FetchFailed | ValueError) else type(exc).__name__
             log.warning("signing keys were not fetched", extra={"reason": reason, "count": self._failures})
         else:
-            self._take(keys)
+            self._use(keys)
         finally:
             self._fetching = None
 
-    def _take(self, keys: Mapping[str, Sequence[SigningKey]]) -> None:
+    def _use(self, keys: Mapping[str, Sequence[SigningKey]]) -> None:
         if keys.keys() != self._keys.keys():
             log.info("signing keys changed", extra={"count": len(keys)})
         for key_id in self._pinned - keys.keys():
@@ -137,27 +137,27 @@ class Jwks:
 
 def fetch_from(url: str) -> Fetch:
     """Fetches a document, within limits of time and size and without following anybody elsewhere."""
-    is_here = urlsplit(url).hostname in LOOPBACK  # no proxy stands between us and ourselves
+    is_loopback = urlsplit(url).hostname in LOOPBACK  # no proxy stands between us and ourselves
     verify = httpx.create_ssl_context() if url.startswith("https") else False
 
     async def fetch() -> bytes:
         try:
             async with (
                 asyncio.timeout(FETCH_SECONDS),
-                httpx.AsyncClient(verify=verify, trust_env=not is_here, timeout=FETCH_SECONDS) as client,
+                httpx.AsyncClient(verify=verify, trust_env=not is_loopback, timeout=FETCH_SECONDS) as client,
                 # Not compressed: a few bytes could unpack to more than we have.
                 client.stream(
                     "GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}
                 ) as response,
             ):
-                return await _read(response)
+                return await _read_document(response)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as exc:
             raise FetchFailed(type(exc).__name__) from exc
 
     return fetch
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read_document(response: httpx.Response) -> bytes:
     if response.status_code != httpx.codes.OK:
         # Redirects too: whoever could make us go elsewhere would choose whom we trust.
         raise FetchFailed(f"status {response.status_code}")
@@ -166,6 +166,6 @@ async def _read(response: httpx.Response) -> bytes:
     document = bytearray()
     async for chunk in response.aiter_raw():
         document += chunk
-        if len(document) > LARGEST_BYTES:
+        if len(document) > MAX_DOCUMENT_BYTES:
             raise FetchFailed("too large")
     return bytes(document)

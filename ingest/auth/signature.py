@@ -16,17 +16,17 @@ from functools import lru_cache
 from typing import Any
 
 from surehook.ingest.auth.jwks import Jwks
-from surehook.ingest.auth.signing_keys import LONGEST_KEY_ID, PUBLIC_ALGORITHMS, SigningKey
+from surehook.ingest.auth.signing_keys import MAX_KEY_ID_LENGTH, PUBLIC_ALGORITHMS, SigningKey
 from surehook.shared.errors import AuthenticationFailed
 
 HEADER = b"x-fusionauth-signature-jwt"
 DIGEST_CLAIM = "request_body_sha256"
 DIGEST_LENGTH = 44  # standard base64 of 32 bytes, padded
-LONGEST_TOKEN_BYTES = 8192
+MAX_TOKEN_BYTES = 8192
 SEPARATORS = 2
 MOST_BRACKETS = 100  # bounds the nesting; a token of FusionAuth's has two
 TIMES = frozenset(("exp", "nbf", "iat"))
-LATEST_INSTANT = 253_402_300_799  # the end of the year 9999; NaN, infinity and endless numbers are beyond it
+MAX_INSTANT = 253_402_300_799  # the end of the year 9999; NaN, infinity and endless numbers are beyond it
 LEEWAY_SECONDS = 60.0  # between FusionAuth's clock and ours
 CACHED_HEADERS = 64
 ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -70,12 +70,12 @@ class Signatures:
         Raises:
             AuthenticationFailed: there is no such token.
         """
-        given = [value for name, value in headers if name == HEADER]
-        if not given:
+        values = [value for name, value in headers if name == HEADER]
+        if not values:
             raise AuthenticationFailed("signature_missing")
-        if len(given) > 1 or len(given[0]) > LONGEST_TOKEN_BYTES or given[0].count(b".") != SEPARATORS:
+        if len(values) > 1 or len(values[0]) > MAX_TOKEN_BYTES or values[0].count(b".") != SEPARATORS:
             raise AuthenticationFailed("signature_malformed")
-        message, _, signature_part = given[0].rpartition(b".")
+        message, _, signature_part = values[0].rpartition(b".")
         header_part, _, claims_part = message.partition(b".")
         signature = _decode(signature_part)
         header = _token_header(header_part)
@@ -84,12 +84,12 @@ class Signatures:
         if self._pinned and header.key_id is not None and header.key_id not in self._pinned:
             raise AuthenticationFailed("signature_key")
         if not _is_signed_by(self._keys, message, signature, header.algorithm):
-            await self._refuse_unless_published(header, message, signature)
+            await self._require_published_key(header, message, signature)
         claims = _decode(claims_part)
         plain = PLAIN_CLAIMS.fullmatch(claims)
-        return plain[1] if plain else _digest(_object(claims), self._clock())
+        return plain[1] if plain else _digest(_json_object(claims), self._clock())
 
-    async def _refuse_unless_published(self, header: TokenHeader, message: bytes, signature: bytes) -> None:
+    async def _require_published_key(self, header: TokenHeader, message: bytes, signature: bytes) -> None:
         if self._jwks is None or header.algorithm not in PUBLIC_ALGORITHMS:
             raise AuthenticationFailed("signature_wrong")
         if header.key_id is None:
@@ -101,7 +101,7 @@ class Signatures:
             raise AuthenticationFailed("signature_wrong")
 
 
-def refuse_other_body(body: bytes, digest: bytes) -> None:
+def require_signed_body(body: bytes, digest: bytes) -> None:
     """
     Raises:
         AuthenticationFailed: it is not the body that was signed.
@@ -121,11 +121,11 @@ def _is_signed_by(keys: Sequence[SigningKey], message: bytes, signature: bytes, 
 # FusionAuth sends the same header with each token; failures are not kept.
 @lru_cache(CACHED_HEADERS)
 def _token_header(part: bytes) -> TokenHeader:
-    header = _object(_decode(part))
+    header = _json_object(_decode(part))
     algorithm, key_id = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or not REFUSED_PARAMETERS.isdisjoint(header):
         raise AuthenticationFailed("signature_malformed")
-    if key_id is not None and not (isinstance(key_id, str) and 0 < len(key_id) <= LONGEST_KEY_ID):
+    if key_id is not None and not (isinstance(key_id, str) and 0 < len(key_id) <= MAX_KEY_ID_LENGTH):
         raise AuthenticationFailed("signature_malformed")
     return TokenHeader(algorithm, key_id)
 
@@ -136,13 +136,13 @@ def _digest(claims: dict[str, Any], now: float) -> bytes:
         raise AuthenticationFailed("signature_claims")
     # FusionAuth sends no times, so none is required; one that is there is meant.
     if not TIMES.isdisjoint(claims):
-        _refuse_untimely({name: claims[name] for name in TIMES & claims.keys()}, now)
+        _check_times({name: claims[name] for name in TIMES & claims.keys()}, now)
     return digest.encode()
 
 
-def _refuse_untimely(times: dict[str, Any], now: float) -> None:
+def _check_times(times: dict[str, Any], now: float) -> None:
     for name, instant in times.items():
-        if isinstance(instant, bool) or not isinstance(instant, int | float) or not abs(instant) <= LATEST_INSTANT:
+        if isinstance(instant, bool) or not isinstance(instant, int | float) or not abs(instant) <= MAX_INSTANT:
             raise AuthenticationFailed("signature_claims")
         if name == "exp" and now >= instant + LEEWAY_SECONDS:
             raise AuthenticationFailed("signature_expired")
@@ -162,7 +162,7 @@ def _decode(part: bytes) -> bytes:
         raise AuthenticationFailed("signature_malformed") from None
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def _json_object(text: bytes) -> dict[str, Any]:
     # The parser's own bound differs between Python versions: 3.13 accepts thousands of levels.
     if text.count(b"[") + text.count(b"{") > MOST_BRACKETS:
         raise AuthenticationFailed("signature_malformed")
@@ -179,7 +179,7 @@ def _no_constant(_: str) -> None:
     raise ValueError
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
         raise ValueError
@@ -187,4 +187,4 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 # Made once: json.loads() makes a decoder for each call, which takes longer than the decoding.
-_JSON = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_without_doubles)
+_JSON = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_without_duplicates)

@@ -39,15 +39,15 @@ CURVE_NAMES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 EDWARDS_ALGORITHMS = ("Ed25519", "EdDSA")
 PUBLIC_ALGORITHMS = frozenset((*RSA_ALGORITHMS, *CURVES.values(), *EDWARDS_ALGORITHMS))
 PUBLIC_MEMBERS = ("kty", "n", "e", "crv", "x", "y")
-SHORTEST_RSA_BITS = 2048  # RFC 7518, section 3.3
-LONGEST_RSA_BITS = 8192  # a longer one would let each forged token cost us a millisecond
-SHORTEST_SECRET_BYTES = 32  # RFC 7518, section 3.2, for HS256
-LONGEST_KEY_ID = 256
+MIN_RSA_BITS = 2048  # RFC 7518, section 3.3
+MAX_RSA_BITS = 8192  # a longer one would let each forged token cost us a millisecond
+MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2, for HS256
+MAX_KEY_ID_LENGTH = 256
 
 _PADDING = padding.PKCS1v15()
 _MODELS = {model.name: model for model in JWS_ALGORITHMS}
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
-_NO_KEY = (ValueError, KeyError, TypeError, UnsupportedAlgorithm, JoseError)
+_KEY_ERRORS = (ValueError, KeyError, TypeError, UnsupportedAlgorithm, JoseError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def keys_from_secrets(secrets: Sequence[SecretStr]) -> Iterator[SigningKey]:
     """HMAC keys: the UTF-8 bytes of the words, as FusionAuth takes them, not a base64 decoding."""
     for secret in secrets:
         value = secret.get_secret_value().encode()
-        if len(value) < SHORTEST_SECRET_BYTES:
+        if len(value) < MIN_SECRET_BYTES:
             log.warning("a secret is shorter than its hash", extra={"variable": "SUREHOOK_SIGNING_SECRETS"})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SecurityWarning)  # said above, in our words
@@ -94,24 +94,24 @@ def keys_from_files(names: Sequence[str]) -> Iterator[SigningKey]:
         Misconfigured: a file cannot be read, or holds anything else than public keys that are strong enough.
     """
     for name in names:
-        where = f"SUREHOOK_SIGNING_PUBLIC_KEYS: {name}"
+        source = f"SUREHOOK_SIGNING_PUBLIC_KEYS: {name}"
         try:
             text = Path(name).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as exc:
-            raise Misconfigured(f"{where} cannot be read: {type(exc).__name__}") from exc
+            raise Misconfigured(f"{source} cannot be read: {type(exc).__name__}") from exc
         blocks = list(_PEM.finditer(text))
         if not blocks:
-            raise Misconfigured(f"{where} holds no PEM; a shared secret belongs into SUREHOOK_SIGNING_SECRETS")
+            raise Misconfigured(f"{source} holds no PEM; a shared secret belongs into SUREHOOK_SIGNING_SECRETS")
         for block in blocks:
             if "PRIVATE" in block[1]:
-                raise Misconfigured(f"{where} holds a private key; it stays with FusionAuth, give us its public key")
+                raise Misconfigured(f"{source} holds a private key; it stays with FusionAuth, give us its public key")
             if "PUBLIC KEY" not in block[1]:
-                raise Misconfigured(f"{where} holds a {block[1]}; a PUBLIC KEY is expected")
+                raise Misconfigured(f"{source} holds a {block[1]}; a PUBLIC KEY is expected")
             try:
                 yield _from_pem(block[0].encode())
-            except _NO_KEY as exc:
+            except _KEY_ERRORS as exc:
                 reason = str(exc) if type(exc) is WeakKey else "no key that FusionAuth signs with"
-                raise Misconfigured(f"{where}: {reason}; RSA of {SHORTEST_RSA_BITS} bits and more, EC on P-256, P-384 "
+                raise Misconfigured(f"{source}: {reason}; RSA of {MIN_RSA_BITS} bits and more, EC on P-256, P-384 "
                                     "or P-521, or Ed25519") from exc  # fmt: skip
 
 
@@ -130,11 +130,11 @@ def keys_from_jwks(document: bytes, pinned: Collection[str]) -> Mapping[str, Seq
     found: dict[str, list[SigningKey]] = {}
     for entry in entries if isinstance(entries, list) else ():
         kid = entry.get("kid") if isinstance(entry, dict) else None
-        if not isinstance(kid, str) or not 0 < len(kid) <= LONGEST_KEY_ID or (pinned and kid not in pinned):
+        if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KEY_ID_LENGTH or (pinned and kid not in pinned):
             continue
         try:
             key = _from_jwk(entry)
-        except _NO_KEY as exc:
+        except _KEY_ERRORS as exc:
             # Others publish keys there that are none of our business; a pinned one is.
             level = logging.WARNING if pinned else logging.DEBUG
             log.log(level, "an entry of the JWKS is of no use", extra={"key_id": kid, "reason": str(exc)})
@@ -152,7 +152,7 @@ class WeakKey(ValueError):
 def _from_pem(block: bytes) -> SigningKey:
     key = load_pem_public_key(block)
     if isinstance(key, RSAPublicKey):
-        _refuse_size(key.key_size)
+        _require_size(key.key_size)
         return SigningKey(frozenset(RSA_ALGORITHMS), key)
     if isinstance(key, EllipticCurvePublicKey):
         return SigningKey(frozenset({CURVES[CURVE_NAMES[key.curve.name]]}), ECKey.import_key(key))
@@ -166,28 +166,28 @@ def _from_jwk(entry: Mapping[str, Any]) -> SigningKey:
         raise ValueError("for another use")
     if "d" in entry:
         raise ValueError("a private key that everybody can read proves nothing")
-    bare = {name: entry[name] for name in PUBLIC_MEMBERS if name in entry}
-    kind = entry["kty"]
-    if kind == "RSA":
-        _refuse_size(base64_to_int(entry["n"]).bit_length())
-        key: Any = RSAKey.import_key(bare).public_key
+    public = {name: entry[name] for name in PUBLIC_MEMBERS if name in entry}
+    key_type = entry["kty"]
+    if key_type == "RSA":
+        _require_size(base64_to_int(entry["n"]).bit_length())
+        key: Any = RSAKey.import_key(public).public_key
         algorithms = frozenset(RSA_ALGORITHMS)
-    elif kind == "EC":
-        key = ECKey.import_key(bare)
+    elif key_type == "EC":
+        key = ECKey.import_key(public)
         algorithms = frozenset({CURVES[key.curve_name]})
-    elif kind == "OKP" and entry["crv"] == "Ed25519":
-        key = OKPKey.import_key(bare)
+    elif key_type == "OKP" and entry["crv"] == "Ed25519":
+        key = OKPKey.import_key(public)
         algorithms = frozenset(EDWARDS_ALGORITHMS)
     else:
         raise ValueError("another kind of key")
-    named = entry.get("alg")
-    if named is not None and named not in algorithms:
+    algorithm = entry.get("alg")
+    if algorithm is not None and algorithm not in algorithms:
         raise ValueError("for another algorithm")
-    if named in RSA_ALGORITHMS:
-        algorithms &= {named}
+    if algorithm in RSA_ALGORITHMS:
+        algorithms &= {algorithm}
     return SigningKey(algorithms, key)
 
 
-def _refuse_size(bits: int) -> None:
-    if not SHORTEST_RSA_BITS <= bits <= LONGEST_RSA_BITS:
+def _require_size(bits: int) -> None:
+    if not MIN_RSA_BITS <= bits <= MAX_RSA_BITS:
         raise WeakKey(f"an RSA key of {bits} bits")

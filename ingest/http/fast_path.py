@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from surehook.ingest.endpoint import BEGAN, IS_WHOLE, WebhookEndpoint
+from surehook.ingest.endpoint import BEGAN_AT, IS_COMPLETE, WebhookEndpoint
 from surehook.ingest.http.response_writer import BufferedTransport, HeadCache
 from surehook.ingest.limits import Reservation
 from surehook.ingest.responses import Refusal, Response
@@ -28,80 +28,80 @@ class FastPath:
 
     def __init__(self, path: str) -> None:
         self.path = path.encode()
-        self.heads = HeadCache()
-        self.door: WebhookEndpoint | None = None
+        self.head_cache = HeadCache()
+        self.endpoint: WebhookEndpoint | None = None
 
 
-class ShortWayProtocol(HttpToolsProtocol):
+class FastPathProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which calls the endpoint at once; this one looks first whether the rest has come as well."""
 
-    entrance: FastPath
+    fast_path: FastPath
 
-    is_leaving = False
+    is_stopping = False
     _began = 0.0
-    _parts: list[bytes] | None = None  # of a body that has come so far, while nobody has been called
+    _chunks: list[bytes] | None = None  # of a body that has come so far, while nobody has been called
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        to_sender = cast(asyncio.Transport, transport)
-        super().connection_made(to_sender)
-        self.answers = BufferedTransport(to_sender, self.loop)
-        self.transport = cast(asyncio.Transport, self.answers)  # it is one in all that uvicorn uses
+        raw_transport = cast(asyncio.Transport, transport)
+        super().connection_made(raw_transport)
+        self.buffered = BufferedTransport(raw_transport, self.loop)
+        self.transport = cast(asyncio.Transport, self.buffered)  # it is one in all that uvicorn uses
 
     def on_headers_complete(self) -> None:
         # Of many requests that come at once, the last waits its turn: that counts against its deadline.
         self._began = time.perf_counter()
         self.headers = []  # trailers go here, and no further: what stands behind a body proves nothing
-        if self._may_be_short():
-            self._parts = []
+        if self._may_take_fast_path():
+            self._chunks = []
         else:
-            self.enter()
+            self.call_endpoint()
 
-    def enter(self) -> None:
+    def call_endpoint(self) -> None:
         """Call the endpoint."""
         super().on_headers_complete()
-        cast(dict[str, Any], self.scope)[BEGAN] = self._began
+        cast(dict[str, Any], self.scope)[BEGAN_AT] = self._began
 
     def on_body(self, body: bytes) -> None:
-        if self._parts is None:
+        if self._chunks is None:
             super().on_body(body)
         else:
-            self._parts.append(body)
+            self._chunks.append(body)
 
     def on_message_complete(self) -> None:
-        if self._parts is not None:
-            if self._deliver(self._parts):
-                self._parts = None
+        if self._chunks is not None:
+            if self._deliver(self._chunks):
+                self._chunks = None
                 return
-            self.enter_late()
-        cast(dict[str, Any], self.scope)[IS_WHOLE] = True
+            self.call_endpoint_late()
+        cast(dict[str, Any], self.scope)[IS_COMPLETE] = True
         super().on_message_complete()
 
-    def enter_late(self) -> None:
+    def call_endpoint_late(self) -> None:
         """Call the endpoint, if that is still to be done: it takes what has come, and waits for the rest."""
-        if self._parts is None:
+        if self._chunks is None:
             return
-        parts, self._parts = self._parts, None
-        self.enter()
-        for part in parts:
-            super().on_body(part)
+        chunks, self._chunks = self._chunks, None
+        self.call_endpoint()
+        for chunk in chunks:
+            super().on_body(chunk)
 
-    def _may_be_short(self) -> bool:
+    def _may_take_fast_path(self) -> bool:
         return (
-            self.url == self.entrance.path
+            self.url == self.fast_path.path
             and self.parser.get_method() == b"POST"
-            and self.entrance.door is not None
+            and self.fast_path.endpoint is not None
             and (self.cycle is None or self.cycle.response_complete)  # each waits for the answer to the one before it
             and not self.expect_100_continue
             and not self.flow.write_paused  # whoever does not read gets no further answers
             and b"transfer-encoding" not in dict(self.scope["headers"])  # trailers would be heard as headers are
         )
 
-    def _deliver(self, parts: list[bytes]) -> bool:
-        door = cast(WebhookEndpoint, self.entrance.door)
+    def _deliver(self, chunks: list[bytes]) -> bool:
+        endpoint = cast(WebhookEndpoint, self.fast_path.endpoint)
         is_kept_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        delivery = Delivery(self, door, self._began, is_kept_alive=is_kept_alive and not self.is_leaving)
+        delivery = Delivery(self, endpoint, self._began, is_kept_alive=is_kept_alive and not self.is_stopping)
         try:
-            if not door.begin(self.scope["headers"], b"".join(parts), delivery):
+            if not endpoint.start(self.scope["headers"], b"".join(chunks), delivery):
                 return False
         except (AuthenticationFailed, Refusal, StoreError) as exc:
             # Not at once: what follows in this read finds somebody before it, as ever.
@@ -128,12 +128,14 @@ class Delivery:
     response_complete = False
     disconnected = False
 
-    def __init__(self, protocol: ShortWayProtocol, door: WebhookEndpoint, began: float, *, is_kept_alive: bool) -> None:
+    def __init__(
+        self, protocol: FastPathProtocol, endpoint: WebhookEndpoint, began: float, *, is_kept_alive: bool
+    ) -> None:
         self._protocol = protocol
-        self._door = door
+        self._endpoint = endpoint
         self.began = began
         self.keep_alive = is_kept_alive
-        self.hold: Reservation | None = None
+        self.reservation: Reservation | None = None
         self.envelope: Envelope | None = None
 
     def done(self) -> bool:
@@ -143,36 +145,38 @@ class Delivery:
     def set_result(self, outcome: Outcome) -> None:
         assert self.envelope is not None  # noqa: S101 - it was put into the intake with it
         try:
-            self._end(self._door.answer(self.envelope, outcome, self.began))
+            self._finish(self._endpoint.respond(self.envelope, outcome, self.began))
         except Exception as exc:  # noqa: BLE001 - whatever it is, others wait for their answers
-            self._break_off(exc)
+            self._abort(exc)
 
     def set_exception(self, error: AuthenticationFailed | Refusal | StoreError) -> None:
         try:
-            self._end(self._door.refuse(error))
+            self._finish(self._endpoint.refuse(error))
         except Exception as exc:  # noqa: BLE001 - whatever it is, others wait for their answers
-            self._break_off(exc)
+            self._abort(exc)
 
-    def _break_off(self, error: Exception) -> None:
+    def _abort(self, error: Exception) -> None:
         log.error("an answer broke off", exc_info=error)
-        self._leave()
+        self._release()
         self._protocol.transport.abort()
         del self._protocol
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         self.response_complete = True
-        if self.hold is not None:
-            self.hold.release()
-        self.hold = self.envelope = None  # an idle connection keeps no body
+        if self.reservation is not None:
+            self.reservation.release()
+        self.reservation = self.envelope = None  # an idle connection keeps no body
 
-    def _end(self, answer: Response) -> None:
-        self._leave()
+    def _finish(self, response: Response) -> None:
+        self._release()
         protocol = self._protocol
         if not protocol.transport.is_closing():
-            is_last = not self.keep_alive or answer.is_last
-            fields = protocol.server_state.default_headers
-            protocol.answers.write_whole(protocol.entrance.heads.of(answer, fields, is_last=is_last) + answer.body)
-            if is_last:
+            closes = not self.keep_alive or response.closes_connection
+            server_headers = protocol.server_state.default_headers
+            protocol.buffered.write_whole(
+                protocol.fast_path.head_cache.get(response, server_headers, closes=closes) + response.body
+            )
+            if closes:
                 protocol.transport.close()
         protocol.on_response_complete()
         del self._protocol  # or a lost connection would wait for the garbage collector, which comes rarely

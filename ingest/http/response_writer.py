@@ -8,10 +8,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from surehook.ingest.responses import Response
 
-Fields = Sequence[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
 
 # For an answer to be taken by who asked for it. The kernel alone takes thousands: who lets them pile up wants none.
-UNREAD_SECONDS = 5.0
+WRITE_TIMEOUT_SECONDS = 5.0
 
 
 class BufferedTransport:
@@ -22,7 +22,7 @@ class BufferedTransport:
         self._transport = transport
         self._loop = loop
         self._head = b""
-        self._patience: asyncio.TimerHandle | None = None
+        self._write_timeout: asyncio.TimerHandle | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -35,26 +35,26 @@ class BufferedTransport:
         self._head = data
         self._loop.call_soon(self._flush)
 
-    def write_whole(self, answer: bytes) -> None:
+    def write_whole(self, response: bytes) -> None:
         self._flush()
-        self._transport.write(answer)
+        self._transport.write(response)
 
     def close(self) -> None:
         """Once what was written has been taken, or will not be."""
         self._flush()
         if not self._transport.is_closing():
             self._transport.close()
-            self.lose_patience()
+            self.start_write_timeout()
 
-    def lose_patience(self) -> None:
+    def start_write_timeout(self) -> None:
         """The connection ends soon, unless somebody reads at the other end."""
-        if self._patience is None:
-            self._patience = self._loop.call_later(UNREAD_SECONDS, self._transport.abort)
+        if self._write_timeout is None:
+            self._write_timeout = self._loop.call_later(WRITE_TIMEOUT_SECONDS, self._transport.abort)
 
-    def keep_patience(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def cancel_write_timeout(self) -> None:
+        if self._write_timeout is not None:
+            self._write_timeout.cancel()
+            self._write_timeout = None
 
     def _flush(self) -> None:
         if self._head:
@@ -66,24 +66,24 @@ class HeadCache:
     """Made once a second, which is how often the date in them changes."""
 
     def __init__(self) -> None:
-        self._fields: Fields = ()
-        self._made: dict[tuple[int, int, Fields, bool], bytes] = {}
+        self._server_headers: Headers = ()
+        self._heads: dict[tuple[int, int, Headers, bool], bytes] = {}
 
-    def of(self, answer: Response, fields: Fields, *, is_last: bool) -> bytes:
+    def get(self, response: Response, server_headers: Headers, *, closes: bool) -> bytes:
         """The head of an answer; `fields` are the server's own, for which it makes a new list when they change."""
-        if fields is not self._fields:
-            self._fields = fields
-            self._made.clear()
-        key = (answer.status, len(answer.body), answer.headers, is_last)
-        head = self._made.get(key)
+        if server_headers is not self._server_headers:
+            self._server_headers = server_headers
+            self._heads.clear()
+        key = (response.status, len(response.body), response.headers, closes)
+        head = self._heads.get(key)
         if head is None:
-            head = self._made[key] = head_of(answer, fields, is_last=is_last)
+            head = self._heads[key] = build_head(response, server_headers, closes=closes)
         return head
 
 
-def head_of(answer: Response, fields: Fields = (), *, is_last: bool) -> bytes:
+def build_head(response: Response, server_headers: Headers = (), *, closes: bool) -> bytes:
     """The head of an answer, behind what else its sender is told."""
-    lines = [*fields, *answer.fields]
-    if is_last and not answer.is_last:
+    lines = [*server_headers, *response.all_headers]
+    if closes and not response.closes_connection:
         lines.append((b"connection", b"close"))
-    return b"".join([STATUS_LINE[answer.status], *(b"%b: %b\r\n" % line for line in lines), b"\r\n"])
+    return b"".join([STATUS_LINE[response.status], *(b"%b: %b\r\n" % line for line in lines), b"\r\n"])

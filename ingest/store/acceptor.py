@@ -11,8 +11,8 @@ from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.store.connection import Connection, Replies, StoreReplied, pack
-from surehook.ingest.store.durability import missing_replicas, wait_for_replicas
+from surehook.ingest.store.connection import Connection, ErrorReply, Replies, pack
+from surehook.ingest.store.durability import missing_replicas, replication_barrier
 from surehook.ingest.store.session import Session
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import Envelope
@@ -23,8 +23,8 @@ from surehook.shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LARGEST_BATCH = 256
-LARGEST_BATCH_BYTES = 4 * 1024 * 1024
+MAX_BATCH = 256
+MAX_BATCH_BYTES = 4 * 1024 * 1024
 # The server is there, but no longer one that takes events: ask anew where the primary is.
 NOT_PRIMARY = ("READONLY", "LOADING", "MASTERDOWN")
 FULL = ("OOM", "MISCONF")
@@ -40,7 +40,7 @@ class Outcome(Enum):
 OUTCOMES = (Outcome.DUPLICATE, Outcome.STORED)  # by the script's reply
 
 
-class Reply(Protocol):
+class Receiver(Protocol):
     """Whoever waits: a future, or what is quicker than one. It raises nothing."""
 
     def done(self) -> bool: ...
@@ -52,7 +52,7 @@ class Pending(NamedTuple):
     """An event, and who waits for what became of it."""
 
     envelope: Envelope
-    reply: Reply
+    reply: Receiver
 
 
 Batch = list[Pending]
@@ -64,14 +64,12 @@ class Acceptor:
     def __init__(self, settings: Settings, metrics: IngestMetrics) -> None:
         keys = Keys(settings.key_prefix)
         self._script = Script("accept", keys)
-        self._vault = BodyCipher(settings.encryption_keys)
+        self._cipher = BodyCipher(settings.encryption_keys)
         self._handler_timeout = f"{settings.handler_timeout:g}"
-        self._most_open = settings.max_backlog
+        self._max_backlog = settings.max_backlog
         self._replicas = settings.replicas if settings.durability == "replicated" else 0
-        self._wait_for_replicas = (
-            list(map(pack, wait_for_replicas(self._replicas, keys.fence))) if self._replicas else []
-        )
-        self.link = Session(settings, metrics, self._refuse_waiting)
+        self._barrier = list(map(pack, replication_barrier(self._replicas, keys.fence))) if self._replicas else []
+        self.session = Session(settings, metrics, self._fail_waiting)
         self._waiting: Batch = []
         self._is_due = False  # a batch is in flight, or about to be sent
         self._refusal: str | None = None
@@ -79,7 +77,7 @@ class Acceptor:
 
     @property
     def is_ready(self) -> bool:
-        return self.link.connection is not None
+        return self.session.connection is not None
 
     async def accept(self, envelope: Envelope) -> Outcome:
         """Store an event, or find that it is stored already. Returns after the fsync.
@@ -98,7 +96,7 @@ class Acceptor:
         Raises:
             StoreUnavailable: it is not taken, and nobody will be told.
         """
-        if self._is_stopping or self.link.connection is None:
+        if self._is_stopping or self.session.connection is None:
             raise StoreUnavailable
         self._waiting.append(waiting)
         if not self._is_due:
@@ -108,16 +106,16 @@ class Acceptor:
 
     async def wait_until_checked(self) -> None:
         """Until the store was asked for the first time, whatever it said."""
-        await self.link.was_checked.wait()
+        await self.session.was_checked.wait()
 
     async def run(self) -> None:
         """Work until `stop`."""
-        await self.link.run()
+        await self.session.run()
 
     def stop(self) -> None:
         """What is in flight is answered, nothing more is taken, and `run` ends."""
         self._is_stopping = True
-        self.link.stop()
+        self.session.stop()
 
     def _send_batch(self) -> None:
         batch: Batch = []
@@ -130,30 +128,30 @@ class Acceptor:
     def _next_batch(self) -> Batch:
         """The oldest that wait, as many as the store takes within the reply's timeout."""
         count = size = 0
-        for waiting in self._waiting[:LARGEST_BATCH]:
+        for waiting in self._waiting[:MAX_BATCH]:
             size += len(waiting.envelope.body)
-            if count and size > LARGEST_BATCH_BYTES:
+            if count and size > MAX_BATCH_BYTES:
                 break
             count += 1
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         return [waiting for waiting in batch if not waiting.reply.done()]  # done: the sender hung up
 
     def _send(self, batch: Batch, verb: str, script: str | bytes) -> None:
-        connection: Connection | None = self.link.connection
+        connection: Connection | None = self.session.connection
         if connection is None:
-            self._take(batch, StoreUnavailable("the connection is lost"))
+            self._on_replies(batch, StoreUnavailable("the connection is lost"))
             return
         command: list[Any] = [verb, script, 0]
         for waiting in batch:
-            command += self._words(waiting.envelope)
-        command.append(self._most_open)
+            command += self._arguments(waiting.envelope)
+        command.append(self._max_backlog)
         packed = pack(command)
-        if self._wait_for_replicas:  # rare, and a copy of the batch
-            packed = b"".join([packed, *self._wait_for_replicas])
-        connection.send(packed, 1 + len(self._wait_for_replicas), lambda replies: self._take(batch, replies))
+        if self._barrier:  # rare, and a copy of the batch
+            packed = b"".join([packed, *self._barrier])
+        connection.send(packed, 1 + len(self._barrier), lambda replies: self._on_replies(batch, replies))
 
-    def _words(self, envelope: Envelope) -> tuple[bytes | str, ...]:
-        body, key_id = self._vault.seal(envelope.body)  # nothing readable leaves this process
+    def _arguments(self, envelope: Envelope) -> tuple[bytes | str, ...]:
+        body, key_id = self._cipher.seal(envelope.body)  # nothing readable leaves this process
         return (
             envelope.event_id,
             envelope.event_type,
@@ -167,23 +165,23 @@ class Acceptor:
             key_id,
         )
 
-    def _take(self, batch: Batch, replies: Replies | StoreUnavailable) -> None:
+    def _on_replies(self, batch: Batch, replies: Replies | StoreUnavailable) -> None:
         """Settle a batch, after the next one is on its way: the store works while we answer."""
         reply, acknowledged = (replies, None) if isinstance(replies, StoreUnavailable) else (replies[0], replies[-1])
-        if isinstance(reply, StoreReplied) and reply.code == "NOSCRIPT":
+        if isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT":
             # After a SCRIPT FLUSH the store knows our scripts no more; nothing was run then.
             self._send(batch, "EVAL", self._script.source)
             return
-        if not isinstance(reply, StoreReplied | StoreUnavailable) and not _is_answer(reply, len(batch)):
+        if not isinstance(reply, ErrorReply | StoreUnavailable) and not _is_expected(reply, len(batch)):
             reply = StoreUnavailable("the store replies to something else than it was asked")
-            self.link.lose(reply)
+            self.session.invalidate(reply)
         self._send_batch()
-        if isinstance(reply, StoreReplied):
-            _fail(batch, self._refused(reply))
+        if isinstance(reply, ErrorReply):
+            _fail(batch, self._refusal_for(reply))
         elif isinstance(reply, StoreUnavailable):
             _fail(batch, reply)
         elif self._replicas and (missing := missing_replicas(acknowledged, self._replicas)):
-            self.link.lose(NotDurable(missing))
+            self.session.invalidate(NotDurable(missing))
             _fail(batch, StoreUnavailable(missing))
         else:
             self._refusal = None
@@ -195,21 +193,21 @@ class Acceptor:
                 else:
                     waiting.reply.set_result(OUTCOMES[outcome])
 
-    def _refused(self, reply: StoreReplied) -> StoreError:
+    def _refusal_for(self, reply: ErrorReply) -> StoreError:
         """The store is there but takes no event (out of memory, a replica after a failover): one line, not a flood."""
         if reply.code != self._refusal:
             log.error("store refuses events", extra={"error_type": reply.code})
         self._refusal = reply.code
         if reply.code in NOT_PRIMARY:
-            self.link.lose(StoreUnavailable(f"the store replies {reply.code}"))
+            self.session.invalidate(StoreUnavailable(f"the store replies {reply.code}"))
         return StoreFull(reply.code) if reply.code in FULL else StoreUnavailable(reply.code)
 
-    def _refuse_waiting(self) -> None:
+    def _fail_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         _fail(waiting, StoreUnavailable("the store is not ready"))
 
 
-def _is_answer(reply: Any, count: int) -> bool:
+def _is_expected(reply: Any, count: int) -> bool:
     return isinstance(reply, list) and len(reply) == count and set(map(type, reply)) == {int}
 
 

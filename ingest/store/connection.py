@@ -25,7 +25,7 @@ Replies = list[Any]
 OnReplies = Callable[[Replies | StoreUnavailable], None]
 
 
-class StoreReplied(Exception):
+class ErrorReply(Exception):
     """An error that the store replied; its first word says which: NOSCRIPT, OOM, READONLY."""
 
     @property
@@ -45,9 +45,9 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, on_lost: Callable[[], None]) -> None:
         self._on_lost = on_lost
-        self._reader = hiredis.Reader(replyError=StoreReplied)
+        self._reader = hiredis.Reader(replyError=ErrorReply)
         self._replies: Replies = []
-        self._due: deque[tuple[float, int, OnReplies]] = deque()  # until when, how many replies, for whom
+        self._pending: deque[tuple[float, int, OnReplies]] = deque()  # until when, how many replies, for whom
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -62,10 +62,10 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             on_replies(StoreUnavailable("the connection is lost"))
             return
-        until = self._loop.time() + REPLY_TIMEOUT_SECONDS
-        self._due.append((until, count, on_replies))
+        deadline = self._loop.time() + REPLY_TIMEOUT_SECONDS
+        self._pending.append((deadline, count, on_replies))
         if self._timer is None:
-            self._timer = self._loop.call_at(until, self._look_at_oldest)
+            self._timer = self._loop.call_at(deadline, self._check_timeout)
         self._transport.write(packed)
 
     async def call(self, *commands: Command) -> Replies:
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not False:
-                self._take(reply)
+                self._on_reply(reply)
         except (hiredis.ProtocolError, IndexError):  # no RESP, or more replies than commands: no telling whose is whose
             self.abort()
 
@@ -110,30 +110,30 @@ class Connection(asyncio.Protocol):
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
-        due, self._due = self._due, deque()
+        pending, self._pending = self._pending, deque()
         self._on_lost()  # first: who is told of a lost batch must not send the next one here
-        for *_, on_replies in due:
+        for *_, on_replies in pending:
             on_replies(StoreUnavailable("the connection was lost"))
 
-    def _take(self, reply: Any) -> None:
+    def _on_reply(self, reply: Any) -> None:
         self._replies.append(reply)
-        _, count, on_replies = self._due[0]
+        _, count, on_replies = self._pending[0]
         if len(self._replies) < count:
             return
         replies, self._replies = self._replies, []
-        self._due.popleft()
+        self._pending.popleft()
         on_replies(replies)
 
-    def _look_at_oldest(self) -> None:
+    def _check_timeout(self) -> None:
         """One timer for all that is due, set anew when it rings: one for each would cost every batch."""
         self._timer = None
-        if not self._due:
+        if not self._pending:
             return
-        until, *_ = self._due[0]
-        if until <= self._loop.time():
+        deadline, *_ = self._pending[0]
+        if deadline <= self._loop.time():
             self.abort()
         else:
-            self._timer = self._loop.call_at(until, self._look_at_oldest)
+            self._timer = self._loop.call_at(deadline, self._check_timeout)
 
 
 async def open_connection(
@@ -148,8 +148,8 @@ async def open_connection(
     connection.address = address or await primary_address(store)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            login = await _dial(store, connection)
-        _refuse_without_login(login, await connection.call(*login))
+            login = await _connect(store, connection)
+        _require_login(login, await connection.call(*login))
     except (OSError, TimeoutError) as exc:
         raise StoreUnavailable(f"the store cannot be reached ({type(exc).__name__})") from exc
     except BaseException:
@@ -158,27 +158,27 @@ async def open_connection(
     return connection
 
 
-async def _dial(store: redis.asyncio.Redis, connection: Connection) -> list[Command]:
+async def _connect(store: redis.asyncio.Redis, connection: Connection) -> list[Command]:
     """Open the transport. Returns the commands that log in."""
     pool = store.connection_pool
-    way: Any = pool.make_connection()  # type: ignore[no-untyped-call] # never connected: it knows the address, the login and how to do TLS
+    template: Any = pool.make_connection()  # type: ignore[no-untyped-call] # never connected: it knows the address, the login and how to do TLS
     loop = asyncio.get_running_loop()
-    path = getattr(way, "path", None)
+    path = getattr(template, "path", None)
     if path and not connection.address:
         await loop.create_unix_connection(lambda: connection, path)
     else:
-        connection.address = connection.address or (way.host, way.port)
-        with_tls = way.ssl_context.get() if hasattr(way, "ssl_context") else None
+        connection.address = connection.address or (template.host, template.port)
+        with_tls = template.ssl_context.get() if hasattr(template, "ssl_context") else None
         await loop.create_connection(lambda: connection, *connection.address, ssl=with_tls)
     login: list[Command] = [("CLIENT", "SETNAME", CLIENT_NAME)]
-    if way.db:
-        login.insert(0, ("SELECT", way.db))
-    if way.username or way.password:
-        login.insert(0, ("AUTH", *filter(None, (way.username, way.password))))
+    if template.db:
+        login.insert(0, ("SELECT", template.db))
+    if template.username or template.password:
+        login.insert(0, ("AUTH", *filter(None, (template.username, template.password))))
     return login
 
 
-def _refuse_without_login(login: Sequence[Command], replies: Replies) -> None:
+def _require_login(login: Sequence[Command], replies: Replies) -> None:
     for command, reply in zip(login, replies, strict=True):
-        if isinstance(reply, StoreReplied) and command[0] != "CLIENT":  # an account need not be allowed a name
+        if isinstance(reply, ErrorReply) and command[0] != "CLIENT":  # an account need not be allowed a name
             raise StoreUnavailable(f"the store refuses the login ({reply.code})")

@@ -7,7 +7,7 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, Command, Connection, StoreReplied, open_connection
+from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, Command, Connection, ErrorReply, open_connection
 from surehook.ingest.store.sentinel import Address
 from surehook.shared.errors import NotDurable, StoreUnavailable
 from surehook.shared.keys import Keys
@@ -18,7 +18,7 @@ REPLICAS_TIMEOUT_MS = int(REPLY_TIMEOUT_SECONDS * 1000 / 2) - 50  # for each of 
 # For a fsync that the server makes before it looks at the time: it only ends the wait for one that it does not make.
 OWN_FILE_TIMEOUT_MS = 100
 NO_EVICTION = REQUIRED["maxmemory-policy"]
-ASK = ("CONFIG", "GET", *REQUIRED)
+READ_SETTINGS = ("CONFIG", "GET", *REQUIRED)
 NO_REWRITE = {b"aof_rewrite_in_progress:0", b"aof_rewrite_scheduled:0"}
 
 
@@ -26,9 +26,9 @@ class Durability:
     """What `DURABILITY` asks of the store."""
 
     def __init__(self, settings: Settings) -> None:
-        self._is_asked = settings.durability in {"fsync", "replicated"}
+        self._is_required = settings.durability in {"fsync", "replicated"}
         self._replicas = settings.replicas if settings.durability == "replicated" else 0
-        self._fence = Keys(settings.key_prefix).fence
+        self._barrier = Keys(settings.key_prefix).fence
 
     async def check(self, connection: Connection, store: redis.asyncio.Redis) -> None:
         """Ask for what `DURABILITY` needs; `store` knows the login for the replicas.
@@ -37,31 +37,31 @@ class Durability:
             NotDurable: it would lose what we acknowledge.
             StoreUnavailable: it does not answer, or is no primary.
         """
-        role, found, memory = await connection.call(("ROLE",), ASK, ("INFO", "memory"))
-        if isinstance(role, StoreReplied) and role.code == "LOADING":
+        role, found, memory = await connection.call(("ROLE",), READ_SETTINGS, ("INFO", "memory"))
+        if isinstance(role, ErrorReply) and role.code == "LOADING":
             raise StoreUnavailable("the store loads its files")
         if isinstance(role, list) and role[0] != b"master":
             raise StoreUnavailable("the store is a replica")
         if isinstance(memory, bytes):  # told also by managed stores that hide their settings
-            _refuse_eviction(memory)
-        if self._is_asked:
+            _require_no_eviction(memory)
+        if self._is_required:
             refuse_unless_durable(_pairs(found))
-            await self._refuse_first_file(connection)
+            await self._require_complete_file(connection)
         if self._replicas:
             await self._check_replicas(role, store)
             # One that has just come back and still writes what it missed says so here alone.
-            *_, acknowledged = await connection.call(*wait_for_replicas(self._replicas, self._fence))
+            *_, acknowledged = await connection.call(*replication_barrier(self._replicas, self._barrier))
             if missing := missing_replicas(acknowledged, self._replicas):
                 raise NotDurable(missing)
 
-    async def _refuse_first_file(self, connection: Connection) -> None:
+    async def _require_complete_file(self, connection: Connection) -> None:
         """After `CONFIG SET appendonly yes` the server says yes and fsyncs, but to a file that a restart ignores until
         the first rewrite has ended. WAITAOF alone tells that one from an ordinary rewrite, and only to whoever has
         written: hence a write of our own, which leaves nothing.
         """
         written, _, acknowledged, persistence = await connection.call(
-            ("SET", self._fence, ""),
-            ("DEL", self._fence),
+            ("SET", self._barrier, ""),
+            ("DEL", self._barrier),
             ("WAITAOF", 1, 0, OWN_FILE_TIMEOUT_MS),
             ("INFO", "persistence"),
         )
@@ -74,20 +74,24 @@ class Durability:
     async def _check_replicas(self, role: object, store: redis.asyncio.Redis) -> None:
         replicas = role[2] if isinstance(role, list) else []
         addresses = [(host.decode(), int(port)) for host, port, _ in replicas]
-        wrong = [said for said in await asyncio.gather(*(_judge(address, store) for address in addresses)) if said]
-        durable = len(addresses) - len(wrong)
+        problems = [
+            problem
+            for problem in await asyncio.gather(*(_problem_with(address, store) for address in addresses))
+            if problem
+        ]
+        durable = len(addresses) - len(problems)
         if durable < self._replicas:
             raise NotDurable(
                 f"SUREHOOK_DURABILITY=replicated needs {self._replicas} durable replicas, there are {durable}"
-                + "".join(f"; {said}" for said in wrong)
+                + "".join(f"; {problem}" for problem in problems)
             )
 
 
 def _has_complete_file(written: Any, acknowledged: Any, persistence: Any) -> bool:
-    if not isinstance(written, StoreReplied) and not isinstance(acknowledged, StoreReplied):
+    if not isinstance(written, ErrorReply) and not isinstance(acknowledged, ErrorReply):
         return bool(acknowledged[0])
     # Out of memory, a server without WAITAOF (before Redis 7.2), an account that may not use it: any rewrite counts.
-    if isinstance(persistence, StoreReplied):
+    if isinstance(persistence, ErrorReply):
         raise NotDurable(
             "the store does not say whether its append-only file is complete: allow the account in SUREHOOK_REDIS_URL "
             "SET, DEL and WAITAOF"
@@ -95,7 +99,7 @@ def _has_complete_file(written: Any, acknowledged: Any, persistence: Any) -> boo
     return set(persistence.split()) >= NO_REWRITE
 
 
-def _refuse_eviction(memory: bytes) -> None:
+def _require_no_eviction(memory: bytes) -> None:
     policy = memory.partition(b"maxmemory_policy:")[2].partition(b"\r")[0].decode()
     if policy not in {"", NO_EVICTION}:
         raise NotDurable(
@@ -104,14 +108,14 @@ def _refuse_eviction(memory: bytes) -> None:
         )
 
 
-def wait_for_replicas(replicas: int, fence: str) -> tuple[Command, ...]:
+def replication_barrier(replicas: int, key: str) -> tuple[Command, ...]:
     """The fence is a write of our own: the wait then covers all that was written before, also what we only found.
 
     WAIT comes first because a replica that is asked by WAITAOF alone answers before its fsync, and again only with its
     next heartbeat: a second later. Asked once more, when it has the data, it has fsynced it.
     """
     return (
-        ("SET", fence, ""),
+        ("SET", key, ""),
         ("WAIT", replicas, REPLICAS_TIMEOUT_MS),
         ("WAITAOF", 1, replicas, REPLICAS_TIMEOUT_MS),
     )
@@ -126,13 +130,13 @@ def missing_replicas(acknowledged: Any, needed: int) -> str:
             return f"{needed} replicas must have it on disk, so many say they do: {found}"
 
 
-async def _judge(address: Address, store: redis.asyncio.Redis) -> str:
+async def _problem_with(address: Address, store: redis.asyncio.Redis) -> str:
     """What is wrong with a replica: it must keep what it says it has, and may be the primary tomorrow."""
     name = f"{address[0]}:{address[1]}"
     try:
         connection = await open_connection(store, lambda: None, address)
         try:
-            (found,) = await connection.call(ASK)
+            (found,) = await connection.call(READ_SETTINGS)
         finally:
             connection.abort()
         refuse_unless_durable(_pairs(found), f"the replica {name}")
@@ -143,7 +147,7 @@ async def _judge(address: Address, store: redis.asyncio.Redis) -> str:
     return ""
 
 
-def _pairs(reply: StoreReplied | Sequence[bytes]) -> dict[str, str]:
-    if isinstance(reply, StoreReplied):  # a managed store, or an account that may not ask
+def _pairs(reply: ErrorReply | Sequence[bytes]) -> dict[str, str]:
+    if isinstance(reply, ErrorReply):  # a managed store, or an account that may not ask
         return {}
     return {name.decode(): value.decode() for name, value in zip(reply[::2], reply[1::2], strict=True)}

@@ -28,8 +28,8 @@ async def primary_address(store: redis.asyncio.Redis) -> Address | None:
     if not isinstance(pool, SentinelConnectionPool):
         return None
     manager: Any = pool.sentinel_manager
-    told = await asyncio.gather(*(_ask(sentinel, pool.service_name) for sentinel in manager.sentinels))
-    primaries = [state for state in told if state and manager.check_master_state(state, pool.service_name)]
+    replies = await asyncio.gather(*(_ask(sentinel, pool.service_name) for sentinel in manager.sentinels))
+    primaries = [state for state in replies if state and manager.check_master_state(state, pool.service_name)]
     if not primaries:
         raise StoreUnavailable("no Sentinel says where the primary is")
     # One that was cut off with an old primary knows of no later choice than its own.

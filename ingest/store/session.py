@@ -18,8 +18,8 @@ from surehook.shared.store import close_async, connect_async
 log = logging.getLogger(__name__)
 
 CHECK_EVERY_SECONDS = 5.0
-CHECK_AGAIN_SECONDS = 0.25
-Trouble = (RedisError, OSError, StoreUnavailable, NotDurable)
+RECHECK_SECONDS = 0.25
+STORE_ERRORS = (RedisError, OSError, StoreUnavailable, NotDurable)
 
 
 class Session:
@@ -32,10 +32,10 @@ class Session:
         self._store = connect_async(settings, timeout_seconds=REPLY_TIMEOUT_SECONDS)
         self._durability = Durability(settings)
         self._connection: Connection | None = None
-        self._loss = asyncio.Event()
+        self._lost = asyncio.Event()
         self.was_checked = asyncio.Event()
         self._reason: str | None = "not checked yet"
-        self._told = ""
+        self._logged = ""
         self._is_stopping = False
 
     @property
@@ -47,30 +47,30 @@ class Session:
         """Connect, check at start, after a loss until it is mended, and every few seconds. Ends after `stop`."""
         try:
             while not self._is_stopping:
-                with contextlib.suppress(*Trouble):
+                with contextlib.suppress(*STORE_ERRORS):
                     await self._check()
                 self.was_checked.set()
                 await self._pause()
         finally:
             self.was_checked.set()  # nobody need wait for what will not come
             self._is_stopping = True
-            self.lose(StoreUnavailable("the intake has stopped"))
+            self.invalidate(StoreUnavailable("the intake has stopped"))
             await close_async(self._store)
 
     def stop(self) -> None:
         self._is_stopping = True
-        self._loss.set()
+        self._lost.set()
 
-    def lose(self, exc: Exception) -> None:
+    def invalidate(self, exc: Exception) -> None:
         """Take no more until the store was asked again. What is due on the connection fails."""
         reason = "not_durable" if isinstance(exc, NotDurable) else "store_unavailable"
-        told = str(exc) if isinstance(exc, NotDurable | StoreUnavailable) else reason
+        message = str(exc) if isinstance(exc, NotDurable | StoreUnavailable) else reason
         # Of what is to be changed, the next thing when the first is done; the ways to be away are too many to tell.
-        is_news = self._reason != reason or (isinstance(exc, NotDurable) and told != self._told)
-        if is_news and not self._is_stopping:
-            log.error("store is not ready", extra={"reason": told, "error_type": type(exc).__name__})
-        self._reason, self._told = reason, told
-        self._loss.set()
+        is_new = self._reason != reason or (isinstance(exc, NotDurable) and message != self._logged)
+        if is_new and not self._is_stopping:
+            log.error("store is not ready", extra={"reason": message, "error_type": type(exc).__name__})
+        self._reason, self._logged = reason, message
+        self._lost.set()
         self._metrics.set_not_ready(reason)
         connection, self._connection = self._connection, None
         self._on_lost()
@@ -80,25 +80,25 @@ class Session:
     async def _pause(self) -> None:
         if self._reason is not None:
             if not self._is_stopping:
-                await asyncio.sleep(CHECK_AGAIN_SECONDS)
+                await asyncio.sleep(RECHECK_SECONDS)
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CHECK_EVERY_SECONDS):
-                await self._loss.wait()
+                await self._lost.wait()
 
     async def _check(self) -> None:
         """Nothing is sent to a server whose promises were not read on that very connection."""
         if not self._is_stopping:
-            self._loss.clear()
+            self._lost.clear()
         connection = self._connection  # the same to the end: it may be lost, and `_connection` None, while we wait
         try:
             if connection is None or not connection.is_open:
-                connection = self._connection = await open_connection(self._store, self._broke)
-            elif await self._is_elsewhere(connection):
+                connection = self._connection = await open_connection(self._store, self._on_connection_lost)
+            elif await self._has_primary_moved(connection):
                 raise StoreUnavailable("Sentinel has made another server the primary")
             await self._durability.check(connection, self._store)
-        except Trouble as exc:
-            self.lose(exc)
+        except STORE_ERRORS as exc:
+            self.invalidate(exc)
             raise
         if connection is not self._connection:
             return  # lost just now; whoever lost it has said why
@@ -107,7 +107,7 @@ class Session:
         self._reason = None
         self._metrics.set_not_ready(None)
 
-    async def _is_elsewhere(self, connection: Connection) -> bool:
+    async def _has_primary_moved(self, connection: Connection) -> bool:
         """An old primary that is cut off from the Sentinels may answer us still; what it takes will be thrown away."""
         try:
             address = await primary_address(self._store)
@@ -115,6 +115,6 @@ class Session:
             return False
         return address is not None and address != connection.address
 
-    def _broke(self) -> None:
+    def _on_connection_lost(self) -> None:
         if self._connection is not None:
-            self.lose(StoreUnavailable("the connection was lost"))
+            self.invalidate(StoreUnavailable("the connection was lost"))

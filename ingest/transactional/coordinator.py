@@ -34,18 +34,18 @@ log = logging.getLogger(__name__)
 
 CONFIRM_MS = 250
 # How long after the deadline a sender may have to wait for a store that is slow just then.
-LAST_CALL_SECONDS = 0.35
-CONFIRM_AGAIN_SECONDS = 0.05
+STORE_GRACE_SECONDS = 0.35
+CONFIRM_RETRY_SECONDS = 0.05
 # Asking the store what stands, and answering. Where hundreds have one deadline, the last shall not be late.
-ONE_ANSWER_SECONDS = 0.0004
-LONGEST_HEAD_START_SECONDS = 0.1
-FEW = 20
+RESPONSE_SECONDS = 0.0004
+MAX_HEAD_START_SECONDS = 0.1
+FREE_WAITERS = 20
 NO_ROUND = ""  # of no round that is under way, so it changes none
 SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Request:
     """One delivery of a transactional event, and until when it has to be answered (time.perf_counter)."""
 
     envelope: Envelope
@@ -59,21 +59,21 @@ class Question:
 class Coordinator:
     """One per process. `ask` may be called once `run` is under way."""
 
-    def __init__(self, settings: Settings, metrics: IngestMetrics, link: Session) -> None:
+    def __init__(self, settings: Settings, metrics: IngestMetrics, session: Session) -> None:
         self._settings = settings
         self._metrics = metrics
         self._types = transactional_types(settings.transactional_events)
-        self._vault = BodyCipher(settings.encryption_keys)
+        self._cipher = BodyCipher(settings.encryption_keys)
         self._process = process_name()
-        self._line = Batcher(link, settings, SCRIPT_NAMES)
-        self._replies = Outcomes(settings, link, self._process)
-        self._heart = Heartbeat(settings, link, self._process, self._types)
+        self._batcher = Batcher(session, settings, SCRIPT_NAMES)
+        self._outcomes = Outcomes(settings, session, self._process)
+        self._heartbeat = Heartbeat(settings, session, self._process, self._types)
         self._background: set[asyncio.Task[None]] = set()
 
     def include(self, envelope: Envelope) -> bool:
         return self._types.include(envelope.event_type, envelope.tenant_id)
 
-    async def ask(self, envelope: Envelope, receive: Receive, began: float) -> Response:
+    async def decide(self, envelope: Envelope, receive: Receive, began: float) -> Response:
         """The answer to a delivery whose headers came at `began` (time.perf_counter).
 
         Raises:
@@ -81,62 +81,62 @@ class Coordinator:
             StoreUnavailable: it is not known what was decided.
             SenderLeft: nobody waits for the answer any more.
         """
-        question = Question(envelope, began + self._settings.transaction_timeout)
+        request = Request(envelope, began + self._settings.transaction_timeout)
         try:
-            heard = await self._decision(question, receive)
+            outcome = await self._await_outcome(request, receive)
         except StoreUnavailable:
             self._count(envelope, "unavailable")
             raise
         self._metrics.transaction_seconds.observe(time.perf_counter() - began)
-        self._count(envelope, heard.state)
-        if heard.state == "unattended":
-            self._heart.miss_workers()
-        return _answer(heard, envelope.event_id)
+        self._count(envelope, outcome.state)
+        if outcome.state == "unattended":
+            self._heartbeat.log_missing_workers()
+        return _response_for(outcome, envelope.event_id)
 
     async def run(self) -> None:
         """Beat, and listen where there is anything to hear, until `stop`."""
         async with asyncio.TaskGroup() as group:
             if self._types.entries:
-                group.create_task(self._replies.run())
-            group.create_task(self._heart.run())
+                group.create_task(self._outcomes.run())
+            group.create_task(self._heartbeat.run())
         await asyncio.gather(*self._background)
 
     def stop(self) -> None:
-        self._replies.stop()
-        self._heart.stop()
+        self._outcomes.stop()
+        self._heartbeat.stop()
 
-    async def _decision(self, question: Question, receive: Receive) -> Outcome:
-        event_id = question.envelope.event_id
-        if question.seconds_left <= 0:
-            return await self._what_stands(question)
-        with self._replies.listening(event_id) as listener:
-            heard = await self._submit(question)
-            if heard.state == "settled":
-                return await self._confirm(question, heard.round)
-            if heard.state != "waiting":
-                return heard
-            listener.expect(heard.round)
-            leaving = asyncio.create_task(_hang_up(receive))
-            leaving.add_done_callback(lambda _: listener.give_up(SENDER_GONE))
+    async def _await_outcome(self, request: Request, receive: Receive) -> Outcome:
+        event_id = request.envelope.event_id
+        if request.seconds_left <= 0:
+            return await self._recorded_outcome(request)
+        with self._outcomes.waiting_for(event_id) as waiter:
+            outcome = await self._submit(request)
+            if outcome.state == "settled":
+                return await self._confirm(request, outcome.round)
+            if outcome.state != "waiting":
+                return outcome
+            waiter.set_round(outcome.round)
+            disconnect = asyncio.create_task(_wait_for_disconnect(receive))
+            disconnect.add_done_callback(lambda _: waiter.cancel(SENDER_GONE))
             try:
-                heard = await self._wait(listener, question)
-                if heard.state == "completed" and heard.round:
-                    heard = await self._confirm(question, heard.round)
-                if heard.state == "completed" and leaving.done():
-                    self._lose_answer("sender has left after the confirmation", event_id)
+                outcome = await self._wait(waiter, request)
+                if outcome.state == "completed" and outcome.round:
+                    outcome = await self._confirm(request, outcome.round)
+                if outcome.state == "completed" and disconnect.done():
+                    self._report_lost_response("sender has left after the confirmation", event_id)
             finally:
-                leaving.cancel()
-        return heard
+                disconnect.cancel()
+        return outcome
 
-    async def _what_stands(self, question: Question) -> Outcome:
+    async def _recorded_outcome(self, request: Request) -> Outcome:
         """Nothing is asked for a body that took too long, but what was decided before is the answer to a copy."""
-        state, reason = await self._last_call(question, "txn_confirm", NO_ROUND)
+        state, reason = await self._call_by_deadline(request, "txn_confirm", NO_ROUND)
         return Outcome("", state, reason)
 
-    async def _submit(self, question: Question) -> Outcome:
-        envelope, settings = question.envelope, self._settings
-        body, key_id = self._vault.seal(envelope.body)  # nothing readable leaves this process
-        state, number, _, reason = await self._line.call(
+    async def _submit(self, request: Request) -> Outcome:
+        envelope, settings = request.envelope, self._settings
+        body, key_id = self._cipher.seal(envelope.body)  # nothing readable leaves this process
+        state, round_id, _, reason = await self._batcher.call(
             "txn_submit",
             envelope.event_id,
             envelope.event_type,
@@ -147,7 +147,7 @@ class Coordinator:
             body,
             f"{settings.handler_timeout:g}",
             uuid4().hex,
-            lambda: max(0, round(question.seconds_left * 1000)),  # the store's deadline shall not be later than ours
+            lambda: max(0, round(request.seconds_left * 1000)),  # the store's deadline shall not be later than ours
             self._process,
             settings.decision_memory * 1000,
             CONFIRM_MS,
@@ -156,90 +156,90 @@ class Coordinator:
             key_id,
             settings.max_backlog,
         )
-        return Outcome(text(number), text(state), text(reason))
+        return Outcome(text(round_id), text(state), text(reason))
 
-    async def _wait(self, listener: Waiter, question: Question) -> Outcome:
-        seconds = question.seconds_left - head_start(self._replies.waiting)
-        timer = asyncio.get_running_loop().call_later(seconds, listener.give_up, TOO_LATE)
+    async def _wait(self, waiter: Waiter, request: Request) -> Outcome:
+        seconds = request.seconds_left - head_start(self._outcomes.waiter_count)
+        timer = asyncio.get_running_loop().call_later(seconds, waiter.cancel, TOO_LATE)
         try:
-            heard = await listener.future
+            outcome = await waiter.future
         finally:
             timer.cancel()
-        if heard is SENDER_GONE:
-            self._leave(listener)
+        if outcome is SENDER_GONE:
+            self._abandon_in_background(waiter)
             raise SenderLeft
-        if heard is not TOO_LATE:
-            return heard
-        return await self._insist(question, "txn_abandon", listener.round, 0)  # which confirms, if it still can
+        if outcome is not TOO_LATE:
+            return outcome
+        return await self._call_until_known(request, "txn_abandon", waiter.round, 0)  # which confirms, if it still can
 
-    async def _confirm(self, question: Question, number: str) -> Outcome:
-        return await self._insist(question, "txn_confirm", number)
+    async def _confirm(self, request: Request, round_id: str) -> Outcome:
+        return await self._call_until_known(request, "txn_confirm", round_id)
 
-    async def _insist(self, question: Question, name: str, number: str, *more: int) -> Outcome:
+    async def _call_until_known(self, request: Request, name: str, round_id: str, *more: int) -> Outcome:
         """Until the reply is there, or it is too late: whether a yes was confirmed may be asked for again."""
-        until = question.deadline + CONFIRM_MS / 1000
+        give_up_at = request.deadline + CONFIRM_MS / 1000
         while True:
             try:
-                state, reason = await self._last_call(question, name, number, *more)
+                state, reason = await self._call_by_deadline(request, name, round_id, *more)
             except StoreUnavailable:
-                if time.perf_counter() > until:
-                    self._lose_answer("store did not say in time what stands", question.envelope.event_id)
+                if time.perf_counter() > give_up_at:
+                    self._report_lost_response("store did not say in time what stands", request.envelope.event_id)
                     raise
-                await asyncio.sleep(CONFIRM_AGAIN_SECONDS)
+                await asyncio.sleep(CONFIRM_RETRY_SECONDS)
             else:
                 return Outcome("", state, reason)
 
-    async def _last_call(self, question: Question, name: str, number: str, *more: int) -> tuple[str, str]:
+    async def _call_by_deadline(self, request: Request, name: str, round_id: str, *more: int) -> tuple[str, str]:
         try:
-            async with asyncio.timeout(max(0.0, question.seconds_left) + LAST_CALL_SECONDS):
-                state, reason = await self._line.call(name, question.envelope.event_id, number, *more)
+            async with asyncio.timeout(max(0.0, request.seconds_left) + STORE_GRACE_SECONDS):
+                state, reason = await self._batcher.call(name, request.envelope.event_id, round_id, *more)
         except TimeoutError:
             raise StoreUnavailable from None
         return text(state), text(reason)
 
-    def _leave(self, listener: Waiter) -> None:
+    def _abandon_in_background(self, waiter: Waiter) -> None:
         """The sender hung up, so it will take this for a no: abandon at once."""
-        task = asyncio.create_task(self._abandon(listener.event_id, listener.round))
+        task = asyncio.create_task(self._abandon(waiter.event_id, waiter.round))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _abandon(self, event_id: str, number: str) -> None:
+    async def _abandon(self, event_id: str, round_id: str) -> None:
         with contextlib.suppress(StoreUnavailable):  # the sweep finds it
-            await self._line.call("txn_abandon", event_id, number, 1)
+            await self._batcher.call("txn_abandon", event_id, round_id, 1)
 
-    def _lose_answer(self, why: str, event_id: str) -> None:
+    def _report_lost_response(self, reason: str, event_id: str) -> None:
         self._metrics.answers_lost.inc()
-        log.warning("answer lost", extra={"event_id": event_id, "reason": why})
+        log.warning("answer lost", extra={"event_id": event_id, "reason": reason})
 
     def _count(self, envelope: Envelope, outcome: str) -> None:
         self._metrics.transactions.labels(label(envelope.event_type), outcome).inc()
 
 
-def head_start(waiting: int) -> float:
+def head_start(waiter_count: int) -> float:
     """How many seconds before its deadline one of so many gives up: their answers take that long to make together."""
-    return min(max(0, waiting - FEW) * ONE_ANSWER_SECONDS, LONGEST_HEAD_START_SECONDS)
+    return min(max(0, waiter_count - FREE_WAITERS) * RESPONSE_SECONDS, MAX_HEAD_START_SECONDS)
 
 
-async def _hang_up(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def _answer(heard: Outcome, event_id: str) -> Response:
+def _response_for(outcome: Outcome, event_id: str) -> Response:
     """Raises Refusal where there is nobody to decide, or no room."""
-    match heard.state:
+    match outcome.state:
         case "completed":
             return responses.completed(event_id)
         case "rejected":
-            return responses.rejected(heard.reason)
+            return responses.rejected(outcome.reason)
         case "failed":
             return responses.HANDLER_FAILED
         case "duplicate":
             return responses.duplicate(event_id)
         case "unattended":
-            raise Refusal(responses.UNATTENDED, "no_worker")
+            raise Refusal(responses.NO_WORKER, "no_worker")
         case "paused":
-            raise Refusal(responses.UNATTENDED, "paused")
+            raise Refusal(responses.NO_WORKER, "paused")
         case "backlog":
             raise Refusal(responses.UNAVAILABLE, "backlog_full")
     return responses.DEADLINE_EXCEEDED

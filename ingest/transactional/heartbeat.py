@@ -21,20 +21,20 @@ log = logging.getLogger(__name__)
 
 # As in workers/transactions.py; only those who know the handlers bury the dead.
 DEAD_AFTER_MS = 10_000
-RECOVER_AT_ONCE = 100
-SAY_AGAIN_SECONDS = 30.0
+RECOVER_BATCH = 100
+LOG_EVERY_SECONDS = 30.0
 SCRIPT_NAMES = ("heartbeat", "txn_recover", "deregister")
 
 
 class Heartbeat:
     """One per process. `run` until `stop`."""
 
-    def __init__(self, settings: Settings, link: Session, process: str, types: TransactionalTypes) -> None:
-        self._line = Batcher(link, settings, SCRIPT_NAMES)
-        self._pulse = HeartbeatMessage(INGEST, process, types)
+    def __init__(self, settings: Settings, session: Session, process: str, types: TransactionalTypes) -> None:
+        self._batcher = Batcher(session, settings, SCRIPT_NAMES)
+        self._message = HeartbeatMessage(INGEST, process, types)
         self._types = types
         self._stopped = asyncio.Event()
-        self._say_again_at = 0.0
+        self._log_after = 0.0
 
     async def run(self) -> None:
         while not self._stopped.is_set():
@@ -44,17 +44,17 @@ class Heartbeat:
                 async with asyncio.timeout(BEAT_SECONDS):
                     await self._stopped.wait()
         with contextlib.suppress(StoreUnavailable):
-            await self._line.call("deregister", *self._pulse.still)
+            await self._batcher.call("deregister", *self._message.still)
 
     def stop(self) -> None:
         self._stopped.set()
 
-    def miss_workers(self) -> None:
+    def log_missing_workers(self) -> None:
         """Each refusal is told as any other; this says, now and then, what to do about it."""
         now = time.monotonic()
-        if now < self._say_again_at:
+        if now < self._log_after:
             return
-        self._say_again_at = now + SAY_AGAIN_SECONDS
+        self._log_after = now + LOG_EVERY_SECONDS
         log.error(
             "no worker is there to decide: run `surehook worker` with transactional handlers, and with "
             "SUREHOOK_TRANSACTIONAL_EVENTS as here",
@@ -62,7 +62,7 @@ class Heartbeat:
         )
 
     async def _beat(self) -> None:
-        self._pulse.hear(texts(await self._line.call("heartbeat", *self._pulse.beat)))
-        orphans = int((await self._line.call("txn_recover", DEAD_AFTER_MS, RECOVER_AT_ONCE))[0])
+        self._message.hear(texts(await self._batcher.call("heartbeat", *self._message.beat)))
+        orphans = int((await self._batcher.call("txn_recover", DEAD_AFTER_MS, RECOVER_BATCH))[0])
         if orphans:
             log.error("successes that nobody confirmed are orphans", extra={"count": orphans})

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
 
-from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, Connection, StoreReplied, open_connection, pack
+from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, Connection, ErrorReply, open_connection, pack
 from surehook.ingest.store.connection import Replies as StoreReplies
 from surehook.ingest.store.session import Session
 from surehook.shared.backoff import pause_seconds
@@ -20,8 +20,8 @@ from surehook.shared.settings import Settings
 from surehook.shared.store import close_async, connect_async
 
 WAIT_SECONDS = REPLY_TIMEOUT_SECONDS / 2  # a store that says nothing for longer has fallen silent
-AT_ONCE = 256
-LONGEST_PAUSE_SECONDS = 1.0
+BATCH_SIZE = 256
+MAX_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,98 +44,98 @@ class Waiter:
     event_id: str
     future: "asyncio.Future[Outcome]"
     round: str = ""
-    early: list[Outcome] = field(default_factory=list)
+    early_outcomes: list[Outcome] = field(default_factory=list)
 
-    def hear(self, heard: Outcome) -> None:
+    def receive(self, outcome: Outcome) -> None:
         if not self.round:
-            self.early.append(heard)
-        elif heard.round == self.round and not self.future.done():
-            self.future.set_result(heard)
+            self.early_outcomes.append(outcome)
+        elif outcome.round == self.round and not self.future.done():
+            self.future.set_result(outcome)
 
-    def give_up(self, why: Outcome) -> None:
+    def cancel(self, outcome: Outcome) -> None:
         if not self.future.done():
-            self.future.set_result(why)
+            self.future.set_result(outcome)
 
-    def expect(self, number: str) -> None:
+    def set_round(self, round_id: str) -> None:
         """Which round it is about is known now."""
-        self.round = number
-        for heard in self.early:
-            self.hear(heard)
+        self.round = round_id
+        for outcome in self.early_outcomes:
+            self.receive(outcome)
 
 
 class Outcomes:
     """One per process. `run` until `stop`."""
 
-    def __init__(self, settings: Settings, link: Session, process: str) -> None:
+    def __init__(self, settings: Settings, session: Session, process: str) -> None:
         key = Keys(settings.key_prefix).replies(process)
-        self._pop = pack(("BLMPOP", WAIT_SECONDS, 1, key, "LEFT", "COUNT", AT_ONCE))
-        self._link = link
+        self._pop = pack(("BLMPOP", WAIT_SECONDS, 1, key, "LEFT", "COUNT", BATCH_SIZE))
+        self._session = session
         self._store = connect_async(settings, timeout_seconds=REPLY_TIMEOUT_SECONDS)  # it only knows the way
         self._connection: Connection | None = None
-        self._loss = asyncio.Event()
-        self._listeners: dict[str, set[Waiter]] = {}
+        self._lost = asyncio.Event()
+        self._waiters: dict[str, set[Waiter]] = {}
         self._is_stopping = False
 
     @contextlib.contextmanager
-    def listening(self, event_id: str) -> Iterator[Waiter]:
+    def waiting_for(self, event_id: str) -> Iterator[Waiter]:
         """A listener for as long as the block lasts."""
-        listener = Waiter(event_id, asyncio.get_running_loop().create_future())
-        self._listeners.setdefault(event_id, set()).add(listener)
+        waiter = Waiter(event_id, asyncio.get_running_loop().create_future())
+        self._waiters.setdefault(event_id, set()).add(waiter)
         try:
-            yield listener
+            yield waiter
         finally:
-            others = self._listeners[event_id]
-            others.discard(listener)
+            others = self._waiters[event_id]
+            others.discard(waiter)
             if not others:
-                del self._listeners[event_id]
+                del self._waiters[event_id]
 
     @property
-    def waiting(self) -> int:
+    def waiter_count(self) -> int:
         """How many events somebody waits for."""
-        return len(self._listeners)
+        return len(self._waiters)
 
     async def run(self) -> None:
         failures = 0
         while not self._is_stopping:
-            self._loss.clear()
+            self._lost.clear()
             try:
-                self._connection = await open_connection(self._store, self._loss.set)
+                self._connection = await open_connection(self._store, self._lost.set)
             except (StoreUnavailable, RedisError, OSError):
-                await asyncio.sleep(pause_seconds(failures, first_seconds=0.05, longest_seconds=LONGEST_PAUSE_SECONDS))
+                await asyncio.sleep(pause_seconds(failures, first_seconds=0.05, longest_seconds=MAX_PAUSE_SECONDS))
                 failures += 1
                 continue
             failures = 0
-            self._connection.send(self._pop, 1, self._hear)
-            await self._loss.wait()
+            self._connection.send(self._pop, 1, self._on_replies)
+            await self._lost.wait()
         await close_async(self._store)
 
     def stop(self) -> None:
         self._is_stopping = True
-        self._lose()
+        self._reconnect()
 
-    def _lose(self) -> None:
+    def _reconnect(self) -> None:
         if self._connection is not None:
             self._connection.abort()
-        self._loss.set()
+        self._lost.set()
 
-    def _hear(self, replies: StoreReplies | StoreUnavailable) -> None:
+    def _on_replies(self, replies: StoreReplies | StoreUnavailable) -> None:
         if isinstance(replies, StoreUnavailable):
             return  # `run` sees to it
         (popped,) = replies
-        if isinstance(popped, StoreReplied) or self._is_elsewhere():
-            self._lose()
+        if isinstance(popped, ErrorReply) or self._has_primary_moved():
+            self._reconnect()
             return
         for line in popped[1] if popped else ():
             self._deliver(line.decode())
         if self._connection is not None:
-            self._connection.send(self._pop, 1, self._hear)
+            self._connection.send(self._pop, 1, self._on_replies)
 
-    def _is_elsewhere(self) -> bool:
+    def _has_primary_moved(self) -> bool:
         """After a failover the old primary may go on answering that nothing was decided."""
-        asked = self._link.connection
-        return asked is not None and self._connection is not None and asked.address != self._connection.address
+        current = self._session.connection
+        return current is not None and self._connection is not None and current.address != self._connection.address
 
     def _deliver(self, line: str) -> None:
-        event_id, number, state, reason = line.split(" ", 3)
-        for listener in self._listeners.get(event_id, ()):
-            listener.hear(Outcome(number, state, reason))
+        event_id, round_id, state, reason = line.split(" ", 3)
+        for waiter in self._waiters.get(event_id, ()):
+            waiter.receive(Outcome(round_id, state, reason))

@@ -76,7 +76,7 @@ def _example() -> str:
 
 def _ensure_api_key(settings: Settings) -> bool:
     """Write a random key to .env at the first start. Returns whether it did."""
-    if settings.is_proven or settings.allow_unauthenticated:
+    if settings.is_authenticated or settings.allow_unauthenticated:
         return False
     before = ENV_FILE.read_text("utf-8") if ENV_FILE.exists() else ""
     if before and not before.endswith("\n"):
@@ -110,7 +110,7 @@ def _screen(settings: Settings, *, is_new: bool) -> str:
 
 
 def _instead_of_a_key(settings: Settings) -> str:
-    if not settings.is_proven:
+    if not settings.is_authenticated:
         return "none (every client is let in)"
     return "one of SUREHOOK_BASIC_AUTH" if settings.basic_auth else "not asked for; `surehook config` says what is"
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.events import a_body
 from harness.stack import Stack
-from surehook.ingest.http.protocol import HEADERS_BYTES
+from surehook.ingest.http.protocol import MAX_HEADERS_BYTES
 from tests.support.metrics import refusals
 from tests.support.raw_http import a_request, connect, read_until_closed, status_of, talk
 from tests.support.store_dump import kept_keys
@@ -117,7 +117,7 @@ def test_chunks_are_counted_while_they_come(house: Stack) -> None:
     [
         pytest.param([f"X-Long: {'x' * 1_000_000}"], id="one long header"),
         pytest.param([f"X-{number}: {'x' * 50}" for number in range(20_000)], id="many headers"),
-        pytest.param([f"X-Long: {'x' * 2 * HEADERS_BYTES}"], id="twice the limit"),
+        pytest.param([f"X-Long: {'x' * 2 * MAX_HEADERS_BYTES}"], id="twice the limit"),
     ],
 )
 def test_headers_that_are_too_large_are_cut_off(house: Stack, headers: list[str]) -> None:

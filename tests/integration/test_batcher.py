@@ -39,7 +39,7 @@ def with_line(settings: Settings, play: Callable[[Batcher], Coroutine[Any, Any, 
     async def run() -> None:
         async with running(settings) as intake:
             await until(lambda: intake.is_ready)
-            await play(Batcher(intake.link, settings, ("heartbeat", "deregister", "txn_submit")))
+            await play(Batcher(intake.session, settings, ("heartbeat", "deregister", "txn_submit")))
 
     asyncio.run(run())
 
@@ -66,7 +66,7 @@ def test_a_script_that_the_store_has_forgotten_is_sent_again_in_full(settings: S
 def test_more_than_the_store_takes_at_once_goes_in_several_batches(
     settings: Settings, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("surehook.ingest.store.batcher.LARGEST_BATCH", 2)
+    monkeypatch.setattr("surehook.ingest.store.batcher.MAX_BATCH", 2)
 
     async def play(line: Batcher) -> None:
         assert await told(*(line.call(*BEAT) for _ in range(7))) == [[]] * 7
@@ -127,7 +127,7 @@ def test_a_connection_that_breaks_is_no_answer_and_is_mended(data_dir: Path, sto
         settings = Settings(redis_url=f"redis://127.0.0.1:{man.port}/0")
         async with running(settings) as intake:
             await until(lambda: intake.is_ready)
-            line = Batcher(intake.link, settings, ("heartbeat",))
+            line = Batcher(intake.session, settings, ("heartbeat",))
             await line.call(*BEAT)
             man.cuts_after_bytes = 1
             assert await told(line.call(*BEAT)) == [StoreUnavailable]
@@ -181,9 +181,9 @@ def test_a_sender_that_leaves_after_the_confirmation_is_counted(
     async def run() -> None:
         async with running(asked) as intake:
             await until(lambda: intake.is_ready)
-            asking = Coordinator(asked, metrics, intake.link)
+            asking = Coordinator(asked, metrics, intake.session)
             task = asyncio.create_task(asking.run())
-            answer = asyncio.create_task(asking.ask(envelope, leave, asyncio.get_running_loop().time()))
+            answer = asyncio.create_task(asking.decide(envelope, leave, asyncio.get_running_loop().time()))
             await until(lambda: voting().turn(0.01) > 0)
             assert (await answer).status == 200
             asking.stop()

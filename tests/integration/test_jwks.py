@@ -59,7 +59,7 @@ def test_an_answer_that_is_no_document_is_none(status: int, fusionauth: Publishe
 
 
 def test_an_endless_document_is_cut_off(fusionauth: Publisher) -> None:
-    fusionauth.document = b" " * (jwks_module.LARGEST_BYTES + 1)
+    fusionauth.document = b" " * (jwks_module.MAX_DOCUMENT_BYTES + 1)
 
     with pytest.raises(FetchFailed, match="too large"):
         fetch(fusionauth.url)

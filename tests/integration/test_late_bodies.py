@@ -27,9 +27,9 @@ def ask_too_late(settings: Settings, envelope: Envelope) -> Response:
     async def run() -> Response:
         async with running(settings) as intake:
             await until(lambda: intake.is_ready)
-            asking = Coordinator(settings, IngestMetrics(), intake.link)
+            asking = Coordinator(settings, IngestMetrics(), intake.session)
             began = time.perf_counter() - settings.transaction_timeout
-            return await asking.ask(envelope, nobody_hangs_up, began)
+            return await asking.decide(envelope, nobody_hangs_up, began)
 
     return asyncio.run(run())
 

@@ -52,9 +52,9 @@ def play(settings: Settings, envelope: Envelope, room: Room, metrics: IngestMetr
     async def run() -> Response:
         async with running(settings) as intake:
             await until(lambda: intake.is_ready)
-            asking = Coordinator(settings, metrics, intake.link)
+            asking = Coordinator(settings, metrics, intake.session)
             # Nobody listens for what is decided: `run` was not called.
-            answer = asyncio.create_task(asking.ask(envelope, stay, time.perf_counter()))
+            answer = asyncio.create_task(asking.decide(envelope, stay, time.perf_counter()))
             while not (claimed := room.claim()):  # noqa: ASYNC110 - the store has no event to await
                 await asyncio.sleep(0.01)
             assert room.settle(claimed, Outcome("completed")) == "completed"

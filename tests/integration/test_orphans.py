@@ -98,7 +98,7 @@ def test_a_sender_that_hangs_up_abandons_at_once(settings: Settings, store: redi
         linked, running = asyncio.create_task(link.run()), asyncio.create_task(asking.run())
         await until(lambda: link.connection is not None)
         with pytest.raises(SenderLeft):
-            await asking.ask(envelope, hang_up, time.perf_counter())
+            await asking.decide(envelope, hang_up, time.perf_counter())
         asking.stop()
         await running
         link.stop()

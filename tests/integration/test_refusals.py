@@ -158,7 +158,7 @@ def test_a_body_that_is_no_event_is_400_and_is_not_quoted(
 def test_a_flood_of_refusals_is_one_log_line_and_all_of_it_counted(
     door: OpenDoor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("surehook.ingest.endpoint.LOG_REFUSALS_EVERY_SECONDS", 3600)
+    monkeypatch.setattr("surehook.ingest.endpoint.LOG_EVERY_SECONDS", 3600)
     for _ in range(50):
         door.deliver(headers={})
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from harness.signing import SIGNATURE, Signer, signer
-from surehook.ingest.auth.signature import Signatures, refuse_other_body
+from surehook.ingest.auth.signature import Signatures, require_signed_body
 from surehook.ingest.auth.signing_keys import SigningKey, keys_from_jwks, keys_from_secrets
 from surehook.shared.errors import AuthenticationFailed
 
@@ -33,7 +33,7 @@ def refusal_of(token: str | bytes, *signers: Signer, body: bytes = BODY, **optio
     signatures = Signatures(keys_of(*(signers or (HS, RS, ES))), clock=lambda: NOW, **options)
     try:
         digest = asyncio.run(signatures.signed_digest([(SIGNATURE.lower().encode(), value)]))
-        refuse_other_body(body, digest)
+        require_signed_body(body, digest)
     except AuthenticationFailed as exc:
         return str(exc)
     return None

@@ -34,16 +34,16 @@ class Doorkeeper:
         self.whole: list[PendingResponse] = []
         self.read: list[bytes] = []
 
-    def begin(self, _: Any, body: bytes, whole: PendingResponse) -> bool:
+    def start(self, _: Any, body: bytes, whole: PendingResponse) -> bool:
         self.read.append(body)
         if isinstance(self.says, Exception):
             raise self.says
         if self.says:
-            whole.envelope, whole.hold = parse_envelope(body), self.bounds.hold()
+            whole.envelope, whole.reservation = parse_envelope(body), self.bounds.reserve()
             self.whole.append(whole)
         return self.says
 
-    def answer(self, envelope: Any, outcome: Outcome, _: float) -> responses.Response:
+    def respond(self, envelope: Any, outcome: Outcome, _: float) -> responses.Response:
         return responses.accepted(envelope.event_id) if outcome is Outcome.STORED else responses.duplicate("known")
 
     def refuse(self, error: Exception) -> responses.Response:
@@ -58,7 +58,7 @@ class Place:
         self.refused: list[str] = []
         self.asked: list[bytes] = []
         entrance = FastPath(PATH)
-        entrance.door = cast(WebhookEndpoint, door)
+        entrance.endpoint = cast(WebhookEndpoint, door)
         http = protocol_for(bounds, self.refused.append, entrance)
         config = uvicorn.Config(self._endpoint, http=http, interface="asgi3", ws="none", log_config=None)
         state = ServerState()

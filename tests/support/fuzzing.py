@@ -77,7 +77,7 @@ async def attack(
     answers: Counter[str] = Counter()
     async with app.router.lifespan_context(app):
         await _until_ready(app)
-        judge.door, entrance.door = entrance.door, cast(WebhookEndpoint, judge)
+        judge.door, entrance.endpoint = entrance.endpoint, cast(WebhookEndpoint, judge)
         ends_at = time.monotonic() + seconds
         while (sum(answers.values()) < count) if count else (time.monotonic() < ends_at):
             wire = forger.delivery()

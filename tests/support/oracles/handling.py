@@ -45,11 +45,11 @@ class Judge:
             self.failures.append(f"{type(exc).__name__} came out of the app")
             raise
 
-    def begin(self, headers: list[tuple[bytes, bytes]], body: bytes, whole: PendingResponse) -> bool:
+    def start(self, headers: list[tuple[bytes, bytes]], body: bytes, whole: PendingResponse) -> bool:
         """As the door's, for what takes the short way past the app: it is on its way to the store then."""
         assert self.door is not None
         try:
-            is_begun = self.door.begin(headers, body, whole)
+            is_begun = self.door.start(headers, body, whole)
         except Exception as exc:
             if not isinstance(exc, SurehookError | Refusal):
                 self.failures.append(f"{type(exc).__name__} came out of the door")
@@ -63,9 +63,9 @@ class Judge:
         assert self.door is not None
         return self.door.refuse(error)
 
-    def answer(self, envelope: Envelope, outcome: Outcome, began: float) -> Response:
+    def respond(self, envelope: Envelope, outcome: Outcome, began: float) -> Response:
         assert self.door is not None
-        return self.door.answer(envelope, outcome, began)
+        return self.door.respond(envelope, outcome, began)
 
     def _judge(self, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         of = {name: [value for given, value in headers if given == name] for name, _ in headers}

@@ -8,7 +8,7 @@ import uvicorn
 
 from harness.certificates import write_certificate
 from harness.signing import signer
-from surehook.ingest.tls import HastyLoop, tls_options
+from surehook.ingest.tls import HandshakeTimeoutLoop, tls_options
 from surehook.shared.errors import Misconfigured
 from surehook.shared.settings import Settings
 
@@ -85,5 +85,5 @@ def test_who_never_finishes_the_handshake_is_hung_up_on(tmp_path: Path, monkeypa
             writer.close()
             server.close()
 
-    with asyncio.Runner(loop_factory=HastyLoop) as runner:
+    with asyncio.Runner(loop_factory=HandshakeTimeoutLoop) as runner:
         assert runner.run(story()) == b""

@@ -36,7 +36,7 @@ KEYS = Authorization(secrets("old-key", "ключ"), secrets("fusionauth:pass:wo
     ],
 )
 def test_any_of_the_keys_and_pairs_is_proof(value: bytes) -> None:
-    assert KEYS.is_proven_by([(b"host", b"x"), (b"authorization", value)])
+    assert KEYS.accepts([(b"host", b"x"), (b"authorization", value)])
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ def test_any_of_the_keys_and_pairs_is_proof(value: bytes) -> None:
     ],
 )
 def test_anything_else_is_none(value: bytes) -> None:
-    assert not KEYS.is_proven_by([(b"authorization", value)])
+    assert not KEYS.accepts([(b"authorization", value)])
 
 
 def test_no_header_or_two_of_them_is_none() -> None:
-    assert not KEYS.is_proven_by([])
-    assert not KEYS.is_proven_by([(b"authorization", b"old-key"), (b"authorization", b"old-key")])
+    assert not KEYS.accepts([])
+    assert not KEYS.accepts([(b"authorization", b"old-key"), (b"authorization", b"old-key")])
 
 
 def test_without_any_key_we_refuse_to_start() -> None:
@@ -83,7 +83,7 @@ def refusal_of(proof: Authenticator, headers: dict[str, str]) -> str | None:
     """Why these headers are refused; None where they are enough."""
     given = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     try:
-        asyncio.run(proof.of_headers(given))
+        asyncio.run(proof.authenticate(given))
     except AuthenticationFailed as exc:
         return str(exc)
     return None
@@ -111,7 +111,7 @@ def test_a_required_header_counts_only_once() -> None:
     proof = authenticator_from(Settings(required_header=("X-Team: red",)), IngestMetrics())
 
     with pytest.raises(AuthenticationFailed, match="required_header"):
-        asyncio.run(proof.of_headers([(b"x-team", b"red"), (b"x-team", b"red")]))
+        asyncio.run(proof.authenticate([(b"x-team", b"red"), (b"x-team", b"red")]))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_keys_may_come_unencrypted_from_this_machine_or_when_that_is_meant(
     for name, value in environ.items():
         monkeypatch.setenv(f"SUREHOOK_{name}", value)
 
-    assert load_settings().is_proven
+    assert load_settings().is_authenticated
 
 
 def test_a_secret_in_a_file_may_contain_a_comma(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_fetch_that_began_before_the_key_was_published_is_followed_by_another(
 
 
 def test_strangers_cannot_pile_up_behind_a_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surehook.ingest.auth.jwks.MOST_WAITING", 3)
+    monkeypatch.setattr("surehook.ingest.auth.jwks.MAX_WAITERS", 3)
 
     async def story() -> None:
         publisher = Publisher(ONE)

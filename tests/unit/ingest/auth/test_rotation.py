@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from harness.signing import SIGNATURE, Signer, signer
-from surehook.ingest.auth.jwks import ASK_EVERY_SECONDS
-from surehook.ingest.auth.signature import Signatures, refuse_other_body
+from surehook.ingest.auth.jwks import FETCH_EVERY_SECONDS
+from surehook.ingest.auth.signature import Signatures, require_signed_body
 from surehook.ingest.auth.signing_keys import PUBLIC_ALGORITHMS
 from surehook.shared.errors import AuthenticationFailed
 from tests.support.authentication import BODY, keys_of
@@ -34,7 +34,7 @@ def accepted(signatures: Signatures, *senders: Signer) -> list[bool]:
     async def is_accepted(sender: Signer) -> bool:
         token = TOKENS.get(id(sender)) or sender.token(BODY).encode()
         try:
-            refuse_other_body(BODY, await signatures.signed_digest([(SIGNATURE.lower().encode(), token)]))
+            require_signed_body(BODY, await signatures.signed_digest([(SIGNATURE.lower().encode(), token)]))
         except AuthenticationFailed:
             return False
         return True
@@ -95,7 +95,7 @@ class Publishing(RuleBasedStateMachine):
         self.publisher = Publisher(PUBLISHED[0])
         self.signatures = Signatures([], self.publisher.jwks)
         self.sender = PUBLISHED[0]
-        self.published_at = {PUBLISHED[0].kid: self.publisher.now - ASK_EVERY_SECONDS}
+        self.published_at = {PUBLISHED[0].kid: self.publisher.now - FETCH_EVERY_SECONDS}
 
     @rule(seconds=st.sampled_from([0.5, 3.0, 9.9, 10.0, 300.0]))
     def wait(self, seconds: float) -> None:
@@ -110,7 +110,7 @@ class Publishing(RuleBasedStateMachine):
     @rule(data=st.data())
     def switch_sender(self, data: st.DataObject) -> None:
         settled = [key for key in self.publisher.published
-                   if self.publisher.now - self.published_at[key.kid] >= ASK_EVERY_SECONDS]  # fmt: skip
+                   if self.publisher.now - self.published_at[key.kid] >= FETCH_EVERY_SECONDS]  # fmt: skip
         self.sender = data.draw(st.sampled_from(settled))
 
     @precondition(lambda self: len(self.publisher.published) > 1)

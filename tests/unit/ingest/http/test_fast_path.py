@@ -193,7 +193,7 @@ def test_an_idle_connection_keeps_no_body() -> None:
 
     at(door, scene)
 
-    assert (door.whole[0].envelope, door.whole[0].hold) == (None, None)
+    assert (door.whole[0].envelope, door.whole[0].reservation) == (None, None)
 
 
 def test_a_dates_change_is_seen() -> None:

@@ -41,7 +41,7 @@ def test_an_answer_that_breaks_costs_its_own_connection_only(when: str) -> None:
         raise OSError("the disk is full")
 
     async def scene(place: Place) -> None:
-        door.answer = door.refuse = break_down  # type: ignore[method-assign,assignment]
+        door.respond = door.refuse = break_down  # type: ignore[method-assign,assignment]
         await place.hear(a_delivery())
         if when == "told yes":
             door.whole[0].set_result(Outcome.STORED)

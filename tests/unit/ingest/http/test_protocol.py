@@ -2,7 +2,7 @@
 
 import pytest
 
-from surehook.ingest.http.protocol import HEADERS_BYTES
+from surehook.ingest.http.protocol import MAX_HEADERS_BYTES
 from tests.support.fake_endpoint import Doorkeeper, at
 
 LARGE = 1024 * 1024
@@ -11,9 +11,9 @@ LARGE = 1024 * 1024
 @pytest.mark.parametrize(
     ("headers", "is_let_in"),
     [
-        pytest.param([b"X: " + b"x" * (HEADERS_BYTES - 100)], True, id="one that just fits"),
-        pytest.param([b"X: " + b"x" * (HEADERS_BYTES + 1)], False, id="one too long"),
-        pytest.param([b"X-%d: x" % number for number in range(HEADERS_BYTES // 8)], False, id="too many"),
+        pytest.param([b"X: " + b"x" * (MAX_HEADERS_BYTES - 100)], True, id="one that just fits"),
+        pytest.param([b"X: " + b"x" * (MAX_HEADERS_BYTES + 1)], False, id="one too long"),
+        pytest.param([b"X-%d: x" % number for number in range(MAX_HEADERS_BYTES // 8)], False, id="too many"),
     ],
 )
 def test_headers_are_measured_also_where_one_read_brings_them_with_their_body(

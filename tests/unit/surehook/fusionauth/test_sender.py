@@ -9,7 +9,7 @@ import pytest
 from harness.signing import SECRET, signer
 from surehook.fusionauth.sender import Sender
 from surehook.ingest.auth.credentials import authenticator_from
-from surehook.ingest.auth.signature import refuse_other_body
+from surehook.ingest.auth.signature import require_signed_body
 from surehook.ingest.metrics import IngestMetrics
 from surehook.shared.errors import Misconfigured
 from surehook.shared.settings import Settings
@@ -20,8 +20,8 @@ BODY = b"{}"
 def is_accepted(sender: Sender, **configured: Any) -> bool:
     proof = authenticator_from(Settings(**configured), IngestMetrics())
     headers = [(name.lower(), value) for name, value in sender.headers(BODY).items()]
-    digest = asyncio.run(proof.of_headers(headers))
-    refuse_other_body(BODY, digest or b"")
+    digest = asyncio.run(proof.authenticate(headers))
+    require_signed_body(BODY, digest or b"")
     return True
 
 
