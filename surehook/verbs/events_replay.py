@@ -47,7 +47,7 @@ def _replay_as_fact(ids: Sequence[str], options: dict[str, Any]) -> None:
         NotFound: for some of the ids there is nothing to do; the others are done.
     """
     if not ids:
-        raise click.UsageError("--as-fact needs ids: somebody has to have looked at each.")
+        raise click.UsageError("--as-fact needs ids: a person has to have looked at each.")
     if filter_of(options) != EventFilter() or options["is_all"]:
         raise click.UsageError("--as-fact takes ids alone, neither filters nor --all.")
     decisions = open_decisions()
@@ -63,7 +63,7 @@ def _chosen(log: EventLog, ids: Sequence[str], options: dict[str, Any]) -> list[
         return [_replayable(one(log, some_id)) for some_id in ids]
     if wanted == EventFilter() and not options["is_all"]:
         raise click.UsageError("Name ids, a filter such as --type user.delete, or --all.")
-    # A snapshot first: one that is replayed and closed again meanwhile is not met twice.
+    # A snapshot first, so that an event that is replayed and closed again is not replayed twice.
     states = wanted.states or BY_DEFAULT
     found = {event.event_id: event for event in log.matching(wanted) if event.state in states}
     return sorted(found.values(), key=lambda event: event.received_at)
@@ -76,6 +76,6 @@ def _replayable(event: EventRecord) -> EventRecord:
     if event.state not in REPLAYABLE:
         raise SurehookError(
             f"{event.event_id} was {event.state} in a transaction, which cannot run again; if FusionAuth went ahead "
-            f"all the same: surehook events replay {event.event_id} --as-fact"
+            f"nevertheless: surehook events replay {event.event_id} --as-fact"
         )
     return event

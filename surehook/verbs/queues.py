@@ -12,7 +12,7 @@ from surehook.shared.stats import QueueBooks
 from surehook.shared.store import connect, wait_for_store
 
 TIMEOUT_SECONDS = 10.0
-HEAD = ("queue", "waiting", "running", "scheduled", "dead", "workers", "oldest waits", "")
+HEAD = ("queue", "waiting", "running", "scheduled", "dead", "workers", "oldest", "")
 
 
 @click.group()
@@ -23,17 +23,18 @@ def queues() -> None:
 @queues.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(as_json: bool) -> None:
-    """List queues: their jobs, their workers, how long the first in line has waited."""
+    """List queues: their jobs, their workers, how long the oldest job has waited."""
     found = _open()
     rows = found.all()
     if as_json:
         for queue in rows:
             click.echo(json.dumps(asdict(queue)))
         return
-    width = max(len(row.name) for row in rows) + 2
-    for cells in (HEAD, *map(_cells, rows)):
-        first, *numbers, last = cells
-        click.echo((first.ljust(width) + "".join(cell.rjust(13) for cell in numbers) + f"  {last}").rstrip())
+    table = [HEAD, *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for name, *numbers, state in table:
+        cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)]
+        click.echo("  ".join((name.ljust(widths[0]), *cells, state)).rstrip())
     if found.is_suspended:
         click.echo("All workers are suspended by `rq suspend`; `rq resume` ends that.")
 

@@ -87,7 +87,7 @@ def test_the_vetoes_of_the_docs_and_of_the_example_run(build_house: Callable[...
 
 
 def test_the_readme_names_every_setting() -> None:
-    table = README.partition("## Configure")[2].partition("## When things fail")[0]
+    table = README.partition("## Configure")[2].partition("## Scale")[0]
     named = set(re.findall(r"`([A-Z_]+)`", table.replace(PREFIX, "")))
 
     assert {name.upper() for name in Settings.model_fields} <= named
