@@ -25,7 +25,7 @@ from surehook.shared.settings import Settings
 
 
 class App(Starlette):
-    """Deliveries go straight to the door: the layers of routing cost as much as reading the event does."""
+    """Deliveries go straight to the endpoint: the layers of routing cost as much as reading the event does."""
 
     webhook_path = ""
     endpoint: ASGIApp | None = None
@@ -41,7 +41,7 @@ class App(Starlette):
 def create_app(
     settings: Settings, metrics: IngestMetrics, limits: Limits | None = None, fast_path: FastPath | None = None
 ) -> Starlette:
-    """The ASGI app of one ingest process. Its door is also given to the `entrance`, for the short way.
+    """The ASGI app of one ingest process. Its endpoint is also given to the `fast_path`.
 
     Raises:
         Misconfigured: no proof is configured, or a key of it is none.
@@ -93,7 +93,7 @@ def create_app(
         exception_handlers={404: _not_found, 405: _method_not_allowed, Exception: _internal_error},
         lifespan=lifespan,
     )
-    # A path with a slash too many is another path: a redirect would tell a stranger that there is a door.
+    # A path with a slash too many is another path: a redirect would reveal the endpoint.
     app.router.redirect_slashes = False
     app.webhook_path = settings.webhook_path
     return app

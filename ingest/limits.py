@@ -1,4 +1,4 @@
-"""What one process holds at once, and no more: requests, bytes of their bodies, connections.
+"""Limits of one process: requests, bytes of their bodies, connections.
 
 Past a bound the answer is 503, before anything is read or kept: a flood costs those who send it, not the events that
 were let in.
@@ -18,7 +18,7 @@ OTHER_FILES = 100  # the store's connection, the metrics', logs, modules
 
 
 class Limits:
-    """The books of what is held."""
+    """Counts what is in use, and refuses what exceeds the limits."""
 
     def __init__(self, settings: Settings) -> None:
         self._max_pending = settings.max_pending
@@ -29,7 +29,7 @@ class Limits:
         self.connections = 0
 
     def reserve(self) -> "Reservation":
-        """A place for a request, to be released.
+        """Reserve room for a request; the reservation must be released.
 
         Raises:
             Refusal: there is none.
@@ -58,7 +58,7 @@ class Limits:
 
 
 class Reservation:
-    """One request's place, and how much of a body it has taken or announced."""
+    """The room of one request, and the size of its body, read or announced."""
 
     __slots__ = ("_bytes", "_limits")
 

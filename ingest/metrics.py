@@ -1,4 +1,4 @@
-"""What the door counts. Labels hold no ids, and an event type only if the catalogue knows it."""
+"""The endpoint's metrics. Labels hold no ids, and an event type only if it is a known one."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ TRANSACTION_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.
 
 
 class IngestMetrics:
-    """The door's series, in a registry of their own."""
+    """The endpoint's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""Every answer of the door, in one table.
+"""Every response of the endpoint, in one table.
 
 FusionAuth takes 200 to 299 as success and anything else as failure, and shows the `exception` field of an answer in
 its Webhook Event Log. 4xx: we said no. 5xx: we could not.
@@ -15,7 +15,7 @@ _CLOSE: Headers = ((b"connection", b"close"),)
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What goes back: a status, a JSON body, headers beyond the usual two."""
+    """An HTTP response: a status, a JSON body, headers beyond the usual two."""
 
     status: int
     body: bytes
@@ -34,7 +34,7 @@ class Response:
 
 
 class Refusal(Exception):
-    """The door says no, or cannot; `reason` is a label of the metric."""
+    """A delivery that is not accepted; `reason` is a label of the metric."""
 
     def __init__(self, response: Response, reason: str) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""TLS at the door itself: FusionAuth can be given our certificate for one webhook.
+"""TLS at the endpoint itself: FusionAuth can be given our certificate for one webhook.
 
 What a proxy does better stays with the proxy: client certificates, lists of addresses, renewing without a restart.
 """
@@ -22,7 +22,7 @@ NO_PASSWORD = b""  # or OpenSSL would ask the terminal for one
 
 
 class HandshakeTimeoutLoop(uvloop.Loop):
-    """A stranger who never finishes the handshake is hung up on like any other slow one; the default is 60 s."""
+    """An event loop that closes unfinished TLS handshakes after 10 s; the default is 60 s."""
 
     async def create_server(self, *arguments: Any, **options: Any) -> Any:
         if options.get("ssl") is not None:
@@ -31,7 +31,7 @@ class HandshakeTimeoutLoop(uvloop.Loop):
 
 
 def tls_options(settings: Settings) -> dict[str, Any]:
-    """What uvicorn must know; nothing where no certificate is set.
+    """The TLS options for uvicorn; empty if no certificate is set.
 
     Raises:
         Misconfigured: the certificate or its key cannot be used.

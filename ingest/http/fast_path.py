@@ -1,6 +1,6 @@
 """The short way: a delivery that comes as a whole goes from its bytes to the store and back without a task of its own.
 
-ASGI makes a task, a cycle and some messages of each request, which cost about what the door does with a delivery.
+ASGI makes a task, a cycle and some messages of each request, which cost about as much as the endpoint's own work.
 Nearly all of them are there as a whole when their headers have been read, and wait for nothing but the store. One that
 waits for something else (the rest of its body, keys, handlers) is the endpoint's: nothing has happened to it by then.
 """
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class FastPath:
-    """Where the short way begins: one per process. `door` is there as soon as the store has been asked."""
+    """The fast path of one process. `endpoint` is set once the store has been checked."""
 
     def __init__(self, path: str) -> None:
         self.path = path.encode()

@@ -1,0 +1,6 @@
+"""Events into the store.
+
+1. `sentinel` finds the primary, `connection` connects to it.
+2. `session` keeps one connection, and only to a store that `durability` found durable.
+3. `acceptor` writes events and `batcher` calls transactional scripts: one batch in flight, the next one collects.
+"""

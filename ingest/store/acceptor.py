@@ -1,7 +1,7 @@
-"""The intake: hands events to the store, a batch in flight at a time, and answers after the fsync.
+"""Writes events to the store, one batch in flight at a time, and responds after the fsync.
 
 Whatever arrives while a batch is in flight rides in the next one (group commit), so one fsync and one script call pay
-for all of it, and a lone event waits for nobody. A store that is gone, slow, full or not durable is a refusal, never a
+for all of it, and a lone event does not wait. A store that is gone, slow, full or not durable is a refusal, never a
 wait.
 """
 
@@ -31,7 +31,7 @@ FULL = ("OOM", "MISCONF")
 
 
 class Outcome(Enum):
-    """What became of an event: what the script replies."""
+    """The result of accepting an event, as the script replies it."""
 
     STORED = 1
     DUPLICATE = 0

@@ -1,4 +1,4 @@
-"""One connection to the store for the door's own traffic: packed commands out, replies in, matched by counting.
+"""One connection to the store for the endpoint's own traffic: packed commands out, replies in, matched by counting.
 
 A general client spends more on a batch than the store does: pools, locks, a task switch a reply. This is the protocol
 and nothing else, on hiredis's packer and reader. How to get there (address, TLS, login) is redis-py's knowledge.

@@ -1,4 +1,4 @@
-"""The link: one connection to a store that said it is durable, mended by itself when it breaks."""
+"""One connection to a store that was found durable; it reconnects by itself."""
 
 import asyncio
 import contextlib
@@ -62,7 +62,7 @@ class Session:
         self._lost.set()
 
     def invalidate(self, exc: Exception) -> None:
-        """Take no more until the store was asked again. What is due on the connection fails."""
+        """Accept nothing until the store was checked again. Commands in flight fail."""
         reason = "not_durable" if isinstance(exc, NotDurable) else "store_unavailable"
         message = str(exc) if isinstance(exc, NotDurable | StoreUnavailable) else reason
         # Of what is to be changed, the next thing when the first is done; the ways to be away are too many to tell.

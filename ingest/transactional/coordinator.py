@@ -1,4 +1,4 @@
-"""Transactional events at the door: ask the handlers, wait no longer than the deadline, answer with the truth.
+"""Decides transactional events: submits them, waits until the deadline, responds with the confirmed outcome.
 
 A 2xx leaves only after the store has confirmed that the success still counts. Whatever else happens, a sender that was
 not told yes is told no, and the success, if there is one, becomes an orphan: here, or in the sweep.

@@ -1,6 +1,6 @@
-"""The heart of an ingest process: it beats, and looks after successes that nobody confirmed.
+"""The heartbeat of an ingest process; it also recovers successes that were never confirmed.
 
-It beats with an empty list too: only so do workers hear that nobody here waits for their handlers.
+It is sent with an empty list too: that tells workers that no transactional types are configured here.
 """
 
 import asyncio
