@@ -34,7 +34,7 @@ RUN groupadd --gid 10001 surehook \
 COPY --from=build /opt/surehook /opt/surehook
 
 # In a container "only this machine" would be only this container. The dashboard stays on loopback until
-# somebody sets its address and a login.
+# an operator sets its address and a login.
 ENV PATH=/opt/surehook/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

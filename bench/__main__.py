@@ -51,10 +51,10 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
     for name in parser.parse_args().parts or PARTS:
         tee = Tee()
-        with redirect_stdout(tee), closing(Stack(workers.HANDLERS)) as house:
+        with redirect_stdout(tee), closing(Stack(workers.HANDLERS)) as stack:
             click.echo(f"command: make bench PART={name}")
-            click.echo("\n".join([*facts(house), ""]))
-            PARTS[name](house)
+            click.echo("\n".join([*facts(stack), ""]))
+            PARTS[name](stack)
         keep(name, tee.written)
         click.echo("")
 

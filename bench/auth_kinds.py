@@ -1,4 +1,4 @@
-"""The kinds of proof that the door is measured with: what the endpoint is told, and what a request then carries."""
+"""The kinds of authentication to measure: the endpoint's settings, and what a request then carries."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -57,8 +57,8 @@ def _both(algorithm: str) -> Proof:
     )
 
 
-# The first is what the door is measured with wherever its proof is not the question.
-PROOFS: dict[str, Proof] = {
+# The first is what the endpoint is measured with wherever authentication is not the question.
+KINDS: dict[str, Proof] = {
     "API key": Proof(_api_key),
     "none": Proof(lambda _: "", lambda _: {**NO_API_KEY, "SUREHOOK_ALLOW_UNAUTHENTICATED": "true"}),
     "Basic": Proof(_basic, lambda _: {**NO_API_KEY, "SUREHOOK_BASIC_AUTH": BASIC_PAIR}),

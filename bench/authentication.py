@@ -1,4 +1,4 @@
-"""Proofs: what each kind adds to a delivery, beside a door that asks for none in the same rounds."""
+"""Authentication: what each kind adds to a delivery, beside an endpoint that asks for none in the same rounds."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from statistics import median
 import click
 
 from bench import figures
-from bench.auth_kinds import PROOFS
+from bench.auth_kinds import KINDS
 from bench.load import BODY_BYTES, Measured, bodies, measure, prepare, request
 from bench.machine import empty, listens
 from harness.processes import cpu_seconds
@@ -24,7 +24,7 @@ from surehook.shared.settings import Settings
 # How many rounds at so many connections.
 ROUNDS = {1: 3, 32: 7, 128: 3}
 ROUND_SECONDS = 0.6
-PREPARED = 5_000  # more than a door answers in a round here
+PREPARED = 5_000  # more than an endpoint answers in a round here
 ALONE_TIMES = 2_000
 ALONE_ROUNDS = 7
 NONE = "none"
@@ -34,8 +34,8 @@ HEADING = (
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """One that asks for a kind of proof, and the requests that have it."""
+class Endpoint:
+    """One that asks for a kind of authentication, and the requests that have it."""
 
     proof: str
     port: int
@@ -45,57 +45,59 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What came back, and what each answer cost the door's process."""
+    """What came back, and what each answer cost the ingest process."""
 
     measured: Measured
     cpu_seconds: float
 
 
-def run(house: Stack) -> None:
+def run(stack: Stack) -> None:
     """Measure and print."""
+    rounds = ", ".join(f"{count} at {connections}" for connections, count in ROUNDS.items())
     click.echo(
-        f"proofs: {BODY_BYTES} byte bodies, an id each, signed beforehand; each kind in turn with a door that asks for "
-        f"none,\nrounds of {ROUND_SECONDS:g} s: {', '.join(f'{n} at {at}' for at, n in ROUNDS.items())} connections; "
-        "median (lowest to highest).\nCPU: the door's process, for a request, while load and store keep the other core "
-        "busy; what a kind adds to that is the\nmedian of the differences of neighbours. alone: the proof's own code, "
-        "nothing else running.\n"
+        f"authentication: {BODY_BYTES} byte bodies, an id each, signed beforehand; each kind in turn with an endpoint\n"
+        f"that asks for none, rounds of {ROUND_SECONDS:g} s: {rounds} connections; median (lowest to highest).\n"
+        "CPU: the ingest process, for a request, while load and store keep the other core busy; what a kind adds to\n"
+        "that is the median of the differences of neighbours. alone: the authentication code, nothing else running.\n"
     )
-    nothing = _start(house, NONE)
+    nothing = _start(stack, NONE)
     rows: list[Sequence[str]] = []
     without: dict[int, list[Round]] = {connections: [] for connections in ROUNDS}
-    for name in PROOFS:
+    for name in KINDS:
         if name == NONE:
             continue
-        door = _start(house, name)
-        alone = asyncio.run(_alone_seconds(name, house.folder))
+        endpoint = _start(stack, name)
+        alone = asyncio.run(_alone_seconds(name, stack.folder))
         for connections, count in ROUNDS.items():
-            pairs = [(_measure(house, nothing, connections), _measure(house, door, connections)) for _ in range(count)]
+            pairs = [
+                (_measure(stack, nothing, connections), _measure(stack, endpoint, connections)) for _ in range(count)
+            ]
             without[connections] += [other for other, _ in pairs]
             rows.append((*_row(name, connections, pairs), f"{alone * 1_000_000:.0f}"))
     bare = [(*_figures(NONE, connections, rounds), "", "", "") for connections, rounds in without.items()]
     click.echo(figures.table([HEADING, *bare, *rows]))
 
 
-def _start(house: Stack, name: str) -> Door:
+def _start(stack: Stack, name: str) -> Endpoint:
     port = free_port()
-    environ = PROOFS[name].environ(house.folder)
-    process = house.surehook(
+    environ = KINDS[name].environ(stack.folder)
+    process = stack.surehook(
         "ingest", **environ, SUREHOOK_BIND=f"127.0.0.1:{port}", SUREHOOK_METRICS_BIND="off", SUREHOOK_LOG_LEVEL="ERROR"
     )
-    requests = house.folder / f"{name}.json"
-    prepare(requests, PREPARED, PROOFS[name])
-    wait_until(lambda: listens(port), f"the door with {name} listens")
-    door = Door(name, port, process.pid, requests)
-    _measure(house, door, max(ROUNDS))
-    return door
+    requests = stack.folder / f"{name}.json"
+    prepare(requests, PREPARED, KINDS[name])
+    wait_until(lambda: listens(port), f"the endpoint with {name} listens")
+    endpoint = Endpoint(name, port, process.pid, requests)
+    _measure(stack, endpoint, max(ROUNDS))
+    return endpoint
 
 
 async def _alone_seconds(name: str, folder: Path) -> float:
     """The least of several rounds: whatever else ran can only have made it longer."""
-    told = {key.removeprefix("SUREHOOK_").lower(): value for key, value in PROOFS[name].environ(folder).items()}
+    told = {key.removeprefix("SUREHOOK_").lower(): value for key, value in KINDS[name].environ(folder).items()}
     proof = authenticator_from(Settings.model_validate({"api_keys": API_KEY, **told}), IngestMetrics())
     body = next(bodies())
-    head, _, _ = request(body, PROOFS[name]).partition(b"\r\n\r\n")
+    head, _, _ = request(body, KINDS[name]).partition(b"\r\n\r\n")
     lines = (line.partition(b": ") for line in head.split(b"\r\n")[1:])
     headers = [(name.lower(), value) for name, _, value in lines]
     took = []
@@ -109,15 +111,15 @@ async def _alone_seconds(name: str, folder: Path) -> float:
     return min(took)
 
 
-def _measure(house: Stack, door: Door, connections: int) -> Round:
-    with house.redis() as store:
+def _measure(stack: Stack, endpoint: Endpoint, connections: int) -> Round:
+    with stack.redis() as store:
         empty(store)
-        before = cpu_seconds(door.pid)
-        measured = measure(door.port, connections, ROUND_SECONDS, prepared=door.requests)
-        spent = cpu_seconds(door.pid) - before
+        before = cpu_seconds(endpoint.pid)
+        measured = measure(endpoint.port, connections, ROUND_SECONDS, prepared=endpoint.requests)
+        spent = cpu_seconds(endpoint.pid) - before
         stored = int(store.hget(Keys().ledger, "accepted") or 0)
     if measured.statuses != {"202": stored}:
-        raise SystemExit(f"the door answered {measured.statuses} and stored {stored}: these figures are void")
+        raise SystemExit(f"the endpoint answered {measured.statuses} and stored {stored}: these figures are void")
     return Round(measured, spent / stored)
 
 

@@ -1,4 +1,4 @@
-"""Hours of a large FusionAuth with nobody handling: do latency and memory stay flat as the backlog grows?
+"""Hours of a large FusionAuth without workers: do latency and memory stay flat as the backlog grows?
 
 Mixed types and sizes (a few of 64 KiB), one event in twenty sent twice, bursts of connections. It ends at
 BENCH_BACKLOG open events or after BENCH_BACKLOG_SECONDS, whichever comes first, and says how far it came.
@@ -25,24 +25,24 @@ HEADING = ("open events", "requests/s", "p50 ms", "p99 ms", "of a burst", "inges
 MEBIBYTE = 1024 * 1024
 
 
-def run(house: Stack) -> None:
+def run(stack: Stack) -> None:
     """Measure and print."""
     events = int(os.environ.get("BENCH_BACKLOG", EVENTS))
     longest_seconds = float(os.environ.get("BENCH_BACKLOG_SECONDS", LONGEST_SECONDS))
-    ingest = house.start_ingest()
-    measure(house.port, QUIET, SLICE_SECONDS, bodies="mixed")
+    ingest = stack.start_ingest()
+    measure(stack.port, QUIET, SLICE_SECONDS, bodies="mixed")
     rows = [HEADING]
     began = time.monotonic()
-    with house.redis() as store:
+    with stack.redis() as store:
         store.flushall()
         nothing = store.info("memory")["used_memory"]
         next_row = 0
         while time.monotonic() - began < longest_seconds:
-            quiet = measure(house.port, QUIET, SLICE_SECONDS, bodies="mixed")
-            burst = measure(house.port, BURST, SLICE_SECONDS / 2, bodies="mixed")
+            quiet = measure(stack.port, QUIET, SLICE_SECONDS, bodies="mixed")
+            burst = measure(stack.port, BURST, SLICE_SECONDS / 2, bodies="mixed")
             refused = {status for each in (quiet, burst) for status in each.statuses} - {"200", "202"}
             if refused:
-                raise SystemExit(f"the door answered {refused}: these figures are void")
+                raise SystemExit(f"the endpoint answered {refused}: these figures are void")
             count = int(store.zcard("surehook:open"))
             used = store.info("memory")["used_memory"]
             if count >= next_row:

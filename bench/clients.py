@@ -1,7 +1,7 @@
 """Ways to hand events to the store: clients, their parsers, and a script's call for a batch or for each event.
 
 No HTTP: so many events wait at any time, and each is put back as soon as it is stored. All but the last group what came
-meanwhile into one trip, as the door does.
+into one round trip, as the endpoint does.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ Accept = Callable[[Envelope], Awaitable[object]]
 Way = Callable[[Stack], "AsyncIterator[Accept]"]
 
 
-def run(house: Stack) -> None:
+def run(stack: Stack) -> None:
     """Measure and print."""
     click.echo(
         f"clients: {AT_ONCE} events of {BODY_BYTES} bytes wait at any time, {EVENTS:,} a round, "
@@ -49,9 +49,9 @@ def run(house: Stack) -> None:
     costs: dict[tuple[str, str], list[float]] = {way: [] for way in WAYS}
     for _ in range(ROUNDS):
         for way, opened in WAYS.items():
-            with house.redis() as store:
+            with stack.redis() as store:
                 empty(store)
-            per_second, microseconds = uvloop.run(_round(house, opened))
+            per_second, microseconds = uvloop.run(_round(stack, opened))
             rates[way].append(per_second)
             costs[way].append(microseconds)
     first = next(iter(rates.values()))
@@ -62,7 +62,7 @@ def run(house: Stack) -> None:
     click.echo(figures.table(rows))
 
 
-async def _round(house: Stack, opened: Way) -> tuple[float, float]:
+async def _round(stack: Stack, opened: Way) -> tuple[float, float]:
     """Events a second, and this process's CPU for each."""
     envelopes = iter([parse_envelope(body) for body in islice(bodies(), EVENTS)])
 
@@ -70,20 +70,20 @@ async def _round(house: Stack, opened: Way) -> tuple[float, float]:
         for envelope in envelopes:  # one for all
             await accept(envelope)
 
-    async with asynccontextmanager(opened)(house) as accept:
+    async with asynccontextmanager(opened)(stack) as accept:
         began, cpu = time.perf_counter(), time.process_time()
         await asyncio.gather(*(sender(accept) for _ in range(AT_ONCE)))
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     return EVENTS / seconds, cpu / EVENTS * 1e6
 
 
-def _settings(house: Stack) -> Settings:
-    return Settings(data_dir=house.data, api_keys=(API_KEY,), metrics_bind="off")
+def _settings(stack: Stack) -> Settings:
+    return Settings(data_dir=stack.data, api_keys=(API_KEY,), metrics_bind="off")
 
 
 @asynccontextmanager
-async def _running(house: Stack) -> AsyncIterator[Acceptor]:
-    intake = Acceptor(_settings(house), IngestMetrics())
+async def _running(stack: Stack) -> AsyncIterator[Acceptor]:
+    intake = Acceptor(_settings(stack), IngestMetrics())
     running = asyncio.create_task(intake.run())
     await intake.wait_until_checked()
     yield intake
@@ -91,14 +91,14 @@ async def _running(house: Stack) -> AsyncIterator[Acceptor]:
     await running
 
 
-async def _intake(house: Stack) -> AsyncIterator[Accept]:
-    async with _running(house) as intake:
+async def _intake(stack: Stack) -> AsyncIterator[Accept]:
+    async with _running(stack) as intake:
         yield intake.accept
 
 
-async def _line(house: Stack) -> AsyncIterator[Accept]:
-    async with _running(house) as intake:
-        line = Batcher(intake.session, _settings(house), ("accept",))
+async def _line(stack: Stack) -> AsyncIterator[Accept]:
+    async with _running(stack) as intake:
+        line = Batcher(intake.session, _settings(stack), ("accept",))
 
         async def accept(envelope: Envelope) -> object:
             return await line.call("accept", *_words(envelope))
@@ -107,8 +107,8 @@ async def _line(house: Stack) -> AsyncIterator[Accept]:
 
 
 def _piped(parser: type) -> Way:
-    async def opened(house: Stack) -> AsyncIterator[Accept]:
-        store = _client(house, parser)
+    async def opened(stack: Stack) -> AsyncIterator[Accept]:
+        store = _client(stack, parser)
         script = Script("accept", Keys())
         await store.script_load(script.source)
         waiting: list[tuple[Envelope, asyncio.Future[object]]] = []
@@ -139,8 +139,8 @@ def _piped(parser: type) -> Way:
     return opened
 
 
-async def _plain(house: Stack) -> AsyncIterator[Accept]:
-    store = _client(house, _AsyncHiredisParser)
+async def _plain(stack: Stack) -> AsyncIterator[Accept]:
+    store = _client(stack, _AsyncHiredisParser)
     script = Script("accept", Keys())
     await store.script_load(script.source)
 
@@ -151,9 +151,9 @@ async def _plain(house: Stack) -> AsyncIterator[Accept]:
     await store.aclose()
 
 
-def _client(house: Stack, parser: type) -> redis.asyncio.Redis:
+def _client(stack: Stack, parser: type) -> redis.asyncio.Redis:
     pool = redis.asyncio.ConnectionPool(
-        connection_class=UnixDomainSocketConnection, path=str(socket_path(house.data)), parser_class=parser, protocol=2
+        connection_class=UnixDomainSocketConnection, path=str(socket_path(stack.data)), parser_class=parser, protocol=2
     )
     return redis.asyncio.Redis(connection_pool=pool)
 
@@ -164,8 +164,8 @@ def _words(envelope: Envelope) -> tuple[bytes | str, ...]:
 
 
 WAYS: dict[tuple[str, str], Way] = {
-    ("the door's own", "a batch"): _intake,
-    ("the door's own", "each event"): _line,
+    ("own connection", "a batch"): _intake,
+    ("own connection", "each event"): _line,
     ("redis.asyncio pipeline, hiredis", "each event"): _piped(_AsyncHiredisParser),
     ("redis.asyncio pipeline, its own parser", "each event"): _piped(_AsyncRESP2Parser),
     ("redis.asyncio, a connection each", "each event"): _plain,

@@ -1,4 +1,4 @@
-"""The door: durable answers a second, beside an endpoint that stores nothing and a straightforward receiver."""
+"""The endpoint: durable answers a second, beside an endpoint that stores nothing and a straightforward receiver."""
 
 import socket
 import time
@@ -48,38 +48,38 @@ class Side:
     is_ours: bool = False
 
 
-def run(house: Stack) -> None:
+def run(stack: Stack) -> None:
     """Measure and print, and draw the picture for the docs."""
     click.echo(
-        f"door: {BODY_BYTES} byte bodies, an id each, rounds of {ROUND_SECONDS:g} s in turn; "
+        f"endpoint: {BODY_BYTES} byte bodies, an id each, rounds of {ROUND_SECONDS:g} s in turn; "
         "median (lowest to highest); ratios of neighbours\n"
     )
     # Only the first promises anything, and refuses a store that does not; the second is for the others.
-    doors = {True: Side(OURS, house.port, is_ours=True), False: Side(OURS, free_port(), is_ours=True)}
-    house.start_ingest()
-    unsafe = {"SUREHOOK_BIND": f"127.0.0.1:{doors[False].port}", "SUREHOOK_METRICS_BIND": "off"}
-    house.surehook("ingest", SUREHOOK_DURABILITY="memory", **unsafe)
-    nothing = Side(EMPTY, _start_app(house, "bench.empty:app"))
+    endpoints = {True: Side(OURS, stack.port, is_ours=True), False: Side(OURS, free_port(), is_ours=True)}
+    stack.start_ingest()
+    unsafe = {"SUREHOOK_BIND": f"127.0.0.1:{endpoints[False].port}", "SUREHOOK_METRICS_BIND": "off"}
+    stack.surehook("ingest", SUREHOOK_DURABILITY="memory", **unsafe)
+    nothing = Side(EMPTY, _start_app(stack, "bench.empty:app"))
     plain = [
-        Side(LOOP, _start_app(house, "bench.straightforward:loop_app")),
-        Side(THREADS, _start_app(house, "bench.straightforward:threads_app")),
+        Side(LOOP, _start_app(stack, "bench.straightforward:loop_app")),
+        Side(THREADS, _start_app(stack, "bench.straightforward:threads_app")),
     ]
-    wait_until(lambda: listens(doors[False].port), "the second door listens")
-    for side in (*doors.values(), nothing, *plain):
+    wait_until(lambda: listens(endpoints[False].port), "the second endpoint listens")
+    for side in (*endpoints.values(), nothing, *plain):
         measure(side.port, max(CONNECTIONS), WARM_UP_SECONDS)
     rows: list[Sequence[str]] = [HEADING]
     speeds: dict[tuple[str, str, int], list[float]] = {}
     for store_name, appendonly, appendfsync in STORES:
-        _set_up(house, appendonly, appendfsync)
-        sides = [nothing, doors[store_name == STORES[0][0]], *plain]
+        _set_up(stack, appendonly, appendfsync)
+        sides = [nothing, endpoints[store_name == STORES[0][0]], *plain]
         for connections in CONNECTIONS:
-            rounds = _in_turn(house, sides, connections, ROUNDS[store_name])
+            rounds = _in_turn(stack, sides, connections, ROUNDS[store_name])
             for side, measured in rounds.items():
                 speeds[side.name, store_name, connections] = [each.per_second for each in measured]
                 rows.append(_row(side.name, store_name, connections, measured))
-    _set_up(house, *STORES[0][1:])
+    _set_up(stack, *STORES[0][1:])
     click.echo(figures.table(rows))
-    click.echo("\n".join(("", *_ratios(speeds), _lone(house, doors[True], nothing))))
+    click.echo("\n".join(("", *_ratios(speeds), _lone(stack, endpoints[True], nothing))))
     draw(PICTURE, f"requests/s, {PICTURED} connections, every answer after its fsync", [
         (EMPTY + " (stores nothing)", median(speeds[EMPTY, "always", PICTURED])),
         (OURS, median(speeds[OURS, "always", PICTURED])),
@@ -88,22 +88,22 @@ def run(house: Stack) -> None:
     ])  # fmt: skip
 
 
-def _in_turn(house: Stack, sides: Sequence[Side], connections: int, count: int) -> dict[Side, list[Measured]]:
+def _in_turn(stack: Stack, sides: Sequence[Side], connections: int, count: int) -> dict[Side, list[Measured]]:
     rounds: dict[Side, list[Measured]] = {side: [] for side in sides}
     for _ in range(count):
         for side in sides:
-            rounds[side].append(_measure(house, side, connections))
+            rounds[side].append(_measure(stack, side, connections))
     return rounds
 
 
-def _measure(house: Stack, side: Side, connections: int) -> Measured:
+def _measure(stack: Stack, side: Side, connections: int) -> Measured:
     """A round on an empty store. A fast refusal is no acknowledgement, so of ours nothing but 202 counts."""
-    with house.redis() as store:
+    with stack.redis() as store:
         empty(store)
         measured = measure(side.port, connections, ROUND_SECONDS)
         stored = int(store.hget(Keys().ledger, "accepted") or 0)
     if side.is_ours and measured.statuses != {"202": stored}:
-        raise SystemExit(f"the door answered {measured.statuses} and stored {stored}: these figures are void")
+        raise SystemExit(f"the endpoint answered {measured.statuses} and stored {stored}: these figures are void")
     return measured
 
 
@@ -117,19 +117,19 @@ def _ratios(speeds: dict[tuple[str, str, int], list[float]]) -> list[str]:
     return lines
 
 
-def _lone(house: Stack, door: Side, nothing: Side) -> str:
+def _lone(stack: Stack, ingest: Side, nothing: Side) -> str:
     """What a request takes that is alone, and what of it: rounds in turn with the endpoint and with a bare write."""
     took: dict[str, list[float]] = {"ours": [], "nothing": [], "relay": [], "write": [], "client": []}
     relay = free_port()
-    start_python(house, ROOT, "-m", "bench.forwarder", str(socket_path(house.data)), str(relay))
+    start_python(stack, ROOT, "-m", "bench.forwarder", str(socket_path(stack.data)), str(relay))
     wait_until(lambda: listens(relay), "the relay listens")
     for _ in range(LONE_ROUNDS):
         took["nothing"].append(measure(nothing.port, 1, ROUND_SECONDS).p50_ms)
         took["relay"].append(measure(relay, 1, ROUND_SECONDS).p50_ms)
-        took["write"].append(_write_ms(house))
-        took["client"].append(uvloop.run(_client_write_ms(house)))
-        took["ours"].append(measure(door.port, 1, ROUND_SECONDS).p50_ms)
-    with house.redis() as store:
+        took["write"].append(_write_ms(stack))
+        took["client"].append(uvloop.run(_client_write_ms(stack)))
+        took["ours"].append(measure(ingest.port, 1, ROUND_SECONDS).p50_ms)
+    with stack.redis() as store:
         script = store.info("commandstats")["cmdstat_evalsha"]["usec_per_call"] / 1000
     lone, endpoint, relayed, write, client = (median(each) for each in took.values())
     to_write, to_client = (figures.ratio(took["ours"], took[name]) for name in ("write", "client"))
@@ -144,15 +144,15 @@ def _lone(house: Stack, door: Side, nothing: Side) -> str:
         f"the same write through redis.asyncio on uvloop, as an endpoint would make it: {client:.2f} ms; the request "
         f"takes {to_client} times that\n"
         f"of the request {write:.2f} ms are a bare write, {endpoint:.2f} an empty endpoint's HTTP, {script:.2f} the "
-        f"script in the store; {ours:.2f} are ours: proof, parsing, packing, counting"
+        f"script in the store; {ours:.2f} are ours: authentication, parsing, packing, counting"
     )
 
 
-def _write_ms(house: Stack) -> float:
-    """A SET of the body's size, one at a time, packed beforehand and on a socket of its own: the door's own way."""
+def _write_ms(stack: Stack) -> float:
+    """A SET of the body's size, one at a time, packed beforehand and on a socket of its own: as the endpoint does."""
     took = []
-    with socket.socket(socket.AF_UNIX) as connection, house.redis() as store:
-        connection.connect(str(socket_path(house.data)))
+    with socket.socket(socket.AF_UNIX) as connection, stack.redis() as store:
+        connection.connect(str(socket_path(stack.data)))
         for number in range(LONE_WRITES):
             packed = pack(("SET", f"lone:{number}", b"x" * BODY_BYTES))
             began = time.perf_counter()
@@ -163,9 +163,9 @@ def _write_ms(house: Stack) -> float:
     return median(took) * 1000
 
 
-async def _client_write_ms(house: Stack) -> float:
+async def _client_write_ms(stack: Stack) -> float:
     took = []
-    async with redis.asyncio.Redis(unix_socket_path=str(socket_path(house.data)), protocol=2) as store:
+    async with redis.asyncio.Redis(unix_socket_path=str(socket_path(stack.data)), protocol=2) as store:
         for number in range(LONE_WRITES):
             began = time.perf_counter()
             await store.set(f"lone:{number}", b"x" * BODY_BYTES)
@@ -173,24 +173,24 @@ async def _client_write_ms(house: Stack) -> float:
     return median(took) * 1000
 
 
-def _set_up(house: Stack, appendonly: str, appendfsync: str) -> None:
-    with house.redis() as store:
+def _set_up(stack: Stack, appendonly: str, appendfsync: str) -> None:
+    with stack.redis() as store:
         store.config_set("appendfsync", appendfsync)
         store.config_set("appendonly", appendonly)
         _wait_for_rewrite(store)
     if appendfsync == "always":
-        wait_until(house.is_ready, "the door is ready")
+        wait_until(stack.is_ready, "the endpoint is ready")
 
 
 def _wait_for_rewrite(store: redis.Redis) -> None:
     wait_until(lambda: not store.info("persistence")["aof_rewrite_in_progress"], "the append-only file is written")
 
 
-def _start_app(house: Stack, app: str) -> int:
+def _start_app(stack: Stack, app: str) -> int:
     port = free_port()
     options = ("--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log")
-    house.environ["BENCH_STORE"] = f"unix://{socket_path(house.data)}"
-    start_python(house, ROOT, "-m", "uvicorn", app, "--log-level", "warning", *options)
+    stack.environ["BENCH_STORE"] = f"unix://{socket_path(stack.data)}"
+    start_python(stack, ROOT, "-m", "uvicorn", app, "--log-level", "warning", *options)
     wait_until(lambda: listens(port), f"{app} listens")
     return port
 

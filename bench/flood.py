@@ -1,4 +1,4 @@
-"""Refusals: how fast they come and what they cost in memory while the door holds all that it may."""
+"""Refusals: how fast they come and what they cost in memory while the endpoint holds all that it may."""
 
 import click
 
@@ -13,15 +13,15 @@ MEBIBYTE = 1024 * 1024
 WITHIN_MS = 50
 
 
-def run(house: Stack) -> None:
+def run(stack: Stack) -> None:
     """Measure and print."""
-    ingest = house.start_ingest(SUREHOOK_MAX_PENDING=str(PENDING))
-    measure(house.port, 32, 1.0)
+    ingest = stack.start_ingest(SUREHOOK_MAX_PENDING=str(PENDING))
+    measure(stack.port, 32, 1.0)
     before = resident_bytes(ingest.pid)
-    measured = measure(house.port, CONNECTIONS, SECONDS)
+    measured = measure(stack.port, CONNECTIONS, SECONDS)
     after = resident_bytes(ingest.pid)
     click.echo(
-        f"flood: {CONNECTIONS} connections on a door that holds {PENDING} requests, {SECONDS:g} s: "
+        f"flood: {CONNECTIONS} connections on an endpoint that holds {PENDING} requests, {SECONDS:g} s: "
         f"{measured.statuses}\n"
         f"p99 of a 503: {measured.refused_p99_ms:.1f} ms (promised: {WITHIN_MS}), of a 202: {measured.p99_ms:.1f} ms; "
         f"memory of the process {before / MEBIBYTE:.0f} MiB before, {after / MEBIBYTE:.0f} MiB after"

@@ -19,14 +19,14 @@ from uuid import UUID, uuid4
 import click
 import uvloop
 
-from bench.auth_kinds import PROOFS, Proof
+from bench.auth_kinds import KINDS, Proof
 from surehook.fusionauth.samples import sample
 
 PATH = "/fusionauth-webhook"
 BODY_BYTES = 1536
 EVENT_TYPE = "user.create.complete"
 HANGING_SECONDS = 10
-DEFAULT_PROOF = next(iter(PROOFS))
+DEFAULT_KIND = next(iter(KINDS))
 MIX = ("user.login.success", "user.create.complete", "user.update.complete", "jwt.refresh", "group.member.add")
 MIX_BYTES = (*[0] * 6, 1536, 1536, 2048, 4096)  # 0: as long as our sample of the type is, 0.9 to 3.5 KB
 LARGE_BYTES, LARGE = 65536, 0.002
@@ -89,7 +89,7 @@ def mixed_bodies() -> Iterator[bytes]:
 
 
 def bodies(length: int = BODY_BYTES, event_type: str = EVENT_TYPE) -> Iterator[bytes]:
-    """The same event again and again, each time with an id that nobody has seen."""
+    """The same event again and again, each time with an id of its own."""
     event: dict[str, Any] = sample(event_type, now=datetime.now(UTC), event_id=_PLACE)
     data = event["event"]
     data["note"] = ""
@@ -105,7 +105,7 @@ def bodies_called(name: str) -> Iterator[bytes]:
     return named[name]() if name in named else bodies(event_type=name)
 
 
-def request(body: bytes, proof: Proof = PROOFS[DEFAULT_PROOF]) -> bytes:
+def request(body: bytes, proof: Proof = KINDS[DEFAULT_KIND]) -> bytes:
     head = (
         f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\n{proof.headers(body)}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -21,9 +21,9 @@ OTHERS_SECONDS = 2.0
 FSYNC_BYTES = b"x" * 2048
 
 
-def facts(house: Stack) -> list[str]:
+def facts(stack: Stack) -> list[str]:
     """What the figures depend on, a line each."""
-    with house.redis() as store:
+    with stack.redis() as store:
         server = store.info("server").get("valkey_version", "unknown")
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return [
@@ -44,7 +44,7 @@ def others_share() -> float:
 
 
 def _core_seconds() -> tuple[float, float]:
-    """Busy and altogether, of all cores since the machine started; stolen time is somebody else's too."""
+    """Busy and altogether, of all cores since the machine started; stolen time is other machines' too."""
     counts = [int(word) for word in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
     return sum(counts) - counts[3] - counts[4], sum(counts)
 
@@ -68,18 +68,18 @@ def empty(store: redis.Redis) -> None:
     wait_until(lambda: not store.info("persistence")["aof_rewrite_in_progress"], "the append-only file is rewritten")
 
 
-def start_python(house: Stack, folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
-    """Run Python in a folder; its output goes to the house's log, and it stops with the house."""
+def start_python(stack: Stack, folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Run Python in a folder; its output goes to the stack's log, and it stops with the stack."""
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=folder,
-        env=house.environ,
+        env=stack.environ,
         stdin=subprocess.DEVNULL,
-        stdout=house.log,
-        stderr=house.log,
+        stdout=stack.log,
+        stderr=stack.log,
         start_new_session=True,
     )
-    house.processes.append(process)
+    stack.processes.append(process)
     return process
 
 

@@ -19,13 +19,13 @@ MOST_IDLE_MIB = 80
 MEBIBYTE = 1024 * 1024
 
 
-def run(house: Stack) -> None:
+def run(stack: Stack) -> None:
     """Measure and print."""
     jobs = int(os.environ.get("BENCH_MEMORY", JOBS))
-    environ = {"METER": str(house.folder), "STORE": str(socket_path(house.data)), "SUREHOOK_HANDLERS": "-"}
-    with house.redis() as store:
+    environ = {"METER": str(stack.folder), "STORE": str(socket_path(stack.data)), "SUREHOOK_HANDLERS": "-"}
+    with stack.redis() as store:
         empty(store)
-        worker = house.start_worker()
+        worker = stack.start_worker()
         wait_until(lambda: store.scard("rq:workers"), "the worker is there")
         (child,) = children_of(worker.pid)
         steady = _steady(child)

@@ -30,12 +30,12 @@ PROMISED_SECONDS = 15.0
 LONGEST_SECONDS = 120.0
 
 
-def run(house: Stack) -> None:
+def run(stack: Stack) -> None:
     """Measure and print."""
     events = int(os.environ.get("BENCH_RECOVERY", EVENTS))
     rows = [("open events", "jobs", "found and queued again, s", "of the store's time, s")]
-    house.write_handlers(IDLE_WORKER)
-    with house.redis() as store:
+    stack.write_handlers(IDLE_WORKER)
+    with stack.redis() as store:
         for parts in (1, len(HANDLERS)):
             empty(store)
             store.config_set("appendfsync", "no")
@@ -43,7 +43,7 @@ def run(house: Stack) -> None:
             if parts > 1:
                 _split(store)
             store.config_set("appendfsync", "always")
-            worker = house.start_worker("--queue", "elsewhere")
+            worker = stack.start_worker("--queue", "elsewhere")
             wait_until(lambda: store.exists(Keys().sweep_mark), "it has swept once", seconds=LONGEST_SECONDS)
             found = [_lose_one(store, events * parts, round_number) for round_number in range(ROUNDS)]
             seconds = [each[0] for each in found]

@@ -1,4 +1,4 @@
-"""What waiting for a handler costs: a veto and a yes against a durable 202, by the same door in the same run."""
+"""Transactional handlers: a refusal and a success beside a durable 202, at the same endpoint in the same run."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -17,36 +17,38 @@ ROUND_SECONDS = 2.0
 WARM_UP_SECONDS = 0.5
 PROCESSES, THREADS = 2, 8
 STUCK_CONNECTIONS, STUCK_SECONDS, TIMEOUT_SECONDS = 200, 8.0, 1.5
-STORED, VETO, YES, STUCK = "user.create.complete", "user.delete", "user.create", "user.update"
-EXPECTED = {STORED: "202", VETO: "422", YES: "200"}
-NAMES = {STORED: "stored, 202", VETO: "vetoed, 422", YES: "completed, 200"}
+STORED, REFUSED, COMPLETED, STUCK = "user.create.complete", "user.delete", "user.create", "user.update"
+EXPECTED = {STORED: "202", REFUSED: "422", COMPLETED: "200"}
+NAMES = {STORED: "stored, 202", REFUSED: "refused, 422", COMPLETED: "completed, 200"}
 HANDLERS = f"""
 from surehook import Reject
 
-@on("{VETO}", transactional=True)
-def veto(event): raise Reject("no")
+@on("{REFUSED}", transactional=True)
+def refuse(event): raise Reject("no")
 
-@on("{YES}", transactional=True)
+@on("{COMPLETED}", transactional=True)
 def agree(event): pass
 
 @on("{STUCK}", transactional=True)
 def stick(event): time.sleep(60)
 """
-TRANSACTIONAL = {"SUREHOOK_TRANSACTIONAL_EVENTS": f"{VETO},{YES},{STUCK}", "SUREHOOK_LOG_LEVEL": "WARNING"}
+TRANSACTIONAL = {"SUREHOOK_TRANSACTIONAL_EVENTS": f"{REFUSED},{COMPLETED},{STUCK}", "SUREHOOK_LOG_LEVEL": "WARNING"}
 HEADING = ("what", "connections", "answers/s", "p50 ms", "p99 ms")
 
 
-def run(house: Stack) -> None:
+def run(stack: Stack) -> None:
     """Measure and print."""
-    house.write_handlers(HANDLERS)
-    house.start_ingest(**TRANSACTIONAL)
-    house.start_worker(
+    stack.write_handlers(HANDLERS)
+    stack.start_ingest(**TRANSACTIONAL)
+    stack.start_worker(
         "--queue", "transactional", "--processes", str(PROCESSES), "--threads", str(THREADS), **TRANSACTIONAL
     )
-    wait_until(lambda: measure(house.port, 1, WARM_UP_SECONDS, bodies=YES).statuses.keys() == {"200"}, "workers live")
+    wait_until(
+        lambda: measure(stack.port, 1, WARM_UP_SECONDS, bodies=COMPLETED).statuses.keys() == {"200"}, "workers live"
+    )
     click.echo(
-        f"\nveto: a handler that does nothing, {PROCESSES} worker processes of {THREADS} threads, {ROUNDS} rounds of "
-        f"{ROUND_SECONDS:g} s in turn; median (lowest to highest)"
+        f"\ntransactional: a handler that does nothing, {PROCESSES} worker processes of {THREADS} threads, {ROUNDS} "
+        f"rounds of {ROUND_SECONDS:g} s in turn; median (lowest to highest)"
     )
     rows: list[Sequence[str]] = [HEADING]
     ratios = []
@@ -54,24 +56,24 @@ def run(house: Stack) -> None:
         measured: dict[str, list[Measured]] = {event_type: [] for event_type in EXPECTED}
         for _ in range(ROUNDS):
             for event_type, rounds in measured.items():
-                rounds.append(_round(house, connections, event_type))
+                rounds.append(_round(stack, connections, event_type))
         for event_type, rounds in measured.items():
             rows.append(_row(connections, NAMES[event_type], rounds))
-        for event_type in (VETO, YES):
+        for event_type in (REFUSED, COMPLETED):
             for name in ("p50_ms", "p99_ms"):
                 ours, base = ([getattr(each, name) for each in measured[which]] for which in (event_type, STORED))
                 what = f"{NAMES[event_type]} / {NAMES[STORED]}, {name.removesuffix('_ms')}, connections {connections}"
                 ratios.append(f"ratio, {what}: {figures.ratio(ours, base)}")
     click.echo(figures.table(rows))
     click.echo("\n".join(ratios))
-    _stuck(house)
+    _stuck(stack)
 
 
-def _stuck(house: Stack) -> None:
+def _stuck(stack: Stack) -> None:
     """Every worker sits in a handler that does not end: what the others wait for their 504."""
-    measured = measure(house.port, STUCK_CONNECTIONS, STUCK_SECONDS, bodies=STUCK)
+    measured = measure(stack.port, STUCK_CONNECTIONS, STUCK_SECONDS, bodies=STUCK)
     if not measured.statuses.keys() <= {"504", "500"}:
-        raise SystemExit(f"with all workers stuck the door answered {measured.statuses}: these figures are void")
+        raise SystemExit(f"with all workers stuck the endpoint answered {measured.statuses}: these figures are void")
     late = measured.p999_ms - TIMEOUT_SECONDS * 1000
     click.echo(
         f"all workers stuck, {STUCK_CONNECTIONS} connections: {measured.answers:,} answers, "
@@ -79,19 +81,19 @@ def _stuck(house: Stack) -> None:
     )
 
 
-def _round(house: Stack, connections: int, event_type: str) -> Measured:
+def _round(stack: Stack, connections: int, event_type: str) -> Measured:
     """On an empty store; a round in which anything else is answered says nothing about these answers."""
-    with house.redis() as store:
+    with stack.redis() as store:
         empty(store)
-    wait_until(lambda: _is_attended(house), "the workers have beaten again")
-    measured = measure(house.port, connections, ROUND_SECONDS, bodies=event_type)
+    wait_until(lambda: _is_attended(stack), "the workers have beaten again")
+    measured = measure(stack.port, connections, ROUND_SECONDS, bodies=event_type)
     if measured.statuses.keys() != {EXPECTED[event_type]}:
         raise SystemExit(f"{event_type} was answered {measured.statuses}: these figures are void")
     return measured
 
 
-def _is_attended(house: Stack) -> bool:
-    with house.redis() as store:
+def _is_attended(stack: Stack) -> bool:
+    with stack.redis() as store:
         return int(store.zcard(Keys().attending(TRANSACTIONAL_QUEUE))) >= PROCESSES
 
 

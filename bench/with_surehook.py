@@ -1,4 +1,4 @@
-"""The bench's handlers for Surehook, and a program that accepts events as the door does."""
+"""The bench's handlers for Surehook, and a program that accepts events as the endpoint does."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ else:
         work(SECONDS)
 
 
-class Door:
+class Endpoint:
     """The intake alone, without HTTP before it."""
 
     def __init__(self) -> None:
@@ -63,5 +63,5 @@ class Door:
 
 
 if __name__ == "__main__":
-    with closing(Door()) as door:
-        fill_or_time(door.accept, door.fill)
+    with closing(Endpoint()) as endpoint:
+        fill_or_time(endpoint.accept, endpoint.fill)

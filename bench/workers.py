@@ -34,17 +34,17 @@ END = "the run has ended"
 Environ = dict[str, str]
 
 
-def run(house: Stack) -> None:
+def run(stack: Stack) -> None:
     """Measure and print."""
     if not PEERS.exists():
         raise SystemExit("the other queues are not installed: run this as `make bench`")
-    with house.redis() as store:
+    with stack.redis() as store:
         for fsync in ("always", "everysec"):
             store.config_set("appendfsync", fsync)
-            _headline(house, store, fsync)
-            _all_beside_each_other(house, store, fsync)
-        _latency(house, store)
-        _commands(house, store)
+            _headline(stack, store, fsync)
+            _all_beside_each_other(stack, store, fsync)
+        _latency(stack, store)
+        _commands(stack, store)
         store.config_set("appendfsync", "always")
 
 
@@ -53,20 +53,20 @@ def stock_enqueue() -> Callable[[float], object]:
     return lambda seconds: queue.enqueue("bench.with_rq.work", seconds)
 
 
-def _headline(house: Stack, store: redis.Redis, fsync: str) -> None:
+def _headline(stack: Stack, store: redis.Redis, fsync: str) -> None:
     click.echo(f"\nworkers: no-op on one process, 8 threads, {ROUNDS} rounds in turn; appendfsync {fsync}")
     compared = (SUREHOOK, SIMPLE, DRAMATIQ)
     speeds: dict[str, list[float]] = {each.name: [] for each in compared}
     for _ in range(ROUNDS):
         for system in compared:
-            speeds[system.name].append(_speed(house, store, system, 0.0, 3000, 8, 1))
+            speeds[system.name].append(_speed(stack, store, system, 0.0, 3000, 8, 1))
     rows = [("what", "jobs/s")] + [(name, figures.rate(found)) for name, found in speeds.items()]
     click.echo(figures.table(rows))
     for other in (SIMPLE, DRAMATIQ):
         click.echo(f"ratio to {other.name}: {figures.ratio(speeds[SUREHOOK.name], speeds[other.name])}")
 
 
-def _all_beside_each_other(house: Stack, store: redis.Redis, fsync: str) -> None:
+def _all_beside_each_other(stack: Stack, store: redis.Redis, fsync: str) -> None:
     click.echo(
         f"\nworkers: jobs/s of all, one round each; appendfsync {fsync}; (x rq worker, which forks for each job)"
     )
@@ -74,7 +74,7 @@ def _all_beside_each_other(house: Stack, store: redis.Redis, fsync: str) -> None
     rows = [("what", *(f"{name}, {processes} x {threads}" for name, _, _, threads, processes in kinds))]
     found = {
         system.name: [
-            _speed(house, store, system, seconds, jobs, threads, processes)
+            _speed(stack, store, system, seconds, jobs, threads, processes)
             for _, seconds, jobs, threads, processes in kinds
         ]
         for system in ALL
@@ -87,24 +87,24 @@ def _all_beside_each_other(house: Stack, store: redis.Redis, fsync: str) -> None
     click.echo(figures.table(rows))
 
 
-def _latency(house: Stack, store: redis.Redis) -> None:
+def _latency(stack: Stack, store: redis.Redis) -> None:
     click.echo("\nworkers: from enqueue to start on an idle worker, ms; appendfsync everysec")
     rows = [("what", "p50", "p95")]
     for system in (SUREHOOK, SIMPLE, DRAMATIQ):
-        with _cell(house, store) as environ, _working(system, environ, 8, 1):
+        with _cell(stack, store) as environ, _working(system, environ, 8, 1):
             _wait_for_the_first(system, environ)
             took = sorted(system.latencies_ms(environ))
         rows.append((system.name, f"{median(took):.1f}", f"{took[int(len(took) * 0.95)]:.1f}"))
     click.echo(figures.table(rows))
 
 
-def _commands(house: Stack, store: redis.Redis) -> None:
+def _commands(stack: Stack, store: redis.Redis) -> None:
     click.echo(
         f"\nworkers: what the store is asked for {COUNTED_JOBS} no-op jobs, start and end of the worker included"
     )
     rows = [("what", "round trips a job", "commands sent a job", "called by scripts a job")]
     for system in (SUREHOOK, SIMPLE):
-        with _cell(house, store) as environ:
+        with _cell(stack, store) as environ:
             system.fill(environ, COUNTED_JOBS, 0.0)
             sent = called = 0
             trips = _reads(store)
@@ -127,9 +127,9 @@ def _reads(store: redis.Redis) -> int:
 
 
 def _speed(
-    house: Stack, store: redis.Redis, system: System, seconds: float, jobs: int, threads: int, processes: int
+    stack: Stack, store: redis.Redis, system: System, seconds: float, jobs: int, threads: int, processes: int
 ) -> float:
-    with _cell(house, store) as environ:
+    with _cell(stack, store) as environ:
         environ["SECONDS"] = str(seconds)
         system.fill(environ, jobs, seconds)
         with _working(system, environ, threads, processes):
@@ -144,18 +144,18 @@ def _speed(
 
 
 @contextmanager
-def _cell(house: Stack, store: redis.Redis) -> Iterator[Environ]:
+def _cell(stack: Stack, store: redis.Redis) -> Iterator[Environ]:
     """An empty store and an empty meter."""
     empty(store)
-    folder = house.folder / "meter"
+    folder = stack.folder / "meter"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     yield {
         "METER": str(folder),
-        "STORE": str(socket_path(house.data)),
+        "STORE": str(socket_path(stack.data)),
         "THREADS": "8",
-        "TMPDIR": str(house.folder),
-        "SUREHOOK_REDIS_URL": f"unix://{socket_path(house.data)}",
+        "TMPDIR": str(stack.folder),
+        "SUREHOOK_REDIS_URL": f"unix://{socket_path(stack.data)}",
         "SUREHOOK_HANDLERS": "bench.with_surehook",
         "SUREHOOK_WORKER_METRICS_BIND": "off",
     }

@@ -1,4 +1,4 @@
-"""A certificate for our door, made on the spot."""
+"""A fresh self-signed certificate for the endpoint."""
 
 import ssl
 from datetime import UTC, datetime, timedelta

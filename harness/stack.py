@@ -1,4 +1,4 @@
-"""The whole house as processes: a real Valkey, ingest, workers. Everything can be killed and started again."""
+"""The whole stack as processes: a real Valkey, ingest, workers. Each can be killed and started again."""
 
 import os
 import secrets
@@ -38,7 +38,7 @@ def wait_until(condition: Callable[[], T], what: str = "", seconds: float = DEAD
 
 
 def free_port() -> int:
-    """None of those that the kernel gives to whoever connects, or asks for any: it might before it is used here."""
+    """Return a port outside the kernel's ephemeral range, which it could hand out before the port is used here."""
     while True:
         port = 10_000 + secrets.randbelow(22_000)
         with socket.socket() as probe, suppress(OSError):
@@ -67,7 +67,7 @@ class Stack:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SUREHOOK_")},
-            "TMPDIR": str(self.folder),  # what a killed process leaves behind goes with the house
+            "TMPDIR": str(self.folder),  # what a killed process leaves behind goes with the folder
             "SUREHOOK_API_KEYS": API_KEY,
             "SUREHOOK_BIND": f"127.0.0.1:{self.port}",
             "SUREHOOK_METRICS_BIND": f"127.0.0.1:{self.metrics_port}",
