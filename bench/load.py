@@ -138,7 +138,7 @@ class Load:
         return next(self._requests, None) if time.perf_counter() < self.ends_at else None
 
     async def run(self, port: int, connections: int) -> Measured:
-        """Send for so many seconds, wait for the answers that are due then."""
+        """Send for that many seconds, wait for the answers that are due then."""
         loop = asyncio.get_running_loop()
         senders = [
             (await loop.create_connection(lambda: Sender(self), "127.0.0.1", port))[1] for _ in range(connections)

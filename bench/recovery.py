@@ -81,7 +81,7 @@ def _split(store: redis.Redis) -> None:
 
 
 def _lose_one(store: redis.Redis, jobs: int, round_number: int) -> tuple[float, float]:
-    """Seconds until it is back, and of the store's own processor time meanwhile."""
+    """Seconds until it is back, and of the store's own processor time in the meantime."""
     index = (2 * round_number + 1) * jobs // (2 * ROUNDS)
     job_id = store.lindex(rq_queue(EVENTS_QUEUE), index)
     assert isinstance(job_id, bytes)  # noqa: S101 - the queue is that long

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 
-def write_certificate(folder: Path, name: str = "door", *, days: int = 1, password: str = "") -> tuple[str, str]:
+def write_certificate(folder: Path, name: str = "endpoint", *, days: int = 1, password: str = "") -> tuple[str, str]:
     """The paths of a certificate for 127.0.0.1 that signs itself, and of its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "webhooks.example.com")])

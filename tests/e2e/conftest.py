@@ -5,31 +5,31 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.stack import Stack
-from tests.support.flood import let_ebb, open_bounded_house
+from tests.support.flood import let_ebb, open_bounded_stack
 
 
 @pytest.fixture(scope="module")
-def one_bounded_house() -> Iterator[Stack]:
-    house = open_bounded_house()
-    yield house
-    house.close()
+def one_bounded_stack() -> Iterator[Stack]:
+    stack = open_bounded_stack()
+    yield stack
+    stack.close()
 
 
 @pytest.fixture
-def bounded_house(one_bounded_house: Stack) -> Stack:
+def bounded_stack(one_bounded_stack: Stack) -> Stack:
     """With low bounds, and nothing of an earlier flood."""
-    let_ebb(one_bounded_house)
-    return one_bounded_house
+    let_ebb(one_bounded_stack)
+    return one_bounded_stack
 
 
 @pytest.fixture
-def build_house() -> Iterator[Callable[..., Stack]]:
-    houses: list[Stack] = []
+def build_stack() -> Iterator[Callable[..., Stack]]:
+    stacks: list[Stack] = []
 
     def build(handlers: str = "") -> Stack:
-        houses.append(Stack(handlers))
-        return houses[-1]
+        stacks.append(Stack(handlers))
+        return stacks[-1]
 
     yield build
-    for house in houses:
-        house.close()
+    for stack in stacks:
+        stack.close()

@@ -20,30 +20,30 @@ HS = signer("HS256")
 
 
 @pytest.fixture
-def proven(build_house: Callable[..., Stack]) -> Stack:
-    """A house that speaks TLS and wants every kind of proof; its secrets are in files."""
-    house = build_house()
-    certificate, key = write_certificate(house.folder)
-    del house.environ["SUREHOOK_API_KEYS"]
+def proven(build_stack: Callable[..., Stack]) -> Stack:
+    """A stack that speaks TLS and wants every kind of proof; its secrets are in files."""
+    stack = build_stack()
+    certificate, key = write_certificate(stack.folder)
+    del stack.environ["SUREHOOK_API_KEYS"]
     for name, value in {
         "BASIC_AUTH": "fusionauth:ge,heim",
         "REQUIRED_HEADER": "X-Team: red",
         "SIGNING_SECRETS": SECRET,
     }.items():
-        (house.folder / name).write_text(f"{value}\n")
-        house.environ[f"SUREHOOK_{name}_FILE"] = str(house.folder / name)
-    house.environ |= {"SUREHOOK_TLS_CERT": certificate, "SUREHOOK_TLS_KEY": key}
-    house.client = httpx.Client(verify=ssl.create_default_context(cafile=certificate), headers={"Connection": "close"})
-    return house
+        (stack.folder / name).write_text(f"{value}\n")
+        stack.environ[f"SUREHOOK_{name}_FILE"] = str(stack.folder / name)
+    stack.environ |= {"SUREHOOK_TLS_CERT": certificate, "SUREHOOK_TLS_KEY": key}
+    stack.client = httpx.Client(verify=ssl.create_default_context(cafile=certificate), headers={"Connection": "close"})
+    return stack
 
 
-def start(house: Stack) -> str:
-    house.surehook("ingest")
-    base = f"https://127.0.0.1:{house.port}"
+def start(stack: Stack) -> str:
+    stack.surehook("ingest")
+    base = f"https://127.0.0.1:{stack.port}"
 
     def is_ready() -> bool:
         try:
-            return house.client.get(f"{base}/readyz").is_success
+            return stack.client.get(f"{base}/readyz").is_success
         except httpx.TransportError:
             return False
 
@@ -80,47 +80,47 @@ def test_a_certificate_without_its_key_stops_ingest_with_a_sentence(proven: Stac
 
 
 @pytest.fixture
-def house(build_house: Callable[..., Stack]) -> Stack:
-    return build_house()
+def stack(build_stack: Callable[..., Stack]) -> Stack:
+    return build_stack()
 
 
-def test_trigger_signs_with_a_private_key_or_says_how(house: Stack) -> None:
-    (house.folder / "es.pub").write_text(signer("ES384").public_pem())
-    (house.folder / "es.key").write_text(signer("ES384").private_pem())
-    house.environ["SUREHOOK_SIGNING_PUBLIC_KEYS"] = "es.pub"
-    house.start_ingest()
+def test_trigger_signs_with_a_private_key_or_says_how(stack: Stack) -> None:
+    (stack.folder / "es.pub").write_text(signer("ES384").public_pem())
+    (stack.folder / "es.key").write_text(signer("ES384").private_pem())
+    stack.environ["SUREHOOK_SIGNING_PUBLIC_KEYS"] = "es.pub"
+    stack.start_ingest()
 
-    signed = house.run("trigger", "user.delete", "--signing-key", "es.key")
-    unsigned = house.run("trigger", "user.delete")
+    signed = stack.run("trigger", "user.delete", "--signing-key", "es.key")
+    unsigned = stack.run("trigger", "user.delete")
 
     assert signed.stdout.startswith("202 ")
     assert (unsigned.returncode, "--signing-key FILE" in unsigned.stderr) == (2, True)
 
 
-def test_keys_that_are_published_prove_and_rotate(house: Stack) -> None:
+def test_keys_that_are_published_prove_and_rotate(stack: Stack) -> None:
     one, two = signer("RS256", "one"), signer("ES256", "two")
-    (house.folder / "two.key").write_text(two.private_pem())
+    (stack.folder / "two.key").write_text(two.private_pem())
     with publisher() as fusionauth:
         fusionauth.document = jwks(one)
-        house.environ |= {"SUREHOOK_JWKS_URL": fusionauth.url, "SUREHOOK_SIGNING_KEY_IDS": "one,two"}
-        house.start_ingest()
+        stack.environ |= {"SUREHOOK_JWKS_URL": fusionauth.url, "SUREHOOK_SIGNING_KEY_IDS": "one,two"}
+        stack.start_ingest()
         body = a_body()
-        assert house.client.post(
-            house.url, content=body, headers={**one.headers(body), "Authorization": "no"}
+        assert stack.client.post(
+            stack.url, content=body, headers={**one.headers(body), "Authorization": "no"}
         ).is_client_error
 
         fusionauth.document = jwks(one, two)
-        sent = house.run("trigger", "user.delete", "--signing-key", "two.key", "--signing-key-id", "two")
+        sent = stack.run("trigger", "user.delete", "--signing-key", "two.key", "--signing-key-id", "two")
 
     assert sent.stdout.startswith("202 ")
 
 
-def test_a_stranger_without_a_signature_is_not_asked_for_the_body(house: Stack) -> None:
-    house.start_ingest(SUREHOOK_SIGNING_SECRETS=SECRET)
+def test_a_stranger_without_a_signature_is_not_asked_for_the_body(stack: Stack) -> None:
+    stack.start_ingest(SUREHOOK_SIGNING_SECRETS=SECRET)
     forged = signer("HS256", number=1).token(b"{}")
 
     for proof in (f"{SIGNATURE}: {forged}", f"{SIGNATURE}: x.y.z", "X-Nothing: 1"):
-        with connect(house.port) as connection:
+        with connect(stack.port) as connection:
             connection.sendall(a_request("Content-Length: 1000000", "Expect: 100-continue", proof))
             answer = read_until_closed(connection)
         assert status_of(answer) == 401
@@ -137,8 +137,8 @@ def test_dev_needs_no_key_of_its_own_where_another_proof_is_set(proven: Stack) -
     assert terminal.ctrl_c() == 0
 
 
-def config_of(house: Stack, **environ: str) -> dict[str, Any]:
-    ended = house.run("config", "--json", **environ)
+def config_of(stack: Stack, **environ: str) -> dict[str, Any]:
+    ended = stack.run("config", "--json", **environ)
     assert ended.returncode == 0, ended.stderr
     shown: dict[str, Any] = httpx.Response(200, text=ended.stdout).json()
     return shown

@@ -40,22 +40,22 @@ def answers(url: str) -> bool:
         return False
 
 
-def start_dashboard(house: Stack, **environ: str) -> str:
-    house.surehook("dashboard", **environ)
-    url = f"http://127.0.0.1:{house.dashboard_port}"
+def start_dashboard(stack: Stack, **environ: str) -> str:
+    stack.surehook("dashboard", **environ)
+    url = f"http://127.0.0.1:{stack.dashboard_port}"
     wait_until(lambda: answers(url), "the dashboard answers")
     return url
 
 
 @pytest.mark.browser
-def test_a_dead_letter_is_read_and_requeued_in_the_browser(build_house: Callable[..., Stack], page: Page) -> None:
-    house = build_house(HANDLERS)
-    house.start_ingest()
-    house.start_worker()
-    url = start_dashboard(house)
+def test_a_dead_letter_is_read_and_requeued_in_the_browser(build_stack: Callable[..., Stack], page: Page) -> None:
+    stack = build_stack(HANDLERS)
+    stack.start_ingest()
+    stack.start_worker()
+    url = start_dashboard(stack)
     event = an_event()
-    house.deliver(event)
-    wait_until(lambda: "dead letter" in house.logged())
+    stack.deliver(event)
+    wait_until(lambda: "dead letter" in stack.logged())
 
     page.goto(f"{url}/0/view/jobs/events/failed/8/asc/1")
     page.get_by_text(event["id"]).first.click()
@@ -63,68 +63,68 @@ def test_a_dead_letter_is_read_and_requeued_in_the_browser(build_house: Callable
     expect(page.locator(".exc_info")).to_contain_text("in fails_until_mended")
     expect(page.locator("#job-data")).to_contain_text(f"user.delete {event['id'][:8]}…")
     assert page.get_by_text(re.compile("^Delete$")).count() == 0
-    (house.folder / "mended").touch()
+    (stack.folder / "mended").touch()
     page.get_by_role("button", name="Requeue").click()
 
-    wait_until(lambda: house.effects() == ["ran", "ran"], "the handler ran again")
-    wait_until(lambda: house.open_events() == 0)
+    wait_until(lambda: stack.effects() == ["ran", "ran"], "the handler ran again")
+    wait_until(lambda: stack.open_events() == 0)
 
 
 @pytest.mark.browser
-def test_all_dead_letters_are_requeued_in_the_browser(build_house: Callable[..., Stack], page: Page) -> None:
-    house = build_house(HANDLERS)
-    house.start_ingest()
-    house.start_worker()
-    url = start_dashboard(house)
+def test_all_dead_letters_are_requeued_in_the_browser(build_stack: Callable[..., Stack], page: Page) -> None:
+    stack = build_stack(HANDLERS)
+    stack.start_ingest()
+    stack.start_worker()
+    url = start_dashboard(stack)
     for _ in range(3):
-        house.deliver()
-    wait_until(lambda: house.logged().count("dead letter") == 3)
-    with house.redis() as store:
+        stack.deliver()
+    wait_until(lambda: stack.logged().count("dead letter") == 3)
+    with stack.redis() as store:
         store.delete("rq:job:" + texts(store.zrange("rq:failed:events", 0, 0))[0])  # one that has just gone
-    (house.folder / "mended").touch()
+    (stack.folder / "mended").touch()
 
     page.goto(f"{url}/0/view/jobs/events/failed/8/asc/1")
     page.locator("#requeue-all-btn").click()
     page.get_by_role("button", name="Yes").click()
 
-    wait_until(lambda: house.open_events() == 0, "all have run, the one whose job was gone too")
-    assert house.effects() == ["ran"] * 6
+    wait_until(lambda: stack.open_events() == 0, "all have run, the one whose job was gone too")
+    assert stack.effects() == ["ran"] * 6
 
 
 @pytest.mark.browser
-def test_a_page_of_another_site_requeues_nothing(build_house: Callable[..., Stack], page: Page) -> None:
-    house = build_house(HANDLERS)
-    house.start_ingest()
-    house.start_worker()
-    url = start_dashboard(house)
-    house.deliver()
-    wait_until(lambda: "dead letter" in house.logged())
+def test_a_page_of_another_site_requeues_nothing(build_stack: Callable[..., Stack], page: Page) -> None:
+    stack = build_stack(HANDLERS)
+    stack.start_ingest()
+    stack.start_worker()
+    url = start_dashboard(stack)
+    stack.deliver()
+    wait_until(lambda: "dead letter" in stack.logged())
 
     page.set_content(f'<form method="post" action="{url}/requeue/events"><button>Win</button></form>')
     with page.expect_response("**/requeue/events") as answer:
         page.get_by_role("button", name="Win").click()
 
     assert answer.value.status == 403
-    assert house.effects() == ["ran"]
+    assert stack.effects() == ["ran"]
 
 
 @pytest.mark.browser
-def test_queues_and_workers_are_shown(build_house: Callable[..., Stack], page: Page) -> None:
-    house = build_house(HANDLERS)
-    house.start_worker()
-    wait_until(house.worker_pids)
-    url = start_dashboard(house)
+def test_queues_and_workers_are_shown(build_stack: Callable[..., Stack], page: Page) -> None:
+    stack = build_stack(HANDLERS)
+    stack.start_worker()
+    wait_until(stack.worker_pids)
+    url = start_dashboard(stack)
 
     page.goto(f"{url}/0/view/workers")
 
     expect(page.locator("#workers")).to_contain_text("events")
 
 
-def test_beyond_loopback_the_dashboard_wants_a_login(build_house: Callable[..., Stack]) -> None:
-    house = build_house()
+def test_beyond_loopback_the_dashboard_wants_a_login(build_stack: Callable[..., Stack]) -> None:
+    stack = build_stack()
 
-    refused = house.run("dashboard", SUREHOOK_DASHBOARD_BIND="0.0.0.0:0")
-    url = start_dashboard(house, SUREHOOK_DASHBOARD_LOGIN="operator:a-password")
+    refused = stack.run("dashboard", SUREHOOK_DASHBOARD_BIND="0.0.0.0:0")
+    url = start_dashboard(stack, SUREHOOK_DASHBOARD_LOGIN="operator:a-password")
 
     assert refused.returncode == 2
     assert "SUREHOOK_DASHBOARD_LOGIN" in refused.stderr
@@ -133,18 +133,18 @@ def test_beyond_loopback_the_dashboard_wants_a_login(build_house: Callable[..., 
     assert httpx.get(url, auth=("operator", "a-password")).status_code == 200
 
 
-def test_the_dashboard_deletes_nothing(build_house: Callable[..., Stack]) -> None:
-    house = build_house(HANDLERS)
-    house.start_ingest()
-    house.start_worker()
-    url = start_dashboard(house)
+def test_the_dashboard_deletes_nothing(build_stack: Callable[..., Stack]) -> None:
+    stack = build_stack(HANDLERS)
+    stack.start_ingest()
+    stack.start_worker()
+    url = start_dashboard(stack)
     event = an_event()
-    house.deliver(event)
-    wait_until(lambda: "dead letter" in house.logged())
+    stack.deliver(event)
+    wait_until(lambda: "dead letter" in stack.logged())
 
     httpx.post(f"{url}/job/{event['id']}/delete")
     httpx.post(f"{url}/queue/events/failed/empty")
 
-    with house.redis() as store:
+    with stack.redis() as store:
         assert store.zcard("rq:failed:events") == 1
         assert store.exists(f"rq:job:{event['id']}")

@@ -21,19 +21,19 @@ TRANSACTIONS = (ROOT / "docs" / "transactions.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_every_command_of_the_docs_runs(build_house: Callable[..., Stack]) -> None:
-    house = build_house()
-    (house.folder / ".venv").symlink_to(ROOT / ".venv")
-    terminal = Terminal(house)
+def test_every_command_of_the_docs_runs(build_stack: Callable[..., Stack]) -> None:
+    stack = build_stack()
+    (stack.folder / ".venv").symlink_to(ROOT / ".venv")
+    terminal = Terminal(stack)
     terminal.wait_for("worker takes events")
     pages = [README, (ROOT / "docs" / "privacy.md").read_text("utf-8")]
     blocks = [block for page in pages for block in re.findall(RUN, page, re.DOTALL)]
     keys = Fernet.generate_key().decode()
 
     for block in blocks:
-        environ = {**house.environ, "SUREHOOK_DATA_DIR": "store", "SUREHOOK_ENCRYPTION_KEYS": keys}
+        environ = {**stack.environ, "SUREHOOK_DATA_DIR": "store", "SUREHOOK_ENCRYPTION_KEYS": keys}
         ran = subprocess.run(
-            ["bash", "-euc", block], cwd=house.folder, env=environ, capture_output=True, text=True, check=False
+            ["bash", "-euc", block], cwd=stack.folder, env=environ, capture_output=True, text=True, check=False
         )
         assert ran.returncode == 0, ran.stderr
 
@@ -41,49 +41,49 @@ def test_every_command_of_the_docs_runs(build_house: Callable[..., Stack]) -> No
     assert terminal.ctrl_c() == 0
 
 
-def test_the_readmes_handlers_run(build_house: Callable[..., Stack]) -> None:
-    house = build_house()
+def test_the_readmes_handlers_run(build_stack: Callable[..., Stack]) -> None:
+    stack = build_stack()
     (snippet,) = re.findall(r"```python\n# myapp/hooks.py\n(.*?)```", README, re.DOTALL)
-    (house.folder / "myapp").mkdir()
-    (house.folder / "myapp" / "hooks.py").write_text(snippet)
-    house.start_ingest()
-    house.start_worker(SUREHOOK_HANDLERS="myapp.hooks")
+    (stack.folder / "myapp").mkdir()
+    (stack.folder / "myapp" / "hooks.py").write_text(snippet)
+    stack.start_ingest()
+    stack.start_worker(SUREHOOK_HANDLERS="myapp.hooks")
 
-    house.run("trigger", "user.delete")
+    stack.run("trigger", "user.delete")
 
-    wait_until(lambda: "goodbye" in house.logged() and "something happened: user.delete" in house.logged())
+    wait_until(lambda: "goodbye" in stack.logged() and "something happened: user.delete" in stack.logged())
 
 
-def test_the_vetoes_of_the_docs_and_of_the_example_run(build_house: Callable[..., Stack]) -> None:
-    house = build_house()
+def test_the_vetoes_of_the_docs_and_of_the_example_run(build_stack: Callable[..., Stack]) -> None:
+    stack = build_stack()
     (snippet,) = re.findall(r"```python\n# myapp/vetoes.py\n(.*?)```", TRANSACTIONS, re.DOTALL)
-    (house.folder / "myapp").mkdir()
-    (house.folder / "myapp" / "vetoes.py").write_text(snippet)
+    (stack.folder / "myapp").mkdir()
+    (stack.folder / "myapp" / "vetoes.py").write_text(snippet)
     environ = {
         "SUREHOOK_HANDLERS": "myapp.vetoes,examples.todos.transactional",
         "SUREHOOK_TRANSACTIONAL_EVENTS": "user.create",
-        "TODOS_DB": str(house.folder / "todos.sqlite3"),
+        "TODOS_DB": str(stack.folder / "todos.sqlite3"),
     }
-    house.start_ingest(**environ)
-    house.start_worker(**environ)
+    stack.start_ingest(**environ)
+    stack.start_worker(**environ)
     vote = ("trigger", "user.create", "--transaction")
-    wait_until(lambda: "[unavailable]" not in house.run(*vote, "None").stdout, "a worker lives")
-    body = house.folder / "stranger.json"
+    wait_until(lambda: "[unavailable]" not in stack.run(*vote, "None").stdout, "a worker lives")
+    body = stack.folder / "stranger.json"
     body.write_bytes(a_body(an_event("user.create", user={"id": USER_ID, "email": "mallory@example.org"})))
 
-    yes = house.run(*vote, "AbsoluteMajority")
-    no = house.run(*vote, "AbsoluteMajority", "--data", str(body))
-    ignored = house.run(*vote, "None", "--data", str(body))
+    yes = stack.run(*vote, "AbsoluteMajority")
+    no = stack.run(*vote, "AbsoluteMajority", "--data", str(body))
+    ignored = stack.run(*vote, "None", "--data", str(body))
 
     assert (yes.returncode, no.returncode, ignored.returncode) == (0, 1, 0), (yes, no, ignored)
-    assert "opening an account" in house.logged()
+    assert "opening an account" in stack.logged()
     assert "The operation is rolled back" in no.stdout
     assert "[rejected] Only company addresses may register" in no.stdout
-    listed = house.run("events", "list", "--state", "rejected", "--json").stdout
+    listed = stack.run("events", "list", "--state", "rejected", "--json").stdout
     event_id = json.loads(listed)["event_id"]
-    assert house.run("events", "resolve", event_id).returncode == 3
-    assert house.run("events", "replay", event_id, "--as-fact").returncode == 0
-    wait_until(lambda: house.run("dead-letters", "list").stdout.count(event_id) == 2, "both say no again")
+    assert stack.run("events", "resolve", event_id).returncode == 3
+    assert stack.run("events", "replay", event_id, "--as-fact").returncode == 0
+    wait_until(lambda: stack.run("dead-letters", "list").stdout.count(event_id) == 2, "both say no again")
 
 
 def test_the_readme_names_every_setting() -> None:

@@ -27,51 +27,51 @@ EMAIL = "mara.lindqvist@example.com"
 Build = Callable[..., Stack]
 
 
-def worker_readiness(house: Stack) -> int:
+def worker_readiness(stack: Stack) -> int:
     try:
-        return house.client.get(f"http://127.0.0.1:{house.worker_metrics_port}/readyz").status_code
+        return stack.client.get(f"http://127.0.0.1:{stack.worker_metrics_port}/readyz").status_code
     except httpx.TransportError:
         return 0
 
 
-def worker_metrics(house: Stack) -> str:
-    return house.client.get(f"http://127.0.0.1:{house.worker_metrics_port}/metrics").text
+def worker_metrics(stack: Stack) -> str:
+    return stack.client.get(f"http://127.0.0.1:{stack.worker_metrics_port}/metrics").text
 
 
-def test_a_worker_without_the_key_says_which_and_holds_nobody_up(build_house: Build) -> None:
-    house = build_house(RECORD)
-    house.start_ingest(SUREHOOK_ENCRYPTION_KEYS=NEW)
-    house.start_worker(SUREHOOK_ENCRYPTION_KEYS=OLD)
-    wait_until(lambda: worker_readiness(house) == 200, "nothing is missed yet")
+def test_a_worker_without_the_key_says_which_and_holds_nobody_up(build_stack: Build) -> None:
+    stack = build_stack(RECORD)
+    stack.start_ingest(SUREHOOK_ENCRYPTION_KEYS=NEW)
+    stack.start_worker(SUREHOOK_ENCRYPTION_KEYS=OLD)
+    wait_until(lambda: worker_readiness(stack) == 200, "nothing is missed yet")
     for _ in range(3):
-        assert house.deliver().status_code == 202
+        assert stack.deliver().status_code == 202
 
-    wait_until(lambda: worker_readiness(house) == 503, "red")
-    assert f'"key_id": "{fingerprint(NEW)}"' in house.logged()
-    assert 'surehook_worker_not_ready{reason="key_missing"} 1.0' in worker_metrics(house)
-    with house.redis() as store:
+    wait_until(lambda: worker_readiness(stack) == 503, "red")
+    assert f'"key_id": "{fingerprint(NEW)}"' in stack.logged()
+    assert 'surehook_worker_not_ready{reason="key_missing"} 1.0' in worker_metrics(stack)
+    with stack.redis() as store:
         wait_until(lambda: store.llen("rq:queue:events") == 3, "it was given back")
         assert ledger(store) == {"open": 3, "accepted": 3}
-        house.start_worker(SUREHOOK_ENCRYPTION_KEYS=f"{NEW},{OLD}", SUREHOOK_WORKER_METRICS_BIND="off")
+        stack.start_worker(SUREHOOK_ENCRYPTION_KEYS=f"{NEW},{OLD}", SUREHOOK_WORKER_METRICS_BIND="off")
         for _ in range(20):
-            house.deliver()
+            stack.deliver()
 
-        wait_until(lambda: house.effects() == [EMAIL] * 23, "the one that has the key handles all")
+        wait_until(lambda: stack.effects() == [EMAIL] * 23, "the one that has the key handles all")
         wait_until(lambda: ledger(store) == {"open": 0, "accepted": 23, "done": 23})
-    assert worker_readiness(house) == 503
-    assert house.logged().count("encryption key is missing") < 10
-    assert NEW not in house.logged()
+    assert worker_readiness(stack) == 503
+    assert stack.logged().count("encryption key is missing") < 10
+    assert NEW not in stack.logged()
 
 
-def test_keys_change_while_door_and_workers_go_on(build_house: Build) -> None:
-    house = build_house(RECORD)
-    house.start_ingest(SUREHOOK_ENCRYPTION_KEYS=OLD)
+def test_keys_change_while_door_and_workers_go_on(build_stack: Build) -> None:
+    stack = build_stack(RECORD)
+    stack.start_ingest(SUREHOOK_ENCRYPTION_KEYS=OLD)
     for _ in range(40):
-        house.deliver()
+        stack.deliver()
     both = f"{NEW},{OLD}"
 
-    killed = house.surehook("keys", "rotate", "--rate", "50", SUREHOOK_ENCRYPTION_KEYS=both)
-    with house.redis() as store:
+    killed = stack.surehook("keys", "rotate", "--rate", "50", SUREHOOK_ENCRYPTION_KEYS=both)
+    with stack.redis() as store:
         wait_until(
             lambda: any(store.hget(key, "key_id") == fingerprint(NEW).encode() for key in store.scan_iter("*:event:*")),
             "it is half-way",
@@ -79,35 +79,35 @@ def test_keys_change_while_door_and_workers_go_on(build_house: Build) -> None:
     killed.kill()
     killed.wait()
     for _ in range(5):
-        house.deliver()
-    house.start_worker(SUREHOOK_ENCRYPTION_KEYS=both)
-    rotated = house.run("keys", "rotate", SUREHOOK_ENCRYPTION_KEYS=both)
+        stack.deliver()
+    stack.start_worker(SUREHOOK_ENCRYPTION_KEYS=both)
+    rotated = stack.run("keys", "rotate", SUREHOOK_ENCRYPTION_KEYS=both)
 
     assert rotated.returncode == 0, rotated.stderr
     count = int(rotated.stdout.split()[0])
     assert 5 <= count < 45
     assert rotated.stdout.endswith(f"{45 - count} already fine\n")
     assert rotated.stderr == ""  # quiet in a pipe
-    wait_until(lambda: house.effects() == [EMAIL] * 45, "every event is handled, once")
-    wait_until(lambda: house.open_events() == 0)
+    wait_until(lambda: stack.effects() == [EMAIL] * 45, "every event is handled, once")
+    wait_until(lambda: stack.open_events() == 0)
 
 
-def test_what_runs_is_erased_when_it_ends_or_when_its_process_is_killed(build_house: Build) -> None:
-    house = build_house(RECORD)
-    house.start_ingest()
-    house.start_worker("--processes", "2", "--threads", "1")
+def test_what_runs_is_erased_when_it_ends_or_when_its_process_is_killed(build_stack: Build) -> None:
+    stack = build_stack(RECORD)
+    stack.start_ingest()
+    stack.start_worker("--processes", "2", "--threads", "1")
     for _ in range(2):
-        house.deliver(an_event("user.update"))
-    wait_until(lambda: house.effects() == ["began"] * 2, "both run")
+        stack.deliver(an_event("user.update"))
+    wait_until(lambda: stack.effects() == ["began"] * 2, "both run")
 
-    erased = house.run("events", "erase", "--user", USER_ID)
+    erased = stack.run("events", "erase", "--user", USER_ID)
     assert "2 still running" in erased.stdout
-    os.kill(house.worker_pids()[0], signal.SIGKILL)
-    with house.redis() as store:
+    os.kill(stack.worker_pids()[0], signal.SIGKILL)
+    with stack.redis() as store:
         wait_until(lambda: ledger(store).get("erased") == 1, "the killed one's is erased")
-        (house.folder / "go").touch()
+        (stack.folder / "go").touch()
         wait_until(lambda: ledger(store) == {"open": 0, "accepted": 2, "erased": 2}, "and the other's")
         assert is_balanced(store)
         assert all(b"mara" not in contents(store, key) for key in store.scan_iter())
-    assert house.effects() == ["began"] * 2
-    assert house.run("events", "erase", "--user", USER_ID).stdout.startswith("0 events erased")
+    assert stack.effects() == ["began"] * 2
+    assert stack.run("events", "erase", "--user", USER_ID).stdout.startswith("0 events erased")

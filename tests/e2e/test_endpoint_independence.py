@@ -8,30 +8,30 @@ from harness.events import an_event
 from harness.stack import Stack, wait_until
 
 
-def test_answers_come_while_every_worker_is_stuck(build_house: Callable[..., Stack]) -> None:
-    house = build_house("""
+def test_answers_come_while_every_worker_is_stuck(build_stack: Callable[..., Stack]) -> None:
+    stack = build_stack("""
 @on("*", name="stuck")
 def stuck(event):
     effect("began")
     time.sleep(20)
 """)
-    house.start_ingest()
-    house.start_worker()
-    house.deliver()
-    wait_until(house.effects)
+    stack.start_ingest()
+    stack.start_worker()
+    stack.deliver()
+    wait_until(stack.effects)
 
-    assert [house.deliver().status_code for _ in range(20)] == [202] * 20
+    assert [stack.deliver().status_code for _ in range(20)] == [202] * 20
 
-    (pid,) = house.worker_pids()
+    (pid,) = stack.worker_pids()
     os.kill(pid, signal.SIGSTOP)
     try:
-        assert [house.deliver().status_code for _ in range(20)] == [202] * 20
+        assert [stack.deliver().status_code for _ in range(20)] == [202] * 20
     finally:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_a_duplicate_is_not_run_again_whatever_became_of_the_first(build_house: Callable[..., Stack]) -> None:
-    house = build_house("""
+def test_a_duplicate_is_not_run_again_whatever_became_of_the_first(build_stack: Callable[..., Stack]) -> None:
+    stack = build_stack("""
 @on("user.delete", name="done")
 def done(event): effect("done")
 
@@ -40,17 +40,17 @@ def dies(event):
     effect("dies")
     raise OSError
 """)
-    house.start_ingest()
+    stack.start_ingest()
     first, second = an_event("user.delete"), an_event("user.update")
-    answers = [house.deliver(first), house.deliver(first)]
-    house.start_worker()
-    wait_until(lambda: house.effects() == ["done"])
-    house.deliver(second)
-    wait_until(lambda: house.effects() == ["done", "dies"])
+    answers = [stack.deliver(first), stack.deliver(first)]
+    stack.start_worker()
+    wait_until(lambda: stack.effects() == ["done"])
+    stack.deliver(second)
+    wait_until(lambda: stack.effects() == ["done", "dies"])
 
-    answers += [house.deliver(first), house.deliver(second)]
+    answers += [stack.deliver(first), stack.deliver(second)]
 
     assert [answer.status_code for answer in answers] == [202, 200, 200, 200]
-    with house.redis() as store:
+    with stack.redis() as store:
         assert store.llen("rq:queue:events") == 0
-    assert house.effects() == ["done", "dies"]
+    assert stack.effects() == ["done", "dies"]

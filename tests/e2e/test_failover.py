@@ -32,14 +32,14 @@ def fleet_of_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 @contextmanager
-def under_load(house: Stack, accepted: list[str]) -> Iterator[None]:
+def under_load(stack: Stack, accepted: list[str]) -> Iterator[None]:
     is_over = threading.Event()
 
     def send() -> None:
         while not is_over.is_set():
             event = an_event()
             try:
-                if house.deliver(event).status_code == 202:
+                if stack.deliver(event).status_code == 202:
                     accepted.append(event["id"])
             except httpx.TransportError:
                 pass
@@ -55,10 +55,10 @@ def under_load(house: Stack, accepted: list[str]) -> Iterator[None]:
             thread.join()
 
 
-def lost_in_failover(house: Stack, fleet: Fleet, accepted: list[str]) -> set[str]:
+def lost_in_failover(stack: Stack, fleet: Fleet, accepted: list[str]) -> set[str]:
     """Kill the primary under load, go on with the other; which of the acknowledged events does it not have?"""
     first = fleet.primary()
-    with under_load(house, accepted):
+    with under_load(stack, accepted):
         wait_until(lambda: len(accepted) > EVENTS, "events are accepted")
         fleet.kill(first)
         wait_until(lambda: fleet.primary() != first, "Sentinel chose another")
@@ -70,52 +70,52 @@ def lost_in_failover(house: Stack, fleet: Fleet, accepted: list[str]) -> set[str
 
 
 def test_what_was_acknowledged_with_all_that_may_be_promoted_survives_a_failover(
-    build_house: Build, fleet_of_three: Fleet
+    build_stack: Build, fleet_of_three: Fleet
 ) -> None:
-    house = build_house()
-    house.start_ingest(SUREHOOK_REDIS_URL=fleet_of_three.url, SUREHOOK_DURABILITY="replicated", SUREHOOK_REPLICAS="2")
+    stack = build_stack()
+    stack.start_ingest(SUREHOOK_REDIS_URL=fleet_of_three.url, SUREHOOK_DURABILITY="replicated", SUREHOOK_REPLICAS="2")
 
-    assert lost_in_failover(house, fleet_of_three, []) == set()
+    assert lost_in_failover(stack, fleet_of_three, []) == set()
 
 
 @pytest.mark.chaos
 def test_what_a_failover_without_waiting_for_replicas_loses_is_told(
-    build_house: Build, fleet: Fleet, record_property: Callable[[str, object], None]
+    build_stack: Build, fleet: Fleet, record_property: Callable[[str, object], None]
 ) -> None:
     """No promise: docs/reliability.md says what asynchronous replication may lose, and this measures it."""
-    house = build_house()
-    house.start_ingest(SUREHOOK_REDIS_URL=fleet.url)
+    stack = build_stack()
+    stack.start_ingest(SUREHOOK_REDIS_URL=fleet.url)
     accepted: list[str] = []
 
-    lost = lost_in_failover(house, fleet, accepted)
+    lost = lost_in_failover(stack, fleet, accepted)
 
     record_property("acknowledged", len(accepted))
     record_property("lost", len(lost))
     print(f"\nfailover under DURABILITY=fsync: {len(lost)} of {len(accepted)} acknowledged events are gone")  # noqa: T201
 
 
-def test_a_primary_without_the_replicas_it_needs_is_not_durable(build_house: Build, fleet: Fleet) -> None:
-    house = build_house()
+def test_a_primary_without_the_replicas_it_needs_is_not_durable(build_stack: Build, fleet: Fleet) -> None:
+    stack = build_stack()
     (replica,) = set(fleet.ports) - {fleet.primary()}
     with fleet.client(replica) as store:
         store.config_set("appendfsync", "everysec")
-    house.surehook("ingest", SUREHOOK_REDIS_URL=fleet.url, SUREHOOK_DURABILITY="replicated")
-    wait_until(lambda: "the replica 127.0.0.1" in house.logged(), "it says which replica, and what is wrong")
-    assert "appendfsync is everysec, must be always" in house.logged()
-    assert not house.is_ready()
+    stack.surehook("ingest", SUREHOOK_REDIS_URL=fleet.url, SUREHOOK_DURABILITY="replicated")
+    wait_until(lambda: "the replica 127.0.0.1" in stack.logged(), "it says which replica, and what is wrong")
+    assert "appendfsync is everysec, must be always" in stack.logged()
+    assert not stack.is_ready()
     with fleet.client(replica) as store:
         store.config_set("appendfsync", "always")
-    wait_until(house.is_ready, "it is asked again")
+    wait_until(stack.is_ready, "it is asked again")
     event = an_event()
-    assert house.deliver(event).status_code == 202
+    assert stack.deliver(event).status_code == 202
 
     fleet.kill(replica)
-    refused = house.deliver()
+    refused = stack.deliver()
 
     assert refused.status_code == 503
-    wait_until(lambda: not house.is_ready(), "readiness is red")
+    wait_until(lambda: not stack.is_ready(), "readiness is red")
     # It is stored, but a duplicate's 200 promises as much as a 202.
-    assert house.deliver(event).status_code == 503
+    assert stack.deliver(event).status_code == 503
     fleet.restart(replica)
-    wait_until(house.is_ready, "it goes on by itself")
-    assert house.deliver(event).status_code == 200
+    wait_until(stack.is_ready, "it goes on by itself")
+    assert stack.deliver(event).status_code == 200

@@ -26,18 +26,18 @@ HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: surehook\r\n\r\n"
 
 
 @pytest.fixture
-def house(bounded_house: Stack) -> Stack:
-    return bounded_house
+def stack(bounded_stack: Stack) -> Stack:
+    return bounded_stack
 
 
-def test_requests_past_the_bound_are_refused_and_those_before_are_stored(house: Stack) -> None:
+def test_requests_past_the_bound_are_refused_and_those_before_are_stored(stack: Stack) -> None:
     body = a_body()
     request = a_request(f"Content-Length: {len(body)}", body=body)
-    before, memory = refusals(house, "too_many_pending"), resident_bytes(house.processes[0].pid)
+    before, memory = refusals(stack, "too_many_pending"), resident_bytes(stack.processes[0].pid)
 
-    with begun(house, MOST_PENDING, request) as held:
-        wait_until(lambda: metric(house, "surehook_pending_requests") == MOST_PENDING)
-        answers = [house.deliver() for _ in range(FLOOD)]
+    with begun(stack, MOST_PENDING, request) as held:
+        wait_until(lambda: metric(stack, "surehook_pending_requests") == MOST_PENDING)
+        answers = [stack.deliver() for _ in range(FLOOD)]
         for connection in held:
             connection.sendall(request[-1:])
         late = [status_of(connection.recv(65536)) for connection in held]
@@ -45,20 +45,20 @@ def test_requests_past_the_bound_are_refused_and_those_before_are_stored(house: 
     assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "5")}
     assert answers[0].json()["errors"][0]["code"] == "[unavailable]"
     assert sorted(late) == [200] * (MOST_PENDING - 1) + [202]
-    assert refusals(house, "too_many_pending") == before + FLOOD
-    assert resident_bytes(house.processes[0].pid) - memory < FLAT_BYTES
-    assert house.deliver().status_code == 202
+    assert refusals(stack, "too_many_pending") == before + FLOOD
+    assert resident_bytes(stack.processes[0].pid) - memory < FLAT_BYTES
+    assert stack.deliver().status_code == 202
 
 
-def test_bodies_past_the_bound_are_refused_by_what_they_announce_and_by_what_they_send(house: Stack) -> None:
+def test_bodies_past_the_bound_are_refused_by_what_they_announce_and_by_what_they_send(stack: Stack) -> None:
     body = a_large_body(MEBIBYTE)
     announced = a_request(f"Content-Length: {len(body)}", body=body)
     in_chunks = a_request("Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
-    before, memory = refusals(house, "too_many_bytes"), resident_bytes(house.processes[0].pid)
+    before, memory = refusals(stack, "too_many_bytes"), resident_bytes(stack.processes[0].pid)
 
-    with begun(house, MOST_BYTES // MEBIBYTE, announced) as held:
-        wait_until(lambda: metric(house, "surehook_body_bytes_in_flight") == MOST_BYTES)
-        refused = [exchange(house, sent) for sent in (announced, in_chunks) for _ in range(FLOOD // 4)]
+    with begun(stack, MOST_BYTES // MEBIBYTE, announced) as held:
+        wait_until(lambda: metric(stack, "surehook_body_bytes_in_flight") == MOST_BYTES)
+        refused = [exchange(stack, sent) for sent in (announced, in_chunks) for _ in range(FLOOD // 4)]
         for connection in held:
             connection.sendall(announced[-1:])
         late = [status_of(connection.recv(65536)) for connection in held]
@@ -66,17 +66,17 @@ def test_bodies_past_the_bound_are_refused_by_what_they_announce_and_by_what_the
     assert {status_of(answer) for answer in refused} == {503}
     assert all(b"\r\nretry-after: 5\r\n" in answer for answer in refused)
     assert sorted(late) == [200, 200, 200, 202]
-    assert refusals(house, "too_many_bytes") == before + len(refused)
-    assert resident_bytes(house.processes[0].pid) - memory < FLAT_BYTES
+    assert refusals(stack, "too_many_bytes") == before + len(refused)
+    assert resident_bytes(stack.processes[0].pid) - memory < FLAT_BYTES
 
 
-def test_a_refusal_ends_a_connection_whose_body_was_not_asked_for_and_no_other(house: Stack) -> None:
+def test_a_refusal_ends_a_connection_whose_body_was_not_asked_for_and_no_other(stack: Stack) -> None:
     body = a_body()
     waiting = a_request(f"Content-Length: {len(body)}", "Expect: 100-continue")
     whole = a_request(f"Content-Length: {len(body)}", body=body)
 
-    with begun(house, MOST_PENDING, whole), connect(house.port) as asking, connect(house.port) as telling:
-        wait_until(lambda: metric(house, "surehook_pending_requests") == MOST_PENDING)
+    with begun(stack, MOST_PENDING, whole), connect(stack.port) as asking, connect(stack.port) as telling:
+        wait_until(lambda: metric(stack, "surehook_pending_requests") == MOST_PENDING)
         asking.sendall(waiting)
         answer = read_until_closed(asking)
         telling.sendall(whole)
@@ -92,12 +92,12 @@ def test_a_refusal_ends_a_connection_whose_body_was_not_asked_for_and_no_other(h
     assert b"connection: close" not in first + second + third
 
 
-def test_a_body_that_is_refused_while_it_comes_is_read_to_its_end(house: Stack) -> None:
+def test_a_body_that_is_refused_while_it_comes_is_read_to_its_end(stack: Stack) -> None:
     body = a_large_body(MEBIBYTE)
     request = a_request(f"Content-Length: {len(body)}", body=body)
 
-    with begun(house, MOST_BYTES // MEBIBYTE, request), connect(house.port) as connection:
-        wait_until(lambda: metric(house, "surehook_body_bytes_in_flight") == MOST_BYTES)
+    with begun(stack, MOST_BYTES // MEBIBYTE, request), connect(stack.port) as connection:
+        wait_until(lambda: metric(stack, "surehook_body_bytes_in_flight") == MOST_BYTES)
         connection.sendall(request[: MEBIBYTE // 2])
         refused = connection.recv(65536)
         connection.sendall(request[MEBIBYTE // 2 :] + HEALTHZ)
@@ -107,30 +107,30 @@ def test_a_body_that_is_refused_while_it_comes_is_read_to_its_end(house: Stack) 
     assert b"retry-after: 5" in refused
 
 
-def test_connections_past_the_bound_are_answered_and_closed(house: Stack) -> None:
-    before, memory = refusals(house, "too_many_connections"), resident_bytes(house.processes[0].pid)
+def test_connections_past_the_bound_are_answered_and_closed(stack: Stack) -> None:
+    before, memory = refusals(stack, "too_many_connections"), resident_bytes(stack.processes[0].pid)
 
-    with ExitStack() as stack:
+    with ExitStack() as exit_stack:
         for _ in range(2 * MOST_PENDING):
-            stack.enter_context(connect(house.port))
-        wait_until(lambda: metric(house, "surehook_open_connections") == 2 * MOST_PENDING)
-        answers = [house.deliver() for _ in range(FLOOD)]
+            exit_stack.enter_context(connect(stack.port))
+        wait_until(lambda: metric(stack, "surehook_open_connections") == 2 * MOST_PENDING)
+        answers = [stack.deliver() for _ in range(FLOOD)]
 
     assert {(answer.status_code, answer.headers["connection"]) for answer in answers} == {(503, "close")}
-    assert refusals(house, "too_many_connections") == before + FLOOD
-    assert 0 < house.logged().count("too_many_connections") < FLOOD / 2
-    assert resident_bytes(house.processes[0].pid) - memory < FLAT_BYTES
-    wait_until(lambda: house.deliver().status_code in {200, 202}, "there is room again")
+    assert refusals(stack, "too_many_connections") == before + FLOOD
+    assert 0 < stack.logged().count("too_many_connections") < FLOOD / 2
+    assert resident_bytes(stack.processes[0].pid) - memory < FLAT_BYTES
+    wait_until(lambda: stack.deliver().status_code in {200, 202}, "there is room again")
 
 
-def test_events_past_the_backlog_are_refused(house: Stack) -> None:
-    before = refusals(house, "backlog_full")
+def test_events_past_the_backlog_are_refused(stack: Stack) -> None:
+    before = refusals(stack, "backlog_full")
 
-    answers = [house.deliver() for _ in range(MOST_OPEN + 50)]
+    answers = [stack.deliver() for _ in range(MOST_OPEN + 50)]
 
     assert [answer.status_code for answer in answers] == [202] * MOST_OPEN + [503] * 50
     assert {answer.headers.get("retry-after") for answer in answers[MOST_OPEN:]} == {"5"}
-    assert refusals(house, "backlog_full") == before + 50
-    assert house.is_ready()
-    with house.redis() as store:
+    assert refusals(stack, "backlog_full") == before + 50
+    assert stack.is_ready()
+    with stack.redis() as store:
         assert ledger(store) == {"open": MOST_OPEN, "accepted": MOST_OPEN}

@@ -52,56 +52,56 @@ STUCK = {
 }
 
 
-def a_house(build_house: Build, functions: dict[str, str]) -> Stack:
+def a_stack(build_stack: Build, functions: dict[str, str]) -> Stack:
     parts = [
         TOO_LONG.format(type=event_type, name=event_type.replace(".", "_"), function=function)
         for event_type, function in functions.items()
     ]
-    house = build_house(BESIDE + "\n".join(parts))
-    house.environ["GATE"] = str(house.folder / "gate")
-    house.start_ingest()
-    house.start_worker()
+    stack = build_stack(BESIDE + "\n".join(parts))
+    stack.environ["GATE"] = str(stack.folder / "gate")
+    stack.start_ingest()
+    stack.start_worker()
     for _ in range(3):
-        house.deliver(an_event("user.create"))
-    wait_until(lambda: house.effects() == ["beside 1"] * 3)
+        stack.deliver(an_event("user.create"))
+    wait_until(lambda: stack.effects() == ["beside 1"] * 3)
     for event_type in functions:
-        house.deliver(an_event(event_type))
-    return house
+        stack.deliver(an_event(event_type))
+    return stack
 
 
-def test_a_timeout_stops_handlers_of_every_kind_and_nobody_else(build_house: Build) -> None:
-    house = a_house(build_house, STOPPABLE)
-    (pid,) = house.worker_pids()
+def test_a_timeout_stops_handlers_of_every_kind_and_nobody_else(build_stack: Build) -> None:
+    stack = a_stack(build_stack, STOPPABLE)
+    (pid,) = stack.worker_pids()
 
-    wait_until(lambda: {f"{each} 2" for each in STOPPABLE} <= set(house.effects()), "each was stopped and runs again")
-    (house.folder / "gate").touch()
-    wait_until(lambda: house.open_events() == 0)
+    wait_until(lambda: {f"{each} 2" for each in STOPPABLE} <= set(stack.effects()), "each was stopped and runs again")
+    (stack.folder / "gate").touch()
+    wait_until(lambda: stack.open_events() == 0)
 
-    assert house.worker_pids() == [pid]
+    assert stack.worker_pids() == [pid]
     expected = Counter({"beside 1": 3, "ended 1": 3}) + Counter(f"{each} {run}" for each in STOPPABLE for run in (1, 2))
-    assert Counter(house.effects()) == expected
-    assert house.logged().count('"outcome": "timed out"') == len(STOPPABLE)
+    assert Counter(stack.effects()) == expected
+    assert stack.logged().count('"outcome": "timed out"') == len(STOPPABLE)
 
 
-def test_handlers_that_do_not_stop_cost_their_process_and_only_they_are_blamed(build_house: Build) -> None:
-    house = a_house(build_house, STUCK)
+def test_handlers_that_do_not_stop_cost_their_process_and_only_they_are_blamed(build_stack: Build) -> None:
+    stack = a_stack(build_stack, STUCK)
 
-    wait_until(lambda: any(line.endswith(" 2") for line in house.effects()), "their process was ended")
-    (house.folder / "gate").touch()
-    wait_until(lambda: house.open_events() == 0)
+    wait_until(lambda: any(line.endswith(" 2") for line in stack.effects()), "their process was ended")
+    (stack.folder / "gate").touch()
+    wait_until(lambda: stack.open_events() == 0)
 
     expected = Counter({"beside 1": 3, "beside 2": 3, "ended 2": 3})
-    assert Counter(house.effects()) == expected + Counter(f"{each} {run}" for each in STUCK for run in (1, 2))
-    assert "handler cannot be stopped, process killed" in house.logged()
-    with house.redis() as store:
+    assert Counter(stack.effects()) == expected + Counter(f"{each} {run}" for each in STUCK for run in (1, 2))
+    assert "handler cannot be stopped, process killed" in stack.logged()
+    with stack.redis() as store:
         assert is_balanced(store)
         blamed = Counter(store.hget(key, "interrupted:") for key in store.scan_iter("surehook:event:*"))
         assert blamed == {None: 3, b"1": 3}
 
 
 @pytest.mark.chaos
-def test_a_handler_that_holds_pythons_lock_for_longer_than_a_lease_runs_once(build_house: Build) -> None:
-    house = build_house("""
+def test_a_handler_that_holds_pythons_lock_for_longer_than_a_lease_runs_once(build_stack: Build) -> None:
+    stack = build_stack("""
 import ctypes
 @on("*", name="still", timeout=60)
 def still(event, attempt):
@@ -109,14 +109,14 @@ def still(event, attempt):
     ctypes.PyDLL(None).sleep(13)
     effect("ended", attempt.number)
 """)
-    house.start_ingest()
-    house.deliver()  # before there is a worker: its process is still from the first moment on
-    house.start_worker()
-    house.start_worker(SUREHOOK_WORKER_METRICS_BIND="off")
+    stack.start_ingest()
+    stack.deliver()  # before there is a worker: its process is still from the first moment on
+    stack.start_worker()
+    stack.start_worker(SUREHOOK_WORKER_METRICS_BIND="off")
 
-    wait_until(lambda: house.open_events() == 0 and house.effects())
+    wait_until(lambda: stack.open_events() == 0 and stack.effects())
 
-    assert house.effects() == ["began 1", "ended 1"]
+    assert stack.effects() == ["began 1", "ended 1"]
 
 
 @pytest.mark.parametrize(
@@ -127,42 +127,42 @@ def still(event, attempt):
     ],
 )
 def test_what_a_killed_process_held_comes_back_and_what_had_not_begun_unharmed(
-    also_the_parent: bool, build_house: Build
+    also_the_parent: bool, build_stack: Build
 ) -> None:
-    house = build_house("""
+    stack = build_stack("""
 @on("*", name="it", timeout=60)
 def it(event, attempt):
     effect(event.id, attempt.number)
     while attempt.number == 1 and not os.path.exists(os.environ["GATE"]): time.sleep(0.02)
 """)
-    house.environ["GATE"] = str(house.folder / "gate")
-    house.start_ingest()
-    worker = house.start_worker("--threads", "4")
+    stack.environ["GATE"] = str(stack.folder / "gate")
+    stack.start_ingest()
+    worker = stack.start_worker("--threads", "4")
     for _ in range(10):
-        house.deliver()
-    wait_until(lambda: len(house.effects()) == 4, "four run, six wait")
-    begun = {line.split()[0] for line in house.effects()}
+        stack.deliver()
+    wait_until(lambda: len(stack.effects()) == 4, "four run, six wait")
+    begun = {line.split()[0] for line in stack.effects()}
 
-    pids = house.worker_pids()
+    pids = stack.worker_pids()
     if also_the_parent:
         worker.kill()
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    (house.folder / "gate").touch()
+    (stack.folder / "gate").touch()
     if also_the_parent:
-        house.start_worker(SUREHOOK_WORKER_METRICS_BIND="off")
+        stack.start_worker(SUREHOOK_WORKER_METRICS_BIND="off")
 
-    wait_until(lambda: house.open_events() == 0, seconds=40)
-    runs = Counter(line.split()[0] for line in house.effects())
+    wait_until(lambda: stack.open_events() == 0, seconds=40)
+    runs = Counter(line.split()[0] for line in stack.effects())
     assert {event_id for event_id, count in runs.items() if count == 2} == begun
     assert sorted(runs.values()) == [1] * 6 + [2] * 4
-    with house.redis() as store:
+    with stack.redis() as store:
         assert is_balanced(store)
         assert not list(store.scan_iter("surehook:held:*"))
 
 
-def test_sigterm_with_eight_running_lets_those_finish_that_can(build_house: Build) -> None:
-    house = build_house("""
+def test_sigterm_with_eight_running_lets_those_finish_that_can(build_stack: Build) -> None:
+    stack = build_stack("""
 @on("user.create", name="short", timeout=60)
 def short(event):
     effect("short began")
@@ -174,59 +174,59 @@ def long(event, attempt):
     effect("long began", attempt.number)
     time.sleep(600)
 """)
-    house.start_ingest()
-    worker = house.start_worker("--grace", "3")
+    stack.start_ingest()
+    worker = stack.start_worker("--grace", "3")
     for event_type in ["user.create", "user.delete"] * 4:
-        house.deliver(an_event(event_type))
-    wait_until(lambda: len(house.effects()) == 8)
-    house.deliver()  # a ninth that cannot begin
+        stack.deliver(an_event(event_type))
+    wait_until(lambda: len(stack.effects()) == 8)
+    stack.deliver()  # a ninth that cannot begin
 
     worker.terminate()
 
     assert worker.wait(20) == 0
-    assert Counter(house.effects()) == {"short began": 4, "short ended": 4, "long began 1": 4}
-    with house.redis() as store:
+    assert Counter(stack.effects()) == {"short began": 4, "short ended": 4, "long began 1": 4}
+    with stack.redis() as store:
         assert store.llen("rq:queue:events") == 5
         assert is_balanced(store)
         assert store.smembers("rq:workers") == set()
         assert {store.hget(key, "interrupted:") for key in store.scan_iter("surehook:event:*")} == {None}
 
 
-def test_recycling_under_load_loses_and_doubles_nothing(build_house: Build) -> None:
-    house = build_house("""
+def test_recycling_under_load_loses_and_doubles_nothing(build_stack: Build) -> None:
+    stack = build_stack("""
 @on("*", name="it")
 def it(event):
     time.sleep(0.002)
     effect(event.id, os.getpid())
 """)
-    house.start_ingest()
+    stack.start_ingest()
     for _ in range(200):
-        house.deliver()
-    house.start_worker(SUREHOOK_RECYCLE_JOBS="50")
+        stack.deliver()
+    stack.start_worker(SUREHOOK_RECYCLE_JOBS="50")
 
-    wait_until(lambda: len(house.effects()) == 200 and house.open_events() == 0)
+    wait_until(lambda: len(stack.effects()) == 200 and stack.open_events() == 0)
 
-    seen = [line.split() for line in house.effects()]
+    seen = [line.split() for line in stack.effects()]
     assert len({event_id for event_id, _ in seen}) == 200
     assert len({pid for _, pid in seen}) >= 2
-    assert "worker process died" not in house.logged()
-    assert "run was interrupted" not in house.logged()
+    assert "worker process died" not in stack.logged()
+    assert "run was interrupted" not in stack.logged()
 
 
-def test_an_idle_worker_stops_at_once_though_its_store_hangs(build_house: Build) -> None:
-    house = build_house('@on("*")\ndef it(event): pass\n')
-    worker = house.start_worker()
-    wait_until(house.worker_pids)
-    house.server.send_signal(signal.SIGSTOP)
+def test_an_idle_worker_stops_at_once_though_its_store_hangs(build_stack: Build) -> None:
+    stack = build_stack('@on("*")\ndef it(event): pass\n')
+    worker = stack.start_worker()
+    wait_until(stack.worker_pids)
+    stack.server.send_signal(signal.SIGSTOP)
     try:
         worker.terminate()
         assert worker.wait(8) == 0  # a store call's timeout is 4 s: none of them is waited for
     finally:
-        house.server.send_signal(signal.SIGCONT)
+        stack.server.send_signal(signal.SIGCONT)
 
 
-def test_async_handlers_share_a_loop_and_run_beside_each_other(build_house: Build) -> None:
-    house = build_house("""
+def test_async_handlers_share_a_loop_and_run_beside_each_other(build_stack: Build) -> None:
+    stack = build_stack("""
 import asyncio
 arrived = []
 @on("*", name="it", timeout=20)
@@ -235,9 +235,9 @@ async def it(event):
     while len(arrived) < 6: await asyncio.sleep(0.01)
     effect(len(set(map(id, arrived))))
 """)
-    house.start_ingest()
-    house.start_worker("--threads", "6")
+    stack.start_ingest()
+    stack.start_worker("--threads", "6")
     for _ in range(6):
-        house.deliver()
+        stack.deliver()
 
-    wait_until(lambda: house.effects() == ["1"] * 6, "all six met in one loop")
+    wait_until(lambda: stack.effects() == ["1"] * 6, "all six met in one loop")

@@ -14,7 +14,7 @@ from harness.processes import children_of
 from harness.stack import Stack, wait_until
 from surehook.shared.embedded import socket_path
 from tests.support.raw_http import a_request, connect, status_of
-from tests.support.tcp_proxy import Middleman, middleman
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 Build = Callable[..., Stack]
 # An empty list. Asked for its role, no store replies that, so nothing of ours expects it.
@@ -23,13 +23,13 @@ ROLE = b"ROLE"
 
 
 @contextmanager
-def between(store: Path) -> Iterator[Middleman]:
-    """A middleman at work in a thread, for a test that waits."""
-    men: list[tuple[Middleman, Callable[[], object]]] = []
+def between(store: Path) -> Iterator[TcpProxy]:
+    """A tcp_proxy at work in a thread, for a test that waits."""
+    men: list[tuple[TcpProxy, Callable[[], object]]] = []
 
     async def work() -> None:
         loop, is_over = asyncio.get_running_loop(), asyncio.Event()
-        async with middleman(store) as man:
+        async with tcp_proxy(store) as man:
             men.append((man, lambda: loop.call_soon_threadsafe(is_over.set)))
             await is_over.wait()
 
@@ -58,45 +58,45 @@ def no_store() -> Iterator[int]:
         server.shutdown()
 
 
-def test_a_link_that_breaks_ends_its_process_with_a_status(build_house: Build) -> None:
-    house = build_house()
+def test_a_link_that_breaks_ends_its_process_with_a_status(build_stack: Build) -> None:
+    stack = build_stack()
     body = b'{"event": {"type": "test"}}'
     request = a_request(f"Content-Length: {len(body)}", "Connection: close", body=body)
-    with between(socket_path(house.data)) as man:
-        ingest = house.start_ingest(SUREHOOK_REDIS_URL=f"redis://127.0.0.1:{man.port}/0", SUREHOOK_GRACE="10")
-        with connect(house.port) as under_way:
+    with between(socket_path(stack.data)) as man:
+        ingest = stack.start_ingest(SUREHOOK_REDIS_URL=f"redis://127.0.0.1:{man.port}/0", SUREHOOK_GRACE="10")
+        with connect(stack.port) as under_way:
             under_way.sendall(request[:-1])
             man.instead_for, man.instead = ROLE, NOTHING * 3
-            wait_until(lambda: "ingest process broke" in house.logged(), "it says so")
+            wait_until(lambda: "ingest process broke" in stack.logged(), "it says so")
             under_way.sendall(request[-1:])
             answer = under_way.recv(65536)
 
         assert ingest.wait(20) == 1
     assert status_of(answer) == 503
-    lines = [json.loads(line) for line in house.logged().splitlines() if "ingest process broke" in line]
+    lines = [json.loads(line) for line in stack.logged().splitlines() if "ingest process broke" in line]
     assert [line["level"] for line in lines] == ["CRITICAL"]
     assert "durability.py" in lines[0]["error"]
 
 
-def test_a_process_that_cannot_even_begin_ends_with_a_status(build_house: Build, no_store: int) -> None:
-    house = build_house()
+def test_a_process_that_cannot_even_begin_ends_with_a_status(build_stack: Build, no_store: int) -> None:
+    stack = build_stack()
 
-    ingest = house.surehook("ingest", SUREHOOK_REDIS_URL=f"redis://127.0.0.1:{no_store}/0")
+    ingest = stack.surehook("ingest", SUREHOOK_REDIS_URL=f"redis://127.0.0.1:{no_store}/0")
 
     assert ingest.wait(20) == 1
 
 
-def test_one_of_several_that_breaks_is_replaced(build_house: Build) -> None:
-    house = build_house()
-    with between(socket_path(house.data)) as man:
-        pool = house.surehook("ingest", "--processes", "1", SUREHOOK_REDIS_URL=f"redis://127.0.0.1:{man.port}/0")
-        wait_until(house.is_ready, "it serves")
+def test_one_of_several_that_breaks_is_replaced(build_stack: Build) -> None:
+    stack = build_stack()
+    with between(socket_path(stack.data)) as man:
+        pool = stack.surehook("ingest", "--processes", "1", SUREHOOK_REDIS_URL=f"redis://127.0.0.1:{man.port}/0")
+        wait_until(stack.is_ready, "it serves")
         (first,) = children_of(pool.pid)
         man.instead_for, man.instead = ROLE, NOTHING * 3
-        wait_until(lambda: '"ingest process died"' in house.logged(), "it ends")
+        wait_until(lambda: '"ingest process died"' in stack.logged(), "it ends")
         man.instead = None
 
-        wait_until(house.is_ready, "another serves")
+        wait_until(stack.is_ready, "another serves")
         assert children_of(pool.pid) != [first]
         pool.terminate()
         assert pool.wait(20) == 0

@@ -171,8 +171,8 @@ def test_the_fresh_environment_imports_the_wheel_and_not_the_checkout(project: P
     assert Path(shared).is_relative_to(project.sources)
 
 
-def test_its_worker_runs_the_projects_handlers(project: Project, build_house: Build) -> None:
-    stack = build_house()
+def test_its_worker_runs_the_projects_handlers(project: Project, build_stack: Build) -> None:
+    stack = build_stack()
     environ = project.environ() | {"SUREHOOK_HANDLERS": "workers.hooks", "SUREHOOK_DATA_DIR": str(stack.data)}
     for role in ("ingest", "worker"):
         stack.processes.append(

@@ -8,10 +8,10 @@ from harness.stack import Stack, wait_until
 MOST_IDLE_MIB = 80
 
 
-def test_an_idle_worker_process_and_its_parent_stay_small(build_house: Callable[..., Stack]) -> None:
-    house = build_house('@on("*")\ndef nothing(event): pass\n')
-    worker = house.start_worker()
-    wait_until(lambda: len(house.worker_pids()) == 1 and "worker takes events" in house.logged())
+def test_an_idle_worker_process_and_its_parent_stay_small(build_stack: Callable[..., Stack]) -> None:
+    stack = build_stack('@on("*")\ndef nothing(event): pass\n')
+    worker = stack.start_worker()
+    wait_until(lambda: len(stack.worker_pids()) == 1 and "worker takes events" in stack.logged())
 
     (process,) = children_of(worker.pid)
 

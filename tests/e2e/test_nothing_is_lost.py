@@ -26,159 +26,159 @@ def slow(event, attempt):
 Build = Callable[..., Stack]
 
 
-def deliver_or_lose(house: Stack, accepted: list[str]) -> None:
+def deliver_or_lose(stack: Stack, accepted: list[str]) -> None:
     """As a sender: what is not answered, or refused, is not accepted."""
     event = an_event()
     try:
-        if house.deliver(event).status_code == 202:
+        if stack.deliver(event).status_code == 202:
             accepted.append(event["id"])
     except httpx.TransportError:
         pass
 
 
-def test_an_event_survives_the_store_being_killed_right_after_the_answer(build_house: Build) -> None:
-    house = build_house(RECORD)
-    house.start_ingest()
+def test_an_event_survives_the_store_being_killed_right_after_the_answer(build_stack: Build) -> None:
+    stack = build_stack(RECORD)
+    stack.start_ingest()
     event = an_event()
 
-    assert house.deliver(event).status_code == 202
-    house.kill_store()
-    house.restart_store()
-    house.start_worker()
+    assert stack.deliver(event).status_code == 202
+    stack.kill_store()
+    stack.restart_store()
+    stack.start_worker()
 
-    wait_until(lambda: house.effects() == [event["id"]], "the event is handled")
+    wait_until(lambda: stack.effects() == [event["id"]], "the event is handled")
 
 
-def test_a_killed_worker_process_is_replaced_and_its_event_runs_again(build_house: Build) -> None:
-    house = build_house(FIRST_RUN_NEVER_ENDS)
-    house.start_ingest()
-    house.start_worker()
-    house.deliver()
-    wait_until(house.effects, "the handler began")
+def test_a_killed_worker_process_is_replaced_and_its_event_runs_again(build_stack: Build) -> None:
+    stack = build_stack(FIRST_RUN_NEVER_ENDS)
+    stack.start_ingest()
+    stack.start_worker()
+    stack.deliver()
+    wait_until(stack.effects, "the handler began")
 
-    (pid,) = house.worker_pids()
+    (pid,) = stack.worker_pids()
     os.kill(pid, signal.SIGKILL)
 
-    wait_until(lambda: house.effects() == ["began 1", "began 2", "ended 2"], "it ran again", seconds=15)
-    with house.redis() as store:
+    wait_until(lambda: stack.effects() == ["began 1", "began 2", "ended 2"], "it ran again", seconds=15)
+    with stack.redis() as store:
         wait_until(lambda: ledger(store)["open"] == 0)
         assert is_balanced(store)
 
 
-def test_an_event_of_a_machine_that_died_runs_elsewhere_within_fifteen_seconds(build_house: Build) -> None:
-    house = build_house(FIRST_RUN_NEVER_ENDS)
-    house.start_ingest()
-    doomed = house.start_worker()
-    house.deliver()
-    wait_until(house.effects, "the handler began")
-    other = house.start_worker(SUREHOOK_WORKER_METRICS_BIND="off")
-    wait_until(lambda: len(house.worker_pids()) == 2, "the other is there")
-    pids = house.worker_pids()
+def test_an_event_of_a_machine_that_died_runs_elsewhere_within_fifteen_seconds(build_stack: Build) -> None:
+    stack = build_stack(FIRST_RUN_NEVER_ENDS)
+    stack.start_ingest()
+    doomed = stack.start_worker()
+    stack.deliver()
+    wait_until(stack.effects, "the handler began")
+    other = stack.start_worker(SUREHOOK_WORKER_METRICS_BIND="off")
+    wait_until(lambda: len(stack.worker_pids()) == 2, "the other is there")
+    pids = stack.worker_pids()
 
     os.kill(doomed.pid, signal.SIGKILL)
     for pid in pids:
         if parent_of(pid) != other.pid:
             os.kill(pid, signal.SIGKILL)
 
-    wait_until(lambda: "ended 2" in house.effects(), "it ran elsewhere", seconds=15)
+    wait_until(lambda: "ended 2" in stack.effects(), "it ran elsewhere", seconds=15)
 
 
-def test_a_store_that_goes_away_is_answered_with_503_and_waited_for(build_house: Build) -> None:
-    house = build_house(RECORD)
-    house.start_ingest()
-    house.start_worker()
+def test_a_store_that_goes_away_is_answered_with_503_and_waited_for(build_stack: Build) -> None:
+    stack = build_stack(RECORD)
+    stack.start_ingest()
+    stack.start_worker()
     first, second = an_event(), an_event()
-    house.deliver(first)
-    wait_until(lambda: house.effects() == [first["id"]])
+    stack.deliver(first)
+    wait_until(lambda: stack.effects() == [first["id"]])
 
-    house.kill_store()
-    refusals = [house.deliver(second) for _ in range(5)]
+    stack.kill_store()
+    refusals = [stack.deliver(second) for _ in range(5)]
     assert {refusal.status_code for refusal in refusals} == {503}
     assert refusals[-1].headers["Retry-After"] == "5"
     assert max(refusal.elapsed.total_seconds() for refusal in refusals) < 1  # the promise itself
-    wait_until(lambda: not house.is_ready(), "readiness is red")
-    house.restart_store()
+    wait_until(lambda: not stack.is_ready(), "readiness is red")
+    stack.restart_store()
 
-    wait_until(house.is_ready, "readiness is green")
-    assert house.deliver(second).status_code == 202
-    wait_until(lambda: house.effects() == [first["id"], second["id"]], "the worker goes on")
+    wait_until(stack.is_ready, "readiness is green")
+    assert stack.deliver(second).status_code == 202
+    wait_until(lambda: stack.effects() == [first["id"], second["id"]], "the worker goes on")
 
 
-def test_a_store_that_hangs_is_answered_with_503(build_house: Build) -> None:
-    house = build_house(RECORD)
-    house.start_ingest()
-    house.server.send_signal(signal.SIGSTOP)
+def test_a_store_that_hangs_is_answered_with_503(build_stack: Build) -> None:
+    stack = build_stack(RECORD)
+    stack.start_ingest()
+    stack.server.send_signal(signal.SIGSTOP)
     try:
-        refusals = [house.deliver() for _ in range(3)]
+        refusals = [stack.deliver() for _ in range(3)]
     finally:
-        house.server.send_signal(signal.SIGCONT)
+        stack.server.send_signal(signal.SIGCONT)
 
     assert {refusal.status_code for refusal in refusals} == {503}
     assert max(refusal.elapsed.total_seconds() for refusal in refusals) < 1  # the promise itself
-    wait_until(house.is_ready)
+    wait_until(stack.is_ready)
 
 
-def test_a_store_that_is_silent_is_nobodys_death(build_house: Build) -> None:
-    house = build_house("""
+def test_a_store_that_is_silent_is_nobodys_death(build_stack: Build) -> None:
+    stack = build_stack("""
 @on("*", name="slow", timeout=60)
 def slow(event, attempt):
     effect("began", attempt.number)
     time.sleep(16)
     effect("ended", attempt.number)
 """)
-    house.start_ingest()
-    house.start_worker()
-    house.start_worker(SUREHOOK_WORKER_METRICS_BIND="off")
-    house.deliver()
-    wait_until(house.effects, "the handler began")
+    stack.start_ingest()
+    stack.start_worker()
+    stack.start_worker(SUREHOOK_WORKER_METRICS_BIND="off")
+    stack.deliver()
+    wait_until(stack.effects, "the handler began")
 
-    house.server.send_signal(signal.SIGSTOP)
+    stack.server.send_signal(signal.SIGSTOP)
     threading.Event().wait(11)  # longer than a lease: this is what the test is about
-    house.server.send_signal(signal.SIGCONT)
+    stack.server.send_signal(signal.SIGCONT)
 
-    wait_until(lambda: house.open_events() == 0, "it is settled")
-    assert house.effects() == ["began 1", "ended 1"]
+    wait_until(lambda: stack.open_events() == 0, "it is settled")
+    assert stack.effects() == ["began 1", "ended 1"]
 
 
-def test_what_a_killed_ingest_process_had_answered_is_handled(build_house: Build) -> None:
-    house = build_house(RECORD)
-    house.start_worker()
+def test_what_a_killed_ingest_process_had_answered_is_handled(build_stack: Build) -> None:
+    stack = build_stack(RECORD)
+    stack.start_worker()
     accepted: list[str] = []
 
     for _ in range(3):
-        ingest = house.start_ingest()
-        with under_load(house, accepted):
+        ingest = stack.start_ingest()
+        with under_load(stack, accepted):
             wait_for_more(accepted, 20)
             ingest.kill()
 
-    wait_until(lambda: set(accepted) <= set(house.effects()), "all accepted events are handled")
-    assert len(house.effects()) == len(set(house.effects()))
-    with house.redis() as store:
+    wait_until(lambda: set(accepted) <= set(stack.effects()), "all accepted events are handled")
+    assert len(stack.effects()) == len(set(stack.effects()))
+    with stack.redis() as store:
         wait_until(lambda: ledger(store)["open"] == 0)
         assert is_balanced(store)
 
 
-def test_events_lost_by_hand_are_found_again_without_help(build_house: Build) -> None:
-    house = build_house(RECORD)
-    house.start_ingest()
+def test_events_lost_by_hand_are_found_again_without_help(build_stack: Build) -> None:
+    stack = build_stack(RECORD)
+    stack.start_ingest()
     event = an_event()
-    house.deliver(event)
-    with house.redis() as store:
+    stack.deliver(event)
+    with stack.redis() as store:
         store.delete(f"rq:job:{event['id']}", "rq:queue:events")
 
-    house.start_worker()
+    stack.start_worker()
 
-    wait_until(lambda: house.effects() == [event["id"]], "the sweep found it")
+    wait_until(lambda: stack.effects() == [event["id"]], "the sweep found it")
 
 
 @contextlib.contextmanager
-def under_load(house: Stack, accepted: list[str]) -> Iterator[None]:
+def under_load(stack: Stack, accepted: list[str]) -> Iterator[None]:
     """Four senders, for as long as the block lasts."""
     is_over = threading.Event()
 
     def send() -> None:
         while not is_over.is_set():
-            deliver_or_lose(house, accepted)
+            deliver_or_lose(stack, accepted)
 
     senders = [threading.Thread(target=send) for _ in range(4)]
     for sender in senders:
@@ -201,18 +201,18 @@ def parent_of(pid: int) -> int:
         return int(stat.read().rpartition(")")[2].split()[1])
 
 
-def test_a_store_killed_under_load_loses_nothing_it_had_answered_for(build_house: Build) -> None:
-    house = build_house(RECORD)
-    house.start_ingest()
-    house.start_worker()
+def test_a_store_killed_under_load_loses_nothing_it_had_answered_for(build_stack: Build) -> None:
+    stack = build_stack(RECORD)
+    stack.start_ingest()
+    stack.start_worker()
     accepted: list[str] = []
 
-    with under_load(house, accepted):
+    with under_load(stack, accepted):
         for _ in range(2):
             wait_for_more(accepted, 20)
-            house.kill_store()
-            house.restart_store()
-            wait_until(house.is_ready)
+            stack.kill_store()
+            stack.restart_store()
+            wait_until(stack.is_ready)
 
-    wait_until(lambda: set(accepted) <= set(house.effects()), "all accepted events are handled")
-    wait_until(lambda: house.open_events() == 0)
+    wait_until(lambda: set(accepted) <= set(stack.effects()), "all accepted events are handled")
+    wait_until(lambda: stack.open_events() == 0)

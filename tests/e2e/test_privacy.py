@@ -114,46 +114,46 @@ def dashboard_pages(url: str, client: httpx.Client, failed: list[str]) -> Iterat
 
 
 @pytest.fixture
-def house(build_house: Callable[..., Stack]) -> Stack:
-    house = build_house(HANDLERS)
-    house.start_worker("--processes", "2", "--threads", "1", SUREHOOK_LOG_LEVEL="DEBUG")  # what dies takes nobody along
-    house.surehook("dashboard", SUREHOOK_LOG_LEVEL="DEBUG")
-    house.start_ingest(SUREHOOK_LOG_LEVEL="DEBUG")
-    return house
+def stack(build_stack: Callable[..., Stack]) -> Stack:
+    stack = build_stack(HANDLERS)
+    stack.start_worker("--processes", "2", "--threads", "1", SUREHOOK_LOG_LEVEL="DEBUG")  # what dies takes nobody along
+    stack.surehook("dashboard", SUREHOOK_LOG_LEVEL="DEBUG")
+    stack.start_ingest(SUREHOOK_LOG_LEVEL="DEBUG")
+    return stack
 
 
-def test_no_mark_of_any_event_is_found_outside_its_record(house: Stack) -> None:
+def test_no_mark_of_any_event_is_found_outside_its_record(stack: Stack) -> None:
     events = marked_events()
     assert len(events) > 64 or not PUBLISHED.exists()
     refused = [b'{"event": {"type": "' + MARK.encode() + b'@"}}', b'{"event": "' + MARK.encode(), a_body({"id": MARK})]
 
     with ThreadPoolExecutor(8) as senders:
-        answers = list(senders.map(house.deliver, events * 2))
-    answers += [house.deliver(body=body) for body in refused]
+        answers = list(senders.map(stack.deliver, events * 2))
+    answers += [stack.deliver(body=body) for body in refused]
     assert {answer.status_code for answer in answers} == {202, 200, 400}
-    wait_until(lambda: sorted(house.effects()) == expected_effects(events), "every handler ended", seconds=60)
-    with house.redis() as store:
+    wait_until(lambda: sorted(stack.effects()) == expected_effects(events), "every handler ended", seconds=60)
+    with stack.redis() as store:
         slow = sum(event["type"] == "user.update" for event in events)
         wait_until(lambda: store.zcard("rq:failed:events") == len(events) + slow, "all dead letters are there")
         stored = dict(stored_outside_records(store))
         failed = [job_id.decode() for job_id in store.zrange("rq:failed:events", 0, -1)]
         kept = [contents(store, key) for key in store.scan_iter("surehook:event:*")]
-    url = f"http://127.0.0.1:{house.dashboard_port}"
-    wait_until(lambda: answers_at_all(house.client, url), "the dashboard is there")
-    pages = dict(dashboard_pages(url, house.client, failed[::8]))
-    shown = [house.run("dead-letters", "list"), house.run("dead-letters", "show", failed[0][:36])]
+    url = f"http://127.0.0.1:{stack.dashboard_port}"
+    wait_until(lambda: answers_at_all(stack.client, url), "the dashboard is there")
+    pages = dict(dashboard_pages(url, stack.client, failed[::8]))
+    shown = [stack.run("dead-letters", "list"), stack.run("dead-letters", "show", failed[0][:36])]
     metrics = [
-        house.client.get(f"http://127.0.0.1:{port}/metrics").text
-        for port in (house.metrics_port, house.worker_metrics_port)
+        stack.client.get(f"http://127.0.0.1:{port}/metrics").text
+        for port in (stack.metrics_port, stack.worker_metrics_port)
     ]
 
     assert all(MARK.encode() in record for record in kept)  # so that there is something to find
     assert any("ExceptionGroup: of *** (" in text for text in pages.values())
     assert any("TimeoutError" in text or "HandlerTimeout" in text for text in stored.values())
-    assert "error in a thread was not caught" in house.logged()
+    assert "error in a thread was not caught" in stack.logged()
     assert "the process died" in str(stored)
-    assert_clean("log", house.logged())
-    assert_clean("store's log", (house.data / "store.log").read_text("utf-8", "replace"))
+    assert_clean("log", stack.logged())
+    assert_clean("store's log", (stack.data / "store.log").read_text("utf-8", "replace"))
     for name, text in (*stored.items(), *pages.items()):
         assert_clean(name, text)
     for text in (*metrics, *(answer.text for answer in answers), *(ran.stdout + ran.stderr for ran in shown)):

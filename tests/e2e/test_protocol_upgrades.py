@@ -21,11 +21,11 @@ CHUNKS = b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (10, BODY[:10], len(BODY) - 10, 
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[Stack]:
-    house = Stack()
-    house.start_ingest()
-    yield house
-    house.close()
+def stack() -> Iterator[Stack]:
+    stack = Stack()
+    stack.start_ingest()
+    yield stack
+    stack.close()
 
 
 def a_delivery(*headers: str) -> bytes:
@@ -42,27 +42,27 @@ def a_delivery(*headers: str) -> bytes:
         pytest.param(a_request(*H2C, *WEBSOCKET, LENGTH, body=BODY), id="both"),
     ],
 )
-def test_a_delivery_that_offers_another_protocol_is_accepted_however_it_is_cut(house: Stack, sent: bytes) -> None:
+def test_a_delivery_that_offers_another_protocol_is_accepted_however_it_is_cut(stack: Stack, sent: bytes) -> None:
     head = sent.index(b"\r\n\r\n") + 4
     places = [0, 10, sent.index(b"Upgrade"), sent.index(b"Upgrade:") + 9, head - 2, head, head + 1, head + 15]
     answers = []
     for place in [*places, len(sent) - 1]:
-        with house.redis() as store:
+        with stack.redis() as store:
             store.flushall()
-        with connect(house.port) as connection:
+        with connect(stack.port) as connection:
             connection.sendall(sent[:place])
-            assert house.is_ready()  # by now the door has read the first part
+            assert stack.is_ready()  # by now the door has read the first part
             connection.sendall(sent[place:])
             answers.append(connection.recv(65536))
 
     assert {status_of(answer) for answer in answers} == {202}
     assert b"101" not in b"".join(answers).split(b"\r\n")[0]
-    with house.redis() as store:
+    with stack.redis() as store:
         assert store.zcard("surehook:open") == 1
 
 
-def test_its_connection_stays(house: Stack) -> None:
-    with connect(house.port) as connection:
+def test_its_connection_stays(stack: Stack) -> None:
+    with connect(stack.port) as connection:
         statuses = []
         for headers in (H2C, H2C, ()):
             connection.sendall(a_delivery(*headers))
@@ -76,13 +76,13 @@ def test_its_connection_stays(house: Stack) -> None:
     assert answers.count(b"HTTP/1.1 202 ") == 2
 
 
-def test_nobody_is_upgraded_and_no_line_is_logged(house: Stack) -> None:
-    lines = house.logged().count("\n")
+def test_nobody_is_upgraded_and_no_line_is_logged(stack: Stack) -> None:
+    lines = stack.logged().count("\n")
 
-    answers = [talk(house.port, a_request(*WEBSOCKET, method="GET")) for _ in range(20)]
+    answers = [talk(stack.port, a_request(*WEBSOCKET, method="GET")) for _ in range(20)]
 
     assert {status_of(answer) for answer in answers} == {405}
-    assert house.logged().count("\n") == lines
+    assert stack.logged().count("\n") == lines
 
 
 @pytest.mark.parametrize(
@@ -93,22 +93,22 @@ def test_nobody_is_upgraded_and_no_line_is_logged(house: Stack) -> None:
         pytest.param(["Content-Length: 5", "Transfer-Encoding: chunked"], b"0\r\n\r\n", 400, id="length and chunks"),
     ],
 )
-def test_it_has_to_be_right_like_any_other(house: Stack, headers: list[str], body: bytes, status: int) -> None:
-    with connect(house.port) as connection:
+def test_it_has_to_be_right_like_any_other(stack: Stack, headers: list[str], body: bytes, status: int) -> None:
+    with connect(stack.port) as connection:
         connection.sendall(a_request(*H2C, *headers, "Connection: close", body=body))
         answer = read_until_closed(connection)
 
     assert status_of(answer) == status
 
 
-def test_without_proof_it_is_refused_like_any_other(house: Stack) -> None:
-    answer = talk(house.port, a_request(*H2C, LENGTH, body=BODY, proof=None))
+def test_without_proof_it_is_refused_like_any_other(stack: Stack) -> None:
+    answer = talk(stack.port, a_request(*H2C, LENGTH, body=BODY, proof=None))
 
     assert status_of(answer) == 401
 
 
-def test_who_asks_for_a_tunnel_is_told_that_this_is_none(house: Stack) -> None:
+def test_who_asks_for_a_tunnel_is_told_that_this_is_none(stack: Stack) -> None:
     for target in (b"example.com:443", b"/fusionauth-webhook"):
-        answer = talk(house.port, b"CONNECT %b HTTP/1.1\r\nHost: x\r\n\r\nwhat it would carry" % target)
+        answer = talk(stack.port, b"CONNECT %b HTTP/1.1\r\nHost: x\r\n\r\nwhat it would carry" % target)
 
         assert status_of(answer) == 400

@@ -14,17 +14,17 @@ from tests.support.terminal import SUREHOOK, Terminal
 Build = Callable[..., Stack]
 
 
-def test_dev_shows_one_screen_and_an_event_goes_from_a_post_to_a_handler(build_house: Build) -> None:
-    house = build_house()
-    terminal = Terminal(house)
+def test_dev_shows_one_screen_and_an_event_goes_from_a_post_to_a_handler(build_stack: Build) -> None:
+    stack = build_stack()
+    terminal = Terminal(stack)
 
     screen = terminal.wait_for("Ctrl-C stops everything")
-    key = (house.folder / ".env").read_text().strip().partition("=")[2]
-    for shown in (house.url, key, f"http://127.0.0.1:{house.dashboard_port}", "surehook trigger user.delete"):
+    key = (stack.folder / ".env").read_text().strip().partition("=")[2]
+    for shown in (stack.url, key, f"http://127.0.0.1:{stack.dashboard_port}", "surehook trigger user.delete"):
         assert shown in screen
-    assert (house.folder / ".env").stat().st_mode & 0o777 == 0o600
+    assert (stack.folder / ".env").stat().st_mode & 0o777 == 0o600
 
-    triggered = house.run("trigger", "user.delete")
+    triggered = stack.run("trigger", "user.delete")
 
     assert triggered.stdout.startswith('202 {"status":"accepted","eventId":"')
     line = next(line for line in terminal.wait_for("delete_todos").splitlines() if "delete_todos" in line)
@@ -34,104 +34,104 @@ def test_dev_shows_one_screen_and_an_event_goes_from_a_post_to_a_handler(build_h
     assert terminal.ctrl_c() == 0
 
 
-def test_dev_is_running_only_when_a_worker_decides_transactions_too(build_house: Build) -> None:
-    house = build_house("""
+def test_dev_is_running_only_when_a_worker_decides_transactions_too(build_stack: Build) -> None:
+    stack = build_stack("""
 @on("user.create", name="decides", transactional=True)
 def decides(event): ...
 """)
-    terminal = Terminal(house, SUREHOOK_HANDLERS="myhooks", SUREHOOK_TRANSACTIONAL_EVENTS="user.create")
+    terminal = Terminal(stack, SUREHOOK_HANDLERS="myhooks", SUREHOOK_TRANSACTIONAL_EVENTS="user.create")
 
     terminal.wait_for("Ctrl-C stops everything")
 
-    decided = house.run("trigger", "user.create", "--transaction", "AbsoluteMajority")
+    decided = stack.run("trigger", "user.create", "--transaction", "AbsoluteMajority")
     assert decided.returncode == 0, decided.stdout
     assert terminal.ctrl_c() == 0
 
 
-def test_without_handlers_dev_runs_the_example_only_in_a_checkout(build_house: Build) -> None:
-    house = build_house()
-    (house.folder / "examples").unlink()
+def test_without_handlers_dev_runs_the_example_only_in_a_checkout(build_stack: Build) -> None:
+    stack = build_stack()
+    (stack.folder / "examples").unlink()
 
-    ended = house.run("dev", SUREHOOK_HANDLERS="")
+    ended = stack.run("dev", SUREHOOK_HANDLERS="")
 
     assert ended.returncode == 2
     assert ended.stderr.startswith("surehook: SUREHOOK_HANDLERS is not set")
     assert len(ended.stderr.splitlines()) == 1
-    assert not (house.folder / ".env").exists()
+    assert not (stack.folder / ".env").exists()
 
 
-def test_the_example_deletes_the_users_todos(build_house: Build) -> None:
-    house = build_house()
-    terminal = Terminal(house)
+def test_the_example_deletes_the_users_todos(build_stack: Build) -> None:
+    stack = build_stack()
+    terminal = Terminal(stack)
     terminal.wait_for("worker takes events")
 
     def todos() -> str:
         command = [sys.executable, "-m", "examples.todos", str(SAMPLE_USER_ID)]
-        return subprocess.run(command, env=house.environ, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(command, env=stack.environ, capture_output=True, text=True, check=True).stdout
 
-    house.run("trigger", "user.create.complete")
+    stack.run("trigger", "user.create.complete")
     wait_until(lambda: todos() == "- Write your first todo\n")
-    house.run("trigger", "user.delete")
+    stack.run("trigger", "user.delete")
 
     wait_until(lambda: todos() == "")
     assert terminal.ctrl_c() == 0
 
 
-def test_ctrl_c_loses_nothing_and_leaves_nothing_running(build_house: Build) -> None:
-    house = build_house()
-    first = Terminal(house)
+def test_ctrl_c_loses_nothing_and_leaves_nothing_running(build_stack: Build) -> None:
+    stack = build_stack()
+    first = Terminal(stack)
     first.wait_for("worker takes events")
-    house.run("trigger", "user.delete", "--count", "30")
+    stack.run("trigger", "user.delete", "--count", "30")
     assert first.ctrl_c() == 0
     with pytest.raises(httpx.TransportError):
-        httpx.get(house.url)
+        httpx.get(stack.url)
 
-    again = Terminal(house)
+    again = Terminal(stack)
     again.wait_for("worker takes events")
 
     wait_until(lambda: (first.screen() + again.screen()).count("delete_todos") == 30, "all thirty were handled once")
     assert again.ctrl_c() == 0
 
 
-def test_ctrl_c_does_not_wait_for_a_slow_handler(build_house: Build) -> None:
-    house = build_house("""
+def test_ctrl_c_does_not_wait_for_a_slow_handler(build_stack: Build) -> None:
+    stack = build_stack("""
 @on("*", name="slow", timeout=600)
 def slow(event, attempt):
     effect("began", attempt.number)
     time.sleep(300)
 """)
-    terminal = Terminal(house, SUREHOOK_HANDLERS="myhooks")
+    terminal = Terminal(stack, SUREHOOK_HANDLERS="myhooks")
     terminal.wait_for("worker takes events")
-    house.run("trigger", "user.delete")
-    wait_until(house.effects)
+    stack.run("trigger", "user.delete")
+    wait_until(stack.effects)
 
     assert terminal.ctrl_c() == 0
 
-    again = Terminal(house, SUREHOOK_HANDLERS="myhooks")
-    wait_until(lambda: (again.screen(), house.effects())[1] == ["began 1", "began 2"], "it runs again")
+    again = Terminal(stack, SUREHOOK_HANDLERS="myhooks")
+    wait_until(lambda: (again.screen(), stack.effects())[1] == ["began 1", "began 2"], "it runs again")
     assert again.ctrl_c() == 0
 
 
-def test_a_killed_dev_leaves_nothing_that_stops_the_next(build_house: Build) -> None:
-    house = build_house()
-    first = Terminal(house)
+def test_a_killed_dev_leaves_nothing_that_stops_the_next(build_stack: Build) -> None:
+    stack = build_stack()
+    first = Terminal(stack)
     first.wait_for("worker takes events")
 
     first.process.kill()
     first.process.wait()
-    wait_until(lambda: not house.is_ready(), "its ingest is gone")
-    again = Terminal(house)
+    wait_until(lambda: not stack.is_ready(), "its ingest is gone")
+    again = Terminal(stack)
 
     again.wait_for("worker takes events")
     assert again.ctrl_c() == 0
 
 
-def test_a_second_dev_in_the_same_folder_says_why_it_cannot_be(build_house: Build) -> None:
-    house = build_house()
-    first = Terminal(house)
+def test_a_second_dev_in_the_same_folder_says_why_it_cannot_be(build_stack: Build) -> None:
+    stack = build_stack()
+    first = Terminal(stack)
     first.wait_for("worker takes events")
 
-    second = house.run("dev", SUREHOOK_DATA_DIR="store", SUREHOOK_HANDLERS="examples.todos.handlers")
+    second = stack.run("dev", SUREHOOK_DATA_DIR="store", SUREHOOK_HANDLERS="examples.todos.handlers")
 
     assert second.returncode == 2
     assert "another `surehook dev` runs on store" in second.stderr
@@ -151,51 +151,51 @@ def test_a_second_dev_in_the_same_folder_says_why_it_cannot_be(build_house: Buil
 )
 @pytest.mark.parametrize("verb", ["worker", "dev"])
 def test_a_module_that_cannot_be_is_a_sentence_and_status_2(
-    verb: str, source: str, says: str, build_house: Build
+    verb: str, source: str, says: str, build_stack: Build
 ) -> None:
-    house = build_house(source)
+    stack = build_stack(source)
 
-    ended = house.run(verb)
+    ended = stack.run(verb)
 
     assert ended.returncode == 2
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_handlers_that_are_not_there_are_named(build_house: Build) -> None:
-    ended = build_house().run("worker", SUREHOOK_HANDLERS="my.hooks")
+def test_handlers_that_are_not_there_are_named(build_stack: Build) -> None:
+    ended = build_stack().run("worker", SUREHOOK_HANDLERS="my.hooks")
 
     assert (ended.returncode, "there is no module my here" in ended.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["shared", "workers"])
-def test_a_users_package_may_be_called_like_one_of_ours(name: str, build_house: Build) -> None:
-    house = build_house()
-    (house.folder / name).mkdir()
-    (house.folder / name / "__init__.py").touch()
-    (house.folder / name / "hooks.py").write_text(
+def test_a_users_package_may_be_called_like_one_of_ours(name: str, build_stack: Build) -> None:
+    stack = build_stack()
+    (stack.folder / name).mkdir()
+    (stack.folder / name / "__init__.py").touch()
+    (stack.folder / name / "hooks.py").write_text(
         "from pathlib import Path\nfrom surehook import on\n\n"
         "@on('*')\ndef it(event): Path('handled').write_text(__name__)\n"
     )
-    house.start_ingest()
-    house.start_worker(SUREHOOK_HANDLERS=f"{name}.hooks")
+    stack.start_ingest()
+    stack.start_worker(SUREHOOK_HANDLERS=f"{name}.hooks")
 
-    house.deliver()
+    stack.deliver()
 
-    wait_until((house.folder / "handled").exists)
-    assert (house.folder / "handled").read_text() == f"{name}.hooks"
+    wait_until((stack.folder / "handled").exists)
+    assert (stack.folder / "handled").read_text() == f"{name}.hooks"
 
 
-def test_trigger_sends_another_body_from_a_file_or_a_pipe(build_house: Build) -> None:
-    house = build_house()
-    house.start_ingest()
-    (house.folder / "body.json").write_text('{"event": {"type": "test"}}')
+def test_trigger_sends_another_body_from_a_file_or_a_pipe(build_stack: Build) -> None:
+    stack = build_stack()
+    stack.start_ingest()
+    (stack.folder / "body.json").write_text('{"event": {"type": "test"}}')
 
-    from_file = house.run("trigger", "test", "--data", "body.json")
-    with (house.folder / "body.json").open() as body:
+    from_file = stack.run("trigger", "test", "--data", "body.json")
+    with (stack.folder / "body.json").open() as body:
         command = [SUREHOOK, "trigger", "--data", "-"]
         piped = subprocess.run(
-            command, stdin=body, cwd=house.folder, env=house.environ, capture_output=True, text=True, check=False
+            command, stdin=body, cwd=stack.folder, env=stack.environ, capture_output=True, text=True, check=False
         )
 
     assert from_file.stdout.startswith("202 ")
@@ -203,19 +203,19 @@ def test_trigger_sends_another_body_from_a_file_or_a_pipe(build_house: Build) ->
     assert '"duplicate"' in piped.stdout
 
 
-def test_trigger_says_when_nobody_listens(build_house: Build) -> None:
-    ended = build_house().run("trigger", "user.delete")
+def test_trigger_says_when_nobody_listens(build_stack: Build) -> None:
+    ended = build_stack().run("trigger", "user.delete")
 
     assert ended.returncode == 1
     assert "is `surehook dev` running?" in ended.stderr
 
 
-def test_many_are_sent_and_counted(build_house: Build) -> None:
-    house = build_house()
-    house.start_ingest()
+def test_many_are_sent_and_counted(build_stack: Build) -> None:
+    stack = build_stack()
+    stack.start_ingest()
 
-    assert house.run("trigger", "user.update", "--count", "25").stdout == "202: 25\n"
-    assert house.open_events() == 25
+    assert stack.run("trigger", "user.update", "--count", "25").stdout == "202: 25\n"
+    assert stack.open_events() == 25
 
 
 @pytest.mark.parametrize(
@@ -229,16 +229,16 @@ def test_many_are_sent_and_counted(build_house: Build) -> None:
         pytest.param(["dead-letters", "list"], 0, id="fine"),
     ],
 )
-def test_exit_statuses(arguments: list[str], status: int, build_house: Build) -> None:
-    house = build_house("@on('test')\ndef it(event): ...\n")
+def test_exit_statuses(arguments: list[str], status: int, build_stack: Build) -> None:
+    stack = build_stack("@on('test')\ndef it(event): ...\n")
 
-    assert house.run(*arguments).returncode == status
+    assert stack.run(*arguments).returncode == status
 
 
-def test_without_a_store_a_command_says_how_to_get_one(build_house: Build) -> None:
-    house = build_house()
+def test_without_a_store_a_command_says_how_to_get_one(build_stack: Build) -> None:
+    stack = build_stack()
 
-    ended = house.run("dead-letters", "list", SUREHOOK_DATA_DIR="elsewhere")
+    ended = stack.run("dead-letters", "list", SUREHOOK_DATA_DIR="elsewhere")
 
     assert ended.returncode == 1
     assert "start one with `surehook dev`" in ended.stderr

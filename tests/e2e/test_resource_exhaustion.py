@@ -23,26 +23,26 @@ IN_CHUNKS = b"GET /healthz HTTP/1.1\r\nHost: surehook\r\nTransfer-Encoding: chun
 
 
 @pytest.fixture(scope="module")
-def open_house() -> Iterator[Stack]:
-    house = Stack()
-    house.start_ingest()
-    yield house
-    house.close()
+def open_stack() -> Iterator[Stack]:
+    stack = Stack()
+    stack.start_ingest()
+    yield stack
+    stack.close()
 
 
 @pytest.fixture
-def house(open_house: Stack) -> Iterator[Stack]:
+def stack(open_stack: Stack) -> Iterator[Stack]:
     """Whatever a test here does, the others are served and the door is as small as before."""
-    memory = resident_bytes(open_house.processes[0].pid)
-    yield open_house
-    assert open_house.deliver().status_code == 202
-    assert resident_bytes(open_house.processes[0].pid) - memory < FLAT_BYTES
+    memory = resident_bytes(open_stack.processes[0].pid)
+    yield open_stack
+    assert open_stack.deliver().status_code == 202
+    assert resident_bytes(open_stack.processes[0].pid) - memory < FLAT_BYTES
 
 
-def flood(house: Stack, first: bytes, endless: bytes) -> tuple[bytes, bool]:
+def flood(stack: Stack, first: bytes, endless: bytes) -> tuple[bytes, bool]:
     """Write and read at once until the door hangs up. Returns what it said, and whether it hung up."""
     received, sent, deadline = b"", 0, time.monotonic() + FLOOD_SECONDS
-    with connect(house.port) as connection:
+    with connect(stack.port) as connection:
         connection.sendall(first)
         connection.setblocking(False)
         while sent < SENT_BYTES and time.monotonic() < deadline:
@@ -67,19 +67,19 @@ def flood(house: Stack, first: bytes, endless: bytes) -> tuple[bytes, bool]:
         pytest.param(a_request("Content-Length: 2", body=b"{}", proof=None), id="deliveries without proof"),
     ],
 )
-def test_requests_that_come_all_at_once_are_not_kept(house: Stack, request_: bytes) -> None:
-    memory = resident_bytes(house.processes[0].pid)
+def test_requests_that_come_all_at_once_are_not_kept(stack: Stack, request_: bytes) -> None:
+    memory = resident_bytes(stack.processes[0].pid)
 
-    received, hung_up = flood(house, b"", request_ * 5000)
+    received, hung_up = flood(stack, b"", request_ * 5000)
 
     assert hung_up
     assert received.count(b"HTTP/1.1 ") <= 2
-    assert resident_bytes(house.processes[0].pid) - memory < FLAT_BYTES
+    assert resident_bytes(stack.processes[0].pid) - memory < FLAT_BYTES
 
 
-def test_a_request_that_comes_before_the_last_answer_is_answered_in_its_turn(house: Stack) -> None:
+def test_a_request_that_comes_before_the_last_answer_is_answered_in_its_turn(stack: Stack) -> None:
     first, second, third = (a_body() for _ in range(3))
-    with connect(house.port) as connection:
+    with connect(stack.port) as connection:
         connection.sendall(
             b"".join(a_request(f"Content-Length: {len(body)}", body=body) for body in (first, second)) + b"\r\n"
         )
@@ -94,17 +94,17 @@ def test_a_request_that_comes_before_the_last_answer_is_answered_in_its_turn(hou
     assert status_of(answer) == 202
 
 
-def test_of_many_requests_at_once_the_first_are_answered_and_the_last_answer_says_so(house: Stack) -> None:
-    before = refusals(house, "too_many_at_once")
+def test_of_many_requests_at_once_the_first_are_answered_and_the_last_answer_says_so(stack: Stack) -> None:
+    before = refusals(stack, "too_many_at_once")
     body = a_body()
 
-    received = talk(house.port, a_request(f"Content-Length: {len(body)}", body=body) * 10)
+    received = talk(stack.port, a_request(f"Content-Length: {len(body)}", body=body) * 10)
 
     first, second = received.split(b"HTTP/1.1 ")[1:]
     assert (first[:3], second[:3]) == (b"202", b"200")
     assert b"connection: close" not in first
     assert b"connection: close" in second
-    assert refusals(house, "too_many_at_once") == before + 1
+    assert refusals(stack, "too_many_at_once") == before + 1
 
 
 @pytest.mark.parametrize(
@@ -119,39 +119,39 @@ def test_of_many_requests_at_once_the_first_are_answered_and_the_last_answer_say
         pytest.param(b"", b"\r\n" * 5000, id="empty lines"),
     ],
 )
-def test_what_goes_on_for_ever_is_hung_up_on(house: Stack, first: bytes, endless: bytes) -> None:
-    before = refusals(house, "headers_too_large")
-    memory = resident_bytes(house.processes[0].pid)
+def test_what_goes_on_for_ever_is_hung_up_on(stack: Stack, first: bytes, endless: bytes) -> None:
+    before = refusals(stack, "headers_too_large")
+    memory = resident_bytes(stack.processes[0].pid)
 
-    _, hung_up = flood(house, first, endless)
+    _, hung_up = flood(stack, first, endless)
 
     assert hung_up
-    assert resident_bytes(house.processes[0].pid) - memory < FLAT_BYTES
-    assert refusals(house, "headers_too_large") == before + 1
+    assert resident_bytes(stack.processes[0].pid) - memory < FLAT_BYTES
+    assert refusals(stack, "headers_too_large") == before + 1
 
 
 @pytest.mark.parametrize("count", [pytest.param(1, id="as a whole"), pytest.param(1000, id="in small pieces")])
-def test_a_long_body_in_chunks_may_come_in_as_many_as_it_likes(house: Stack, count: int) -> None:
+def test_a_long_body_in_chunks_may_come_in_as_many_as_it_likes(stack: Stack, count: int) -> None:
     body = a_body() + b" " * 200_000
     size = -(-len(body) // count)
     parts = [body[start : start + size] for start in range(0, len(body), size)]
     chunks = b"".join(b"%x;note=%b\r\n%b\r\n" % (len(part), b"n" * 100, part) for part in parts)
 
     answer = talk(
-        house.port, a_request("Transfer-Encoding: chunked", "Connection: close", body=chunks + b"0\r\nX-T: y\r\n\r\n")
+        stack.port, a_request("Transfer-Encoding: chunked", "Connection: close", body=chunks + b"0\r\nX-T: y\r\n\r\n")
     )
 
     assert status_of(answer) == 202
 
 
-def test_a_trailer_is_no_header(house: Stack) -> None:
+def test_a_trailer_is_no_header(stack: Stack) -> None:
     body = a_body()
     chunked = b"%x\r\n%b\r\n0\r\n%%b\r\n" % (len(body), body)
-    key = f"Authorization: {house.environ['SUREHOOK_API_KEYS']}\r\n".encode()
+    key = f"Authorization: {stack.environ['SUREHOOK_API_KEYS']}\r\n".encode()
 
-    with_proof_behind = talk(house.port, a_request("Transfer-Encoding: chunked", body=chunked % key, proof=None))
+    with_proof_behind = talk(stack.port, a_request("Transfer-Encoding: chunked", body=chunked % key, proof=None))
     with_another_behind = talk(
-        house.port,
+        stack.port,
         a_request("Transfer-Encoding: chunked", "Connection: close", body=chunked % b"Authorization: other\r\n"),
     )
 
@@ -159,12 +159,12 @@ def test_a_trailer_is_no_header(house: Stack) -> None:
     assert status_of(with_another_behind) == 202
 
 
-def test_connections_that_are_reset_leave_nothing(house: Stack) -> None:
+def test_connections_that_are_reset_leave_nothing(stack: Stack) -> None:
     """At 28 KiB each for the 75 seconds of a keep-alive, 1,500 of them once took 40 MiB."""
     large = HEALTHZ[:-2] + b"X-Padding: " + b"x" * 20_000 + b"\r\n\r\n"
 
     for _ in range(1500):
-        with connect(house.port) as connection:
+        with connect(stack.port) as connection:
             connection.sendall(large)
             assert status_of(connection.recv(65536)) == 200
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing is a reset

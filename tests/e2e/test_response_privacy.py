@@ -1,4 +1,4 @@
-"""P6 where a handler's words leave the house: the answer to a transaction, and what is kept of it."""
+"""P6 where a handler's words leave the stack: the answer to a transaction, and what is kept of it."""
 
 import json
 from collections.abc import Callable
@@ -36,31 +36,31 @@ def throws(event):
 TRANSACTIONAL = {"SUREHOOK_TRANSACTIONAL_EVENTS": "user.create,user.update", "SUREHOOK_LOG_LEVEL": "DEBUG"}
 
 
-def test_no_mark_of_any_event_is_in_an_answer_or_in_what_is_kept_of_it(build_house: Callable[..., Stack]) -> None:
-    house = build_house(VETOES)
-    house.start_ingest(**TRANSACTIONAL)
-    house.start_worker(**TRANSACTIONAL)
-    with house.redis() as store:
+def test_no_mark_of_any_event_is_in_an_answer_or_in_what_is_kept_of_it(build_stack: Callable[..., Stack]) -> None:
+    stack = build_stack(VETOES)
+    stack.start_ingest(**TRANSACTIONAL)
+    stack.start_worker(**TRANSACTIONAL)
+    with stack.redis() as store:
         wait_until(lambda: store.zcard("surehook:alive:queue:transactional") > 0, "a worker lives")
     events = [event for event in marked_events() if event["type"] in ("user.create", "user.update")]
     assert {event["type"] for event in events} == {"user.create", "user.update"}
 
-    answers = [house.deliver(event) for event in events]
+    answers = [stack.deliver(event) for event in events]
 
     assert [answer.status_code for answer in answers] == [
         422 if event["type"] == "user.create" else 500 for event in events
     ]
     created = sum(event["type"] == "user.create" for event in events)
-    wait_until(lambda: house.effects().count("undo") == created, "what was reserved is undone")
-    with house.redis() as store:
+    wait_until(lambda: stack.effects().count("undo") == created, "what was reserved is undone")
+    with stack.redis() as store:
         wait_until(lambda: store.zcard("rq:failed:events") == created, "the undoing is a dead letter")
         stored = dict(stored_outside_records(store))
         records = [store.hgetall(key) for key in store.scan_iter("surehook:event:*")]
         bodies = [contents(store, key) for key in store.scan_iter("surehook:event:*")]
     shown = [
-        house.run("events", "list", "--state", "rejected"),
-        house.run("events", "list", "--state", "failed"),
-        house.run("dead-letters", "list"),
+        stack.run("events", "list", "--state", "rejected"),
+        stack.run("events", "list", "--state", "failed"),
+        stack.run("dead-letters", "list"),
     ]
     assert all(MARK.encode() in body for body in bodies)  # so that there is something to find
     words = [json.loads(answer.text)["exception"] for answer in answers]
@@ -71,8 +71,8 @@ def test_no_mark_of_any_event_is_in_an_answer_or_in_what_is_kept_of_it(build_hou
         assert_clean("reason", record.get(b"reason", b"").decode())
     for name, text in stored.items():
         assert_clean(name, text)
-    for port in (house.metrics_port, house.worker_metrics_port):
-        assert_clean("metrics", house.client.get(f"http://127.0.0.1:{port}/metrics").text)
+    for port in (stack.metrics_port, stack.worker_metrics_port):
+        assert_clean("metrics", stack.client.get(f"http://127.0.0.1:{port}/metrics").text)
     for ran in shown:
         assert_clean("shown", ran.stdout + ran.stderr)
-    assert_clean("log", house.logged())
+    assert_clean("log", stack.logged())

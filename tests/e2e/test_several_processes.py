@@ -30,8 +30,8 @@ HEADERS = {"Authorization": API_KEY, "Content-Type": "application/json"}
 class Traffic:
     """What the senders saw: statuses, and connections that were refused or reset."""
 
-    def __init__(self, house: Stack) -> None:
-        self._house = house
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
         self.seen: Counter[str] = Counter()
         self._is_over = threading.Event()
 
@@ -41,7 +41,7 @@ class Traffic:
     def send_on_kept_connections(self) -> None:
         with httpx.Client(timeout=10, trust_env=False, headers=HEADERS) as client:
             while not self._is_over.is_set():
-                self._count(lambda: client.post(self._house.url, content=a_body()).status_code)
+                self._count(lambda: client.post(self._stack.url, content=a_body()).status_code)
 
     def send_on_fresh_connections(self) -> None:
         while not self._is_over.is_set():
@@ -65,7 +65,7 @@ class Traffic:
 
     def _deliver_once(self) -> int:
         body = a_body()
-        with connect(self._house.port) as connection:
+        with connect(self._stack.port) as connection:
             connection.sendall(a_request(f"Content-Length: {len(body)}", body=body))
             return status_of(connection.recv(65536))
 
@@ -76,17 +76,17 @@ class Traffic:
             self.seen[type(exc).__name__] += 1
 
 
-def start(house: Stack, processes: int) -> "tuple[int, list[int]]":
-    parent = house.surehook("ingest", "--processes", str(processes))
-    wait_until(house.is_ready, "ingest is ready")
-    wait_until(lambda: house.logged().count("store is ready") == processes, "all are there")
+def start(stack: Stack, processes: int) -> "tuple[int, list[int]]":
+    parent = stack.surehook("ingest", "--processes", str(processes))
+    wait_until(stack.is_ready, "ingest is ready")
+    wait_until(lambda: stack.logged().count("store is ready") == processes, "all are there")
     return parent.pid, children_of(parent.pid)
 
 
-def test_a_reload_under_load_refuses_nobody(build_house: Build) -> None:
-    house = build_house()
-    parent, old = start(house, 2)
-    traffic = Traffic(house)
+def test_a_reload_under_load_refuses_nobody(build_stack: Build) -> None:
+    stack = build_stack()
+    parent, old = start(stack, 2)
+    traffic = Traffic(stack)
 
     with traffic.flowing():
         for _ in range(2):
@@ -99,81 +99,81 @@ def test_a_reload_under_load_refuses_nobody(build_house: Build) -> None:
 
     assert set(traffic.seen) == {"202"}
     assert not set(old) & set(children_of(parent))
-    with house.redis() as store:
+    with stack.redis() as store:
         assert ledger(store)["accepted"] == traffic.seen["202"]
 
 
-def test_a_reload_brings_new_code_and_new_settings(build_house: Build) -> None:
-    house = build_house()
-    shutil.copytree(ROOT / "surehook", house.folder / "code" / "surehook")  # the links become folders
-    answers = house.folder / "code" / "surehook" / "ingest" / "responses.py"
-    house.environ["PYTHONPATH"] = str(house.folder / "code")
-    parent, old = start(house, 2)
-    assert house.deliver().json()["status"] == "accepted"
+def test_a_reload_brings_new_code_and_new_settings(build_stack: Build) -> None:
+    stack = build_stack()
+    shutil.copytree(ROOT / "surehook", stack.folder / "code" / "surehook")  # the links become folders
+    answers = stack.folder / "code" / "surehook" / "ingest" / "responses.py"
+    stack.environ["PYTHONPATH"] = str(stack.folder / "code")
+    parent, old = start(stack, 2)
+    assert stack.deliver().json()["status"] == "accepted"
 
     answers.write_text(answers.read_text().replace('"status":"accepted"', '"status":"taken"'))
-    (house.folder / ".env").write_text("SUREHOOK_REQUIRED_HEADER=X-New: setting\n")
+    (stack.folder / ".env").write_text("SUREHOOK_REQUIRED_HEADER=X-New: setting\n")
     os.kill(parent, signal.SIGHUP)
-    wait_until(lambda: "ingest processes are new" in house.logged(), "they are replaced")
+    wait_until(lambda: "ingest processes are new" in stack.logged(), "they are replaced")
     wait_until(lambda: not set(old) & set(children_of(parent)), "the old ones are gone")
 
-    assert house.deliver().status_code == 401
-    house.client.headers["X-New"] = "setting"
-    assert house.deliver().json()["status"] == "taken"
+    assert stack.deliver().status_code == 401
+    stack.client.headers["X-New"] = "setting"
+    assert stack.deliver().json()["status"] == "taken"
 
 
-def test_deaths_metrics_a_reload_that_fails_and_a_stop(build_house: Build) -> None:
-    house = build_house()
-    parent, (first, second) = start(house, 2)
+def test_deaths_metrics_a_reload_that_fails_and_a_stop(build_stack: Build) -> None:
+    stack = build_stack()
+    parent, (first, second) = start(stack, 2)
 
     os.kill(first, signal.SIGKILL)
-    answers = [house.deliver().status_code for _ in range(20)]
+    answers = [stack.deliver().status_code for _ in range(20)]
     wait_until(lambda: len(children_of(parent)) == 2 and first not in children_of(parent), "it is replaced")
-    wait_until(lambda: house.logged().count("store is ready") == 3, "the new one serves")
-    answers += [house.deliver().status_code for _ in range(20)]
+    wait_until(lambda: stack.logged().count("store is ready") == 3, "the new one serves")
+    answers += [stack.deliver().status_code for _ in range(20)]
 
     assert answers == [202] * 40
     assert second in children_of(parent)
     wait_until(
-        lambda: 'surehook_events_accepted_total{type="user.delete"} 40.0' in metrics_of(house), "they are summed"
+        lambda: 'surehook_events_accepted_total{type="user.delete"} 40.0' in metrics_of(stack), "they are summed"
     )
-    assert "surehook_ingest_process_deaths_total 1.0" in metrics_of(house)
-    assert 'surehook_not_ready{reason="store_unavailable"} 0.0' in metrics_of(house)
+    assert "surehook_ingest_process_deaths_total 1.0" in metrics_of(stack)
+    assert 'surehook_not_ready{reason="store_unavailable"} 0.0' in metrics_of(stack)
     # Each process counts them now and then; one may have looked in the middle of a request.
-    wait_until(lambda: "surehook_pending_requests 0.0" in metrics_of(house), "nothing is pending")
+    wait_until(lambda: "surehook_pending_requests 0.0" in metrics_of(stack), "nothing is pending")
     children = children_of(parent)
-    (house.folder / ".env").write_text("SUREHOOK_MAX_PENDING=many\n")
+    (stack.folder / ".env").write_text("SUREHOOK_MAX_PENDING=many\n")
     os.kill(parent, signal.SIGHUP)
-    wait_until(lambda: "new ingest processes do not serve, the old ones stay" in house.logged())
+    wait_until(lambda: "new ingest processes do not serve, the old ones stay" in stack.logged())
     wait_until(lambda: children_of(parent) == children, "those that did not come up are gone")
-    assert house.deliver().status_code == 202
+    assert stack.deliver().status_code == 202
     os.kill(parent, signal.SIGTERM)
-    assert house.processes[-1].wait(20) == 0
+    assert stack.processes[-1].wait(20) == 0
     assert not any(map(is_alive, children))
-    socket.create_server(("127.0.0.1", house.port)).close()
+    socket.create_server(("127.0.0.1", stack.port)).close()
 
 
-def test_killing_the_parent_stops_its_processes(build_house: Build) -> None:
-    house = build_house()
-    parent, children = start(house, 2)
+def test_killing_the_parent_stops_its_processes(build_stack: Build) -> None:
+    stack = build_stack()
+    parent, children = start(stack, 2)
 
     os.kill(parent, signal.SIGKILL)
 
     wait_until(lambda: not any(map(is_alive, children)), "they are gone")
 
 
-def test_what_no_process_can_do_stops_the_parent_with_a_sentence(build_house: Build) -> None:
-    house = build_house()
-    house.environ.pop("SUREHOOK_API_KEYS")
+def test_what_no_process_can_do_stops_the_parent_with_a_sentence(build_stack: Build) -> None:
+    stack = build_stack()
+    stack.environ.pop("SUREHOOK_API_KEYS")
 
-    ended = house.run("ingest", "--processes", "2")
+    ended = stack.run("ingest", "--processes", "2")
 
     assert ended.returncode == 2
     assert "SUREHOOK_API_KEYS is not set" in ended.stderr
 
 
-def metrics_of(house: Stack) -> str:
-    return house.client.get(f"http://127.0.0.1:{house.metrics_port}/metrics").text
+def metrics_of(stack: Stack) -> str:
+    return stack.client.get(f"http://127.0.0.1:{stack.metrics_port}/metrics").text
 
 
 def is_alive(pid: int) -> bool:
@@ -184,30 +184,30 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def test_processes_that_die_at_their_start_are_not_started_without_pause(build_house: Build) -> None:
-    house = build_house()
-    _, (first, second) = start(house, 2)
-    (house.folder / ".env").write_text("SUREHOOK_MAX_PENDING=many\n")
+def test_processes_that_die_at_their_start_are_not_started_without_pause(build_stack: Build) -> None:
+    stack = build_stack()
+    _, (first, second) = start(stack, 2)
+    (stack.folder / ".env").write_text("SUREHOOK_MAX_PENDING=many\n")
 
     os.kill(first, signal.SIGKILL)
     for count in range(1, 4):
-        wait_until(lambda: house.logged().count("ingest process died") == count, "another one dies")  # noqa: B023 - at once
-        assert house.deliver().status_code == 202
-    (house.folder / ".env").unlink()
-    wait_until(lambda: house.logged().count("store is ready") == 3, "the next one serves")
+        wait_until(lambda: stack.logged().count("ingest process died") == count, "another one dies")  # noqa: B023 - at once
+        assert stack.deliver().status_code == 202
+    (stack.folder / ".env").unlink()
+    wait_until(lambda: stack.logged().count("store is ready") == 3, "the next one serves")
 
-    died = [json.loads(line) for line in house.logged().splitlines() if "ingest process died" in line]
+    died = [json.loads(line) for line in stack.logged().splitlines() if "ingest process died" in line]
     _, second_at, third_at = (datetime.fromisoformat(line["at"]) for line in died)
     assert (third_at - second_at).total_seconds() > 2
     assert is_alive(second)
 
 
 @pytest.mark.parametrize("processes", [pytest.param((), id="one"), pytest.param(("--processes", "2"), id="several")])
-def test_an_address_that_is_taken_is_told_in_a_sentence(build_house: Build, processes: tuple[str, ...]) -> None:
-    house = build_house()
-    with socket.create_server(("127.0.0.1", house.port)):
-        ended = house.run("ingest", *processes)
+def test_an_address_that_is_taken_is_told_in_a_sentence(build_stack: Build, processes: tuple[str, ...]) -> None:
+    stack = build_stack()
+    with socket.create_server(("127.0.0.1", stack.port)):
+        ended = stack.run("ingest", *processes)
 
     assert ended.returncode == 2
-    assert f"SUREHOOK_BIND=127.0.0.1:{house.port}: Address already in use" in ended.stderr
+    assert f"SUREHOOK_BIND=127.0.0.1:{stack.port}: Address already in use" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -39,60 +39,60 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-def test_sigterm_lets_a_worker_finish_what_runs_and_take_no_more(build_house: Build) -> None:
-    house = build_house(SLOW)
-    house.start_ingest()
-    worker = house.start_worker("--threads", "1", SLOW_SECONDS="2")
-    house.deliver()
-    wait_until(house.effects)
-    house.deliver()
+def test_sigterm_lets_a_worker_finish_what_runs_and_take_no_more(build_stack: Build) -> None:
+    stack = build_stack(SLOW)
+    stack.start_ingest()
+    worker = stack.start_worker("--threads", "1", SLOW_SECONDS="2")
+    stack.deliver()
+    wait_until(stack.effects)
+    stack.deliver()
 
     worker.terminate()
 
     assert worker.wait(20) == 0
-    assert house.effects() == ["began 1", "ended 1"]
-    with house.redis() as store:
+    assert stack.effects() == ["began 1", "ended 1"]
+    with stack.redis() as store:
         assert store.llen("rq:queue:events") == 1
         assert store.smembers("rq:workers") == set()
 
 
-def test_after_the_grace_period_what_runs_is_given_back(build_house: Build) -> None:
-    house = build_house(SLOW)
-    house.start_ingest()
-    worker = house.start_worker(SLOW_SECONDS="50", SUREHOOK_GRACE="1")
-    house.deliver()
-    wait_until(house.effects)
-    pids = house.worker_pids()
+def test_after_the_grace_period_what_runs_is_given_back(build_stack: Build) -> None:
+    stack = build_stack(SLOW)
+    stack.start_ingest()
+    worker = stack.start_worker(SLOW_SECONDS="50", SUREHOOK_GRACE="1")
+    stack.deliver()
+    wait_until(stack.effects)
+    pids = stack.worker_pids()
 
     worker.terminate()
 
     assert worker.wait(20) == 0
     assert all(is_gone(pid) for pid in pids)
-    with house.redis() as store:
+    with stack.redis() as store:
         assert store.llen("rq:queue:events") == 1
-    house.start_worker(SLOW_SECONDS="0")
-    wait_until(lambda: house.effects() == ["began 1", "began 2", "ended 2"])
+    stack.start_worker(SLOW_SECONDS="0")
+    wait_until(lambda: stack.effects() == ["began 1", "began 2", "ended 2"])
 
 
-def test_a_second_sigterm_ends_the_grace_period(build_house: Build) -> None:
-    house = build_house(SLOW)
-    house.start_ingest()
-    worker = house.start_worker(SLOW_SECONDS="50", SUREHOOK_GRACE="60")
-    house.deliver()
-    wait_until(house.effects)
+def test_a_second_sigterm_ends_the_grace_period(build_stack: Build) -> None:
+    stack = build_stack(SLOW)
+    stack.start_ingest()
+    worker = stack.start_worker(SLOW_SECONDS="50", SUREHOOK_GRACE="60")
+    stack.deliver()
+    wait_until(stack.effects)
 
     worker.terminate()
-    wait_until(lambda: "is stopping" in house.logged(), "the first signal was heard")
+    wait_until(lambda: "is stopping" in stack.logged(), "the first signal was heard")
     worker.terminate()
 
     assert worker.wait(20) == 0
 
-    with house.redis() as store:
+    with stack.redis() as store:
         assert store.llen("rq:queue:events") == 1
 
 
-def test_a_handler_that_cannot_be_stopped_takes_its_process_down_not_the_worker(build_house: Build) -> None:
-    house = build_house("""
+def test_a_handler_that_cannot_be_stopped_takes_its_process_down_not_the_worker(build_stack: Build) -> None:
+    stack = build_stack("""
 @on("user.delete", name="stubborn", timeout=0.5, backoff=[0])
 def stubborn(event):
     effect("began")
@@ -103,79 +103,79 @@ def stubborn(event):
 @on("user.create", name="quick")
 def quick(event): effect("quick")
 """)
-    house.start_ingest()
-    house.start_worker()
-    house.deliver()
-    wait_until(house.effects)
-    house.run("trigger", "user.create")
+    stack.start_ingest()
+    stack.start_worker()
+    stack.deliver()
+    wait_until(stack.effects)
+    stack.run("trigger", "user.create")
 
-    wait_until(lambda: "quick" in house.effects(), "the worker goes on")
-    wait_until(lambda: "in stubborn" in house.logged(), "where it hung is told")
-    wait_until(lambda: house.effects().count("began") >= 2 or "dead letter" in house.logged(), "its event is retried")
+    wait_until(lambda: "quick" in stack.effects(), "the worker goes on")
+    wait_until(lambda: "in stubborn" in stack.logged(), "where it hung is told")
+    wait_until(lambda: stack.effects().count("began") >= 2 or "dead letter" in stack.logged(), "its event is retried")
 
 
-def test_killing_the_parent_stops_its_worker_processes(build_house: Build) -> None:
-    house = build_house(SLOW)
-    worker = house.start_worker()
-    wait_until(house.worker_pids)
-    pids = house.worker_pids()
+def test_killing_the_parent_stops_its_worker_processes(build_stack: Build) -> None:
+    stack = build_stack(SLOW)
+    worker = stack.start_worker()
+    wait_until(stack.worker_pids)
+    pids = stack.worker_pids()
 
     worker.kill()
 
     wait_until(lambda: all(is_gone(pid) for pid in pids))
 
 
-def test_ingest_answers_what_is_under_way_and_exits_clean(build_house: Build) -> None:
-    house = build_house()
-    ingest = house.start_ingest()
-    house.deliver()
+def test_ingest_answers_what_is_under_way_and_exits_clean(build_stack: Build) -> None:
+    stack = build_stack()
+    ingest = stack.start_ingest()
+    stack.deliver()
 
     ingest.terminate()
 
     assert ingest.wait(20) == 0
 
 
-def test_a_sender_does_not_wait_for_a_worker_that_stops_and_what_it_runs_is_answered(build_house: Build) -> None:
-    house = build_house("""
+def test_a_sender_does_not_wait_for_a_worker_that_stops_and_what_it_runs_is_answered(build_stack: Build) -> None:
+    stack = build_stack("""
 @on("user.create", name="vote", transactional=True)
 def vote(event):
     effect("began")
     while not os.path.exists("go"): time.sleep(0.02)
 """)
     terms = {"SUREHOOK_TRANSACTIONAL_EVENTS": "user.create", "SUREHOOK_TRANSACTION_TIMEOUT": "25"}
-    house.client.timeout = 30
-    house.start_ingest(**terms)
-    worker = house.start_worker(**terms)
-    with house.redis() as store, ThreadPoolExecutor(1) as pool:
+    stack.client.timeout = 30
+    stack.start_ingest(**terms)
+    worker = stack.start_worker(**terms)
+    with stack.redis() as store, ThreadPoolExecutor(1) as pool:
         attending = f"{Keys().prefix}:alive:queue:{TRANSACTIONAL_QUEUE}"
         wait_until(lambda: store.zcard(attending), "the worker lives")
-        first = pool.submit(house.deliver, an_event("user.create"))
-        wait_until(house.effects, "it runs")
+        first = pool.submit(stack.deliver, an_event("user.create"))
+        wait_until(stack.effects, "it runs")
 
         worker.terminate()
 
         wait_until(lambda: not store.zcard(attending), "nobody shall wait for it", seconds=15)
-        assert house.deliver(an_event("user.create")).status_code == 503
+        assert stack.deliver(an_event("user.create")).status_code == 503
         assert not first.done()
-        (house.folder / "go").touch()
+        (stack.folder / "go").touch()
         assert first.result().status_code == 200
     assert worker.wait(20) == 0
 
 
-def test_ingest_hears_a_signal_that_comes_before_uvicorn_listens_for_any(build_house: Build) -> None:
-    house = build_house()
+def test_ingest_hears_a_signal_that_comes_before_uvicorn_listens_for_any(build_stack: Build) -> None:
+    stack = build_stack()
 
-    ingest = subprocess.Popen([sys.executable, "-c", SIGNALLED_DOOR], cwd=house.folder, env=house.environ)
-    house.processes.append(ingest)
+    ingest = subprocess.Popen([sys.executable, "-c", SIGNALLED_DOOR], cwd=stack.folder, env=stack.environ)
+    stack.processes.append(ingest)
 
     assert ingest.wait(15) == 0
 
 
-def test_whoever_reads_that_ingest_listens_can_stop_it(build_house: Build) -> None:
-    house = build_house()
+def test_whoever_reads_that_ingest_listens_can_stop_it(build_stack: Build) -> None:
+    stack = build_stack()
     for count in range(1, 4):
-        ingest = house.surehook("ingest", SUREHOOK_METRICS_BIND="off")
-        wait_until(lambda: house.logged().count("ingest listens") == count)  # noqa: B023 - at once
+        ingest = stack.surehook("ingest", SUREHOOK_METRICS_BIND="off")
+        wait_until(lambda: stack.logged().count("ingest listens") == count)  # noqa: B023 - at once
 
         ingest.terminate()
 

@@ -79,22 +79,22 @@ def dribble_until_closed(dribblers: list[Dribbler], seconds: float) -> None:
                     dribbler.dribble()
 
 
-def test_slow_senders_are_hung_up_on_and_nobody_else_waits(build_house: Callable[..., Stack]) -> None:
-    house = build_house()
-    house.start_ingest()
+def test_slow_senders_are_hung_up_on_and_nobody_else_waits(build_stack: Callable[..., Stack]) -> None:
+    stack = build_stack()
+    stack.start_ingest()
     healthz = b"GET /healthz HTTP/1.1\r\nHost: surehook\r\n"
-    slow_body = start_dribbling(house.port, a_request("Content-Length: 10000"), b" ")
-    slow_chunks = start_dribbling(house.port, a_request("Transfer-Encoding: chunked"), b"1\r\n \r\n")
-    silent = start_dribbling(house.port, b"", b"")
-    slow_headers = start_dribbling(house.port, a_request()[:-2], b"X-More: x\r\n")
-    empty_lines = start_dribbling(house.port, b"", b"\r\n")
-    second_request = start_dribbling(house.port, healthz + b"\r\n" + healthz, b"X-More: x\r\n")
-    after_an_answer = start_dribbling(house.port, healthz + b"\r\n", b"\r\n")
-    unasked_body = start_dribbling(house.port, healthz + b"Content-Length: 10000\r\n\r\n", b" ")
+    slow_body = start_dribbling(stack.port, a_request("Content-Length: 10000"), b" ")
+    slow_chunks = start_dribbling(stack.port, a_request("Transfer-Encoding: chunked"), b"1\r\n \r\n")
+    silent = start_dribbling(stack.port, b"", b"")
+    slow_headers = start_dribbling(stack.port, a_request()[:-2], b"X-More: x\r\n")
+    empty_lines = start_dribbling(stack.port, b"", b"\r\n")
+    second_request = start_dribbling(stack.port, healthz + b"\r\n" + healthz, b"X-More: x\r\n")
+    after_an_answer = start_dribbling(stack.port, healthz + b"\r\n", b"\r\n")
+    unasked_body = start_dribbling(stack.port, healthz + b"Content-Length: 10000\r\n\r\n", b" ")
     senders = [slow_body, slow_chunks, silent, slow_headers, empty_lines]
     senders += [second_request, after_an_answer, unasked_body]
 
-    answer = house.deliver(body=a_body())
+    answer = stack.deliver(body=a_body())
     limit = max(BODY_SECONDS, HEADERS_SECONDS)
     dribble_until_closed(senders, limit + MARGIN_SECONDS)
 
@@ -106,17 +106,17 @@ def test_slow_senders_are_hung_up_on_and_nobody_else_waits(build_house: Callable
     assert [status_of(sender.received) for sender in (slow_body, slow_chunks)] == [400, 400]
     assert b"[malformed] the body did not arrive within 10 seconds" in slow_body.received
     assert [sender.received for sender in (silent, slow_headers, empty_lines)] == [b"", b"", b""]
-    assert house.open_events() == 1
+    assert stack.open_events() == 1
 
 
-def test_a_connection_that_stands_idle_after_an_answer_is_closed(build_house: Callable[..., Stack]) -> None:
-    house = build_house()
+def test_a_connection_that_stands_idle_after_an_answer_is_closed(build_stack: Callable[..., Stack]) -> None:
+    stack = build_stack()
     command = [sys.executable, "-c", QUICK_DOOR]
-    house.processes.append(subprocess.Popen(command, cwd=house.folder, env=house.environ, stderr=house.log))
-    wait_until(house.is_ready, "ingest is ready")
+    stack.processes.append(subprocess.Popen(command, cwd=stack.folder, env=stack.environ, stderr=stack.log))
+    wait_until(stack.is_ready, "ingest is ready")
     body = a_body()
 
-    with connect(house.port) as idle:
+    with connect(stack.port) as idle:
         idle.settimeout(4)  # uvicorn by itself would take five seconds
         idle.sendall(a_request(f"Content-Length: {len(body)}", body=body))
         answer = idle.recv(65536)

@@ -47,126 +47,126 @@ def tell(event): effect("told", event.id)
     "what",
     ["ingest", pytest.param("worker", marks=pytest.mark.chaos), pytest.param("store", marks=pytest.mark.chaos)],
 )
-def test_what_is_killed_under_load_makes_no_answer_a_lie(what: str, build_house: Build) -> None:
-    house = build_house(VOTE)
+def test_what_is_killed_under_load_makes_no_answer_a_lie(what: str, build_stack: Build) -> None:
+    stack = build_stack(VOTE)
     answers: dict[str, int] = {}
-    ingest = house.start_ingest(**TRANSACTIONAL)
-    house.start_worker(**TRANSACTIONAL)
+    ingest = stack.start_ingest(**TRANSACTIONAL)
+    stack.start_worker(**TRANSACTIONAL)
 
-    with senders(house, answers):
+    with senders(stack, answers):
         for _ in range(2):
             wait_for_yes(answers, 15)
             if what == "ingest":
                 ingest.kill()
                 ingest.wait()
-                ingest = house.start_ingest(**TRANSACTIONAL)
+                ingest = stack.start_ingest(**TRANSACTIONAL)
             elif what == "worker":
-                kill(house.worker_pids())
+                kill(stack.worker_pids())
             else:
-                house.kill_store()
-                house.restart_store()
+                stack.kill_store()
+                stack.restart_store()
         wait_for_yes(answers, 15)
 
-    check_the_truth(house, answers, 0 if what == "worker" else 2)
+    check_the_truth(stack, answers, 0 if what == "worker" else 2)
 
 
 @pytest.mark.chaos
-def test_whatever_is_killed_together_and_at_whatever_moment_no_answer_is_a_lie(build_house: Build) -> None:
+def test_whatever_is_killed_together_and_at_whatever_moment_no_answer_is_a_lie(build_stack: Build) -> None:
     print(f"SEED={SEED}")  # noqa: T201 - to run it again as it was
     chance = Random(SEED)  # noqa: S311 - to be had again
-    house = build_house(VOTE)
+    stack = build_stack(VOTE)
     answers: dict[str, int] = {}
-    ingest = house.start_ingest(**TRANSACTIONAL)
-    house.start_worker(**TRANSACTIONAL)
+    ingest = stack.start_ingest(**TRANSACTIONAL)
+    stack.start_worker(**TRANSACTIONAL)
     deaths = [chance.sample(("ingest", "worker", "store"), k) for k in (1, 2, 2, 3)]
 
-    with senders(house, answers, LONGEST_SECONDS):
+    with senders(stack, answers, LONGEST_SECONDS):
         wait_for_yes(answers, 5)
         for victims in deaths:
             wait_for_answers(answers, chance.randint(1, 30))
             if "worker" in victims:
-                pids = house.worker_pids()
+                pids = stack.worker_pids()
             if "store" in victims:
-                house.kill_store()
+                stack.kill_store()
             if "worker" in victims:
                 kill(pids)
             if "ingest" in victims:
                 ingest.kill()
                 ingest.wait()
             if "store" in victims:
-                house.restart_store()
+                stack.restart_store()
             if "ingest" in victims:
-                ingest = house.start_ingest(**TRANSACTIONAL)
+                ingest = stack.start_ingest(**TRANSACTIONAL)
         wait_for_yes(answers, 15)
 
-    check_the_truth(house, answers, sum("ingest" in victims or "store" in victims for victims in deaths))
+    check_the_truth(stack, answers, sum("ingest" in victims or "store" in victims for victims in deaths))
 
 
-def test_a_veto_is_told_and_nobody_else_is(build_house: Build) -> None:
-    house = build_house(VOTE)
-    house.start_ingest(**TRANSACTIONAL)
-    house.start_worker(**TRANSACTIONAL)
+def test_a_veto_is_told_and_nobody_else_is(build_stack: Build) -> None:
+    stack = build_stack(VOTE)
+    stack.start_ingest(**TRANSACTIONAL)
+    stack.start_worker(**TRANSACTIONAL)
     yes = an_event("user.create")
     no = an_event("user.create", user={"id": yes["user"]["id"], "email": "no@example.com"})
-    wait_until(lambda: house.deliver(yes).status_code == 200, "a worker lives")
+    wait_until(lambda: stack.deliver(yes).status_code == 200, "a worker lives")
 
-    response = house.deliver(no)
+    response = stack.deliver(no)
 
     assert (response.status_code, response.json()["exception"]) == (422, "[rejected] not you")
-    wait_until(lambda: house.open_events() == 0)
-    assert sorted(house.effects()) == sorted([f"done {yes['id']}", f"told {yes['id']}", f"done {no['id']}"])
+    wait_until(lambda: stack.open_events() == 0)
+    assert sorted(stack.effects()) == sorted([f"done {yes['id']}", f"told {yes['id']}", f"done {no['id']}"])
 
 
-def test_each_thread_decides_and_a_stop_waits_for_all_of_them(build_house: Build) -> None:
-    house = build_house(VOTE)
-    house.start_ingest(**LONG)
-    worker = house.start_worker("--threads", "4", **LONG)
-    wait_until(lambda: house.deliver(an_event("user.create")).status_code == 200, "a worker lives")
-    before = len(house.effects())
+def test_each_thread_decides_and_a_stop_waits_for_all_of_them(build_stack: Build) -> None:
+    stack = build_stack(VOTE)
+    stack.start_ingest(**LONG)
+    worker = stack.start_worker("--threads", "4", **LONG)
+    wait_until(lambda: stack.deliver(an_event("user.create")).status_code == 200, "a worker lives")
+    before = len(stack.effects())
 
     with ThreadPoolExecutor(4) as pool:
-        answers = [pool.submit(house.deliver, slow(2)) for _ in range(4)]
-        wait_until(lambda: len([line for line in house.effects()[before:] if line.startswith("done")]) == 4, "all run")
+        answers = [pool.submit(stack.deliver, slow(2)) for _ in range(4)]
+        wait_until(lambda: len([line for line in stack.effects()[before:] if line.startswith("done")]) == 4, "all run")
         worker.terminate()
         assert [answer.result().status_code for answer in answers] == [200] * 4
 
     assert worker.wait(10) == 0
-    assert house.deliver(an_event("user.create")).status_code == 503
+    assert stack.deliver(an_event("user.create")).status_code == 503
 
 
 @pytest.mark.chaos
-def test_a_handler_that_cannot_be_stopped_costs_its_process_and_is_an_orphan(build_house: Build) -> None:
-    house = build_house(VOTE)
-    house.start_ingest(**TRANSACTIONAL)
-    house.start_worker("--queue", "transactional", **TRANSACTIONAL)
-    house.start_worker("--queue", "events", **TRANSACTIONAL)
-    wait_until(lambda: house.deliver(an_event("user.create")).status_code == 200, "a worker lives")
+def test_a_handler_that_cannot_be_stopped_costs_its_process_and_is_an_orphan(build_stack: Build) -> None:
+    stack = build_stack(VOTE)
+    stack.start_ingest(**TRANSACTIONAL)
+    stack.start_worker("--queue", "transactional", **TRANSACTIONAL)
+    stack.start_worker("--queue", "events", **TRANSACTIONAL)
+    wait_until(lambda: stack.deliver(an_event("user.create")).status_code == 200, "a worker lives")
     stuck = slow(600)
 
-    assert house.deliver(stuck).status_code == 504
-    assert house.deliver(an_event("user.create")).status_code == 200  # by another thread
+    assert stack.deliver(stuck).status_code == 504
+    assert stack.deliver(an_event("user.create")).status_code == 200  # by another thread
 
-    wait_until(lambda: "handler cannot be stopped, process killed" in house.logged(), "it is killed", seconds=20)
-    wait_until(lambda: f"undone {stuck['id']}" in house.effects(), "its effect is undone", seconds=30)
-    assert house.deliver(an_event("user.create")).status_code == 200
-    with house.redis() as store:
+    wait_until(lambda: "handler cannot be stopped, process killed" in stack.logged(), "it is killed", seconds=20)
+    wait_until(lambda: f"undone {stuck['id']}" in stack.effects(), "its effect is undone", seconds=30)
+    assert stack.deliver(an_event("user.create")).status_code == 200
+    with stack.redis() as store:
         assert texts(store.zrange(KEYS.orphans, 0, -1)) == [stuck["id"]]
         assert is_balanced(store)
 
 
-def test_handlers_and_settings_that_disagree_stop_the_worker_with_a_sentence(build_house: Build) -> None:
-    house = build_house(VOTE)
+def test_handlers_and_settings_that_disagree_stop_the_worker_with_a_sentence(build_stack: Build) -> None:
+    stack = build_stack(VOTE)
 
-    ran = house.run("worker")
+    ran = stack.run("worker")
 
     assert ran.returncode == 2
     assert "SUREHOOK_TRANSACTIONAL_EVENTS does not list it" in ran.stderr
 
 
-def test_ingest_and_workers_that_disagree_say_what_to_change(build_house: Build) -> None:
-    house = build_house(VOTE)
-    house.start_ingest(SUREHOOK_TRANSACTIONAL_EVENTS="user.create,user.update")
-    house.start_worker(**TRANSACTIONAL)
+def test_ingest_and_workers_that_disagree_say_what_to_change(build_stack: Build) -> None:
+    stack = build_stack(VOTE)
+    stack.start_ingest(SUREHOOK_TRANSACTIONAL_EVENTS="user.create,user.update")
+    stack.start_worker(**TRANSACTIONAL)
 
-    wait_until(lambda: house.logged().count("set it to the same for both") >= 2, "both say so")
-    assert '"ingest_has": "user.create,user.update"' in house.logged()
+    wait_until(lambda: stack.logged().count("set it to the same for both") >= 2, "both say so")
+    assert '"ingest_has": "user.create,user.update"' in stack.logged()

@@ -16,26 +16,26 @@ NOT_AUTHORIZED = b'{"errors":[{"code":"[notAuthorized]"}],"exception":"[notAutho
 
 
 @pytest.fixture(scope="module")
-def open_house() -> Iterator[Stack]:
+def open_stack() -> Iterator[Stack]:
     """One for all tests here: a stranger must not be able to spoil it for the next."""
-    house = Stack()
-    house.start_ingest()
-    yield house
-    house.close()
+    stack = Stack()
+    stack.start_ingest()
+    yield stack
+    stack.close()
 
 
 @pytest.fixture
-def house(open_house: Stack) -> Iterator[Stack]:
+def stack(open_stack: Stack) -> Iterator[Stack]:
     """Whatever a test here does, the door stays up and the store empty."""
-    yield open_house
-    assert [process.poll() for process in open_house.processes] == [None]
-    assert open_house.is_ready()
-    with open_house.redis() as store:
+    yield open_stack
+    assert [process.poll() for process in open_stack.processes] == [None]
+    assert open_stack.is_ready()
+    with open_stack.redis() as store:
         assert kept_keys(store) == []
 
 
-def test_without_proof_the_answer_comes_before_the_body_and_the_connection_closes(house: Stack) -> None:
-    with connect(house.port) as connection:
+def test_without_proof_the_answer_comes_before_the_body_and_the_connection_closes(stack: Stack) -> None:
+    with connect(stack.port) as connection:
         connection.sendall(a_request("Content-Length: 1000000", proof=None))
         answer = read_until_closed(connection)
 
@@ -45,8 +45,8 @@ def test_without_proof_the_answer_comes_before_the_body_and_the_connection_close
     assert body == NOT_AUTHORIZED
 
 
-def test_without_proof_nobody_is_asked_for_the_body(house: Stack) -> None:
-    with connect(house.port) as connection:
+def test_without_proof_nobody_is_asked_for_the_body(stack: Stack) -> None:
+    with connect(stack.port) as connection:
         connection.sendall(a_request("Content-Length: 1000000", "Expect: 100-continue", proof=None))
         answer = read_until_closed(connection)
 
@@ -61,8 +61,8 @@ def test_without_proof_nobody_is_asked_for_the_body(house: Stack) -> None:
         pytest.param(["Content-Length: 1000", "Content-Encoding: gzip"], id="gzip"),
     ],
 )
-def test_what_the_headers_rule_out_is_refused_without_its_body(house: Stack, headers: list[str]) -> None:
-    with connect(house.port) as connection:
+def test_what_the_headers_rule_out_is_refused_without_its_body(stack: Stack, headers: list[str]) -> None:
+    with connect(stack.port) as connection:
         connection.sendall(a_request(*headers, "Expect: 100-continue"))
         answer = read_until_closed(connection)
 
@@ -70,8 +70,8 @@ def test_what_the_headers_rule_out_is_refused_without_its_body(house: Stack, hea
     assert b"100 Continue" not in answer
 
 
-def test_with_proof_the_body_is_asked_for(house: Stack) -> None:
-    with connect(house.port) as connection:
+def test_with_proof_the_body_is_asked_for(stack: Stack) -> None:
+    with connect(stack.port) as connection:
         connection.sendall(a_request("Content-Length: 2", "Expect: 100-continue"))
         invitation = connection.recv(1000)
         connection.sendall(b"{}")
@@ -95,8 +95,8 @@ def test_with_proof_the_body_is_asked_for(house: Stack) -> None:
         pytest.param(a_request("Content-Length: 10000")[:-2], id="in the headers"),
     ],
 )
-def test_a_body_that_breaks_off_is_not_an_event(house: Stack, sent: bytes) -> None:
-    with connect(house.port) as connection:
+def test_a_body_that_breaks_off_is_not_an_event(stack: Stack, sent: bytes) -> None:
+    with connect(stack.port) as connection:
         connection.sendall(sent)
         connection.shutdown(1)
         answer = read_until_closed(connection)
@@ -104,10 +104,10 @@ def test_a_body_that_breaks_off_is_not_an_event(house: Stack, sent: bytes) -> No
     assert status_of(answer) in (0, 400)
 
 
-def test_chunks_are_counted_while_they_come(house: Stack) -> None:
+def test_chunks_are_counted_while_they_come(stack: Stack) -> None:
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
 
-    answer = talk(house.port, a_request("Transfer-Encoding: chunked", body=chunk * 200))
+    answer = talk(stack.port, a_request("Transfer-Encoding: chunked", body=chunk * 200))
 
     assert status_of(answer) in (0, 413)  # a sender that goes on writing may see a reset before the answer
 
@@ -120,19 +120,19 @@ def test_chunks_are_counted_while_they_come(house: Stack) -> None:
         pytest.param([f"X-Long: {'x' * 2 * MAX_HEADERS_BYTES}"], id="twice the limit"),
     ],
 )
-def test_headers_that_are_too_large_are_cut_off(house: Stack, headers: list[str]) -> None:
+def test_headers_that_are_too_large_are_cut_off(stack: Stack, headers: list[str]) -> None:
     body = a_body()
 
-    answer = talk(house.port, a_request(*headers, f"Content-Length: {len(body)}", "Connection: close", body=body))
+    answer = talk(stack.port, a_request(*headers, f"Content-Length: {len(body)}", "Connection: close", body=body))
 
     assert status_of(answer) in (0, 400, 431)
 
 
-def test_a_large_body_right_behind_its_headers_is_not_taken_for_headers(house: Stack) -> None:
+def test_a_large_body_right_behind_its_headers_is_not_taken_for_headers(stack: Stack) -> None:
     head, rest = a_request("Content-Length: 200000", "Connection: close"), b"x" * 200_000
-    with connect(house.port) as connection:
+    with connect(stack.port) as connection:
         connection.sendall(head[:-1])
-        assert house.is_ready()  # by now the door has read the first part, up to the last byte of the headers
+        assert stack.is_ready()  # by now the door has read the first part, up to the last byte of the headers
         connection.sendall(head[-1:] + rest)
         answer = read_until_closed(connection)
 
@@ -158,8 +158,8 @@ def test_a_large_body_right_behind_its_headers_is_not_taken_for_headers(house: S
         pytest.param(a_request("X-Folded: a\r\n b\x00"), id="a NUL in a header"),
     ],
 )
-def test_what_is_no_http_is_refused_or_hung_up_on(house: Stack, sent: bytes) -> None:
-    with connect(house.port) as connection:
+def test_what_is_no_http_is_refused_or_hung_up_on(stack: Stack, sent: bytes) -> None:
+    with connect(stack.port) as connection:
         connection.sendall(sent)
         connection.shutdown(1)
         answer = read_until_closed(connection)
@@ -169,15 +169,15 @@ def test_what_is_no_http_is_refused_or_hung_up_on(house: Stack, sent: bytes) -> 
     assert b"text/plain" not in answer
 
 
-def test_no_answer_names_the_server(house: Stack) -> None:
-    base = f"http://127.0.0.1:{house.port}"
+def test_no_answer_names_the_server(stack: Stack) -> None:
+    base = f"http://127.0.0.1:{stack.port}"
     answers = [
         httpx.get(f"{base}/healthz"),
         httpx.get(f"{base}/readyz"),
         httpx.get(f"{base}/none"),
-        httpx.get(house.url),
-        httpx.post(house.url),
-        house.deliver(body=b"{}"),
+        httpx.get(stack.url),
+        httpx.post(stack.url),
+        stack.deliver(body=b"{}"),
     ]
 
     assert [answer.status_code for answer in answers] == [200, 200, 404, 405, 401, 400]
@@ -185,21 +185,21 @@ def test_no_answer_names_the_server(house: Stack) -> None:
     assert all(answer.headers["content-type"] == "application/json" for answer in answers)
 
 
-def test_what_is_no_http_is_counted_and_fills_no_log(house: Stack) -> None:
-    lines, count = house.logged().count("\n"), 100
-    before = refusals(house, "not_http")
+def test_what_is_no_http_is_counted_and_fills_no_log(stack: Stack) -> None:
+    lines, count = stack.logged().count("\n"), 100
+    before = refusals(stack, "not_http")
 
-    statuses = [status_of(talk(house.port, b"\x00" * 50)) for _ in range(count)]
+    statuses = [status_of(talk(stack.port, b"\x00" * 50)) for _ in range(count)]
 
     assert set(statuses) == {400}
-    assert refusals(house, "not_http") == before + count
-    assert house.logged().count("\n") - lines < count / 2
-    assert "Invalid HTTP" not in house.logged()
+    assert refusals(stack, "not_http") == before + count
+    assert stack.logged().count("\n") - lines < count / 2
+    assert "Invalid HTTP" not in stack.logged()
 
 
 @pytest.mark.parametrize("garbage", [pytest.param(b"\x00" * 500, id="NUL bytes"), pytest.param(b"{}", id="a body")])
-def test_a_request_is_answered_whatever_comes_behind_it(house: Stack, garbage: bytes) -> None:
-    answer = talk(house.port, a_request("Content-Length: 2", body=b"{}" + garbage))
+def test_a_request_is_answered_whatever_comes_behind_it(stack: Stack, garbage: bytes) -> None:
+    answer = talk(stack.port, a_request("Content-Length: 2", body=b"{}" + garbage))
 
     assert answer.count(b"HTTP/1.1 ") == 1
     assert b"[malformed] " in answer
@@ -207,11 +207,11 @@ def test_a_request_is_answered_whatever_comes_behind_it(house: Stack, garbage: b
     assert b"connection: close" in answer
 
 
-def test_of_two_requests_the_one_that_is_whole_is_answered(house: Stack) -> None:
+def test_of_two_requests_the_one_that_is_whole_is_answered(stack: Stack) -> None:
     whole = a_request("Content-Length: 2", body=b"{}")
     broken = a_request("Transfer-Encoding: chunked", body=b"2\r\n{}\r\nzz\r\n")
 
-    answer = talk(house.port, whole + broken)
+    answer = talk(stack.port, whole + broken)
 
     assert answer.count(b"HTTP/1.1 ") == 1
     assert b"[malformed] " in answer

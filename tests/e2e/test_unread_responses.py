@@ -32,53 +32,53 @@ SOME, MANY = 300, 800
 
 
 @pytest.fixture
-def house(build_house: Callable[..., Stack]) -> Stack:
-    house = build_house()
+def stack(build_stack: Callable[..., Stack]) -> Stack:
+    stack = build_stack()
     command = [sys.executable, "-c", SMALL_DOOR]
-    house.processes.append(subprocess.Popen(command, cwd=house.folder, env=house.environ, stderr=house.log))
-    wait_until(house.is_ready, "ingest is ready")
-    return house
+    stack.processes.append(subprocess.Popen(command, cwd=stack.folder, env=stack.environ, stderr=stack.log))
+    wait_until(stack.is_ready, "ingest is ready")
+    return stack
 
 
 @contextmanager
-def asked(house: Stack, count: int) -> Iterator[socket.socket]:
+def asked(stack: Stack, count: int) -> Iterator[socket.socket]:
     """A connection on which so much was asked, one thing after the other, and nothing was read."""
-    with socket.socket() as deaf, connect(house.port) as other:
+    with socket.socket() as deaf, connect(stack.port) as other:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         deaf.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        deaf.connect(("127.0.0.1", house.port))
+        deaf.connect(("127.0.0.1", stack.port))
         for _ in range(count):
             deaf.sendall(HEALTHZ)
             other.sendall(HEALTHZ)
             other.recv(65536)  # by now the door has answered the other one too, or waits to do it
         other.close()
-        wait_until(lambda: metric(house, "surehook_open_connections") == 1, "it is there")
+        wait_until(lambda: metric(stack, "surehook_open_connections") == 1, "it is there")
         yield deaf
 
 
-def is_left(house: Stack) -> bool:
-    return metric(house, "surehook_open_connections") == 0
+def is_left(stack: Stack) -> bool:
+    return metric(stack, "surehook_open_connections") == 0
 
 
-def test_an_answer_that_nobody_takes_is_given_up(house: Stack) -> None:
-    with asked(house, MANY):
-        wait_until(lambda: is_left(house), "it is hung up on")
+def test_an_answer_that_nobody_takes_is_given_up(stack: Stack) -> None:
+    with asked(stack, MANY):
+        wait_until(lambda: is_left(stack), "it is hung up on")
 
 
-def test_a_last_answer_that_nobody_takes_is_given_up(house: Stack) -> None:
-    with asked(house, SOME) as deaf:
+def test_a_last_answer_that_nobody_takes_is_given_up(stack: Stack) -> None:
+    with asked(stack, SOME) as deaf:
         deaf.sendall(HEALTHZ[:-2] + b"Connection: close\r\n\r\n")
-        wait_until(lambda: is_left(house), "it is hung up on")
+        wait_until(lambda: is_left(stack), "it is hung up on")
 
 
-def test_answers_to_who_has_said_all_and_takes_none_are_given_up(house: Stack) -> None:
-    with asked(house, SOME) as deaf:
+def test_answers_to_who_has_said_all_and_takes_none_are_given_up(stack: Stack) -> None:
+    with asked(stack, SOME) as deaf:
         deaf.shutdown(socket.SHUT_WR)
-        wait_until(lambda: is_left(house), "it is hung up on")
+        wait_until(lambda: is_left(stack), "it is hung up on")
 
 
-def test_an_answer_that_nobody_takes_does_not_keep_the_door_from_stopping(house: Stack) -> None:
-    with asked(house, MANY):
-        house.processes[0].terminate()
+def test_an_answer_that_nobody_takes_does_not_keep_the_door_from_stopping(stack: Stack) -> None:
+    with asked(stack, MANY):
+        stack.processes[0].terminate()
 
-        assert house.processes[0].wait(15) == 0  # GRACE is 25
+        assert stack.processes[0].wait(15) == 0  # GRACE is 25

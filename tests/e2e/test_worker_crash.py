@@ -10,22 +10,22 @@ from surehook.shared.scripts import texts
 Build = Callable[..., Stack]
 
 
-def test_a_loop_that_breaks_ends_its_process_with_a_status_and_another_goes_on(build_house: Build) -> None:
-    house = build_house('@on("*", name="it")\ndef it(event): effect(event.id)\n')
-    house.start_ingest()
-    house.start_worker()
-    wait_until(lambda: len(house.worker_pids()) == 1)
-    (pid,) = house.worker_pids()
-    with house.redis() as store:
+def test_a_loop_that_breaks_ends_its_process_with_a_status_and_another_goes_on(build_stack: Build) -> None:
+    stack = build_stack('@on("*", name="it")\ndef it(event): effect(event.id)\n')
+    stack.start_ingest()
+    stack.start_worker()
+    wait_until(lambda: len(stack.worker_pids()) == 1)
+    (pid,) = stack.worker_pids()
+    with stack.redis() as store:
         process = texts(store.smembers("rq:workers"))[0].removeprefix("rq:worker:").rpartition(".")[0]
         # As if another process of that name had been further: whatever this one does now might be done twice.
         store.hset(Keys().exchange(process), "number", 10**6)
 
-    event_id = house.deliver().json()["eventId"]
+    event_id = stack.deliver().json()["eventId"]
 
-    wait_until(lambda: house.effects() == [event_id], "another handles the event")
-    wait_until(lambda: house.open_events() == 0)
-    assert pid not in house.worker_pids()
-    lines = [json.loads(line) for line in house.logged().splitlines() if '"worker process died"' in line]
+    wait_until(lambda: stack.effects() == [event_id], "another handles the event")
+    wait_until(lambda: stack.open_events() == 0)
+    assert pid not in stack.worker_pids()
+    lines = [json.loads(line) for line in stack.logged().splitlines() if '"worker process died"' in line]
     assert [line["status"] for line in lines] == [1]
-    assert "fetcher failed" in house.logged()
+    assert "fetcher failed" in stack.logged()

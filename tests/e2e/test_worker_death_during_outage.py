@@ -11,30 +11,30 @@ Build = Callable[..., Stack]
 NEVER_MS = 2**50
 
 
-def test_the_parent_gives_back_what_a_process_held_once_the_store_is_there_again(build_house: Build) -> None:
-    house = build_house("""
+def test_the_parent_gives_back_what_a_process_held_once_the_store_is_there_again(build_stack: Build) -> None:
+    stack = build_stack("""
 @on("*", name="it", timeout=60)
 def it(event, attempt):
     effect("began", attempt.number)
     if attempt.number == 1: time.sleep(50)
 """)
-    house.start_ingest()
-    worker = house.start_worker()
-    house.deliver()
-    wait_until(house.effects, "the handler began")
-    (pid,) = house.worker_pids()
+    stack.start_ingest()
+    worker = stack.start_worker()
+    stack.deliver()
+    wait_until(stack.effects, "the handler began")
+    (pid,) = stack.worker_pids()
 
-    house.kill_store()
+    stack.kill_store()
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: "store is away, leases will lapse" in house.logged(), "its parent could not tell the store")
-    house.restart_store()
-    with house.redis() as store:
+    wait_until(lambda: "store is away, leases will lapse" in stack.logged(), "its parent could not tell the store")
+    stack.restart_store()
+    with stack.redis() as store:
         # So that nobody else can: it would count this run, but not one that was too quick for the store to hear of.
         leases = Keys().leases("events")
         store.zadd(leases, dict.fromkeys(store.zrange(leases, 0, -1), NEVER_MS), xx=True)
 
-    wait_until(lambda: house.effects() == ["began 1", "began 2"], "it ran again")
-    wait_until(lambda: house.open_events() == 0)
-    assert house.logged().count("leases will lapse") == 1
+    wait_until(lambda: stack.effects() == ["began 1", "began 2"], "it ran again")
+    wait_until(lambda: stack.open_events() == 0)
+    assert stack.logged().count("leases will lapse") == 1
     worker.terminate()
     assert worker.wait(20) == 0

@@ -28,10 +28,10 @@ from surehook.workers.queue.completion import log_completion
 from surehook.workers.queue.executor import JobExecutor
 from tests.support.claiming import SingleClaims
 from tests.support.run_context import Here
-from tests.support.transactional_client import ask, asking_door, protocol, voting
-from tests.support.worker_harness import Hall
+from tests.support.transactional_client import ask, protocol, transactional_endpoint, voting
+from tests.support.worker_harness import WorkerHarness
 
-__all__ = ["ask", "asking_door", "protocol", "voting"]  # fixtures too, kept where they are told
+__all__ = ["ask", "protocol", "transactional_endpoint", "voting"]  # fixtures too, kept where they are told
 
 KEYS = Keys()
 Accept = Callable[..., str]
@@ -207,18 +207,20 @@ def erase(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Erase:
     return erase
 
 
-Open = Callable[..., Hall]
+Open = Callable[..., WorkerHarness]
 
 
 @pytest.fixture
-def open_hall(store: redis.Redis, claims_of: Any, counts: Counts, tmp_path: Path) -> Iterator[Open]:
-    halls: list[Hall] = []
+def open_worker_harness(store: redis.Redis, claims_of: Any, counts: Counts, tmp_path: Path) -> Iterator[Open]:
+    harnesses: list[WorkerHarness] = []
 
-    def open_hall(threads: int = 8, name: str = "hall", vault: BodyCipher | None = None) -> Hall:
-        halls.append(Hall(store, claims_of(name), counts, tmp_path, threads, name, vault))
-        return halls[-1]
+    def open_worker_harness(
+        threads: int = 8, name: str = "worker_harness", vault: BodyCipher | None = None
+    ) -> WorkerHarness:
+        harnesses.append(WorkerHarness(store, claims_of(name), counts, tmp_path, threads, name, vault))
+        return harnesses[-1]
 
-    yield open_hall
-    for hall in halls:
-        if hall.fetcher.is_alive():
-            hall.close()
+    yield open_worker_harness
+    for worker_harness in harnesses:
+        if worker_harness.fetcher.is_alive():
+            worker_harness.close()

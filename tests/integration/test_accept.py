@@ -15,7 +15,7 @@ from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
 from surehook.workers.execution.attempts import AttemptRecord
 from tests.support.claiming import SingleClaims
-from tests.support.endpoint import HEADERS, OpenDoor, open_door
+from tests.support.endpoint import HEADERS, OpenEndpoint, open_endpoint
 from tests.support.ledger import ledger
 from tests.support.store_dump import kept_keys
 
@@ -24,9 +24,9 @@ QUEUE = "rq:queue:events"
 
 
 @pytest.fixture
-def door(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
+def door(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenEndpoint]:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
-    with open_door(settings) as door:
+    with open_endpoint(settings) as door:
         yield door
 
 
@@ -35,7 +35,7 @@ def claims(claims_of: Callable[..., SingleClaims]) -> SingleClaims:
     return claims_of()
 
 
-def test_an_accepted_event_is_answered_with_its_id(door: OpenDoor) -> None:
+def test_an_accepted_event_is_answered_with_its_id(door: OpenEndpoint) -> None:
     event = an_event()
 
     response = door.deliver(event)
@@ -45,7 +45,7 @@ def test_an_accepted_event_is_answered_with_its_id(door: OpenDoor) -> None:
     assert response.headers["content-type"] == "application/json"
 
 
-def test_an_accepted_event_is_on_record_open_and_counted(door: OpenDoor, store: redis.Redis) -> None:
+def test_an_accepted_event_is_on_record_open_and_counted(door: OpenEndpoint, store: redis.Redis) -> None:
     event = an_event("user.create", applicationId=TENANT_ID)
 
     door.deliver(event)
@@ -64,7 +64,7 @@ def test_an_accepted_event_is_on_record_open_and_counted(door: OpenDoor, store: 
     assert door.metric("surehook_events_accepted_total", type="user.create") == 1
 
 
-def test_an_accepted_event_is_a_job_that_rq_reads(door: OpenDoor, store: redis.Redis) -> None:
+def test_an_accepted_event_is_a_job_that_rq_reads(door: OpenEndpoint, store: redis.Redis) -> None:
     event = an_event("user.create")
 
     door.deliver(event)
@@ -88,7 +88,7 @@ def test_an_accepted_event_is_a_job_that_rq_reads(door: OpenDoor, store: redis.R
         pytest.param(b'"blob": "' + b"x" * 1_000_000 + b'"', id="a megabyte"),
     ],
 )
-def test_the_body_is_stored_byte_for_byte(door: OpenDoor, store: redis.Redis, inside: bytes) -> None:
+def test_the_body_is_stored_byte_for_byte(door: OpenEndpoint, store: redis.Redis, inside: bytes) -> None:
     body = b'{"event": {"type": "test", "id": "%s", %s}}\n' % (USER_ID.encode(), inside)
 
     response = door.deliver(body=body)
@@ -126,7 +126,7 @@ def wait_for_retry(claims: SingleClaims) -> None:
     ("happen", "queued"), [(wait_in_queue, 1), (be_taken, 0), (be_done, 0), (be_dead, 0), (wait_for_retry, 0)]
 )
 def test_an_event_seen_before_is_a_duplicate_whatever_became_of_it(
-    door: OpenDoor, store: redis.Redis, claims: SingleClaims, happen: Callable[[SingleClaims], None], queued: int
+    door: OpenEndpoint, store: redis.Redis, claims: SingleClaims, happen: Callable[[SingleClaims], None], queued: int
 ) -> None:
     event = an_event()
     door.deliver(event)
@@ -142,7 +142,7 @@ def test_an_event_seen_before_is_a_duplicate_whatever_became_of_it(
     assert door.metric("surehook_events_duplicate_total") == 1
 
 
-def test_the_first_body_of_an_id_stands(door: OpenDoor, store: redis.Redis) -> None:
+def test_the_first_body_of_an_id_stands(door: OpenEndpoint, store: redis.Redis) -> None:
     event = an_event()
     first = a_body(event)
     door.deliver(body=first)
@@ -152,7 +152,7 @@ def test_the_first_body_of_an_id_stands(door: OpenDoor, store: redis.Redis) -> N
     assert store.hget(f"surehook:event:{event['id']}", "body") == first
 
 
-def test_without_an_id_a_byte_equal_resend_is_a_duplicate(door: OpenDoor, store: redis.Redis) -> None:
+def test_without_an_id_a_byte_equal_resend_is_a_duplicate(door: OpenEndpoint, store: redis.Redis) -> None:
     body = a_body(an_event(id=None))
 
     first, second, other = door.deliver(body=body), door.deliver(body=body), door.deliver(body=body + b" ")
@@ -166,7 +166,7 @@ def test_without_an_id_a_byte_equal_resend_is_a_duplicate(door: OpenDoor, store:
 def test_every_configured_key_opens_the_door(settings: Settings) -> None:
     rotating = Settings(data_dir=settings.data_dir, api_keys="old-key, new-key", metrics_bind="off")
 
-    with open_door(rotating) as door:
+    with open_endpoint(rotating) as door:
         answers = [
             door.deliver(headers={**HEADERS, "Authorization": key}).status_code
             for key in ("old-key", "new-key", "Bearer new-key", "bearer old-key", "older-key")
@@ -175,7 +175,7 @@ def test_every_configured_key_opens_the_door(settings: Settings) -> None:
     assert answers == [202, 202, 202, 202, 401]
 
 
-def test_unknown_types_are_accepted_and_share_one_label(door: OpenDoor) -> None:
+def test_unknown_types_are_accepted_and_share_one_label(door: OpenEndpoint) -> None:
     types = ["x", "user.create2", "proto__", "A" * 100, "9.9-_"]
 
     answers = [door.deliver(an_event(hostile)).status_code for hostile in types]
@@ -185,14 +185,16 @@ def test_unknown_types_are_accepted_and_share_one_label(door: OpenDoor) -> None:
     assert all(door.metric("surehook_events_accepted_total", type=hostile) == 0 for hostile in types)
 
 
-def test_scripts_the_store_forgot_are_sent_again(door: OpenDoor, store: redis.Redis) -> None:
+def test_scripts_the_store_forgot_are_sent_again(door: OpenEndpoint, store: redis.Redis) -> None:
     door.deliver()
     store.script_flush()
 
     assert door.deliver().status_code == 202
 
 
-def test_a_store_that_may_lose_events_gets_none_until_it_is_durable_again(door: OpenDoor, store: redis.Redis) -> None:
+def test_a_store_that_may_lose_events_gets_none_until_it_is_durable_again(
+    door: OpenEndpoint, store: redis.Redis
+) -> None:
     store.config_set("appendfsync", "everysec")
     try:
         wait_until(lambda: not door.is_ready(), "/readyz is red")
@@ -217,7 +219,7 @@ def test_a_store_that_may_drop_keys_is_refused_with_what_to_change(
 ) -> None:
     store.config_set("maxmemory-policy", policy)
     try:
-        with open_door(settings.model_copy(update={"durability": durability}), is_awaited=False) as door:
+        with open_endpoint(settings.model_copy(update={"durability": durability}), is_awaited=False) as door:
             response = door.deliver()
     finally:
         store.config_set("maxmemory-policy", "noeviction")
@@ -228,7 +230,7 @@ def test_a_store_that_may_drop_keys_is_refused_with_what_to_change(
 
 
 def test_a_full_store_is_a_503_with_its_reason_in_the_log_and_nothing_is_half_stored(
-    door: OpenDoor, store: redis.Redis, caplog: pytest.LogCaptureFixture
+    door: OpenEndpoint, store: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.config_set("maxmemory", "1")
     try:

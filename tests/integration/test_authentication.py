@@ -10,7 +10,7 @@ import redis
 from harness.events import a_body
 from harness.signing import ALGORITHMS, SECRET, SIGNATURE, signer
 from surehook.shared.settings import Settings
-from tests.support.endpoint import OpenDoor, open_door
+from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.store_dump import kept_keys
 
 NOT_AUTHORIZED = b'{"errors":[{"code":"[notAuthorized]"}],"exception":"[notAuthorized]"}'
@@ -27,8 +27,8 @@ PROVEN = {"Authorization": KEY, "X-Team": "red", **HS.headers(BODY)}
 
 
 @pytest.fixture
-def door(settings: Settings, store: redis.Redis) -> Iterator[OpenDoor]:
-    with open_door(door_settings(settings, **CONFIGURED)) as door:
+def door(settings: Settings, store: redis.Redis) -> Iterator[OpenEndpoint]:
+    with open_endpoint(door_settings(settings, **CONFIGURED)) as door:
         yield door
 
 
@@ -36,7 +36,7 @@ def door_settings(settings: Settings, **proof: Any) -> Settings:
     return Settings(data_dir=settings.data_dir, metrics_bind="off", **proof)
 
 
-def test_a_delivery_that_proves_itself_in_every_way_is_stored(door: OpenDoor, store: redis.Redis) -> None:
+def test_a_delivery_that_proves_itself_in_every_way_is_stored(door: OpenEndpoint, store: redis.Redis) -> None:
     assert door.deliver(body=BODY, headers=PROVEN).status_code == 202
     assert door.deliver(body=BODY, headers={**PROVEN, "Authorization": "Basic ZnVzaW9uYXV0aDpnZWhlaW0="}).is_success
 
@@ -52,7 +52,7 @@ def test_every_algorithm_is_proof_at_the_door(
         (tmp_path / "key.pem").write_text(ours.public_pem())
         held = {"signing_public_keys": (str(tmp_path / "key.pem"),)}
 
-    with open_door(door_settings(settings, **held)) as door:
+    with open_endpoint(door_settings(settings, **held)) as door:
         assert door.deliver(body=BODY, headers=ours.headers(BODY)).status_code == 202
         assert door.deliver(body=BODY + b" ", headers=ours.headers(BODY)).content == NOT_AUTHORIZED
 
@@ -75,7 +75,7 @@ REFUSED: dict[str, tuple[dict[str, str | None], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_every_cause_is_the_same_answer_and_another_reason(name: str, door: OpenDoor, store: redis.Redis) -> None:
+def test_every_cause_is_the_same_answer_and_another_reason(name: str, door: OpenEndpoint, store: redis.Redis) -> None:
     changes, reason = REFUSED[name]
     headers = {header: value for header, value in {**PROVEN, **changes}.items() if value is not None}
 
@@ -92,7 +92,7 @@ def test_every_cause_is_the_same_answer_and_another_reason(name: str, door: Open
     assert kept_keys(store) == []
 
 
-def test_the_reason_is_a_field_of_the_log(door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_reason_is_a_field_of_the_log(door: OpenEndpoint, caplog: pytest.LogCaptureFixture) -> None:
     door.deliver(body=BODY, headers={**PROVEN, SIGNATURE: ""})
 
     (line,) = [record for record in caplog.records if record.getMessage() == "delivery refused"]
@@ -101,7 +101,7 @@ def test_the_reason_is_a_field_of_the_log(door: OpenDoor, caplog: pytest.LogCapt
 
 @pytest.mark.parametrize("changes", [{"Content-Type": "text/plain"}, {"Content-Length": "999999999"}])
 def test_size_and_type_come_after_the_headers_proof_and_before_the_body(
-    changes: dict[str, str], door: OpenDoor
+    changes: dict[str, str], door: OpenEndpoint
 ) -> None:
     stranger = {**PROVEN, **changes, SIGNATURE: signer("HS256", number=1).token(BODY)}
 
@@ -109,7 +109,7 @@ def test_size_and_type_come_after_the_headers_proof_and_before_the_body(
     assert door.deliver(body=b"no JSON", headers={**PROVEN, **changes}).status_code in (413, 415)
 
 
-def test_the_signature_is_looked_at_before_the_body_is_parsed(door: OpenDoor, store: redis.Redis) -> None:
+def test_the_signature_is_looked_at_before_the_body_is_parsed(door: OpenEndpoint, store: redis.Redis) -> None:
     assert door.deliver(body=b"no JSON", headers=PROVEN).content == NOT_AUTHORIZED
     assert door.deliver(body=b"no JSON", headers={**PROVEN, **HS.headers(b"no JSON")}).status_code == 400
     assert kept_keys(store) == []

@@ -20,7 +20,7 @@ from surehook.shared.settings import Settings
 from surehook.workers.handlers.registry import on
 from tests.integration.test_session import running, until
 from tests.support.replicas import Fleet
-from tests.support.tcp_proxy import Middleman, middleman
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.transactions import KEYS
 
 BEAT = ("heartbeat", "worker", "room", "transactional", "user.create", 60_000, "ingest")
@@ -123,7 +123,7 @@ def test_a_caller_that_gave_up_leaves_the_others_their_answers(settings: Setting
 
 
 def test_a_connection_that_breaks_is_no_answer_and_is_mended(data_dir: Path, store: redis.Redis) -> None:
-    async def scenario(man: Middleman) -> None:
+    async def scenario(man: TcpProxy) -> None:
         settings = Settings(redis_url=f"redis://127.0.0.1:{man.port}/0")
         async with running(settings) as intake:
             await until(lambda: intake.is_ready)
@@ -136,7 +136,7 @@ def test_a_connection_that_breaks_is_no_answer_and_is_mended(data_dir: Path, sto
             assert await told(line.call(*BEAT)) == [[]]
 
     async def run() -> None:
-        async with middleman(socket_path(data_dir)) as man:
+        async with tcp_proxy(socket_path(data_dir)) as man:
             await scenario(man)
 
     asyncio.run(run())

@@ -11,7 +11,7 @@ from harness.events import an_event
 from harness.stack import API_KEY, wait_until
 from surehook.shared.embedded import socket_path, start_server, stop_server
 from surehook.shared.settings import Settings
-from tests.support.endpoint import OpenDoor, open_door
+from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.replicas import Fleet
 
 KEYS = 50
@@ -74,9 +74,9 @@ def make_slow(primary: redis.Redis, server: redis.Redis) -> None:
 
 
 @pytest.fixture
-def door(slow_store: SlowStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
+def door(slow_store: SlowStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenEndpoint]:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
-    with open_door(Settings(data_dir=slow_store.folder, api_keys=(API_KEY,), metrics_bind="off")) as door:
+    with open_endpoint(Settings(data_dir=slow_store.folder, api_keys=(API_KEY,), metrics_bind="off")) as door:
         yield door
 
 
@@ -89,7 +89,7 @@ def reasons(caplog: pytest.LogCaptureFixture) -> str:
     [("appendonly", "no", "yes"), ("no-appendfsync-on-rewrite", "yes", "no"), ("appendfsync", "everysec", "always")],
 )
 def test_a_setting_that_may_lose_events_is_named_and_nothing_is_taken_until_it_is_changed(
-    door: OpenDoor, slow_store: SlowStore, caplog: pytest.LogCaptureFixture, name: str, unsafe: str, safe: str
+    door: OpenEndpoint, slow_store: SlowStore, caplog: pytest.LogCaptureFixture, name: str, unsafe: str, safe: str
 ) -> None:
     with slow_store.client() as store:
         store.config_set(name, unsafe)
@@ -109,7 +109,7 @@ def test_a_setting_that_may_lose_events_is_named_and_nothing_is_taken_until_it_i
     "meanwhile", [pytest.param(True, id="off for a while"), pytest.param(False, id="off and on between two checks")]
 )
 def test_nothing_is_acknowledged_before_a_restart_would_find_it(
-    door: OpenDoor, slow_store: SlowStore, caplog: pytest.LogCaptureFixture, *, meanwhile: bool
+    door: OpenEndpoint, slow_store: SlowStore, caplog: pytest.LogCaptureFixture, *, meanwhile: bool
 ) -> None:
     event = an_event()
     if meanwhile:
@@ -132,7 +132,7 @@ def test_nothing_is_acknowledged_before_a_restart_would_find_it(
         assert store.exists(f"surehook:event:{event['id']}")
 
 
-def test_an_ordinary_rewrite_is_no_reason_to_refuse(door: OpenDoor, slow_store: SlowStore) -> None:
+def test_an_ordinary_rewrite_is_no_reason_to_refuse(door: OpenEndpoint, slow_store: SlowStore) -> None:
     slow_store.rewrite()
     asked = slow_store.times_asked()
 
@@ -142,7 +142,7 @@ def test_an_ordinary_rewrite_is_no_reason_to_refuse(door: OpenDoor, slow_store: 
 
 
 def test_a_server_that_cannot_tell_which_rewrite_it_is_gets_nothing_during_any(
-    door: OpenDoor, slow_store: SlowStore, caplog: pytest.LogCaptureFixture
+    door: OpenEndpoint, slow_store: SlowStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     with slow_store.client() as store:
         store.execute_command("ACL", "SETUSER", "default", "-waitaof")  # as a server that does not know it
@@ -166,7 +166,7 @@ def test_a_replica_that_writes_its_first_file_counts_for_none(
     url = f"redis://127.0.0.1:{fleet.ports[0]}/0"
     settings = Settings(redis_url=url, api_keys=(API_KEY,), durability="replicated", metrics_bind="off")
     try:
-        with open_door(settings) as door, fleet.client(fleet.ports[1]) as replica:
+        with open_endpoint(settings) as door, fleet.client(fleet.ports[1]) as replica:
             with fleet.client(fleet.ports[0]) as primary:
                 make_slow(primary, replica)
             replica.config_set("appendonly", "no")

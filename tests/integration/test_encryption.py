@@ -15,7 +15,7 @@ from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.shared.encryption import BodyCipher, fingerprint
 from surehook.shared.settings import Settings
 from tests.integration.conftest import Accept, Counts, Open
-from tests.support.endpoint import open_door
+from tests.support.endpoint import open_endpoint
 from tests.support.ledger import is_balanced, ledger
 
 OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
@@ -35,12 +35,12 @@ def seen() -> list[Any]:
 def test_a_body_is_encrypted_before_it_leaves_the_door(settings: Settings, store: redis.Redis) -> None:
     event, plain = an_event(), an_event()
 
-    with open_door(settings.model_copy(update={"encryption_keys": (SecretStr(NEW), SecretStr(OLD))})) as door:
+    with open_endpoint(settings.model_copy(update={"encryption_keys": (SecretStr(NEW), SecretStr(OLD))})) as door:
         assert door.deliver(event).status_code == 202
         assert door.deliver(event).status_code == 200
         store.script_flush()  # sent in full then, and encrypted all the same
         assert door.deliver(an_event()).status_code == 202
-    with open_door(settings) as door:
+    with open_endpoint(settings) as door:
         door.deliver(plain)
 
     body: Any
@@ -91,20 +91,20 @@ def test_without_the_key_the_event_goes_back_uncounted_and_nothing_is_taken(
 
 def test_threads_without_the_key_give_all_back_take_nothing_and_go_on_once_it_is_rotated(
     accept: Accept,
-    open_hall: Open,
+    open_worker_harness: Open,
     seen: list[Any],
     store: redis.Redis,
     counts: Counts,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     locked = [accept(vault=vault(NEW)) for _ in range(20)]
-    hall = open_hall(threads=4, vault=vault(OLD)).start()
+    worker_harness = open_worker_harness(threads=4, vault=vault(OLD)).start()
     wait_until(lambda: store.llen("rq:queue:events") == 20 and counts.not_ready, "all went back")
     before = store.info("stats")["total_commands_processed"]
     began = time.monotonic()
     wait_until(lambda: time.monotonic() - began > 0.5)
     assert store.info("stats")["total_commands_processed"] - before < 100
-    assert hall.fetcher.jobs() == []
+    assert worker_harness.fetcher.jobs() == []
     assert {store.hget(f"surehook:event:{event_id}", "runs:") for event_id in locked} <= {b"0", None}
     assert {record.__dict__["key_id"] for record in caplog.records} == {fingerprint(NEW)}
     assert len(caplog.records) == 1
@@ -115,7 +115,7 @@ def test_threads_without_the_key_give_all_back_take_nothing_and_go_on_once_it_is
         store.hset(f"surehook:event:{event_id}", mapping={"body": sealed, "key_id": key_id})
 
     wait_until(lambda: len(seen) == 20, "all ran")
-    hall.close()
+    worker_harness.close()
     assert counts.not_ready == set()
     assert is_balanced(store)
 

@@ -13,7 +13,7 @@ from surehook.ingest.store.acceptor import Outcome
 from surehook.shared.embedded import socket_path
 from surehook.shared.settings import Settings
 from tests.integration.test_session import an_envelope, running
-from tests.support.tcp_proxy import middleman
+from tests.support.tcp_proxy import tcp_proxy
 
 PASSWORD = "100% odd: @/ and a space"
 
@@ -32,7 +32,7 @@ def user(store: redis.Redis) -> Iterator[str]:
 
 def test_by_tcp_with_a_login_and_a_database(user: str, data_dir: Path, store: redis.Redis) -> None:
     async def play() -> None:
-        async with middleman(socket_path(data_dir)) as man:
+        async with tcp_proxy(socket_path(data_dir)) as man:
             url = f"redis://{user}:{quote(PASSWORD, safe='')}@127.0.0.1:{man.port}/3"
             async with running(Settings(redis_url=url)) as intake:
                 assert await intake.accept(an_envelope()) is Outcome.STORED
@@ -64,7 +64,7 @@ def test_by_tls_and_only_to_a_server_it_can_trust(data_dir: Path, store: redis.R
     context, trusted = server_context(tmp_path)
 
     async def play() -> None:
-        async with middleman(socket_path(data_dir), context) as man:
+        async with tcp_proxy(socket_path(data_dir), context) as man:
             url = f"rediss://127.0.0.1:{man.port}/0"
             async with running(Settings(redis_url=f"{url}?ssl_ca_certs={trusted}")) as intake:
                 assert await intake.accept(an_envelope()) is Outcome.STORED

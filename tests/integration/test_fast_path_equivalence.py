@@ -17,18 +17,18 @@ DATE = re.compile(rb"date: [^\r]+\r\n")
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[Stack]:
-    house = Stack()
-    house.environ["SUREHOOK_MAX_BODY_BYTES"] = str(LIMIT)
-    house.environ["SUREHOOK_MAX_BACKLOG"] = "1"
-    house.start_ingest()
-    yield house
-    house.close()
+def stack() -> Iterator[Stack]:
+    stack = Stack()
+    stack.environ["SUREHOOK_MAX_BODY_BYTES"] = str(LIMIT)
+    stack.environ["SUREHOOK_MAX_BACKLOG"] = "1"
+    stack.start_ingest()
+    yield stack
+    stack.close()
 
 
 @pytest.fixture(autouse=True)
-def _empty(house: Stack) -> None:
-    with house.redis() as store:
+def _empty(stack: Stack) -> None:
+    with stack.redis() as store:
         store.flushall()
 
 
@@ -40,12 +40,12 @@ def chunk(body: bytes) -> bytes:
     return b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
 
 
-def ask(house: Stack, sent: bytes, cut_at: int | None) -> bytes:
+def ask(stack: Stack, sent: bytes, cut_at: int | None) -> bytes:
     """The answer, but for its date."""
-    with connect(house.port) as connection:
+    with connect(stack.port) as connection:
         if cut_at is not None:
             connection.sendall(sent[:cut_at])
-            assert house.is_ready()  # by now the door has read the first part
+            assert stack.is_ready()  # by now the door has read the first part
             sent = sent[cut_at:]
         connection.sendall(sent)
         answer = b""
@@ -81,24 +81,24 @@ def ask(house: Stack, sent: bytes, cut_at: int | None) -> bytes:
         pytest.param(a_request("Transfer-Encoding: chunked", body=chunk(MUCH)), 413, id="a chunk too large"),
     ],
 )
-def test_the_answer_is_the_same_however_a_request_is_cut(house: Stack, sent: bytes, status: int) -> None:
-    whole = ask(house, sent, None)
+def test_the_answer_is_the_same_however_a_request_is_cut(stack: Stack, sent: bytes, status: int) -> None:
+    whole = ask(stack, sent, None)
     head = sent.index(b"\r\n\r\n") + 4
     in_pieces = []
     for place in (10, head - 1, head, len(sent) - 1):
-        with house.redis() as store:
+        with stack.redis() as store:
             store.flushall()
-        in_pieces.append(ask(house, sent, place))
+        in_pieces.append(ask(stack, sent, place))
 
     assert whole.startswith(b"HTTP/1.1 %d " % status)
     assert set(in_pieces) == {whole}
 
 
-def test_a_duplicate_and_a_full_backlog_are_answered_alike(house: Stack) -> None:
-    assert ask(house, sized(BODY), None).startswith(b"HTTP/1.1 202 ")
+def test_a_duplicate_and_a_full_backlog_are_answered_alike(stack: Stack) -> None:
+    assert ask(stack, sized(BODY), None).startswith(b"HTTP/1.1 202 ")
     another = sized(a_body())
 
     for sent, status in ((sized(BODY), 200), (another, 503)):
-        whole = ask(house, sent, None)
+        whole = ask(stack, sent, None)
         assert whole.startswith(b"HTTP/1.1 %d " % status)
-        assert ask(house, sent, len(sent) - 1) == whole
+        assert ask(stack, sent, len(sent) - 1) == whole

@@ -23,20 +23,22 @@ def all_done(store: redis.Redis, events: int) -> Callable[[], bool]:
     return lambda: ledger(store).get("done") == events
 
 
-def test_many_events_are_handled_once_each_in_few_trips(accept: Accept, open_hall: Open, store: redis.Redis) -> None:
+def test_many_events_are_handled_once_each_in_few_trips(
+    accept: Accept, open_worker_harness: Open, store: redis.Redis
+) -> None:
     seen: list[str] = []
     on("user.delete", name="it")(lambda event: seen.append(str(event.id)))
     ids = [accept() for _ in range(200)]
 
-    hall = open_hall().start()
+    worker_harness = open_worker_harness().start()
     wait_until(all_done(store, 200))
-    hall.close()
+    worker_harness.close()
 
     assert sorted(seen) == sorted(ids)
-    assert int(store.hget(KEYS.exchange("hall"), "number") or 0) < 200
-    assert hall.slots.occupied() == []
+    assert int(store.hget(KEYS.exchange("worker_harness"), "number") or 0) < 200
+    assert worker_harness.slots.occupied() == []
     assert not list(store.scan_iter("rq:execution*"))
-    assert not store.exists(KEYS.leases("events"), KEYS.held(mark_of("hall")))
+    assert not store.exists(KEYS.leases("events"), KEYS.held(mark_of("worker_harness")))
     assert is_balanced(store)
 
 
@@ -54,24 +56,24 @@ class LosesReplies(Connection):
 
 
 def test_lost_replies_neither_lose_nor_double_anything(
-    accept: Accept, open_hall: Open, store: redis.Redis, claims_of: Any, counts: Counts
+    accept: Accept, open_worker_harness: Open, store: redis.Redis, claims_of: Any, counts: Counts
 ) -> None:
     seen: list[str] = []
     on("user.delete", name="it")(lambda event: seen.append(str(event.id)))
     ids = [accept() for _ in range(60)]
-    hall = open_hall(threads=2)
-    hall.fetcher._connection = LosesReplies(store, claims_of("hall").exchange_script())  # noqa: SLF001
+    worker_harness = open_worker_harness(threads=2)
+    worker_harness.fetcher._connection = LosesReplies(store, claims_of("worker_harness").exchange_script())  # noqa: SLF001
 
-    hall.start()
+    worker_harness.start()
     wait_until(all_done(store, 60))
-    hall.close()
+    worker_harness.close()
 
     assert sorted(seen) == sorted(ids)
     assert counts.runs == [("it", "done")] * 60
 
 
 def test_what_no_thread_begins_goes_back_for_others_and_in_its_order(
-    accept: Accept, open_hall: Open, store: redis.Redis, claims_of: Any
+    accept: Accept, open_worker_harness: Open, store: redis.Redis, claims_of: Any
 ) -> None:
     is_over = threading.Event()
 
@@ -81,7 +83,7 @@ def test_what_no_thread_begins_goes_back_for_others_and_in_its_order(
             is_over.wait(20)
 
     ids = [accept(number=number) for number in range(40)]
-    open_hall(threads=2).start()
+    open_worker_harness(threads=2).start()
 
     try:
         wait_until(lambda: texts(store.lrange("rq:queue:events", 0, -1)) == ids[12:], "no more than runs is held")
@@ -91,16 +93,16 @@ def test_what_no_thread_begins_goes_back_for_others_and_in_its_order(
 
 
 def test_a_full_worker_asks_for_no_more_than_it_runs_when_its_handlers_are_slow(
-    accept: Accept, open_hall: Open, store: redis.Redis
+    accept: Accept, open_worker_harness: Open, store: redis.Redis
 ) -> None:
     is_over = threading.Event()
     on("user.delete", name="it")(lambda event: is_over.wait(20))
     for _ in range(10):
         accept()
 
-    open_hall(threads=4).start()
+    open_worker_harness(threads=4).start()
     try:
-        wait_until(lambda: store.scard(KEYS.held(mark_of("hall"))) == 4)
+        wait_until(lambda: store.scard(KEYS.held(mark_of("worker_harness"))) == 4)
         assert store.llen("rq:queue:events") == 6
     finally:
         is_over.set()
@@ -108,7 +110,7 @@ def test_a_full_worker_asks_for_no_more_than_it_runs_when_its_handlers_are_slow(
 
 
 def test_a_job_that_took_its_process_down_runs_alone(
-    accept: Accept, open_hall: Open, store: redis.Redis, claims_of: Any
+    accept: Accept, open_worker_harness: Open, store: redis.Redis, claims_of: Any
 ) -> None:
     running: set[str] = set()
     beside: dict[str, int] = {}
@@ -128,9 +130,10 @@ def test_a_job_that_took_its_process_down_runs_alone(
     store.rpush("rq:queue:events", killer)
     later = [accept(number=number) for number in range(10, 13)]
 
-    open_hall().start()
+    open_worker_harness().start()
     wait_until(
-        lambda: len(running) == 3 and store.scard(KEYS.held(mark_of("hall"))) == 4, "it waits for those that run"
+        lambda: len(running) == 3 and store.scard(KEYS.held(mark_of("worker_harness"))) == 4,
+        "it waits for those that run",
     )
     assert running == set(first)
     go_on.set()
@@ -141,29 +144,29 @@ def test_a_job_that_took_its_process_down_runs_alone(
 
 
 def test_a_claim_whose_lease_may_be_over_is_not_started(
-    accept: Accept, open_hall: Open, store: redis.Redis, counts: Counts
+    accept: Accept, open_worker_harness: Open, store: redis.Redis, counts: Counts
 ) -> None:
     on("user.delete", name="it")(lambda event: None)
     event_id = accept()
-    hall = open_hall(threads=1)
-    hall.fetcher.step()  # claims it
-    (held,) = hall.fetcher.jobs()
+    worker_harness = open_worker_harness(threads=1)
+    worker_harness.fetcher.step()  # claims it
+    (held,) = worker_harness.fetcher.jobs()
     held.start_by = 0.0
-    hall.fetcher.step()  # hands it over; no thread is there yet
+    worker_harness.fetcher.step()  # hands it over; no thread is there yet
 
-    hall.threads[0].start()
-    wait_until(lambda: not hall.fetcher.inbox.empty(), "the thread has looked at it")
-    hall.fetcher.stop()
-    hall.fetcher.step()
+    worker_harness.threads[0].start()
+    wait_until(lambda: not worker_harness.fetcher.inbox.empty(), "the thread has looked at it")
+    worker_harness.fetcher.stop()
+    worker_harness.fetcher.step()
 
     assert counts.runs == []
     assert texts(store.lrange("rq:queue:events", 0, -1)) == [event_id]
     assert store.hget(KEYS.event(event_id), "runs:") == b"0"
-    hall.fetcher.handoff.put(None)
+    worker_harness.fetcher.handoff.put(None)
 
 
 def test_a_lease_taken_over_is_told_to_the_handler_and_its_result_discarded(
-    accept: Accept, open_hall: Open, store: redis.Redis, counts: Counts
+    accept: Accept, open_worker_harness: Open, store: redis.Redis, counts: Counts
 ) -> None:
     answers: SimpleQueue[bool] = SimpleQueue()
     ask = threading.Event()
@@ -175,20 +178,20 @@ def test_a_lease_taken_over_is_told_to_the_handler_and_its_result_discarded(
         answers.put(attempt.is_ours())
 
     accept()
-    hall = open_hall(threads=1).start()
+    worker_harness = open_worker_harness(threads=1).start()
     assert answers.get(timeout=20)
-    (held,) = hall.fetcher.jobs()
+    (held,) = worker_harness.fetcher.jobs()
     store.delete(KEYS.leases("events"))
     held.mark_lost()  # as the upkeep does when the store says so
     ask.set()
     assert not answers.get(timeout=20)
 
     wait_until(lambda: counts.discarded == 1)
-    hall.close()
+    worker_harness.close()
     assert counts.runs == [("it", "discarded")]
 
 
-def test_rqs_tools_see_which_thread_runs_what(accept: Accept, open_hall: Open, store: redis.Redis) -> None:
+def test_rqs_tools_see_which_thread_runs_what(accept: Accept, open_worker_harness: Open, store: redis.Redis) -> None:
     from rq import Worker as StockWorker
 
     from surehook.workers.rq_worker import RQWorkers
@@ -196,10 +199,10 @@ def test_rqs_tools_see_which_thread_runs_what(accept: Accept, open_hall: Open, s
     is_over = threading.Event()
     on("user.delete", name="it")(lambda event: is_over.wait(20))
     event_id = accept()
-    hall = open_hall(threads=2)
-    crew = RQWorkers(store, "events", [thread.name for thread in hall.threads])
+    worker_harness = open_worker_harness(threads=2)
+    crew = RQWorkers(store, "events", [thread.name for thread in worker_harness.threads])
     crew.register()
-    hall.start()
+    worker_harness.start()
 
     def workers() -> dict[str, tuple[str, str | None]]:
         found = StockWorker.all(connection=store)

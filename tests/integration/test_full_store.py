@@ -31,14 +31,14 @@ def fill(store: redis.Redis) -> Iterator[Fill]:
     store.config_set("maxmemory", 0)
 
 
-def test_workers_empty_a_full_store(accept: Accept, open_hall: Open, fill: Fill, store: redis.Redis) -> None:
+def test_workers_empty_a_full_store(accept: Accept, open_worker_harness: Open, fill: Fill, store: redis.Redis) -> None:
     on("user.delete", name="it")(lambda event: None)
     on("user.delete", name="other")(lambda event: None)
     for number in range(50):
         accept(number=number)
     fill()
 
-    open_hall(threads=2).start()
+    open_worker_harness(threads=2).start()
 
     wait_until(lambda: ledger(store).get("done") == 50, "all have run and are settled")
     with pytest.raises(OutOfMemoryError):

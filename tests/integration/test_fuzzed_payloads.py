@@ -17,7 +17,7 @@ from surehook.fusionauth.samples import sample
 from surehook.shared.event_types import EVENT_TYPES
 from surehook.shared.models import event_from
 from surehook.shared.settings import Settings
-from tests.support.endpoint import OpenDoor, open_door
+from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.payloads import EXAMPLES, thawed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,12 +26,12 @@ MANY = examples(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 
 
 @pytest.fixture
-def door(settings: Settings) -> Iterator[OpenDoor]:
-    with open_door(settings) as door:
+def door(settings: Settings) -> Iterator[OpenEndpoint]:
+    with open_endpoint(settings) as door:
         yield door
 
 
-def assert_kept(door: OpenDoor, store: redis.Redis, body: bytes) -> None:
+def assert_kept(door: OpenEndpoint, store: redis.Redis, body: bytes) -> None:
     response = door.deliver(body=body)
 
     assert response.status_code == 202
@@ -44,13 +44,13 @@ def assert_kept(door: OpenDoor, store: redis.Redis, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_published_payload_is_accepted_and_read_back(door: OpenDoor, store: redis.Redis, name: str) -> None:
+def test_every_published_payload_is_accepted_and_read_back(door: OpenEndpoint, store: redis.Redis, name: str) -> None:
     assert_kept(door, store, EXAMPLES[name])
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
 def test_every_type_of_the_catalogue_is_accepted_and_counted_by_name(
-    door: OpenDoor, store: redis.Redis, event_type: str
+    door: OpenEndpoint, store: redis.Redis, event_type: str
 ) -> None:
     assert_kept(door, store, json.dumps(sample(event_type, now=NOW, event_id=UUID(USER_ID))).encode())
 
@@ -77,7 +77,7 @@ def mutated(body: bytes, mutations: list[tuple[int, int, bytes]]) -> bytes:
     return body
 
 
-def assert_answered(door: OpenDoor, store: redis.Redis, body: bytes) -> None:
+def assert_answered(door: OpenEndpoint, store: redis.Redis, body: bytes) -> None:
     response = door.deliver(body=body)
 
     assert response.status_code in (200, 202, 400)
@@ -92,14 +92,14 @@ def assert_answered(door: OpenDoor, store: redis.Redis, body: bytes) -> None:
 @MANY
 @given(st.binary(max_size=4096))
 @example(b"\xff\xfe")
-def test_random_bytes_never_break_the_door(door: OpenDoor, store: redis.Redis, body: bytes) -> None:
+def test_random_bytes_never_break_the_door(door: OpenEndpoint, store: redis.Redis, body: bytes) -> None:
     assert_answered(door, store, body)
 
 
 @MANY
 @given(MUTATIONS)
 def test_a_damaged_event_never_breaks_the_door(
-    door: OpenDoor, store: redis.Redis, mutations: list[tuple[int, int, bytes]]
+    door: OpenEndpoint, store: redis.Redis, mutations: list[tuple[int, int, bytes]]
 ) -> None:
     assert_answered(door, store, mutated(VALID, mutations))
 
@@ -108,7 +108,7 @@ def test_a_damaged_event_never_breaks_the_door(
 @given(st.dictionaries(ENVELOPE_FIELDS | st.text(), JSON, max_size=5))
 @example({"user": {"id": ["x"]}, "userId": {}, "actioneeUserId": 1.5})
 def test_odd_values_in_any_field_never_break_the_door(
-    door: OpenDoor, store: redis.Redis, fields: dict[str, Any]
+    door: OpenEndpoint, store: redis.Redis, fields: dict[str, Any]
 ) -> None:
     event = {"id": USER_ID, "type": "test", **fields}
 

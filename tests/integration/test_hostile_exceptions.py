@@ -87,7 +87,7 @@ def test_the_event_runs_again_and_the_worker_goes_on(
     backoff: Any,
     outcome: str,
     accept: Accept,
-    open_hall: Open,
+    open_worker_harness: Open,
     store: redis.Redis,
     counts: Counts,
 ) -> None:
@@ -96,11 +96,11 @@ def test_the_event_runs_again_and_the_worker_goes_on(
         raise error()
 
     event_id = accept()
-    hall = open_hall(threads=1).start()
-    wait_until(lambda: counts.runs or hall.fetcher.error, "it has run")
-    if hall.fetcher.error is not None:
-        hall.fetcher.handoff.put(None)  # no thread of this process takes anything any more
-    assert hall.fetcher.error is None
+    worker_harness = open_worker_harness(threads=1).start()
+    wait_until(lambda: counts.runs or worker_harness.fetcher.error, "it has run")
+    if worker_harness.fetcher.error is not None:
+        worker_harness.fetcher.handoff.put(None)  # no thread of this process takes anything any more
+    assert worker_harness.fetcher.error is None
 
     assert counts.runs == [("it", outcome)]
     due_at = store.zscore("rq:scheduled:events", event_id)

@@ -13,7 +13,7 @@ from harness.stack import free_port, wait_until
 from surehook.ingest.auth import jwks as jwks_module
 from surehook.ingest.auth.jwks import FetchFailed, fetch_from
 from surehook.shared.settings import Settings
-from tests.support.endpoint import OpenDoor, open_door
+from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.jwks_server import PATH, Publisher, publisher
 from tests.support.store_dump import kept_keys
 
@@ -93,17 +93,17 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(fusionauth: Publisher)
 
 
 @pytest.fixture
-def door(settings: Settings, store: redis.Redis, fusionauth: Publisher) -> Iterator[OpenDoor]:
+def door(settings: Settings, store: redis.Redis, fusionauth: Publisher) -> Iterator[OpenEndpoint]:
     ours = Settings(data_dir=settings.data_dir, metrics_bind="off", jwks_url=fusionauth.url)
-    with open_door(ours) as door:
+    with open_endpoint(ours) as door:
         yield door
 
 
-def status_of(door: OpenDoor, body: bytes, headers: dict[str, str]) -> int:
+def status_of(door: OpenEndpoint, body: bytes, headers: dict[str, str]) -> int:
     return door.deliver(body=body, headers=headers).status_code
 
 
-def test_a_new_key_is_fetched_for_its_first_delivery(door: OpenDoor, fusionauth: Publisher) -> None:
+def test_a_new_key_is_fetched_for_its_first_delivery(door: OpenEndpoint, fusionauth: Publisher) -> None:
     body, second = a_body(), a_body()
     assert status_of(door, body, ONE.headers(body)) == 202
 
@@ -112,7 +112,7 @@ def test_a_new_key_is_fetched_for_its_first_delivery(door: OpenDoor, fusionauth:
     assert status_of(door, second, TWO.headers(second)) == 202
 
 
-def test_an_outage_later_changes_nothing(door: OpenDoor, fusionauth: Publisher, store: redis.Redis) -> None:
+def test_an_outage_later_changes_nothing(door: OpenEndpoint, fusionauth: Publisher, store: redis.Redis) -> None:
     body = a_body()
     fusionauth.status = 500
 
@@ -127,7 +127,7 @@ def test_without_any_key_the_door_is_red_until_the_first_comes(
     monkeypatch.setattr(jwks_module, "RETRY_SECONDS", 0.05)
     fusionauth.status = 503
     ours = Settings(data_dir=settings.data_dir, metrics_bind="off", jwks_url=fusionauth.url)
-    with open_door(ours, is_awaited=False) as door:
+    with open_endpoint(ours, is_awaited=False) as door:
         wait_until(lambda: door.metric("surehook_jwks_fetches_total", outcome="failed") > 1, "it was tried")
         body = a_body()
 

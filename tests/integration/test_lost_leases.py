@@ -21,7 +21,7 @@ from tests.support.ledger import is_balanced
 
 
 def test_a_handler_whose_lease_another_took_learns_it_at_the_next_renewal(
-    accept: Accept, open_hall: Open, claims_of: Any, counts: Counts, store: redis.Redis
+    accept: Accept, open_worker_harness: Open, claims_of: Any, counts: Counts, store: redis.Redis
 ) -> None:
     answers: SimpleQueue[bool] = SimpleQueue()
     ask = threading.Semaphore(0)
@@ -37,11 +37,11 @@ def test_a_handler_whose_lease_another_took_learns_it_at_the_next_renewal(
         return answers.get(timeout=20)
 
     event_id = accept()
-    hall = open_hall(threads=1).start()
-    crew = RQWorkers(store, "events", [hall.threads[0].name])
+    worker_harness = open_worker_harness(threads=1).start()
+    crew = RQWorkers(store, "events", [worker_harness.threads[0].name])
 
     def upkeep() -> Heartbeat:
-        return Heartbeat(crew, hall.fetcher, claims_of("hall"), "events")
+        return Heartbeat(crew, worker_harness.fetcher, claims_of("worker_harness"), "events")
 
     upkeep().tick()
     assert is_ours()
@@ -70,9 +70,9 @@ class Asks:
             self.answers.put(attempt.is_ours())
 
 
-def running(hall: Any) -> JobInProgress:
-    wait_until(lambda: any(each.thread for each in hall.fetcher.jobs()), "it runs")
-    (held,) = hall.fetcher.jobs()
+def running(worker_harness: Any) -> JobInProgress:
+    wait_until(lambda: any(each.thread for each in worker_harness.fetcher.jobs()), "it runs")
+    (held,) = worker_harness.fetcher.jobs()
     assert isinstance(held, JobInProgress)
     return held
 
@@ -83,13 +83,13 @@ def let_renewals_fail(held: JobInProgress) -> None:
 
 
 def test_cut_off_from_the_store_it_learns_that_its_lease_may_be_over(
-    accept: Accept, open_hall: Open, claims_of: Any, counts: Counts, store: redis.Redis
+    accept: Accept, open_worker_harness: Open, claims_of: Any, counts: Counts, store: redis.Redis
 ) -> None:
     handler = Asks()
     on("user.delete", name="it")(handler)
     accept()
-    hall = open_hall(threads=1).start()
-    held = running(hall)
+    worker_harness = open_worker_harness(threads=1).start()
+    held = running(worker_harness)
     let_renewals_fail(held)
     let_lapse(store, held.claim)
     assert interrupt(claims_of("other"), NO_HANDLERS, store, KEYS, held.claim.key) == "requeued"
@@ -102,17 +102,17 @@ def test_cut_off_from_the_store_it_learns_that_its_lease_may_be_over(
 
 
 def test_who_was_told_to_stop_runs_again_though_nobody_had_taken_it(
-    accept: Accept, open_hall: Open, counts: Counts, store: redis.Redis
+    accept: Accept, open_worker_harness: Open, counts: Counts, store: redis.Redis
 ) -> None:
     handler = Asks()
     on("user.delete", name="it")(handler)
     event_id = accept()
-    hall = open_hall(threads=1).start()
-    let_renewals_fail(running(hall))
+    worker_harness = open_worker_harness(threads=1).start()
+    let_renewals_fail(running(worker_harness))
     handler.go_on.set()
 
     def has_run_again() -> bool:
-        hall.fetcher.wake_up()
+        worker_harness.fetcher.wake_up()
         return counts.runs == [("it", "discarded"), ("it", "done")]
 
     wait_until(has_run_again, "it may have stopped half-way")
@@ -122,20 +122,20 @@ def test_who_was_told_to_stop_runs_again_though_nobody_had_taken_it(
 
 
 def test_a_process_that_stood_still_trusts_its_parent_to_have_renewed(
-    accept: Accept, open_hall: Open, claims_of: Any
+    accept: Accept, open_worker_harness: Open, claims_of: Any
 ) -> None:
-    hall = open_hall(threads=1)
-    thread: HandlerThread = hall.threads[0]
+    worker_harness = open_worker_harness(threads=1)
+    thread: HandlerThread = worker_harness.threads[0]
     accept()
-    held = JobInProgress(claims_of("hall").claim(), 0, 0.0, 0.0)
+    held = JobInProgress(claims_of("worker_harness").claim(), 0, 0.0, 0.0)
     thread._job = held  # noqa: SLF001 - as while it runs
     now = time.monotonic()
 
-    hall.slots.beat(now - 20)
+    worker_harness.slots.beat(now - 20)
     assert thread.is_ours(), "it stands still"
-    hall.slots.beat(now)
+    worker_harness.slots.beat(now)
     assert thread.is_ours(), "it has just come to itself"
 
-    hall.slots.stalled_until = now - 10
+    worker_harness.slots.stalled_until = now - 10
     assert not thread.is_ours()
     assert (STALL_SECONDS, PARENT_RENEWS_EVERY_SECONDS) == (child.STALL_SECONDS, supervisor.RENEW_EVERY_SECONDS)

@@ -18,7 +18,7 @@ from surehook.workers.maintenance.transactional_heartbeat import TransactionalHe
 from surehook.workers.rq_worker import RQWorkers
 from surehook.workers.transactional.protocol import TransactionProtocol
 from tests.integration.conftest import KEYS
-from tests.support.endpoint import OpenDoor, open_door
+from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.ledger import ledger
 from tests.support.transactions import Protocol
 
@@ -32,13 +32,15 @@ def suspend(store: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize("hold", [pause, suspend])
-def test_a_queue_that_is_held_takes_no_transaction(asking_door: OpenDoor, store: redis.Redis, hold: Any) -> None:
+def test_a_queue_that_is_held_takes_no_transaction(
+    transactional_endpoint: OpenEndpoint, store: redis.Redis, hold: Any
+) -> None:
     hold(store)
 
-    response = asking_door.deliver(an_event("user.create"))
+    response = transactional_endpoint.deliver(an_event("user.create"))
 
     assert (response.status_code, response.json()["exception"]) == (503, "[unavailable] no worker is there to decide")
-    assert asking_door.metric("surehook_deliveries_refused_total", reason="paused") == 1
+    assert transactional_endpoint.metric("surehook_deliveries_refused_total", reason="paused") == 1
     assert ledger(store) == {"open": 0}
 
 
@@ -133,7 +135,7 @@ def test_past_the_backlog_no_transaction_is_taken_and_copies_still_get_their_ans
     known = an_event("user.create")
     number = protocol.submit(known["id"], "elsewhere").round
     asked = {"transactional_events": ("user.create",), "transaction_timeout": 0.5, "max_backlog": 1}
-    with open_door(settings.model_copy(update=asked)) as door:
+    with open_endpoint(settings.model_copy(update=asked)) as door:
         response = door.deliver(an_event("user.create"))
         assert (response.status_code, response.headers["retry-after"]) == (503, "5")
         assert door.metric("surehook_deliveries_refused_total", reason="backlog_full") == 1
@@ -148,7 +150,7 @@ def test_past_the_backlog_no_transaction_is_taken_and_copies_still_get_their_ans
 
 
 def test_a_door_that_closes_in_order_is_no_party_any_more(settings: Settings, store: redis.Redis) -> None:
-    with open_door(settings.model_copy(update={"transactional_events": ("user.create",)})):
+    with open_endpoint(settings.model_copy(update={"transactional_events": ("user.create",)})):
         wait_until(lambda: store.zcard(f"{KEYS.prefix}:alive:{INGEST}") == 1, "it beats")
 
     assert not list(store.scan_iter(f"{KEYS.prefix}:alive:{INGEST}*"))
@@ -162,7 +164,7 @@ def test_a_door_and_workers_with_different_lists_both_say_so_also_where_one_is_e
         return {(facts["levelname"], facts["ingest_has"], facts["worker_has"]) for facts in said}
 
     heart.beat()
-    with open_door(settings):
+    with open_endpoint(settings):
         wait_until(told, "the door hears the worker")
         assert told() == {("ERROR", "none", "user.create")}
         caplog.clear()
@@ -171,12 +173,12 @@ def test_a_door_and_workers_with_different_lists_both_say_so_also_where_one_is_e
 
 
 def test_a_door_that_asks_in_vain_says_what_to_start(
-    asking_door: OpenDoor, protocol: Protocol, caplog: pytest.LogCaptureFixture
+    transactional_endpoint: OpenEndpoint, protocol: Protocol, caplog: pytest.LogCaptureFixture
 ) -> None:
     protocol.leave("room")
 
     for _ in range(3):
-        assert asking_door.deliver(an_event("user.create")).status_code == 503
+        assert transactional_endpoint.deliver(an_event("user.create")).status_code == 503
 
     (said,) = [record for record in caplog.records if "surehook worker" in record.getMessage()]
     assert said.levelname == "ERROR"

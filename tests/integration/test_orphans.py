@@ -22,7 +22,7 @@ from surehook.shared.settings import Settings
 from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
 from tests.integration.conftest import KEYS
 from tests.integration.test_session import until
-from tests.support.endpoint import OpenDoor
+from tests.support.endpoint import OpenEndpoint
 from tests.support.ledger import is_balanced, ledger
 from tests.support.transactions import Protocol
 
@@ -47,14 +47,14 @@ def test_a_handler_is_cut_off_at_the_deadline_and_nobody_knows_what_it_did(votin
 
 
 def test_a_success_that_came_too_late_is_an_orphan_once(
-    asking_door: OpenDoor, voting: Any, store: redis.Redis, protocol: Protocol
+    transactional_endpoint: OpenEndpoint, voting: Any, store: redis.Redis, protocol: Protocol
 ) -> None:
     event = an_event("user.create")
     on("user.create", name="vote", transactional=True)(
         lambda _: protocol.abandon(event["id"], text(store.hget(KEYS.transaction(event["id"]), "round")))
     )
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(asking_door.deliver, event)
+        answer = pool.submit(transactional_endpoint.deliver, event)
         wait_until(lambda: voting().turn(0.05), "it ran")
         assert answer.result().status_code == 504
 

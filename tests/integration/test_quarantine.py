@@ -25,29 +25,29 @@ def killer(accept: Accept, store: redis.Redis, claims_of: Any) -> str:
 
 
 def test_it_begins_when_what_it_waited_for_went_back_without_having_begun(
-    killer: str, accept: Accept, open_hall: Open, store: redis.Redis
+    killer: str, accept: Accept, open_worker_harness: Open, store: redis.Redis
 ) -> None:
     done: list[int] = []
     on("user.delete", name="it")(lambda event: done.append(event["number"]))
     accept(number=1)
-    hall = open_hall(threads=8)
-    hall.fetcher.step()  # claims what is no killer
+    worker_harness = open_worker_harness(threads=8)
+    worker_harness.fetcher.step()  # claims what is no killer
     store.rpush("rq:queue:events", killer)
-    hall.fetcher.wake_up()
-    hall.fetcher.step()  # hands that over, and claims the killer
-    first, lone = hall.fetcher.jobs()
+    worker_harness.fetcher.wake_up()
+    worker_harness.fetcher.step()  # hands that over, and claims the killer
+    first, lone = worker_harness.fetcher.jobs()
     assert (first.claim.interruptions, lone.claim.job_id) == (0, killer)
 
     first.received_at -= 1.0  # no thread has woken: the process stood still
-    hall.fetcher.step()
-    hall.start()
+    worker_harness.fetcher.step()
+    worker_harness.start()
 
     wait_until(lambda: sorted(done) == [1, 9], "both have run")
     wait_until(lambda: ledger(store).get("done") == 2)
 
 
 def test_another_process_runs_it_while_this_one_is_busy(
-    killer: str, accept: Accept, open_hall: Open, store: redis.Redis
+    killer: str, accept: Accept, open_worker_harness: Open, store: redis.Redis
 ) -> None:
     begun: list[int] = []
     go_on = threading.Event()
@@ -59,14 +59,14 @@ def test_another_process_runs_it_while_this_one_is_busy(
             go_on.wait(60)
 
     accept(number=1)
-    busy = open_hall(name="busy").start()
+    busy = open_worker_harness(name="busy").start()
     wait_until(lambda: begun == [1])
     store.rpush("rq:queue:events", killer)
     busy.fetcher.wake_up()
     wait_until(lambda: len(busy.fetcher.jobs()) == 2, "the busy one has it")
 
     try:
-        idle = open_hall(name="idle").start()
+        idle = open_worker_harness(name="idle").start()
         more = [accept(number=number) for number in range(20, 23)]
 
         def look() -> bool:

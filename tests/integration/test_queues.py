@@ -79,17 +79,17 @@ def test_what_runs_finishes_and_what_falls_due_waits(
 
 
 def test_a_worker_on_a_paused_queue_does_not_spin(
-    accept: Accept, open_hall: Open, surehook: Surehook, ran: list[str], store: redis.Redis
+    accept: Accept, open_worker_harness: Open, surehook: Surehook, ran: list[str], store: redis.Redis
 ) -> None:
     accept()
     surehook("queues", "pause", "events")
-    hall = open_hall()
+    worker_harness = open_worker_harness()
     before = store.info("stats")["total_commands_processed"]
     began = time.monotonic()
-    hall.start()
+    worker_harness.start()
     wait_until(lambda: time.monotonic() - began > 1.2)
     during = store.info("stats")["total_commands_processed"] - before
-    hall.close()
+    worker_harness.close()
 
     assert 0 < during < 100
 

@@ -9,16 +9,16 @@ import redis
 from harness.events import USER_ID, a_body, an_event
 from harness.stack import API_KEY, wait_until
 from surehook.shared.settings import Settings
-from tests.support.endpoint import HEADERS, PATH, OpenDoor, open_door
+from tests.support.endpoint import HEADERS, PATH, OpenEndpoint, open_endpoint
 from tests.support.store_dump import kept_keys
 
 CANARY = "mara.lindqvist"
 
 
 @pytest.fixture
-def door(settings: Settings, store: redis.Redis) -> Iterator[OpenDoor]:
+def door(settings: Settings, store: redis.Redis) -> Iterator[OpenEndpoint]:
     """Whatever a test here sends, nothing of it may reach the store."""
-    with open_door(settings.model_copy(update={"max_body_bytes": 1024})) as door:
+    with open_endpoint(settings.model_copy(update={"max_body_bytes": 1024})) as door:
         yield door
     assert kept_keys(store) == []
 
@@ -40,7 +40,7 @@ def body_with(**fields: Any) -> bytes:
         pytest.param([("X-Authorization", API_KEY)], id="another header"),
     ],
 )
-def test_without_proof_the_answer_is_the_same_for_every_cause(door: OpenDoor, proof: list[tuple[str, str]]) -> None:
+def test_without_proof_the_answer_is_the_same_for_every_cause(door: OpenEndpoint, proof: list[tuple[str, str]]) -> None:
     response = door.deliver(headers=[("Content-Type", "application/json"), *proof])
 
     assert response.status_code == 401
@@ -52,7 +52,7 @@ def test_without_proof_the_answer_is_the_same_for_every_cause(door: OpenDoor, pr
     }
 
 
-def test_proof_is_asked_for_before_anything_else(door: OpenDoor) -> None:
+def test_proof_is_asked_for_before_anything_else(door: OpenEndpoint) -> None:
     response = door.deliver(body=b"x" * 2000, headers={"Content-Type": "text/plain"})
 
     assert response.status_code == 401
@@ -62,7 +62,7 @@ def test_proof_is_asked_for_before_anything_else(door: OpenDoor) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/fusionauth", f"{PATH}/", f"{PATH}/more", "/healthz/", "/metrics", "/%00", "/../etc/passwd"]
 )
-def test_another_path_is_404(door: OpenDoor, path: str) -> None:
+def test_another_path_is_404(door: OpenEndpoint, path: str) -> None:
     response = door.request("POST", path, content=a_body(), headers=HEADERS)
 
     assert response.status_code == 404
@@ -70,7 +70,7 @@ def test_another_path_is_404(door: OpenDoor, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "FUSION"])
-def test_another_method_is_405(door: OpenDoor, method: str) -> None:
+def test_another_method_is_405(door: OpenEndpoint, method: str) -> None:
     response = door.request(method, PATH, headers=HEADERS)
 
     assert response.status_code == 405
@@ -89,14 +89,14 @@ def test_another_method_is_405(door: OpenDoor, method: str) -> None:
         pytest.param({"Content-Type": "application/json", "Content-Encoding": "gzip"}, id="gzip"),
     ],
 )
-def test_what_is_not_sent_as_json_is_415(door: OpenDoor, headers: dict[str, str]) -> None:
+def test_what_is_not_sent_as_json_is_415(door: OpenEndpoint, headers: dict[str, str]) -> None:
     response = door.deliver(headers={"Authorization": API_KEY, **headers})
 
     assert response.status_code == 415
     assert response.json()["exception"] == "[unsupportedMediaType] send application/json, not compressed"
 
 
-def test_a_body_larger_than_the_limit_is_413_by_its_length(door: OpenDoor) -> None:
+def test_a_body_larger_than_the_limit_is_413_by_its_length(door: OpenEndpoint) -> None:
     response = door.deliver(body=CANARY.encode() * 1000)
 
     assert response.status_code == 413
@@ -104,7 +104,7 @@ def test_a_body_larger_than_the_limit_is_413_by_its_length(door: OpenDoor) -> No
     assert response.headers["connection"] == "close"
 
 
-def test_a_body_larger_than_the_limit_is_413_by_counting(door: OpenDoor) -> None:
+def test_a_body_larger_than_the_limit_is_413_by_counting(door: OpenEndpoint) -> None:
     response = door.deliver(body=(b"x" * 100 for _ in range(11)))
 
     assert "content-length" not in response.request.headers
@@ -143,7 +143,7 @@ def test_a_body_larger_than_the_limit_is_413_by_counting(door: OpenDoor) -> None
     ],
 )
 def test_a_body_that_is_no_event_is_400_and_is_not_quoted(
-    door: OpenDoor, body: bytes, caplog: pytest.LogCaptureFixture
+    door: OpenEndpoint, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = door.deliver(body=body)
 
@@ -156,7 +156,7 @@ def test_a_body_that_is_no_event_is_400_and_is_not_quoted(
 
 
 def test_a_flood_of_refusals_is_one_log_line_and_all_of_it_counted(
-    door: OpenDoor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    door: OpenEndpoint, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("surehook.ingest.endpoint.LOG_EVERY_SECONDS", 3600)
     for _ in range(50):
@@ -171,7 +171,7 @@ def test_a_flood_of_refusals_is_one_log_line_and_all_of_it_counted(
 def test_what_is_not_ready_says_not_why(settings: Settings, store: redis.Redis) -> None:
     store.config_set("appendfsync", "no")
     try:
-        with open_door(settings, is_awaited=False) as door:
+        with open_endpoint(settings, is_awaited=False) as door:
             wait_until(lambda: door.metric("surehook_not_ready", reason="not_durable"), "the check is done")
             response = door.request("GET", "/readyz")
     finally:

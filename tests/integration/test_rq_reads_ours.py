@@ -21,7 +21,7 @@ from surehook.shared.settings import Settings
 from surehook.workers.rq_worker import RQWorkers, thread_names
 from tests.integration.conftest import Accept, Open
 from tests.integration.test_leases import an_attempt
-from tests.support.worker_harness import Hall
+from tests.support.worker_harness import WorkerHarness
 
 REGISTRIES = ("finished", "failed", "scheduled", "deferred", "canceled")
 COUNTS = ("successful_job_count", "failed_job_count")
@@ -126,23 +126,25 @@ def let_stock_run(store: redis.Redis, *call: Any, retry: Retry | None = None) ->
     return left
 
 
-def let_ours_run(store: redis.Redis, hall: Hall, registry: str) -> None:
-    RQWorkers(store, "events", [hall.threads[0].name]).register()
-    hall.start()
+def let_ours_run(store: redis.Redis, worker_harness: WorkerHarness, registry: str) -> None:
+    RQWorkers(store, "events", [worker_harness.threads[0].name]).register()
+    worker_harness.start()
     wait_until(lambda: store.zcard(f"rq:{registry}:events") == 1)
 
 
-def test_a_finished_job_leaves_what_rqs_own_worker_leaves(accept: Accept, open_hall: Open, store: redis.Redis) -> None:
+def test_a_finished_job_leaves_what_rqs_own_worker_leaves(
+    accept: Accept, open_worker_harness: Open, store: redis.Redis
+) -> None:
     stock = let_stock_run(store, "operator.not_", 1)
     on("user.delete", name="it")(lambda event: None)
     event_id = accept()
 
-    hall = open_hall(threads=1)
-    let_ours_run(store, hall, "finished")
+    worker_harness = open_worker_harness(threads=1)
+    let_ours_run(store, worker_harness, "finished")
 
     assert left_behind(store, "events", event_id) == stock
     finished = the_job(store, event_id)
-    assert finished.worker_name == hall.threads[0].name
+    assert finished.worker_name == worker_harness.threads[0].name
     assert finished.enqueued_at <= finished.started_at <= finished.ended_at
 
 
@@ -154,22 +156,22 @@ def test_a_finished_job_leaves_what_rqs_own_worker_leaves(accept: Accept, open_h
     ],
 )
 def test_a_failed_job_leaves_what_rqs_own_worker_leaves(
-    retries: int, registry: str, status: JobStatus, accept: Accept, open_hall: Open, store: redis.Redis
+    retries: int, registry: str, status: JobStatus, accept: Accept, open_worker_harness: Open, store: redis.Redis
 ) -> None:
     retry = Retry(retries, interval=60) if retries else None
     stock = let_stock_run(store, "operator.truediv", 1, 0, retry=retry)
     on("user.delete", name="it", retries=retries, backoff=[60])(lambda event: 1 / 0)
     event_id = accept()
 
-    hall = open_hall(threads=1)
-    let_ours_run(store, hall, registry)
+    worker_harness = open_worker_harness(threads=1)
+    let_ours_run(store, worker_harness, registry)
 
     if retries:
         stock["result"] = [(b"4", True)]  # RQ keeps no trace of a run that it retries after a while; we do, as RETRIED
     assert left_behind(store, "events", event_id) == stock
     failed = the_job(store, event_id)
     assert failed.get_status() == status
-    assert failed.worker_name == hall.threads[0].name
+    assert failed.worker_name == worker_harness.threads[0].name
     result = failed.latest_result()
     assert result is not None
     assert "ZeroDivisionError: division by zero" in str(result.exc_string)

@@ -15,7 +15,7 @@ from surehook.shared.errors import StoreUnavailable
 from surehook.shared.settings import Settings
 from tests.integration.test_session import an_envelope, running, settled, until
 from tests.support.replicas import SERVICE, lone_sentinel
-from tests.support.tcp_proxy import Middleman, middleman
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def sentinel(tmp_path: Path) -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def two_ways(sentinel: Path, data_dir: Path) -> AsyncIterator[tuple[Middleman, Middleman, Middleman]]:
+async def two_ways(sentinel: Path, data_dir: Path) -> AsyncIterator[tuple[TcpProxy, TcpProxy, TcpProxy]]:
     """Two Sentinels, each of which can fall silent, and the store that they name."""
-    async with middleman(sentinel) as one, middleman(sentinel) as other, middleman(socket_path(data_dir)) as man:
+    async with tcp_proxy(sentinel) as one, tcp_proxy(sentinel) as other, tcp_proxy(socket_path(data_dir)) as man:
         watch(sentinel, man.port)
         yield one, other, man
 
@@ -37,7 +37,7 @@ def watch(sentinel: Path, port: int) -> None:
         client.execute_command("SENTINEL", "MONITOR", SERVICE, "127.0.0.1", port, 1)
 
 
-def by_way_of(*guides: Middleman) -> Settings:
+def by_way_of(*guides: TcpProxy) -> Settings:
     addresses = ",".join(f"127.0.0.1:{guide.port}" for guide in guides)
     return Settings(redis_url=f"redis+sentinel://{addresses}/{SERVICE}")
 
@@ -98,14 +98,14 @@ def test_the_sentinel_that_knows_of_the_latest_failover_is_believed(
     data_dir: Path, store: redis.Redis, tmp_path: Path
 ) -> None:
     async def play() -> None:
-        async with middleman(socket_path(data_dir)) as old, middleman(socket_path(data_dir)) as new:
+        async with tcp_proxy(socket_path(data_dir)) as old, tcp_proxy(socket_path(data_dir)) as new:
             with (
                 sentinel_of(tmp_path / "old", old, epoch=1) as behind,
                 sentinel_of(tmp_path / "new", new, epoch=2) as ahead,
             ):
                 async with (
-                    middleman(behind) as one,
-                    middleman(ahead) as other,
+                    tcp_proxy(behind) as one,
+                    tcp_proxy(ahead) as other,
                     running(by_way_of(one, other)) as intake,
                 ):
                     await until(lambda: intake.is_ready)
@@ -116,7 +116,7 @@ def test_the_sentinel_that_knows_of_the_latest_failover_is_believed(
 
 
 @contextmanager
-def sentinel_of(folder: Path, man: Middleman, *, epoch: int) -> Iterator[Path]:
+def sentinel_of(folder: Path, man: TcpProxy, *, epoch: int) -> Iterator[Path]:
     folder.mkdir()
     watched = f"sentinel monitor {SERVICE} 127.0.0.1 {man.port} 1", f"sentinel config-epoch {SERVICE} {epoch}"
     with lone_sentinel(folder, *watched) as path:
@@ -127,6 +127,6 @@ def doors(store: redis.Redis) -> list[str]:
     return [client["id"] for client in store.client_list() if client["name"] == CLIENT_NAME]
 
 
-async def being_asked(guide: Middleman) -> None:
+async def being_asked(guide: TcpProxy) -> None:
     asked = guide.commands
     await until(lambda: guide.commands > asked)

@@ -14,7 +14,7 @@ from surehook.shared.settings import Settings
 from surehook.shared.store import connect
 from tests.integration.test_session import an_envelope, running, until
 from tests.support.replicas import lone_sentinel
-from tests.support.tcp_proxy import middleman
+from tests.support.tcp_proxy import tcp_proxy
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_tls_to_both_and_only_to_whom_it_can_trust(
     context, trusted = server_context(tmp_path)
 
     async def play() -> None:
-        async with middleman(sentinel, context) as guide, middleman(socket_path(data_dir), context) as man:
+        async with tcp_proxy(sentinel, context) as guide, tcp_proxy(socket_path(data_dir), context) as man:
             with redis.Redis(unix_socket_path=str(sentinel)) as client:
                 # It will never reach the server so, for it speaks no TLS here; it says where that is all the same.
                 client.execute_command("SENTINEL", "MONITOR", "mine", "127.0.0.1", man.port, 1)

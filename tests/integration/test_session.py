@@ -18,7 +18,7 @@ from surehook.shared.embedded import socket_path
 from surehook.shared.envelope import Envelope, parse_envelope
 from surehook.shared.errors import BacklogFull, StoreError, StoreUnavailable
 from surehook.shared.settings import Settings
-from tests.support.tcp_proxy import Middleman, middleman
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 MENDING_SECONDS = 10.0
 
@@ -49,18 +49,18 @@ async def settled(*accepting: Awaitable[Outcome]) -> list[Outcome | type[BaseExc
     return [type(outcome) if isinstance(outcome, BaseException) else outcome for outcome in outcomes]
 
 
-def through(data_dir: Path, scenario: Callable[[Acceptor, Middleman], Coroutine[Any, Any, None]]) -> None:
-    """Play a scenario with an intake whose store is behind a middleman."""
+def through(data_dir: Path, scenario: Callable[[Acceptor, TcpProxy], Coroutine[Any, Any, None]]) -> None:
+    """Play a scenario with an intake whose store is behind a tcp_proxy."""
 
     async def play() -> None:
-        async with middleman(socket_path(data_dir)) as man, running(_to(man)) as intake:
+        async with tcp_proxy(socket_path(data_dir)) as man, running(_to(man)) as intake:
             await until(lambda: intake.is_ready)
             await scenario(intake, man)
 
     asyncio.run(play())
 
 
-def _to(man: Middleman) -> Settings:
+def _to(man: TcpProxy) -> Settings:
     return Settings(redis_url=f"redis://127.0.0.1:{man.port}/0")
 
 
@@ -80,7 +80,7 @@ def test_what_arrives_meanwhile_rides_in_the_next_batch(settings: Settings, stor
 
 
 def test_replies_in_pieces_are_put_together(data_dir: Path, store: redis.Redis) -> None:
-    async def scenario(intake: Acceptor, man: Middleman) -> None:
+    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
         man.replies_in_pieces = True
 
         assert await settled(*(intake.accept(an_envelope()) for _ in range(3))) == [Outcome.STORED] * 3
@@ -91,7 +91,7 @@ def test_replies_in_pieces_are_put_together(data_dir: Path, store: redis.Redis) 
 def test_a_connection_that_breaks_in_a_reply_is_no_answer_and_is_mended(data_dir: Path, store: redis.Redis) -> None:
     events = [an_envelope(), an_envelope()]
 
-    async def scenario(intake: Acceptor, man: Middleman) -> None:
+    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
         man.cuts_after_bytes = 5
         assert await settled(*map(intake.accept, events)) == [StoreUnavailable] * 2
         man.cuts_after_bytes = None
@@ -104,7 +104,7 @@ def test_a_connection_that_breaks_in_a_reply_is_no_answer_and_is_mended(data_dir
 
 
 def test_a_store_that_falls_silent_is_given_up_and_found_again(data_dir: Path, store: redis.Redis) -> None:
-    async def scenario(intake: Acceptor, man: Middleman) -> None:
+    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
         man.passes_replies = False
         began = time.monotonic()
         assert await settled(intake.accept(an_envelope())) == [StoreUnavailable]
@@ -120,7 +120,7 @@ def test_a_store_that_falls_silent_is_given_up_and_found_again(data_dir: Path, s
 
 @pytest.mark.parametrize("nonsense", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*1\r\n:1\r\n:1\r\n", b"$-5\r\n"])
 def test_who_talks_nonsense_is_not_believed(data_dir: Path, store: redis.Redis, nonsense: bytes) -> None:
-    async def scenario(intake: Acceptor, man: Middleman) -> None:
+    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
         connections = man.connections
         man.instead = nonsense
         await settled(intake.accept(an_envelope()))
@@ -136,7 +136,7 @@ def test_who_talks_nonsense_is_not_believed(data_dir: Path, store: redis.Redis, 
     "shape", [b"*0\r\n", b"*3\r\n:1\r\n:1\r\n:1\r\n", b":1\r\n", b"$-1\r\n", b"+OK\r\n", b"*2\r\n$1\r\n1\r\n:1\r\n"]
 )
 def test_a_reply_of_another_shape_is_no_answer(data_dir: Path, store: redis.Redis, shape: bytes) -> None:
-    async def scenario(intake: Acceptor, man: Middleman) -> None:
+    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
         connections = man.connections
         man.instead = shape
         assert await settled(intake.accept(an_envelope()), intake.accept(an_envelope())) == [StoreUnavailable] * 2
@@ -149,7 +149,7 @@ def test_a_reply_of_another_shape_is_no_answer(data_dir: Path, store: redis.Redi
 
 
 def test_a_request_that_is_cancelled_leaves_the_others_their_answers(data_dir: Path, store: redis.Redis) -> None:
-    async def scenario(intake: Acceptor, man: Middleman) -> None:
+    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
         man.passes_replies = False
         in_flight = [asyncio.create_task(intake.accept(an_envelope())) for _ in range(3)]
         await asyncio.sleep(0.01)
@@ -172,7 +172,7 @@ def test_a_request_that_is_cancelled_leaves_the_others_their_answers(data_dir: P
 def test_a_request_that_is_cancelled_in_flight_changes_nothing_for_the_others(
     data_dir: Path, store: redis.Redis
 ) -> None:
-    async def scenario(intake: Acceptor, man: Middleman) -> None:
+    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
         connections = man.connections
         in_flight = [asyncio.create_task(intake.accept(an_envelope())) for _ in range(3)]
         for _ in range(2):  # the tasks begin, the batch leaves; its reply takes more turns of the loop than that

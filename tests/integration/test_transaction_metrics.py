@@ -11,18 +11,18 @@ from surehook.shared.settings import Settings
 from surehook.shared.store_metrics import StoreGauges
 from surehook.workers.handlers.registry import on
 from surehook.workers.transactional.protocol import Outcome, TransactionProtocol
-from tests.support.endpoint import OpenDoor
+from tests.support.endpoint import OpenEndpoint
 from tests.support.transactions import KEYS, Protocol
 
 
-def answers_of(door: OpenDoor) -> dict[str, float]:
+def answers_of(door: OpenEndpoint) -> dict[str, float]:
     return {
         outcome: door.metric("surehook_transactions_total", type="user.create", outcome=outcome)
         for outcome in ("completed", "rejected", "failed", "abandoned", "unattended", "paused", "unavailable")
     }
 
 
-def test_each_answer_counts_as_what_it_was(ask: Any, asking_door: OpenDoor, protocol: Protocol) -> None:
+def test_each_answer_counts_as_what_it_was(ask: Any, transactional_endpoint: OpenEndpoint, protocol: Protocol) -> None:
     errors = {"no@example.com": Reject("no"), "broken@example.com": OSError("broken")}
 
     @on("user.create", name="vote", transactional=True)
@@ -33,13 +33,13 @@ def test_each_answer_counts_as_what_it_was(ask: Any, asking_door: OpenDoor, prot
 
     for email in ("yes@example.com", *errors):
         ask(an_event("user.create", user={"id": USER_ID, "email": email}))
-    asking_door.deliver(an_event("user.create"))  # nobody takes it
+    transactional_endpoint.deliver(an_event("user.create"))  # nobody takes it
     protocol.leave("room")
-    asking_door.deliver(an_event("user.create"))
+    transactional_endpoint.deliver(an_event("user.create"))
 
     counted = {"completed": 1, "rejected": 1, "failed": 1, "abandoned": 1, "unattended": 1}
-    assert answers_of(asking_door) == {"paused": 0, "unavailable": 0, **counted}
-    assert asking_door.metric("surehook_transaction_seconds_count") == 5
+    assert answers_of(transactional_endpoint) == {"paused": 0, "unavailable": 0, **counted}
+    assert transactional_endpoint.metric("surehook_transaction_seconds_count") == 5
 
 
 def test_orphans_are_shown_while_they_are_some_and_counted_for_ever(

@@ -17,7 +17,7 @@ from surehook.shared.settings import Settings
 from surehook.workers.handlers.registry import on
 from surehook.workers.transactional.executor import TransactionalExecutor
 from tests.integration.conftest import KEYS, Counts
-from tests.support.endpoint import OpenDoor, open_door
+from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.ledger import is_balanced, ledger
 from tests.support.transactional_client import TIMEOUT_SECONDS
 from tests.support.transactions import Protocol
@@ -84,14 +84,14 @@ def test_a_handler_that_raises_is_a_500_that_says_nothing_of_it(ask: Any, error:
 
 
 def test_nobody_in_time_is_a_504_and_the_event_never_starts(
-    asking_door: OpenDoor, voting: Callable[[], TransactionalExecutor], store: redis.Redis
+    transactional_endpoint: OpenEndpoint, voting: Callable[[], TransactionalExecutor], store: redis.Redis
 ) -> None:
     seen: list[Event] = []
     vote(seen.append)
     event = an_event("user.create")
 
     began = time.monotonic()
-    response = asking_door.deliver(event)
+    response = transactional_endpoint.deliver(event)
 
     assert response.status_code == 504
     assert response.json()["exception"].startswith("[deadlineExceeded]")
@@ -102,11 +102,11 @@ def test_nobody_in_time_is_a_504_and_the_event_never_starts(
 
 
 def test_without_a_live_worker_the_answer_is_503_at_once_and_nothing_is_stored(
-    asking_door: OpenDoor, protocol: Protocol, store: redis.Redis
+    transactional_endpoint: OpenEndpoint, protocol: Protocol, store: redis.Redis
 ) -> None:
     protocol.leave("room")
 
-    response = asking_door.deliver(an_event("user.create"))
+    response = transactional_endpoint.deliver(an_event("user.create"))
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert ledger(store) == {"open": 0}
@@ -150,21 +150,21 @@ def test_an_event_without_a_voter_of_its_own_is_completed(ask: Any) -> None:
     assert ask(an_event("user.create")).status_code == 200
 
 
-def test_tenants_differ(ask: Any, asking_door: OpenDoor) -> None:
+def test_tenants_differ(ask: Any, transactional_endpoint: OpenEndpoint) -> None:
     on("user.delete", name="vote", transactional=True)(refuse)
 
     theirs, others = an_event(tenantId=USER_ID), an_event(tenantId=TENANT_ID)
 
     assert ask(theirs).status_code == 422
-    assert asking_door.deliver(others).status_code == 202
+    assert transactional_endpoint.deliver(others).status_code == 202
 
 
-def test_a_copy_that_comes_meanwhile_gets_the_same_answer(asking_door: OpenDoor, voting: Any) -> None:
+def test_a_copy_that_comes_meanwhile_gets_the_same_answer(transactional_endpoint: OpenEndpoint, voting: Any) -> None:
     seen: list[Event] = []
     vote(seen.append)
     event = an_event("user.create")
     with ThreadPoolExecutor(4) as pool:
-        answers = [pool.submit(asking_door.deliver, event) for _ in range(4)]
+        answers = [pool.submit(transactional_endpoint.deliver, event) for _ in range(4)]
         wait_until(lambda: voting().turn(0.05), "it ran")
         assert [answer.result().status_code for answer in answers] == [200] * 4
 
@@ -178,7 +178,7 @@ def test_however_many_wait_one_connection_listens_for_their_answers(
     protocol.beat("room")
     asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 60})
     room = voting()
-    with open_door(asked) as door, ThreadPoolExecutor(MANY) as pool:
+    with open_endpoint(asked) as door, ThreadPoolExecutor(MANY) as pool:
         answers = [pool.submit(door.deliver, an_event("user.create")) for _ in range(MANY)]
         wait_until(lambda: store.llen(rq_queue(TRANSACTIONAL_QUEUE)) == MANY, "all wait")
 

@@ -22,7 +22,7 @@ from surehook.shared.stats import BooksReader
 from surehook.workers.handlers.registry import on
 from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
 from tests.integration.conftest import KEYS, Counts
-from tests.support.endpoint import open_door
+from tests.support.endpoint import open_endpoint
 from tests.support.ledger import is_balanced, ledger
 from tests.support.transactional_client import Room
 from tests.support.transactions import Protocol
@@ -39,7 +39,7 @@ def test_a_worker_without_the_key_leaves_it_to_one_that_has_it(
     protocol.beat("room")
     terms = {"transactional_events": ("user.create",), "transaction_timeout": 10, "encryption_keys": (SECRET,)}
 
-    with open_door(settings.model_copy(update=terms)) as door, ThreadPoolExecutor(1) as pool:
+    with open_endpoint(settings.model_copy(update=terms)) as door, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(door.deliver, event)
         poor, rich = voting("poor", BodyCipher()), voting("rich", BodyCipher([SECRET]))
         wait_until(lambda: poor.turn(0.05), "it was met")

@@ -25,7 +25,7 @@ Body = bytes | Iterable[bytes]
 HeaderList = Mapping[str, str] | list[tuple[str, str]]
 
 
-class OpenDoor:
+class OpenEndpoint:
     """A running app; an exception that nobody translated comes out of the call."""
 
     def __init__(self, client: TestClient, metrics: IngestMetrics) -> None:
@@ -51,10 +51,10 @@ class OpenDoor:
 
 
 @contextlib.contextmanager
-def open_door(settings: Settings, *, is_awaited: bool = True) -> Iterator[OpenDoor]:
+def open_endpoint(settings: Settings, *, is_awaited: bool = True) -> Iterator[OpenEndpoint]:
     metrics = IngestMetrics()
     with TestClient(create_app(settings, metrics)) as client:
-        door = OpenDoor(client, metrics)
+        door = OpenEndpoint(client, metrics)
         if is_awaited:
             wait_until(door.is_ready, "the door is ready")
         yield door

@@ -19,30 +19,30 @@ FLOOD = 120
 FLAT_BYTES = 16 * MEBIBYTE
 
 
-def open_bounded_house() -> Stack:
-    house = Stack()
-    house.start_ingest(
+def open_bounded_stack() -> Stack:
+    stack = Stack()
+    stack.start_ingest(
         SUREHOOK_MAX_PENDING=str(MOST_PENDING),
         SUREHOOK_MAX_BODY_BYTES_IN_FLIGHT=str(MOST_BYTES),
         SUREHOOK_MAX_BACKLOG=str(MOST_OPEN),
     )
-    return house
+    return stack
 
 
-def let_ebb(house: Stack) -> None:
+def let_ebb(stack: Stack) -> None:
     """Nothing of an earlier flood is left, neither here nor there."""
-    wait_until(lambda: metric(house, "surehook_open_connections") <= 1, "they hung up")
-    wait_until(lambda: metric(house, "surehook_pending_requests") == 0, "nothing is held")
-    assert metric(house, "surehook_body_bytes_in_flight") == 0
-    with house.redis() as store:
+    wait_until(lambda: metric(stack, "surehook_open_connections") <= 1, "they hung up")
+    wait_until(lambda: metric(stack, "surehook_pending_requests") == 0, "nothing is held")
+    assert metric(stack, "surehook_body_bytes_in_flight") == 0
+    with stack.redis() as store:
         store.flushall()
 
 
 @contextmanager
-def begun(house: Stack, count: int, request: bytes) -> Iterator[list[socket.socket]]:
+def begun(stack: Stack, count: int, request: bytes) -> Iterator[list[socket.socket]]:
     """So many requests whose last byte is still to come."""
-    with ExitStack() as stack:
-        connections = [stack.enter_context(connect(house.port)) for _ in range(count)]
+    with ExitStack() as exit_stack:
+        connections = [exit_stack.enter_context(connect(stack.port)) for _ in range(count)]
         for connection in connections:
             connection.sendall(request[:-1])
         yield connections
@@ -54,8 +54,8 @@ def a_large_body(size: int) -> bytes:
     return a_body(event)
 
 
-def exchange(house: Stack, request: bytes) -> bytes:
+def exchange(stack: Stack, request: bytes) -> bytes:
     """Send all of it, also when it is refused half-way, and read the answer."""
-    with connect(house.port) as connection:
+    with connect(stack.port) as connection:
         connection.sendall(request)
         return connection.recv(65536)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @dataclass
-class Middleman:
+class TcpProxy:
     """What it does to the replies can be changed while it runs."""
 
     port: int = 0
@@ -65,8 +65,8 @@ class Middleman:
 
 
 @contextlib.asynccontextmanager
-async def middleman(store: Path, with_tls: ssl.SSLContext | None = None) -> AsyncIterator[Middleman]:
-    man = Middleman()
+async def tcp_proxy(store: Path, with_tls: ssl.SSLContext | None = None) -> AsyncIterator[TcpProxy]:
+    man = TcpProxy()
     server = await asyncio.start_server(lambda r, w: man.relay(r, w, store), "127.0.0.1", 0, ssl=with_tls)
     man.port = server.sockets[0].getsockname()[1]
     try:

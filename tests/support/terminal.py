@@ -15,16 +15,16 @@ SUREHOOK = str(Path(sys.executable).with_name("surehook"))
 class Terminal:
     """`surehook dev` in a terminal of its own, in a fresh folder."""
 
-    def __init__(self, house: Stack, **environ: str) -> None:
-        self.house = house
+    def __init__(self, stack: Stack, **environ: str) -> None:
+        self.stack = stack
         for name in ("SUREHOOK_API_KEYS", "SUREHOOK_HANDLERS"):
-            house.environ.pop(name, None)
-        house.environ["TODOS_DB"] = str(house.folder / "todos.sqlite3")
+            stack.environ.pop(name, None)
+        stack.environ["TODOS_DB"] = str(stack.folder / "todos.sqlite3")
         self._end, inside = pty.openpty()
         self.process = subprocess.Popen(
             [SUREHOOK, "dev"],
-            cwd=house.folder,
-            env={**house.environ, "SUREHOOK_DATA_DIR": "store", **environ},
+            cwd=stack.folder,
+            env={**stack.environ, "SUREHOOK_DATA_DIR": "store", **environ},
             stdin=inside,
             stdout=inside,
             stderr=inside,
@@ -33,7 +33,7 @@ class Terminal:
         os.close(inside)
         os.set_blocking(self._end, False)
         self._seen = ""
-        house.processes.append(self.process)
+        stack.processes.append(self.process)
 
     def screen(self) -> str:
         try:

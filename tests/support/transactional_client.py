@@ -20,7 +20,7 @@ from surehook.workers.handlers.registry import Registry
 from surehook.workers.queue.claims import Claims
 from surehook.workers.transactional.executor import TransactionalExecutor
 from surehook.workers.transactional.protocol import TransactionProtocol
-from tests.support.endpoint import OpenDoor, open_door
+from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.run_context import Here
 from tests.support.transactions import Protocol, Windows
 
@@ -35,10 +35,10 @@ def protocol(store: redis.Redis) -> Protocol:
 
 
 @pytest.fixture
-def asking_door(settings: Settings, protocol: Protocol) -> Iterator[OpenDoor]:
+def transactional_endpoint(settings: Settings, protocol: Protocol) -> Iterator[OpenEndpoint]:
     """A door that asks about user.create, and for one tenant about user.delete; with a worker that lives."""
     asked = ("user.create", f"{USER_ID}:user.delete")
-    with open_door(
+    with open_endpoint(
         settings.model_copy(update={"transactional_events": asked, "transaction_timeout": TIMEOUT_SECONDS})
     ) as door:
         protocol.beat("room")
@@ -81,12 +81,12 @@ def voting(store: redis.Redis, claims_of: Callable[..., Claims], counts: Any) ->
 
 
 @pytest.fixture
-def ask(asking_door: OpenDoor, voting: Room) -> Iterator[Callable[..., httpx.Response]]:
+def ask(transactional_endpoint: OpenEndpoint, voting: Room) -> Iterator[Callable[..., httpx.Response]]:
     """Deliver, and let the back room decide meanwhile."""
     with ThreadPoolExecutor(1) as pool:
 
         def ask(event: dict[str, Any]) -> httpx.Response:
-            answer: Future[httpx.Response] = pool.submit(asking_door.deliver, event)
+            answer: Future[httpx.Response] = pool.submit(transactional_endpoint.deliver, event)
             room = voting()
             while not answer.done():
                 room.turn(0.05)

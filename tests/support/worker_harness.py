@@ -21,7 +21,7 @@ from surehook.workers.queue.threads import HandlerThread
 from surehook.workers.slots import Slots
 
 
-class Hall:
+class WorkerHarness:
     """Closed, it has settled all that it held."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Hall:
     def _ask(self) -> None:
         self.asked += 1
 
-    def start(self) -> "Hall":
+    def start(self) -> "WorkerHarness":
         for thread in (*self.threads, self.fetcher):
             thread.start()
         return self

@@ -1,4 +1,4 @@
-"""The house's own rules, where no tool checks them."""
+"""The stack's own rules, where no tool checks them."""
 
 import re
 from pathlib import Path

@@ -25,7 +25,7 @@ SEED = int(os.environ.get("SEED") or secrets.randbelow(10**6))
 
 
 @contextmanager
-def senders(house: Stack, answers: dict[str, int], longest_seconds: float = 0, count: int = SENDERS) -> Iterator[None]:
+def senders(stack: Stack, answers: dict[str, int], longest_seconds: float = 0, count: int = SENDERS) -> Iterator[None]:
     """As FusionAuth: 2 s until an answer, and no second try. What is not answered counts as 0."""
     chance = Random(SEED)  # noqa: S311 - to be had again
     is_over = threading.Event()
@@ -34,7 +34,7 @@ def senders(house: Stack, answers: dict[str, int], longest_seconds: float = 0, c
         while not is_over.is_set():
             event = slow(chance.uniform(0, longest_seconds))
             try:
-                answers[event["id"]] = house.deliver(event).status_code
+                answers[event["id"]] = stack.deliver(event).status_code
             except httpx.TransportError:
                 answers[event["id"]] = 0
 
@@ -68,9 +68,9 @@ def kill(pids: list[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def check_the_truth(house: Stack, answers: dict[str, int], deaths_of_others: int) -> None:
+def check_the_truth(stack: Stack, answers: dict[str, int], deaths_of_others: int) -> None:
     """The ledger of answers against the ledger of effects."""
-    with house.redis() as store:
+    with stack.redis() as store:
         wait_until(lambda: ledger(store)["open"] == 0, f"all is decided and told: {ledger(store)}", seconds=40)
         assert is_balanced(store)
         orphans = set(texts(store.zrange(KEYS.orphans, 0, -1)))
@@ -78,7 +78,7 @@ def check_the_truth(house: Stack, answers: dict[str, int], deaths_of_others: int
         assert store.zcard(KEYS.transactions) == 0
         unanswered = [event_id for event_id, status in answers.items() if status in (0, 503)]
         decisions = [text(store.hget(KEYS.event(event_id), "decision")) for event_id in unanswered]
-    effects = [line.split() for line in house.effects()]
+    effects = [line.split() for line in stack.effects()]
     done, undone, told = (
         [event_id for word, event_id in effects if word == which] for which in ("done", "undone", "told")
     )

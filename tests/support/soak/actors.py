@@ -20,17 +20,17 @@ YOUNG_SECONDS = 5.0
 class Actor:
     """A `surehook` command with its children, and its way to the store."""
 
-    def __init__(self, house: Stack, name: str, *arguments: str, **environ: str) -> None:
+    def __init__(self, stack: Stack, name: str, *arguments: str, **environ: str) -> None:
         self.name = name
-        self.relay = Relay(socket_path(house.data))
+        self.relay = Relay(socket_path(stack.data))
         self.bad_endings: list[str] = []
-        self._house = house
+        self._stack = stack
         self._arguments = arguments
         self._environ = {**environ, "SUREHOOK_REDIS_URL": self.relay.url}
         self.start()
 
     def start(self) -> None:
-        self.process = self._house.surehook(*self._arguments, **self._environ)
+        self.process = self._stack.surehook(*self._arguments, **self._environ)
         self._started_at = time.monotonic()
 
     @property
@@ -71,20 +71,20 @@ class Actor:
 
 
 class Cast:
-    """All of them, on one house."""
+    """All of them, on one stack."""
 
-    def __init__(self, house: Stack, retention_seconds: int) -> None:
-        self.house = house
+    def __init__(self, stack: Stack, retention_seconds: int) -> None:
+        self.stack = stack
         settings = {"SUREHOOK_RETENTION": str(retention_seconds)}
         off = {"SUREHOOK_WORKER_METRICS_BIND": "off"}
-        self.door = Actor(house, "ingest", "ingest", **settings)
+        self.door = Actor(stack, "ingest", "ingest", **settings)
         arguments = ("worker", "--threads", THREADS, "--grace", GRACE)
-        self.machines = [Actor(house, f"workers {number}", *arguments, **settings, **off) for number in (1, 2)]
+        self.machines = [Actor(stack, f"workers {number}", *arguments, **settings, **off) for number in (1, 2)]
         self.actors = [self.door, *self.machines]
 
     def start_store(self) -> None:
-        if self.house.server.poll() is not None:
-            self.house.server = start_server(self.house.data)
+        if self.stack.server.poll() is not None:
+            self.stack.server = start_server(self.stack.data)
 
     def close(self) -> None:
         for actor in self.actors:

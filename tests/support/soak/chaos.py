@@ -77,7 +77,7 @@ class Chaos:
         return seconds, whom
 
     def _all(self) -> list[Fault]:
-        door, machines, house = self._cast.door, self._cast.machines, self._cast.house
+        door, machines, stack = self._cast.door, self._cast.machines, self._cast.stack
         return [
             Fault("kill -9 a worker process", 10, lambda: self._kill_child(self._one_of(machines))),
             Fault("kill -9 a worker's parent", 5, lambda: self._end(self._one_of(machines), Actor.kill_parent)),
@@ -90,8 +90,8 @@ class Chaos:
             Fault("kill -9 ingest", 6, lambda: self._end(door, Actor.kill)),
             Fault("SIGTERM to ingest", 3, lambda: self._end(door, Actor.stop)),
             Fault("ingest is stopped for a while", 3, lambda: self._freeze(door)),
-            Fault("kill -9 Valkey", 5, lambda: self._end_store(house.server.kill)),
-            Fault("SIGTERM to Valkey", 2, lambda: self._end_store(house.server.terminate)),
+            Fault("kill -9 Valkey", 5, lambda: self._end_store(stack.server.kill)),
+            Fault("SIGTERM to Valkey", 2, lambda: self._end_store(stack.server.terminate)),
             Fault("Valkey is stopped for a while", 4, self._freeze_store),
             *(
                 Fault(f"{whose}: {words}", share, lambda way=way, who=who: self._turn(self._one_of(who), way))  # type: ignore[misc]
@@ -145,11 +145,11 @@ class Chaos:
         if "store" in self._taken:
             return None
         end()
-        self._cast.house.server.wait()
+        self._cast.stack.server.wait()
         return self._hold("store", seconds, self._cast.start_store, "")
 
     def _freeze_store(self) -> tuple[float, str] | None:
-        seconds, server = self._chance.uniform(*STORE_QUIET_SECONDS), self._cast.house.server
+        seconds, server = self._chance.uniform(*STORE_QUIET_SECONDS), self._cast.stack.server
         if "store" in self._taken:
             return None
         server.send_signal(signal.SIGSTOP)

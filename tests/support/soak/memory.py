@@ -1,4 +1,4 @@
-"""The memory of every process of the house, followed from its start to its end."""
+"""The memory of every process of the stack, followed from its start to its end."""
 
 import threading
 from collections import defaultdict

@@ -36,10 +36,10 @@ class Verdict:
             self.wrong.append(f"{len(which)} {what}: {shown}")
 
 
-def judge(house: Stack, senders: Senders, lives: dict[str, list[Life]]) -> Verdict:
+def judge(stack: Stack, senders: Senders, lives: dict[str, list[Life]]) -> Verdict:
     verdict = Verdict()
-    runs, interrupted, discarded = _runs(house), *_told(house)
-    with house.redis() as store:
+    runs, interrupted, discarded = _runs(stack), *_told(stack)
+    with stack.redis() as store:
         books = ledger(store)
         is_open = {text(event_id) for event_id in store.zrange(Keys().open, 0, -1)}
         verdict.keys, unknown = leftovers(store)
@@ -67,7 +67,7 @@ def judge(house: Stack, senders: Senders, lives: dict[str, list[Life]]) -> Verdi
     sent = senders.accepted.keys() | senders.unanswered.keys()
     verdict.blame("effects of events nobody sent", [event_id for _, event_id in runs if event_id not in sent])
     _remember_memory(verdict, lives)
-    balance = house.run("ledger")
+    balance = stack.run("ledger")
     if balance.returncode:
         verdict.wrong.append(f"surehook ledger: {balance.stdout}{balance.stderr}")
     return verdict
@@ -90,20 +90,20 @@ def _lost(verdict: Verdict, senders: Senders, runs: Runs, is_open: set[str], int
     verdict.blame("should be dead letters and are not", undead)
 
 
-def _runs(house: Stack) -> Runs:
+def _runs(stack: Stack) -> Runs:
     """Effects, by handler and event."""
     found: dict[Job, list[str]] = defaultdict(list)
-    for line in house.effects():
+    for line in stack.effects():
         handler, event_id, number, process, at = line.split()
         found[handler, event_id].append(f"run {number} in {process} at {at}")
     return found
 
 
-def _told(house: Stack) -> tuple[dict[Job, str], set[Job]]:
+def _told(stack: Stack) -> tuple[dict[Job, str], set[Job]]:
     """What the workers logged: runs that were interrupted and what followed, and runs that no longer counted."""
     interrupted: dict[Job, str] = {}
     discarded = set()
-    for line in house.logged().splitlines():
+    for line in stack.logged().splitlines():
         if '"run was interrupted"' in line:
             facts = json.loads(line)
             job = (facts.get("handler", ""), facts["job_id"][:36])

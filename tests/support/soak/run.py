@@ -67,16 +67,16 @@ def soak(
     longest_pause_seconds: float = LONGEST_PAUSE_SECONDS,
 ) -> Report:
     """Send, break, wait until it is quiet, and look what became of it. What was logged is kept if that is not well."""
-    with closing(Stack(HOOKS.read_text("utf-8"))) as house:
-        (house.folder / "myhooks.py").write_text(HOOKS.read_text("utf-8"))
+    with closing(Stack(HOOKS.read_text("utf-8"))) as stack:
+        (stack.folder / "myhooks.py").write_text(HOOKS.read_text("utf-8"))
         began = time.monotonic()
-        house.environ["BEGAN"] = f"{began}"
-        cast = Cast(house, RETENTION_SECONDS)
-        senders = Senders(house.url, per_second, seed)
+        stack.environ["BEGAN"] = f"{began}"
+        cast = Cast(stack, RETENTION_SECONDS)
+        senders = Senders(stack.url, per_second, seed)
         chaos = Chaos(cast, senders, seed, lambda words: tell(f"{time.monotonic() - began:6.1f} s  {words}"))
         memory = Memory(lambda: _roles(cast))
         try:
-            wait_until(house.is_ready, "ingest is ready")
+            wait_until(stack.is_ready, "ingest is ready")
             memory.start()
             senders.start()
             try:
@@ -86,26 +86,26 @@ def soak(
             finally:
                 senders.stop()
             tell(f"{time.monotonic() - began:6.1f} s  waiting until it is quiet")
-            wait_until(lambda: is_quiet(house), "all is done or dead", seconds=QUIET_SECONDS)
+            wait_until(lambda: is_quiet(stack), "all is done or dead", seconds=QUIET_SECONDS)
             tell(f"{time.monotonic() - began:6.1f} s  quiet")
         except AssertionError:
-            tell(f"the log: {_kept(house, seed)}")
+            tell(f"the log: {_kept(stack, seed)}")
             raise
         finally:
             cast.close()
         memory.stop()
-        verdict = judge(house, senders, memory.lives())
+        verdict = judge(stack, senders, memory.lives())
         bad = [f"{actor.name} {ending}" for actor in cast.actors for ending in actor.bad_endings]
         verdict.blame("did not stop in order", bad)
         if verdict.wrong:
-            verdict.wrong.append(f"the log: {_kept(house, seed)}")
+            verdict.wrong.append(f"the log: {_kept(stack, seed)}")
     return Report(seconds, chaos.counts, senders.answers, memory.lives(), verdict)
 
 
-def is_quiet(house: Stack) -> bool:
+def is_quiet(stack: Stack) -> bool:
     """Every open event is a dead letter, and nothing waits or runs."""
     try:
-        with house.redis() as store:
+        with stack.redis() as store:
             books = BooksReader(store, Keys()).read()
     except redis.RedisError:
         return False
@@ -113,9 +113,9 @@ def is_quiet(house: Stack) -> bool:
     return busy == 0 and books.open <= sum(queue.dead for queue in books.queues)
 
 
-def _kept(house: Stack, seed: int) -> Path:
+def _kept(stack: Stack, seed: int) -> Path:
     path = Path(tempfile.gettempdir()) / f"soak-{seed}.log"
-    path.write_text(house.logged(), "utf-8")
+    path.write_text(stack.logged(), "utf-8")
     return path
 
 
@@ -128,7 +128,7 @@ def _roles(cast: Cast) -> dict[str, list[int]]:
         "ingest": [cast.door.parent],
         "worker's parent": [machine.parent for machine in cast.machines],
         "worker process": [pid for machine in cast.machines for pid in machine.children()],
-        "Valkey": [cast.house.server.pid],
+        "Valkey": [cast.stack.server.pid],
     }
 
 

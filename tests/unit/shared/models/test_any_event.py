@@ -15,7 +15,7 @@ T = TypeVar("T")
 Change = Callable[[dict[str, Any]], None]
 
 MANY = examples(max_examples=150, deadline=None)
-# What the door and the house itself rely on, and refuse when it is not so.
+# What the door and the stack itself rely on, and refuse when it is not so.
 OURS = {"id", "type", "tenantId", "createInstant"}
 PAYLOADS = st.sampled_from([*SAMPLES.values(), *EXAMPLES.values()])
 JSON = st.recursive(

@@ -113,7 +113,7 @@ def test_any_field_may_be_missing_and_names_go_both_ways(model: type[Model]) -> 
         assert name == "from_" or snake(field.alias or "") == name
 
 
-def test_ids_are_those_of_the_house_even_when_uuid_is_written_otherwise() -> None:
+def test_ids_are_those_of_the_stack_even_when_uuid_is_written_otherwise() -> None:
     upper = EVENT_ID.upper()
     body = json.dumps({"event": {"type": "test", "id": upper, "tenantId": upper}}).encode()
 
