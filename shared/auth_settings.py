@@ -1,4 +1,4 @@
-"""What can be configured of the proof of deliveries and of TLS, and what is wrong with it."""
+"""Settings of the authentication of deliveries and of TLS, and the checks of their values."""
 
 import re
 from pathlib import Path
@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-# Of these a file holds one value a line, and a value may contain a comma there.
+# Their files hold one value a line, and there a value may contain a comma.
 SECRET_LISTS = ("API_KEYS", "BASIC_AUTH", "REQUIRED_HEADER", "SIGNING_SECRETS")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# What HTTP or the door itself reads cannot stand for a proof.
+# HTTP or the endpoint gives these a meaning, so none can hold a credential.
 RESERVED_HEADERS = (
     "authorization",
     "connection",
@@ -33,13 +33,13 @@ def split(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-def _pairs(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+def _require_pairs(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if all(all(pair.get_secret_value().partition(":")) for pair in value):
         return value
     raise ValueError("expected user:password, several separated by commas")
 
 
-def _headers(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+def _require_headers(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     for header in value:
         name, _, wanted = (part.strip() for part in header.get_secret_value().partition(":"))
         if not wanted or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
@@ -49,16 +49,16 @@ def _headers(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
-def _symmetric(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+def _require_shared_secrets(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if any(secret.get_secret_value().lstrip().startswith(KEY_MARKS) for secret in value):
-        # With a public key for a secret, whoever knows it (everybody) could sign.
+        # A public key used as a secret would let anyone who knows it sign.
         raise ValueError(
             "that is a key file, not a shared secret; public keys belong into SUREHOOK_SIGNING_PUBLIC_KEYS"
         )
     return value
 
 
-def _key_set_url(value: str | None) -> str | None:
+def _require_jwks_url(value: str | None) -> str | None:
     url = urlsplit(value or "https://unset")
     if url.scheme not in ("https", "http") or not url.hostname or "@" in url.netloc or url.fragment:
         raise ValueError("expected an address such as https://auth.example.com/.well-known/jwks.json")
@@ -69,15 +69,15 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split)]
 
 
-class ProofSettings(BaseSettings):
-    """Each kind that is set must pass; within a kind several values may be valid at once."""
+class AuthSettings(BaseSettings):
+    """Each kind of credential that is set must pass; within a kind several values may be valid at the same time."""
 
     api_keys: Secrets = ()
-    basic_auth: Annotated[Secrets, AfterValidator(_pairs)] = ()
-    required_header: Annotated[Secrets, AfterValidator(_headers)] = ()
-    signing_secrets: Annotated[Secrets, AfterValidator(_symmetric)] = ()
+    basic_auth: Annotated[Secrets, AfterValidator(_require_pairs)] = ()
+    required_header: Annotated[Secrets, AfterValidator(_require_headers)] = ()
+    signing_secrets: Annotated[Secrets, AfterValidator(_require_shared_secrets)] = ()
     signing_public_keys: Words = ()
-    jwks_url: Annotated[str | None, AfterValidator(_key_set_url)] = None
+    jwks_url: Annotated[str | None, AfterValidator(_require_jwks_url)] = None
     jwks_allow_http: bool = False
     signing_key_ids: Words = ()
     allow_unauthenticated: bool = False
@@ -86,26 +86,26 @@ class ProofSettings(BaseSettings):
 
     @property
     def is_signed(self) -> bool:
-        """Whether deliveries must be signed."""
+        """Says whether deliveries must be signed."""
         return bool(self.signing_secrets or self.signing_public_keys or self.jwks_url)
 
     @property
-    def is_authenticated(self) -> bool:
-        """Whether deliveries must prove themselves in any way."""
+    def requires_authentication(self) -> bool:
+        """Says whether deliveries must be authenticated in any way."""
         return bool(self.api_keys or self.basic_auth or self.required_header or self.is_signed)
 
     @model_validator(mode="after")
-    def _keys_come_over_a_safe_way(self) -> "ProofSettings":
+    def _require_secure_jwks_url(self) -> "AuthSettings":
         url = urlsplit(self.jwks_url or "https://unset")
         if url.scheme == "http" and url.hostname not in LOOPBACK and not self.jwks_allow_http:
             raise ValueError(
-                f"SUREHOOK_JWKS_URL={self.jwks_url}: whoever is on the way could put in a key of their own. Use https, "
-                "or set SUREHOOK_JWKS_ALLOW_HTTP=true where that network is yours alone"
+                f"SUREHOOK_JWKS_URL={self.jwks_url}: an attacker on the network could insert a key. Use https, "
+                "or set SUREHOOK_JWKS_ALLOW_HTTP=true where that network is private"
             )
         return self
 
     @model_validator(mode="after")
-    def _pins_have_something_to_choose_from(self) -> "ProofSettings":
+    def _require_keys_for_pinned_ids(self) -> "AuthSettings":
         if self.signing_key_ids and not self.is_signed:
             raise ValueError(
                 "SUREHOOK_SIGNING_KEY_IDS chooses among keys, but there are none: set SUREHOOK_JWKS_URL, "
@@ -114,7 +114,7 @@ class ProofSettings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _tls_is_whole(self) -> "ProofSettings":
+    def _require_certificate_with_key(self) -> "AuthSettings":
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("SUREHOOK_TLS_CERT and SUREHOOK_TLS_KEY belong together: set both, or none")
         return self

@@ -13,9 +13,9 @@ def start_child(
 ) -> "subprocess.Popen[bytes]":
     """Start `python ARGUMENTS` in a session of its own, so that Ctrl-C in the terminal reaches the parent alone.
 
-    The child's standard input is a pipe that only the parent holds: it closes when the parent dies, whatever of.
+    The child's standard input is a pipe that only the parent holds: it closes when the parent dies for any reason.
     """
-    # -P: a package of the user's called like one of ours must not be found first.
+    # -P: a module in the working directory must not shadow an installed one.
     return subprocess.Popen(
         [sys.executable, "-P", *arguments],
         stdin=subprocess.PIPE,
@@ -29,7 +29,7 @@ CHILD_VARIABLE = "_SUREHOOK_STOPS_WITH_PARENT"
 
 
 def stop_with_parent() -> bool:
-    """In a child: ask oneself to stop (SIGTERM) when the parent is gone. Elsewhere: nothing. Returns which it is."""
+    """Sends SIGTERM to this process when its parent dies. Does nothing, and returns False, outside a child process."""
     if os.environ.pop(CHILD_VARIABLE, None) is None:
         return False
 

@@ -21,7 +21,7 @@ LEFTOVER_POLL_SECONDS = 0.2
 
 
 def socket_path(data_dir: Path) -> Path:
-    """Where the embedded store listens.
+    """Returns the path of the embedded store's socket.
 
     Raises:
         Misconfigured: the path is longer than the operating system allows for a socket.
@@ -37,7 +37,7 @@ def socket_path(data_dir: Path) -> Path:
 
 @contextlib.contextmanager
 def embedded_store(data_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the store for as long as the block lasts. Its files stay.
+    """Runs the store for as long as the block lasts. Its files stay.
 
     Raises:
         Misconfigured: another process runs a store in this folder.
@@ -108,7 +108,7 @@ def stop_server(server: "subprocess.Popen[bytes]") -> None:
     try:
         server.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        server.kill()  # loses nothing: every answer left after its fsync
+        server.kill()  # loses nothing: every response left after its fsync
         server.wait()
 
 
@@ -124,7 +124,7 @@ def _answers(path: Path) -> bool:
 
 
 def _take_lock(lock: IO[str]) -> bool:
-    """Whether the lock is ours now. It goes with the last process that has the file open."""
+    """Takes the lock if it is free. The last process that has the file open releases it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,7 +1,7 @@
-"""The vault: bodies are sealed before they leave the ingest process, and opened where a handler is about to run.
+"""Encryption of event bodies: before they leave the ingest process, until a handler is about to run.
 
-A sealed body stands in the event record beside the fingerprint of its key, so that a worker without that key, and
-whoever reads its log, can name the key without knowing it.
+The event record holds the fingerprint of the key beside the encrypted body, so that a worker without that key can name
+it in its log.
 """
 
 from base64 import urlsafe_b64decode
@@ -17,7 +17,7 @@ FINGERPRINT_DIGITS = 12
 
 
 class BodyCipher:
-    """Holds Fernet keys, newest first. Without any, bodies are stored as they come."""
+    """Encrypts and decrypts with Fernet keys, newest first. Without keys, bodies are stored as they come."""
 
     def __init__(self, keys: Sequence[SecretStr] = ()) -> None:
         secrets = [key.get_secret_value() for key in keys]
@@ -25,26 +25,26 @@ class BodyCipher:
         self._fernets = MultiFernet([Fernet(secret) for secret in secrets]) if secrets else None
 
     @property
-    def newest(self) -> str:
-        """The fingerprint of the key that seals; "" where nothing is sealed."""
+    def newest_key_id(self) -> str:
+        """The fingerprint of the key that encrypts; "" without keys."""
         return self.key_ids[0] if self.key_ids else ""
 
-    def opens(self, key_id: str) -> bool:
-        """Whether a body under this fingerprint can be opened here; "" stands for a plain one."""
+    def has_key(self, key_id: str) -> bool:
+        """Says whether a body with this fingerprint can be decrypted here; "" stands for a plain body."""
         return not key_id or key_id in self.key_ids
 
-    def seal(self, body: bytes) -> tuple[bytes, str]:
-        """The body to store, and the fingerprint to store beside it."""
+    def encrypt(self, body: bytes) -> tuple[bytes, str]:
+        """Returns the body to store and the fingerprint to store beside it."""
         if self._fernets is None:
             return body, ""
-        return self._fernets.encrypt(body), self.newest
+        return self._fernets.encrypt(body), self.newest_key_id
 
-    def open(self, body: bytes, key_id: str) -> bytes:
-        """The body as it came.
+    def decrypt(self, body: bytes, key_id: str) -> bytes:
+        """Returns the body as it came.
 
         Raises:
-            KeyMissing: its key is not here.
-            BodyDamaged: its key is here and does not open it.
+            KeyMissing: its key is not configured.
+            BodyDamaged: its key is configured and does not decrypt it.
         """
         if not key_id:
             return body
@@ -53,9 +53,9 @@ class BodyCipher:
         try:
             return self._fernets.decrypt(body)
         except InvalidToken:
-            raise BodyDamaged(f"the stored body was changed: key {key_id} does not open it") from None
+            raise BodyDamaged(f"the stored body was changed: key {key_id} does not decrypt it") from None
 
 
 def fingerprint(key: str) -> str:
-    """A name for a key that tells nothing of it: the key is 32 random bytes, so nobody can guess their way back."""
+    """Names a key without revealing it: the key is 32 random bytes, so its hash cannot be reversed by guessing."""
     return sha256(b"surehook encryption key\0" + urlsafe_b64decode(key)).hexdigest()[:FINGERPRINT_DIGITS]

@@ -1,7 +1,7 @@
-"""Bodies: what the door reads of one, and the JSON in it.
+"""Parses a body: its JSON, and the envelope that the endpoint needs.
 
-The body is kept as the bytes that came. The door parses it once, for the envelope alone; the worker parses it
-again for the handler (shared/models).
+The body is kept as the bytes that came. The endpoint parses it once, only for the envelope; the worker parses it again
+for the handler (shared/models).
 """
 
 import hashlib
@@ -22,8 +22,10 @@ _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Envelope(NamedTuple):
-    """What the door needs to know of an event. Ids are lower-case UUIDs, "" where there is none. A tuple: it is made
-    in a third of a frozen dataclass's time."""
+    """The fields of an event that the endpoint needs. Ids are lower-case UUIDs, "" where there is none.
+
+    A tuple is made in a third of the time of a frozen dataclass.
+    """
 
     event_id: str
     event_type: str
@@ -34,7 +36,7 @@ class Envelope(NamedTuple):
 
 
 def parse_envelope(body: bytes) -> Envelope:
-    """Read an event's envelope.
+    """Reads an event's envelope.
 
     Raises:
         MalformedBody: not JSON, not `{"event": {...}}`, no type, or a field of the envelope is of a wrong type.
@@ -60,14 +62,15 @@ def parse_envelope(body: bytes) -> Envelope:
 
 
 def parse_event(body: bytes) -> dict[str, Any]:
-    """The object under `event`. Numbers too long for an int become a Decimal; of a key that stands twice the last
-    counts; lone surrogates stay.
+    """Returns the object under `event`.
+
+    Numbers too long for an int become a Decimal; the last of duplicate keys counts; lone surrogates stay.
 
     Raises:
         MalformedBody: it is not UTF-8, not JSON (RFC 8259: no NaN), nested too deeply, or has no such object.
     """
     try:
-        # Twice as fast as json, and stricter: what it takes, json takes alike. Values are not for its string cache.
+        # Twice as fast as json, and stricter: json reads all that it accepts, with the same result.
         envelope = from_json(body, allow_inf_nan=False, cache_strings="keys")
     except ValueError:
         envelope = _parse_oddity(body)
@@ -78,7 +81,7 @@ def parse_event(body: bytes) -> dict[str, Any]:
 
 
 def _parse_oddity(body: bytes) -> Any:
-    """What the fast parser refuses: lone surrogates, endless numbers, deep nesting, and what is no JSON at all."""
+    """Parses what the fast parser refuses: lone surrogates, long numbers, deep nesting, and invalid JSON."""
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_int=_whole_number)
     except (ValueError, RecursionError):

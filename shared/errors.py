@@ -1,17 +1,17 @@
-"""Every error of ours, in one tree.
+"""Surehook's errors, in one tree.
 
 SurehookError
-├── Misconfigured           a setting, a handler or the surroundings stop us from starting (exit status 2)
+├── Misconfigured           a setting, a handler or the environment prevents a start (exit status 2)
 ├── StoreError
 │   ├── StoreUnavailable    the store cannot be reached, or does not answer in time
 │   ├── NotDurable          the store answers, but would lose what we acknowledge
 │   ├── StoreFull           the store is out of memory or of disk
 │   └── BacklogFull         as many events are open as MAX_BACKLOG allows
-├── AuthenticationFailed    a delivery does not prove itself
+├── AuthenticationFailed    a delivery is not authenticated
 ├── MalformedBody           a delivery's body is no event
 ├── KeyMissing              a stored body is encrypted with a key that is not configured here
-├── BodyDamaged             a stored body does not open with its own key
-└── NotFound                what was asked for is not (or no longer) there (exit status 3)
+├── BodyDamaged             a stored body cannot be decrypted with its key
+└── NotFound                the requested object does not exist, or no longer (exit status 3)
 """
 
 
@@ -20,11 +20,11 @@ class SurehookError(Exception):
 
 
 class Misconfigured(SurehookError):
-    """A setting, a handler or the surroundings stop us from starting."""
+    """A setting, a handler or the environment prevents a start."""
 
 
 class StoreError(SurehookError):
-    """The store cannot do what we need of it."""
+    """The store cannot do what Surehook needs."""
 
 
 class StoreUnavailable(StoreError):
@@ -44,7 +44,7 @@ class BacklogFull(StoreError):
 
 
 class AuthenticationFailed(SurehookError):
-    """A delivery does not prove itself; the message is a reason for our own metrics, never for the sender."""
+    """A delivery is not authenticated; the message is a reason for our own metrics, never for the sender."""
 
 
 class MalformedBody(SurehookError):
@@ -60,8 +60,8 @@ class KeyMissing(SurehookError):
 
 
 class BodyDamaged(SurehookError):
-    """A stored body does not open with its own key."""
+    """A stored body cannot be decrypted with its key."""
 
 
 class NotFound(SurehookError):
-    """What was asked for is not, or no longer, there."""
+    """The requested object does not exist, or no longer."""

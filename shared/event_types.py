@@ -1,4 +1,4 @@
-"""The 64 event types FusionAuth knows, what they carry, and which of them can stop the operation they tell of.
+"""FusionAuth's 64 event types, their fields, and which of them can stop the operation they announce.
 
 FusionAuth's documentation prints some types differently from the name that is sent and configured; here stands what
 is sent:
@@ -76,7 +76,7 @@ _TRANSACTIONAL: tuple[_Row, ...] = (
     ("user.update", "1.6.0", "user original"),
 )
 
-# FusionAuth goes on whatever is answered to these.
+# FusionAuth goes on after any response to these.
 _NON_TRANSACTIONAL: tuple[_Row, ...] = (
     ("entity.create.complete", "1.69.0", "entity"),
     ("entity.delete.complete", "1.69.0", "entity"),
@@ -109,7 +109,7 @@ _NON_TRANSACTIONAL: tuple[_Row, ...] = (
     ("user.update.complete", "1.30.0", "user original"),
 )
 
-# Of the whole installation, never transactional; a webhook gets them without any tenant's consent.
+# They concern the whole installation, are never transactional, and are sent without any tenant's setting.
 _INSTANCE: tuple[_Row, ...] = (
     ("audit-log.create", "1.30.0", "auditLog"),
     ("event-log.create", "1.30.0", "eventLog"),
@@ -142,10 +142,10 @@ EVENT_TYPES: Mapping[str, EventType] = MappingProxyType(
 
 
 def closest(name: str) -> list[str]:
-    """The types somebody may have meant by an unknown name, the likeliest first."""
+    """Returns known types with a similar name, the most similar first."""
     return get_close_matches(name, EVENT_TYPES)
 
 
 def label(name: str) -> str:
-    """The type as a metric's label. Unknown ones share "other", so that a stranger's types make no new series."""
+    """Returns the type as a metric's label. Unknown types share "other", so that clients cannot create new series."""
     return name if name in EVENT_TYPES else "other"

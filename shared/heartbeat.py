@@ -1,4 +1,7 @@
-"""Who lives: each process that takes part in transactions beats once a second, and says which events it means."""
+"""Heartbeats: each process that takes part in transactions sends one a second, with its transactional types.
+
+A heartbeat expires after three seconds.
+"""
 
 import logging
 import os
@@ -10,8 +13,8 @@ from surehook.shared.transactional_events import TransactionalTypes
 
 log = logging.getLogger(__name__)
 
-BEAT_SECONDS = 1.0
-FORGOTTEN_AFTER_MS = 3000
+HEARTBEAT_SECONDS = 1.0
+HEARTBEAT_EXPIRES_AFTER_MS = 3000
 INGEST, WORKER = "ingest", "worker"
 _OTHERS = {INGEST: WORKER, WORKER: INGEST}
 
@@ -21,7 +24,7 @@ def process_name() -> str:
 
 
 class HeartbeatMessage:
-    """One process's beat, and what it makes of the beats of the other kind."""
+    """The heartbeat of one process, compared with the heartbeats of the other kind (ingest or worker)."""
 
     def __init__(self, kind: str, process: str, types: TransactionalTypes, queue: str = "") -> None:
         self._kind = kind
@@ -31,22 +34,22 @@ class HeartbeatMessage:
         self._differing: set[str] = set()
 
     @property
-    def beat(self) -> tuple[str | int, ...]:
-        """Arguments for heartheartbeat.lua."""
-        return (self._kind, self._process, self._queue, self._types, FORGOTTEN_AFTER_MS, _OTHERS[self._kind])
+    def available(self) -> tuple[str | int, ...]:
+        """Arguments of heartbeat.lua."""
+        return (self._kind, self._process, self._queue, self._types, HEARTBEAT_EXPIRES_AFTER_MS, _OTHERS[self._kind])
 
     @property
-    def beat_only(self) -> tuple[str | int, ...]:
-        """The same of a process that takes nothing for now."""
-        return (self._kind, self._process, "", self._types, FORGOTTEN_AFTER_MS, _OTHERS[self._kind])
+    def unavailable(self) -> tuple[str | int, ...]:
+        """The same for a process that accepts no transactions for now."""
+        return (self._kind, self._process, "", self._types, HEARTBEAT_EXPIRES_AFTER_MS, _OTHERS[self._kind])
 
     @property
-    def still(self) -> tuple[str | int, ...]:
-        """Arguments for deregister.lua."""
+    def deregister(self) -> tuple[str | int, ...]:
+        """Arguments of deregister.lua."""
         return (self._kind, self._process, self._queue)
 
-    def hear(self, others: Iterable[str]) -> None:
-        """Say so when the others mean other events than we do: once, until it changes."""
+    def compare(self, others: Iterable[str]) -> None:
+        """Logs once when another process is configured for other event types, and once when they agree again."""
         differing = {types for types in others if types != self._types}
         for types in differing - self._differing:
             log.error(

@@ -39,7 +39,7 @@ class Keys:
 
     @property
     def sweep_mark(self) -> str:
-        """What the counts said when the last sweep found a job for everything; see `workers/sweep.py`."""
+        """String: the counts' drift when the last sweep found every job; see `workers/maintenance/sweeper.py`."""
         return f"{self.prefix}:sweep-mark"
 
     @property
@@ -83,7 +83,7 @@ class Keys:
 
     @property
     def transactions(self) -> str:
-        """Sorted set: every transaction that needs somebody to look after it, scored by when (ms, store's clock)."""
+        """Sorted set: every transaction with a deadline to act on, scored by it (ms, store's clock)."""
         return f"{self.prefix}:txns"
 
     @property
@@ -105,7 +105,7 @@ class Keys:
 
     @property
     def orphans(self) -> str:
-        """Sorted set: events whose handlers may have had an effect that nobody was told of, until resolved."""
+        """Sorted set: events with effects of handlers although the sender was told of a failure; until resolved."""
         return f"{self.prefix}:orphans"
 
     def alive(self, kind: str, process: str) -> str:

@@ -1,4 +1,4 @@
-"""Logging: a constant sentence and a few allowed facts, as JSON lines or as text for people."""
+"""Logging: a constant message and a few allowed fields, as JSON lines or as text for people."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from functools import lru_cache
 
 log = logging.getLogger(__name__)
 
-# Only these fields of a record are ever written: whatever else somebody passes in `extra` stays out of the logs.
+# Only these fields of a record are written: anything else passed in `extra` stays out of the logs.
 FIELDS = (
     "event_id",
     "event_type",
@@ -43,21 +43,22 @@ def set_up_logging(level: str, style: str | None) -> None:
     """Write to stderr as JSON, or as text when asked for or when stderr is a terminal."""
     if style is None:
         style = "text" if sys.stderr.isatty() else "json"
-    # What no line of ours tells need not be found out for each (the optimizations that logging's documentation names).
+    # No line of ours shows these, so they need not be collected (the optimizations that logging's documentation names).
     logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextFormatter() if style == "text" else JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET_LIBRARIES:
-        # They log arguments, URLs and tracebacks as they please; what matters of it we log ourselves.
+        # They log arguments, URLs and tracebacks, which may hold personal data. We log what matters ourselves.
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    _keep_words_of_the_uncaught()
+    _hide_messages_of_uncaught_errors()
 
 
-def _keep_words_of_the_uncaught() -> None:
-    """What nobody caught (in a thread that a handler started, in a `__del__`) Python prints with its words, which may
-    quote an event. Its type and place are enough.
+def _hide_messages_of_uncaught_errors() -> None:
+    """Logs uncaught errors (in a handler's thread, in a `__del__`) by type and place alone.
+
+    Python would print the message, which may quote an event.
     """
     sys.excepthook = lambda *error: log.critical("error was not caught", exc_info=error)
     threading.excepthook = lambda thrown: log.error(

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, on an address of their own, and beside them whether the workers are ready."""
+"""The HTTP server for Prometheus metrics and worker readiness, on an address of its own."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ READY_PATH = "/readyz"
 def serve_metrics(
     address: str, registry: CollectorRegistry, why_not_ready: Callable[[], list[str]] | None = None
 ) -> None:
-    """Answer in a thread. An address that is taken (a second worker on this machine) is a warning, not an end.
+    """Serves in a thread. An address in use (a second worker on this machine) is logged as a warning.
 
     Args:
         address: host:port, or off.
@@ -64,4 +64,4 @@ def _server_for(host: str) -> type[ThreadingWSGIServer]:
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *_: Any) -> None:
-        """Who asked is nobody's business."""
+        """Logs no requests."""

@@ -32,7 +32,7 @@ _COMMENT = re.compile(r" *--.*")
 
 
 class Store(Protocol):
-    """What a script needs of a redis client."""
+    """The part of a redis client that a script needs."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any: ...
 

@@ -1,4 +1,4 @@
-"""What can be configured, where it comes from, and what is wrong with it: all mistakes at once."""
+"""Reads the configuration from the environment, `.env` and files, and reports all mistakes in one error."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from surehook.shared.auth_settings import LOOPBACK, SECRET_LISTS, ProofSettings, Words, split
+from surehook.shared.auth_settings import LOOPBACK, SECRET_LISTS, AuthSettings, Words, split
 from surehook.shared.errors import Misconfigured
 from surehook.shared.transactional_events import transactional_types
 
@@ -23,49 +23,49 @@ MEBIBYTE = 1024 * 1024
 STORE_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://", "rediss+sentinel://")
 
 
-def _address(value: str) -> str:
+def _require_address(value: str) -> str:
     host, _, port = value.rpartition(":")
     if not host or not port.isdigit() or not int(port) <= HIGHEST_PORT:
         raise ValueError("expected host:port, such as 127.0.0.1:8000")
     return value
 
 
-def _address_or_off(value: str) -> str:
-    return value if value == "off" else _address(value)
+def _require_address_or_off(value: str) -> str:
+    return value if value == "off" else _require_address(value)
 
 
-def _store_url(value: SecretStr | None) -> SecretStr | None:
+def _require_store_url(value: SecretStr | None) -> SecretStr | None:
     if value is None or value.get_secret_value().startswith(STORE_SCHEMES):
         return value
     raise ValueError(f"expected an address that starts with one of {', '.join(STORE_SCHEMES)}")
 
 
-def _path(value: str) -> str:
+def _require_path(value: str) -> str:
     if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", value):
         raise ValueError("expected a path such as /fusionauth-webhook")
     return value
 
 
-def _login(value: SecretStr | None) -> SecretStr | None:
+def _require_login(value: SecretStr | None) -> SecretStr | None:
     if value is None or all(value.get_secret_value().partition(":")):
         return value
     raise ValueError("expected user:password")
 
 
-def _prefix(value: str) -> str:
+def _require_prefix(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
         raise ValueError("expected letters, digits, '.', '_' or '-'")
     return value
 
 
-def _some_keys(value: Any) -> Any:
-    """An empty file of keys is a mistake: taken for none, it would switch encryption off in silence."""
+def _require_some_keys(value: Any) -> Any:
+    """An empty key file is a mistake: read as no keys, it would silently switch encryption off."""
     if isinstance(value, str) and not split(value):
         raise ValueError("expected at least one Fernet key")
     return split(value)
 
 
-def _fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+def _require_fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     for position, key in enumerate(value, 1):
         try:
             Fernet(key.get_secret_value())
@@ -77,10 +77,12 @@ def _fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
-FernetKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_some_keys), AfterValidator(_fernet_keys)]
+FernetKeys = Annotated[
+    tuple[SecretStr, ...], NoDecode, BeforeValidator(_require_some_keys), AfterValidator(_require_fernet_keys)
+]
 
 
-def _transactional(entries: tuple[str, ...]) -> tuple[str, ...]:
+def _require_transactional_types(entries: tuple[str, ...]) -> tuple[str, ...]:
     try:
         transactional_types(entries)
     except Misconfigured as exc:
@@ -88,13 +90,13 @@ def _transactional(entries: tuple[str, ...]) -> tuple[str, ...]:
     return entries
 
 
-Address = Annotated[str, AfterValidator(_address)]
-AddressOrOff = Annotated[str, AfterValidator(_address_or_off)]
+Address = Annotated[str, AfterValidator(_require_address)]
+AddressOrOff = Annotated[str, AfterValidator(_require_address_or_off)]
 Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
 
 
-class Settings(ProofSettings):
-    """What is in force. Durations are seconds, sizes bytes, addresses `host:port`."""
+class Settings(AuthSettings):
+    """The settings in force. Durations are seconds, sizes bytes, addresses `host:port`."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -105,15 +107,15 @@ class Settings(ProofSettings):
         env_ignore_empty=True,
     )
 
-    redis_url: Annotated[SecretStr | None, AfterValidator(_store_url)] = None
+    redis_url: Annotated[SecretStr | None, AfterValidator(_require_store_url)] = None
     data_dir: Path = Path("data")
-    key_prefix: Annotated[str, AfterValidator(_prefix)] = "surehook"
+    key_prefix: Annotated[str, AfterValidator(_require_prefix)] = "surehook"
     bind: Address = "127.0.0.1:8000"
-    webhook_path: Annotated[str, AfterValidator(_path)] = "/fusionauth-webhook"
+    webhook_path: Annotated[str, AfterValidator(_require_path)] = "/fusionauth-webhook"
     metrics_bind: AddressOrOff = "127.0.0.1:9464"
     worker_metrics_bind: AddressOrOff = "127.0.0.1:9465"
     dashboard_bind: Address = "127.0.0.1:9181"
-    dashboard_login: Annotated[SecretStr | None, AfterValidator(_login)] = None
+    dashboard_login: Annotated[SecretStr | None, AfterValidator(_require_login)] = None
     encryption_keys: FernetKeys = ()
     max_body_bytes: int = Field(10 * MEBIBYTE, ge=1024)
     max_body_bytes_in_flight: int = Field(256 * MEBIBYTE, ge=1024)
@@ -122,7 +124,7 @@ class Settings(ProofSettings):
     durability: Literal["fsync", "replicated", "trusted", "memory"] = "fsync"
     replicas: int = Field(1, ge=1)
     handlers: Words = ()
-    transactional_events: Annotated[Words, AfterValidator(_transactional)] = ()
+    transactional_events: Annotated[Words, AfterValidator(_require_transactional_types)] = ()
     transaction_timeout: float = Field(1.5, ge=0.1)
     decision_memory: int = Field(60, ge=1)
     handler_timeout: float = Field(30, gt=0)
@@ -134,7 +136,7 @@ class Settings(ProofSettings):
     log_format: Literal["json", "text"] | None = None
 
     @model_validator(mode="after")
-    def _dashboard_is_not_open_to_strangers(self) -> "Settings":
+    def _require_dashboard_login(self) -> "Settings":
         if self.dashboard_login is None and not is_loopback(self.dashboard_bind):
             raise ValueError(
                 f"{PREFIX}DASHBOARD_BIND={self.dashboard_bind} is open to other machines: "
@@ -166,7 +168,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> 
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Our variables that are no setting: typing mistakes, or what an orchestrator adds for a service's name."""
+    """Finds variables with our prefix that are no setting: misspelt, or added by an orchestrator."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     known |= {f"{PREFIX}{name}_FILE" for name in SECRETS}
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)

@@ -1,4 +1,4 @@
-"""What the ledger and the queues hold, read in one instant."""
+"""The counts of the ledger and the queues, read in one instant."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +9,8 @@ from surehook.shared.scripts import Script, Store, text
 
 
 @dataclass(frozen=True, slots=True)
-class QueueBooks:
-    """One queue of ours, in jobs."""
+class QueueStats:
+    """The jobs of one queue."""
 
     name: str
     waiting: int
@@ -28,21 +28,21 @@ class QueueBooks:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The ledger's counts and every queue's. Nothing moved between any two of these numbers."""
+    """The ledger's counts and every queue's. All are of one instant."""
 
     read_at: str
-    """On the store's clock, as RQ writes instants."""
+    """On the store's clock, in RQ's format."""
     accepted: int
     done: int
     discarded: int
     erased: int
     orphaned: int
-    """All there ever were. No part of the balance: an orphan's event is done, or open while it is undone."""
+    """All so far. Not part of the balance: an orphan's event is done, or open while its effects are undone."""
     open: int
     extra_jobs: int
-    """By how many the jobs of split events exceed those events: one that three handlers want has three."""
+    """By how many the jobs of events with several handlers exceed those events."""
     is_suspended: bool
-    queues: tuple[QueueBooks, ...]
+    queues: tuple[QueueStats, ...]
 
     @property
     def off_by(self) -> int:
@@ -51,20 +51,20 @@ class Stats:
 
     @property
     def drift(self) -> int:
-        """Jobs beyond those that the open events need: 0 as a rule, below 0 when some have none.
+        """Jobs beyond those that the open events need: usually 0, below 0 when some have none.
 
-        Copies, or another application's jobs on a queue of ours, count here too: only a change of it says something.
+        Copies, and another application's jobs on the same queues, count too: only a change means something.
         """
         return sum(queue.jobs for queue in self.queues) - self.open - self.extra_jobs
 
     @property
     def imbalance(self) -> int:
-        """How many events the counts alone show to be amiss."""
+        """How many events are wrong according to the counts alone."""
         return abs(self.off_by) + max(0, -self.drift)
 
 
-class BooksReader:
-    """Reads them; costs the store some microseconds a queue, however many events there are."""
+class StatsReader:
+    """Reads the counts. It costs the store microseconds per queue, however many events there are."""
 
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
@@ -87,9 +87,9 @@ class BooksReader:
         )
 
 
-def _queue(fields: list[Any], now: float) -> QueueBooks:
+def _queue(fields: list[Any], now: float) -> QueueStats:
     name, waiting, running, scheduled, dead, is_paused, head_since, workers = fields
     waited = now - datetime.fromisoformat(text(head_since)).timestamp() if head_since else 0.0
-    return QueueBooks(
+    return QueueStats(
         text(name), waiting, running, scheduled, dead, bool(is_paused), round(max(0.0, waited), 3), workers
     )

@@ -1,4 +1,4 @@
-"""The way to the store: by URL, TLS, unix socket, Sentinel, or the embedded one's socket."""
+"""Connects to the store: by URL, TLS, unix socket, Sentinel, or the embedded store's socket."""
 
 from typing import Any, Never, cast
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -19,7 +19,7 @@ from surehook.shared.settings import Settings
 CONNECT_TIMEOUT_SECONDS = 0.4
 SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")  # in the URL's query, as redis-py has them for rediss://
-# What makes an acknowledged write survive `kill -9`: see docs/reliability.md.
+# An acknowledged write survives `kill -9` only with these: see docs/reliability.md.
 REQUIRED = {
     "appendonly": "yes",
     "appendfsync": "always",
@@ -29,7 +29,7 @@ REQUIRED = {
 
 
 def store_url(settings: Settings) -> str:
-    """The configured address, or the embedded store's socket."""
+    """Returns the configured address, or the embedded store's socket."""
     if settings.redis_url is not None:
         return settings.redis_url.get_secret_value()
     return f"unix://{socket_path(settings.data_dir)}"
@@ -61,15 +61,15 @@ def connect_async(settings: Settings, *, timeout_seconds: float, **extra: Any) -
 
 
 async def close_async(store: redis.asyncio.Redis) -> None:
-    """Close the client, and those to the Sentinels behind it, which it leaves open."""
+    """Closes the client and its connections to Sentinels, which redis-py leaves open."""
     await store.aclose()
     manager = getattr(store.connection_pool, "sentinel_manager", None)
     for sentinel in manager.sentinels if manager else ():
         await sentinel.aclose()
 
 
-def refuse_unless_durable(found: dict[str, str], whose: str = "the store") -> None:
-    """Compare what the server says of itself (CONFIG GET) with what an acknowledged write needs.
+def require_durable(found: dict[str, str], whose: str = "the store") -> None:
+    """Checks that the server's settings (CONFIG GET) keep acknowledged writes.
 
     Raises:
         NotDurable: names the settings to change.
@@ -84,7 +84,7 @@ def refuse_unless_durable(found: dict[str, str], whose: str = "the store") -> No
 
 
 def wait_for_store(settings: Settings) -> None:
-    """Answer whether the store can be reached at all, for a command that is about to use it.
+    """Checks that the store can be reached, for a command that is about to use it.
 
     Raises:
         StoreUnavailable: says which address was tried and what to do.
@@ -125,7 +125,7 @@ def _is_sentinel(url: str) -> bool:
 def _sentinel_parts(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any], dict[str, Any]]:
     """`redis+sentinel://[user:password@]host:port,host:port/service[/db]` in parts.
 
-    Where the Sentinels are, whom to ask them for, what TLS takes with them and the servers, what the servers want.
+    Returns the Sentinels' addresses, the service's name, the TLS options, and the options of the servers.
     """
     parts = urlsplit(url)
     login, _, addresses = parts.netloc.rpartition("@")

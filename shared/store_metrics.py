@@ -1,4 +1,4 @@
-"""What the store tells of itself when Prometheus asks: depth, age, dead letters, the ledger."""
+"""Metrics read from the store at each scrape: queue depth and age, dead letters, the ledger."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
-from surehook.shared.stats import BooksReader
+from surehook.shared.stats import StatsReader
 from surehook.shared.store import connect
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class StoreGauges(Collector):
         store = connect(settings, timeout_seconds=SCRAPE_TIMEOUT_SECONDS)
         keys = Keys(settings.key_prefix)
         self._store, self._keys = store, keys
-        self._books = BooksReader(store, keys)
+        self._stats = StatsReader(store, keys)
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -37,33 +37,33 @@ class StoreGauges(Collector):
             log.warning("store gauges cannot be read", extra={"error_type": type(exc).__name__})
 
     def _read(self) -> Iterator[Metric]:
-        books = self._books.read()
+        stats = self._stats.read()
         depth = GaugeMetricFamily("surehook_queue_depth", "Jobs waiting", labels=["queue"])
         running = GaugeMetricFamily("surehook_running", "Jobs that a worker has claimed", labels=["queue"])
         age = GaugeMetricFamily("surehook_oldest_waiting_seconds", "How long the first has waited", labels=["queue"])
         scheduled = GaugeMetricFamily("surehook_scheduled", "Jobs waiting for their time", labels=["queue"])
         dead = GaugeMetricFamily("surehook_dead_letters", "Dead letters", labels=["queue"])
         paused = GaugeMetricFamily("surehook_queue_paused", "1 while paused by an operator", labels=["queue"])
-        for queue in books.queues:
+        for queue in stats.queues:
             depth.add_metric([queue.name], queue.waiting)
             running.add_metric([queue.name], queue.running)
             age.add_metric([queue.name], queue.oldest_waiting_seconds)
             scheduled.add_metric([queue.name], queue.scheduled)
             dead.add_metric([queue.name], queue.dead)
-            paused.add_metric([queue.name], int(queue.is_paused or books.is_suspended))
+            paused.add_metric([queue.name], int(queue.is_paused or stats.is_suspended))
         yield from (depth, running, age, scheduled, dead, paused)
-        yield GaugeMetricFamily("surehook_open_events", "Events not closed", value=books.open)
+        yield GaugeMetricFamily("surehook_open_events", "Events not closed", value=stats.open)
         yield GaugeMetricFamily(
             "surehook_orphans",
-            "Effects that nobody was told of, not resolved",
+            "Effects of transactions that the sender was told had failed, not resolved",
             value=self._store.zcard(self._keys.orphans),
         )
         ledger = GaugeMetricFamily("surehook_ledger_events", "Events since the beginning", labels=["entry"])
         for entry in ("accepted", "done", "discarded", "erased", "orphaned"):
-            ledger.add_metric([entry], getattr(books, entry))
+            ledger.add_metric([entry], getattr(stats, entry))
         yield ledger
         yield GaugeMetricFamily(
             "surehook_ledger_imbalance",
             "Events that the counts show to be amiss; `surehook ledger` names them",
-            value=books.imbalance,
+            value=stats.imbalance,
         )

@@ -1,4 +1,4 @@
-"""Which events are transactions: the sender waits for the handlers, and their outcome is the answer."""
+"""Decides which events are transactional: the sender waits for the handlers, and their outcome is the response."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from surehook.shared.event_types import EVENT_TYPES, closest
 
 @dataclass(frozen=True, slots=True)
 class TransactionalTypes:
-    """What SUREHOOK_TRANSACTIONAL_EVENTS lists: types for all tenants, and types of one tenant."""
+    """The entries of SUREHOOK_TRANSACTIONAL_EVENTS: types for all tenants, and types of one tenant."""
 
     entries: frozenset[tuple[str, str]] = frozenset()
     """(tenant id, type); the tenant is "" where all are meant."""
@@ -27,24 +27,25 @@ class TransactionalTypes:
 
 
 def transactional_types(entries: Iterable[str]) -> TransactionalTypes:
-    """Read the entries of the setting.
+    """Reads the entries of the setting.
 
     Raises:
-        Misconfigured: an entry is no type, or of a type that cannot be a transaction; says why.
+        Misconfigured: an entry is no type, or a type that cannot be transactional; says why.
     """
     return TransactionalTypes(frozenset(_entry(entry) for entry in entries))
 
 
 def may_wait_for(event_type: str) -> bool:
-    """Whether FusionAuth can be told to wait for an answer to this type."""
+    """Says whether FusionAuth can be configured to wait for the response to this type."""
     known = EVENT_TYPES.get(event_type)
     return known is not None and known.is_transactional
 
 
-def refuse_powerless(event_type: str, where: str) -> None:
-    """
+def require_transactional_type(event_type: str, where: str) -> None:
+    """Checks that FusionAuth waits for the response to this type.
+
     Raises:
-        Misconfigured: FusionAuth does not know the type, or does not wait for an answer to it.
+        Misconfigured: FusionAuth does not know the type, or does not wait for a response to it.
     """
     known = EVENT_TYPES.get(event_type)
     if known is None:
@@ -68,5 +69,5 @@ def _entry(entry: str) -> tuple[str, str]:
             tenant = str(UUID(tenant))
         except ValueError:
             raise Misconfigured(f"{entry!r}: expected a type, or a tenant's id, a colon and a type") from None
-    refuse_powerless(event_type, entry)
+    require_transactional_type(event_type, entry)
     return tenant, event_type

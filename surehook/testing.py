@@ -1,6 +1,6 @@
-"""For the tests of handlers: build any event, and run handlers as a worker would, without a store.
+"""A test kit for handlers: builds any event, and runs handlers as a worker would, without a store.
 
-Nothing waits here: a retry comes at once, and `delay_seconds` says when it would have come (less the ± 20 %).
+Nothing waits: a retry runs immediately, and `delay_seconds` says when it would have run (without the ± 20 % jitter).
 """
 
 import asyncio
@@ -33,9 +33,9 @@ __all__ = ["Ran", "an_event", "deliver", "run_handler"]
 
 E = TypeVar("E", bound=Event)
 
-TIMEOUT_SECONDS = 30.0  # what SUREHOOK_HANDLER_TIMEOUT is by default
-MOST_RUNS = 100  # RetryLater spends no retry: a handler that puts off for ever would never come to an end
-# Under these come keys of the user's own, which stay as they are.
+TIMEOUT_SECONDS = 30.0  # the default of SUREHOOK_HANDLER_TIMEOUT
+MOST_RUNS = 100  # RetryLater spends no retry, so a handler could postpone itself forever
+# The keys inside these fields are the user's own and stay as they are.
 _FREE_FORM = frozenset({"data", "tokens", "newValue", "oldValue"})
 
 
@@ -51,7 +51,7 @@ class Ran:
     delay_seconds: float | None
     """When it would run again; None when it would not."""
     is_answer: bool = False
-    """Of a transactional handler: its outcome is what the sender is told, and it never runs again."""
+    """True for a transactional handler: its outcome is the response to the sender, and it never runs again."""
 
     @property
     def is_dead_letter(self) -> bool:
@@ -69,8 +69,8 @@ def an_event(of: type[Event] | str, /, **fields: Any) -> Event:
     field by field; None leaves a field out. Names may be FusionAuth's or in snake_case.
 
     Raises:
-        ValueError: a class was asked for and the fields do not fit it. By its type's name such an event is built all
-            the same, as the plain `Event` that a handler would get.
+        ValueError: a class was asked for and the fields do not fit it. By its type's name such an event is built
+            as the plain `Event` that a handler would be given.
     """
     event_type = of if isinstance(of, str) else _type_of(of)
     changes = _plain(fields)
@@ -85,15 +85,15 @@ def an_event(of: type[Event] | str, /, **fields: Any) -> Event:
 
 
 def run_handler(function: Callable[..., object], event: Event, /, *, attempt: int = 1, is_ours: bool = True) -> Ran:
-    """RunResult one handler once, with its timeout, as its so many-th attempt.
+    """Runs one handler once, with its timeout, as the given attempt.
 
     Raises:
-        ValueError: the function is no handler, or would not be given this event.
+        ValueError: the function is no handler, or does not match this event.
     """
     envelope = parse_envelope(event.raw)
     handlers = Registry(each for each in registry.declared if each.function is function)
     for handler in handlers:
-        if _wants(handler, envelope):
+        if _matches(handler, envelope):
             with _place(handler) as place:
                 return _ran(handler, place.run(event, attempt, is_ours=is_ours), attempt, attempt - 1)
     name = _name_of(function)
@@ -102,10 +102,10 @@ def run_handler(function: Callable[..., object], event: Event, /, *, attempt: in
 
 
 def deliver(event: Event, /, *handlers: Callable[..., object] | ModuleType) -> dict[str, tuple[Ran, ...]]:
-    """RunResult every handler that wants the event until it is done or a dead letter: its runs by its id.
+    """Runs every handler that matches the event until it is done or a dead letter. Returns the runs by handler id.
 
-    `handlers` are functions, or modules for all in them; without any, all that have been imported. An event that
-    nobody wants gives an empty dict.
+    `handlers` are functions, or modules for all in them; without any, all that have been imported. An event
+    without handlers gives an empty dict.
 
     Raises:
         ValueError: one of them is no handler, and has none.
@@ -115,7 +115,7 @@ def deliver(event: Event, /, *handlers: Callable[..., object] | ModuleType) -> d
         if not any(_is_from(handler, source) for handler in registry.declared):
             raise ValueError(f"{_name_of(source)} has no @on(…)")
     chosen = Registry(each for each in registry.declared if not handlers or any(_is_from(each, it) for it in handlers))
-    return {handler.name: tuple(_runs(handler, event)) for handler in chosen if _wants(handler, envelope)}
+    return {handler.name: tuple(_runs(handler, event)) for handler in chosen if _matches(handler, envelope)}
 
 
 def _runs(handler: Handler, event: Event) -> Iterator[Ran]:
@@ -131,9 +131,9 @@ def _runs(handler: Handler, event: Event) -> Iterator[Ran]:
 
 def _ran(handler: Handler, run: RunResult, attempt: int, spent: int) -> Ran:
     if isinstance(run.error, KeyboardInterrupt):
-        raise run.error  # somebody stops the tests, not the handler
-    is_veto = handler.is_transactional and isinstance(run.error, Reject)
-    outcome = REJECTED if is_veto else run.status.value
+        raise run.error  # the user stops the tests
+    is_refusal = handler.is_transactional and isinstance(run.error, Reject)
+    outcome = REJECTED if is_refusal else run.status.value
     return Ran(handler.name, attempt, outcome, run.error, _delay(handler, run, spent), handler.is_transactional)
 
 
@@ -148,7 +148,7 @@ def _delay(handler: Handler, run: RunResult, spent: int) -> float | None:
 
 
 class _Place:
-    """Where a handler runs: here, with its timeout."""
+    """Runs a handler in this process, with its timeout."""
 
     def __init__(self, handler: Handler, dispatcher: Runner) -> None:
         self.timeout = Timeout()
@@ -193,7 +193,7 @@ def _is_in_a_loop() -> bool:
     return True
 
 
-def _wants(handler: Handler, envelope: Envelope) -> bool:
+def _matches(handler: Handler, envelope: Envelope) -> bool:
     return handler.matches(envelope.event_type, envelope.tenant_id, envelope.application_id)
 
 

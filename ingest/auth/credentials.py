@@ -128,7 +128,7 @@ def authenticator_from(settings: Settings, metrics: IngestMetrics) -> Authentica
     Raises:
         Misconfigured: nothing is asked, and nobody said that this is meant; or a key is none.
     """
-    if not settings.is_authenticated and not settings.allow_unauthenticated:
+    if not settings.requires_authentication and not settings.allow_unauthenticated:
         raise Misconfigured(
             "SUREHOOK_API_KEYS is not set: anybody could send events. Set it to a long random key and give FusionAuth "
             "the same one as the webhook's Authorization header, or let FusionAuth sign and set "

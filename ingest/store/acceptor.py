@@ -151,7 +151,7 @@ class Acceptor:
         connection.send(packed, 1 + len(self._barrier), lambda replies: self._on_replies(batch, replies))
 
     def _arguments(self, envelope: Envelope) -> tuple[bytes | str, ...]:
-        body, key_id = self._cipher.seal(envelope.body)  # nothing readable leaves this process
+        body, key_id = self._cipher.encrypt(envelope.body)  # nothing readable leaves this process
         return (
             envelope.event_id,
             envelope.event_type,

@@ -12,7 +12,7 @@ from surehook.ingest.store.sentinel import Address
 from surehook.shared.errors import NotDurable, StoreUnavailable
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
-from surehook.shared.store import REQUIRED, refuse_unless_durable
+from surehook.shared.store import REQUIRED, require_durable
 
 REPLICAS_TIMEOUT_MS = int(REPLY_TIMEOUT_SECONDS * 1000 / 2) - 50  # for each of two waits
 # For a fsync that the server makes before it looks at the time: it only ends the wait for one that it does not make.
@@ -45,7 +45,7 @@ class Durability:
         if isinstance(memory, bytes):  # told also by managed stores that hide their settings
             _require_no_eviction(memory)
         if self._is_required:
-            refuse_unless_durable(_pairs(found))
+            require_durable(_pairs(found))
             await self._require_complete_file(connection)
         if self._replicas:
             await self._check_replicas(role, store)
@@ -139,7 +139,7 @@ async def _problem_with(address: Address, store: redis.asyncio.Redis) -> str:
             (found,) = await connection.call(READ_SETTINGS)
         finally:
             connection.abort()
-        refuse_unless_durable(_pairs(found), f"the replica {name}")
+        require_durable(_pairs(found), f"the replica {name}")
     except NotDurable as exc:
         return str(exc)
     except (StoreUnavailable, RedisError, OSError) as exc:

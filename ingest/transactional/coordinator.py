@@ -25,7 +25,7 @@ from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import Envelope
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.event_types import label
-from surehook.shared.heartbeat import FORGOTTEN_AFTER_MS, process_name
+from surehook.shared.heartbeat import HEARTBEAT_EXPIRES_AFTER_MS, process_name
 from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
 from surehook.shared.transactional_events import transactional_types
@@ -135,7 +135,7 @@ class Coordinator:
 
     async def _submit(self, request: Request) -> Outcome:
         envelope, settings = request.envelope, self._settings
-        body, key_id = self._cipher.seal(envelope.body)  # nothing readable leaves this process
+        body, key_id = self._cipher.encrypt(envelope.body)  # nothing readable leaves this process
         state, round_id, _, reason = await self._batcher.call(
             "txn_submit",
             envelope.event_id,
@@ -152,7 +152,7 @@ class Coordinator:
             settings.decision_memory * 1000,
             CONFIRM_MS,
             settings.retention,
-            FORGOTTEN_AFTER_MS,
+            HEARTBEAT_EXPIRES_AFTER_MS,
             key_id,
             settings.max_backlog,
         )

@@ -11,7 +11,7 @@ import time
 from surehook.ingest.store.batcher import Batcher
 from surehook.ingest.store.session import Session
 from surehook.shared.errors import StoreUnavailable
-from surehook.shared.heartbeat import BEAT_SECONDS, INGEST, HeartbeatMessage
+from surehook.shared.heartbeat import HEARTBEAT_SECONDS, INGEST, HeartbeatMessage
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.scripts import texts
 from surehook.shared.settings import Settings
@@ -41,10 +41,10 @@ class Heartbeat:
             with contextlib.suppress(StoreUnavailable):
                 await self._beat()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_SECONDS):
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await self._stopped.wait()
         with contextlib.suppress(StoreUnavailable):
-            await self._batcher.call("deregister", *self._message.still)
+            await self._batcher.call("deregister", *self._message.deregister)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -62,7 +62,7 @@ class Heartbeat:
         )
 
     async def _beat(self) -> None:
-        self._message.hear(texts(await self._batcher.call("heartbeat", *self._message.beat)))
+        self._message.compare(texts(await self._batcher.call("heartbeat", *self._message.available)))
         orphans = int((await self._batcher.call("txn_recover", DEAD_AFTER_MS, RECOVER_BATCH))[0])
         if orphans:
             log.error("successes that nobody confirmed are orphans", extra={"count": orphans})

@@ -1,4 +1,4 @@
-"""A user comes, changes and goes."""
+"""Events about users, their registrations and identities."""
 
 from typing import Literal
 
@@ -72,7 +72,7 @@ class UserIdentityVerified(UserEvent):
 
 
 class UserLoginIdDuplicateEvent(UserEvent):
-    """Somebody wants a name that `existing` has."""
+    """A user was given a login id that `existing` has."""
 
     existing: User | None = None
     duplicate_email: str | None = None

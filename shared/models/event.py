@@ -1,4 +1,4 @@
-"""The event a handler gets: what every type has, and what families of types have in common."""
+"""The event that a handler is given: the base of all types, and the bases of families of types."""
 
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from surehook.shared.models.things import Entity, EventInfo, Group
 class Event(Model):
     """An event of a type that has no model, or one whose body did not fit its model; and the base of all others.
 
-    Fields that no model vouches for are read as they came: `event["user"]`, `event.get("user")`.
+    Fields without a model are read as they came: `event["user"]`, `event.get("user")`.
     """
 
     # A worker meets few of the types: each is built when the first one comes.
@@ -37,7 +37,7 @@ class Event(Model):
 
     @property
     def misfits(self) -> tuple[str, ...]:
-        """Where the body did not fit its type's model, as in `("user.birthDate",)`. Empty if it did."""
+        """The fields that did not fit the type's model, as in `("user.birthDate",)`. Empty if it did."""
         return self._misfits
 
     if not TYPE_CHECKING:

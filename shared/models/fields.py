@@ -1,4 +1,4 @@
-"""JSON as it came, made read-only: for what has no model."""
+"""Read-only views of JSON that has no model."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -87,7 +87,7 @@ class FrozenDict(dict[Key, Value]):
 
 
 def frozen(value: Any) -> Any:
-    """The same JSON, read-only."""
+    """Returns the same JSON, read-only."""
     if isinstance(value, dict):
         return Fields(value)
     if isinstance(value, list):
@@ -96,20 +96,20 @@ def frozen(value: Any) -> Any:
 
 
 def thawed(value: Any) -> Any:
-    """The plain JSON of it again."""
+    """Returns the plain JSON."""
     if isinstance(value, Fields):
-        return dict(value._fields)  # what is in it was never frozen
+        return dict(value._fields)  # its content was never frozen
     return [thawed(item) for item in value] if isinstance(value, tuple) else value
 
 
 def camel(name: str) -> str:
-    """A name of ours as FusionAuth writes it."""
+    """Turns a snake_case name into FusionAuth's camelCase."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 
 
 def snake(name: str) -> str:
-    """A name of FusionAuth's as we write it."""
+    """Turns FusionAuth's camelCase into snake_case."""
     return _CAMEL_HUMP.sub(lambda hump: "_" + hump[1].lower(), name)
 
 

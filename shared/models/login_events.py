@@ -1,4 +1,4 @@
-"""A user logs in, proves who it is, or is acted upon."""
+"""Events about logins, tokens, passwords, second factors and user actions."""
 
 from typing import Literal
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What all models have in common: read-only, FusionAuth's names in snake_case, nothing lost, nothing told.
+"""The base of all models: read-only, snake_case names, unknown fields kept, no values in its repr.
 
 A model declares what FusionAuth's documentation and client libraries know. Any field may be missing, for FusionAuth
 leaves nulls out and older versions know less: it is None then. A field that no model knows yet is kept.
@@ -52,7 +52,7 @@ Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Map = Annotated[Mapping[Key, Value], AfterValidator(FrozenDict)]
-# Whatever JSON it is.
+# Any JSON.
 Json = Annotated[Any, BeforeValidator(frozen), PlainSerializer(thawed)]
 
 
@@ -67,7 +67,7 @@ class Model(BaseModel):
         extra="allow",
         alias_generator=camel,
         val_temporal_unit="milliseconds",
-        # What does not fit is somebody's personal data.
+        # A value that does not fit may be personal data.
         hide_input_in_errors=True,
     )
     _attribute_of: ClassVar[dict[str, str]] = {}
@@ -80,7 +80,7 @@ class Model(BaseModel):
 
     @staticmethod
     def is_known(name: object) -> bool:
-        """Whether some model has a field that FusionAuth calls so: a word of ours, then, and no user's."""
+        """Says whether a model has a field of this name: then it is FusionAuth's word, not a user's."""
         return name in Model._known_names
 
     def __getitem__(self, name: str) -> Any:

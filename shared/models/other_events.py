@@ -1,4 +1,4 @@
-"""What happens to groups and entities, and to the installation itself."""
+"""Events about groups, entities and the installation itself."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -108,7 +108,7 @@ class KickstartSuccess(Event):
 
 
 class Test(Event):
-    """What FusionAuth's Kafka connection test sends."""
+    """Sent by FusionAuth's Kafka connection test."""
 
     __test__: ClassVar[bool] = False  # for pytest, which takes what is called so for a test
 

@@ -1,6 +1,6 @@
 """A user and what belongs to one. Every field may be missing, even an address or a name (FusionAuth issue 3191).
 
-Where FusionAuth has an enumeration, the comment names what is known today; a word that is not there comes all the same.
+Where FusionAuth has an enumeration, the comment names the values known today; FusionAuth may send others.
 """
 
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""From a body to the event that a handler gets."""
+"""Builds the event that a handler is given from a body."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,16 +32,16 @@ MODELS: Mapping[str, type[Event]] = MappingProxyType(dict(_models(account_events
 
 
 def event_from(event_id: str, body: bytes) -> Event:
-    """The event in a body: of its type's class, or a plain `Event` where no class is known or the body does not fit it.
+    """Returns the event in a body: of its type's class, or a plain `Event` where the body fits no class.
 
     Raises:
-        MalformedBody: the body is none that the door lets in.
+        MalformedBody: the endpoint would refuse the body.
     """
     fields = parse_deep_event(body)
     event_type = fields.get("type")
     if not isinstance(event_type, str):
         raise MalformedBody("event.type must be an event type such as user.create")
-    # These are ours to say: the door has read them, and no oddity in them makes an event another one.
+    # The endpoint has read these already, and an odd value in them must not change the event's class.
     fields["id"] = event_id
     if "tenantId" in fields:
         fields["tenantId"] = uuid_or_nothing(fields["tenantId"]) or None
@@ -59,10 +59,10 @@ def event_from(event_id: str, body: bytes) -> Event:
 
 
 def parse_deep_event(body: bytes) -> dict[str, Any]:
-    """As the door does it, however far down its stack the caller is.
+    """Parses a body as the endpoint does, at any depth of the caller's stack.
 
-    Python's limit of nesting counts the frames below: what the door could just read may be too deep for a worker. A
-    thread of its own begins at the bottom.
+    Python's limit of nesting counts the caller's frames: a body that the endpoint could parse may be too deep for a
+    worker. A new thread has an empty stack.
     """
     try:
         return parse_event(body)
@@ -78,7 +78,7 @@ def _with(event: Event, body: bytes, misfits: tuple[str, ...]) -> Event:
 
 
 def _as_it_came(fields: dict[str, Any]) -> Event:
-    """No field is looked at, so nothing can be wrong with one."""
+    """Builds a plain event without validating its fields."""
     tenant_id = fields.get("tenantId")
     ours = {
         "id": UUID(fields["id"]),
@@ -100,7 +100,7 @@ def _places(exc: ValidationError) -> tuple[str, ...]:
 
 
 def _place(path: tuple[int | str, ...]) -> str:
-    """Names of fields alone: what else stands in the path may be a key of the user's own."""
+    """Names known fields only: other parts of the path may be a user's own keys."""
     return ".".join(str(part) for part in takewhile(Model.is_known, path)) or UNREADABLE
 
 

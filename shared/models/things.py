@@ -1,4 +1,4 @@
-"""What events tell of beside users: groups, entities, logs, mails, and where a request came from."""
+"""Objects inside events, other than users: groups, entities, logs, mails, and the origin of a request."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from surehook.shared.models.model import Flag, Instant, Json, Map, Model, Number
 
 
 class Location(Model):
-    """Where an IP address is thought to be; FusionAuth tells with an Enterprise plan."""
+    """The estimated location of an IP address; sent by FusionAuth with an Enterprise plan."""
 
     city: str | None = None
     country: str | None = None
@@ -21,7 +21,7 @@ class Location(Model):
 
 
 class EventInfo(Model):
-    """Who asked FusionAuth for what the event tells of. The address is the caller's word unless proxies are set up."""
+    """The origin of the request that caused the event. The address is the client's claim unless proxies are set up."""
 
     data: Fields | None = None
     device_description: str | None = None
@@ -98,7 +98,7 @@ class Entity(Model):
 
 
 class AuditLog(Model):
-    """What somebody changed. The values are whatever the changed thing looks like, secrets perhaps included."""
+    """A change made by an administrator. The values have the changed object's shape, and may hold secrets."""
 
     data: Fields | None = None
     id: Whole | None = None

@@ -1,4 +1,4 @@
-"""Dead letters: RQ's failed registries, read with the events they belong to. There is no second list."""
+"""Dead letters: RQ's failed registries, read with the records of their events. There is no second list."""
 
 import json
 import zlib
@@ -37,7 +37,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which dead letters are meant; None stands for any."""
+    """Selects dead letters; None matches any value."""
 
     event_type: str | None = None
     handler: str | None = None
@@ -51,7 +51,7 @@ class Filter:
     def is_empty(self) -> bool:
         return self == Filter()
 
-    def takes(self, letter: DeadLetter) -> bool:
+    def matches(self, letter: DeadLetter) -> bool:
         died_at = letter.died_at or datetime.max.replace(tzinfo=UTC)
         return (
             self.event_type in (None, letter.event_type)
@@ -65,7 +65,7 @@ class Filter:
 
 
 class DeadLetters:
-    """Read, replay and discard."""
+    """Reads, replays and discards dead letters."""
 
     def __init__(self, store: redis.Redis, keys: Keys, *, retention_seconds: int, handler_timeout: float) -> None:
         self._store = store
@@ -75,17 +75,17 @@ class DeadLetters:
         self._replay = Script("replay", keys)
         self._discard = Script("discard", keys)
 
-    def matching(self, wanted: Filter) -> Iterator[DeadLetter]:
-        """A snapshot of ids first: what is replayed and dies again meanwhile is not met twice."""
+    def matching(self, filter_: Filter) -> Iterator[DeadLetter]:
+        """Takes a snapshot of the ids first: a job that is replayed and fails again is not returned twice."""
         for queue in self._queues():
             ids = texts(self._store.zrange(rq_failed(queue), 0, -1))
             for start in range(0, len(ids), PAGE):
                 for letter in self._read(queue, ids[start : start + PAGE]):
-                    if wanted.takes(letter):
+                    if filter_.matches(letter):
                         yield letter
 
     def of(self, some_id: str) -> list[DeadLetter]:
-        """The dead letters of an event or job id, or of the first characters of one."""
+        """Returns the dead letters whose job id begins with this."""
         return [letter for letter in self.matching(Filter()) if letter.job_id.lower().startswith(some_id.lower())]
 
     def attempts(self, letter: DeadLetter) -> list[dict[str, Any]]:
@@ -98,25 +98,25 @@ class DeadLetters:
         return zlib.decompress(b64decode(packed)).decode() if packed else ""
 
     def replay(self, letter: DeadLetter) -> bool:
-        """Queue it with its full budget. False: it is not dead any more."""
+        """Queues it with all its retries. False: it is no dead letter any more."""
         return bool(self._replay.run(self._store, letter.queue, letter.job_id, self._handler_timeout))
 
     def replay_job(self, job_id: str) -> int:
-        """Queue a job that is dead with its full budget. Returns 1, or 0 if it is not dead (any more)."""
+        """Queues a dead letter with all its retries. Returns 1, or 0 if the job is no dead letter (any more)."""
         queue = text(self._store.hget(rq_job(job_id), "origin")) or self._queue_where_dead(job_id)
         return int(self._replay.run(self._store, queue, job_id, self._handler_timeout)) if queue else 0
 
     def replay_queue(self, queue: str) -> int:
-        """Queue all that is dead on a queue now. Returns how many; one that has just gone stops nothing."""
+        """Queues all dead letters of a queue. Returns how many; one that has just gone is skipped."""
         ids = texts(self._store.zrange(rq_failed(queue), 0, -1))
         return sum(self._replay.run(self._store, queue, job_id, self._handler_timeout) for job_id in ids)
 
     def discard(self, letter: DeadLetter) -> bool:
-        """Close it for good. False: it is not dead any more."""
+        """Closes it for good. False: it is no dead letter any more."""
         return bool(self._discard.run(self._store, letter.queue, letter.job_id, self._retention_seconds))
 
     def _queue_where_dead(self, job_id: str) -> str:
-        """Of a job whose hash was deleted by hand."""
+        """Finds the queue of a job whose hash was deleted by hand."""
         found = (queue for queue in self._queues() if self._store.zscore(rq_failed(queue), job_id) is not None)
         return next(found, "")
 

@@ -1,4 +1,4 @@
-"""Erasing: what is kept of a user's events goes, but for their ids."""
+"""Erases what is kept of a user's events, except their ids."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from surehook.shared.scripts import Script, text
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What became of one event: erased, running (erased when what runs of it ends) or gone, and what went with it."""
+    """The result for one event: erased, running (erased when its runs end) or gone; and what was erased with it."""
 
     event_id: str
     outcome: str
@@ -23,53 +23,53 @@ class Erased:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A record that was looked at: the user's own, or another's whose body names the user."""
+class ScannedRecord:
+    """A record that was read: the user's own, or another user's whose body names the user."""
 
     event_id: str
     is_own: bool = False
     is_mention: bool = False
     missing_key_id: str = ""
-    """Nobody can say whether the body names the user: it is under this key."""
+    """The key that is missing: without it the body cannot be searched."""
 
 
 class Erasure:
-    """Find and erase."""
+    """Finds and erases records."""
 
-    def __init__(self, store: redis.Redis, keys: Keys, vault: BodyCipher, *, retention_seconds: int) -> None:
+    def __init__(self, store: redis.Redis, keys: Keys, cipher: BodyCipher, *, retention_seconds: int) -> None:
         self._store = store
         self._keys = keys
-        self._vault = vault
+        self._cipher = cipher
         self._retention_seconds = retention_seconds
         self._records = Records(store, keys)
         self._erase = Script("erase", keys)
 
-    def look(self, user_id: str, *, into_bodies: bool) -> Iterator[Found]:
-        """Every record, the user's own before others' bodies are looked into."""
+    def scan(self, user_id: str, *, into_bodies: bool) -> Iterator[ScannedRecord]:
+        """Reads every record; of each page the user's own come before the bodies of others are searched."""
         for page in self._records.pages():
             others = []
-            for outline in page:
-                if outline.user_id == user_id:
-                    yield Found(outline.event_id, is_own=True)
-                elif into_bodies and outline.body_bytes:
-                    others.append(outline)
+            for summary in page:
+                if summary.user_id == user_id:
+                    yield ScannedRecord(summary.event_id, is_own=True)
+                elif into_bodies and summary.body_bytes:
+                    others.append(summary)
                 else:
-                    yield Found(outline.event_id)
+                    yield ScannedRecord(summary.event_id)
             for read in self._records.bodies(others, PORTION):
-                yield from (self._look_into(user_id, *each) for each in read)
+                yield from (self._search_body(user_id, *each) for each in read)
 
     def is_there(self, event_id: str) -> bool:
-        """Whether there is something to erase: a record with a body."""
+        """Says whether there is something to erase: a record with a body."""
         return bool(self._store.hexists(self._keys.event(event_id), "body"))
 
     def erase(self, event_id: str, user_id: str = "") -> Erased:
-        """Erase an event, if it is still this user's ("": whoever's)."""
+        """Erases an event if it still belongs to this user ("": to any)."""
         outcome, attempts, dead = self._erase.run(self._store, event_id, user_id, self._retention_seconds)
         return Erased(event_id, text(outcome), attempts, dead)
 
-    def _look_into(self, user_id: str, outline: RecordSummary, key_id: str, body: bytes) -> Found:
+    def _search_body(self, user_id: str, summary: RecordSummary, key_id: str, body: bytes) -> ScannedRecord:
         try:
-            plain = self._vault.open(body, key_id)
+            plain = self._cipher.decrypt(body, key_id)
         except (KeyMissing, BodyDamaged):
-            return Found(outline.event_id, missing_key_id=key_id)
-        return Found(outline.event_id, is_mention=user_id.encode() in plain.lower())
+            return ScannedRecord(summary.event_id, missing_key_id=key_id)
+        return ScannedRecord(summary.event_id, is_mention=user_id.encode() in plain.lower())

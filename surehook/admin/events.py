@@ -1,4 +1,4 @@
-"""The events on record: those that are open, and those that were closed within `RETENTION`."""
+"""The events on record: open ones, and those closed within `RETENTION`."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from surehook.shared.scripts import Script, text, texts
 
 PAGE = 200
 OPEN_STATES = ("waiting", "running", "scheduled", "dead")
-# Completed: a transaction's yes that no other handler wanted to be told of.
+# Completed: a committed transaction without any handler to run afterwards.
 CLOSED_STATES = ("done", "unhandled", "completed", "discarded", "rejected", "failed", "abandoned")
 REPLAYABLE = ("done", "unhandled", "completed", "discarded")
 FIELDS = (
@@ -53,7 +53,7 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events are meant; None stands for any, `states` empty for all."""
+    """Selects events; None matches any value, empty `states` match all."""
 
     event_type: str | None = None
     handler: str | None = None
@@ -63,7 +63,7 @@ class EventFilter:
     until: datetime | None = None
     states: tuple[str, ...] = ()
 
-    def takes(self, event: EventRecord) -> bool:
+    def matches(self, event: EventRecord) -> bool:
         return (
             self.event_type in (None, event.event_type)
             and (self.handler is None or self.handler in event.handlers)
@@ -76,7 +76,7 @@ class EventFilter:
 
 
 class EventLog:
-    """Read events, and run closed ones again."""
+    """Reads events, and opens closed ones again."""
 
     def __init__(self, store: redis.Redis, keys: Keys, *, handler_timeout: float) -> None:
         self._store = store
@@ -86,15 +86,15 @@ class EventLog:
         self._reopen = Script("reopen", keys)
 
     def matching(self, wanted: EventFilter) -> Iterator[EventRecord]:
-        """In no order. Open ones are found by the open set, closed ones by going through all records."""
+        """Returns events in no order. Open ones come from the open set, closed ones from a scan of all records."""
         only_open = bool(wanted.states) and set(wanted.states) <= set(OPEN_STATES)
         for page in self._open_ids() if only_open else self._all_ids(""):
             for event in self._read(page):
-                if wanted.takes(event):
+                if wanted.matches(event):
                     yield event
 
     def like(self, some_id: str) -> list[EventRecord]:
-        """The events whose id is or begins with this."""
+        """Returns the events whose id begins with this."""
         some_id = some_id.lower()
         if not some_id or len(some_id) > LONGEST_ID or not set(some_id) <= set("0123456789abcdef-"):
             return []
@@ -106,12 +106,12 @@ class EventLog:
         return [json.loads(line) for line in self._store.lrange(self._keys.attempts(event_id), 0, -1)]
 
     def body(self, event_id: str) -> bytes:
-        """As it is stored."""
+        """Returns the body as it is stored."""
         body: Any = self._store.hget(self._keys.event(event_id), "body")
         return body or b""
 
     def replay(self, event_id: str) -> bool:
-        """Open it again for all handlers that want it now. False: it is not closed (any more), or a transaction's."""
+        """Opens it again for all handlers that match it now. False: it is not closed (any more), or transactional."""
         return bool(self._reopen.run(self._store, event_id, EVENTS_QUEUE, self._handler_timeout))
 
     def _open_ids(self) -> Iterator[list[str]]:
@@ -145,7 +145,7 @@ class EventLog:
         for position, event_id in enumerate(event_ids):
             record = dict(zip(FIELDS, texts(replies[2 * position]), strict=True))
             last = replies[2 * position + 1]
-            if record["received_at"]:  # else it is gone: it expired while we read
+            if record["received_at"]:  # else it expired while we read
                 yield _event(event_id, record, states[position], json.loads(last)["handler"] if last else "")
 
 

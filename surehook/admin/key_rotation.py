@@ -1,6 +1,6 @@
-"""Encrypting what is stored anew, with the newest key, while doors and workers go on.
+"""Encrypts stored bodies with the newest key, while ingest and workers go on.
 
-Nothing is remembered between two runs: a record says itself which key it is under, so what a killed run did is done.
+No progress is stored: each record names its key, so a run that was killed need not repeat what it did.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from surehook.shared.scripts import Script
 
 
 class Result(Enum):
-    """What became of a record."""
+    """The result for one record."""
 
     ENCRYPTED = "encrypted"
     FINE = "fine"
@@ -27,7 +27,7 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One record that was looked at; `key_id` is what it was under."""
+    """One record that was checked, and the key it was encrypted with."""
 
     event_id: str
     key_id: str
@@ -35,42 +35,42 @@ class Step:
 
 
 class Rotation:
-    """Once over all records."""
+    """Goes through all records once."""
 
-    def __init__(self, store: redis.Redis, keys: Keys, vault: BodyCipher) -> None:
+    def __init__(self, store: redis.Redis, keys: Keys, cipher: BodyCipher) -> None:
         self._store = store
-        self._vault = vault
+        self._cipher = cipher
         self._records = Records(store, keys)
         self._rekey = Script("reencrypt", keys)
 
     def steps(self, *, is_dry: bool = False, portion: int = PORTION) -> Iterator[Step]:
-        """Look at each record, and change it unless `is_dry`. What an iteration has yielded is done."""
+        """Checks each record, and encrypts it anew unless `is_dry`. A step that was yielded is done."""
         for page in self._records.pages():
-            wanting = []
-            for outline in page:
-                if not outline.body_bytes or outline.key_id == self._vault.newest:
-                    yield Step(outline.event_id, outline.key_id, Result.FINE)
-                elif not self._vault.opens(outline.key_id):
-                    yield Step(outline.event_id, outline.key_id, Result.KEY_MISSING)
+            outdated = []
+            for summary in page:
+                if not summary.body_bytes or summary.key_id == self._cipher.newest_key_id:
+                    yield Step(summary.event_id, summary.key_id, Result.FINE)
+                elif not self._cipher.has_key(summary.key_id):
+                    yield Step(summary.event_id, summary.key_id, Result.KEY_MISSING)
                 elif is_dry:
-                    yield Step(outline.event_id, outline.key_id, Result.ENCRYPTED)
+                    yield Step(summary.event_id, summary.key_id, Result.ENCRYPTED)
                 else:
-                    wanting.append(outline)
-            for read in self._records.bodies(wanting, portion):
+                    outdated.append(summary)
+            for read in self._records.bodies(outdated, portion):
                 yield from self._change(read)
 
     def _change(self, read: list[tuple[RecordSummary, str, bytes]]) -> Iterator[Step]:
         calls: list[tuple[str, str, bytes, str]] = []
-        for outline, key_id, body in read:
-            if key_id == self._vault.newest:  # another rotation was quicker
-                yield Step(outline.event_id, key_id, Result.FINE)
+        for summary, key_id, body in read:
+            if key_id == self._cipher.newest_key_id:  # another rotation was first
+                yield Step(summary.event_id, key_id, Result.FINE)
                 continue
             try:
-                calls.append((outline.event_id, key_id, *self._vault.seal(self._vault.open(body, key_id))))
-            except KeyMissing:  # the same, with a key that is not here
-                yield Step(outline.event_id, key_id, Result.KEY_MISSING)
+                calls.append((summary.event_id, key_id, *self._cipher.encrypt(self._cipher.decrypt(body, key_id))))
+            except KeyMissing:  # another rotation, with a key that is not configured here
+                yield Step(summary.event_id, key_id, Result.KEY_MISSING)
             except BodyDamaged:
-                yield Step(outline.event_id, key_id, Result.DAMAGED)
+                yield Step(summary.event_id, key_id, Result.DAMAGED)
         replies = self._rekey.run_many(self._store, calls)
         for (event_id, key_id, *_), is_changed in zip(calls, replies, strict=True):
             yield Step(event_id, key_id, Result.ENCRYPTED if is_changed else Result.FINE)

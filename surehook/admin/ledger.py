@@ -1,4 +1,4 @@
-"""The ledger: whether everything accepted is closed or open, and every open event has a job."""
+"""The ledger: checks that every accepted event is open or closed, and that every open event has its jobs."""
 
 import time
 from collections import Counter
@@ -8,28 +8,28 @@ from dataclasses import dataclass
 import redis
 
 from surehook.shared.keys import Keys
-from surehook.shared.stats import BooksReader, Stats
+from surehook.shared.stats import Stats, StatsReader
 from surehook.workers.maintenance.job_index import MOST_SUSPECTS, JobScan, JobState
 from surehook.workers.maintenance.missing_jobs import LostJobs
 
-# Longer than any claim or settlement is under way.
+# Longer than a claim or an ack takes.
 MOMENT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerReport:
-    """What the store says of itself."""
+    """The counts, the open events' states and the missing jobs."""
 
-    books: Stats
+    stats: Stats
     """All counts, of one instant."""
     events: Counter[JobState]
-    """Where open events were when they were looked at, which on a busy store is not one instant."""
+    """The states of open events when each was read; on a busy store not of one instant."""
     without_job: list[str]
     """The ids of jobs that open events should have, at most MOST_SUSPECTS."""
 
     @property
     def is_balanced(self) -> bool:
-        return not self.books.off_by and not self.without_job
+        return not self.stats.off_by and not self.without_job
 
     @property
     def is_cut_short(self) -> bool:
@@ -37,21 +37,21 @@ class LedgerReport:
 
 
 class Ledger:
-    """Reads a statement; changes nothing."""
+    """Reads a report; changes nothing."""
 
     def __init__(self, store: redis.Redis, keys: Keys, on_page: Callable[[int], None] = lambda _: None) -> None:
-        self._books = BooksReader(store, keys)
-        self._census = JobScan(store, keys, on_page)
+        self._stats = StatsReader(store, keys)
+        self._scan = JobScan(store, keys, on_page)
         self._lost = LostJobs(store, keys, handler_timeout=0)
 
     def counts(self) -> Stats:
-        return self._books.read()
+        return self._stats.read()
 
     def read(self, pause: Callable[[float], None] = time.sleep) -> LedgerReport:
-        """Look everything up, and for what seems to have no job once more after a moment."""
-        books = self.counts()
-        tally = self._census.take()
-        if not tally.suspects:
-            return LedgerReport(books, tally.events, [])
+        """Checks every open event, and after a moment checks again those that seem to lack a job."""
+        stats = self.counts()
+        result = self._scan.take()
+        if not result.suspects:
+            return LedgerReport(stats, result.events, [])
         pause(MOMENT_SECONDS)
-        return LedgerReport(books, tally.events, self._lost.name(tally.suspects, since=books.read_at))
+        return LedgerReport(stats, result.events, self._lost.name(result.suspects, since=stats.read_at))

@@ -1,41 +1,41 @@
-"""Queues as an operator handles them: looked at, paused, resumed."""
+"""Lists, pauses and resumes queues."""
 
 import redis
 
 from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
-from surehook.shared.stats import BooksReader, QueueBooks
+from surehook.shared.stats import QueueStats, StatsReader
 
 
 class Queues:
-    """The queues that jobs of ours are or were on."""
+    """The queues that have or had jobs of Surehook."""
 
     def __init__(self, store: redis.Redis, keys: Keys) -> None:
         self._store = store
         self._keys = keys
-        self._books = BooksReader(store, keys)
+        self._stats = StatsReader(store, keys)
 
-    def all(self) -> tuple[QueueBooks, ...]:
-        return self._books.read().queues
+    def all(self) -> tuple[QueueStats, ...]:
+        return self._stats.read().queues
 
     @property
     def is_suspended(self) -> bool:
-        """Whether `rq suspend` stops all workers, whatever is paused here."""
-        return self._books.read().is_suspended
+        """Says whether `rq suspend` stops all workers, paused queues or not."""
+        return self._stats.read().is_suspended
 
     def pause(self, name: str) -> bool:
-        """Workers take nothing more from it. False: it was paused already."""
-        self._refuse_unknown(name)
+        """Stops workers from fetching from it. False: it was paused already."""
+        self._require_known(name)
         return bool(self._store.sadd(self._keys.paused, name))
 
     def resume(self, name: str) -> bool:
-        """False: it was not paused."""
+        """Lets workers fetch from it again. False: it was not paused."""
         if self._store.srem(self._keys.paused, name):
             return True
-        self._refuse_unknown(name)
+        self._require_known(name)
         return False
 
-    def _refuse_unknown(self, name: str) -> None:
+    def _require_known(self, name: str) -> None:
         names = [queue.name for queue in self.all()]
         if name not in names:
             raise NotFound(f"there is no queue {name}; there are: {', '.join(names)}")

@@ -1,6 +1,6 @@
-"""The event records, walked through a page at a time, for whoever must look at all of them.
+"""Goes through all event records, a page at a time.
 
-There is no index by user or by key: accepting an event stays cheap, and no user's id stands anywhere else.
+There is no index by user or by key: accepting an event stays cheap, and a user's id is stored in one place only.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,14 @@ from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, text, texts
 
 PAGE = 1000
-AT_ONCE = 250  # a script holds up everybody else: half a millisecond
+AT_ONCE = 250  # a script blocks the store: half a millisecond for these
 PORTION = 100
 PORTION_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class RecordSummary:
-    """What there is to know of a record without reading its body."""
+    """A record without its body."""
 
     event_id: str
     user_id: str
@@ -29,7 +29,7 @@ class RecordSummary:
 
 
 class Records:
-    """Read only."""
+    """Reads records; changes nothing."""
 
     def __init__(self, store: redis.Redis, keys: Keys) -> None:
         self._store = store
@@ -37,36 +37,32 @@ class Records:
         self._look = Script("read_records", keys)
 
     def pages(self) -> Iterator[list[RecordSummary]]:
-        """Every record that is there from the beginning to the end, perhaps twice; of those that come or go in
-        between, some.
-        """
+        """Returns every record that exists throughout the scan, perhaps twice, and some that come or go during it."""
         cursor = 0
         while True:
             cursor, found = self._store.scan(cursor, match=self._keys.event("*"), count=PAGE)
-            yield list(self._outlines([key.removeprefix(self._keys.event("")) for key in texts(found)]))
+            yield list(self._summaries([key.removeprefix(self._keys.event("")) for key in texts(found)]))
             if cursor == 0:
                 return
 
     def bodies(
-        self, outlines: Sequence[RecordSummary], portion: int = PORTION
+        self, summaries: Sequence[RecordSummary], portion: int = PORTION
     ) -> Iterator[list[tuple[RecordSummary, str, bytes]]]:
-        """Outlines with their key's fingerprint and their body as they are now; a few at a time, since a body may be
-        large.
-        """
-        waiting = [outline for outline in outlines if outline.body_bytes]
+        """Returns summaries with their current key fingerprint and body, a few at a time, since a body may be large."""
+        waiting = [summary for summary in summaries if summary.body_bytes]
         while waiting:
             count = size = 0
-            for outline in waiting[:portion]:
-                size += outline.body_bytes
+            for summary in waiting[:portion]:
+                size += summary.body_bytes
                 if count and size > PORTION_BYTES:
                     break
                 count += 1
             taken, waiting = waiting[:count], waiting[count:]
-            replies = self._look.run(self._store, 1, *(outline.event_id for outline in taken))
+            replies = self._look.run(self._store, 1, *(summary.event_id for summary in taken))
             read = zip(taken, replies, strict=True)
-            yield [(outline, text(key_id), body) for outline, (_, key_id, body) in read if body is not None]
+            yield [(summary, text(key_id), body) for summary, (_, key_id, body) in read if body is not None]
 
-    def _outlines(self, event_ids: Sequence[str]) -> Iterator[RecordSummary]:
+    def _summaries(self, event_ids: Sequence[str]) -> Iterator[RecordSummary]:
         for start in range(0, len(event_ids), AT_ONCE):
             ids = event_ids[start : start + AT_ONCE]
             for event_id, (user_id, key_id, size) in zip(ids, self._look.run(self._store, 0, *ids), strict=True):

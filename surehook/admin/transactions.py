@@ -1,4 +1,4 @@
-"""Transactions that ended with a no, and orphans: listing them, and what a person decides about them."""
+"""Refused transactions, and orphans: lists them, resolves orphans, replays events that FusionAuth committed."""
 
 import json
 from collections.abc import Iterator
@@ -12,13 +12,16 @@ from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script, text
 
 ORPHANED = "orphaned"
-NOES = ("rejected", "failed", "abandoned")
-STATES = (ORPHANED, *NOES)
+REFUSALS = ("rejected", "failed", "abandoned")
+STATES = (ORPHANED, *REFUSALS)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of one transactional event. `reason` is a veto's words, masked. Of an erased one the id is known."""
+    """The outcome of one transactional event. `reason` is the refusal's message, masked.
+
+    An erased event has only its id.
+    """
 
     event_id: str
     state: str
@@ -30,7 +33,7 @@ class Decision:
 
 
 class Decisions:
-    """Read, resolve, replay as a fact."""
+    """Reads decisions, resolves orphans, replays committed events."""
 
     def __init__(self, store: redis.Redis, keys: Keys, *, retention_seconds: int, handler_timeout: float) -> None:
         self._store = store
@@ -38,10 +41,10 @@ class Decisions:
         self._retention_seconds = retention_seconds
         self._handler_timeout = f"{handler_timeout:g}"
         self._resolve = Script("txn_resolve", keys)
-        self._as_fact = Script("txn_committed", keys)
+        self._committed = Script("txn_committed", keys)
 
     def listed(self, state: str) -> Iterator[Decision]:
-        """The newest first. An orphan stays until it is resolved, any other for RETENTION."""
+        """Returns the newest first. An orphan stays until it is resolved, any other for RETENTION."""
         key = self._keys.orphans if state == ORPHANED else self._keys.decided(state)
         members: Any = self._store.zrange(key, 0, -1, desc=True, withscores=True)
         for event_id, at_ms in members:
@@ -49,28 +52,28 @@ class Decisions:
                 self._keys.event(text(event_id)), "type", "tenant", "user", "reason", "outcome"
             )
             if record[0] is None and (state != ORPHANED or outcome is None):
-                continue  # expired just now, or erased: of an orphan somebody has to look after, the id is left
+                continue  # expired just now, or erased; the id of an unresolved orphan is kept
             event_type, tenant_id, user_id, reason = (text(value or b"") for value in record)
             at = datetime.fromtimestamp(at_ms / 1000, UTC)
             yield Decision(text(event_id), state, at, event_type, tenant_id, user_id, reason)
 
     def handlers_of(self, event_id: str) -> set[str]:
-        """Those that ran for it, as far as is remembered."""
+        """Returns the handlers that ran for it, as far as attempts are kept."""
         lines: Any = self._store.lrange(self._keys.attempts(event_id), 0, -1)
         return {json.loads(line)["handler"] for line in lines}
 
     def resolve(self, event_id: str) -> bool:
-        """A person has looked after an orphan. False: it is none (any more)."""
+        """Records that a person has resolved an orphan. False: it is no orphan (any more)."""
         return bool(self._resolve.run(self._store, event_id, self._retention_seconds))
 
-    def may_be_fact(self, event_id: str) -> bool:
-        """Whether `replay_as_fact` would take it."""
+    def is_refused(self, event_id: str) -> bool:
+        """Says whether `replay_committed` accepts it."""
         decision, closed_at, body = self._store.hmget(self._keys.event(event_id), "decision", "closed_at", "body")
-        return closed_at is not None and body is not None and text(decision) in NOES
+        return closed_at is not None and body is not None and text(decision) in REFUSALS
 
-    def replay_as_fact(self, event_id: str) -> bool:
-        """FusionAuth went ahead although we said no: all handlers of the event run on the retrying queue.
+    def replay_committed(self, event_id: str) -> bool:
+        """Runs all handlers of an event that FusionAuth committed although it was refused, with retries.
 
-        False: it is no transaction that ended with a no, or what it left is still being undone.
+        False: it is no refused transaction, or its effects are still being undone.
         """
-        return bool(self._as_fact.run(self._store, event_id, EVENTS_QUEUE, self._handler_timeout))
+        return bool(self._committed.run(self._store, event_id, EVENTS_QUEUE, self._handler_timeout))

@@ -1,4 +1,4 @@
-"""How our own commands reach our own door: its address, and the certificate it must show."""
+"""The URL of our own endpoint, and the TLS settings to reach it with."""
 
 import ssl
 
@@ -10,17 +10,19 @@ from surehook.shared.settings import Settings, host_and_port
 EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
 
-def door_url(settings: Settings, path: str | None = None) -> str:
-    """Where deliveries go, or another path of the same door."""
+def endpoint_url(settings: Settings, path: str | None = None) -> str:
+    """Returns the URL of the webhook, or of another path of the endpoint."""
     host, port = host_and_port(settings.bind)
     reachable = "127.0.0.1" if host in EVERY_INTERFACE else host
     scheme = "http" if settings.tls_cert is None else "https"
     return f"{scheme}://{f'[{reachable}]' if ':' in reachable else reachable}:{port}{path or settings.webhook_path}"
 
 
-def trust(settings: Settings, *, is_own: bool = True) -> "ssl.SSLContext | bool":
-    """Our own door must show the very certificate of the settings, whatever name is in it: we know it by its address.
-    For another address the usual authorities vouch, or that certificate.
+def tls_trust(settings: Settings, *, is_own: bool = True) -> "ssl.SSLContext | bool":
+    """Returns the certificates to trust.
+
+    Our own endpoint must present the certificate of the settings, with any name in it, since we know its address.
+    Another address may also present one of a public authority.
 
     Raises:
         Misconfigured: the certificate cannot be read.
@@ -37,5 +39,5 @@ def trust(settings: Settings, *, is_own: bool = True) -> "ssl.SSLContext | bool"
     except OSError as exc:  # ssl.SSLError is one
         raise Misconfigured(f"SUREHOOK_TLS_CERT={settings.tls_cert} cannot be read: {type(exc).__name__}") from exc
     context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it is the certificate itself that we trust
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # we trust the certificate itself
     return context

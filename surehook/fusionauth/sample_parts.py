@@ -104,7 +104,7 @@ def other_user(now: int) -> dict[str, Any]:
 
 
 def rival_user(now: int) -> dict[str, Any]:
-    """Somebody else, who already has the address that the sample user wants."""
+    """Another user, who already has the sample user's address."""
     return other_user(now) | {"email": EMAIL, "identities": [identity(now)]}
 
 

@@ -1,7 +1,7 @@
 """A sample event of every type, for trying a receiver without a FusionAuth.
 
-Most fields look the same wherever they stand (`_FIELDS`). Where a type means something of its own by a field, or
-fills one that others leave out, it says so in `_FIELDS_OF`.
+Most fields look the same wherever they stand (`_FIELDS`). Types that give a field another meaning, or
+fill one that others leave out, stand in `_FIELDS_OF`.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def sample(event_type: str, *, now: datetime, event_id: UUID) -> dict[str, Any]:
         event["linkedObjectId"] = linked_object_id
     if event_type not in _WITHOUT_TENANT:
         event["tenantId"] = parts.TENANT_ID
-    if event_type != "kickstart.success":  # FusionAuth itself is at work there, for nobody's request
+    if event_type != "kickstart.success":  # FusionAuth causes it itself, without a request
         event["info"] = parts.info()
     return {"event": dict(sorted(event.items()))}
 

@@ -1,4 +1,4 @@
-"""FusionAuth's side of the proof: the headers that it would send with a body, as far as the settings tell us."""
+"""The headers that FusionAuth would send with a body, according to the settings."""
 
 import base64
 import hashlib
@@ -17,13 +17,13 @@ from surehook.shared.settings import Settings
 
 PRIVATE = "PRIVATE KEY-----"
 HOW_TO_SIGN = (
-    "deliveries must be signed, and with public keys alone nobody can: give the private key with --signing-key FILE "
+    "deliveries must be signed, and public keys cannot sign: give the private key with --signing-key FILE "
     "(and its id with --signing-key-id KID where SUREHOOK_JWKS_URL is set)"
 )
 
 
 class Sender:
-    """One webhook of FusionAuth's.
+    """One webhook of FusionAuth.
 
     Raises:
         Misconfigured: deliveries must be signed and there is nothing to sign with.
@@ -38,7 +38,7 @@ class Sender:
             self._header = {"alg": algorithm, "typ": "JWT", **({"kid": pinned} if pinned else {})}
 
     def headers(self, body: bytes) -> dict[bytes, bytes]:
-        """What goes with this body."""
+        """Returns the headers for this body."""
         fixed = {name.encode(): value.encode() for name, value in self._fixed.items()}
         if self._key is None:
             return fixed
@@ -91,7 +91,7 @@ def _private_key(text: str, name: str) -> tuple[Any, str]:
             key: Any = kind.import_key(text)
             return key, CURVES[key.curve_name] if kind is ECKey else "RS256" if kind is RSAKey else "Ed25519"
         except JoseError:
-            continue  # of another kind
+            continue  # another kind of key
         except (ValueError, TypeError, KeyError) as exc:
             raise Misconfigured(f"--signing-key {name} cannot be used: {type(exc).__name__}") from exc
     raise Misconfigured(f"--signing-key {name} is no RSA, EC or Ed25519 key")

@@ -1,4 +1,4 @@
-"""What FusionAuth does with webhooks' answers under a tenant's transaction setting, after its documentation."""
+"""FusionAuth's vote on the responses of webhooks under a tenant's transaction setting, as documented."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,43 +12,44 @@ SETTINGS = ("None", "Any", "SimpleMajority", "SuperMajority", "AbsoluteMajority"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one webhook answered at one time of sending."""
+class WebhookResponse:
+    """One response of one webhook."""
 
     webhook: str
     text: str
-    is_yes: bool
+    is_success: bool
     resend: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """How an operation ended, and every answer on the way."""
+    """The result of an operation, with every response."""
 
     setting: str
     webhooks: int
-    yes: int
-    said: tuple[Said, ...]
+    successes: int
+    responses: tuple[WebhookResponse, ...]
 
     @property
     def commits(self) -> bool:
-        return self.yes >= needed(self.setting, self.webhooks)
+        return self.successes >= needed(self.setting, self.webhooks)
 
     @property
     def sentence(self) -> str:
         if self.setting == "None":
-            return "The operation commits: under None FusionAuth ignores what webhooks answer, a no as well."
-        count = f"{self.yes} of {self.webhooks} said yes and {self.setting} needs {needed(self.setting, self.webhooks)}"
+            return "The operation commits: under None FusionAuth ignores the responses of webhooks, refusals too."
+        required = needed(self.setting, self.webhooks)
+        count = f"{self.successes} of {self.webhooks} succeeded and {self.setting} needs {required}"
         if self.commits:
             return f"The operation commits: {count}."
         return (
-            f"The operation is rolled back: {count}. FusionAuth sends no second time, and its caller gets 504 "
-            "[WebhookTransactionException] without the handler's words."
+            f"The operation is rolled back: {count}. FusionAuth does not send again, and its client gets 504 "
+            "[WebhookTransactionException] without the handler's message."
         )
 
 
 def needed(setting: str, webhooks: int) -> int:
-    """How many of the webhooks have to answer 2xx."""
+    """Returns how many of the webhooks have to answer 2xx."""
     return {
         "None": 0,
         "Any": 1,
@@ -58,26 +59,26 @@ def needed(setting: str, webhooks: int) -> int:
     }[setting]
 
 
-def hold(setting: str, webhooks: Sequence[str], post: Callable[[str], httpx.Response]) -> Vote:
-    """Send to every webhook, count, and send again to the losers of a vote that was won."""
-    said = [_ask(webhook, post) for webhook in webhooks]
-    yes = sum(each.is_yes for each in said)
-    vote = Vote(setting, len(webhooks), yes, tuple(said))
+def run_vote(setting: str, webhooks: Sequence[str], post: Callable[[str], httpx.Response]) -> Vote:
+    """Sends to every webhook and counts; if the vote is won, sends again to webhooks that failed."""
+    responses = [_send(webhook, post) for webhook in webhooks]
+    successes = sum(each.is_success for each in responses)
+    vote = Vote(setting, len(webhooks), successes, tuple(responses))
     if setting == "None" or not vote.commits:
         return vote
-    losers = [each.webhook for each in said if not each.is_yes]
+    failed = [each.webhook for each in responses if not each.is_success]
     for number in range(1, MOST_RESENDS + 1):
-        again = [_ask(webhook, post, number) for webhook in losers]
-        said += again
-        losers = [each.webhook for each in again if not each.is_yes]
-    return Vote(setting, len(webhooks), yes, tuple(said))
+        again = [_send(webhook, post, number) for webhook in failed]
+        responses += again
+        failed = [each.webhook for each in again if not each.is_success]
+    return Vote(setting, len(webhooks), successes, tuple(responses))
 
 
-def _ask(webhook: str, post: Callable[[str], httpx.Response], resend: int = 0) -> Said:
+def _send(webhook: str, post: Callable[[str], httpx.Response], resend: int = 0) -> WebhookResponse:
     try:
         response = post(webhook)
     except httpx.TimeoutException:
-        return Said(webhook, "no answer in time", is_yes=False, resend=resend)
+        return WebhookResponse(webhook, "no answer in time", is_success=False, resend=resend)
     except httpx.TransportError as exc:
-        return Said(webhook, f"no answer ({type(exc).__name__})", is_yes=False, resend=resend)
-    return Said(webhook, f"{response.status_code} {response.text}", response.is_success, resend)
+        return WebhookResponse(webhook, f"no answer ({type(exc).__name__})", is_success=False, resend=resend)
+    return WebhookResponse(webhook, f"{response.status_code} {response.text}", response.is_success, resend)

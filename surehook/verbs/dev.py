@@ -76,7 +76,7 @@ def _example() -> str:
 
 def _ensure_api_key(settings: Settings) -> bool:
     """Write a random key to .env at the first start. Returns whether it did."""
-    if settings.is_authenticated or settings.allow_unauthenticated:
+    if settings.requires_authentication or settings.allow_unauthenticated:
         return False
     before = ENV_FILE.read_text("utf-8") if ENV_FILE.exists() else ""
     if before and not before.endswith("\n"):
@@ -90,7 +90,7 @@ def _ensure_api_key(settings: Settings) -> bool:
 
 
 def _screen(settings: Settings, *, is_new: bool) -> str:
-    from surehook.fusionauth.own_endpoint import door_url  # noqa: PLC0415
+    from surehook.fusionauth.own_endpoint import endpoint_url  # noqa: PLC0415
 
     key = settings.api_keys[0].get_secret_value() if settings.api_keys else _instead_of_a_key(settings)
     origin = " (new, kept in .env)" if is_new else ""
@@ -98,7 +98,7 @@ def _screen(settings: Settings, *, is_new: bool) -> str:
     return f"""
   Surehook is running.
 
-  Webhook URL     {door_url(settings)}
+  Webhook URL     {endpoint_url(settings)}
   Authorization   {key}{origin}
   Dashboard       http://{settings.dashboard_bind}
   Handlers        {", ".join(settings.handlers)}{EXAMPLE_NOTE if settings.handlers == (EXAMPLE_HANDLERS,) else ""}
@@ -110,7 +110,7 @@ def _screen(settings: Settings, *, is_new: bool) -> str:
 
 
 def _instead_of_a_key(settings: Settings) -> str:
-    if not settings.is_authenticated:
+    if not settings.requires_authentication:
         return "none (every client is let in)"
     return "one of SUREHOOK_BASIC_AUTH" if settings.basic_auth else "not asked for; `surehook config` says what is"
 

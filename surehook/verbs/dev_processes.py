@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import httpx
 import redis
 
-from surehook.fusionauth.own_endpoint import door_url, trust
+from surehook.fusionauth.own_endpoint import endpoint_url, tls_trust
 from surehook.shared.child_processes import start_child
 from surehook.shared.embedded import embedded_store
 from surehook.shared.errors import Misconfigured, SurehookError
@@ -119,11 +119,11 @@ def running_store(settings: Settings) -> "Iterator[subprocess.Popen[bytes] | Non
 
 
 def wait_until_ready(settings: Settings, children: Children, stops: list[int]) -> None:
-    trusted = trust(settings)
+    trusted = tls_trust(settings)
 
     def is_ready() -> bool:
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(door_url(settings, "/readyz"), timeout=1, verify=trusted).is_success
+            return httpx.get(endpoint_url(settings, "/readyz"), timeout=1, verify=trusted).is_success
         return False
 
     children.wait_until(is_ready, stops, "ingest does not get ready; the lines above say why")

@@ -88,7 +88,7 @@ def _erase_user(erasure: Erasure, user_id: str, *, is_dry: bool) -> Report:
     with Progress("looked at") as progress:
         for number in range(1 if is_dry else MOST_PASSES):
             before = len(report.events), len(report.running)
-            for found in erasure.look(user_id, into_bodies=number == 0):
+            for found in erasure.scan(user_id, into_bodies=number == 0):
                 progress.step()
                 if found.is_own:
                     _erase(erasure, found.event_id, user_id, report, is_dry=is_dry)

@@ -51,8 +51,8 @@ def _replay_as_fact(ids: Sequence[str], options: dict[str, Any]) -> None:
     if filter_of(options) != EventFilter() or options["is_all"]:
         raise click.UsageError("--as-fact takes ids alone, neither filters nor --all.")
     decisions = open_decisions()
-    facts = [event_id for event_id in ids if decisions.may_be_fact(event_id)]
-    each(facts, decisions.replay_as_fact, options, line=str, verb="replayed", otherwise=NO_FACT)
+    facts = [event_id for event_id in ids if decisions.is_refused(event_id)]
+    each(facts, decisions.replay_committed, options, line=str, verb="replayed", otherwise=NO_FACT)
     if missed := sorted(set(ids) - set(facts)):
         raise NotFound("\n".join(f"{event_id} is {NO_FACT}" for event_id in missed))
 

@@ -33,16 +33,16 @@ def keys() -> None:
 def rotate(dry_run: bool, rate: float | None) -> None:
     """Encrypt every stored body with the first of SUREHOOK_ENCRYPTION_KEYS. May be stopped, and run again."""
     settings = load_settings()
-    vault = BodyCipher(settings.encryption_keys)
-    if not vault.newest:
+    cipher = BodyCipher(settings.encryption_keys)
+    if not cipher.newest_key_id:
         raise Misconfigured("SUREHOOK_ENCRYPTION_KEYS is not set: there is no key to encrypt with")
     wait_for_store(settings)
     try:
         with connect(settings, timeout_seconds=TIMEOUT_SECONDS) as store:
-            passes = _rotate(Rotation(store, Keys(settings.key_prefix), vault), rate, is_dry=dry_run)
+            passes = _rotate(Rotation(store, Keys(settings.key_prefix), cipher), rate, is_dry=dry_run)
     except (RedisError, OSError) as exc:
         unavailable(settings, exc)
-    is_fine = _tell(passes, vault, is_dry=dry_run)
+    is_fine = _tell(passes, cipher, is_dry=dry_run)
     if not is_fine:
         sys.exit(1)
 
@@ -71,12 +71,12 @@ def _keep_to(rate: float | None, step: Step, *, is_dry: bool) -> None:
         time.sleep(1 / rate)
 
 
-def _tell(passes: list[Tally], vault: BodyCipher, *, is_dry: bool) -> bool:
+def _tell(passes: list[Tally], cipher: BodyCipher, *, is_dry: bool) -> bool:
     """Returns whether everything is under the newest key, or will be."""
     first, last = passes[0], passes[-1]
     encrypted = sum(_count(tally, Result.ENCRYPTED) for tally in passes)
     verb = "would be encrypted" if is_dry else "encrypted"
-    click.echo(f"{encrypted} {verb} with key {vault.newest}, {_count(first, Result.FINE)} already fine")
+    click.echo(f"{encrypted} {verb} with key {cipher.newest_key_id}, {_count(first, Result.FINE)} already fine")
     for key_id, count in sorted(_by_key(last, Result.KEY_MISSING).items()):
         click.echo(f"{count} unreadable: SUREHOOK_ENCRYPTION_KEYS lacks the key {key_id}")
     for key_id, count in sorted(_by_key(last, Result.DAMAGED).items()):
@@ -84,7 +84,9 @@ def _tell(passes: list[Tally], vault: BodyCipher, *, is_dry: bool) -> bool:
     still_coming = _by_key(last, Result.ENCRYPTED) if len(passes) == MOST_PASSES else {}
     for key_id, count in sorted(still_coming.items()):
         how = f"with key {key_id}" if key_id else "in the clear"
-        click.echo(f"{count} stored since then {how}: an ingest process does not have key {vault.newest} as its first")
+        click.echo(
+            f"{count} stored since then {how}: an ingest process does not have key {cipher.newest_key_id} as its first"
+        )
     return not still_coming and not _count(last, Result.KEY_MISSING) and not _count(last, Result.DAMAGED)
 
 

@@ -40,15 +40,15 @@ def ledger(as_json: bool) -> None:
 def _facts(statement: LedgerReport) -> dict[str, object]:
     return {
         "balances": statement.is_balanced,
-        **{name: getattr(statement.books, name) for name in COUNTS},
-        "off_by": statement.books.off_by,
+        **{name: getattr(statement.stats, name) for name in COUNTS},
+        "off_by": statement.stats.off_by,
         "open_events": {place.value: statement.events[place] for place in JOB_STATES},
         "without_job": statement.without_job,
     }
 
 
 def _table(statement: LedgerReport) -> str:
-    books = statement.books
+    books = statement.stats
     lines = [f"{name:<14}{getattr(books, name):>12,}" for name in COUNTS]
     lines += [f"  {place.value:<12}{statement.events[place]:>12,}" for place in JOB_STATES]
     lines.append("")

@@ -8,7 +8,7 @@ import click
 from surehook.admin.queues import Queues
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
-from surehook.shared.stats import QueueBooks
+from surehook.shared.stats import QueueStats
 from surehook.shared.store import connect, wait_for_store
 
 TIMEOUT_SECONDS = 10.0
@@ -61,7 +61,7 @@ def _open() -> Queues:
     return Queues(connect(settings, timeout_seconds=TIMEOUT_SECONDS), Keys(settings.key_prefix))
 
 
-def _cells(queue: QueueBooks) -> tuple[str, ...]:
+def _cells(queue: QueueStats) -> tuple[str, ...]:
     numbers = (queue.waiting, queue.running, queue.scheduled, queue.dead, queue.workers)
     age = f"{queue.oldest_waiting_seconds:,.0f} s" if queue.waiting else "-"
     return (queue.name, *(f"{number:,}" for number in numbers), age, "paused" if queue.is_paused else "")

@@ -11,14 +11,14 @@ from uuid import uuid4
 import click
 import httpx
 
-from surehook.fusionauth.own_endpoint import door_url, trust
+from surehook.fusionauth.own_endpoint import endpoint_url, tls_trust
 from surehook.fusionauth.samples import sample
 from surehook.fusionauth.sender import Sender
-from surehook.fusionauth.vote import MOST_RESENDS, SETTINGS, hold
+from surehook.fusionauth.vote import MOST_RESENDS, SETTINGS, run_vote
 from surehook.shared.errors import Misconfigured, SurehookError
 from surehook.shared.event_types import EVENT_TYPES, closest
 from surehook.shared.settings import load_settings
-from surehook.shared.transactional_events import refuse_powerless
+from surehook.shared.transactional_events import require_transactional_type
 
 # FusionAuth's documented example: connectTimeout 1000, readTimeout 2000.
 TIMEOUT = httpx.Timeout(2.0, connect=1.0)
@@ -70,17 +70,17 @@ def trigger(
     settings = load_settings()
     bodies = _bodies(event_type, data, count)
     sender = Sender(settings, signing_key, signing_key_id)
-    targets = urls or (door_url(settings),)
+    targets = urls or (endpoint_url(settings),)
     if transaction is not None:
         if event_type is not None:
-            refuse_powerless(event_type, "--transaction")
-        with httpx.Client(timeout=TIMEOUT, verify=trust(settings, is_own=not urls)) as client:
+            require_transactional_type(event_type, "--transaction")
+        with httpx.Client(timeout=TIMEOUT, verify=tls_trust(settings, is_own=not urls)) as client:
             sys.exit(0 if _vote(client, sender, transaction, targets, bodies) else 1)
     if len(targets) > 1:
         raise click.UsageError("Several webhooks need --transaction, which says how their answers count.")
     target = targets[0]
     try:
-        with httpx.Client(timeout=TIMEOUT, verify=trust(settings, is_own=not urls)) as client:
+        with httpx.Client(timeout=TIMEOUT, verify=tls_trust(settings, is_own=not urls)) as client:
             answers = _send_all(
                 lambda body: client.post(target, content=body, headers=sender.headers(body)), bodies, count
             )
@@ -100,11 +100,13 @@ def _vote(
         def post(target: str, body: bytes = body) -> httpx.Response:
             return client.post(target, content=body, headers=sender.headers(body))
 
-        vote = hold(setting, targets, post)
+        vote = run_vote(setting, targets, post)
         votes.append(vote)
-        for said in vote.said:
-            again = f"  (sent again, {said.resend} of {MOST_RESENDS})" if said.resend else ""
-            click.echo(f"{said.text}{again}" if len(targets) == 1 else f"{said.webhook}  {said.text}{again}")
+        for response in vote.responses:
+            again = f"  (sent again, {response.resend} of {MOST_RESENDS})" if response.resend else ""
+            click.echo(
+                f"{response.text}{again}" if len(targets) == 1 else f"{response.webhook}  {response.text}{again}"
+            )
         click.echo(vote.sentence)
     return all(vote.commits for vote in votes)
 

@@ -11,7 +11,7 @@ from harness.certificates import write_certificate
 from harness.events import a_body
 from harness.signing import SECRET, SIGNATURE, jwks, signer
 from harness.stack import Stack, wait_until
-from surehook.shared.auth_settings import ProofSettings
+from surehook.shared.auth_settings import AuthSettings
 from tests.support.jwks_server import publisher
 from tests.support.raw_http import a_request, connect, read_until_closed, status_of
 from tests.support.terminal import Terminal
@@ -154,6 +154,6 @@ def test_config_says_what_is_in_force_and_where_it_comes_from_and_no_secret(prov
     assert shown["SUREHOOK_API_KEYS"] == {"value": ["********", "********"], "from": ".env"}
     assert shown["SUREHOOK_SIGNING_SECRETS"] == {"value": ["********"], "from": str(proven.folder / "SIGNING_SECRETS")}
     assert shown["SUREHOOK_REDIS_URL"]["value"] == "redis://********@store:1/0"
-    assert len(shown) >= len(ProofSettings.model_fields)
+    assert len(shown) >= len(AuthSettings.model_fields)
     for told in (str(shown), proven.run("config").stdout):
         assert not any(secret in told for secret in ("hunter2", "hunter3", SECRET, "ge,heim", "X-Team"))

@@ -53,7 +53,7 @@ def accept(store: redis.Redis) -> Accept:
 
     def accept(event_type: str = "user.delete", vault: BodyCipher | None = None, **fields: Any) -> str:
         event = parse_envelope(a_body(an_event(event_type, **fields)))
-        body, key_id = (vault or BodyCipher()).seal(event.body)
+        body, key_id = (vault or BodyCipher()).encrypt(event.body)
         script.run(
             store,
             event.event_id,

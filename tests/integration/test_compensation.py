@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 import redis
 
-from surehook.shared.stats import BooksReader
+from surehook.shared.stats import StatsReader
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.handlers.registry import Registry, declared, on
@@ -99,7 +99,7 @@ def test_what_was_given_up_for_dead_and_ends_after_all_is_undone_once_more(
 
     assert jobs_of(store, event_id) == ["vote-abandoned"]
     assert is_balanced(store)
-    assert BooksReader(store, KEYS).read().drift == 0
+    assert StatsReader(store, KEYS).read().drift == 0
     assert _taken(clerk).runs == 1
     assert clerk.claim() is None
     assert ledger(store)["orphaned"] == 1

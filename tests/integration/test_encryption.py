@@ -46,7 +46,7 @@ def test_a_body_is_encrypted_before_it_leaves_the_door(settings: Settings, store
     body: Any
     body, key_id = store.hmget(f"surehook:event:{event['id']}", "body", "key_id")
     assert key_id == fingerprint(NEW).encode()
-    assert vault(NEW).open(body, fingerprint(NEW)) == a_body(event)
+    assert vault(NEW).decrypt(body, fingerprint(NEW)) == a_body(event)
     assert store.hmget(f"surehook:event:{plain['id']}", "body", "key_id") == [a_body(plain), None]
     readable = [key for key in store.scan_iter("surehook:event:*") if b"mara" in (store.hget(key, "body") or b"")]
     assert readable == [f"surehook:event:{plain['id']}".encode()]
@@ -111,7 +111,7 @@ def test_threads_without_the_key_give_all_back_take_nothing_and_go_on_once_it_is
 
     for event_id in locked:
         body: Any = store.hget(f"surehook:event:{event_id}", "body")
-        sealed, key_id = vault(OLD).seal(vault(NEW).open(body, fingerprint(NEW)))
+        sealed, key_id = vault(OLD).encrypt(vault(NEW).decrypt(body, fingerprint(NEW)))
         store.hset(f"surehook:event:{event_id}", mapping={"body": sealed, "key_id": key_id})
 
     wait_until(lambda: len(seen) == 20, "all ran")

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from harness.events import USER_ID
 from surehook.admin.erasure import Erasure
 from surehook.shared.encryption import BodyCipher, fingerprint
-from surehook.shared.stats import BooksReader
+from surehook.shared.stats import StatsReader
 from tests.integration.conftest import KEYS, Accept, Erase
 from tests.integration.test_leases import an_attempt
 from tests.support.claiming import SingleClaims
@@ -72,7 +72,7 @@ def test_an_event_goes_with_all_that_is_kept_of_it(
     assert ledger(store) == books
     assert claims_of().claim() is None
     assert look() == []
-    assert BooksReader(store, KEYS).read().imbalance == 0
+    assert StatsReader(store, KEYS).read().imbalance == 0
     assert erase()[1] == "0 events erased, 0 attempts, 0 dead letters\n"
 
 
@@ -156,14 +156,14 @@ def test_what_was_accepted_while_it_looked_is_found_too(
 ) -> None:
     accept()
     late: list[str] = []
-    real_look = Erasure.look
+    real_scan = Erasure.scan
 
-    def look(self: Erasure, *arguments: Any, **options: Any) -> Any:
-        yield from real_look(self, *arguments, **options)
+    def scan(self: Erasure, *arguments: Any, **options: Any) -> Any:
+        yield from real_scan(self, *arguments, **options)
         if not late:
             late.append(accept())
 
-    monkeypatch.setattr(Erasure, "look", look)
+    monkeypatch.setattr(Erasure, "scan", scan)
 
     assert erase()[1].startswith("2 events erased")
     assert_erased(store, late[0])

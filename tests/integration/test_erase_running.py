@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import redis
 
-from surehook.shared.stats import BooksReader
+from surehook.shared.stats import StatsReader
 from tests.integration.conftest import KEYS, Accept, Erase
 from tests.integration.test_leases import an_attempt, let_lapse, recover
 from tests.support.ledger import ledger
@@ -67,7 +67,7 @@ def test_of_several_handlers_those_that_wait_go_and_those_that_run_finish(
     assert not claims_of("a").finish(first, "done", an_attempt())
     assert look() == []
     assert store.hexists(f"surehook:event:{event_id}", "body")
-    assert BooksReader(store, KEYS).read().drift == 0
+    assert StatsReader(store, KEYS).read().drift == 0
     assert not claims_of("b").finish(third, "done", an_attempt())
     assert_erased(store, event_id)
-    assert BooksReader(store, KEYS).read().drift == 0
+    assert StatsReader(store, KEYS).read().drift == 0

@@ -13,7 +13,7 @@ from surehook.admin.transactions import ORPHANED, Decisions
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.keys import rq_queue
 from surehook.shared.scripts import texts
-from surehook.shared.stats import BooksReader
+from surehook.shared.stats import StatsReader
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
@@ -58,11 +58,11 @@ def test_each_of_several_handlers_undoes_its_own_first(
     clerk = claims_of()
 
     assert clerk.finish(_taken(clerk), "done", None)
-    assert BooksReader(store, KEYS).read().drift == 0
+    assert StatsReader(store, KEYS).read().drift == 0
     assert clerk.finish(_taken(clerk), "done", None)
 
     _check_that_nothing_is_left(store, transaction.event_id)
-    assert BooksReader(store, KEYS).read().extra_jobs == 0
+    assert StatsReader(store, KEYS).read().extra_jobs == 0
 
 
 def test_an_undoing_that_fails_is_tried_again_and_a_person_may_end_it(

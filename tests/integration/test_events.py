@@ -11,7 +11,7 @@ from surehook import Event, Permanent, on
 from surehook.admin.dead_letters import DeadLetters
 from surehook.admin.events import EventLog
 from surehook.shared.settings import Settings
-from surehook.shared.stats import BooksReader
+from surehook.shared.stats import StatsReader
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import an_attempt
 from tests.support.command import Surehook, command_on
@@ -144,12 +144,12 @@ def test_a_done_event_runs_again_for_all_its_handlers(
     assert surehook("events", "replay", event_id) == (0, "1 replayed\n")
 
     assert ledger(store) == {"open": 1, "accepted": 1, "done": 0}
-    assert BooksReader(store, KEYS).read().imbalance == 0
+    assert StatsReader(store, KEYS).read().imbalance == 0
     assert store.ttl(KEYS.event(event_id)) == -1
     run_worker(turns=3)
     assert ran == ["one user.delete", "two user.delete"] * 2
     assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}
-    assert BooksReader(store, KEYS).read().drift == 0
+    assert StatsReader(store, KEYS).read().drift == 0
     assert 0 < store.ttl(KEYS.event(event_id)) <= 3600
 
 
@@ -206,7 +206,7 @@ def test_a_bulk_replay_wants_a_filter_or_all_and_can_be_tried_dry(
     assert ledger(store)["done"] == 2
     assert surehook("events", "replay", "--all", "--rate", "1000") == (0, "2 replayed\n")
     assert ledger(store)["done"] == 0
-    assert BooksReader(store, KEYS).read().imbalance == 0
+    assert StatsReader(store, KEYS).read().imbalance == 0
 
 
 def test_an_event_replayed_twice_at_once_runs_once(

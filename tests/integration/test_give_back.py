@@ -10,7 +10,7 @@ from rq.job import Job
 from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 
-from surehook.shared.stats import BooksReader
+from surehook.shared.stats import StatsReader
 from surehook.workers.claim import Claim
 from surehook.workers.maintenance.heartbeat import interrupt
 from surehook.workers.maintenance.missing_jobs import LostJobs
@@ -73,7 +73,7 @@ def test_what_goes_back_unharmed_is_to_rq_as_it_was(
     store: redis.Redis,
 ) -> None:
     event_id = accept()
-    before, since = as_rq_has_it(store, event_id), BooksReader(store, KEYS).read().read_at
+    before, since = as_rq_has_it(store, event_id), StatsReader(store, KEYS).read().read_at
     claim = take(claims_of(), store, starts=starts)
 
     give_back(claims_of(), store, claim)

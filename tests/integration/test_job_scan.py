@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from surehook.shared.scripts import Script
-from surehook.shared.stats import BooksReader
+from surehook.shared.stats import StatsReader
 from surehook.workers.maintenance import missing_jobs
 from surehook.workers.maintenance.job_index import EVENT_MASK, JobIndex, JobScan, JobState
 from tests.integration.conftest import KEYS, Accept
@@ -90,7 +90,7 @@ def test_what_only_seemed_lost_is_found_in_its_queue(
     monkeypatch.setattr(missing_jobs, "FEW", few)
     waiting, gone = accept(), accept()
     store.lrem("rq:queue:events", 0, gone)
-    since = BooksReader(store, KEYS).read().read_at
+    since = StatsReader(store, KEYS).read().read_at
 
     assert missing_jobs.LostJobs(store, KEYS, handler_timeout=30).queue_again([waiting, gone], since=since) == [gone]
     assert store.lrange("rq:queue:events", 0, -1) == [waiting.encode(), gone.encode()]

@@ -127,7 +127,7 @@ def test_a_busy_store_balances_at_every_look(accept: Accept, claims_of: Any, sto
     while worker.is_alive():
         statement = Ledger(store, KEYS).read(lambda _: None)
         assert statement.is_balanced, statement
-        assert statement.books.imbalance == 0
+        assert statement.stats.imbalance == 0
         looks += 1
 
     assert looks > 1

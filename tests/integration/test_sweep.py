@@ -7,7 +7,7 @@ import redis
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from surehook.shared.stats import BooksReader, Stats
+from surehook.shared.stats import Stats, StatsReader
 from surehook.workers.maintenance import sweeper as sweep_module
 from surehook.workers.maintenance.missing_jobs import LostJobs
 from surehook.workers.maintenance.sweeper import Sweep, Sweeper
@@ -21,7 +21,7 @@ def lose_the_job(store: redis.Redis, event_id: str) -> None:
 
 
 def books(store: redis.Redis) -> Stats:
-    return BooksReader(store, KEYS).read()
+    return StatsReader(store, KEYS).read()
 
 
 def test_an_open_event_without_a_job_is_queued_again(accept: Accept, look: Any, store: redis.Redis) -> None:

@@ -18,7 +18,7 @@ from surehook.shared.encryption import BodyCipher
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, rq_queue
 from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
-from surehook.shared.stats import BooksReader
+from surehook.shared.stats import StatsReader
 from surehook.workers.handlers.registry import on
 from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
 from tests.integration.conftest import KEYS, Counts
@@ -122,7 +122,7 @@ def test_an_orphan_that_is_erased_is_off_the_list(store: redis.Redis, protocol: 
 
     assert store.zcard(KEYS.orphans) == 0
     assert store.llen(rq_queue("events")) == 0
-    assert BooksReader(store, KEYS).read().drift == 0
+    assert StatsReader(store, KEYS).read().drift == 0
 
 
 def test_a_paused_queue_starts_nothing_and_loses_nothing(store: redis.Redis, protocol: Protocol) -> None:
@@ -141,7 +141,7 @@ def test_a_paused_queue_starts_nothing_and_loses_nothing(store: redis.Redis, pro
 def test_the_books_stay_level_at_every_step(store: redis.Redis, protocol: Protocol, look: Callable[..., Any]) -> None:
     def drift() -> int:
         assert look() == []
-        return BooksReader(store, KEYS).read().drift
+        return StatsReader(store, KEYS).read().drift
 
     protocol.beat("room")
     event_id = str(uuid4())
@@ -158,7 +158,7 @@ def test_the_books_stay_level_at_every_step(store: redis.Redis, protocol: Protoc
     steps.append(drift())
 
     assert steps == [0] * 5
-    assert BooksReader(store, KEYS).read().extra_jobs == 1
+    assert StatsReader(store, KEYS).read().extra_jobs == 1
 
 
 def test_the_undoing_of_a_no_is_not_replayed_as_an_event(

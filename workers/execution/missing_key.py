@@ -66,7 +66,7 @@ class MissingKey:
             KeyMissing: this worker has no key of that fingerprint; report it.
             BodyDamaged: the record was changed by hand.
         """
-        plain = self._cipher.open(body, key_id)
+        plain = self._cipher.decrypt(body, key_id)
         if self._is_missing:
             self.resolved()
         return plain
@@ -111,7 +111,7 @@ class MissingKey:
             # lacks a key which the others have takes, and gives back, one event in 30 seconds.
             self._event_id = None
             return False
-        if self._cipher.opens(needed):  # `surehook keys rotate` has re-encrypted it
+        if self._cipher.has_key(needed):  # `surehook keys rotate` has re-encrypted it
             self._resume()
             return False
         self._check_later()

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from surehook.shared.errors import Misconfigured
 from surehook.shared.keys import EVENTS_QUEUE, TRANSACTIONAL_QUEUE
-from surehook.shared.transactional_events import refuse_powerless
+from surehook.shared.transactional_events import require_transactional_type
 from surehook.workers.handlers.options import (
     accepts_attempt,
     check_options,
@@ -175,7 +175,7 @@ def on(
 def _transactional(handler: Handler, on_abandoned: Callable[..., Any] | None, location: str) -> Handler:
     for event_type in handler.types:
         if "*" not in event_type:
-            refuse_powerless(event_type, f"{location}: transactional=True")
+            require_transactional_type(event_type, f"{location}: transactional=True")
     if on_abandoned is None:
         return replace(handler, is_transactional=True)
     undo = replace(

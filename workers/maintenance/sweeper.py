@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script, text
-from surehook.shared.stats import BooksReader
+from surehook.shared.stats import StatsReader
 from surehook.workers.maintenance.job_index import MOST_SUSPECTS, JobScan
 from surehook.workers.maintenance.missing_jobs import LostJobs
 from surehook.workers.metrics import WorkerMetrics
@@ -38,7 +38,7 @@ class Sweep:
         self._keys = keys
         self._queues = [EVENTS_QUEUE, *queues]
         self._turn, self._mark = Script("sweep_lock", keys), Script("sweep_mark", keys)
-        self._books = BooksReader(store, keys)
+        self._books = StatsReader(store, keys)
         self._census = JobScan(store, keys, self._keep_lock)
         self._lost = LostJobs(store, keys, handler_timeout=handler_timeout, on_page=self._keep_lock)
 

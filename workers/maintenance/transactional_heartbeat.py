@@ -10,7 +10,7 @@ import time
 import redis
 from redis.exceptions import RedisError
 
-from surehook.shared.heartbeat import BEAT_SECONDS, HeartbeatMessage
+from surehook.shared.heartbeat import HEARTBEAT_SECONDS, HeartbeatMessage
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.scripts import Script, texts
 from surehook.workers.execution.missing_key import MissingKey
@@ -60,7 +60,7 @@ class TransactionalHeartbeat(threading.Thread):
                 log.debug("no beat, the store is away")
             except Exception:
                 log.exception("upkeep failed", extra={"queue": TRANSACTIONAL_QUEUE})
-            self._wanted.wait(BEAT_SECONDS)
+            self._wanted.wait(HEARTBEAT_SECONDS)
             self._wanted.clear()
 
     def beat(self) -> None:
@@ -68,10 +68,10 @@ class TransactionalHeartbeat(threading.Thread):
         # its last beat is forgotten.
         attends = not (self._lacking.is_missing or self._is_leaving)
         if self._attends and not attends:
-            self._still.run(self._store, *self._pulse.still)
+            self._still.run(self._store, *self._pulse.deregister)
         self._attends = attends
-        beat = self._pulse.beat if self._attends else self._pulse.beat_only
-        self._pulse.hear(texts(self._beat.run(self._store, *beat)))
+        beat = self._pulse.available if self._attends else self._pulse.unavailable
+        self._pulse.compare(texts(self._beat.run(self._store, *beat)))
         if orphans := self._transactions.recover(self._registry, self._handler_timeout):
             log.error("handlers' effects came to nothing: orphans", extra={"count": orphans})
         now = time.monotonic()
@@ -93,6 +93,6 @@ class TransactionalHeartbeat(threading.Thread):
         self._wanted.set()
         self.join()
         try:
-            self._still.run(self._store, *self._pulse.still)
+            self._still.run(self._store, *self._pulse.deregister)
         except (RedisError, OSError) as exc:
             log.warning("store is away at the end", extra={"error_type": type(exc).__name__})

@@ -113,7 +113,7 @@ class TransactionalExecutor:
         if not transaction.key_id:
             return transaction
         try:
-            body = self._vault.open(transaction.body, transaction.key_id)
+            body = self._vault.decrypt(transaction.body, transaction.key_id)
         except BodyDamaged:  # the record was changed by hand
             log.exception("body damaged, nothing runs", extra={"event_id": transaction.event_id})
             body = b""

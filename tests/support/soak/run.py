@@ -14,7 +14,7 @@ import redis
 from bench.figures import table
 from harness.stack import Stack, wait_until
 from surehook.shared.keys import Keys
-from surehook.shared.stats import BooksReader
+from surehook.shared.stats import StatsReader
 from tests.support.soak.actors import Cast
 from tests.support.soak.chaos import Chaos
 from tests.support.soak.memory import Life, Memory
@@ -106,7 +106,7 @@ def is_quiet(stack: Stack) -> bool:
     """Every open event is a dead letter, and nothing waits or runs."""
     try:
         with stack.redis() as store:
-            books = BooksReader(store, Keys()).read()
+            books = StatsReader(store, Keys()).read()
     except redis.RedisError:
         return False
     busy = sum(queue.waiting + queue.running + queue.scheduled for queue in books.queues)

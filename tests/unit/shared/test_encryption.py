@@ -10,48 +10,48 @@ OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
 BODY = b'{"event": {"user": {"email": "mara@example.com"}}}'
 
 
-def vault(*keys: str) -> BodyCipher:
+def cipher(*keys: str) -> BodyCipher:
     return BodyCipher([SecretStr(key) for key in keys])
 
 
 def test_without_keys_a_body_is_stored_as_it_came() -> None:
-    assert BodyCipher().seal(BODY) == (BODY, "")
-    assert BodyCipher().open(BODY, "") == BODY
+    assert BodyCipher().encrypt(BODY) == (BODY, "")
+    assert BodyCipher().decrypt(BODY, "") == BODY
 
 
-def test_the_newest_key_seals_and_every_key_opens() -> None:
-    sealed, key_id = vault(NEW, OLD).seal(BODY)
+def test_the_newest_key_encrypts_and_every_key_decrypts() -> None:
+    sealed, key_id = cipher(NEW, OLD).encrypt(BODY)
 
     assert key_id == fingerprint(NEW)
     assert b"mara" not in sealed
-    assert vault(NEW).open(sealed, key_id) == BODY
-    assert vault(OLD, NEW).open(sealed, key_id) == BODY
+    assert cipher(NEW).decrypt(sealed, key_id) == BODY
+    assert cipher(OLD, NEW).decrypt(sealed, key_id) == BODY
 
 
-def test_a_plain_body_opens_with_keys_too() -> None:
-    assert vault(NEW).open(BODY, "") == BODY
+def test_a_plain_body_is_read_with_keys_too() -> None:
+    assert cipher(NEW).decrypt(BODY, "") == BODY
 
 
 @pytest.mark.parametrize("keys", [(), (OLD,)], ids=["none", "another"])
 def test_a_missing_key_is_named_by_its_fingerprint(keys: tuple[str, ...]) -> None:
-    sealed, key_id = vault(NEW).seal(BODY)
+    sealed, key_id = cipher(NEW).encrypt(BODY)
 
     with pytest.raises(KeyMissing) as failure:
-        vault(*keys).open(sealed, key_id)
+        cipher(*keys).decrypt(sealed, key_id)
 
     assert failure.value.key_id == fingerprint(NEW)
     assert NEW not in str(failure.value)
 
 
-def test_a_changed_body_does_not_open() -> None:
-    sealed, key_id = vault(NEW).seal(BODY)
+def test_a_changed_body_is_not_decrypted() -> None:
+    sealed, key_id = cipher(NEW).encrypt(BODY)
 
     with pytest.raises(BodyDamaged):
-        vault(NEW).open(sealed[:-9] + b"AAAAAAAA=", key_id)
+        cipher(NEW).decrypt(sealed[:-9] + b"AAAAAAAA=", key_id)
 
 
 def test_two_spellings_of_a_key_have_one_fingerprint() -> None:
-    key = "A" * 43 + "="  # the last letter carries two bits that nobody reads
+    key = "A" * 43 + "="  # the last letter carries two bits that are not read
 
     assert fingerprint("A" * 42 + "B=") == fingerprint(key)
     assert fingerprint(NEW) != fingerprint(OLD)

@@ -23,7 +23,7 @@ def test_an_unknown_verb_is_none() -> None:
     assert cli.get_command(click.Context(cli), "workr") is None
 
 
-def test_a_worker_loads_nothing_of_the_door_or_the_dashboard() -> None:
+def test_a_worker_loads_nothing_of_the_endpoint_or_the_dashboard() -> None:
     code = "import sys, click; from surehook.main import cli; cli.get_command(click.Context(cli), 'worker'); "
     code += f"print([name for name in {OF_OTHERS} if name in sys.modules])"
 

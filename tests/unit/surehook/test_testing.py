@@ -60,7 +60,7 @@ def test_a_run_ends_as_it_would_in_a_worker(
     ("error", "outcome"),
     [
         pytest.param(None, "done", id="agrees"),
-        pytest.param(Reject("no"), "rejected", id="vetoes"),
+        pytest.param(Reject("no"), "rejected", id="rejects"),
         pytest.param(OSError(), "failed", id="raises"),
         pytest.param(RetryLater(60), "later", id="would put off"),
     ],

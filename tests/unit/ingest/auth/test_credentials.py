@@ -158,7 +158,7 @@ def test_keys_may_come_unencrypted_from_this_machine_or_when_that_is_meant(
     for name, value in environ.items():
         monkeypatch.setenv(f"SUREHOOK_{name}", value)
 
-    assert load_settings().is_authenticated
+    assert load_settings().requires_authentication
 
 
 def test_a_secret_in_a_file_may_contain_a_comma(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 Change = Callable[[dict[str, Any]], None]
 
 MANY = examples(max_examples=150, deadline=None)
-# What the door and the stack itself rely on, and refuse when it is not so.
+# The endpoint relies on these fields, and refuses bodies where they are wrong.
 OURS = {"id", "type", "tenantId", "createInstant"}
 PAYLOADS = st.sampled_from([*SAMPLES.values(), *EXAMPLES.values()])
 JSON = st.recursive(
@@ -90,7 +90,7 @@ def test_an_extended_payload_is_still_its_types_class_and_keeps_what_is_new(body
         data.draw(st.sampled_from(objects(event)))[data.draw(NEW_NAMES)] = data.draw(JSON)
 
     _, became = sent(event)
-    # A lone surrogate for a key is read by no model, and all the same by the plain event.
+    # A lone surrogate for a key is read by the plain event alone, by no model.
     assert type(became) is MODELS[event["type"]] or "\\ud" in json.dumps(event)
     assert type(became) is Event or thawed(became) == {**event, "id": EVENT_ID}
 

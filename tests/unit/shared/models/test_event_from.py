@@ -1,4 +1,4 @@
-"""No body that the door lets in is too odd to become an event."""
+"""Every body that the endpoint accepts becomes an event, however odd."""
 
 import copy
 import json
@@ -66,7 +66,7 @@ def test_what_is_odd_but_valid_becomes_an_event(event_type: str, inside: str) ->
     assert event == copy.deepcopy(event)
 
 
-def test_a_body_nested_as_deeply_as_the_door_takes_it_is_taken_by_a_worker_further_down_its_stack() -> None:
+def test_a_body_as_deep_as_the_endpoint_accepts_is_read_at_any_depth_of_the_stack() -> None:
     def deepest(depth: int) -> bytes:
         body = b'{"event": {"type": "test", "x": ' + b"[" * depth + b"]" * depth + b"}}"
         try:

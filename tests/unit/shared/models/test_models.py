@@ -24,7 +24,7 @@ FREE = re.compile(r"\.(data|newValue|oldValue|lambdaResult)\b|\.entity\.clientId
 
 
 def unknown_fields(value: Any, path: str) -> Iterator[str]:
-    """Where a model kept a field that it does not declare."""
+    """Lists the places where a model kept a field that it does not declare."""
     if isinstance(value, Model):
         yield from (f"{path}.{name}" for name in value.model_extra or ())
         for name in (*value.keys(),):
@@ -113,7 +113,7 @@ def test_any_field_may_be_missing_and_names_go_both_ways(model: type[Model]) -> 
         assert name == "from_" or snake(field.alias or "") == name
 
 
-def test_ids_are_those_of_the_stack_even_when_uuid_is_written_otherwise() -> None:
+def test_ids_are_normalised_however_the_uuid_is_written() -> None:
     upper = EVENT_ID.upper()
     body = json.dumps({"event": {"type": "test", "id": upper, "tenantId": upper}}).encode()
 

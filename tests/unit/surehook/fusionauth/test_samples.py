@@ -60,7 +60,7 @@ def test_sample_has_the_envelope_that_fusionauth_sends(event_type: str) -> None:
 
 
 @every_type
-def test_sample_passes_the_door_after_a_round_trip_through_json(event_type: str) -> None:
+def test_sample_is_accepted_after_a_round_trip_through_json(event_type: str) -> None:
     body = sample(event_type, now=_NOW, event_id=_EVENT_ID)
     encoded = json.dumps(body).encode()
 

@@ -1,4 +1,4 @@
-"""What `surehook trigger` signs is what the door accepts."""
+"""The endpoint accepts the signatures of `surehook trigger`."""
 
 import asyncio
 from pathlib import Path

@@ -1,7 +1,7 @@
 import httpx
 import pytest
 
-from surehook.fusionauth.vote import hold, needed
+from surehook.fusionauth.vote import needed, run_vote
 
 
 @pytest.mark.parametrize(
@@ -37,22 +37,22 @@ class Webhooks:
     ("setting", "statuses", "commits", "got"),
     [
         pytest.param("None", (422,), True, "a", id="None ignores a no and sends once"),
-        pytest.param("AbsoluteMajority", (200,), True, "a", id="a yes"),
-        pytest.param("AbsoluteMajority", (422,), False, "a", id="a no"),
-        pytest.param("AbsoluteMajority", ("!",), False, "a", id="silence is a no"),
+        pytest.param("AbsoluteMajority", (200,), True, "a", id="success"),
+        pytest.param("AbsoluteMajority", (422,), False, "a", id="refusal"),
+        pytest.param("AbsoluteMajority", ("!",), False, "a", id="a timeout is a refusal"),
         pytest.param("Any", (200, 500), True, "abbbb", id="the loser of a won vote is sent to three times more"),
-        pytest.param("SuperMajority", (200, 500, 422), False, "abc", id="a lost vote is lost at once"),
-        pytest.param("SimpleMajority", (299, 202, 300), True, "abcccc", id="300 is a no"),
+        pytest.param("SuperMajority", (200, 500, 422), False, "abc", id="a lost vote is lost immediately"),
+        pytest.param("SimpleMajority", (299, 202, 300), True, "abcccc", id="300 is a refusal"),
     ],
 )
 def test_the_vote(setting: str, statuses: tuple[int | str, ...], commits: bool, got: str) -> None:
     webhooks = Webhooks(*statuses)
 
-    vote = hold(setting, "abc"[: len(statuses)], webhooks.post)
+    vote = run_vote(setting, "abc"[: len(statuses)], webhooks.post)
 
     assert (vote.commits, "".join(webhooks.got)) == (commits, got)
     assert vote.sentence.startswith("The operation commits" if commits else "The operation is rolled back")
 
 
-def test_the_caller_sees_a_504_and_not_the_words() -> None:
-    assert "504 [WebhookTransactionException]" in hold("Any", "a", Webhooks(422).post).sentence
+def test_the_client_gets_504_without_the_message() -> None:
+    assert "504 [WebhookTransactionException]" in run_vote("Any", "a", Webhooks(422).post).sentence
