@@ -1,25 +1,36 @@
-# Needs Python 3.11 and make, nothing else. Every target makes .venv first.
+# Needs Python 3.11 and make, nothing else. Every target makes .venv first, and installs there what it needs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-BIN := .venv/bin
-INSTALLED := .venv/.installed
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUNTIME_INSTALLED := $(VENV)/.installed-runtime
+INSTALLED := $(VENV)/.installed
 BENCH_INSTALLED := .venv-bench/.installed
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install run check prose test e2e soak bench clean lock overloads
+.PHONY: help install run check prose test unit e2e soak bench clean lock overloads
 
 help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-install: $(INSTALLED) ## make .venv from the lock file, with the surehook command in it
+install: $(INSTALLED) ## make .venv with the surehook command, its runtime and all tools of this file
 
-$(INSTALLED): requirements-dev.lock pyproject.toml
+$(RUNTIME_INSTALLED): requirements.lock requirements-build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Surehook needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@echo "Installing Surehook's runtime into $(VENV) (about 30 s)…"; started=$$(date +%s); set -e; \
+	$(PYTHON) -m venv $(VENV); \
+	$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements.lock -r requirements-build.lock; \
+	$(BIN)/python $(PIP_INSTALL) --no-build-isolation --no-deps -e .; \
+	echo "Installed in $$(($$(date +%s) - started)) s."
 	@touch $@
 
-run: install ## start everything in this terminal: store, ingest, worker, dashboard
+$(INSTALLED): requirements-dev.lock $(RUNTIME_INSTALLED)
+	@echo "Installing the tools for tests and checks into $(VENV) (about 30 s)…"; started=$$(date +%s); set -e; \
+	$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements-dev.lock; \
+	echo "Installed in $$(($$(date +%s) - started)) s."
+	@touch $@
+
+run: $(RUNTIME_INSTALLED) ## start everything in this terminal: store, ingest, worker, dashboard
 	@exec $(BIN)/surehook dev
 
 check: install ## format, lint, types, layering and cycles
@@ -34,6 +45,9 @@ prose: install ## words and openings of docstrings, comments, log lines and docu
 test: install ## everything but the browser
 	$(BIN)/pytest -n 4 --dist worksteal -m "not browser and not chaos"
 
+unit: install ## the unit tests alone (VENV=.venv-3.13 PYTHON=python3.13 for another Python)
+	$(BIN)/pytest -n 4 tests/unit
+
 e2e: install ## chaos and browser
 	$(BIN)/pytest -m "browser or chaos" tests/e2e
 
@@ -46,17 +60,19 @@ bench: install $(BENCH_INSTALLED) ## compare with baselines in the same run, int
 
 $(BENCH_INSTALLED): requirements-bench.lock
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	.venv-bench/bin/python $(PIP_INSTALL) --require-hashes -r requirements-bench.lock
 	@touch $@
 
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11
 lock: install ## resolve the lock files anew
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11 pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11 pyproject.toml --group dev -o requirements-dev.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header -p 3.11 --group pyproject.toml:bench -o requirements-bench.lock
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) --group pyproject.toml:build -o requirements-build.lock
+	$(LOCK) pyproject.toml --group dev -o requirements-dev.lock
+	$(LOCK) --group pyproject.toml:bench -o requirements-bench.lock
 
 overloads: install ## write the typed overloads of @on anew
 	$(BIN)/python -m tools.generate_overloads
 
 clean: ## remove what make made (never ./data or .env)
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
