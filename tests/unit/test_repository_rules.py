@@ -1,6 +1,7 @@
-"""The stack's own rules, where no tool checks them."""
+"""The repository's own rules, where no tool checks them."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,19 @@ def test_lua_stands_in_the_scripts_alone() -> None:
     assert [name_of(path) for path in FILES if "redis.call(" in path.read_text() and path != Path(__file__)] == []
     scripts = [path for path in ROOT.glob("*/**/*.lua") if not name_of(path).startswith(".venv")]
     assert {name_of(path.parent) for path in scripts} == {"shared/scripts", "shared/scripts/lib"}
+
+
+def test_every_package_is_listed_for_the_wheel() -> None:
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    linked = {path for path in (ROOT / "surehook").iterdir() if path.is_symlink()}
+    packages = {
+        ".".join(("surehook", *path.parent.relative_to(folder.parent if folder in linked else folder).parts))
+        for folder in (ROOT / "surehook", *linked)
+        for path in folder.rglob("__init__.py")
+    }
+
+    assert set(setuptools["packages"]) == packages
+    assert {name.partition(".")[2] for name in setuptools["package-dir"]} == {path.name for path in linked}
 
 
 @pytest.mark.parametrize("path", [path for path in [*FILES, *SCRIPTS] if name_of(path) not in GENERATED], ids=name_of)
