@@ -1,20 +1,27 @@
-"""Assembles a worker process: fetcher, handler threads, watchdog, notifier, heartbeat, sweeper."""
+"""Assembles a worker process: its threads, and the watchdog, heartbeat and recycling around them."""
 
+import threading
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import redis
 
 from surehook.shared.encryption import BodyCipher
-from surehook.shared.keys import Keys
+from surehook.shared.heartbeat import WORKER, HeartbeatMessage
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect
 from surehook.shared.transactional_events import transactional_types
 from surehook.workers.connection import Connection
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.execution.runner import Runner
-from surehook.workers.execution.timeouts import Watchdog
+from surehook.workers.execution.timeouts import Timeout, Watchdog
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.heartbeat import Heartbeat
 from surehook.workers.maintenance.recycling import Recycling
 from surehook.workers.maintenance.sweeper import Sweep, Sweeper
+from surehook.workers.maintenance.transactional_heartbeat import TransactionalHeartbeat
 from surehook.workers.metrics import WorkerMetrics
 from surehook.workers.queue.claims import Claims
 from surehook.workers.queue.executor import JobExecutor
@@ -24,80 +31,124 @@ from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import HandlerThread
 from surehook.workers.rq_worker import RQWorkers, thread_names, unregister
 from surehook.workers.slots import Slots
+from surehook.workers.transactional.executor import TransactionalExecutor
+from surehook.workers.transactional.fetching import SlotContext, StoreOutage, TransactionThread
+from surehook.workers.transactional.protocol import TransactionProtocol
 
-# Longer than the notifier's blocking wait, short enough to notice a silent store.
+# Longer than a thread's blocking wait, short enough to notice a silent store.
 STORE_TIMEOUT_SECONDS = 4.0
+TRANSACTIONAL_STORE_TIMEOUT_SECONDS = 2.5
+# One on which a thread waits, and now and then one for a single call; redis-py's default is 100 in all.
+CONNECTIONS_OF_A_THREAD = 2
+OTHER_CONNECTIONS = 10
 
 
-class Launcher:
-    """One queue, and the threads that run its jobs."""
+class Launcher(ABC):
+    """The parts that every worker process has. A subclass adds the threads of its kind of queue."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, slots: Slots, queue: str, process: str, threads: int
+        self, settings: Settings, store: redis.Redis, slots: Slots, queue: str, process: str, threads: int
     ) -> None:
         self.queue = queue
         self._settings = settings
-        self._store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
+        self._store = store
+        self._keys = Keys(settings.key_prefix)
         self._names = thread_names(process, threads)
-        self._rq_workers = RQWorkers(self._store, queue, self._names)
-        keys = Keys(settings.key_prefix)
-        claims = Claims(
-            self._store,
-            keys,
+        self._rq_workers = RQWorkers(store, queue, self._names)
+        self._claims = Claims(
+            store,
+            self._keys,
             queue,
             process,
             retention_seconds=settings.retention,
             handler_timeout=settings.handler_timeout,
         )
-        metrics = WorkerMetrics()
+        self._metrics = WorkerMetrics()
         self._runner = Runner(settings.handler_timeout)
-        missing_key = MissingKey(BodyCipher(settings.encryption_keys), claims.key_needed, metrics)
-        executor = JobExecutor(
-            registry,
-            self._runner,
-            metrics,
-            queue=queue,
-            missing_key=missing_key,
-            types=transactional_types(settings.transactional_events),
-        )
-        self._notifier = Notifier(self._store, queue)
-        self._fetcher = Fetcher(
-            claims,
-            Connection(self._store, claims.exchange_script()),
-            slots,
-            Prefetch(threads),
-            metrics,
-            self._notifier.request,
-            missing_key.is_paused,
-        )
-        self._notifier.on_work = self._fetcher.wake_up
-        self._threads = [
-            HandlerThread(name, self._fetcher.handoff, self._fetcher.inbox, executor, slots) for name in self._names
-        ]
+        self._missing_key = MissingKey(BodyCipher(settings.encryption_keys), self._claims.key_needed, self._metrics)
+        self._types = transactional_types(settings.transactional_events)
         self._recycling = Recycling(
             slots,
             queue,
             jobs=settings.recycle_jobs,
             mib=settings.recycle_mib,
-            ended=lambda: self._fetcher.finished,
-            stop=self._fetcher.stop,
-        )
-        self._watchdog = Watchdog([each.timeout for each in self._threads], self._recycling.tick, self._recycling.leave)
-        self._heartbeat = Heartbeat(self._rq_workers, self._fetcher, claims, queue)
-        self._sweeper = Sweeper(
-            Sweep(self._store, keys, registry.queues, handler_timeout=settings.handler_timeout), metrics
+            ended=self._finished,
+            stop=self._stop_claiming,
         )
 
     def start(self, stops: list[int]) -> bool:
         """Registers the process and starts its threads. False: told to stop before the store could be reached."""
+        self._watchdog = Watchdog(self._timeouts(), self._recycling.tick, self._recycling.leave)
         self._watchdog.start()
         if not self._rq_workers.register_when_available(stops):
             return False
         # Not left to the watchdog's first tick: the first handler may be one that lets no other thread run.
         self._recycling.tick(time.monotonic())
-        for thread in (*self._threads, self._notifier, self._heartbeat, self._sweeper, self._fetcher):
+        for thread in self._all_threads():
             thread.start()
         return True
+
+    @abstractmethod
+    def is_running(self) -> bool: ...
+
+    @abstractmethod
+    def has_broken(self) -> bool: ...
+
+    @abstractmethod
+    def has_jobs(self) -> bool: ...
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Claims nothing more; jobs in progress finish."""
+
+    def close(self) -> None:
+        self._watchdog.stop()
+        self._runner.close()
+        unregister(self._settings, self.queue, self._names)
+
+    @abstractmethod
+    def _all_threads(self) -> Iterable[threading.Thread]: ...
+
+    @abstractmethod
+    def _timeouts(self) -> Iterable[Timeout]: ...
+
+    @abstractmethod
+    def _finished(self) -> int:
+        """How many jobs have finished, for recycling."""
+
+    @abstractmethod
+    def _stop_claiming(self) -> None:
+        """Called for recycling, when a new process is about to replace this one."""
+
+
+class QueueLauncher(Launcher):
+    """A process for ordinary events: one fetcher feeds all handler threads."""
+
+    def __init__(
+        self, settings: Settings, registry: Registry, slots: Slots, queue: str, process: str, threads: int
+    ) -> None:
+        store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
+        super().__init__(settings, store, slots, queue, process, threads)
+        executor = JobExecutor(
+            registry, self._runner, self._metrics, queue=queue, missing_key=self._missing_key, types=self._types
+        )
+        self._notifier = Notifier(store, queue)
+        self._fetcher = Fetcher(
+            self._claims,
+            Connection(store),
+            slots,
+            Prefetch(threads),
+            self._metrics,
+            self._notifier.request,
+            self._missing_key.is_paused,
+        )
+        self._notifier.on_work = self._fetcher.wake_up
+        self._threads = [
+            HandlerThread(name, self._fetcher.handoff, self._fetcher.inbox, executor, slots) for name in self._names
+        ]
+        self._heartbeat = Heartbeat(self._rq_workers, self._fetcher, self._claims, queue)
+        sweep = Sweep(store, self._keys, registry.queues, handler_timeout=settings.handler_timeout)
+        self._sweeper = Sweeper(sweep, self._metrics)
 
     def is_running(self) -> bool:
         return self._fetcher.is_alive()
@@ -109,12 +160,89 @@ class Launcher:
         return bool(self._fetcher.jobs())
 
     def stop(self) -> None:
-        """Claims nothing more; jobs in progress finish."""
+        self._fetcher.stop()
+
+    def _all_threads(self) -> Iterable[threading.Thread]:
+        return (*self._threads, self._notifier, self._heartbeat, self._sweeper, self._fetcher)
+
+    def _timeouts(self) -> Iterable[Timeout]:
+        return [each.timeout for each in self._threads]
+
+    def _finished(self) -> int:
+        return self._fetcher.finished
+
+    def _stop_claiming(self) -> None:
         self._fetcher.stop()
 
     def close(self) -> None:
         self._heartbeat.stop()
         self._sweeper.stop()
-        self._watchdog.stop()
-        self._runner.close()
-        unregister(self._settings, self.queue, self._names)
+        super().close()
+
+
+class TransactionalLauncher(Launcher):
+    """A process for transactional events: each thread waits at the queue itself, to lose no time."""
+
+    def __init__(self, settings: Settings, registry: Registry, slots: Slots, process: str, threads: int) -> None:
+        most = CONNECTIONS_OF_A_THREAD * threads + OTHER_CONNECTIONS
+        store = connect(settings, timeout_seconds=TRANSACTIONAL_STORE_TIMEOUT_SECONDS, most_connections=most)
+        super().__init__(settings, store, slots, TRANSACTIONAL_QUEUE, process, threads)
+        outage = StoreOutage()
+        self._threads = []
+        for number, name in enumerate(self._names):
+            context = SlotContext(slots, number)
+            executor = TransactionalExecutor(
+                TransactionProtocol(store, self._keys, name, process),
+                registry,
+                self._runner,
+                self._metrics,
+                context,
+                handler_timeout=settings.handler_timeout,
+                missing_key=self._missing_key,
+            )
+            self._threads.append(TransactionThread(name, executor, context, outage))
+        self._heartbeat = TransactionalHeartbeat(
+            store,
+            self._keys,
+            self._rq_workers,
+            TransactionProtocol(store, self._keys, process, process),
+            registry,
+            HeartbeatMessage(WORKER, process, self._types, self.queue),
+            self._missing_key,
+            handler_timeout=settings.handler_timeout,
+        )
+
+    def is_running(self) -> bool:
+        """A broken thread ends its process: the others finish, and the supervisor starts a new process."""
+        if self.has_broken():
+            self._stop_claiming()
+        return any(each.is_alive() for each in self._threads)
+
+    def has_broken(self) -> bool:
+        return any(each.error is not None for each in self._threads)
+
+    def has_jobs(self) -> bool:
+        return any(each.is_alive() for each in self._threads)  # a waiting thread may be given an event at any moment
+
+    def stop(self) -> None:
+        """Clients that submit now get an immediate 503, as this process is no longer available."""
+        self._stop_claiming()
+        self._heartbeat.leave()
+
+    def _all_threads(self) -> Iterable[threading.Thread]:
+        return (*self._threads, self._heartbeat)
+
+    def _timeouts(self) -> Iterable[Timeout]:
+        return [each.seat.timeout for each in self._threads]
+
+    def _finished(self) -> int:
+        return sum(each.ended for each in self._threads)
+
+    def _stop_claiming(self) -> None:
+        """The process stays available: a new one is about to start, and may be in time for clients that submit now."""
+        for thread in self._threads:
+            thread.stop()
+
+    def close(self) -> None:
+        self._heartbeat.stop()
+        super().close()

@@ -18,9 +18,8 @@ from surehook.shared.settings import Settings, load_settings
 from surehook.shared.transactional_events import transactional_types
 from surehook.workers.handlers.loader import load_handlers, require_agreement
 from surehook.workers.handlers.registry import Registry
-from surehook.workers.launcher import Launcher
+from surehook.workers.launcher import Launcher, QueueLauncher, TransactionalLauncher
 from surehook.workers.slots import Slots
-from surehook.workers.transactional_launcher import TransactionalLauncher
 
 log = logging.getLogger(__name__)
 
@@ -71,16 +70,14 @@ def main() -> int:
         return 1
 
 
-def _launcher(
-    settings: Settings, registry: Registry, arguments: argparse.Namespace
-) -> Launcher | TransactionalLauncher:
+def _launcher(settings: Settings, registry: Registry, arguments: argparse.Namespace) -> Launcher:
     slots = Slots(arguments.slots)
     if arguments.queue == TRANSACTIONAL_QUEUE:
         return TransactionalLauncher(settings, registry, slots, arguments.name, arguments.threads)
-    return Launcher(settings, registry, slots, arguments.queue, arguments.name, arguments.threads)
+    return QueueLauncher(settings, registry, slots, arguments.queue, arguments.name, arguments.threads)
 
 
-def _run(launcher: Launcher | TransactionalLauncher, stops: list[int], grace_seconds: float) -> int:
+def _run(launcher: Launcher, stops: list[int], grace_seconds: float) -> int:
     if not launcher.start(stops):
         return 0
     log.info("worker takes events", extra={"queue": launcher.queue})

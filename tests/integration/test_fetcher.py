@@ -47,8 +47,8 @@ class LosesReplies(Connection):
 
     calls = 0
 
-    def call(self, arguments: Any, meanwhile: Any = lambda: None) -> Any:
-        reply = super().call(arguments, meanwhile)
+    def call(self, script: Any, arguments: Any, during: Any = lambda: None) -> Any:
+        reply = super().call(script, arguments, during)
         self.calls += 1
         if self.calls % 3 == 0:
             raise StoreIsAway
@@ -62,7 +62,7 @@ def test_lost_replies_neither_lose_nor_double_anything(
     on("user.delete", name="it")(lambda event: seen.append(str(event.id)))
     ids = [accept() for _ in range(60)]
     worker_harness = open_worker_harness(threads=2)
-    worker_harness.fetcher._connection = LosesReplies(store, claims_of("worker_harness").exchange_script())  # noqa: SLF001
+    worker_harness.fetcher._connection = LosesReplies(store)  # noqa: SLF001
 
     worker_harness.start()
     wait_until(all_done(store, 60))

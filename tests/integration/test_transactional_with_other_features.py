@@ -47,13 +47,13 @@ def test_a_worker_without_the_key_leaves_it_to_one_that_has_it(
         assert b"mara" not in stored
         assert stored != a_body(event)
         assert not ran
-        assert poor.lacking.is_paused()
+        assert poor.missing_key.is_paused()
         assert counts.not_ready == {"key_missing"}
         wait_until(lambda: rich.turn(0.05), "it ran")
         assert answer.result().status_code == 200
 
     assert ran == [event["user"]["email"]]
-    wait_until(lambda: not poor.lacking.is_paused(), "it looks again, and nothing is missed")
+    wait_until(lambda: not poor.missing_key.is_paused(), "it looks again, and nothing is missed")
     assert is_balanced(store)
 
 

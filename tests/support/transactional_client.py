@@ -66,8 +66,7 @@ def voting(store: redis.Redis, claims_of: Callable[..., Claims], counts: Any) ->
             counts,
             here,
             handler_timeout=30,
-            vault=vault,
-            lacking=MissingKey(vault, claims_of(worker, TRANSACTIONAL_QUEUE).key_needed, counts),
+            missing_key=MissingKey(vault, claims_of(worker, TRANSACTIONAL_QUEUE).key_needed, counts),
         )
         opened.append(room)
         return room

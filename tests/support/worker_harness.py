@@ -35,7 +35,7 @@ class WorkerHarness:
         vault: BodyCipher | None = None,
     ) -> None:
         self.slots = Slots.create(folder / f"{name}.slots", 64)
-        connection = Connection(store, claims.exchange_script())
+        connection = Connection(store)
         self.asked = 0
         missing_key = MissingKey(vault or BodyCipher(), claims.key_needed, counts)
         self.fetcher = Fetcher(

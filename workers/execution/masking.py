@@ -1,4 +1,4 @@
-"""Tracebacks to keep: frames as they are, but no value of the event's own in their messages."""
+"""Masks errors: tracebacks keep their frames, but no message keeps a value of the event."""
 
 import contextlib
 import json
@@ -16,19 +16,19 @@ SHORTEST_MASKED = 4
 MASK = "***"
 LONGEST_ERROR = 200
 FEW_MESSAGES = 2
-# Of an error with its causes, contexts and members; nobody reads more, and they may be without end.
+# Bounds an error's causes, contexts and members, which may be endless.
 MOST_ERRORS = 50
 SHORTEST_UUID = 32  # without its hyphens
 DATE_LENGTHS = range(7, 11)  # 2024W01 to 2024-01-01
-FIRST_YEAR = 1970  # as milliseconds, a small number is an instant of that year
+FIRST_YEAR = 1970  # small numbers would read as instants of that year
 _SAME_EVERYWHERE = re.compile(r"[A-Za-z0-9_.~-]+")
 _SMALL_HEX = re.compile(r"\\u([0-9a-f]{4})")
-# What names an event and not a person: without these nobody could find anything.
+# They identify an event, not a person; without them an error could not be traced.
 PLAIN_FIELDS = ("id", "type", "tenantId", "applicationId", "createInstant")
 
 
 class Masker:
-    """Knows the values of one event, in the spellings in which they may stand in a message."""
+    """Masks the values of one event, in every spelling that a message may have."""
 
     def __init__(self, event: dict[str, Any]) -> None:
         self._event = event
@@ -58,9 +58,10 @@ class Masker:
         return _ordered(self._known)
 
     def _spellings_within(self, length: int) -> list[str]:
-        """Most messages are short and most values cannot stand in them: no spelling is shorter than its value.
+        """The spellings to look for in a message of this length: none is shorter than its value.
 
-        For the few messages of a veto it pays to leave those out; a traceback has many, for which all are made once.
+        For the first few messages it pays to leave longer values out; a traceback has many messages, for which all
+        spellings are made once.
         """
         self._messages += 1
         if self._messages > FEW_MESSAGES or not self._known or length >= len(self._known[0]):
@@ -68,7 +69,7 @@ class Masker:
         return _ordered(value for value in self._known if len(value) <= length)
 
     def error(self, exc: BaseException) -> str:
-        """Type and message in one line, for lists."""
+        """An error's type and message in one line, for lists."""
         text = self.mask(_words(exc)).replace("\n", " ")
         return f"{type(exc).__name__}: {text}"[:LONGEST_ERROR] if text else type(exc).__name__
 
@@ -76,7 +77,7 @@ class Masker:
         return "".join(self._format(traceback.TracebackException.from_exception(exc, limit=-50)))
 
     def _format(self, newest: traceback.TracebackException) -> Iterator[str]:
-        """What led to an error stands before it. No recursion: causes and groups may be as deep as memory."""
+        """Formats an error after its causes. Without recursion: causes and groups may be very deep."""
         waiting: list[traceback.TracebackException | str] = [newest]
         errors = 0
         while waiting:
@@ -94,8 +95,8 @@ class Masker:
         elif error.__context__ is not None and not error.__suppress_context__:
             parts += [error.__context__, "\nDuring handling of the above exception, another exception occurred:\n\n"]
         parts.append("Traceback (most recent call last):\n")
-        parts += error.stack.format()  # file names and source lines: code, no data
-        # All lines at once: a value may have several.
+        parts += error.stack.format()  # file names and source lines have no data
+        # All lines together: a value may have several.
         parts.append(self.mask("".join(error.format_exception_only())))
         return [*parts, *(error.exceptions or ())]
 
@@ -105,7 +106,7 @@ def _ordered(values: Iterable[str]) -> list[str]:
 
 
 def _values(field: Any) -> Iterator[str]:
-    waiting = [field]  # no recursion: a body may be nested as deeply as Python reads it
+    waiting = [field]  # no recursion: a body may be nested very deeply
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
@@ -121,7 +122,7 @@ def _values(field: Any) -> Iterator[str]:
 
 
 def _typed_spellings(value: Any) -> Iterator[str]:
-    """How a value reads that the models made an instant, a day or an id of."""
+    """The spellings of a value that the models turn into an instant, a day or an id."""
     if isinstance(value, str):
         if len(value) >= SHORTEST_UUID:
             with contextlib.suppress(ValueError):
@@ -139,7 +140,7 @@ def _typed_spellings(value: Any) -> Iterator[str]:
 
 
 def one_line(words: str) -> str:
-    """Words that the store, a log and a terminal can take: half a surrogate pair, which JSON can hold, is no text."""
+    """Makes text safe for the store, a log and a terminal: no control characters, no lone surrogates from JSON."""
     words = words.encode("utf-8", "replace").decode()
     return "".join(" " if unicodedata.category(each) == "Cc" else each for each in words)
 
@@ -152,12 +153,12 @@ def _words(exc: BaseException) -> str:
 
 
 def _spellings(value: str) -> Iterator[str]:
-    """As it is, as JSON has it, and either of them as Python shows a string or bytes; and as a URL has it."""
-    if _SAME_EVERYWHERE.fullmatch(value):  # most are, and a large event has 100,000
+    """A value as it is, in JSON, either of them in Python's repr of a string or bytes, and in a URL."""
+    if _SAME_EVERYWHERE.fullmatch(value):  # most values are, and a large event has 100,000
         yield value
         return
     in_json = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-    # Others escape "/" too, or write their hexadecimal digits large.
+    # Some JSON encoders escape "/" too, or write hexadecimal digits in upper case.
     in_json |= {each.replace("/", "\\/") for each in in_json}
     in_json |= {_SMALL_HEX.sub(lambda escape: "\\u" + escape[1].upper(), each) for each in in_json}
     for each in {value, *in_json}:
@@ -171,7 +172,7 @@ def _spellings(value: str) -> Iterator[str]:
 
 
 def _shown(value: str | bytes) -> Iterator[str]:
-    """Inside quotes of its own, and inside those of something larger that has quotes of both kinds in it."""
+    """The repr of a value alone, and inside a longer string that has quotes of both kinds."""
     start = 2 if isinstance(value, bytes) else 1
     yield repr(value)[start:-1]
     both = repr(value + b"\"'") if isinstance(value, bytes) else repr(value + "\"'")

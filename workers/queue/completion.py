@@ -33,7 +33,7 @@ class Completion(NamedTuple):
     error_type: str = ""
     delay_seconds: float | None = None
     is_discarded: bool = False
-    """The handler was told that its lease is lost: its result does not count, whatever the store answers."""
+    """The handler was told that its lease is lost: its result does not count, even if the store accepts it."""
 
 
 def completion_of(handler: Handler, claim: Claim, result: RunResult) -> Completion:

@@ -53,6 +53,7 @@ class Fetcher(threading.Thread):
         self.error: BaseException | None = None
         self.finished = 0
         self._claims = claims
+        self._script = claims.exchange_script()
         self._connection = connection
         self._slots = slots
         self._prefetch = prefetch
@@ -182,8 +183,6 @@ class Fetcher(threading.Thread):
         long_running = sum(now - job.started_at > self._prefetch.exchange_seconds for job in self._jobs.values())
         return min(self._prefetch.wanted(self._busy, long_running), len(self._free_slots))
 
-    # The exchange.
-
     def _exchange(self, now: float) -> None:
         wanted = self._wanted(now)
         starting = max(0, min(wanted, self._prefetch.threads - self._busy))
@@ -193,7 +192,8 @@ class Fetcher(threading.Thread):
         arguments = self._claims.exchange_arguments(self._number, with_workers, wanted=wanted, starting=starting)
         self._slots.mark_unsure(is_unsure=wanted > 0)
         # Handlers have run, and only the store can decide whether their results count: repeat until it answers.
-        reply, sent_at = self._connection.call_until_answered(arguments, self._is_stopping, self._hand_over_and_log)
+        call = self._connection.call_until_answered
+        reply, sent_at = call(self._script, arguments, self._is_stopping, self._hand_over_and_log)
         self._prefetch.record(time.monotonic() - sent_at, sum(completion is not None for _, _, completion in sent))
         result = self._claims.parse_reply(reply)
         self._slots.mark_unsure(is_unsure=False)

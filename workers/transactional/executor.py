@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from redis.exceptions import RedisError
 
 from surehook.shared.backoff import pause_seconds
-from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import BodyDamaged, KeyMissing, MalformedBody
 from surehook.shared.models import Event, event_from, parse_deep_event
-from surehook.workers.execution.attempts import AttemptRecord
+from surehook.workers.execution.attempts import AttemptRecord, record_attempt
 from surehook.workers.execution.masking import Masker, one_line
 from surehook.workers.execution.missing_key import MissingKey
+from surehook.workers.execution.run_log import run_facts, warn_of_untyped_fields
 from surehook.workers.execution.runner import RunContext, Runner, RunResult, RunStatus
 from surehook.workers.handlers.errors import Reject
 from surehook.workers.handlers.registry import Handler, Registry
@@ -52,8 +52,7 @@ class TransactionalExecutor:
         seat: TransactionContext,
         *,
         handler_timeout: float,
-        vault: BodyCipher,
-        lacking: MissingKey,
+        missing_key: MissingKey,
     ) -> None:
         self._transactions = transactions
         self._registry = registry
@@ -61,8 +60,7 @@ class TransactionalExecutor:
         self._metrics = metrics
         self._seat = seat
         self._handler_timeout = handler_timeout
-        self._vault = vault
-        self.lacking = lacking
+        self.missing_key = missing_key
         self.ended = 0
         self._is_stopping = False
         self._untold: list[Callable[[], None]] = []
@@ -99,7 +97,7 @@ class TransactionalExecutor:
         except KeyMissing as exc:
             self._transactions.give_back(transaction)
             self._seat.leave()
-            self.lacking.report(transaction, exc.key_id)
+            self.missing_key.report(transaction, exc.key_id)
             return None
         verdict = self._sure_verdict(opened)
         self._seat.ran()
@@ -113,12 +111,10 @@ class TransactionalExecutor:
         if not transaction.key_id:
             return transaction
         try:
-            body = self._vault.decrypt(transaction.body, transaction.key_id)
+            body = self.missing_key.decrypt(transaction.body, transaction.key_id)
         except BodyDamaged:  # the record was changed by hand
             log.exception("body damaged, nothing runs", extra={"event_id": transaction.event_id})
             body = b""
-        else:
-            self.lacking.resolved()
         return replace(transaction, body=body, key_id="")
 
     def _sure_verdict(self, transaction: Transaction) -> Outcome:
@@ -141,12 +137,7 @@ class TransactionalExecutor:
         except MalformedBody:  # the record was changed by hand, or erased
             return Outcome(FAILED)
         if event.misfits:
-            self._metrics.count_untyped(transaction.event_type)
-            facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
-            log.warning(
-                "event does not fit its type's model, handlers get a plain one",
-                extra=facts | {"fields": " ".join(event.misfits)},
-            )
+            warn_of_untyped_fields(event, transaction, self._metrics)
         if not any(each.is_transactional and each.matches_type(transaction.event_type) for each in self._registry):
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
             log.error("no transactional handler here: ingest and workers disagree", extra=facts)
@@ -205,7 +196,7 @@ class TransactionalExecutor:
 
         while True:
             try:
-                if self._is_stopping or failures or self.lacking.is_paused():
+                if self._is_stopping or failures or self.missing_key.is_paused():
                     told(self._transactions.settle(transaction, verdict))
                     return None
                 return self._transactions.settle_and_wait(transaction, verdict, wait_seconds, told, self._tell_all)
@@ -226,14 +217,7 @@ class TransactionalExecutor:
 
     def _tell(self, transaction: Transaction, handler: Handler, run: RunResult, record: AttemptRecord) -> None:
         self._metrics.count(handler.name, transaction, record.outcome, run.elapsed_seconds)
-        facts: dict[str, Any] = {
-            "event_type": transaction.event_type,
-            "event_id": transaction.event_id,
-            "handler": handler.name,
-            "outcome": record.outcome,
-            "attempt": 1,
-            "elapsed_ms": record.elapsed_ms,
-        }
+        facts = run_facts(transaction, handler.name, record.outcome, 1) | {"elapsed_ms": record.elapsed_ms}
         if run.error is not None:
             facts["error_type"] = type(run.error).__name__
         is_wrong = run.error is not None and not isinstance(run.error, Reject)
@@ -243,4 +227,4 @@ class TransactionalExecutor:
 def _record(handler: Handler, run: RunResult, masker: Masker | None) -> AttemptRecord:
     outcome = REJECTED if isinstance(run.error, Reject) else run.status.value
     error = masker.error(run.error) if masker is not None and run.error is not None else ""
-    return AttemptRecord(handler.name, 1, run.started_at, round(run.elapsed_seconds * 1000, 1), outcome, error)
+    return record_attempt(handler.name, 1, run, outcome, error)

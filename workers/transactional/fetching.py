@@ -103,7 +103,7 @@ class TransactionThread(threading.Thread):
         failures = 0
         while not self._is_stopping.is_set():
             try:
-                if self._voting.lacking.is_paused():
+                if self._voting.missing_key.is_paused():
                     self._is_stopping.wait(LACKING_SECONDS)
                     continue
                 self._voting.turn(WAIT_SECONDS)

@@ -15,9 +15,9 @@ from redis.exceptions import NoScriptError
 
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.scripts import Argument, Script, text, texts
+from surehook.workers.connection import Command, Connection
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.handlers.registry import Handler, Registry
-from surehook.workers.packets import Command, Packets
 
 # A handler is stopped at its deadline, and its process soon after when it cannot be stopped.
 DEAD_AFTER_MS = 10_000
@@ -78,10 +78,10 @@ class TransactionProtocol:
         self._process = process
         self._dead_after_ms = dead_after_ms
         self._scripts = {name: Script(name, keys) for name in SCRIPT_NAMES}
-        self._packets = Packets(store)
+        self._connection = Connection(store)
 
     def close(self) -> None:
-        self._packets.close()
+        self._connection.close()
 
     def claim(self) -> Transaction | None:
         """Start the next one that is in time. Also finds the claim whose reply was lost."""
@@ -164,16 +164,16 @@ class TransactionProtocol:
         """
         try:
             sent_at = time.monotonic()
-            self._packets.send([("TIME",), *commands])
+            self._connection.send([("TIME",), *commands])
             seconds, micros = self._read()
             transaction = take((sent_at, int(seconds) * 1000 + int(micros) / 1000))
         except BaseException:
-            self._packets.give_up()
+            self._connection.invalidate()
             raise
         return self._unless_late(transaction)
 
     def _read(self) -> Any:
-        return self._packets.read()
+        return self._connection.read()
 
     def _which(self, transaction: Transaction) -> tuple[Argument, ...]:
         return (transaction.event_id, transaction.round, self._worker, transaction.claim)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from surehook.shared.scripts import Argument
-from surehook.workers.packets import Command
+from surehook.workers.connection import Command
 from surehook.workers.transactional.protocol import Outcome, Sent, Transaction, TransactionProtocol
 
 

@@ -27,7 +27,7 @@ class Store:
     def get_connection(self) -> "Store":
         return self
 
-    def send_command(self, *_: object, **__: object) -> None:
+    def send_packed_command(self, *_: object, **__: object) -> None:
         self.calls += 1
         if self.calls <= FAILURES:
             raise self.error("a word of the store's")
@@ -66,7 +66,7 @@ def test_calls_to_an_unavailable_store_are_repeated_with_growing_pauses_and_logg
     store: Any = Store(error)
     pauses = Pauses()
 
-    reply, _ = Connection(store, Script("exchange", Keys())).call_until_answered((), pauses, lambda: None)
+    reply, _ = Connection(store).call_until_answered(Script("exchange", Keys()), (), pauses, lambda: None)
 
     assert reply == "reply"
     assert store.calls == FAILURES + 1
