@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from surehook.shared.job_id import JobId
+
 
 # Named tuples: several are made for each job, and a frozen dataclass takes four times as long.
 class Claim(NamedTuple):
@@ -28,7 +30,7 @@ class Claim(NamedTuple):
 
     @property
     def event_id(self) -> str:
-        return self.job_id[:36]
+        return JobId.parse(self.job_id).event_id
 
     @property
     def key(self) -> str:

@@ -1,6 +1,6 @@
 -- Exchange a worker process's results for jobs: end its claims, and claim what comes next.
 --
--- ARGV: queue, process, exchange number (0: none), prefix of new tokens (the process's mark first), lease in ms,
+-- ARGV: queue, process, exchange number, prefix of new tokens (the process's mark first), lease in ms,
 -- retention in s, handler timeout, claims wanted, how many of them start immediately (the others are *reserved*: a
 -- crash does not count for them), then acks, each: kind, job id, token, worker, 1 if RQ's tools show it as running,
 -- number of arguments, and those.
@@ -229,20 +229,16 @@ local function write_leases(claims)
   redis.call('ZREM', SCHEDULED .. queue, unpack(job_ids))
 end
 
-if number > 0 then
-  local last = redis.call('HMGET', EXCHANGE .. process, 'number', 'results')
-  local last_number = tonumber(last[1] or 0)
-  if last_number > number then return false end
-  if last_number == number then return {last[2], 0, find_claims(queue, mark, prefix, now_ms + lease_ms)} end
-end
+local last = redis.call('HMGET', EXCHANGE .. process, 'number', 'results')
+local last_number = tonumber(last[1] or 0)
+if last_number > number then return false end
+if last_number == number then return {last[2], 0, find_claims(queue, mark, prefix, now_ms + lease_ms)} end
 
 local results = apply_acks()
 local is_paused = wanted > 0
   and (redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, queue) == 1)
 local claims = is_paused and {} or claim_jobs()
 write_leases(claims)
-if number > 0 then
-  redis.call('HSET', EXCHANGE .. process, 'number', number, 'results', results)
-  redis.call('EXPIRE', EXCHANGE .. process, EXCHANGE_TTL_SECONDS)
-end
+redis.call('HSET', EXCHANGE .. process, 'number', number, 'results', results)
+redis.call('EXPIRE', EXCHANGE .. process, EXCHANGE_TTL_SECONDS)
 return {results, is_paused and 1 or 0, claims}

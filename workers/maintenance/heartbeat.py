@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import redis
 from redis.exceptions import RedisError
 
+from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import texts
 from surehook.workers.background import TICK_SECONDS
@@ -100,7 +101,7 @@ def interrupt(
     Returns requeued, buried, unharmed or stale.
     """
     job_id = key.rpartition(":")[0]
-    event_id, handler = job_id[:36], job_id[37:]
+    event_id, handler = JobId.parse(job_id)
     event_type, tenant_id, application_id, runs, owner = texts(
         store.hmget(keys.event(event_id), "type", "tenant", "application", f"runs:{handler}", "handler")
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import redis
 
+from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Argument, Script, text, texts
 from surehook.workers.claim import Claim
@@ -163,7 +164,7 @@ class Claims:
             runs=runs,
             spent=spent,
             interruptions=interruptions,
-            handler_name=whole_id[37:] or (handler or b"").decode(),
+            handler_name=JobId.parse(whole_id).handler or (handler or b"").decode(),
             event_type=event_type.decode(),
             tenant_id=tenant_id.decode(),
             application_id=application_id.decode(),
