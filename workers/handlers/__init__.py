@@ -2,7 +2,7 @@
 
 1. The loader (`loader`) imports the modules in SUREHOOK_HANDLERS.
 2. There, each `@on` checks its options (`options`, `retry`) and declares a handler (`registry`); type checkers see the
-   overloads in `typed_on` and `takes`.
+   overloads in `overloads`.
 3. The registry says which handlers match an event, and which of them decide a transaction.
 4. A handler ends by returning or raising; some exceptions have a meaning of their own (`errors`). It may ask about its
    own run (`attempt`).
