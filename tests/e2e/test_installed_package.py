@@ -199,12 +199,11 @@ def test_the_projects_tests_use_the_test_kit(project: Project) -> None:
     assert "1 passed" in tested.stdout, tested.stdout + tested.stderr
 
 
-def test_mypy_knows_right_handlers_from_wrong_ones(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_mypy_knows_right_handlers_from_wrong_ones(project: Project, tmp_path: Path) -> None:
     (project.sources / "workers" / "wrong.py").write_text(textwrap.dedent(WRONG_HANDLER))
     places = ["src", "tests"] if project.sources.name == "src" else ["."]
-    cache = tmp_path_factory.getbasetemp() / "mypy"  # the second layout need not read pydantic again
 
-    checked = project.run("-m", "mypy", "--strict", "--cache-dir", str(cache), *places)
+    checked = project.run("-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "mypy"), *places)
 
     *errors, summary = checked.stdout.splitlines()
     places_of_errors = {project.folder / error.partition(":")[0] for error in errors}
