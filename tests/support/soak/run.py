@@ -21,7 +21,7 @@ from tests.support.soak.memory import Life, Memory
 from tests.support.soak.report import Verdict, judge
 from tests.support.soak.senders import Senders
 
-HOOKS = Path(__file__).with_name("hooks.py")
+HANDLERS = Path(__file__).with_name("handlers.py")
 RETENTION_SECONDS = 120
 LONGEST_PAUSE_SECONDS = 2.5
 QUIET_SECONDS = 150.0
@@ -67,8 +67,8 @@ def soak(
     longest_pause_seconds: float = LONGEST_PAUSE_SECONDS,
 ) -> Report:
     """Send, break, wait until it is quiet, and look what became of it. What was logged is kept if that is not well."""
-    with closing(Stack(HOOKS.read_text("utf-8"))) as stack:
-        (stack.folder / "myhooks.py").write_text(HOOKS.read_text("utf-8"))
+    with closing(Stack(HANDLERS.read_text("utf-8"))) as stack:
+        (stack.folder / "myhooks.py").write_text(HANDLERS.read_text("utf-8"))
         began = time.monotonic()
         stack.environ["BEGAN"] = f"{began}"
         cast = Cast(stack, RETENTION_SECONDS)
