@@ -233,10 +233,10 @@ class TransactionalLauncher(Launcher):
         return (*self._threads, self._heartbeat)
 
     def _timeouts(self) -> Iterable[Timeout]:
-        return [each.seat.timeout for each in self._threads]
+        return [each.context.timeout for each in self._threads]
 
     def _finished(self) -> int:
-        return sum(each.ended for each in self._threads)
+        return sum(each.finished for each in self._threads)
 
     def _stop_claiming(self) -> None:
         """The process stays available: a new one is about to start, and may be in time for clients that submit now."""

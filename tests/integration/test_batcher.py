@@ -184,7 +184,7 @@ def test_a_sender_that_leaves_after_the_confirmation_is_counted(
             asking = Coordinator(asked, metrics, intake.session)
             task = asyncio.create_task(asking.run())
             answer = asyncio.create_task(asking.decide(envelope, leave, asyncio.get_running_loop().time()))
-            await until(lambda: voting().turn(0.01) > 0)
+            await until(lambda: voting().run_until_idle(0.01) > 0)
             assert (await answer).status == 200
             asking.stop()
             await task

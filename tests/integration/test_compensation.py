@@ -18,9 +18,9 @@ from tests.support.ledger import is_balanced, ledger
 from tests.support.transactions import Protocol, jobs_of, jump
 
 UNDO = "vote-abandoned events 30"
-COMPLETED = Outcome("completed", undo=UNDO)
-CUT_OFF = Outcome("failed", is_unknown=True, undo=UNDO)
-PARTLY = Outcome("rejected", "no", undo=UNDO)
+COMPLETED = Outcome("completed", undo_jobs=UNDO)
+CUT_OFF = Outcome("failed", is_unknown=True, undo_jobs=UNDO)
+PARTLY = Outcome("rejected", "no", undo_jobs=UNDO)
 FAILED = AttemptRecord("back", 1, datetime.now(UTC), 1, "failed", "x")
 Clerks = Callable[..., SingleClaims]
 MakeDue = Callable[..., int]
@@ -30,13 +30,13 @@ def test_the_undoing_of_a_second_no_has_its_full_budget(
     store: redis.Redis, protocol: Protocol, claims_of: Clerks, make_due: MakeDue
 ) -> None:
     event_id, worker, transaction = _claimed(store, protocol)
-    worker.settle(transaction, Outcome("rejected", undo=UNDO))
+    worker.settle(transaction, Outcome("rejected", undo_jobs=UNDO))
     clerk = claims_of()
     _spend(clerk, make_due, retries=3)
     jump(store, 61_000)  # the first no is forgotten
 
     again = _claimed(store, protocol, event_id)[2]
-    worker.settle(again, Outcome("rejected", undo=UNDO))
+    worker.settle(again, Outcome("rejected", undo_jobs=UNDO))
 
     claim = _taken(clerk)
     assert (claim.runs, claim.spent, claim.interruptions) == (1, 0, 0)
@@ -186,7 +186,7 @@ def test_an_old_run_has_no_say_once_the_event_runs_again(
 
 
 @pytest.mark.parametrize(
-    ("verdict", "stands"), [(COMPLETED, "completed"), (Outcome("rejected", "no", undo=UNDO), "rejected")]
+    ("verdict", "stands"), [(COMPLETED, "completed"), (Outcome("rejected", "no", undo_jobs=UNDO), "rejected")]
 )
 @pytest.mark.parametrize("is_confirmed", [False, True])
 def test_a_settlement_whose_reply_was_lost_is_answered_as_it_was(

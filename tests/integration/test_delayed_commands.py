@@ -53,7 +53,7 @@ def test_a_claim_that_comes_late_does_not_end_what_the_worker_runs(
     relay.go(Way.OPEN)
     wait_until(lambda: _calls(store) > before, "the late claim is there")
 
-    assert worker.settle(transaction, Outcome("completed", undo=UNDO)) == "abandoned"
+    assert worker.settle(transaction, Outcome("completed", undo_jobs=UNDO)) == "abandoned"
     assert store.zrange(KEYS.orphans, 0, -1) == [transaction.event_id.encode()]
     assert jobs_of(store, transaction.event_id) == ["back"]
     assert is_balanced(store)

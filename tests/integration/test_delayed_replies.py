@@ -43,6 +43,12 @@ class LateReplies(TransactionProtocol):
             wait_until(lambda: _now_ms(self._store) > began + BUDGET_MS, "the deadline is over")
 
 
+def settle_and_wait(worker: TransactionProtocol) -> Transaction | None:
+    worker.send_settlement(NONE, Outcome("failed"), 0.01)
+    worker.read_final_outcome(NONE, Outcome("failed"))
+    return worker.read_claim()
+
+
 @pytest.fixture
 def short(store: redis.Redis) -> Protocol:
     protocol = Protocol(store, replace(LONG, budget=BUDGET_MS))
@@ -55,14 +61,14 @@ def worker(store: redis.Redis) -> LateReplies:
     worker = LateReplies(store, KEYS, "one", "room")
     worker.claim()
     for _ in range(2):  # from now on the store knows all the scripts
-        assert worker.settle_and_wait(NONE, Outcome("failed"), 0.01, lambda stands: None) is None
+        assert settle_and_wait(worker) is None
     return worker
 
 
 WAYS: dict[str, Callable[[TransactionProtocol], Transaction | None]] = {
     "claim": lambda worker: worker.claim(),
     "wait": lambda worker: worker.wait(0.01),
-    "settle and wait": lambda worker: worker.settle_and_wait(NONE, Outcome("failed"), 0.01, lambda stands: None),
+    "settle and wait": settle_and_wait,
 }
 
 

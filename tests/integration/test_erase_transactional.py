@@ -25,7 +25,7 @@ from tests.support.transactions import Protocol, jobs_of
 Clerks = Callable[..., SingleClaims]
 UNDO = "back events 30"
 FAILED = AttemptRecord("back", 1, datetime.now(UTC), 1, "failed", "x")
-LATE, VETO = Outcome("completed", undo=UNDO), Outcome("rejected", "no", undo=UNDO)
+LATE, VETO = Outcome("completed", undo_jobs=UNDO), Outcome("rejected", "no", undo_jobs=UNDO)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_what_it_did_is_undone_before_it_is_erased(
 def test_each_of_several_handlers_undoes_its_own_first(
     store: redis.Redis, protocol: Protocol, erasure: Erasure, claims_of: Clerks
 ) -> None:
-    verdict = Outcome("rejected", "no", undo="one events 30 two events 30")
+    verdict = Outcome("rejected", "no", undo_jobs="one events 30 two events 30")
     transaction = _erased_while_it_runs(store, protocol, erasure, verdict)
     clerk = claims_of()
 
@@ -85,7 +85,7 @@ def test_an_undoing_that_fails_is_tried_again_and_a_person_may_end_it(
 def test_an_orphan_that_nobody_has_seen_stays_listed_by_its_id(
     undo: str, store: redis.Redis, protocol: Protocol, erasure: Erasure, claims_of: Clerks
 ) -> None:
-    transaction = _erased_while_it_runs(store, protocol, erasure, Outcome("completed", undo=undo))
+    transaction = _erased_while_it_runs(store, protocol, erasure, Outcome("completed", undo_jobs=undo))
     if undo:
         assert claims_of().finish(_taken(claims_of()), "done", None)
     event_id = transaction.event_id

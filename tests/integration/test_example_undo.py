@@ -41,7 +41,7 @@ def test_a_list_that_nobody_was_told_of_is_dropped(
     protocol.beat("room")
     protocol.submit(event["id"], "door")
     store.hset(KEYS.event(event["id"]), "body", a_body(event))
-    voting().turn(0.01)
+    voting().run_until_idle(0.01)
     assert reserved == [["Look around"]]
 
     run_worker(1)

@@ -51,11 +51,11 @@ def test_what_was_submitted_before_waits_and_is_not_started(
     protocol.beat("room")
     event_id = an_event()["id"]
     room = voting()
-    room.turn(0.01)
+    room.run_until_idle(0.01)
     protocol.submit(event_id, "door")
     hold(store)
 
-    assert room.turn(0.01) == 0
+    assert room.run_until_idle(0.01) == 0
 
     assert store.lrange(f"rq:queue:{TRANSACTIONAL_QUEUE}", 0, -1) == [event_id.encode()]
 

@@ -69,7 +69,7 @@ def test_the_line_of_a_run_is_written_while_the_store_works(
     protocol.submit(event_id, "door")
     store.hset(KEYS.event(event_id), "body", a_body(an_event("user.create", id=event_id)))
 
-    assert room.turn(0.01) == 1
+    assert room.run_until_idle(0.01) == 1
 
     assert witness.seen == [b"completed"]
     assert counts.runs == [("vote", "done")]
@@ -86,14 +86,14 @@ def test_a_run_that_cannot_be_settled_at_once_has_one_line_all_the_same(
     cut = partial(store.client_kill_filter, _type="normal", skipme=True)
     on("user.create", name="vote", transactional=True)(lambda event: cut())
     room = voting()
-    room.turn(0.01)
+    room.run_until_idle(0.01)
     protocol.beat("room")
     protocol.submit(event_id, "door")
     store.hset(KEYS.event(event_id), "body", a_body(an_event("user.create", id=event_id)))
     caplog.set_level(logging.INFO, "surehook.workers.transactional.executor")
 
-    assert room.turn(0.01) == 1
+    assert room.run_until_idle(0.01) == 1
 
-    assert [record.getMessage() for record in caplog.records] == ["handler ran", "store is away, outcome waits"]
+    assert [record.getMessage() for record in caplog.records] == ["handler ran", "store unavailable, outcome waits"]
     assert counts.runs == [("vote", "done")]
     assert store.hget(KEYS.transaction(event_id), "state") == b"completed"

@@ -57,7 +57,7 @@ def test_words_that_a_stranger_chose_end_no_thread(voting: Any) -> None:
     event = an_event("user.create", user={"id": USER_ID, "firstName": "\ud800\n"})
     body = json.dumps({"event": event}).encode()
 
-    verdict = voting().verdict(Transaction(event["id"], "r", 5, "user.create", "", "", body))
+    verdict = voting().decide(Transaction(event["id"], "r", 5, "user.create", "", "", body))
 
     assert (verdict.outcome, verdict.reason) == ("rejected", "?  may not register")
 
@@ -81,4 +81,4 @@ def test_a_voters_strange_object_is_a_500_and_ends_no_thread(
     assert undone == [event["id"]]
     assert store.zrange(KEYS.orphans, 0, -1) == [event["id"].encode()]
     assert is_balanced(store)
-    assert "transaction broke, it counts as failed" in [record.getMessage() for record in caplog.records]
+    assert "transaction broke, counted as failed" in [record.getMessage() for record in caplog.records]

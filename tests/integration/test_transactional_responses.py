@@ -96,7 +96,7 @@ def test_nobody_in_time_is_a_504_and_the_event_never_starts(
     assert response.status_code == 504
     assert response.json()["exception"].startswith("[deadlineExceeded]")
     assert time.monotonic() - began >= TIMEOUT_SECONDS
-    assert not voting().turn(0.01)
+    assert not voting().run_until_idle(0.01)
     assert (seen, store.llen(rq_queue(TRANSACTIONAL_QUEUE))) == ([], 0)
     assert ledger(store)["open"] == 0
 
@@ -165,7 +165,7 @@ def test_a_copy_that_comes_meanwhile_gets_the_same_answer(transactional_endpoint
     event = an_event("user.create")
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(transactional_endpoint.deliver, event) for _ in range(4)]
-        wait_until(lambda: voting().turn(0.05), "it ran")
+        wait_until(lambda: voting().run_until_idle(0.05), "it ran")
         assert [answer.result().status_code for answer in answers] == [200] * 4
 
     assert len(seen) == 1
@@ -185,7 +185,7 @@ def test_however_many_wait_one_connection_listens_for_their_answers(
         blocked: Any = store.info("clients")
         assert blocked["blocked_clients"] == 1
 
-        wait_until(lambda: room.turn(0.05), "they are decided")
+        wait_until(lambda: room.run_until_idle(0.05), "they are decided")
         assert [answer.result().status_code for answer in answers] == [200] * MANY
 
 

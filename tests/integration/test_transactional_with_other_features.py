@@ -42,14 +42,14 @@ def test_a_worker_without_the_key_leaves_it_to_one_that_has_it(
     with open_endpoint(settings.model_copy(update=terms)) as door, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(door.deliver, event)
         poor, rich = voting("poor", BodyCipher()), voting("rich", BodyCipher([SECRET]))
-        wait_until(lambda: poor.turn(0.05), "it was met")
+        wait_until(lambda: poor.run_until_idle(0.05), "it was met")
         stored = store.hget(KEYS.event(event["id"]), "body") or b""
         assert b"mara" not in stored
         assert stored != a_body(event)
         assert not ran
         assert poor.missing_key.is_paused()
         assert counts.not_ready == {"key_missing"}
-        wait_until(lambda: rich.turn(0.05), "it ran")
+        wait_until(lambda: rich.run_until_idle(0.05), "it ran")
         assert answer.result().status_code == 200
 
     assert ran == [event["user"]["email"]]
@@ -75,7 +75,7 @@ def test_a_transaction_in_hand_is_erased_when_it_is_over_and_its_answer_stands(
     erasure = Erasure(store, KEYS, BodyCipher(), retention_seconds=3600)
 
     assert erasure.erase(event_id).outcome == "running"
-    assert worker.settle(transaction, Outcome("completed", facts="tell events 30")) == "completed"
+    assert worker.settle(transaction, Outcome("completed", commit_jobs="tell events 30")) == "completed"
     assert protocol.confirm(event_id, transaction.round) == ("completed", "")
 
     assert store.hget(KEYS.event(event_id), "body") is None
@@ -102,7 +102,7 @@ def test_an_orphan_does_not_expire_until_a_person_has_resolved_it(
 ) -> None:
     event_id, worker, transaction = _claimed(store, protocol)
     protocol.abandon(event_id, transaction.round)
-    worker.settle(transaction, Outcome("completed", undo=undo))
+    worker.settle(transaction, Outcome("completed", undo_jobs=undo))
     claims = claims_of()
     if claim := claims.claim():
         assert claims.finish(claim, "done", None)
@@ -116,7 +116,7 @@ def test_an_orphan_does_not_expire_until_a_person_has_resolved_it(
 def test_an_orphan_that_is_erased_is_off_the_list(store: redis.Redis, protocol: Protocol) -> None:
     event_id, worker, transaction = _claimed(store, protocol)
     protocol.abandon(event_id, transaction.round)
-    assert worker.settle(transaction, Outcome("completed", undo="back events 30")) == "abandoned"
+    assert worker.settle(transaction, Outcome("completed", undo_jobs="back events 30")) == "abandoned"
 
     assert Erasure(store, KEYS, BodyCipher(), retention_seconds=3600).erase(event_id).outcome == "erased"
 
@@ -152,7 +152,7 @@ def test_the_books_stay_level_at_every_step(store: redis.Redis, protocol: Protoc
     transaction = worker.claim()
     assert transaction is not None
     steps.append(drift())
-    worker.settle(transaction, Outcome("completed", facts="one events 30 two other 30"))
+    worker.settle(transaction, Outcome("completed", commit_jobs="one events 30 two other 30"))
     steps.append(drift())
     protocol.confirm(event_id, number)
     steps.append(drift())
@@ -165,7 +165,7 @@ def test_the_undoing_of_a_no_is_not_replayed_as_an_event(
     store: redis.Redis, protocol: Protocol, claims_of: Callable[..., Any]
 ) -> None:
     event_id, worker, transaction = _claimed(store, protocol)
-    worker.settle(transaction, Outcome("rejected", undo="back events 30"))
+    worker.settle(transaction, Outcome("rejected", undo_jobs="back events 30"))
     claims = claims_of()
     assert claims.finish(claims.claim(), "done", None)
     assert text(store.hget(KEYS.event(event_id), "outcome")) == "done"

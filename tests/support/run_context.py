@@ -16,11 +16,11 @@ class Here:
     def is_ours(self) -> bool:
         return True
 
-    def take(self, transaction: Transaction) -> None:
+    def reserve(self, transaction: Transaction) -> None:
         pass
 
-    def ran(self) -> None:
+    def finish_runs(self) -> None:
         pass
 
-    def leave(self) -> None:
+    def free(self) -> None:
         pass

@@ -30,9 +30,10 @@ class Workers(Stage):
             return
         del self.held[name]
         if way == "and wait":
-            told: list[str] = []
-            transaction = room.settle_and_wait(held, verdict, 0.001, told.append)
-            self.settled(name, held, verdict, *told)
+            room.send_settlement(held, verdict, 0.001)
+            stands = room.read_final_outcome(held, verdict)
+            transaction = room.read_claim()
+            self.settled(name, held, verdict, stands)
             self.took(name, queued, transaction, is_lost=self.draw(RARELY))
             return
         for _ in range(1 + (way == "twice")):  # the reply to the first may have been lost

@@ -88,7 +88,7 @@ def ask(transactional_endpoint: OpenEndpoint, voting: Room) -> Iterator[Callable
             answer: Future[httpx.Response] = pool.submit(transactional_endpoint.deliver, event)
             room = voting()
             while not answer.done():
-                room.turn(0.05)
+                room.run_until_idle(0.05)
             return answer.result()
 
         yield ask

@@ -1,12 +1,10 @@
-"""The handlers of a transactional event: run in their order, in one go, until the first no or the deadline."""
+"""Runs the handlers of a transactional event in their order, until the first refusal or the deadline."""
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from redis.exceptions import RedisError
 
@@ -21,117 +19,126 @@ from surehook.workers.execution.runner import RunContext, Runner, RunResult, Run
 from surehook.workers.handlers.errors import Reject
 from surehook.workers.handlers.registry import Handler, Registry
 from surehook.workers.metrics import WorkerMetrics
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol, parts_of, undo_parts
+from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol, jobs_of, undo_jobs
 
 log = logging.getLogger(__name__)
 
 COMPLETED, REJECTED, FAILED = "completed", "rejected", "failed"
-LONGEST_WORDS = 500
+LONGEST_REASON = 500
 LONGEST_BACKOFF_SECONDS = 0.5
 
 
 class TransactionContext(RunContext, Protocol):
-    """Where handlers run, seen from outside: taken, begun, run, left."""
+    """The slot in which a thread shows its supervisor a transaction: reserved, started, finished, freed."""
 
-    def take(self, transaction: Transaction) -> None: ...
+    def reserve(self, transaction: Transaction) -> None: ...
 
-    def ran(self) -> None: ...
+    def finish_runs(self) -> None: ...
 
-    def leave(self) -> None: ...
+    def free(self) -> None: ...
+
+
+class UnloggedRun(NamedTuple):
+    """A handler's run that is not yet counted and logged."""
+
+    transaction: Transaction
+    handler: Handler
+    run: RunResult
+    record: AttemptRecord
 
 
 class TransactionalExecutor:
-    """One transaction at a time: claim, run, settle. One of these for each thread that runs handlers."""
+    """Claims, runs and settles one transaction at a time. Each handler thread has its own."""
 
     def __init__(
         self,
         transactions: TransactionProtocol,
         registry: Registry,
-        dispatcher: Runner,
+        runner: Runner,
         metrics: WorkerMetrics,
-        seat: TransactionContext,
+        context: TransactionContext,
         *,
         handler_timeout: float,
         missing_key: MissingKey,
     ) -> None:
         self._transactions = transactions
         self._registry = registry
-        self._dispatcher = dispatcher
+        self._runner = runner
         self._metrics = metrics
-        self._seat = seat
+        self._context = context
         self._handler_timeout = handler_timeout
         self.missing_key = missing_key
-        self.ended = 0
+        self.finished = 0
         self._is_stopping = False
-        self._untold: list[Callable[[], None]] = []
-        self._is_sure = False
-        """That we hold no claim whose reply was lost."""
+        self._unlogged: list[UnloggedRun] = []
+        self._may_hold_claim = True
+        """A claim's reply may have been lost."""
 
     def stop(self) -> None:
-        """Take no more."""
+        """Claims nothing more."""
         self._is_stopping = True
 
     def close(self) -> None:
         self._transactions.close()
 
-    def turn(self, wait_seconds: float) -> int:
-        """Take what comes within so many seconds, and go on until nothing does. Returns how many have ended.
+    def run_until_idle(self, wait_seconds: float) -> int:
+        """Runs transactions until none comes within `wait_seconds`. Returns how many have finished.
 
         Raises:
-            RedisError, OSError: the store is away; the next turn finds what this one may have claimed.
+            RedisError, OSError: the store is unavailable; the next call finds a claim whose reply was lost.
         """
-        is_sure, self._is_sure = self._is_sure, False
-        transaction = self._transactions.wait(wait_seconds) if is_sure else self._transactions.claim()
-        before = self.ended
+        may_hold_claim, self._may_hold_claim = self._may_hold_claim, True
+        transaction = self._transactions.claim() if may_hold_claim else self._transactions.wait(wait_seconds)
+        before = self.finished
         while transaction is not None:
-            transaction = self._vote(transaction, wait_seconds)
-            self.ended += 1
-        self._is_sure = True
-        return self.ended - before
+            transaction = self._execute(transaction, wait_seconds)
+            self.finished += 1
+        self._may_hold_claim = False
+        return self.finished - before
 
-    def _vote(self, transaction: Transaction, wait_seconds: float) -> Transaction | None:
-        """RunResult and settle; returns the next one, which comes with the same trip."""
-        self._seat.take(transaction)
+    def _execute(self, transaction: Transaction, wait_seconds: float) -> Transaction | None:
+        """Runs and settles a transaction; returns the next one, which comes with the same packet."""
+        self._context.reserve(transaction)
         try:
-            opened = self._opened(transaction)
+            decrypted = self._decrypt(transaction)
         except KeyMissing as exc:
             self._transactions.give_back(transaction)
-            self._seat.leave()
+            self._context.free()
             self.missing_key.report(transaction, exc.key_id)
             return None
-        verdict = self._sure_verdict(opened)
-        self._seat.ran()
-        return self._settle(transaction, verdict, wait_seconds)
+        outcome = self._decide_safely(decrypted)
+        self._context.finish_runs()
+        return self._settle(transaction, outcome, wait_seconds)
 
-    def _opened(self, transaction: Transaction) -> Transaction:
+    def _decrypt(self, transaction: Transaction) -> Transaction:
         """
         Raises:
-            KeyMissing: nothing may run here.
+            KeyMissing: no handler may run here.
         """
         if not transaction.key_id:
             return transaction
         try:
             body = self.missing_key.decrypt(transaction.body, transaction.key_id)
         except BodyDamaged:  # the record was changed by hand
-            log.exception("body damaged, nothing runs", extra={"event_id": transaction.event_id})
+            log.exception("body damaged, no handler runs", extra={"event_id": transaction.event_id})
             body = b""
         return replace(transaction, body=body, key_id="")
 
-    def _sure_verdict(self, transaction: Transaction) -> Outcome:
-        """What breaks here, over a strange object of a handler's, must not end a thread that others wait for."""
+    def _decide_safely(self, transaction: Transaction) -> Outcome:
+        """Decides, and turns any error into a failure, because a handler's odd object must not end its thread."""
         try:
-            return self.verdict(transaction)
+            return self.decide(transaction)
         except Exception:
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
-            log.exception("transaction broke, it counts as failed", extra=facts)
-        wanted = (transaction.event_type, transaction.tenant_id, transaction.application_id)
-        undo = undo_parts(self._registry.transactional_for(*wanted), self._handler_timeout)
-        return Outcome(FAILED, is_unknown=True, undo=undo)
+            log.exception("transaction broke, counted as failed", extra=facts)
+        subject = (transaction.event_type, transaction.tenant_id, transaction.application_id)
+        undo = undo_jobs(self._registry.transactional_for(*subject), self._handler_timeout)
+        return Outcome(FAILED, is_unknown=True, undo_jobs=undo)
 
-    def verdict(self, transaction: Transaction) -> Outcome:
-        """What the handlers say, and what follows from it."""
+    def decide(self, transaction: Transaction) -> Outcome:
+        """Runs the handlers, and returns their outcome with the jobs that follow from it."""
         deadline = transaction.read_at + transaction.seconds_left
-        wanted = (transaction.event_type, transaction.tenant_id, transaction.application_id)
+        subject = (transaction.event_type, transaction.tenant_id, transaction.application_id)
         try:
             event = event_from(transaction.event_id, transaction.body)
         except MalformedBody:  # the record was changed by hand, or erased
@@ -140,88 +147,91 @@ class TransactionalExecutor:
             warn_of_untyped_fields(event, transaction, self._metrics)
         if not any(each.is_transactional and each.matches_type(transaction.event_type) for each in self._registry):
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
-            log.error("no transactional handler here: ingest and workers disagree", extra=facts)
+            log.error("no transactional handler here, ingest and workers disagree", extra=facts)
             return Outcome(FAILED)
         attempts: list[AttemptRecord] = []
         done: list[Handler] = []
-        for handler in self._registry.transactional_for(*wanted):
+        for handler in self._registry.transactional_for(*subject):
             run = self._run(handler, event, deadline - time.monotonic())
             masker = None if run.error is None else Masker(parse_deep_event(transaction.body))
             record = _record(handler, run, masker)
             attempts.append(record)
-            self._untold.append(partial(self._tell, transaction, handler, run, record))
+            self._unlogged.append(UnloggedRun(transaction, handler, run, record))
             if masker is not None:
-                return self._no(run.error, [*done, handler], attempts, masker)
+                return self._refusal(run.error, [*done, handler], attempts, masker)
             done.append(handler)
         return Outcome(
             COMPLETED,
-            undo=undo_parts(done, self._handler_timeout),
-            facts=parts_of(self._registry.for_event(*wanted), self._handler_timeout),
+            undo_jobs=undo_jobs(done, self._handler_timeout),
+            commit_jobs=jobs_of(self._registry.for_event(*subject), self._handler_timeout),
             attempts=tuple(attempts),
         )
 
     def _run(self, handler: Handler, event: Event, seconds_left: float) -> RunResult:
-        seconds = min(self._dispatcher.timeout_of(handler), seconds_left)
+        seconds = min(self._runner.timeout_of(handler), seconds_left)
         if seconds <= 0:
-            return RunResult(RunStatus.FAILED, datetime.now(UTC), 0.0, TimeoutError("no time was left for it"))
-        return self._dispatcher.run(replace(handler, timeout_seconds=seconds), event, 1, self._seat)
+            return RunResult(
+                RunStatus.FAILED, datetime.now(UTC), 0.0, TimeoutError("no time was left before the deadline")
+            )
+        return self._runner.run(replace(handler, timeout_seconds=seconds), event, 1, self._context)
 
-    def _no(
+    def _refusal(
         self, error: BaseException | None, tried: list[Handler], attempts: list[AttemptRecord], masker: Masker
     ) -> Outcome:
-        """The last one tried said no. Those before it have had their effect; of one that was cut off nobody knows."""
+        """The outcome when the last handler tried did not return. The earlier ones had their effect, which is undone.
+
+        The effect of a handler that was cut off is unknown, so it is undone as well.
+        """
         is_unknown = attempts[-1].outcome == RunStatus.TIMED_OUT.value
         to_undo = tried if is_unknown else tried[:-1]
-        undo = undo_parts(to_undo, self._handler_timeout)
+        undo = undo_jobs(to_undo, self._handler_timeout)
         if isinstance(error, Reject):
-            words = one_line(masker.mask(error.message)[:LONGEST_WORDS])
-            return Outcome(REJECTED, words, undo=undo, attempts=tuple(attempts))
-        return Outcome(FAILED, is_unknown=is_unknown, undo=undo, attempts=tuple(attempts))
+            reason = one_line(masker.mask(error.message)[:LONGEST_REASON])
+            return Outcome(REJECTED, reason, undo_jobs=undo, attempts=tuple(attempts))
+        return Outcome(FAILED, is_unknown=is_unknown, undo_jobs=undo, attempts=tuple(attempts))
 
-    def _settle(self, transaction: Transaction, verdict: Outcome, wait_seconds: float) -> Transaction | None:
-        """Until the store has it: the handlers have run, and only the store may decide whether that still counts.
+    def _settle(self, transaction: Transaction, outcome: Outcome, wait_seconds: float) -> Transaction | None:
+        """Repeats the settlement until the store has it: only the store may decide if the outcome was in time.
 
-        A process that is stopping insists too, until its grace period ends it.
+        A process that is stopping repeats it, too, until its grace period ends. Returns the next transaction.
         """
-        failures, is_settled = 0, False
-
-        def told(stands: str) -> None:
-            nonlocal is_settled
-            is_settled = True
-            self._seat.leave()
-            self._tell_all()
-            if stands != verdict.outcome:
-                facts = {"event_id": transaction.event_id, "event_type": transaction.event_type, "outcome": stands}
-                log.warning("outcome came too late for its sender", extra=facts)
-
+        failures = 0
         while True:
+            is_last = bool(self._is_stopping or failures or self.missing_key.is_paused())
             try:
-                if self._is_stopping or failures or self.missing_key.is_paused():
-                    told(self._transactions.settle(transaction, verdict))
-                    return None
-                return self._transactions.settle_and_wait(transaction, verdict, wait_seconds, told, self._tell_all)
+                if is_last:
+                    final = self._transactions.settle(transaction, outcome)
+                else:
+                    self._transactions.send_settlement(transaction, outcome, wait_seconds)
+                    self._log_runs()
+                    final = self._transactions.read_final_outcome(transaction, outcome)
+                break
             except (RedisError, OSError) as exc:
-                if is_settled:
-                    raise
-                self._tell_all()
+                self._log_runs()
                 if not failures:
-                    log.warning("store is away, outcome waits", extra={"error_type": type(exc).__name__})
+                    log.warning("store unavailable, outcome waits", extra={"error_type": type(exc).__name__})
                 time.sleep(pause_seconds(failures, first_seconds=0.02, longest_seconds=LONGEST_BACKOFF_SECONDS))
                 failures += 1
+        self._context.free()
+        self._log_runs()
+        if final != outcome.outcome:
+            facts = {"event_id": transaction.event_id, "event_type": transaction.event_type, "outcome": final}
+            log.warning("outcome came too late for its sender", extra=facts)
+        return None if is_last else self._transactions.read_claim()
 
-    def _tell_all(self) -> None:
-        """What ran is counted and logged while the store works: no sender waits for our log."""
-        untold, self._untold = self._untold, []
-        for tell in untold:
-            tell()
+    def _log_runs(self) -> None:
+        """Counts and logs runs while the store works, so that no sender waits for our log."""
+        runs, self._unlogged = self._unlogged, []
+        for run in runs:
+            self._log_run(*run)
 
-    def _tell(self, transaction: Transaction, handler: Handler, run: RunResult, record: AttemptRecord) -> None:
+    def _log_run(self, transaction: Transaction, handler: Handler, run: RunResult, record: AttemptRecord) -> None:
         self._metrics.count(handler.name, transaction, record.outcome, run.elapsed_seconds)
         facts = run_facts(transaction, handler.name, record.outcome, 1) | {"elapsed_ms": record.elapsed_ms}
         if run.error is not None:
             facts["error_type"] = type(run.error).__name__
-        is_wrong = run.error is not None and not isinstance(run.error, Reject)
-        log.log(logging.WARNING if is_wrong else logging.INFO, "handler ran", extra=facts)
+        is_failure = run.error is not None and not isinstance(run.error, Reject)
+        log.log(logging.WARNING if is_failure else logging.INFO, "handler ran", extra=facts)
 
 
 def _record(handler: Handler, run: RunResult, masker: Masker | None) -> AttemptRecord:

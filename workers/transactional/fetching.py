@@ -1,4 +1,4 @@
-"""The threads in which the handlers of transactional events run: each waits at the queue itself, to lose no time."""
+"""The handler threads for transactional events. Each waits for the queue itself, to lose no time."""
 
 import logging
 import threading
@@ -16,99 +16,99 @@ from surehook.workers.transactional.protocol import Transaction
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1.0
-LACKING_SECONDS = 0.5
+MISSING_KEY_SECONDS = 0.5
 FIRST_BACKOFF_SECONDS = 0.05
 LONGEST_BACKOFF_SECONDS = 1.0
 
 
 class SlotContext:
-    """Where one thread runs handlers, as the parent sees it: its slot in the table, and its alarm."""
+    """One thread's slot, in which its supervisor sees the transaction, and the thread's timeout."""
 
     def __init__(self, slots: Slots, index: int) -> None:
         self.timeout = Timeout()
         self._slots = slots
         self._index = index
 
-    def take(self, transaction: Transaction) -> None:
+    def reserve(self, transaction: Transaction) -> None:
         self._slots.reserve(self._index, f"{transaction.event_id}:{transaction.round}")
 
     def start_run(self, deadline: float) -> None:
         self._slots.start(self._index, deadline + OVERRUN_SECONDS)
 
-    def ran(self) -> None:
-        """The handlers have ended. A store that is away meanwhile is no reason to kill anybody."""
+    def finish_runs(self) -> None:
+        """Ends the slot's deadline: the supervisor must not kill a process whose store is unavailable."""
         self._slots.ran(self._index)
 
-    def leave(self) -> None:
+    def free(self) -> None:
         self._slots.free(self._index)
 
     def is_ours(self) -> bool:
-        """Nobody takes a transaction over: it is stopped at its deadline, and found by its process's death."""
+        """Returns True: no other worker takes over a transaction that runs."""
         return True
 
 
 class StoreOutage:
-    """Whether the store is: said once by all threads of a process, not once by each."""
+    """Logs an outage of the store once for all threads of a process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._is_away = False
+        self._is_out = False
 
-    def lost(self, exc: Exception) -> None:
+    def begin(self, exc: Exception) -> None:
         with self._lock:
-            is_news, self._is_away = not self._is_away, True
-        if is_news:
+            is_first, self._is_out = not self._is_out, True
+        if is_first:
             facts = {"queue": TRANSACTIONAL_QUEUE, "error_type": type(exc).__name__}
             log.warning("store unavailable, waiting", extra=facts)
 
-    def found(self) -> None:
-        if not self._is_away:
+    def end(self) -> None:
+        if not self._is_out:
             return
         with self._lock:
-            is_news, self._is_away = self._is_away, False
-        if is_news:
+            is_first, self._is_out = self._is_out, False
+        if is_first:
             log.info("store available again")
 
 
 class TransactionThread(threading.Thread):
-    """One RQ worker, one transaction at a time."""
+    """One RQ worker, which runs one transaction at a time."""
 
-    def __init__(self, name: str, voting: TransactionalExecutor, seat: SlotContext, away: StoreOutage) -> None:
+    def __init__(self, name: str, executor: TransactionalExecutor, context: SlotContext, outage: StoreOutage) -> None:
         super().__init__(name=name, daemon=True)
-        self.seat = seat
+        self.context = context
         self.error: BaseException | None = None
-        self._voting = voting
-        self._away = away
+        self._executor = executor
+        self._outage = outage
         self._is_stopping = threading.Event()
 
     @property
-    def ended(self) -> int:
-        return self._voting.ended
+    def finished(self) -> int:
+        return self._executor.finished
 
     def stop(self) -> None:
-        """Take no more; end when what runs is settled."""
+        """Claims nothing more; the thread ends when its transaction is settled."""
         self._is_stopping.set()
-        self._voting.stop()
+        self._executor.stop()
 
     def run(self) -> None:
         try:
-            self._take_turns()
+            self._work()
         except BaseException as exc:
-            log.exception("thread broke", extra={"queue": TRANSACTIONAL_QUEUE})
+            log.exception("handler thread broke", extra={"queue": TRANSACTIONAL_QUEUE})
             self.error = exc
         finally:
-            self._voting.close()
+            self._executor.close()
 
-    def _take_turns(self) -> None:
+    def _work(self) -> None:
         failures = 0
         while not self._is_stopping.is_set():
             try:
-                if self._voting.missing_key.is_paused():
-                    self._is_stopping.wait(LACKING_SECONDS)
+                if self._executor.missing_key.is_paused():
+                    self._is_stopping.wait(MISSING_KEY_SECONDS)
                     continue
-                self._voting.turn(WAIT_SECONDS)
+                self._executor.run_until_idle(WAIT_SECONDS)
             except (RedisError, OSError) as exc:
-                self._away.lost(exc)
+                self._outage.begin(exc)
                 pause = pause_seconds(
                     failures, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=LONGEST_BACKOFF_SECONDS
                 )
@@ -116,4 +116,4 @@ class TransactionThread(threading.Thread):
                 failures += 1
             else:
                 failures = 0
-                self._away.found()
+                self._outage.end()

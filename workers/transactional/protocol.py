@@ -1,11 +1,11 @@
-"""The worker's side of a transaction: claim, settle, and looking after runs whose process died. Each is one script.
+"""The worker's side of a transaction: claiming, settling, and recovering runs of dead processes, each one script.
 
-Workers wait at a bell that every submission rings, and then take what is first in the queue. A ring that is lost in the
-hands of a worker that dies costs time only, for every worker also looks once a second.
+A worker waits for a wake-up, which every submission sends, and then claims the first event of the queue. A wake-up that
+a dying worker takes with it costs only time, because every worker also checks once a second.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,18 +19,16 @@ from surehook.workers.connection import Command, Connection
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.handlers.registry import Handler, Registry
 
-# A handler is stopped at its deadline, and its process soon after when it cannot be stopped.
+# A handler is stopped at its deadline; if it cannot be stopped, its process is killed soon after.
 DEAD_AFTER_MS = 10_000
-RECOVER_AT_ONCE = 100
+RECOVERY_LIMIT = 100
 SCRIPT_NAMES = ("txn_claim", "txn_settle", "txn_give_back", "txn_recover", "txn_bury")
 _DEAD_RUN_FIELDS = 5
-
-Sent = tuple[float, float]  # when a packet left, on our clock (s), and then, or soon after, on the store's (ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """An event whose sender waits for what its handlers say."""
+    """An event whose sender waits for the outcome of its handlers."""
 
     event_id: str
     round: str
@@ -42,31 +40,33 @@ class Transaction:
     key_id: str = ""
     """The fingerprint of the key the body is encrypted with; "" if it is plain."""
     claim: int = 0
-    """The number of the claim that started it: whatever is said of the run carries it."""
+    """The number of the claim that started the run; every later message about the run carries it."""
     read_at: float = field(default_factory=time.monotonic)
-    """When so many seconds were left."""
+    """When `seconds_left` was measured, on the clock of time.monotonic()."""
     queue: str = TRANSACTIONAL_QUEUE
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the handlers said, and who has to be told of what follows from it."""
+    """The outcome of the handlers, and the jobs that follow from it."""
 
     outcome: str
     """completed, rejected or failed."""
     reason: str = ""
     is_unknown: bool = False
-    """A handler was cut off, and nobody knows what it did."""
-    undo: str = ""
-    facts: str = ""
+    """A handler was cut off, so its effect is unknown."""
+    undo_jobs: str = ""
+    """The jobs to run if the transaction is abandoned."""
+    commit_jobs: str = ""
+    """The jobs to run after the transaction was committed."""
     attempts: tuple[AttemptRecord, ...] = ()
 
 
 class TransactionProtocol:
-    """The scripts of one worker, which asks for a transaction only when it runs none. Used by one thread.
+    """The scripts of one worker, which claims a transaction only while it runs none. Used by one thread.
 
-    What a worker has to say and what it waits for leave together: it settles, waits at the bell and claims in one trip,
-    whose replies come as they are known.
+    Settling, waiting for a wake-up and claiming leave in one packet; the replies are read one after the other as they
+    come: `send_settlement`, `read_final_outcome`, `read_claim`. After an error the next call uses a new connection.
     """
 
     def __init__(
@@ -79,77 +79,73 @@ class TransactionProtocol:
         self._dead_after_ms = dead_after_ms
         self._scripts = {name: Script(name, keys) for name in SCRIPT_NAMES}
         self._connection = Connection(store)
+        self._sent_at = self._store_ms = 0.0
+        self._is_claiming = False
 
     def close(self) -> None:
         self._connection.close()
 
     def claim(self) -> Transaction | None:
-        """Start the next one that is in time. Also finds the claim whose reply was lost."""
+        """Claims the next event that is in time. Also finds an earlier claim whose reply was lost."""
         sent_at = time.monotonic()
-        return self._unless_late(_transaction(self._run("txn_claim", *self._claiming("")), sent_at))
+        return self._unless_late(_transaction(self._run("txn_claim", *self._claim_arguments("")), sent_at))
 
     def wait(self, seconds: float) -> Transaction | None:
-        """Start the next one that comes within so many seconds."""
-        try:
-            return self._talk([self._bell(seconds), self._claim("")], self._take_claim)
-        except NoScriptError:
-            return self.claim()
+        """Claims the next event that comes within `seconds`."""
+        self._send([self._wake_up(seconds), self._claim("")])
+        return self.read_claim()
 
     def give_back(self, transaction: Transaction) -> bool:
-        """Nothing has run: another worker may start it while there is time."""
-        reply = self._run("txn_give_back", *self._which(transaction))
+        """Returns an event of which nothing has run: another worker may start it while there is time."""
+        reply = self._run("txn_give_back", *self._run_arguments(transaction))
         return bool(reply == b"done")
 
-    def settle(self, transaction: Transaction, verdict: Outcome) -> str:
-        """What stands now: the verdict's outcome, abandoned (too late), or stale (the run was given up for dead)."""
-        return text(self._run("txn_settle", *self._settlement(transaction, verdict)))
+    def settle(self, transaction: Transaction, outcome: Outcome) -> str:
+        """Returns the final outcome: this one, abandoned (too late), or stale (the run was presumed dead)."""
+        return text(self._run("txn_settle", *self._settlement(transaction, outcome)))
 
-    def settle_and_wait(
-        self,
-        transaction: Transaction,
-        verdict: Outcome,
-        seconds: float,
-        told: Callable[[str], None],
-        meanwhile: Callable[[], None] = lambda: None,
-    ) -> Transaction | None:
-        """Both in one trip; `meanwhile` is called when all is sent, `told` once, with what stands, when that is known.
+    def send_settlement(self, transaction: Transaction, outcome: Outcome, wait_seconds: float) -> None:
+        """Sends the outcome, and a claim for the next event that comes within `wait_seconds`.
 
         Raises:
-            RedisError, OSError: the store is away. If `told` was not called, it is not known whether this was settled.
+            RedisError, OSError: the store is unavailable; the outcome may have been settled.
         """
-        settlement = self._settlement(transaction, verdict)
-        settled = f"{transaction.event_id} {transaction.round} {transaction.claim}"
-        has_told = False
+        settlement = self._settlement(transaction, outcome)
+        run = f"{transaction.event_id} {transaction.round} {transaction.claim}"
+        self._send([self._scripts["txn_settle"].command(settlement), self._wake_up(wait_seconds), self._claim(run)])
 
-        def take(sent: Sent) -> Transaction | None:
-            nonlocal has_told
-            meanwhile()
-            stands = text(self._read())
-            has_told = True
-            told(stands)
-            return self._take_claim(sent)
+    def read_final_outcome(self, transaction: Transaction, outcome: Outcome) -> str:
+        """The final outcome of the settlement that was sent, as `settle` returns it.
 
-        commands = [self._scripts["txn_settle"].command(settlement), self._bell(seconds), self._claim(settled)]
+        Raises:
+            RedisError, OSError: the store is unavailable; the outcome may have been settled.
+        """
         try:
-            return self._talk(commands, take)
-        except NoScriptError:  # whatever else was under way has gone with the connection
-            if not has_told:
-                told(self.settle(transaction, verdict))
-            return self.claim()
+            return text(self._read())
+        except NoScriptError:  # the rest of the packet was lost with the connection
+            self._is_claiming = False
+            return self.settle(transaction, outcome)
 
-    def _bell(self, seconds: float) -> Command:
+    def read_claim(self) -> Transaction | None:
+        """The claim that was sent last."""
+        if not self._is_claiming:
+            return self.claim()
+        try:
+            self._read()  # the wake-up, or none in time: the claim follows either way
+            reply = self._read()
+        except NoScriptError:
+            return self.claim()
+        return self._unless_late(_transaction(reply, self._sent_at, self._store_ms))
+
+    def _wake_up(self, seconds: float) -> Command:
         return ("BLPOP", self._keys.wake_up, seconds)
 
-    def _claim(self, settled: str) -> Command:
-        return self._scripts["txn_claim"].command(self._claiming(settled))
+    def _claim(self, settled_run: str) -> Command:
+        return self._scripts["txn_claim"].command(self._claim_arguments(settled_run))
 
-    def _claiming(self, settled: str) -> tuple[Argument, ...]:
-        # The clock numbers claims: it goes on where another one by this name stopped, and costs no memory anywhere.
-        return (self._worker, self._process, time.monotonic_ns(), settled)
-
-    def _take_claim(self, sent: Sent) -> Transaction | None:
-        self._read()  # whether the bell rang: who waited in vain looks all the same
-        return _transaction(self._read(), *sent)
+    def _claim_arguments(self, settled_run: str) -> tuple[Argument, ...]:
+        # Claims are numbered by the clock, which continues after a process of this name has died, and needs no storage.
+        return (self._worker, self._process, time.monotonic_ns(), settled_run)
 
     def _unless_late(self, transaction: Transaction | None) -> Transaction | None:
         if transaction is None or transaction.seconds_left > 0:
@@ -157,82 +153,83 @@ class TransactionProtocol:
         self.give_back(transaction)
         return None
 
-    def _talk(self, commands: Sequence[Command], take: Callable[[Sent], Transaction | None]) -> Transaction | None:
-        """Send these in one packet, and let `take` read the replies. After an error the next call connects anew.
-
-        The store says first what time it is: when the claim at the end was made nobody could tell otherwise.
-        """
+    def _send(self, commands: Sequence[Command]) -> None:
+        """Sends the commands in one packet, after TIME: a claim at the end runs after an unknown wait."""
         try:
-            sent_at = time.monotonic()
+            self._sent_at = time.monotonic()
             self._connection.send([("TIME",), *commands])
-            seconds, micros = self._read()
-            transaction = take((sent_at, int(seconds) * 1000 + int(micros) / 1000))
         except BaseException:
             self._connection.invalidate()
             raise
-        return self._unless_late(transaction)
+        seconds, micros = self._read()
+        self._store_ms = int(seconds) * 1000 + int(micros) / 1000
+        self._is_claiming = True
 
     def _read(self) -> Any:
-        return self._connection.read()
+        try:
+            return self._connection.read()
+        except BaseException:
+            self._connection.invalidate()
+            raise
 
-    def _which(self, transaction: Transaction) -> tuple[Argument, ...]:
+    def _run_arguments(self, transaction: Transaction) -> tuple[Argument, ...]:
         return (transaction.event_id, transaction.round, self._worker, transaction.claim)
 
-    def _settlement(self, transaction: Transaction, verdict: Outcome) -> tuple[Argument, ...]:
+    def _settlement(self, transaction: Transaction, outcome: Outcome) -> tuple[Argument, ...]:
         return (
-            *self._which(transaction),
-            verdict.outcome,
-            int(verdict.is_unknown),
-            verdict.reason,
-            verdict.undo,
-            verdict.facts,
-            *(attempt.as_json() for attempt in verdict.attempts),
+            *self._run_arguments(transaction),
+            outcome.outcome,
+            int(outcome.is_unknown),
+            outcome.reason,
+            outcome.undo_jobs,
+            outcome.commit_jobs,
+            *(attempt.as_json() for attempt in outcome.attempts),
         )
 
     def recover(self, registry: Registry, default_timeout: float) -> int:
-        """Look after what others have forgotten; returns how many orphans that made."""
-        orphans, *flat = self._run("txn_recover", self._dead_after_ms, RECOVER_AT_ONCE)
-        found = int(orphans)
+        """Finishes transactions that were neglected. Returns how many orphans that made."""
+        orphans, *flat = self._run("txn_recover", self._dead_after_ms, RECOVERY_LIMIT)
+        count = int(orphans)
         words = texts(flat)
         for start in range(0, len(words), _DEAD_RUN_FIELDS):
             event_id, number, event_type, tenant_id, application_id = words[start : start + _DEAD_RUN_FIELDS]
             handlers = registry.transactional_for(event_type, tenant_id, application_id)
             attempt = AttemptRecord("", 1, datetime.now(UTC), 0, "interrupted", "the process died")
-            found += int(
+            count += int(
                 self._run(
                     "txn_bury",
                     event_id,
                     number,
                     self._dead_after_ms,
-                    undo_parts(handlers, default_timeout),
+                    undo_jobs(handlers, default_timeout),
                     attempt.as_json(),
                 )
             )
-        return found
+        return count
 
     def _run(self, name: str, *args: Any) -> Any:
         return self._scripts[name].run(self._store, *args)
 
 
-def parts_of(handlers: Sequence[Handler], default_timeout: float) -> str:
-    """Jobs to make, as the scripts take them."""
+def jobs_of(handlers: Sequence[Handler], default_timeout: float) -> str:
+    """Jobs of these handlers, in the format of the scripts."""
     return " ".join(f"{each.name} {each.queue} {each.timeout_seconds or default_timeout:g}" for each in handlers)
 
 
-def undo_parts(handlers: Sequence[Handler], default_timeout: float) -> str:
+def undo_jobs(handlers: Sequence[Handler], default_timeout: float) -> str:
     """The jobs of these handlers' `on_abandoned` functions, where they have one."""
-    return parts_of([each.undo for each in handlers if each.undo is not None], default_timeout)
+    return jobs_of([each.undo for each in handlers if each.undo is not None], default_timeout)
 
 
-def _transaction(reply: Any, sent_at: float, then_ms: float | None = None) -> Transaction | None:
-    """Time counts from when it was asked for, which was `then_ms` or earlier on the store's clock (None: the claim's
-    instant). So the way there counts as passed, and so does the way back: nothing may start after its deadline.
+def _transaction(reply: Any, sent_at: float, store_ms: float | None = None) -> Transaction | None:
+    """Reads a claim's reply. The time left is measured from the moment of sending, which was `store_ms` or earlier on
+    the store's clock (None: the moment of the claim). So both directions count as spent, and no run starts too late.
     """
     if reply is None:
         return None
     event_id, number, claim, deadline_ms, now_ms, record = reply
     read_at = time.monotonic()
-    left_ms = int(deadline_ms) - (int(now_ms) if then_ms is None else then_ms)
+    left_ms = int(deadline_ms) - (int(now_ms) if store_ms is None else store_ms)
     event_type, tenant_id, application_id, body, key_id = (value or b"" for value in record)
     return Transaction(
         event_id=text(event_id),

@@ -1,11 +1,11 @@
 """What must be true of transactions whatever the protocol is: seen from outside, by what handlers did."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from surehook.shared.scripts import Argument
 from surehook.workers.connection import Command
-from surehook.workers.transactional.protocol import Outcome, Sent, Transaction, TransactionProtocol
+from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
 
 
 class Witness:
@@ -72,7 +72,7 @@ class Recorded(TransactionProtocol):
 
     def lose(self, name: str, transaction: Transaction, verdict: Outcome | None = None) -> None:
         """It is sent, and does not arrive for now."""
-        args = self._which(transaction) if verdict is None else self._settlement(transaction, verdict)
+        args = self._run_arguments(transaction) if verdict is None else self._settlement(transaction, verdict)
         self.calls.append((self._worker, name, args))
 
     def _run(self, name: str, *args: Any) -> Any:
@@ -80,7 +80,7 @@ class Recorded(TransactionProtocol):
             self.calls.append((self._worker, name, args))
         return super()._run(name, *args)
 
-    def _talk(self, commands: Sequence[Command], take: Callable[[Sent], Transaction | None]) -> Transaction | None:
+    def _send(self, commands: Sequence[Command]) -> None:
         names = {script.sha: name for name, script in self._scripts.items()}
         self.calls += [(self._worker, names[str(each[1])], each[3:]) for each in commands if each[0] == "EVALSHA"]
-        return super()._talk(commands, take)
+        super()._send(commands)
