@@ -19,14 +19,14 @@ def slow(event, attempt):
     effect("ended", attempt.number)
 """
 
-# The door as it is, in a moment that no test could meet.
-SIGNALLED_DOOR = """
+# The real endpoint, signalled at a moment that no test could hit from outside.
+SIGNALLED_ENDPOINT = """
 import os, signal
 import surehook.ingest.server
 from surehook.shared.settings import load_settings
 
-assert surehook.ingest.server._spare_the_collector
-surehook.ingest.server._spare_the_collector = lambda: os.kill(os.getpid(), signal.SIGTERM)
+assert surehook.ingest.server._tune_garbage_collector
+surehook.ingest.server._tune_garbage_collector = lambda: os.kill(os.getpid(), signal.SIGTERM)
 surehook.ingest.server.serve(load_settings())
 """
 
@@ -165,7 +165,7 @@ def vote(event):
 def test_ingest_hears_a_signal_that_comes_before_uvicorn_listens_for_any(build_stack: Build) -> None:
     stack = build_stack()
 
-    ingest = subprocess.Popen([sys.executable, "-c", SIGNALLED_DOOR], cwd=stack.folder, env=stack.environ)
+    ingest = subprocess.Popen([sys.executable, "-c", SIGNALLED_ENDPOINT], cwd=stack.folder, env=stack.environ)
     stack.processes.append(ingest)
 
     assert ingest.wait(15) == 0
