@@ -29,17 +29,17 @@ from tests.support.transaction_machine import (
     WEIGHTS,
     WINDOWS,
     WORKERS,
-    Bench,
+    Environment,
     Request,
 )
-from tests.support.transaction_model import NO
-from tests.support.transaction_workers import Workers
+from tests.support.transaction_model import REFUSALS
+from tests.support.transaction_workers import WorkerSteps
 from tests.support.transactions import KEYS, jump
 
 EARLY = 10  # until then nothing is erased or held, for most of it must lead somewhere
 
 
-class Transactional(Workers):
+class Transactional(WorkerSteps):
     """Everything that anybody can do, or fail to do."""
 
     @initialize()
@@ -55,16 +55,16 @@ class Transactional(Workers):
         can = {
             "submit": len(self.waiting) < MOST_WAITING,
             "claim": bool(self.idle() and (self.queued() or self.lost)),
-            "settle": bool(self.held),
-            "give_back": bool(self.untried()),
-            "machine_sleeps": bool(self.held),
-            "late_packet": bool(self.calls),
+            "settle": bool(self.running),
+            "give_back": bool(self.without_outcome()),
+            "machine_sleeps": bool(self.running),
+            "late_command": bool(self.calls),
             "erase": self.steps > EARLY,
             "pause": self.is_paused or self.steps > EARLY,
-            "confirm": bool(self.told()),
+            "confirm": bool(self.decided()),
             "abandon": bool(self.waiting),
-            "jobs_run": any(model.parts for model in self.models),
-            "a_person_looks": any(model.decision in NO for model in self.models),
+            "jobs_run": any(model.jobs for model in self.models),
+            "operator_resolves": any(model.decision in REFUSALS for model in self.models),
         }
         name = self.draw([name for name, weight in WEIGHTS.items() if can.get(name, True) for _ in range(weight)])
         note(f"{name}:")
@@ -76,17 +76,17 @@ class Transactional(Workers):
         event, process = self.draw((*EVENTS, EVENTS[0])), self.draw(PROCESSES)
         reply = self.protocol.submit(self.ids[event], process)
 
-        expected = self.models[event].submit(reply.round, process, self.now, hindrance=self.hindrance())
+        expected = self.models[event].submit(reply.round, process, self.now, unavailable=self.unavailable())
         assert reply.state == expected
         if reply.state in ("waiting", "settled"):
-            self.waiting.append(Request(event, reply.round, process, self.now, is_told=reply.state == "settled"))
+            self.waiting.append(Request(event, reply.round, process, self.now, is_decided=reply.state == "settled"))
         elif reply.state not in ("unattended", "paused"):
             self.answer(event, reply.state)
         if reply.state == "waiting":
             self.witness.asked(event, reply.round)
 
     def _confirm(self) -> None:
-        request, is_lost = self.draw(self.told()), self.draw(OFTEN)
+        request, is_lost = self.draw(self.decided()), self.draw(OFTEN)
         self.waiting.remove(request)
         is_asked = self.is_asked(request)
 
@@ -112,7 +112,7 @@ class Transactional(Workers):
     def is_asked(self, request: Request) -> bool:
         return text(self.store.hget(KEYS.transaction(self.ids[request.event]), "round")) == request.round
 
-    def _door_dies(self) -> None:
+    def _ingest_dies(self) -> None:
         process = self.draw(PROCESSES)
         self.waiting = [request for request in self.waiting if request.process != process]
 
@@ -136,33 +136,33 @@ class Transactional(Workers):
 
     def _machine_sleeps(self) -> None:
         """Its worker is taken for dead, and what it runs for lost; it knows nothing of that."""
-        name = self.draw(list(self.held))
+        name = self.draw(list(self.running))
         worker = name.rpartition("-")[0]
         self.generations[worker] += name == self.name(worker)
         self.jump(35)
         self.everybody_lives()
-        self.recover(at_the_door=False)
+        self.recover(by_ingest=False)
 
     def _recover(self) -> None:
         if self.draw(RARELY):
             self.store.script_flush()
-        self.recover(at_the_door=self.draw(OFTEN))
+        self.recover(by_ingest=self.draw(OFTEN))
 
-    def recover(self, *, at_the_door: bool) -> None:
-        assert self.queued_again() == []  # no transaction is ever queued a second time
-        if at_the_door:
+    def recover(self, *, by_ingest: bool) -> None:
+        assert self.requeued() == []  # no transaction is ever queued a second time
+        if by_ingest:
             self.protocol.recover()
             self.expect_recovery()
         else:
-            self.room(self.name(WORKERS[0])).recover(self.bench.registry, 30)
+            self.protocol_of(self.name(WORKERS[0])).recover(self.environment.registry, 30)
             self.expect_recovery()
-            for model in self.looked_at():
+            for model in self.inspected():
                 if model.round and model.round.worker not in self.beats:
-                    model.bury(self.now, [UNDO])
-        self.note_looks()
+                    model.presume_dead(self.now, [UNDO])
+        self.schedule_inspections()
 
     def _jobs_run(self) -> None:
-        claims = self.clerk()
+        claims = self.job_claims()
         while claim := claims.claim():
             if claim.handler_name == UNDO:
                 self.witness.undoes(self.ids.index(claim.event_id))
@@ -173,29 +173,29 @@ class Transactional(Workers):
     def _erase(self) -> None:
         event = self.draw(EVENTS)
         assert self.erasure().erase(self.ids[event]).outcome == self.models[event].erase()
-        self.witness.seen_to.add(event)
+        self.witness.resolved.add(event)
 
     def _pause(self) -> None:
         self.is_paused = not self.is_paused
         (self.store.sadd if self.is_paused else self.store.srem)(KEYS.paused, TRANSACTIONAL_QUEUE)
 
-    def _a_person_looks(self) -> None:
-        self.look(self.draw(EVENTS), as_fact=self.draw(OFTEN))
+    def _operator_resolves(self) -> None:
+        self.resolve(self.draw(EVENTS), as_fact=self.draw(OFTEN))
 
-    def look(self, event: int, *, as_fact: bool) -> None:
+    def resolve(self, event: int, *, as_fact: bool) -> None:
         model = self.models[event]
         assert self.protocol.resolve(self.ids[event]) == model.is_orphan
         model.is_orphan = False
-        self.witness.seen_to.add(event)
-        may = model.decision in NO and model.is_closed and not model.is_erased
+        self.witness.resolved.add(event)
+        may_commit = model.decision in REFUSALS and model.is_closed and not model.is_erased
         if as_fact:
-            assert self.protocol.as_fact(self.ids[event]) == may
-        if as_fact and may:
-            model.is_fact, model.is_closed, model.parts, model.given_up = True, False, [""], None
+            assert self.protocol.as_fact(self.ids[event]) == may_commit
+        if as_fact and may_commit:
+            model.is_committed, model.is_closed, model.jobs, model.presumed_dead = True, False, [""], None
 
     def teardown(self) -> None:
         """Whatever has happened: time passes, and everybody has an answer and nothing is left behind."""
-        self.close_rooms()
+        self.close_protocols()
         if self.is_paused:
             self._pause()
         for worker in WORKERS:
@@ -204,16 +204,16 @@ class Transactional(Workers):
         for _ in range(4):
             self.jump(25)
             self.everybody_lives()
-            self.recover(at_the_door=False)
+            self.recover(by_ingest=False)
         while self.waiting:
             request = self.waiting.pop()
             state, _ = self.protocol.abandon(self.ids[request.event], request.round)
-            assert state in (*NO, "completed")
+            assert state in (*REFUSALS, "completed")
         self._jobs_run()
         listed = {i for i, event_id in enumerate(self.ids) if self.store.zscore(KEYS.orphans, event_id) is not None}
         self.witness.check(ledger(self.store).get("orphaned", 0), listed)
         for event in EVENTS:
-            self.look(event, as_fact=False)
+            self.resolve(event, as_fact=False)
         assert ledger(self.store)["open"] == 0
         jump(self.store, (WINDOWS.retention + 100) * 1000)
         left = {key.decode() for key in self.store.scan_iter()}
@@ -223,7 +223,7 @@ class Transactional(Workers):
 
 @pytest.fixture
 def registry() -> Registry:
-    on("user.create", name="voter", transactional=True, on_abandoned=lambda event: None)(lambda event: None)
+    on("user.create", name="quota", transactional=True, on_abandoned=lambda event: None)(lambda event: None)
     return Registry(declared)
 
 
@@ -237,7 +237,7 @@ def quick_store(store: redis.Redis) -> Iterator[redis.Redis]:
 
 
 def test_whatever_happens_in_whatever_order_both_sides_agree(quick_store: redis.Redis, registry: Registry) -> None:
-    Transactional.bench = Bench(quick_store, registry)
+    Transactional.environment = Environment(quick_store, registry)
     profile = settings(
         max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "15")),
         stateful_step_count=50,

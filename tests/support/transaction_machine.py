@@ -1,4 +1,4 @@
-"""What the state machine for transactions stands on: two doors, two workers, two events, and what must always hold."""
+"""The state of the transaction state machine: two ingest processes, two workers, two events, and the invariants."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +20,12 @@ from surehook.workers.maintenance.missing_jobs import LostJobs
 from surehook.workers.transactional.protocol import Outcome, Transaction
 from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced, ledger
-from tests.support.oracles.transactions import Call, Recorded, Witness
-from tests.support.transaction_model import NO, Model
+from tests.support.oracles.transactions import RecordedCall, RecordedProtocol, Witness
+from tests.support.transaction_model import REFUSALS, Model
 from tests.support.transactions import KEYS, Protocol, Windows, jobs_of
 
-# Instants never meet a boundary: jumps are whole units, deadlines lie half a unit off. Real time passes unnoticed.
+# Jumps are whole units and deadlines lie half a unit off, so that no instant falls on a boundary and the real time
+# that a test takes does not count.
 UNIT = 1_000_000
 WINDOWS = Windows(
     budget=10 * UNIT + UNIT // 2,
@@ -34,15 +35,15 @@ WINDOWS = Windows(
     beat=3 * UNIT + UNIT // 2,
     dead=20 * UNIT,
 )
-EVENTS, PROCESSES, WORKERS = (0, 1), ("door-a", "door-b"), ("room-a", "room-b")
-UNDO = "voter-abandoned"
-UNDO_PARTS, FACT_PARTS = f"{UNDO} events 30", "facts events 30"
+EVENTS, PROCESSES, WORKERS = (0, 1), ("ingest-a", "ingest-b"), ("worker-a", "worker-b")
+UNDO = "quota-abandoned"
+UNDO_JOBS, COMMITTED_JOBS = f"{UNDO} events 30", "committed events 30"
 MOST_WAITING = 3
-# How likely each step is, among those that can do something: most of them must lead somewhere. Hypothesis' own choices
-# repeat themselves on purpose; of 100 runs with rules of their own, none got as far as a late rejection.
+# How likely each step is among the possible ones. Hypothesis' own choices repeat themselves on purpose: with one rule
+# for each step, none of 100 runs got as far as a late rejection.
 WEIGHTS = {
     "submit": 2, "claim": 6, "settle": 6, "confirm": 4, "abandon": 2, "time_jumps": 4, "recover": 2, "jobs_run": 2,
-    "a_person_looks": 1, "worker_freezes": 1, "door_dies": 1, "give_back": 2, "late_packet": 3,
+    "operator_resolves": 1, "worker_freezes": 1, "ingest_dies": 1, "give_back": 2, "late_command": 3,
     "machine_sleeps": 1, "erase": 1, "pause": 1,
 }  # fmt: skip
 JUMPS = (1, 2, 5, 11, 12, 13, 25, 35, 50, -1, -5)
@@ -52,31 +53,31 @@ T = TypeVar("T")
 
 @dataclass
 class Request:
-    """A delivery that waits for its answer."""
+    """A delivery that waits for its response."""
 
     event: int
     round: str
     process: str
     arrived: int
-    is_told: bool = False
+    is_decided: bool = False
 
 
 @dataclass
-class Bench:
-    """What a machine works on."""
+class Environment:
+    """The store and the handlers under test."""
 
     store: redis.Redis
     registry: Registry
 
 
-class Stage(RuleBasedStateMachine):
-    """State, helpers and invariants; the rules are in the test."""
+class MachineState(RuleBasedStateMachine):
+    """The state, its helpers and the invariants; the rules are in the test."""
 
-    bench: Bench
+    environment: Environment
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = self.bench.store
+        self.store = self.environment.store
         self.store.flushall()
         self.protocol = Protocol(self.store, WINDOWS)
         self.ids = [str(uuid4()) for _ in EVENTS]
@@ -84,49 +85,49 @@ class Stage(RuleBasedStateMachine):
         self.now = self.steps = 0
         self.beats: dict[str, int] = {}
         self.generations = dict.fromkeys(WORKERS, 0)
-        self.held: dict[str, Transaction] = {}
-        """What a worker runs, and knows that it does; one that stands still, and is taken for dead, among them."""
+        self.running: dict[str, Transaction] = {}
+        """The transaction that each worker is running, a frozen worker that is presumed dead included."""
         self.lost: dict[str, Transaction] = {}
-        """What was claimed for it, and it does not know."""
-        self.verdicts: dict[int, Outcome] = {}
-        self.calls: list[Call] = []
+        """The transaction claimed for a worker that never received the reply."""
+        self.outcomes: dict[int, Outcome] = {}
+        self.calls: list[RecordedCall] = []
         self.witness = Witness()
         self.is_paused = False
         self.waiting: list[Request] = []
         self.answers: list[list[str]] = [[] for _ in EVENTS]
-        self.rooms: dict[str, Recorded] = {}
-        self.look_at: dict[str, int] = {}
+        self.protocols: dict[str, RecordedProtocol] = {}
+        self.next_inspection: dict[str, int] = {}
 
     def name(self, worker: str) -> str:
         return f"{worker}-{self.generations[worker]}"
 
-    def room(self, name: str) -> Recorded:
-        if name not in self.rooms:
-            self.rooms[name] = Recorded(self.store, KEYS, name, name, dead_after_ms=WINDOWS.dead)
-            self.rooms[name].calls = self.calls
-        return self.rooms[name]
+    def protocol_of(self, name: str) -> RecordedProtocol:
+        if name not in self.protocols:
+            self.protocols[name] = RecordedProtocol(self.store, KEYS, name, name, dead_after_ms=WINDOWS.dead)
+            self.protocols[name].calls = self.calls
+        return self.protocols[name]
 
     def beat(self, worker: str) -> None:
         self.protocol.beat(self.name(worker))
         self.beats[self.name(worker)] = self.now
 
-    def close_rooms(self) -> None:
-        for room in self.rooms.values():
-            room.close()
+    def close_protocols(self) -> None:
+        for protocol in self.protocols.values():
+            protocol.close()
 
-    def told(self) -> list[Request]:
-        """Those who wait and whose process has heard that it is decided."""
-        return [request for request in self.waiting if request.is_told]
+    def decided(self) -> list[Request]:
+        """Returns the waiting requests whose process was notified of the decision."""
+        return [request for request in self.waiting if request.is_decided]
 
-    def untried(self) -> list[str]:
-        return [name for name, run in self.held.items() if run.claim not in self.verdicts]
+    def without_outcome(self) -> list[str]:
+        return [name for name, run in self.running.items() if run.claim not in self.outcomes]
 
     def idle(self) -> list[str]:
-        """Workers that ask for the next one."""
-        return [name for name in map(self.name, WORKERS) if name not in self.held]
+        """Returns the workers that are ready to claim."""
+        return [name for name in map(self.name, WORKERS) if name not in self.running]
 
-    def clerk(self) -> SingleClaims:
-        """Does the jobs on the retrying queue."""
+    def job_claims(self) -> SingleClaims:
+        """Returns the claims of a worker of the queue `events`."""
         return SingleClaims(
             self.store, KEYS, "events", "clerk", retention_seconds=WINDOWS.retention, handler_timeout=30
         )
@@ -141,18 +142,18 @@ class Stage(RuleBasedStateMachine):
         note(f"  {chosen}")
         return chosen
 
-    def queued_again(self) -> list[str]:
-        """What a sweep queues that takes nothing for moved."""
+    def requeued(self) -> list[str]:
+        """Returns what a sweep queues again when every job is a suspect."""
         suspects = [*self.ids, *JobScan(self.store, KEYS).take().suspects]
         return LostJobs(self.store, KEYS, handler_timeout=30).queue_again(suspects, since="9999")
 
-    def hindrance(self) -> str:
-        """Why nothing new is asked."""
+    def unavailable(self) -> str:
+        """Returns why no transaction can begin."""
         return "paused" if self.is_paused else "" if self.beats else "unattended"
 
     def answer(self, event: int, state: str) -> None:
-        """A yes is never followed by a no, nor a no by another one before it is forgotten: the models say when."""
-        assert state in (*NO, "completed")
+        """Records a response: a refusal never follows a success. The models check when a refusal may change."""
+        assert state in (*REFUSALS, "completed")
         if "completed" in self.answers[event]:
             assert state == "completed"
         self.answers[event].append(state)
@@ -160,9 +161,9 @@ class Stage(RuleBasedStateMachine):
     def queued(self) -> list[str]:
         return texts(self.store.lrange(rq_queue(TRANSACTIONAL_QUEUE), 0, -1))
 
-    def took(self, name: str, queued: list[str], transaction: Transaction | None, *, is_lost: bool) -> None:
-        """What a claim brought, where so much was queued."""
-        self.expect_start(name, queued, transaction)
+    def claimed(self, name: str, queued: list[str], transaction: Transaction | None, *, is_lost: bool) -> None:
+        """Records and checks the result of a claim; `queued` is what the queue held before it."""
+        self.check_claim(name, queued, transaction)
         self.lost.pop(name, None)
         if transaction is None:
             return
@@ -170,10 +171,10 @@ class Stage(RuleBasedStateMachine):
             self.lost[name] = transaction
             self.witness.unsure.add(transaction.round)
         else:
-            self.held[name] = transaction
+            self.running[name] = transaction
             self.witness.starts(transaction.round)
 
-    def expect_start(self, name: str, queued: list[str], transaction: Transaction | None) -> None:
+    def check_claim(self, name: str, queued: list[str], transaction: Transaction | None) -> None:
         claim = transaction.claim if transaction else 0
         before = self.lost.get(name)
         if before:
@@ -198,37 +199,39 @@ class Stage(RuleBasedStateMachine):
         for model in self.models:
             model.recover(self.now)
 
-    def looked_at(self) -> list[Model]:
-        """Those with a run that is looked at now: after a look, the next one comes when the clock has gone on."""
+    def inspected(self) -> list[Model]:
+        """Returns the models whose run the next recovery inspects; it inspects each once per instant of the clock."""
         running = [model for model in self.models if model.round and model.round.worker]
         return [
-            model for model in running if model.round and self.now >= self.look_at.get(model.round.number, self.now)
+            model
+            for model in running
+            if model.round and self.now >= self.next_inspection.get(model.round.number, self.now)
         ]
 
-    def note_looks(self) -> None:
-        for model in self.looked_at():
+    def schedule_inspections(self) -> None:
+        for model in self.inspected():
             current = model.round
             if current and self.now > current.deadline + WINDOWS.confirm:
                 is_due = current.worker not in self.beats and self.now > current.deadline + WINDOWS.dead
-                self.look_at[current.number] = self.now + (0 if is_due else UNIT)
+                self.next_inspection[current.number] = self.now + (0 if is_due else UNIT)
 
-    # What must hold
+    # Invariants
 
     @invariant()
-    def every_process_that_waits_is_told_once(self) -> None:
-        heard: dict[str, list[tuple[str, str, str]]] = {event_id: [] for event_id in self.ids}
+    def every_waiting_process_is_notified_once(self) -> None:
+        notified: dict[str, list[tuple[str, str, str]]] = {event_id: [] for event_id in self.ids}
         for process in PROCESSES:
-            for event_id, number, state in self.protocol.woken(process):
-                heard[event_id].append((process, number, state))
+            for event_id, number, state in self.protocol.notifications(process):
+                notified[event_id].append((process, number, state))
                 key = (self.ids.index(event_id), number, process)
                 for request in self.waiting:
-                    request.is_told |= (request.event, request.round, request.process) == key
+                    request.is_decided |= (request.event, request.round, request.process) == key
         for event_id, model in zip(self.ids, self.models, strict=True):
-            expected, model.woken = sorted(model.woken), []
-            assert sorted(heard[event_id]) == expected
+            expected, model.notifications = sorted(model.notifications), []
+            assert sorted(notified[event_id]) == expected
 
     @invariant()
-    def the_books_balance(self) -> None:
+    def the_ledger_balances(self) -> None:
         assert is_balanced(self.store)
         assert ledger(self.store)["open"] == sum(not model.is_closed for model in self.models)
 
@@ -239,12 +242,12 @@ class Stage(RuleBasedStateMachine):
         assert listed == {i for i, model in enumerate(self.models) if model.is_orphan}
 
     @invariant()
-    def nobody_is_told_twice_or_too_early(self) -> None:
+    def jobs_are_queued_once_and_not_too_early(self) -> None:
         for event_id, model in zip(self.ids, self.models, strict=True):
-            assert jobs_of(self.store, event_id) == model.parts
+            assert jobs_of(self.store, event_id) == model.jobs
 
     @invariant()
-    def a_no_is_listed_while_it_stands(self) -> None:
+    def a_refusal_is_listed_until_it_is_committed(self) -> None:
         for event_id, model in zip(self.ids, self.models, strict=True):
-            listed = [each for each in NO if self.store.zscore(KEYS.decided(each), event_id) is not None]
-            assert listed == ([model.decision] if model.decision in NO and not model.is_fact else [])
+            listed = [each for each in REFUSALS if self.store.zscore(KEYS.decided(each), event_id) is not None]
+            assert listed == ([model.decision] if model.decision in REFUSALS and not model.is_committed else [])

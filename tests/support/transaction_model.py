@@ -1,15 +1,15 @@
-"""What the protocol of transactions promises, as plain Python over one event id at a time, with a clock of its own."""
+"""The promises of the transaction protocol, as plain Python: one model for each event id, with its own clock."""
 
 from dataclasses import dataclass, field
 
 from tests.support.transactions import Windows
 
-NO = ("rejected", "failed", "abandoned")
+REFUSALS = ("rejected", "failed", "abandoned")
 
 
 @dataclass
 class Round:
-    """One time of asking."""
+    """One transaction of an event; an event that is sent again later gets another round."""
 
     number: str
     deadline: int
@@ -25,41 +25,41 @@ class Round:
 
 @dataclass
 class Model:
-    """An event: what is decided, until when that stands, and which jobs it must have."""
+    """One event: its decision, how long that is remembered, and the jobs it must have."""
 
     windows: Windows
     round: Round | None = None
     decision: str = ""
-    stands_until: int | None = None
-    """When the last round is forgotten; None while it is not over."""
-    parts: list[str] = field(default_factory=list)
+    remembered_until: int | None = None
+    """When the last round is forgotten; None until it is over."""
+    jobs: list[str] = field(default_factory=list)
     is_closed: bool = True
-    is_fact: bool = False
+    is_committed: bool = False
     orphans: int = 0
     is_orphan: bool = False
-    given_up: tuple[str, str, int] | None = None
+    presumed_dead: tuple[str, str, int] | None = None
     is_erasing: bool = False
     is_undone_first: bool = False
     is_erased: bool = False
     confirmed: str = ""
-    """The number of the round that ended with a confirmed yes."""
-    woken: list[tuple[str, str, str]] = field(default_factory=list)
-    """(process, round, state) of everything that was said to those who wait."""
+    """The number of the round that ended with a confirmed success."""
+    notifications: list[tuple[str, str, str]] = field(default_factory=list)
+    """(process, round, state) of every notification of a waiting process."""
 
     def forget(self, now: int) -> None:
-        if self.round and self.stands_until is not None and now > self.stands_until:
-            self.round, self.stands_until = None, None
+        if self.round and self.remembered_until is not None and now > self.remembered_until:
+            self.round, self.remembered_until = None, None
 
-    def submit(self, number: str, process: str, now: int, *, hindrance: str) -> str:
+    def submit(self, number: str, process: str, now: int, *, unavailable: str) -> str:
         self.forget(now)
-        if self.round and self.round.state not in NO:
+        if self.round and self.round.state not in REFUSALS:
             return self._join(self.round, process, now)
-        stands = self.decision and (not self.is_closed or self.is_fact or self.is_erased)
-        if self.round or self.decision == "completed" or stands:
+        is_remembered = self.decision and (not self.is_closed or self.is_committed or self.is_erased)
+        if self.round or self.decision == "completed" or is_remembered:
             return self.decision
-        if hindrance:
-            return hindrance
-        self.decision, self.is_closed, self.given_up = "pending", False, None
+        if unavailable:
+            return unavailable
+        self.decision, self.is_closed, self.presumed_dead = "pending", False, None
         self.round = Round(number, now + self.windows.budget, waiters={process})
         return "waiting"
 
@@ -67,7 +67,7 @@ class Model:
         is_settled = current.state == "completed"
         if now > current.deadline + (self.windows.confirm if is_settled else 0):
             if is_settled:
-                self._lose(now)
+                self._orphan(now)
             else:
                 self._decide("abandoned", now)
             return "abandoned"
@@ -76,7 +76,7 @@ class Model:
         return "settled" if is_settled else "waiting"
 
     def starts(self, worker: str, claim: int, now: int) -> bool:
-        """A worker claims; whether it may start. Of nothing else the number of a claim is known: then it is 0."""
+        """A worker claims: True if its handlers may start. `claim` is 0 when the claim brought another event."""
         self.forget(now)
         current = self.round
         if current is None or current.state != "waiting":
@@ -97,13 +97,13 @@ class Model:
         if current and (current.number, current.settled_by) == (number, tuple(by)):
             return current.state
         if current is None or run != (current.number, current.worker, current.claim):
-            self._end_after_all(run, undo, is_orphan=is_unknown or outcome == "completed")
+            self._end_late(run, undo, is_orphan=is_unknown or outcome == "completed")
             return "stale"
         current.worker, current.settled_by = None, (run[1], run[2])
         in_time = current.state == "running" and now <= current.deadline
         if in_time and outcome == "completed":
             current.state, current.undo = "completed", tuple(undo)
-            self._wake(current)
+            self._notify(current)
             return "completed"
         if current.state == "running":
             self._decide(outcome if in_time else "abandoned", now, is_over=False)
@@ -124,15 +124,15 @@ class Model:
     def erase(self) -> str:
         if not self.decision or self.is_erased:
             return "gone"
-        if (self.round and self.stands_until is None) or self.is_undone_first:
+        if (self.round and self.remembered_until is None) or self.is_undone_first:
             self.is_erasing = True
             return "running"
         self._erase()
         return "erased"
 
     def jobs_ran(self) -> None:
-        was_orphan, self.is_closed = self.is_orphan, self.is_closed or bool(self.parts) or self.is_fact
-        self.parts = []
+        was_orphan, self.is_closed = self.is_orphan, self.is_closed or bool(self.jobs) or self.is_committed
+        self.jobs = []
         if self.is_undone_first:
             self._erase()
             self.is_orphan = was_orphan
@@ -145,7 +145,7 @@ class Model:
         if current.state == "completed":
             if now <= current.deadline + self.windows.confirm:
                 return self._confirm()
-            self._lose(now)
+            self._orphan(now)
         return current.state
 
     def abandon(self, number: str, now: int, *, is_gone: bool) -> str:
@@ -163,30 +163,30 @@ class Model:
         if current.state == "completed":
             if not is_gone and now <= current.deadline + self.windows.confirm:
                 return self._confirm()
-            self._lose(now)
+            self._orphan(now)
         elif current.state in ("waiting", "running"):
             self._decide("abandoned", now)
         return current.state
 
     def recover(self, now: int) -> None:
-        """What anybody finds who looks after the forgotten."""
+        """Decides a round whose deadline has passed, as every recovery does."""
         current = self.round
         if current and now > current.deadline + self.windows.confirm:
             if current.state == "completed":
-                self._lose(now)
+                self._orphan(now)
             elif current.state in ("waiting", "running"):
                 self._decide("abandoned", now)
 
-    def bury(self, now: int, undo: list[str]) -> None:
+    def presume_dead(self, now: int, undo: list[str]) -> None:
         self.recover(now)
         current = self.round
         if current and current.worker and now > current.deadline + self.windows.dead:
-            self.given_up = (current.number, current.worker, current.claim)
+            self.presumed_dead = (current.number, current.worker, current.claim)
             current.worker = None
             self._end(now, undo, is_orphan=True)
 
     def release(self, now: int) -> None:
-        """The worker says that it never started what it had claimed."""
+        """Ends a claim whose handlers never started, as its worker reports."""
         current = self.round
         assert current
         current.worker = None
@@ -195,12 +195,12 @@ class Model:
         self._end(now, [], is_orphan=False)
 
     def _remembered(self) -> str:
-        return self.decision if self.decision in (*NO, "completed") else "abandoned"
+        return self.decision if self.decision in (*REFUSALS, "completed") else "abandoned"
 
     def _confirm(self) -> str:
         assert self.round
         self.decision, self.confirmed, self.round = "completed", self.round.number, None
-        self._hand_over(["facts"], is_yes=True)
+        self._queue_jobs(["committed"], is_success=True)
         return "completed"
 
     def _decide(self, state: str, now: int, *, is_over: bool = True) -> None:
@@ -208,42 +208,42 @@ class Model:
         assert current
         current.state = self.decision = state
         self._decided_at = now
-        self._wake(current)
+        self._notify(current)
         if is_over and current.worker is None:
             self._end(now, [], is_orphan=False)
 
-    def _wake(self, current: Round) -> None:
-        self.woken += [(process, current.number, current.state) for process in current.waiters]
+    def _notify(self, current: Round) -> None:
+        self.notifications += [(process, current.number, current.state) for process in current.waiters]
 
-    def _lose(self, now: int) -> None:
+    def _orphan(self, now: int) -> None:
         assert self.round
         self._decide("abandoned", now, is_over=False)
         self._end(now, list(self.round.undo), is_orphan=True)
 
     def _end(self, now: int, undo: list[str], *, is_orphan: bool) -> None:
-        self.stands_until = min(self._decided_at, now) + self.windows.memory
+        self.remembered_until = min(self._decided_at, now) + self.windows.memory
         self.forget(now)
-        self._hand_over(undo)
+        self._queue_jobs(undo)
         self.orphans += is_orphan
         self.is_orphan = self.is_orphan or is_orphan
 
-    def _end_after_all(self, run: tuple[str, str, int], undo: list[str], *, is_orphan: bool) -> None:
-        """It was given up for dead: nobody is told, but what it did is undone once more."""
-        if run != self.given_up:
+    def _end_late(self, run: tuple[str, str, int], undo: list[str], *, is_orphan: bool) -> None:
+        """Ends a run whose worker was presumed dead: its sender has its answer, so the effect is only undone again."""
+        if run != self.presumed_dead:
             return
-        self.given_up = None
+        self.presumed_dead = None
         self.is_orphan = self.is_orphan or is_orphan
-        self._hand_over(undo)
+        self._queue_jobs(undo)
 
     def _erase(self) -> None:
-        self.parts, self.is_closed, self.is_erased = [], True, True
+        self.jobs, self.is_closed, self.is_erased = [], True, True
         self.is_erasing = self.is_undone_first = self.is_orphan = False
-        self.given_up, self.confirmed = None, ""
+        self.presumed_dead, self.confirmed = None, ""
 
-    def _hand_over(self, parts: list[str], *, is_yes: bool = False) -> None:
-        if self.is_erasing and (is_yes or not parts):
+    def _queue_jobs(self, jobs: list[str], *, is_success: bool = False) -> None:
+        if self.is_erasing and (is_success or not jobs):
             self._erase()
             return
         self.is_undone_first = self.is_erasing
-        self.parts = sorted(parts)
-        self.is_closed = not parts
+        self.jobs = sorted(jobs)
+        self.is_closed = not jobs

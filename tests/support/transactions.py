@@ -1,4 +1,4 @@
-"""Driving the scripts of transactions by hand, on a store whose clock can be made to jump."""
+"""Runs the transaction scripts step by step, on a store whose clock a test can move."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import redis
 
+from surehook.shared.job_id import JobId
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys, rq_queue
 from surehook.shared.scripts import Script, text, texts
 
@@ -20,7 +21,7 @@ SCRIPTS = (
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Every length of time that the protocol knows, in ms (the retention in s)."""
+    """Every duration of the protocol, in ms (the retention in s)."""
 
     budget: int
     memory: int
@@ -32,7 +33,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a script answered a sender's process."""
+    """The reply of `txn_submit` to an ingest process."""
 
     state: str
     round: str
@@ -41,7 +42,7 @@ class Reply:
 
 
 class Protocol:
-    """The ingest side's scripts, each call its own trip."""
+    """The scripts of the ingest side, one round trip for each call."""
 
     def __init__(self, store: redis.Redis, windows: Windows) -> None:
         self.store = store
@@ -65,7 +66,7 @@ class Protocol:
         return text(state), text(reason)
 
     def recover(self) -> int:
-        """As an ingest process does it, which knows no handlers."""
+        """Recovers as an ingest process does, which has no handlers."""
         return int(self._run("txn_recover", self.windows.dead, 100)[0])
 
     def resolve(self, event_id: str) -> bool:
@@ -80,15 +81,15 @@ class Protocol:
     def leave(self, process: str) -> None:
         self._run("deregister", "worker", process, TRANSACTIONAL_QUEUE)
 
-    def take_ring(self) -> None:
-        """As a worker that wakes, and dies before it has looked."""
+    def consume_wake_up(self) -> None:
+        """Consumes the wake-up, as a worker does that dies before it claims."""
         self.store.lpop(KEYS.wake_up)
 
-    def woken(self, process: str) -> list[tuple[str, str, str]]:
-        """Event, round and state of everything that a process has been told since the last time."""
+    def notifications(self, process: str) -> list[tuple[str, str, str]]:
+        """Returns event, round and state of every notification of a process since the last call."""
         found = []
-        while line := self.store.lpop(KEYS.replies(process)):
-            event_id, number, state, _ = text(line).split(" ", 3)
+        while message := self.store.lpop(KEYS.replies(process)):
+            event_id, number, state, _ = text(message).split(" ", 3)
             found.append((event_id, number, state))
         return found
 
@@ -97,7 +98,7 @@ class Protocol:
 
 
 def jump(store: redis.Redis, forward_ms: int) -> None:
-    """Let the store's clock jump: what it remembers of time is moved the other way."""
+    """Moves the store's clock, by moving every instant it has stored the other way."""
     for key in store.scan_iter(count=1000):
         kind = store.type(key)
         if kind == b"hash":
@@ -116,6 +117,6 @@ def _shift_fields(store: redis.Redis, key: Any, forward_ms: int) -> None:
 
 
 def jobs_of(store: redis.Redis, event_id: str, queue: str = "events") -> Sequence[str]:
-    """The handlers that have a job of this event waiting."""
+    """Returns the handlers with a waiting job of this event."""
     waiting = texts(store.lrange(rq_queue(queue), 0, -1))
-    return sorted(job_id[37:] for job_id in waiting if job_id.startswith(event_id))
+    return sorted(JobId.parse(job_id).handler for job_id in waiting if JobId.parse(job_id).event_id == event_id)

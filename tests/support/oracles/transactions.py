@@ -1,4 +1,4 @@
-"""What must be true of transactions whatever the protocol is: seen from outside, by what handlers did."""
+"""The truth about transactions, independent of the protocol: which handlers took effect, and which must be undone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,21 +9,21 @@ from surehook.workers.transactional.protocol import Outcome, Transaction, Transa
 
 
 class Witness:
-    """One entry for each round of asking. A round has an effect if its handlers started and were not given back."""
+    """Follows each transaction by its round. A round has an effect if its handlers started and were not given back."""
 
     def __init__(self) -> None:
         self.event_of: dict[str, int] = {}
         self.started: set[str] = set()
         self.ended: set[str] = set()
-        """Its handlers have ended with a success, or nobody knows with what."""
+        """Its handlers have ended with a success, or with an unknown outcome."""
         self.harmless: set[str] = set()
-        """They said no, and left nothing."""
+        """Its handlers refused, and had no effect."""
         self.confirmed: set[str] = set()
         self.unsure: set[str] = set()
-        """May be an orphan, or none: its worker may know nothing of it, or it was given up and said no later."""
+        """May be an orphan: its worker may not know of it, or was presumed dead and refused later."""
         self.undone: set[str] = set()
-        self.seen_to: set[int] = set()
-        """Events that a person has decided about: resolved, erased, or run as a fact."""
+        self.resolved: set[int] = set()
+        """Events that an operator has resolved, erased or run as committed."""
 
     def asked(self, event: int, number: str) -> None:
         self.event_of[number] = event
@@ -35,11 +35,11 @@ class Witness:
     def gives_back(self, number: str) -> None:
         self.started.discard(number)
 
-    def settles(self, number: str, verdict: Outcome, stands: str) -> None:
-        if verdict.outcome == "completed" or verdict.is_unknown:
+    def settles(self, number: str, outcome: Outcome, state: str) -> None:
+        if outcome.outcome == "completed" or outcome.is_unknown:
             self.ended.add(number)
             self.undone.discard(number)
-        elif stands == "stale":
+        elif state == "stale":
             self.unsure.add(number)
         else:
             self.harmless.add(number)
@@ -48,7 +48,7 @@ class Witness:
         self.undone |= {number for number, whose in self.event_of.items() if whose == event}
 
     def check(self, orphaned: int, listed: set[int]) -> None:
-        """When all is over: each effect was told of with a yes, or is an orphan, listed and undone after it ended."""
+        """Checks at the end that each effect was answered with success, or is an orphan, listed and undone."""
         assert self.confirmed <= self.started
         assert not self.confirmed & self.harmless
         orphans = self.started - self.confirmed - self.harmless - self.unsure
@@ -56,23 +56,23 @@ class Witness:
         latest = {event: number for number, event in self.event_of.items()}
         for number in orphans:
             event = self.event_of[number]
-            assert event in listed | self.seen_to
-            if latest[event] == number and event not in self.seen_to:
+            assert event in listed | self.resolved
+            if latest[event] == number and event not in self.resolved:
                 assert number in self.undone or number not in self.ended
 
 
 LATE = ("txn_claim", "txn_settle", "txn_give_back")
-Call = tuple[str, str, tuple[Argument, ...]]  # the worker's name, the script's, and what it was told
+RecordedCall = tuple[str, str, tuple[Argument, ...]]  # the names of worker and script, and the arguments
 
 
-class Recorded(TransactionProtocol):
-    """Keeps what it sends, so that a test can let it arrive once more, or for the first time, whenever it likes."""
+class RecordedProtocol(TransactionProtocol):
+    """Records its commands, so that a test can let them arrive late or twice."""
 
-    calls: list[Call]
+    calls: list[RecordedCall]
 
-    def lose(self, name: str, transaction: Transaction, verdict: Outcome | None = None) -> None:
-        """It is sent, and does not arrive for now."""
-        args = self._run_arguments(transaction) if verdict is None else self._settlement(transaction, verdict)
+    def delay(self, name: str, transaction: Transaction, outcome: Outcome | None = None) -> None:
+        """Records a command without sending it: it may arrive later."""
+        args = self._run_arguments(transaction) if outcome is None else self._settlement(transaction, outcome)
         self.calls.append((self._worker, name, args))
 
     def _run(self, name: str, *args: Any) -> Any:
