@@ -201,12 +201,8 @@ class MachineState(RuleBasedStateMachine):
 
     def inspected(self) -> list[Model]:
         """Returns the models whose run the next recovery inspects; it inspects each once per instant of the clock."""
-        running = [model for model in self.models if model.round and model.round.worker]
-        return [
-            model
-            for model in running
-            if model.round and self.now >= self.next_inspection.get(model.round.number, self.now)
-        ]
+        rounds = [(model, model.round) for model in self.models if model.round and model.round.worker]
+        return [model for model, current in rounds if self.now >= self.next_inspection.get(current.number, self.now)]
 
     def schedule_inspections(self) -> None:
         for model in self.inspected():
