@@ -23,7 +23,7 @@ from bench.machine import empty
 from harness.stack import API_KEY, Stack
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.store.acceptor import Acceptor
-from surehook.ingest.store.batcher import Batcher
+from surehook.ingest.store.script_batcher import ScriptBatcher
 from surehook.shared.embedded import socket_path
 from surehook.shared.envelope import Envelope, parse_envelope
 from surehook.shared.keys import EVENTS_QUEUE, Keys
@@ -98,7 +98,7 @@ async def _intake(stack: Stack) -> AsyncIterator[Accept]:
 
 async def _line(stack: Stack) -> AsyncIterator[Accept]:
     async with _running(stack) as intake:
-        line = Batcher(intake.session, _settings(stack), ("accept",))
+        line = ScriptBatcher(intake.session, _settings(stack), ("accept",))
 
         async def accept(envelope: Envelope) -> object:
             return await line.call("accept", *_words(envelope))

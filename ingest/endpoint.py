@@ -1,4 +1,4 @@
-"""One delivery, from its headers to its answer."""
+"""POST of a webhook: authenticate, check size and type, read the body, parse it, store the event, respond."""
 
 import asyncio
 import logging
@@ -14,29 +14,30 @@ from surehook.ingest.body import SenderLeft, check_headers, read_body
 from surehook.ingest.limits import Limits, Reservation
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.responses import Refusal, Response
-from surehook.ingest.store.acceptor import Acceptor, Outcome, Pending, Receiver
+from surehook.ingest.store.acceptor import Acceptor, Outcome, Pending
+from surehook.ingest.store.batcher import Reply
 from surehook.ingest.transactional.coordinator import Coordinator
 from surehook.shared.envelope import Envelope, parse_envelope
 from surehook.shared.errors import AuthenticationFailed, BacklogFull, MalformedBody, StoreError, StoreFull
 
 log = logging.getLogger(__name__)
 
-BEGAN_AT = "surehook.began"  # in an ASGI scope: when its headers were there, by time.perf_counter()
-IS_COMPLETE = "surehook.is_whole"  # there if all of its body has come, so nobody need wait for any
+STARTED_AT = "surehook.started_at"  # in an ASGI scope: when the headers had arrived, by time.perf_counter()
+IS_COMPLETE = "surehook.is_complete"  # in an ASGI scope: present if the whole body has arrived
 LOG_EVERY_SECONDS = 1.0
 STORE_REASONS: dict[type[StoreError], str] = {StoreFull: "store_full", BacklogFull: "backlog_full"}
 
 
-class PendingResponse(Receiver, Protocol):
-    """A delivery that is there as a whole: what `begin` gives it to be answered with."""
+class PendingResponse(Reply, Protocol):
+    """The response to a delivery that has arrived completely; it receives what `Acceptor.accept` returns or raises."""
 
-    began: float
+    started_at: float
     envelope: Envelope | None
     reservation: Reservation | None
 
 
 class WebhookEndpoint:
-    """The endpoint for deliveries: proof, then size and type, then the body, then the store, then the answer."""
+    """Handles deliveries: `__call__` through ASGI, `receive_complete` without waiting for anything but the store."""
 
     def __init__(
         self,
@@ -67,45 +68,71 @@ class WebhookEndpoint:
             return
         await reply(response, send)
 
-    def start(self, headers: Headers, body: bytes, pending: PendingResponse) -> bool:
-        """The same steps for a delivery that is there as a whole, up to the store, which it waits for by itself.
+    def receive_complete(self, headers: Headers, body: bytes, pending: PendingResponse) -> bool:
+        """Take the steps of `_receive` for a delivery that has arrived completely, up to the store.
 
-        False if one of them has to be waited for: then nothing has happened.
+        `pending` receives the outcome later. False if a step would have to wait for something other than the store
+        (keys, handlers, more of the body): then nothing has happened, and the delivery goes through ASGI.
 
         Raises:
-            AuthenticationFailed, Refusal, StoreError: to be answered by `refuse`.
+            AuthenticationFailed, Refusal, StoreError: pass it to `refuse`.
         """
         signed_digest = self._authenticator.authenticate_now(headers)
         if signed_digest is Waiting.FOR_KEYS:
             return False
-        if check_headers(dict(headers), self._max_body_bytes) != len(body):
-            return False
-        reservation = self._limits.reserve()
+        reservation, announced_bytes = self._admit(headers)
         is_started = False
         try:
-            reservation.grow_to(len(body))
-            envelope = _parse(body, signed_digest)
-            if self._coordinator is None or not self._coordinator.include(envelope):
-                self._acceptor.put(Pending(envelope, pending))
-                pending.envelope, pending.reservation = envelope, reservation  # which it releases itself from here on
-                is_started = True
+            if announced_bytes == len(body):
+                envelope = _parse(body, signed_digest)
+                if not self._is_transactional(envelope):
+                    self._acceptor.put(Pending(envelope, pending))
+                    pending.envelope, pending.reservation = envelope, reservation  # which it releases from here on
+                    is_started = True
         finally:
             if not is_started:
                 reservation.release()
         return is_started
 
-    def respond(self, envelope: Envelope, outcome: Outcome, began: float) -> Response:
-        """To an event that is in the store."""
+    async def _receive(self, scope: Scope, receive: Receive) -> Response:
+        started_at = scope.get(STARTED_AT) or time.perf_counter()
+        headers = scope["headers"]
+        signed_digest = await self._authenticator.authenticate(headers)
+        reservation, _ = self._admit(headers)
+        try:
+            body = await read_body(receive, self._max_body_bytes, reservation, is_complete=IS_COMPLETE in scope)
+            envelope = _parse(body, signed_digest)
+            if self._is_transactional(envelope):
+                assert self._coordinator is not None  # noqa: S101 - or no event is transactional
+                return await self._coordinator.decide(envelope, receive, started_at)
+            return self.respond(envelope, await self._acceptor.accept(envelope), started_at)
+        finally:
+            reservation.release()
+
+    def _admit(self, headers: Headers) -> tuple[Reservation, int]:
+        """Check size and type, and reserve room for the body. Returns the announced size too, 0 if there is none.
+
+        Raises:
+            Refusal: the delivery is too large or of another type, or there is no room for it.
+        """
+        announced_bytes = check_headers(dict(headers), self._max_body_bytes)
+        return self._limits.reserve(announced_bytes), announced_bytes
+
+    def _is_transactional(self, envelope: Envelope) -> bool:
+        return self._coordinator is not None and self._coordinator.include(envelope)
+
+    def respond(self, envelope: Envelope, outcome: Outcome, started_at: float) -> Response:
+        """The response to an event that is in the store."""
         if not self._not_counted:
-            # Behind the answers, which leave in this turn of the loop: nobody need wait for what we count.
+            # Metrics and logs are written after the responses of this iteration of the loop have left.
             asyncio.get_running_loop().call_soon(self._count)
-        self._not_counted.append((envelope, outcome, time.perf_counter() - began))
+        self._not_counted.append((envelope, outcome, time.perf_counter() - started_at))
         if outcome is Outcome.DUPLICATE:
             return responses.duplicate(envelope.event_id)
         return responses.accepted(envelope.event_id)
 
     def refuse(self, error: AuthenticationFailed | Refusal | StoreError) -> Response:
-        """The answer to a delivery that is not let in, or that the store does not take."""
+        """The response to a delivery that is refused, or that the store does not accept."""
         if isinstance(error, Refusal):
             self._count_refusal(error.reason)
             return error.response
@@ -114,22 +141,6 @@ class WebhookEndpoint:
             return responses.NOT_AUTHORIZED
         self._count_refusal(STORE_REASONS.get(type(error), "store_unavailable"))
         return responses.UNAVAILABLE
-
-    async def _receive(self, scope: Scope, receive: Receive) -> Response:
-        began = scope.get(BEGAN_AT) or time.perf_counter()
-        headers = scope["headers"]
-        signed_digest = await self._authenticator.authenticate(headers)
-        announced_bytes = check_headers(dict(headers), self._max_body_bytes)
-        reservation = self._limits.reserve()
-        try:
-            reservation.grow_to(announced_bytes)
-            body = await read_body(receive, self._max_body_bytes, reservation, is_complete=IS_COMPLETE in scope)
-            envelope = _parse(body, signed_digest)
-            if self._coordinator is not None and self._coordinator.include(envelope):
-                return await self._coordinator.decide(envelope, receive, began)
-            return self.respond(envelope, await self._acceptor.accept(envelope), began)
-        finally:
-            reservation.release()
 
     def _count(self) -> None:
         not_counted, self._not_counted = self._not_counted, []
@@ -152,8 +163,8 @@ class WebhookEndpoint:
 def _parse(body: bytes, signed_digest: bytes | None) -> Envelope:
     """
     Raises:
-        AuthenticationFailed: it is another body than the one that was signed.
-        Refusal: it is no event.
+        AuthenticationFailed: another body was signed.
+        Refusal: it is not an event.
     """
     if signed_digest is not None:
         require_signed_body(body, signed_digest)
@@ -164,7 +175,7 @@ def _parse(body: bytes, signed_digest: bytes | None) -> Envelope:
 
 
 class RateLimitedLog:
-    """One line a second for each kind of refusal, with a count: a flood of strangers must not flood the log."""
+    """Logs one line a second for each reason, with a count: a flood of refused deliveries must not flood the log."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}

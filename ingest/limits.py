@@ -28,16 +28,17 @@ class Limits:
         self.body_bytes = 0
         self.connections = 0
 
-    def reserve(self) -> "Reservation":
-        """Reserve room for a request; the reservation must be released.
+    def reserve(self, body_bytes: int = 0) -> "Reservation":
+        """Reserve room for a request and its body; the reservation must be released.
 
         Raises:
             Refusal: there is none.
         """
         if self.pending >= self._max_pending:
             raise _refusal("too_many_pending")
+        self.reserve_bytes(body_bytes)
         self.pending += 1
-        return Reservation(self)
+        return Reservation(self, body_bytes)
 
     def reserve_bytes(self, count: int) -> None:
         if self.body_bytes + count > self._max_body_bytes:
@@ -62,9 +63,9 @@ class Reservation:
 
     __slots__ = ("_bytes", "_limits")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, body_bytes: int) -> None:
         self._limits = limits
-        self._bytes = 0
+        self._bytes = body_bytes
 
     def grow_to(self, count: int) -> None:
         """

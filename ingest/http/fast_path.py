@@ -1,8 +1,8 @@
-"""The short way: a delivery that comes as a whole goes from its bytes to the store and back without a task of its own.
+"""Handles a request whose body has already arrived (nearly all do) in the protocol class, without ASGI.
 
-ASGI makes a task, a cycle and some messages of each request, which cost about as much as the endpoint's own work.
-Nearly all of them are there as a whole when their headers have been read, and wait for nothing but the store. One that
-waits for something else (the rest of its body, keys, handlers) is the endpoint's: nothing has happened to it by then.
+ASGI creates a task, a cycle and several messages for each request, which cost about as much as the endpoint's own work.
+A request that waits for something other than the store (more of its body, keys, handlers) takes the ASGI path; nothing
+has happened to it by then.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from surehook.ingest.endpoint import BEGAN_AT, IS_COMPLETE, WebhookEndpoint
+from surehook.ingest.endpoint import IS_COMPLETE, STARTED_AT, WebhookEndpoint
 from surehook.ingest.http.response_writer import BufferedTransport, HeadCache
 from surehook.ingest.limits import Reservation
 from surehook.ingest.responses import Refusal, Response
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class FastPath:
-    """The fast path of one process. `endpoint` is set once the store has been checked."""
+    """State shared by the connections of a process. `endpoint` is set once the store has been checked."""
 
     def __init__(self, path: str) -> None:
         self.path = path.encode()
@@ -33,33 +33,33 @@ class FastPath:
 
 
 class FastPathProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which calls the endpoint at once; this one looks first whether the rest has come as well."""
+    """Extends uvicorn's protocol, which starts the ASGI app after the headers: this one first looks for the body."""
 
     fast_path: FastPath
 
     is_stopping = False
-    _began = 0.0
-    _chunks: list[bytes] | None = None  # of a body that has come so far, while nobody has been called
+    _started_at = 0.0
+    _chunks: list[bytes] | None = None  # the body so far, while neither path has been taken
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         raw_transport = cast(asyncio.Transport, transport)
         super().connection_made(raw_transport)
         self.buffered = BufferedTransport(raw_transport, self.loop)
-        self.transport = cast(asyncio.Transport, self.buffered)  # it is one in all that uvicorn uses
+        self.transport = cast(asyncio.Transport, self.buffered)  # it has every method that uvicorn uses
 
     def on_headers_complete(self) -> None:
-        # Of many requests that come at once, the last waits its turn: that counts against its deadline.
-        self._began = time.perf_counter()
-        self.headers = []  # trailers go here, and no further: what stands behind a body proves nothing
+        # When many requests arrive together, the last one waits; that time counts against its deadline.
+        self._started_at = time.perf_counter()
+        self.headers = []  # receives the trailers, which are ignored: a field after the body authenticates nothing
         if self._may_take_fast_path():
             self._chunks = []
         else:
             self.call_endpoint()
 
     def call_endpoint(self) -> None:
-        """Call the endpoint."""
+        """Start the ASGI app."""
         super().on_headers_complete()
-        cast(dict[str, Any], self.scope)[BEGAN_AT] = self._began
+        cast(dict[str, Any], self.scope)[STARTED_AT] = self._started_at
 
     def on_body(self, body: bytes) -> None:
         if self._chunks is None:
@@ -77,7 +77,7 @@ class FastPathProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def call_endpoint_late(self) -> None:
-        """Call the endpoint, if that is still to be done: it takes what has come, and waits for the rest."""
+        """Start the ASGI app unless a path has been taken: it reads what has arrived, and waits for the rest."""
         if self._chunks is None:
             return
         chunks, self._chunks = self._chunks, None
@@ -90,73 +90,73 @@ class FastPathProtocol(HttpToolsProtocol):
             self.url == self.fast_path.path
             and self.parser.get_method() == b"POST"
             and self.fast_path.endpoint is not None
-            and (self.cycle is None or self.cycle.response_complete)  # each waits for the answer to the one before it
+            and (self.cycle is None or self.cycle.response_complete)  # a pipelined request waits
             and not self.expect_100_continue
-            and not self.flow.write_paused  # whoever does not read gets no further answers
-            and b"transfer-encoding" not in dict(self.scope["headers"])  # trailers would be heard as headers are
+            and not self.flow.write_paused  # the client does not read its responses
+            and b"transfer-encoding" not in dict(self.scope["headers"])  # its trailers would be taken for headers
         )
 
     def _deliver(self, chunks: list[bytes]) -> bool:
         endpoint = cast(WebhookEndpoint, self.fast_path.endpoint)
         is_kept_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        delivery = Delivery(self, endpoint, self._began, is_kept_alive=is_kept_alive and not self.is_stopping)
+        delivery = Delivery(self, endpoint, self._started_at, is_kept_alive=is_kept_alive and not self.is_stopping)
         try:
-            if not endpoint.start(self.scope["headers"], b"".join(chunks), delivery):
+            if not endpoint.receive_complete(self.scope["headers"], b"".join(chunks), delivery):
                 return False
         except (AuthenticationFailed, Refusal, StoreError) as exc:
-            # Not at once: what follows in this read finds somebody before it, as ever.
+            # Deferred: a request that follows in the same read must find this one still pending.
             self.loop.call_soon(delivery.set_exception, exc)
-        except Exception:  # noqa: BLE001 - the endpoint will meet it again, and answers 500 for it
+        except Exception:  # noqa: BLE001 - the ASGI path meets it again, and responds 500
             return False
         self.cycle = cast(Any, delivery)
         return True
 
 
-class Nobody:
-    """Waits for the rest of a body: uvicorn wakes whoever does when a connection is lost."""
+class NullEvent:
+    """The event that uvicorn sets when a connection is lost; nothing waits for it here."""
 
     def set(self) -> None: ...
 
 
 class Delivery:
-    """A delivery on its way: to uvicorn what its own `cycle` is, to the intake whoever waits for a reply."""
+    """A delivery that waits for the store. It acts as uvicorn's `cycle`, and as the reply of a pending event."""
 
-    # What uvicorn and our protocol ask of a cycle that is under way.
-    message_event = Nobody()
+    # The attributes of a running cycle that uvicorn and our protocol use.
+    message_event = NullEvent()
     more_body = False
     response_started = False
     response_complete = False
     disconnected = False
 
     def __init__(
-        self, protocol: FastPathProtocol, endpoint: WebhookEndpoint, began: float, *, is_kept_alive: bool
+        self, protocol: FastPathProtocol, endpoint: WebhookEndpoint, started_at: float, *, is_kept_alive: bool
     ) -> None:
         self._protocol = protocol
         self._endpoint = endpoint
-        self.began = began
+        self.started_at = started_at
         self.keep_alive = is_kept_alive
         self.reservation: Reservation | None = None
         self.envelope: Envelope | None = None
 
     def done(self) -> bool:
-        """As of a future. Whoever hangs up meanwhile has sent its event all the same."""
+        """True once it is answered, as for a future. A client that disconnects has still sent its event."""
         return self.response_complete
 
     def set_result(self, outcome: Outcome) -> None:
-        assert self.envelope is not None  # noqa: S101 - it was put into the intake with it
+        assert self.envelope is not None  # noqa: S101 - set when the event was passed to the acceptor
         try:
-            self._finish(self._endpoint.respond(self.envelope, outcome, self.began))
-        except Exception as exc:  # noqa: BLE001 - whatever it is, others wait for their answers
+            self._finish(self._endpoint.respond(self.envelope, outcome, self.started_at))
+        except Exception as exc:  # noqa: BLE001 - other deliveries of the batch wait for their responses
             self._abort(exc)
 
     def set_exception(self, error: AuthenticationFailed | Refusal | StoreError) -> None:
         try:
             self._finish(self._endpoint.refuse(error))
-        except Exception as exc:  # noqa: BLE001 - whatever it is, others wait for their answers
+        except Exception as exc:  # noqa: BLE001 - other deliveries of the batch wait for their responses
             self._abort(exc)
 
     def _abort(self, error: Exception) -> None:
-        log.error("an answer broke off", exc_info=error)
+        log.error("response failed", exc_info=error)
         self._release()
         self._protocol.transport.abort()
         del self._protocol
@@ -179,4 +179,4 @@ class Delivery:
             if closes:
                 protocol.transport.close()
         protocol.on_response_complete()
-        del self._protocol  # or a lost connection would wait for the garbage collector, which comes rarely
+        del self._protocol  # breaks a cycle; the garbage collector runs rarely here

@@ -1,32 +1,21 @@
-"""Writes events to the store, one batch in flight at a time, and responds after the fsync.
-
-Whatever arrives while a batch is in flight rides in the next one (group commit), so one fsync and one script call pay
-for all of it, and a lone event does not wait. A store that is gone, slow, full or not durable is a refusal, never a
-wait.
-"""
+"""Writes events to the store: one script call for a whole batch, answered after the fsync."""
 
 import asyncio
-import logging
+from collections.abc import Sequence
 from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.store.connection import Connection, ErrorReply, Replies, pack
-from surehook.ingest.store.durability import missing_replicas, replication_barrier
+from surehook.ingest.store.batcher import Batcher, Reply, fail
+from surehook.ingest.store.connection import ErrorReply, Replies, pack
 from surehook.ingest.store.session import Session
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import Envelope
-from surehook.shared.errors import BacklogFull, NotDurable, StoreError, StoreFull, StoreUnavailable
+from surehook.shared.errors import BacklogFull, StoreError, StoreFull, StoreUnavailable
 from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script
 from surehook.shared.settings import Settings
 
-log = logging.getLogger(__name__)
-
-MAX_BATCH = 256
-MAX_BATCH_BYTES = 4 * 1024 * 1024
-# The server is there, but no longer one that takes events: ask anew where the primary is.
-NOT_PRIMARY = ("READONLY", "LOADING", "MASTERDOWN")
 FULL = ("OOM", "MISCONF")
 
 
@@ -40,39 +29,29 @@ class Outcome(Enum):
 OUTCOMES = (Outcome.DUPLICATE, Outcome.STORED)  # by the script's reply
 
 
-class Receiver(Protocol):
-    """Whoever waits: a future, or what is quicker than one. It raises nothing."""
-
-    def done(self) -> bool: ...
-    def set_result(self, outcome: Outcome, /) -> None: ...
-    def set_exception(self, error: StoreError, /) -> None: ...
-
-
 class Pending(NamedTuple):
-    """An event, and who waits for what became of it."""
+    """An event that waits to be stored, and the receiver of its outcome."""
 
     envelope: Envelope
-    reply: Receiver
+    reply: Reply
+
+    @property
+    def size(self) -> int:
+        return len(self.envelope.body)
 
 
-Batch = list[Pending]
+class Acceptor(Batcher[Pending]):
+    """One per process. `accept` may be called once `run` has started."""
 
-
-class Acceptor:
-    """One per process. `accept` may be called once `run` is under way."""
+    max_batch = 256
 
     def __init__(self, settings: Settings, metrics: IngestMetrics) -> None:
-        keys = Keys(settings.key_prefix)
-        self._script = Script("accept", keys)
+        super().__init__(Session(settings, metrics), settings)
+        self._script = Script("accept", Keys(settings.key_prefix))
         self._cipher = BodyCipher(settings.encryption_keys)
         self._handler_timeout = f"{settings.handler_timeout:g}"
         self._max_backlog = settings.max_backlog
-        self._replicas = settings.replicas if settings.durability == "replicated" else 0
-        self._barrier = list(map(pack, replication_barrier(self._replicas, keys.fence))) if self._replicas else []
-        self.session = Session(settings, metrics, self._fail_waiting)
-        self._waiting: Batch = []
-        self._is_due = False  # a batch is in flight, or about to be sent
-        self._refusal: str | None = None
+        self._with_source = False  # the store does not know the script
         self._is_stopping = False
 
     @property
@@ -90,22 +69,18 @@ class Acceptor:
         self.put(Pending(envelope, reply))
         return await reply
 
-    def put(self, waiting: Pending) -> None:
-        """Store an event, and tell whoever waits what became of it: by an exception of `accept` or its result.
+    def put(self, pending: Pending) -> None:
+        """Store an event. Its reply receives what `accept` returns or raises.
 
         Raises:
-            StoreUnavailable: it is not taken, and nobody will be told.
+            StoreUnavailable: it is not stored, and its reply receives nothing.
         """
         if self._is_stopping or self.session.connection is None:
             raise StoreUnavailable
-        self._waiting.append(waiting)
-        if not self._is_due:
-            # Not at once: what else came in this turn of the loop rides along.
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self._send_batch)
+        self.add(pending)
 
     async def wait_until_checked(self) -> None:
-        """Until the store was asked for the first time, whatever it said."""
+        """Wait until the store was checked for the first time, with any result."""
         await self.session.was_checked.wait()
 
     async def run(self) -> None:
@@ -113,42 +88,17 @@ class Acceptor:
         await self.session.run()
 
     def stop(self) -> None:
-        """What is in flight is answered, nothing more is taken, and `run` ends."""
+        """Accept nothing more; events in flight still receive their outcome, then `run` ends."""
         self._is_stopping = True
         self.session.stop()
 
-    def _send_batch(self) -> None:
-        batch: Batch = []
-        while self._waiting and not batch:
-            batch = self._next_batch()
-        self._is_due = bool(batch)
-        if batch:
-            self._send(batch, "EVALSHA", self._script.sha)
-
-    def _next_batch(self) -> Batch:
-        """The oldest that wait, as many as the store takes within the reply's timeout."""
-        count = size = 0
-        for waiting in self._waiting[:MAX_BATCH]:
-            size += len(waiting.envelope.body)
-            if count and size > MAX_BATCH_BYTES:
-                break
-            count += 1
-        batch, self._waiting = self._waiting[:count], self._waiting[count:]
-        return [waiting for waiting in batch if not waiting.reply.done()]  # done: the sender hung up
-
-    def _send(self, batch: Batch, verb: str, script: str | bytes) -> None:
-        connection: Connection | None = self.session.connection
-        if connection is None:
-            self._on_replies(batch, StoreUnavailable("the connection is lost"))
-            return
-        command: list[Any] = [verb, script, 0]
-        for waiting in batch:
-            command += self._arguments(waiting.envelope)
+    def _pack(self, batch: Sequence[Pending]) -> tuple[bytes, int]:
+        command: list[Any] = ["EVAL", self._script.source, 0] if self._with_source else ["EVALSHA", self._script.sha, 0]
+        self._with_source = False
+        for pending in batch:
+            command += self._arguments(pending.envelope)
         command.append(self._max_backlog)
-        packed = pack(command)
-        if self._barrier:  # rare, and a copy of the batch
-            packed = b"".join([packed, *self._barrier])
-        connection.send(packed, 1 + len(self._barrier), lambda replies: self._on_replies(batch, replies))
+        return pack(command), 1
 
     def _arguments(self, envelope: Envelope) -> tuple[bytes | str, ...]:
         body, key_id = self._cipher.encrypt(envelope.body)  # nothing readable leaves this process
@@ -165,53 +115,34 @@ class Acceptor:
             key_id,
         )
 
-    def _on_replies(self, batch: Batch, replies: Replies | StoreUnavailable) -> None:
-        """Settle a batch, after the next one is on its way: the store works while we answer."""
-        reply, acknowledged = (replies, None) if isinstance(replies, StoreUnavailable) else (replies[0], replies[-1])
+    def _on_replies(self, batch: list[Pending], replies: Replies) -> None:
+        reply = replies[0]
         if isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT":
-            # After a SCRIPT FLUSH the store knows our scripts no more; nothing was run then.
-            self._send(batch, "EVAL", self._script.source)
+            # After a SCRIPT FLUSH the store no longer knows the script; it has executed nothing.
+            self._with_source = True
+            self._send_again(batch)
+            self._send_next()
             return
-        if not isinstance(reply, ErrorReply | StoreUnavailable) and not _is_expected(reply, len(batch)):
-            reply = StoreUnavailable("the store replies to something else than it was asked")
-            self.session.invalidate(reply)
-        self._send_batch()
+        error = self._error_in(reply, len(batch)) or self._replication_error(replies)
+        self._send_next()
+        if error:
+            fail(batch, error)
+            return
+        self._last_error = ""
+        for pending, outcome in zip(batch, reply, strict=True):
+            if pending.reply.done():
+                continue
+            if outcome < 0:
+                pending.reply.set_exception(BacklogFull())
+            else:
+                pending.reply.set_result(OUTCOMES[outcome])
+
+    def _error_in(self, reply: Any, count: int) -> StoreError | None:
         if isinstance(reply, ErrorReply):
-            _fail(batch, self._refusal_for(reply))
-        elif isinstance(reply, StoreUnavailable):
-            _fail(batch, reply)
-        elif self._replicas and (missing := missing_replicas(acknowledged, self._replicas)):
-            self.session.invalidate(NotDurable(missing))
-            _fail(batch, StoreUnavailable(missing))
-        else:
-            self._refusal = None
-            for waiting, outcome in zip(batch, reply, strict=True):
-                if waiting.reply.done():
-                    continue
-                if outcome < 0:
-                    waiting.reply.set_exception(BacklogFull())
-                else:
-                    waiting.reply.set_result(OUTCOMES[outcome])
-
-    def _refusal_for(self, reply: ErrorReply) -> StoreError:
-        """The store is there but takes no event (out of memory, a replica after a failover): one line, not a flood."""
-        if reply.code != self._refusal:
-            log.error("store refuses events", extra={"error_type": reply.code})
-        self._refusal = reply.code
-        if reply.code in NOT_PRIMARY:
-            self.session.invalidate(StoreUnavailable(f"the store replies {reply.code}"))
-        return StoreFull(reply.code) if reply.code in FULL else StoreUnavailable(reply.code)
-
-    def _fail_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        _fail(waiting, StoreUnavailable("the store is not ready"))
-
-
-def _is_expected(reply: Any, count: int) -> bool:
-    return isinstance(reply, list) and len(reply) == count and set(map(type, reply)) == {int}
-
-
-def _fail(batch: Batch, error: StoreError) -> None:
-    for waiting in batch:
-        if not waiting.reply.done():
-            waiting.reply.set_exception(type(error)(*error.args))
+            self._log_error(reply)
+            return StoreFull(reply.code) if reply.code in FULL else StoreUnavailable(reply.code)
+        if isinstance(reply, list) and len(reply) == count and set(map(type, reply)) == {int}:
+            return None
+        error = StoreUnavailable("the store's reply does not belong to the command")
+        self.session.invalidate(error)
+        return error

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
@@ -23,11 +22,10 @@ STORE_ERRORS = (RedisError, OSError, StoreUnavailable, NotDurable)
 
 
 class Session:
-    """One per process. `on_lost` is told each time the store is not to be sent events any more."""
+    """One per process."""
 
-    def __init__(self, settings: Settings, metrics: IngestMetrics, on_lost: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, metrics: IngestMetrics) -> None:
         self._metrics = metrics
-        self._on_lost = on_lost
         # Never used for events: it knows the way, and asks Sentinel.
         self._store = connect_async(settings, timeout_seconds=REPLY_TIMEOUT_SECONDS)
         self._durability = Durability(settings)
@@ -73,7 +71,6 @@ class Session:
         self._lost.set()
         self._metrics.set_not_ready(reason)
         connection, self._connection = self._connection, None
-        self._on_lost()
         if connection is not None:
             connection.abort()
 

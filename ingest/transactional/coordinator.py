@@ -17,7 +17,7 @@ from surehook.ingest import responses
 from surehook.ingest.body import SenderLeft
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.responses import Refusal, Response
-from surehook.ingest.store.batcher import Batcher
+from surehook.ingest.store.script_batcher import ScriptBatcher
 from surehook.ingest.store.session import Session
 from surehook.ingest.transactional.heartbeat import Heartbeat
 from surehook.ingest.transactional.outcomes import SENDER_GONE, TOO_LATE, Outcome, Outcomes, Waiter
@@ -65,7 +65,7 @@ class Coordinator:
         self._types = transactional_types(settings.transactional_events)
         self._cipher = BodyCipher(settings.encryption_keys)
         self._process = process_name()
-        self._batcher = Batcher(session, settings, SCRIPT_NAMES)
+        self._batcher = ScriptBatcher(session, settings, SCRIPT_NAMES)
         self._outcomes = Outcomes(settings, session, self._process)
         self._heartbeat = Heartbeat(settings, session, self._process, self._types)
         self._background: set[asyncio.Task[None]] = set()

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 
-from surehook.ingest.store.batcher import Batcher
+from surehook.ingest.store.script_batcher import ScriptBatcher
 from surehook.ingest.store.session import Session
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.heartbeat import HEARTBEAT_SECONDS, INGEST, HeartbeatMessage
@@ -30,7 +30,7 @@ class Heartbeat:
     """One per process. `run` until `stop`."""
 
     def __init__(self, settings: Settings, session: Session, process: str, types: TransactionalTypes) -> None:
-        self._batcher = Batcher(session, settings, SCRIPT_NAMES)
+        self._batcher = ScriptBatcher(session, settings, SCRIPT_NAMES)
         self._message = HeartbeatMessage(INGEST, process, types)
         self._types = types
         self._stopped = asyncio.Event()

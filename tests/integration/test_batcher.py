@@ -11,7 +11,7 @@ import redis
 
 from harness.events import a_body
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.store.batcher import Batcher
+from surehook.ingest.store.script_batcher import ScriptBatcher
 from surehook.ingest.transactional.coordinator import Coordinator
 from surehook.shared.embedded import socket_path
 from surehook.shared.envelope import parse_envelope
@@ -35,11 +35,11 @@ async def told(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
     return [type(reply) if isinstance(reply, BaseException) else reply for reply in replies]
 
 
-def with_line(settings: Settings, play: Callable[[Batcher], Coroutine[Any, Any, None]]) -> None:
+def with_line(settings: Settings, play: Callable[[ScriptBatcher], Coroutine[Any, Any, None]]) -> None:
     async def run() -> None:
         async with running(settings) as intake:
             await until(lambda: intake.is_ready)
-            await play(Batcher(intake.session, settings, ("heartbeat", "deregister", "txn_submit")))
+            await play(ScriptBatcher(intake.session, settings, ("heartbeat", "deregister", "txn_submit")))
 
     asyncio.run(run())
 
@@ -47,7 +47,7 @@ def with_line(settings: Settings, play: Callable[[Batcher], Coroutine[Any, Any, 
 def test_what_is_called_in_one_turn_of_the_loop_is_answered_each_with_its_own(
     settings: Settings, store: redis.Redis
 ) -> None:
-    async def play(line: Batcher) -> None:
+    async def play(line: ScriptBatcher) -> None:
         still = ("deregister", "worker", "room", "transactional")
         assert await told(line.call(*BEAT), line.call(*still), line.call(*BEAT)) == [[], 1, []]
 
@@ -55,7 +55,7 @@ def test_what_is_called_in_one_turn_of_the_loop_is_answered_each_with_its_own(
 
 
 def test_a_script_that_the_store_has_forgotten_is_sent_again_in_full(settings: Settings, store: redis.Redis) -> None:
-    async def play(line: Batcher) -> None:
+    async def play(line: ScriptBatcher) -> None:
         await line.call(*BEAT)
         store.script_flush()
         assert await told(*(line.call(*BEAT) for _ in range(3))) == [[]] * 3
@@ -66,9 +66,9 @@ def test_a_script_that_the_store_has_forgotten_is_sent_again_in_full(settings: S
 def test_more_than_the_store_takes_at_once_goes_in_several_batches(
     settings: Settings, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("surehook.ingest.store.batcher.MAX_BATCH", 2)
+    monkeypatch.setattr("surehook.ingest.store.script_batcher.ScriptBatcher.max_batch", 2)
 
-    async def play(line: Batcher) -> None:
+    async def play(line: ScriptBatcher) -> None:
         assert await told(*(line.call(*BEAT) for _ in range(7))) == [[]] * 7
 
     with_line(settings, play)
@@ -77,7 +77,7 @@ def test_more_than_the_store_takes_at_once_goes_in_several_batches(
 def test_a_store_without_memory_refuses_and_says_so_once(
     settings: Settings, store: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def play(line: Batcher) -> None:
+    async def play(line: ScriptBatcher) -> None:
         await line.call(*BEAT)
         store.config_set("maxmemory", 1)
         try:
@@ -88,14 +88,14 @@ def test_a_store_without_memory_refuses_and_says_so_once(
         assert (await line.call(*SUBMIT))[0] == b"waiting"
 
     with_line(settings, play)
-    assert [record.getMessage() for record in caplog.records].count("store refuses transactions") == 1
+    assert [record.getMessage() for record in caplog.records].count("store refuses commands") == 1
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["known script", "sent in full"])
 def test_what_is_computed_is_so_when_the_call_leaves(settings: Settings, store: redis.Redis, is_known: bool) -> None:
     waits = True
 
-    async def play(line: Batcher) -> None:
+    async def play(line: ScriptBatcher) -> None:
         nonlocal waits
         await line.call(*BEAT)
         if not is_known:
@@ -111,7 +111,7 @@ def test_what_is_computed_is_so_when_the_call_leaves(settings: Settings, store: 
 
 
 def test_a_caller_that_gave_up_leaves_the_others_their_answers(settings: Settings, store: redis.Redis) -> None:
-    async def play(line: Batcher) -> None:
+    async def play(line: ScriptBatcher) -> None:
         calls = [asyncio.create_task(line.call(*BEAT)) for _ in range(3)]
         for _ in range(2):  # the tasks begin, the batch leaves
             await asyncio.sleep(0)
@@ -127,7 +127,7 @@ def test_a_connection_that_breaks_is_no_answer_and_is_mended(data_dir: Path, sto
         settings = Settings(redis_url=f"redis://127.0.0.1:{man.port}/0")
         async with running(settings) as intake:
             await until(lambda: intake.is_ready)
-            line = Batcher(intake.session, settings, ("heartbeat",))
+            line = ScriptBatcher(intake.session, settings, ("heartbeat",))
             await line.call(*BEAT)
             man.cuts_after_bytes = 1
             assert await told(line.call(*BEAT)) == [StoreUnavailable]
@@ -149,7 +149,7 @@ def test_what_a_replica_lacks_is_no_answer(
     fleet = Fleet(tmp_path_factory.mktemp("f"), replicas=1)
     settings = Settings(redis_url=f"redis://127.0.0.1:{fleet.ports[0]}/0", durability="replicated")
 
-    async def play(line: Batcher) -> None:
+    async def play(line: ScriptBatcher) -> None:
         assert await told(line.call(*BEAT)) == [[]]
         replica = fleet.servers[fleet.ports[1]]
         replica.send_signal(signal.SIGSTOP)

@@ -11,7 +11,7 @@ import redis
 from harness.events import a_body, an_event
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.responses import Response
-from surehook.ingest.store.batcher import Batcher, Computed
+from surehook.ingest.store.script_batcher import Computed, ScriptBatcher
 from surehook.ingest.transactional.coordinator import Coordinator
 from surehook.shared.envelope import Envelope, parse_envelope
 from surehook.shared.errors import StoreUnavailable
@@ -25,7 +25,7 @@ from tests.support.transactions import KEYS, Protocol
 EVER = 1000
 
 
-class DeafLine(Batcher):
+class DeafLine(ScriptBatcher):
     """The script runs, and its reply is lost: the first so many times."""
 
     def __init__(self, *args: Any, deaf_to: str, times: int) -> None:
@@ -76,7 +76,7 @@ def test_a_yes_confirmed_at_the_deadline_whose_reply_is_lost(
     protocol.beat("room")
     asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 1.0})
     deaf = partial(DeafLine, deaf_to="txn_abandon", times=times)
-    monkeypatch.setattr("surehook.ingest.transactional.coordinator.Batcher", deaf)
+    monkeypatch.setattr("surehook.ingest.transactional.coordinator.ScriptBatcher", deaf)
     room, metrics = Room(store, KEYS, "room", "room"), IngestMetrics()
 
     if counted:

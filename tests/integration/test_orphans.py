@@ -93,7 +93,7 @@ def test_a_sender_that_hangs_up_abandons_at_once(settings: Settings, store: redi
 
     async def run() -> None:
         asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 60})
-        link = Session(asked, IngestMetrics(), lambda: None)
+        link = Session(asked, IngestMetrics())
         asking = Asking(asked, IngestMetrics(), link)
         linked, running = asyncio.create_task(link.run()), asyncio.create_task(asking.run())
         await until(lambda: link.connection is not None)

@@ -34,7 +34,7 @@ class Doorkeeper:
         self.whole: list[PendingResponse] = []
         self.read: list[bytes] = []
 
-    def start(self, _: Any, body: bytes, whole: PendingResponse) -> bool:
+    def receive_complete(self, _: Any, body: bytes, whole: PendingResponse) -> bool:
         self.read.append(body)
         if isinstance(self.says, Exception):
             raise self.says

@@ -45,11 +45,11 @@ class Judge:
             self.failures.append(f"{type(exc).__name__} came out of the app")
             raise
 
-    def start(self, headers: list[tuple[bytes, bytes]], body: bytes, whole: PendingResponse) -> bool:
+    def receive_complete(self, headers: list[tuple[bytes, bytes]], body: bytes, whole: PendingResponse) -> bool:
         """As the door's, for what takes the short way past the app: it is on its way to the store then."""
         assert self.door is not None
         try:
-            is_begun = self.door.start(headers, body, whole)
+            is_begun = self.door.receive_complete(headers, body, whole)
         except Exception as exc:
             if not isinstance(exc, SurehookError | Refusal):
                 self.failures.append(f"{type(exc).__name__} came out of the door")
