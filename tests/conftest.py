@@ -15,7 +15,7 @@ from surehook.shared.settings import PREFIX, Settings
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No `.env` and no variable of whoever runs the tests reaches them."""
+    """Removes the settings of the machine that runs the tests: its variables and its `.env`."""
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", str(tmp_path / "no.env"))
@@ -23,7 +23,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 @pytest.fixture(scope="session")
 def data_dir() -> Iterator[Path]:
-    """A real Valkey's folder; the server runs as long as the tests."""
+    """Starts a Valkey for the session and returns its folder."""
     folder = Path(tempfile.mkdtemp(prefix="surehook-"))
     server = start_server(folder)
     yield folder
@@ -33,7 +33,7 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def store(data_dir: Path) -> Iterator[redis.Redis]:
-    """The real store, empty."""
+    """A client of the session's Valkey, emptied."""
     with redis.Redis(unix_socket_path=str(socket_path(data_dir)), protocol=2) as client:
         client.flushall()
         yield client

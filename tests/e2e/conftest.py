@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.stack import Stack
-from tests.support.flood import let_ebb, open_bounded_stack
+from tests.support.flood import open_bounded_stack, wait_until_drained
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def one_bounded_stack() -> Iterator[Stack]:
 @pytest.fixture
 def bounded_stack(one_bounded_stack: Stack) -> Stack:
     """With low bounds, and nothing of an earlier flood."""
-    let_ebb(one_bounded_stack)
+    wait_until_drained(one_bounded_stack)
     return one_bounded_stack
 
 

@@ -12,7 +12,7 @@ from harness.events import a_body
 from harness.signing import SECRET, SIGNATURE, jwks, signer
 from harness.stack import Stack, wait_until
 from surehook.shared.auth_settings import AuthSettings
-from tests.support.jwks_server import publisher
+from tests.support.jwks_server import jwks_server
 from tests.support.raw_http import a_request, connect, read_until_closed, status_of
 from tests.support.terminal import Terminal
 
@@ -100,7 +100,7 @@ def test_trigger_signs_with_a_private_key_or_says_how(stack: Stack) -> None:
 def test_keys_that_are_published_prove_and_rotate(stack: Stack) -> None:
     one, two = signer("RS256", "one"), signer("ES256", "two")
     (stack.folder / "two.key").write_text(two.private_pem())
-    with publisher() as fusionauth:
+    with jwks_server() as fusionauth:
         fusionauth.document = jwks(one)
         stack.environ |= {"SUREHOOK_JWKS_URL": fusionauth.url, "SUREHOOK_SIGNING_KEY_IDS": "one,two"}
         stack.start_ingest()

@@ -15,8 +15,8 @@ from tests.support.flood import (
     MOST_OPEN,
     MOST_PENDING,
     a_large_body,
-    begun,
-    exchange,
+    incomplete_requests,
+    send,
 )
 from tests.support.ledger import ledger
 from tests.support.metrics import metric, refusals
@@ -35,7 +35,7 @@ def test_requests_past_the_bound_are_refused_and_those_before_are_stored(stack: 
     request = a_request(f"Content-Length: {len(body)}", body=body)
     before, memory = refusals(stack, "too_many_pending"), resident_bytes(stack.processes[0].pid)
 
-    with begun(stack, MOST_PENDING, request) as held:
+    with incomplete_requests(stack, MOST_PENDING, request) as held:
         wait_until(lambda: metric(stack, "surehook_pending_requests") == MOST_PENDING)
         answers = [stack.deliver() for _ in range(FLOOD)]
         for connection in held:
@@ -56,9 +56,9 @@ def test_bodies_past_the_bound_are_refused_by_what_they_announce_and_by_what_the
     in_chunks = a_request("Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
     before, memory = refusals(stack, "too_many_bytes"), resident_bytes(stack.processes[0].pid)
 
-    with begun(stack, MOST_BYTES // MEBIBYTE, announced) as held:
+    with incomplete_requests(stack, MOST_BYTES // MEBIBYTE, announced) as held:
         wait_until(lambda: metric(stack, "surehook_body_bytes_in_flight") == MOST_BYTES)
-        refused = [exchange(stack, sent) for sent in (announced, in_chunks) for _ in range(FLOOD // 4)]
+        refused = [send(stack, sent) for sent in (announced, in_chunks) for _ in range(FLOOD // 4)]
         for connection in held:
             connection.sendall(announced[-1:])
         late = [status_of(connection.recv(65536)) for connection in held]
@@ -75,7 +75,7 @@ def test_a_refusal_ends_a_connection_whose_body_was_not_asked_for_and_no_other(s
     waiting = a_request(f"Content-Length: {len(body)}", "Expect: 100-continue")
     whole = a_request(f"Content-Length: {len(body)}", body=body)
 
-    with begun(stack, MOST_PENDING, whole), connect(stack.port) as asking, connect(stack.port) as telling:
+    with incomplete_requests(stack, MOST_PENDING, whole), connect(stack.port) as asking, connect(stack.port) as telling:
         wait_until(lambda: metric(stack, "surehook_pending_requests") == MOST_PENDING)
         asking.sendall(waiting)
         answer = read_until_closed(asking)
@@ -96,7 +96,7 @@ def test_a_body_that_is_refused_while_it_comes_is_read_to_its_end(stack: Stack) 
     body = a_large_body(MEBIBYTE)
     request = a_request(f"Content-Length: {len(body)}", body=body)
 
-    with begun(stack, MOST_BYTES // MEBIBYTE, request), connect(stack.port) as connection:
+    with incomplete_requests(stack, MOST_BYTES // MEBIBYTE, request), connect(stack.port) as connection:
         wait_until(lambda: metric(stack, "surehook_body_bytes_in_flight") == MOST_BYTES)
         connection.sendall(request[: MEBIBYTE // 2])
         refused = connection.recv(65536)

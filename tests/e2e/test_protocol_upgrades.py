@@ -102,7 +102,7 @@ def test_it_has_to_be_right_like_any_other(stack: Stack, headers: list[str], bod
 
 
 def test_without_proof_it_is_refused_like_any_other(stack: Stack) -> None:
-    answer = talk(stack.port, a_request(*H2C, LENGTH, body=BODY, proof=None))
+    answer = talk(stack.port, a_request(*H2C, LENGTH, body=BODY, authorization=None))
 
     assert status_of(answer) == 401
 

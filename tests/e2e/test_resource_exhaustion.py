@@ -64,7 +64,7 @@ def flood(stack: Stack, first: bytes, endless: bytes) -> tuple[bytes, bool]:
     [
         pytest.param(HEALTHZ, id="no body"),
         pytest.param(HEALTHZ[:-2] + b"Content-Length: 1000\r\n\r\n" + b"x" * 1000, id="bodies that nobody reads"),
-        pytest.param(a_request("Content-Length: 2", body=b"{}", proof=None), id="deliveries without proof"),
+        pytest.param(a_request("Content-Length: 2", body=b"{}", authorization=None), id="deliveries without proof"),
     ],
 )
 def test_requests_that_come_all_at_once_are_not_kept(stack: Stack, request_: bytes) -> None:
@@ -149,13 +149,13 @@ def test_a_trailer_is_no_header(stack: Stack) -> None:
     chunked = b"%x\r\n%b\r\n0\r\n%%b\r\n" % (len(body), body)
     key = f"Authorization: {stack.environ['SUREHOOK_API_KEYS']}\r\n".encode()
 
-    with_proof_behind = talk(stack.port, a_request("Transfer-Encoding: chunked", body=chunked % key, proof=None))
+    with_key_behind = talk(stack.port, a_request("Transfer-Encoding: chunked", body=chunked % key, authorization=None))
     with_another_behind = talk(
         stack.port,
         a_request("Transfer-Encoding: chunked", "Connection: close", body=chunked % b"Authorization: other\r\n"),
     )
 
-    assert status_of(with_proof_behind) == 401
+    assert status_of(with_key_behind) == 401
     assert status_of(with_another_behind) == 202
 
 

@@ -18,7 +18,7 @@ from tests.support.flood import (
     MOST_BYTES,
     MOST_PENDING,
     a_large_body,
-    exchange,
+    send,
 )
 from tests.support.ledger import ledger
 from tests.support.metrics import refusals
@@ -40,7 +40,7 @@ def test_a_stuck_store_under_a_flood_does_not_fill_the_memory(stack: Stack) -> N
 
     stack.server.send_signal(signal.SIGSTOP)
     try:
-        statuses = [status_of(exchange(stack, request)) for _ in range(FLOOD)]
+        statuses = [status_of(send(stack, request)) for _ in range(FLOOD)]
     finally:
         stack.server.send_signal(signal.SIGCONT)
 

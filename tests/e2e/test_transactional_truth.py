@@ -14,12 +14,12 @@ from tests.support.ledger import is_balanced
 from tests.support.oracles.answers import (
     LONGEST_SECONDS,
     SEED,
-    check_the_truth,
+    check_effects,
     kill,
     senders,
     slow,
     wait_for_answers,
-    wait_for_yes,
+    wait_for_successes,
 )
 
 Build = Callable[..., Stack]
@@ -55,7 +55,7 @@ def test_what_is_killed_under_load_makes_no_answer_a_lie(what: str, build_stack:
 
     with senders(stack, answers):
         for _ in range(2):
-            wait_for_yes(answers, 15)
+            wait_for_successes(answers, 15)
             if what == "ingest":
                 ingest.kill()
                 ingest.wait()
@@ -65,9 +65,9 @@ def test_what_is_killed_under_load_makes_no_answer_a_lie(what: str, build_stack:
             else:
                 stack.kill_store()
                 stack.restart_store()
-        wait_for_yes(answers, 15)
+        wait_for_successes(answers, 15)
 
-    check_the_truth(stack, answers, 0 if what == "worker" else 2)
+    check_effects(stack, answers, 0 if what == "worker" else 2)
 
 
 @pytest.mark.chaos
@@ -81,7 +81,7 @@ def test_whatever_is_killed_together_and_at_whatever_moment_no_answer_is_a_lie(b
     deaths = [chance.sample(("ingest", "worker", "store"), k) for k in (1, 2, 2, 3)]
 
     with senders(stack, answers, LONGEST_SECONDS):
-        wait_for_yes(answers, 5)
+        wait_for_successes(answers, 5)
         for victims in deaths:
             wait_for_answers(answers, chance.randint(1, 30))
             if "worker" in victims:
@@ -97,9 +97,9 @@ def test_whatever_is_killed_together_and_at_whatever_moment_no_answer_is_a_lie(b
                 stack.restart_store()
             if "ingest" in victims:
                 ingest = stack.start_ingest(**TRANSACTIONAL)
-        wait_for_yes(answers, 15)
+        wait_for_successes(answers, 15)
 
-    check_the_truth(stack, answers, sum("ingest" in victims or "store" in victims for victims in deaths))
+    check_effects(stack, answers, sum("ingest" in victims or "store" in victims for victims in deaths))
 
 
 def test_a_veto_is_told_and_nobody_else_is(build_stack: Build) -> None:

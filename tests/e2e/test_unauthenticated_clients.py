@@ -36,7 +36,7 @@ def stack(open_stack: Stack) -> Iterator[Stack]:
 
 def test_without_proof_the_answer_comes_before_the_body_and_the_connection_closes(stack: Stack) -> None:
     with connect(stack.port) as connection:
-        connection.sendall(a_request("Content-Length: 1000000", proof=None))
+        connection.sendall(a_request("Content-Length: 1000000", authorization=None))
         answer = read_until_closed(connection)
 
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -47,7 +47,7 @@ def test_without_proof_the_answer_comes_before_the_body_and_the_connection_close
 
 def test_without_proof_nobody_is_asked_for_the_body(stack: Stack) -> None:
     with connect(stack.port) as connection:
-        connection.sendall(a_request("Content-Length: 1000000", "Expect: 100-continue", proof=None))
+        connection.sendall(a_request("Content-Length: 1000000", "Expect: 100-continue", authorization=None))
         answer = read_until_closed(connection)
 
     assert b"100 Continue" not in answer

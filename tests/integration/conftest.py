@@ -27,11 +27,16 @@ from surehook.workers.maintenance.sweeper import Sweep
 from surehook.workers.queue.completion import log_completion
 from surehook.workers.queue.executor import JobExecutor
 from tests.support.claiming import SingleClaims
-from tests.support.run_context import Here
-from tests.support.transactional_client import ask, protocol, transactional_endpoint, voting
+from tests.support.run_context import TestContext
+from tests.support.transactional_client import decide, protocol, transactional_endpoint, transactional_executor
 from tests.support.worker_harness import WorkerHarness
 
-__all__ = ["ask", "protocol", "transactional_endpoint", "voting"]  # fixtures too, kept where they are told
+__all__ = [
+    "decide",
+    "protocol",
+    "transactional_endpoint",
+    "transactional_executor",
+]  # fixtures of tests.support
 
 KEYS = Keys()
 Accept = Callable[..., str]
@@ -128,7 +133,7 @@ class OneByOne:
     executor: JobExecutor
     metrics: Any
     missing_key: MissingKey
-    context: Here
+    context: TestContext
 
     def turn(self) -> None:
         if self.missing_key.is_paused():
@@ -146,7 +151,7 @@ RunWorker = Callable[..., OneByOne]
 @pytest.fixture
 def run_worker(claims_of: Callable[..., SingleClaims], counts: Counts) -> Iterator[RunWorker]:
     """Let a worker on a queue take so many claims, one after the other, with the handlers declared by then."""
-    runner, here = Runner(30), Here()
+    runner, here = Runner(30), TestContext()
     watchdog = Watchdog([here.timeout], lambda _: None, lambda: None)
     watchdog.start()
 

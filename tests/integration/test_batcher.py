@@ -165,7 +165,7 @@ def test_what_a_replica_lacks_is_no_answer(
 
 
 def test_a_sender_that_leaves_after_the_confirmation_is_counted(
-    settings: Settings, store: redis.Redis, protocol: Any, voting: Any
+    settings: Settings, store: redis.Redis, protocol: Any, transactional_executor: Any
 ) -> None:
     envelope = parse_envelope(a_body())
     asked = settings.model_copy(update={"transactional_events": (envelope.event_type,), "transaction_timeout": 60})
@@ -184,7 +184,7 @@ def test_a_sender_that_leaves_after_the_confirmation_is_counted(
             asking = Coordinator(asked, metrics, intake.session)
             task = asyncio.create_task(asking.run())
             answer = asyncio.create_task(asking.decide(envelope, leave, asyncio.get_running_loop().time()))
-            await until(lambda: voting().run_until_idle(0.01) > 0)
+            await until(lambda: transactional_executor().run_until_idle(0.01) > 0)
             assert (await answer).status == 200
             asking.stop()
             await task

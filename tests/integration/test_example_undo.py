@@ -28,7 +28,7 @@ def _example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, _nothing_declared:
 
 
 def test_a_list_that_nobody_was_told_of_is_dropped(
-    store: redis.Redis, protocol: Protocol, voting: Any, run_worker: Callable[..., Any], counts: Counts
+    store: redis.Redis, protocol: Protocol, transactional_executor: Any, run_worker: Callable[..., Any], counts: Counts
 ) -> None:
     event = an_event("user.create", user={"id": USER_ID, "email": "mara@example.com"})
     reserved: list[list[str]] = []
@@ -41,7 +41,7 @@ def test_a_list_that_nobody_was_told_of_is_dropped(
     protocol.beat("room")
     protocol.submit(event["id"], "door")
     store.hset(KEYS.event(event["id"]), "body", a_body(event))
-    voting().run_until_idle(0.01)
+    transactional_executor().run_until_idle(0.01)
     assert reserved == [["Look around"]]
 
     run_worker(1)
@@ -50,8 +50,8 @@ def test_a_list_that_nobody_was_told_of_is_dropped(
     assert todos.of(USER) == []
 
 
-def test_who_may_not_register_has_no_list(ask: Any) -> None:
-    response = ask(an_event("user.create", user={"id": USER_ID, "email": "mara@elsewhere.example"}))
+def test_who_may_not_register_has_no_list(decide: Any) -> None:
+    response = decide(an_event("user.create", user={"id": USER_ID, "email": "mara@elsewhere.example"}))
 
     assert response.json()["exception"] == "[rejected] Only addresses of example.com may register"
     assert todos.of(USER) == []

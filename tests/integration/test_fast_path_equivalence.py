@@ -32,8 +32,8 @@ def _empty(stack: Stack) -> None:
         store.flushall()
 
 
-def sized(body: bytes, *headers: str, proof: str | None = API_KEY, method: str = "POST") -> bytes:
-    return a_request(*headers, f"Content-Length: {len(body)}", body=body, proof=proof, method=method)
+def sized(body: bytes, *headers: str, authorization: str | None = API_KEY, method: str = "POST") -> bytes:
+    return a_request(*headers, f"Content-Length: {len(body)}", body=body, authorization=authorization, method=method)
 
 
 def chunk(body: bytes) -> bytes:
@@ -65,10 +65,10 @@ def ask(stack: Stack, sent: bytes, cut_at: int | None) -> bytes:
         pytest.param(sized(BODY), 202, id="an event"),
         pytest.param(sized(BODY, "Connection: close"), 202, id="the last on its connection"),
         pytest.param(sized(BODY).replace(b"HTTP/1.1", b"HTTP/1.0"), 202, id="an old protocol"),
-        pytest.param(sized(BODY, proof=None), 401, id="no proof"),
-        pytest.param(sized(BODY, proof="wrong"), 401, id="a wrong one"),
+        pytest.param(sized(BODY, authorization=None), 401, id="no proof"),
+        pytest.param(sized(BODY, authorization="wrong"), 401, id="a wrong one"),
         pytest.param(sized(BODY, f"Authorization: {API_KEY}"), 401, id="two"),
-        pytest.param(sized(b"", proof=None), 401, id="neither proof nor body"),
+        pytest.param(sized(b"", authorization=None), 401, id="neither proof nor body"),
         pytest.param(sized(b""), 400, id="no body"),
         pytest.param(sized(b"[" * 1000), 400, id="no JSON"),
         pytest.param(sized(WRONG_ID), 400, id="no id"),

@@ -7,18 +7,18 @@ import redis
 
 from harness.signing import jwks
 from tests.support.forged_tokens import HELD
-from tests.support.fuzzing import attack, settings_for, stored
-from tests.support.jwks_server import publisher
+from tests.support.fuzzing import fuzz, settings_for, stored
+from tests.support.jwks_server import jwks_server
 
 
 def test_nothing_but_the_genuine_is_accepted_and_nothing_breaks(
     data_dir: Path, store: redis.Redis, tmp_path: Path
 ) -> None:
-    with publisher() as fusionauth:
+    with jwks_server() as fusionauth:
         fusionauth.document = jwks(*(each for each in HELD if not isinstance(each.key, bytes)))
         settings = settings_for(tmp_path, fusionauth.url).model_copy(update={"data_dir": data_dir})
 
-        answers, failures = asyncio.run(attack(settings, seed=7, count=2000))
+        answers, failures = asyncio.run(fuzz(settings, seed=7, count=2000))
 
     assert failures == []
     assert set(answers) <= {"200", "202", "400", "401", "404", "405", "413", "415", "hung up", "100"}

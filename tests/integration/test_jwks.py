@@ -14,15 +14,15 @@ from surehook.ingest.auth import jwks as jwks_module
 from surehook.ingest.auth.jwks import FetchFailed, fetch_from
 from surehook.shared.settings import Settings
 from tests.support.endpoint import OpenEndpoint, open_endpoint
-from tests.support.jwks_server import PATH, Publisher, publisher
+from tests.support.jwks_server import PATH, JwksServer, jwks_server
 from tests.support.store_dump import kept_keys
 
 ONE, TWO = signer("RS256", "one"), signer("ES256", "two")
 
 
 @pytest.fixture
-def fusionauth() -> Iterator[Publisher]:
-    with publisher() as server:
+def fusionauth() -> Iterator[JwksServer]:
+    with jwks_server() as server:
         server.document = jwks(ONE)
         yield server
 
@@ -34,13 +34,13 @@ def fetch(url: str) -> bytes:
     return asyncio.run(story())
 
 
-def test_the_document_comes_as_it_is(fusionauth: Publisher) -> None:
+def test_the_document_comes_as_it_is(fusionauth: JwksServer) -> None:
     assert fetch(fusionauth.url) == jwks(ONE)
     assert fusionauth.requests == [PATH]
 
 
-def test_nobody_is_followed_elsewhere(fusionauth: Publisher) -> None:
-    with publisher() as elsewhere:
+def test_nobody_is_followed_elsewhere(fusionauth: JwksServer) -> None:
+    with jwks_server() as elsewhere:
         elsewhere.document = jwks(TWO)
         fusionauth.status, fusionauth.headers = 302, {"Location": elsewhere.url}
 
@@ -51,21 +51,21 @@ def test_nobody_is_followed_elsewhere(fusionauth: Publisher) -> None:
 
 
 @pytest.mark.parametrize("status", [204, 301, 307, 401, 404, 500, 503])
-def test_an_answer_that_is_no_document_is_none(status: int, fusionauth: Publisher) -> None:
+def test_an_answer_that_is_no_document_is_none(status: int, fusionauth: JwksServer) -> None:
     fusionauth.status = status
 
     with pytest.raises(FetchFailed, match=f"status {status}"):
         fetch(fusionauth.url)
 
 
-def test_an_endless_document_is_cut_off(fusionauth: Publisher) -> None:
+def test_an_endless_document_is_cut_off(fusionauth: JwksServer) -> None:
     fusionauth.document = b" " * (jwks_module.MAX_DOCUMENT_BYTES + 1)
 
     with pytest.raises(FetchFailed, match="too large"):
         fetch(fusionauth.url)
 
 
-def test_what_unpacks_to_more_than_it_was_is_not_unpacked(fusionauth: Publisher) -> None:
+def test_what_unpacks_to_more_than_it_was_is_not_unpacked(fusionauth: JwksServer) -> None:
     fusionauth.document = gzip.compress(jwks(ONE))
     fusionauth.headers = {"Content-Encoding": "gzip"}
 
@@ -73,7 +73,7 @@ def test_what_unpacks_to_more_than_it_was_is_not_unpacked(fusionauth: Publisher)
         fetch(fusionauth.url)
 
 
-def test_a_server_that_drips_is_given_up(fusionauth: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_drips_is_given_up(fusionauth: JwksServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwks_module, "FETCH_SECONDS", 0.2)
     fusionauth.seconds_a_byte = 0.01
 
@@ -87,13 +87,13 @@ def test_a_server_that_is_gone_is_one_error(url: str) -> None:
         fetch(url.format(port=free_port()))
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(fusionauth: Publisher) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_refused(fusionauth: JwksServer) -> None:
     with pytest.raises(FetchFailed):
         fetch(fusionauth.url.replace("http://", "https://"))
 
 
 @pytest.fixture
-def door(settings: Settings, store: redis.Redis, fusionauth: Publisher) -> Iterator[OpenEndpoint]:
+def door(settings: Settings, store: redis.Redis, fusionauth: JwksServer) -> Iterator[OpenEndpoint]:
     ours = Settings(data_dir=settings.data_dir, metrics_bind="off", jwks_url=fusionauth.url)
     with open_endpoint(ours) as door:
         yield door
@@ -103,7 +103,7 @@ def status_of(door: OpenEndpoint, body: bytes, headers: dict[str, str]) -> int:
     return door.deliver(body=body, headers=headers).status_code
 
 
-def test_a_new_key_is_fetched_for_its_first_delivery(door: OpenEndpoint, fusionauth: Publisher) -> None:
+def test_a_new_key_is_fetched_for_its_first_delivery(door: OpenEndpoint, fusionauth: JwksServer) -> None:
     body, second = a_body(), a_body()
     assert status_of(door, body, ONE.headers(body)) == 202
 
@@ -112,7 +112,7 @@ def test_a_new_key_is_fetched_for_its_first_delivery(door: OpenEndpoint, fusiona
     assert status_of(door, second, TWO.headers(second)) == 202
 
 
-def test_an_outage_later_changes_nothing(door: OpenEndpoint, fusionauth: Publisher, store: redis.Redis) -> None:
+def test_an_outage_later_changes_nothing(door: OpenEndpoint, fusionauth: JwksServer, store: redis.Redis) -> None:
     body = a_body()
     fusionauth.status = 500
 
@@ -122,7 +122,7 @@ def test_an_outage_later_changes_nothing(door: OpenEndpoint, fusionauth: Publish
 
 
 def test_without_any_key_the_door_is_red_until_the_first_comes(
-    settings: Settings, store: redis.Redis, fusionauth: Publisher, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, store: redis.Redis, fusionauth: JwksServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jwks_module, "RETRY_SECONDS", 0.05)
     fusionauth.status = 503

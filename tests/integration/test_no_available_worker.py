@@ -46,11 +46,11 @@ def test_a_queue_that_is_held_takes_no_transaction(
 
 @pytest.mark.parametrize("hold", [pause, suspend])
 def test_what_was_submitted_before_waits_and_is_not_started(
-    store: redis.Redis, protocol: Protocol, voting: Any, hold: Any
+    store: redis.Redis, protocol: Protocol, transactional_executor: Any, hold: Any
 ) -> None:
     protocol.beat("room")
     event_id = an_event()["id"]
-    room = voting()
+    room = transactional_executor()
     room.run_until_idle(0.01)
     protocol.submit(event_id, "door")
     hold(store)

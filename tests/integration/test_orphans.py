@@ -27,7 +27,7 @@ from tests.support.ledger import is_balanced, ledger
 from tests.support.transactions import Protocol
 
 
-def test_a_handler_is_cut_off_at_the_deadline_and_nobody_knows_what_it_did(voting: Any) -> None:
+def test_a_handler_is_cut_off_at_the_deadline_and_nobody_knows_what_it_did(transactional_executor: Any) -> None:
     event = an_event("user.create")
 
     def stick(_: Event) -> None:
@@ -39,7 +39,7 @@ def test_a_handler_is_cut_off_at_the_deadline_and_nobody_knows_what_it_did(votin
     on("user.create", name="first", transactional=True, on_abandoned=lambda event: None)(lambda event: None)
     on("user.create", name="stuck", transactional=True, on_abandoned=lambda event: None)(stick)
 
-    verdict = voting().decide(Transaction(event["id"], "r", 0.3, "user.create", "", "", a_body(event)))
+    verdict = transactional_executor().decide(Transaction(event["id"], "r", 0.3, "user.create", "", "", a_body(event)))
 
     assert (verdict.outcome, verdict.is_unknown) == ("failed", True)
     assert verdict.undo_jobs == "first-abandoned events 30 stuck-abandoned events 30"
@@ -47,7 +47,7 @@ def test_a_handler_is_cut_off_at_the_deadline_and_nobody_knows_what_it_did(votin
 
 
 def test_a_success_that_came_too_late_is_an_orphan_once(
-    transactional_endpoint: OpenEndpoint, voting: Any, store: redis.Redis, protocol: Protocol
+    transactional_endpoint: OpenEndpoint, transactional_executor: Any, store: redis.Redis, protocol: Protocol
 ) -> None:
     event = an_event("user.create")
     on("user.create", name="vote", transactional=True)(
@@ -55,7 +55,7 @@ def test_a_success_that_came_too_late_is_an_orphan_once(
     )
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(transactional_endpoint.deliver, event)
-        wait_until(lambda: voting().run_until_idle(0.05), "it ran")
+        wait_until(lambda: transactional_executor().run_until_idle(0.05), "it ran")
         assert answer.result().status_code == 504
 
     assert store.zrange(KEYS.orphans, 0, -1) == [event["id"].encode()]

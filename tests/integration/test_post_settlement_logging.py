@@ -55,14 +55,20 @@ def witness(store: redis.Redis, event_id: str, caplog: pytest.LogCaptureFixture)
 
 @pytest.mark.parametrize("stops", [False, True], ids=["and asks for the next", "and stops"])
 def test_the_line_of_a_run_is_written_while_the_store_works(
-    stops: bool, witness: Witness, event_id: str, store: redis.Redis, protocol: Protocol, voting: Any, counts: Counts
+    stops: bool,
+    witness: Witness,
+    event_id: str,
+    store: redis.Redis,
+    protocol: Protocol,
+    transactional_executor: Any,
+    counts: Counts,
 ) -> None:
     @on("user.create", name="vote", transactional=True)
     def vote(event: Event) -> None:
         if stops:
             room.stop()
 
-    room = voting()
+    room = transactional_executor()
     for name in SCRIPT_NAMES:  # one that the store does not know is sent again
         store.script_load(Script(name, KEYS).source)
     protocol.beat("room")
@@ -79,13 +85,13 @@ def test_a_run_that_cannot_be_settled_at_once_has_one_line_all_the_same(
     event_id: str,
     store: redis.Redis,
     protocol: Protocol,
-    voting: Any,
+    transactional_executor: Any,
     counts: Counts,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     cut = partial(store.client_kill_filter, _type="normal", skipme=True)
     on("user.create", name="vote", transactional=True)(lambda event: cut())
-    room = voting()
+    room = transactional_executor()
     room.run_until_idle(0.01)
     protocol.beat("room")
     protocol.submit(event_id, "door")

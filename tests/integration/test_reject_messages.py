@@ -37,18 +37,18 @@ class Bare(Reject):
         pytest.param(Bare(), "", id="a subclass without words"),
     ],
 )
-def test_a_veto_may_have_any_words(ask: Any, error: Reject, words: str) -> None:
+def test_a_veto_may_have_any_words(decide: Any, error: Reject, words: str) -> None:
     def handler(_: Event) -> None:
         raise error
 
     vote(handler)
-    response = ask(an_event("user.create"))
+    response = decide(an_event("user.create"))
 
     assert (response.status_code, response.json()["exception"]) == (422, f"[rejected] {words}".strip())
     assert response.json()["errors"][0].get("message", "") == words
 
 
-def test_words_that_a_stranger_chose_end_no_thread(voting: Any) -> None:
+def test_words_that_a_stranger_chose_end_no_thread(transactional_executor: Any) -> None:
     def handler(event: UserCreate) -> None:
         assert event.user is not None
         raise Reject(f"{event.user.first_name} may not register")
@@ -57,13 +57,13 @@ def test_words_that_a_stranger_chose_end_no_thread(voting: Any) -> None:
     event = an_event("user.create", user={"id": USER_ID, "firstName": "\ud800\n"})
     body = json.dumps({"event": event}).encode()
 
-    verdict = voting().decide(Transaction(event["id"], "r", 5, "user.create", "", "", body))
+    verdict = transactional_executor().decide(Transaction(event["id"], "r", 5, "user.create", "", "", body))
 
     assert (verdict.outcome, verdict.reason) == ("rejected", "?  may not register")
 
 
 def test_a_voters_strange_object_is_a_500_and_ends_no_thread(
-    ask: Any, store: redis.Redis, run_worker: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    decide: Any, store: redis.Redis, run_worker: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     undone: list[str] = []
 
@@ -75,7 +75,7 @@ def test_a_voters_strange_object_is_a_500_and_ends_no_thread(
     vote(handler, on_abandoned=lambda event: undone.append(str(event.id)))
     event = an_event("user.create")
 
-    assert ask(event).status_code == 500
+    assert decide(event).status_code == 500
 
     run_worker(1)
     assert undone == [event["id"]]

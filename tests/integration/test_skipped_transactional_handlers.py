@@ -63,10 +63,10 @@ def test_a_handler_that_is_not_to_be_asked_is_passed_over_quietly(
 
 
 def test_a_transaction_that_is_replayed_later_was_asked_before(
-    ran: list[str], ask: Any, run_worker: Callable[..., Any], counts: Counts, store: redis.Redis
+    ran: list[str], decide: Any, run_worker: Callable[..., Any], counts: Counts, store: redis.Redis
 ) -> None:
     event = an_event("user.create")
-    assert ask(event).status_code == 200
+    assert decide(event).status_code == 200
     run_worker(1, asked=("user.create",))
 
     assert EventLog(store, KEYS, handler_timeout=30).replay(event["id"])

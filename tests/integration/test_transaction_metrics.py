@@ -22,7 +22,9 @@ def answers_of(door: OpenEndpoint) -> dict[str, float]:
     }
 
 
-def test_each_answer_counts_as_what_it_was(ask: Any, transactional_endpoint: OpenEndpoint, protocol: Protocol) -> None:
+def test_each_answer_counts_as_what_it_was(
+    decide: Any, transactional_endpoint: OpenEndpoint, protocol: Protocol
+) -> None:
     errors = {"no@example.com": Reject("no"), "broken@example.com": OSError("broken")}
 
     @on("user.create", name="vote", transactional=True)
@@ -32,7 +34,7 @@ def test_each_answer_counts_as_what_it_was(ask: Any, transactional_endpoint: Ope
             raise error
 
     for email in ("yes@example.com", *errors):
-        ask(an_event("user.create", user={"id": USER_ID, "email": email}))
+        decide(an_event("user.create", user={"id": USER_ID, "email": email}))
     transactional_endpoint.deliver(an_event("user.create"))  # nobody takes it
     protocol.leave("room")
     transactional_endpoint.deliver(an_event("user.create"))

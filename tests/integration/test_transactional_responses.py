@@ -38,23 +38,23 @@ def refuse(event: UserCreate) -> None:
     raise Reject(f"{event.user.email} may not register")
 
 
-def test_a_yes_is_a_200(ask: Any, store: redis.Redis) -> None:
+def test_a_yes_is_a_200(decide: Any, store: redis.Redis) -> None:
     seen: list[Event] = []
     vote(seen.append)
     event = an_event("user.create")
 
-    response = ask(event)
+    response = decide(event)
 
     assert (response.status_code, response.json()) == (200, {"status": "completed", "eventId": event["id"]})
     assert [str(each.id) for each in seen] == [event["id"]]
     assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}
 
 
-def test_a_veto_is_a_422_with_the_handlers_words_and_nobodys_data(ask: Any, store: redis.Redis) -> None:
+def test_a_veto_is_a_422_with_the_handlers_words_and_nobodys_data(decide: Any, store: redis.Redis) -> None:
     vote(refuse)
     event = an_event("user.create")
 
-    response = ask(event)
+    response = decide(event)
 
     assert response.status_code == 422
     assert response.json() == {
@@ -68,14 +68,14 @@ def test_a_veto_is_a_422_with_the_handlers_words_and_nobodys_data(ask: Any, stor
 @pytest.mark.parametrize(
     "error", [fail, Permanent, RetryLater(3), SystemExit], ids=["any", "Permanent", "RetryLater", "SystemExit"]
 )
-def test_a_handler_that_raises_is_a_500_that_says_nothing_of_it(ask: Any, error: Any, store: redis.Redis) -> None:
+def test_a_handler_that_raises_is_a_500_that_says_nothing_of_it(decide: Any, error: Any, store: redis.Redis) -> None:
     def handler(event: Event) -> None:
         if error is fail:
             fail(event)
         raise error
 
     vote(handler)
-    response = ask(an_event("user.create"))
+    response = decide(an_event("user.create"))
 
     assert response.status_code == 500
     assert response.json()["exception"] == "[handlerFailed] a handler failed"
@@ -84,7 +84,9 @@ def test_a_handler_that_raises_is_a_500_that_says_nothing_of_it(ask: Any, error:
 
 
 def test_nobody_in_time_is_a_504_and_the_event_never_starts(
-    transactional_endpoint: OpenEndpoint, voting: Callable[[], TransactionalExecutor], store: redis.Redis
+    transactional_endpoint: OpenEndpoint,
+    transactional_executor: Callable[[], TransactionalExecutor],
+    store: redis.Redis,
 ) -> None:
     seen: list[Event] = []
     vote(seen.append)
@@ -96,7 +98,7 @@ def test_nobody_in_time_is_a_504_and_the_event_never_starts(
     assert response.status_code == 504
     assert response.json()["exception"].startswith("[deadlineExceeded]")
     assert time.monotonic() - began >= TIMEOUT_SECONDS
-    assert not voting().run_until_idle(0.01)
+    assert not transactional_executor().run_until_idle(0.01)
     assert (seen, store.llen(rq_queue(TRANSACTIONAL_QUEUE))) == ([], 0)
     assert ledger(store)["open"] == 0
 
@@ -113,14 +115,14 @@ def test_without_a_live_worker_the_answer_is_503_at_once_and_nothing_is_stored(
 
 
 def test_the_first_no_ends_it_and_those_before_are_told(
-    ask: Any, store: redis.Redis, run_worker: Callable[..., Any]
+    decide: Any, store: redis.Redis, run_worker: Callable[..., Any]
 ) -> None:
     calls: list[str] = []
     vote(lambda event: calls.append("one"), "one", on_abandoned=lambda event: calls.append("undo one"))
     vote(refuse, "two", on_abandoned=lambda event: calls.append("undo two"))
     vote(lambda event: calls.append("three"), "three")
 
-    response = ask(an_event("user.create"))
+    response = decide(an_event("user.create"))
     run_worker(2)
 
     assert response.status_code == 422
@@ -130,54 +132,56 @@ def test_the_first_no_ends_it_and_those_before_are_told(
 
 
 def test_other_handlers_of_the_event_are_told_after_a_yes_and_never_after_a_no(
-    ask: Any, store: redis.Redis, run_worker: Callable[..., Any]
+    decide: Any, store: redis.Redis, run_worker: Callable[..., Any]
 ) -> None:
     told: list[str] = []
     vote(lambda event: refuse(event) if event.user.email == "no@example.com" else None)
     on("user.create", name="tell")(lambda event: told.append(str(event.id)))
     yes, no = an_event("user.create"), an_event("user.create", user={"id": USER_ID, "email": "no@example.com"})
 
-    assert [ask(event).status_code for event in (yes, no, yes, no)] == [200, 422, 200, 422]
+    assert [decide(event).status_code for event in (yes, no, yes, no)] == [200, 422, 200, 422]
     run_worker(3)
 
     assert told == [yes["id"]]
     assert ledger(store)["open"] == 0
 
 
-def test_an_event_without_a_voter_of_its_own_is_completed(ask: Any) -> None:
+def test_an_event_without_a_voter_of_its_own_is_completed(decide: Any) -> None:
     vote(refuse, application=USER_ID)
 
-    assert ask(an_event("user.create")).status_code == 200
+    assert decide(an_event("user.create")).status_code == 200
 
 
-def test_tenants_differ(ask: Any, transactional_endpoint: OpenEndpoint) -> None:
+def test_tenants_differ(decide: Any, transactional_endpoint: OpenEndpoint) -> None:
     on("user.delete", name="vote", transactional=True)(refuse)
 
     theirs, others = an_event(tenantId=USER_ID), an_event(tenantId=TENANT_ID)
 
-    assert ask(theirs).status_code == 422
+    assert decide(theirs).status_code == 422
     assert transactional_endpoint.deliver(others).status_code == 202
 
 
-def test_a_copy_that_comes_meanwhile_gets_the_same_answer(transactional_endpoint: OpenEndpoint, voting: Any) -> None:
+def test_a_copy_that_comes_meanwhile_gets_the_same_answer(
+    transactional_endpoint: OpenEndpoint, transactional_executor: Any
+) -> None:
     seen: list[Event] = []
     vote(seen.append)
     event = an_event("user.create")
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(transactional_endpoint.deliver, event) for _ in range(4)]
-        wait_until(lambda: voting().run_until_idle(0.05), "it ran")
+        wait_until(lambda: transactional_executor().run_until_idle(0.05), "it ran")
         assert [answer.result().status_code for answer in answers] == [200] * 4
 
     assert len(seen) == 1
 
 
 def test_however_many_wait_one_connection_listens_for_their_answers(
-    settings: Settings, protocol: Protocol, voting: Any, store: redis.Redis
+    settings: Settings, protocol: Protocol, transactional_executor: Any, store: redis.Redis
 ) -> None:
     vote(lambda event: None)
     protocol.beat("room")
     asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 60})
-    room = voting()
+    room = transactional_executor()
     with open_endpoint(asked) as door, ThreadPoolExecutor(MANY) as pool:
         answers = [pool.submit(door.deliver, an_event("user.create")) for _ in range(MANY)]
         wait_until(lambda: store.llen(rq_queue(TRANSACTIONAL_QUEUE)) == MANY, "all wait")
@@ -190,7 +194,7 @@ def test_however_many_wait_one_connection_listens_for_their_answers(
 
 
 def test_a_rejected_event_runs_as_a_fact_when_a_person_says_so(
-    ask: Any, protocol: Protocol, run_worker: Callable[..., Any], counts: Counts, store: redis.Redis
+    decide: Any, protocol: Protocol, run_worker: Callable[..., Any], counts: Counts, store: redis.Redis
 ) -> None:
     verdicts = [Reject("no"), None]
 
@@ -200,7 +204,7 @@ def test_a_rejected_event_runs_as_a_fact_when_a_person_says_so(
 
     vote(handler)
     event = an_event("user.create")
-    assert ask(event).status_code == 422
+    assert decide(event).status_code == 422
 
     assert protocol.as_fact(event["id"])
     run_worker(1)

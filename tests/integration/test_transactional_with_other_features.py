@@ -24,14 +24,14 @@ from surehook.workers.transactional.protocol import Outcome, Transaction, Transa
 from tests.integration.conftest import KEYS, Counts
 from tests.support.endpoint import open_endpoint
 from tests.support.ledger import is_balanced, ledger
-from tests.support.transactional_client import Room
+from tests.support.transactional_client import ExecutorFactory
 from tests.support.transactions import Protocol
 
 SECRET = SecretStr(Fernet.generate_key().decode())
 
 
 def test_a_worker_without_the_key_leaves_it_to_one_that_has_it(
-    settings: Settings, store: redis.Redis, protocol: Protocol, voting: Room, counts: Counts
+    settings: Settings, store: redis.Redis, protocol: Protocol, transactional_executor: ExecutorFactory, counts: Counts
 ) -> None:
     ran: list[str] = []
     on("user.create", name="vote", transactional=True)(lambda event: ran.append(event.user.email))
@@ -41,7 +41,7 @@ def test_a_worker_without_the_key_leaves_it_to_one_that_has_it(
 
     with open_endpoint(settings.model_copy(update=terms)) as door, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(door.deliver, event)
-        poor, rich = voting("poor", BodyCipher()), voting("rich", BodyCipher([SECRET]))
+        poor, rich = transactional_executor("poor", BodyCipher()), transactional_executor("rich", BodyCipher([SECRET]))
         wait_until(lambda: poor.run_until_idle(0.05), "it was met")
         stored = store.hget(KEYS.event(event["id"]), "body") or b""
         assert b"mara" not in stored

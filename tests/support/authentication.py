@@ -1,4 +1,4 @@
-"""The receiver's side of the signature: what it holds of a sender's keys, and what it says to a token."""
+"""The receiver's side of a signature: the keys it has, and how it judges a token."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ HS, RS, ES = signer("HS256"), signer("RS256"), signer("ES256")
 
 
 def keys_of(*signers: Signer) -> list[SigningKey]:
-    """What the receiver holds of these."""
+    """Returns the keys with which the receiver verifies these signers."""
     shared = [each.key.decode() for each in signers if isinstance(each.key, bytes)]
     public = [each for each in signers if not isinstance(each.key, bytes)]
     document = json.dumps({"keys": [each.jwk(alg=None, kid="any") for each in public]}).encode()

@@ -10,18 +10,18 @@ from surehook.workers.queue.claims import Claims, FetchResult
 
 
 class SingleClaims(Claims):
-    """The claims of a process that makes an exchange for every step."""
+    """Claims that make one exchange for every step."""
 
     def next_number(self) -> int:
-        """The number of this process's next exchange."""
+        """Returns the number of this process's next exchange."""
         return int(self._store.hget(self._keys.exchange(self._process), "number") or 0) + 1
 
     def claim(self) -> Claim | None:
-        """The next job alone."""
+        """Claims one job."""
         return next(iter(self._exchange([], wanted=1).claims), None)
 
     def acknowledge(self, ack: Ack) -> bool:
-        """False: the claim is stale."""
+        """Returns False if the claim is stale."""
         return self._exchange([(ack, self._process, True)], wanted=0).are_done[0]
 
     def finish(self, claim: Claim, outcome: str, attempt: AttemptRecord | None) -> bool:

@@ -1,4 +1,4 @@
-"""The surehook command, called in this process on the tests' store."""
+"""The surehook command, called in the test's process on the tests' store."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ Surehook = Callable[..., tuple[int, str]]
 
 
 def command_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Surehook:
-    """Returns a function of arguments: exit status and standard output, or the error's words."""
+    """Returns a function of arguments that gives the exit status, and the output or the error's message."""
     monkeypatch.setenv("SUREHOOK_DATA_DIR", str(settings.data_dir))
 
     def run(*arguments: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""The Dockerfile and docker-compose.yml as data, and Compose itself where it is at hand."""
+"""The Dockerfile and docker-compose.yml as data, and Compose itself if it is installed."""
 
 import re
 import shlex
@@ -57,7 +57,7 @@ def seconds(duration: str) -> int:
     return int(duration.removesuffix("s"))
 
 
-def compose_is_at_hand() -> bool:
+def has_compose() -> bool:
     docker = shutil.which("docker")
     if docker is None:
         return False
@@ -67,13 +67,13 @@ def compose_is_at_hand() -> bool:
 def compose_config(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     docker = shutil.which("docker")
     assert docker is not None
-    # Not the .env of whoever runs the tests.
+    # Ignore the .env of the machine that runs the tests.
     command = [docker, "compose", "--env-file", "/dev/null", "-f", str(ROOT / "docker-compose.yml"), "config"]
     environ = {"PATH": str(Path(docker).parent), "HOME": str(Path.home()), **environ}
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
 
 needs_compose = pytest.mark.skipif(
-    not compose_is_at_hand(),
+    not has_compose(),
     reason="`docker compose version` does not work here; the other tests read the file",
 )

@@ -1,4 +1,4 @@
-"""The door in the test's own process, in front of a real store."""
+"""The endpoint in the test's own process, on a real store."""
 
 import contextlib
 import warnings
@@ -15,7 +15,7 @@ from surehook.ingest.metrics import IngestMetrics
 from surehook.shared.settings import Settings
 
 with warnings.catch_warnings():
-    # It would rather have httpx2; what it does with httpx is the same.
+    # Starlette recommends httpx2 to its test client; with httpx the client behaves the same.
     warnings.simplefilter("ignore", StarletteDeprecationWarning)
     from starlette.testclient import TestClient
 
@@ -26,7 +26,7 @@ HeaderList = Mapping[str, str] | list[tuple[str, str]]
 
 
 class OpenEndpoint:
-    """A running app; an exception that nobody translated comes out of the call."""
+    """A running app. An exception that the app does not translate is raised by the call."""
 
     def __init__(self, client: TestClient, metrics: IngestMetrics) -> None:
         self._client = client
@@ -54,7 +54,7 @@ class OpenEndpoint:
 def open_endpoint(settings: Settings, *, is_awaited: bool = True) -> Iterator[OpenEndpoint]:
     metrics = IngestMetrics()
     with TestClient(create_app(settings, metrics)) as client:
-        door = OpenEndpoint(client, metrics)
+        endpoint = OpenEndpoint(client, metrics)
         if is_awaited:
-            wait_until(door.is_ready, "the door is ready")
-        yield door
+            wait_until(endpoint.is_ready, "the endpoint is ready")
+        yield endpoint

@@ -1,4 +1,4 @@
-"""One connection in front of a door that decides what a test says, and an endpoint behind it."""
+"""One client's connection, with a fake endpoint behind the fast path and an echoing app behind ASGI."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,30 +18,30 @@ from surehook.ingest.store.acceptor import Outcome
 from surehook.shared.envelope import parse_envelope
 from surehook.shared.errors import AuthenticationFailed
 from surehook.shared.settings import Settings
-from tests.support.fuzzing import Wire
+from tests.support.fuzzing import FakeTransport
 from tests.support.raw_http import a_request
 
 PATH = "/fusionauth-webhook"
 BODY = a_body()
 
 
-class Doorkeeper:
-    """A door that keeps whatever it is given until a test says how it ended."""
+class FakeEndpoint:
+    """An endpoint whose requests wait until a test finishes them; `receive_complete` returns or raises `starts`."""
 
-    def __init__(self, *, says: bool | Exception = True) -> None:
-        self.says = says
-        self.bounds = Limits(Settings(api_keys=("a-key-for-tests-only",), metrics_bind="off"))
-        self.whole: list[PendingResponse] = []
-        self.read: list[bytes] = []
+    def __init__(self, *, starts: bool | Exception = True) -> None:
+        self.starts = starts
+        self.limits = Limits(Settings(api_keys=("a-key-for-tests-only",), metrics_bind="off"))
+        self.pending: list[PendingResponse] = []
+        self.bodies: list[bytes] = []
 
-    def receive_complete(self, _: Any, body: bytes, whole: PendingResponse) -> bool:
-        self.read.append(body)
-        if isinstance(self.says, Exception):
-            raise self.says
-        if self.says:
-            whole.envelope, whole.reservation = parse_envelope(body), self.bounds.reserve()
-            self.whole.append(whole)
-        return self.says
+    def receive_complete(self, _: Any, body: bytes, response: PendingResponse) -> bool:
+        self.bodies.append(body)
+        if isinstance(self.starts, Exception):
+            raise self.starts
+        if self.starts:
+            response.envelope, response.reservation = parse_envelope(body), self.limits.reserve()
+            self.pending.append(response)
+        return self.starts
 
     def respond(self, envelope: Any, outcome: Outcome, _: float) -> responses.Response:
         return responses.accepted(envelope.event_id) if outcome is Outcome.STORED else responses.duplicate("known")
@@ -50,45 +50,45 @@ class Doorkeeper:
         return responses.NOT_AUTHORIZED if isinstance(error, AuthenticationFailed) else responses.UNAVAILABLE
 
 
-class Place:
-    """One connection, a door behind it, and an endpoint for what does not take the short way."""
+class ClientConnection:
+    """One connection to an endpoint; `through_asgi` has the bodies that did not take the fast path."""
 
-    def __init__(self, door: Doorkeeper | WebhookEndpoint, bounds: Limits) -> None:
-        self.wire = Wire()
+    def __init__(self, endpoint: FakeEndpoint | WebhookEndpoint, limits: Limits) -> None:
+        self.transport = FakeTransport()
         self.refused: list[str] = []
-        self.asked: list[bytes] = []
-        entrance = FastPath(PATH)
-        entrance.endpoint = cast(WebhookEndpoint, door)
-        http = protocol_for(bounds, self.refused.append, entrance)
-        config = uvicorn.Config(self._endpoint, http=http, interface="asgi3", ws="none", log_config=None)
+        self.through_asgi: list[bytes] = []
+        fast_path = FastPath(PATH)
+        fast_path.endpoint = cast(WebhookEndpoint, endpoint)
+        http = protocol_for(limits, self.refused.append, fast_path)
+        config = uvicorn.Config(self._app, http=http, interface="asgi3", ws="none", log_config=None)
         state = ServerState()
         state.default_headers = [(b"date", b"today")]
         make: Any = http
         self.protocol: WebhookProtocol = make(config, state, {})
-        self.protocol.connection_made(self.wire)
+        self.protocol.connection_made(self.transport)
 
-    async def hear(self, *reads: bytes) -> None:
+    async def receive(self, *reads: bytes) -> None:
         for read in reads:
             self.protocol.data_received(read)
             await self.turn()
 
     async def turn(self) -> None:
-        """Let the loop do what is due."""
+        """Lets the loop run its due callbacks."""
         for _ in range(5):
             await asyncio.sleep(0)
 
     @property
     def statuses(self) -> list[int]:
-        return [int(each[:3]) for each in self.wire.said.split(b"HTTP/1.1 ")[1:]]
+        return [int(each[:3]) for each in self.transport.sent.split(b"HTTP/1.1 ")[1:]]
 
-    async def _endpoint(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def _app(self, _: Scope, receive: Receive, send: Send) -> None:
         body = b""
         while True:
             message = await receive()
             body += message["body"]
             if not message["more_body"]:
                 break
-        self.asked.append(body)
+        self.through_asgi.append(body)
         await reply(responses.ALIVE, send)
 
 
@@ -96,10 +96,10 @@ def a_delivery(*headers: str, body: bytes = BODY) -> bytes:
     return a_request(*headers, f"Content-Length: {len(body)}", body=body)
 
 
-def at(door: Doorkeeper, scene: Callable[[Place], Any]) -> Place:
-    async def play() -> Place:
-        place = Place(door, door.bounds)
-        await scene(place)
-        return place
+def run_with(endpoint: FakeEndpoint, scene: Callable[[ClientConnection], Any]) -> ClientConnection:
+    async def play() -> ClientConnection:
+        connection = ClientConnection(endpoint, endpoint.limits)
+        await scene(connection)
+        return connection
 
     return asyncio.run(play())

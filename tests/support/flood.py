@@ -1,4 +1,4 @@
-"""A door with low bounds, and what it takes to flood it."""
+"""An endpoint with low limits, and the tools to flood it."""
 
 import socket
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ MOST_PENDING = 20
 MOST_BYTES = 4 * MEBIBYTE
 MOST_OPEN = 150
 FLOOD = 120
-# Of floods that would need several times as much if they were let in.
+# Memory may grow by this much in a flood that would take several times as much if it were accepted.
 FLAT_BYTES = 16 * MEBIBYTE
 
 
@@ -29,18 +29,18 @@ def open_bounded_stack() -> Stack:
     return stack
 
 
-def let_ebb(stack: Stack) -> None:
-    """Nothing of an earlier flood is left, neither here nor there."""
-    wait_until(lambda: metric(stack, "surehook_open_connections") <= 1, "they hung up")
-    wait_until(lambda: metric(stack, "surehook_pending_requests") == 0, "nothing is held")
+def wait_until_drained(stack: Stack) -> None:
+    """Waits until nothing of an earlier flood is left in the endpoint, and empties the store."""
+    wait_until(lambda: metric(stack, "surehook_open_connections") <= 1, "the connections are closed")
+    wait_until(lambda: metric(stack, "surehook_pending_requests") == 0, "no request is pending")
     assert metric(stack, "surehook_body_bytes_in_flight") == 0
     with stack.redis() as store:
         store.flushall()
 
 
 @contextmanager
-def begun(stack: Stack, count: int, request: bytes) -> Iterator[list[socket.socket]]:
-    """So many requests whose last byte is still to come."""
+def incomplete_requests(stack: Stack, count: int, request: bytes) -> Iterator[list[socket.socket]]:
+    """Sends `count` requests without their last byte."""
     with ExitStack() as exit_stack:
         connections = [exit_stack.enter_context(connect(stack.port)) for _ in range(count)]
         for connection in connections:
@@ -54,8 +54,8 @@ def a_large_body(size: int) -> bytes:
     return a_body(event)
 
 
-def exchange(stack: Stack, request: bytes) -> bytes:
-    """Send all of it, also when it is refused half-way, and read the answer."""
+def send(stack: Stack, request: bytes) -> bytes:
+    """Sends the whole request, even if it is refused halfway, and returns the response."""
     with connect(stack.port) as connection:
         connection.sendall(request)
         return connection.recv(65536)

@@ -1,4 +1,4 @@
-"""A forger who knows the protocol: genuine deliveries, changed in one to four places, from the claims to the bytes."""
+"""Forged deliveries: genuine ones, changed in one to four places, from the claims to the bytes."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from harness.events import an_event
 from harness.signing import ALGORITHMS, SECRET, SIGNATURE, Signer, b64url, digest_of, signer
 
 HELD = [signer(algorithm) for algorithm in ALGORITHMS]
-STRANGERS = [signer(algorithm, number=1) for algorithm in ("HS256", "RS256", "ES256", "Ed25519")]
+UNKNOWN_KEYS = [signer(algorithm, number=1) for algorithm in ("HS256", "RS256", "ES256", "Ed25519")]
 AUTHORIZATION = "a-key-for-tests-only"
 WORDS = [
     *(b"", b"\x00", b"\r\n", b"\r\n\r\n", b" ", b"\t", b",", b".", b"..", b"=", b"{}", b"-1", b"0x10"),
@@ -45,7 +45,7 @@ NAMES = [
 
 @dataclass
 class Forgery:
-    """A delivery on its way to the wire."""
+    """A delivery before it is sent."""
 
     body: bytes
     signer: Signer
@@ -60,14 +60,14 @@ class Forgery:
 
 
 class Forger:
-    """The same seed makes the same deliveries. `signed` remembers what was genuine: nothing else may be accepted."""
+    """Makes the same deliveries for the same seed. `signed` has the genuine ones: no other may be accepted."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - to be repeated
+        self.random = random.Random(seed)  # noqa: S311 - repeatable by its seed
         self.signed: set[tuple[bytes, bytes]] = set()
 
     def delivery(self) -> bytes:
-        """A request's bytes."""
+        """Returns the bytes of a request."""
         forgery = self._genuine()
         places = self.random.randrange(5)
         self._change_some(forgery, places, [self._change_header, self._change_claims, self._change_body])
@@ -79,7 +79,7 @@ class Forger:
         return wire
 
     def pieces(self, wire: bytes) -> list[bytes]:
-        """As a network may cut it."""
+        """Splits a request as a network may."""
         if self.random.random() < 0.7 or len(wire) < 2:
             return [wire]
         cuts = sorted(self.random.randrange(len(wire)) for _ in range(self.random.randrange(1, 4)))
@@ -98,7 +98,7 @@ class Forger:
             if way < 0.75:
                 token = forgery.signer.seal(forgery.header, forgery.claims)
             elif way < 0.9:
-                token = self.random.choice(STRANGERS).seal(forgery.header, forgery.claims)
+                token = self.random.choice(UNKNOWN_KEYS).seal(forgery.header, forgery.claims)
             else:  # a public key as the secret
                 key = signer("RS256").public_pem().encode()
                 token = Signer("HS256", key).seal(forgery.header, forgery.claims)

@@ -1,8 +1,8 @@
-"""The forger against the whole door: uvicorn's protocol, the app, the proof and a real store, without a network.
+"""Fuzzes the whole endpoint: uvicorn's protocol, the app, authentication and a real store, without a network.
 
     python -m tests.support.fuzzing --seconds 600 --seed 1
 
-Nothing but what was genuinely signed may be accepted, no answer may be 5xx, and no exception may get out.
+Only genuinely signed deliveries may be accepted, no status may be 5xx, and no exception may escape.
 """
 
 import argparse
@@ -31,23 +31,23 @@ from surehook.ingest.metrics import IngestMetrics
 from surehook.shared.embedded import socket_path, start_server, stop_server
 from surehook.shared.settings import Settings
 from tests.support.forged_tokens import AUTHORIZATION, HELD, Forger
-from tests.support.jwks_server import publisher
-from tests.support.oracles.handling import Judge
+from tests.support.jwks_server import jwks_server
+from tests.support.oracles.authentication import AuthenticationOracle
 
-ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) ")
+STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 READY_TRIES = 500
 
 
-class Wire(asyncio.Transport):
-    """The other end of a connection that is none."""
+class FakeTransport(asyncio.Transport):
+    """A transport without a network; it keeps what the server sends."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.said = b""
+        self.sent = b""
         self._is_closed = False
 
     def write(self, data: Any) -> None:
-        self.said += bytes(data)
+        self.sent += bytes(data)
 
     def close(self) -> None:
         self._is_closed = True
@@ -63,63 +63,61 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-async def attack(
-    settings: Settings, seed: int, *, seconds: float = 0, count: int = 0
-) -> tuple[Counter[str], list[str]]:
-    """So many deliveries, or for so long. Returns how often each status was answered, and what must not be."""
+async def fuzz(settings: Settings, seed: int, *, seconds: float = 0, count: int = 0) -> tuple[Counter[str], list[str]]:
+    """Sends `count` deliveries, or as many as fit in `seconds`. Returns the count of each status, and the failures."""
     forger = Forger(seed)
-    bounds = Limits(settings)
-    entrance = FastPath(settings.webhook_path)
-    app = create_app(settings, IngestMetrics(), bounds, entrance)
-    judge = Judge(app, forger)
-    http = protocol_for(bounds, lambda _: None, entrance)
-    config = uvicorn.Config(judge, http=http, ws="none", log_config=None, access_log=False, server_header=False)
-    answers: Counter[str] = Counter()
+    limits = Limits(settings)
+    fast_path = FastPath(settings.webhook_path)
+    app = create_app(settings, IngestMetrics(), limits, fast_path)
+    oracle = AuthenticationOracle(app, forger)
+    http = protocol_for(limits, lambda _: None, fast_path)
+    config = uvicorn.Config(oracle, http=http, ws="none", log_config=None, access_log=False, server_header=False)
+    statuses: Counter[str] = Counter()
     async with app.router.lifespan_context(app):
         await _until_ready(app)
-        judge.door, entrance.endpoint = entrance.endpoint, cast(WebhookEndpoint, judge)
+        oracle.endpoint, fast_path.endpoint = fast_path.endpoint, cast(WebhookEndpoint, oracle)
         ends_at = time.monotonic() + seconds
-        while (sum(answers.values()) < count) if count else (time.monotonic() < ends_at):
-            wire = forger.delivery()
-            said = await _deliver(config, forger.pieces(wire))
-            statuses = [status.decode() for status in ANSWER.findall(said)] or ["hung up"]
-            answers.update(statuses[:1])
-            if any(status.startswith("5") for status in statuses):
-                judge.failures.append(f"{statuses} for {wire[:2000]!r}")
+        while (sum(statuses.values()) < count) if count else (time.monotonic() < ends_at):
+            request = forger.delivery()
+            sent = await _deliver(config, forger.pieces(request))
+            found = [status.decode() for status in STATUS_LINE.findall(sent)] or ["connection closed"]
+            statuses.update(found[:1])
+            if any(status.startswith("5") for status in found):
+                oracle.failures.append(f"{found} for {request[:2000]!r}")
             if len(forger.signed) > 100_000:
                 forger.signed.clear()
-    if not judge.begun:
-        judge.failures.append("nothing took the short way")
-    return answers, judge.failures
+    if not oracle.fast_path_requests:
+        oracle.failures.append("no request took the fast path")
+    return statuses, oracle.failures
 
 
 async def _deliver(config: uvicorn.Config, pieces: list[bytes]) -> bytes:
     state = ServerState()
     make: Any = config.http
     protocol = make(config, state, {})
-    wire = Wire()
-    protocol.connection_made(wire)
+    transport = FakeTransport()
+    protocol.connection_made(transport)
     for piece in pieces:
-        if not wire.is_closing():
+        if not transport.is_closing():
             protocol.data_received(piece)
         await asyncio.sleep(0)
-    while _is_under_way(protocol) and not wire.is_closing():  # noqa: ASYNC110 - as many turns as the store takes
+    while _is_under_way(protocol) and not transport.is_closing():  # noqa: ASYNC110 - the store has no event to await
         await asyncio.sleep(0)
     tasks = list(state.tasks)
     if tasks and protocol.cycle is not None and protocol.cycle.more_body:
-        await asyncio.wait(tasks, timeout=0)  # it waits for the rest of a body that never comes
+        await asyncio.wait(tasks, timeout=0)  # the app waits for the rest of a body that never comes
         protocol.connection_lost(None)
     if tasks:
         await asyncio.wait(tasks)
-    await asyncio.sleep(0)  # an answer's head and body leave together, a turn later
+    await asyncio.sleep(0)  # head and body of a response are written together, one turn of the loop later
     protocol.connection_lost(None)
-    return wire.said
+    return transport.sent
 
 
 def _is_under_way(protocol: Any) -> bool:
-    """By the short way, of which no task tells."""
-    is_short = isinstance(protocol.cycle, Delivery)
-    return bool(protocol.pipeline) or (is_short and not protocol.cycle.response_complete)
+    """Returns True while a request is on the fast path, which has no task to wait for."""
+    is_fast = isinstance(protocol.cycle, Delivery)
+    return bool(protocol.pipeline) or (is_fast and not protocol.cycle.response_complete)
 
 
 async def _until_ready(app: Any) -> None:
@@ -137,11 +135,11 @@ async def _until_ready(app: Any) -> None:
         if sent[-2]["status"] == 200:
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("the door does not get ready")
+    raise AssertionError("the endpoint does not get ready")
 
 
 def settings_for(folder: Path, jwks_url: str) -> Settings:
-    """Every kind of proof at once, and every kind of key."""
+    """Returns settings that require every kind of authentication, with every kind of key."""
     (folder / "key.pem").write_text("".join(each.public_pem() for each in HELD if each.algorithm in ("RS256", "ES256")))
     return Settings(
         data_dir=folder,
@@ -164,22 +162,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(prefix="surehook-") as name, publisher() as fusionauth:
+    with tempfile.TemporaryDirectory(prefix="surehook-") as name, jwks_server() as fusionauth:
         folder = Path(name)
         fusionauth.document = jwks(*(each for each in HELD if not isinstance(each.key, bytes)))
         server = start_server(folder)
         try:
-            answers, failures = asyncio.run(
-                attack(settings_for(folder, fusionauth.url), chosen.seed, seconds=chosen.seconds)
+            statuses, failures = asyncio.run(
+                fuzz(settings_for(folder, fusionauth.url), chosen.seed, seconds=chosen.seconds)
             )
             with redis.Redis(unix_socket_path=str(socket_path(folder))) as store:
                 events = stored(store)
         finally:
             stop_server(server)
     click.echo(
-        f"{sum(answers.values()):,} deliveries, answered {dict(answers.most_common())}; {events:,} events stored"
+        f"{sum(statuses.values()):,} deliveries, answered {dict(statuses.most_common())}; {events:,} events stored"
     )
-    click.echo("\n".join(failures[:20]) or "nothing was found")
+    click.echo("\n".join(failures[:20]) or "no failures")
     raise SystemExit(bool(failures))
 
 

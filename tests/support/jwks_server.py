@@ -1,4 +1,4 @@
-"""FusionAuth's JWKS address: a real server on this machine that answers as a test wants."""
+"""A JWKS server that stands for FusionAuth: a real server on this machine, which answers as a test sets it up."""
 
 import contextlib
 import threading
@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 PATH = "/.well-known/jwks.json"
 
 
-class Publisher(ThreadingHTTPServer):
-    """What it says can be changed while it runs."""
+class JwksServer(ThreadingHTTPServer):
+    """Its response can be changed while it runs."""
 
     daemon_threads = True
 
@@ -28,8 +28,8 @@ class Publisher(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def publisher() -> Iterator[Publisher]:
-    with Publisher() as server:
+def jwks_server() -> Iterator[JwksServer]:
+    with JwksServer() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server
@@ -38,7 +38,7 @@ def publisher() -> Iterator[Publisher]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Publisher
+    server: JwksServer
 
     def do_GET(self) -> None:
         server = self.server
@@ -47,7 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in server.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        with contextlib.suppress(OSError):  # who asked may have had enough
+        with contextlib.suppress(OSError):  # the client may have closed the connection
             if not server.seconds_a_byte:
                 self.wfile.write(server.document)
             for byte in server.document if server.seconds_a_byte else b"":

@@ -1,4 +1,4 @@
-"""The books: what was accepted is open, done, discarded or erased, and nothing else."""
+"""The ledger of the store: every accepted event is open, done, discarded or erased."""
 
 import redis
 
@@ -7,14 +7,14 @@ from surehook.shared.scripts import text
 
 
 def ledger(store: redis.Redis) -> dict[str, int]:
-    with store.pipeline(transaction=True) as both:  # a worker may be at work: one moment's figures
+    with store.pipeline(transaction=True) as both:  # a worker may be running: both figures must be of one instant
         both.zcard(Keys().open)
         both.hgetall(Keys().ledger)
-        opened, entries = both.execute()
-    return {"open": int(opened), **{text(name): int(count) for name, count in entries.items()}}
+        opened, counts = both.execute()
+    return {"open": int(opened), **{text(name): int(count) for name, count in counts.items()}}
 
 
 def is_balanced(store: redis.Redis) -> bool:
-    books = ledger(store)
-    closed = sum(books.get(entry, 0) for entry in ("done", "discarded", "erased"))
-    return books.get("accepted", 0) - closed == books["open"]
+    entries = ledger(store)
+    closed = sum(entries.get(name, 0) for name in ("done", "discarded", "erased"))
+    return entries.get("accepted", 0) - closed == entries["open"]

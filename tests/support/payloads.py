@@ -1,4 +1,4 @@
-"""Bodies of every type: our samples, and FusionAuth's published ones where somebody laid them beside the checkout."""
+"""Bodies of every type: our samples, and FusionAuth's published examples if they lie beside the checkout."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ each_payload = pytest.mark.parametrize(
 
 
 def thawed(value: Any) -> Any:
-    """What a handler sees, as FusionAuth wrote it."""
+    """Returns a value that a handler sees as FusionAuth wrote it."""
     if isinstance(value, Model):
         return {name: thawed(value[name]) for name in (*value.keys(),)}
     if isinstance(value, Fields | Mapping):
@@ -42,7 +42,7 @@ def thawed(value: Any) -> Any:
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value in a JSON object or in a model, under its path of FusionAuth's names."""
+    """Yields every value in a JSON object or a model, with its path in FusionAuth's names."""
     if isinstance(value, Model):
         value = {name: value[name] for name in (*value.keys(),)}
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Every payload there is, with a mark in every string that somebody else wrote."""
+"""Every known payload, with a marker in every string that may be personal."""
 
 import json
 from datetime import UTC, datetime
@@ -11,14 +11,14 @@ from surehook.shared.event_types import EVENT_TYPES
 
 MARK = "Zyxwvut"
 MARKED_USER_ID = "c0ffee00-5eed-4bad-8bad-decafbad0001"
-# What FusionAuth prints in its documentation, where a copy of it lies beside the repository.
+# FusionAuth's published examples, if a copy of its documentation lies beside the repository.
 PUBLISHED = Path(__file__).parents[3] / "shared" / "fusionauth" / "examples"
-# These name the event, and stand in logs and job descriptions on purpose.
+# These identify the event and are logged on purpose.
 PLAIN_FIELDS = ("id", "type", "tenantId", "applicationId")
 
 
 def marked_events() -> list[dict[str, Any]]:
-    """The samples of all types, and the published examples if they are there; each with an id of its own."""
+    """Returns the samples of all types and the published examples, if there are any, each with its own id."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     samples = [sample(name, now=now, event_id=uuid4())["event"] for name in EVENT_TYPES]
     published = [json.loads(path.read_text("utf-8")) for path in sorted(PUBLISHED.glob("*.json"))]
@@ -27,7 +27,7 @@ def marked_events() -> list[dict[str, Any]]:
 
 
 def marked(event: dict[str, Any]) -> dict[str, Any]:
-    """Marks carry what is spelled differently in JSON, in a repr and in a URL, and so differ from word to word."""
+    """Marks an event's strings. Markers have characters that JSON, a repr and a URL escape, each in its own way."""
     result = {name: value if name in PLAIN_FIELDS else _mark(value, name) for name, value in event.items()}
     result["id"] = str(uuid4())
     result.setdefault("token", f"{MARK}.token")

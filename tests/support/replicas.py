@@ -52,7 +52,7 @@ class Fleet:
             return len(store.execute_command("ROLE")[2])
 
     def primary(self) -> int:
-        """As Sentinel has it."""
+        """Returns the port of the primary according to Sentinel."""
         if not hasattr(self, "_sentinel"):
             return self.ports[0]
         with redis.Redis(port=self._sentinel_port, protocol=2) as sentinel:
@@ -64,7 +64,7 @@ class Fleet:
         self.servers[port].wait()
 
     def restart(self, port: int) -> None:
-        """It comes back as a replica of whoever is the primary now."""
+        """Starts it again as a replica of the current primary."""
         self.servers[port] = self._start(port, self.primary())
 
     def close(self) -> None:

@@ -1,11 +1,13 @@
-"""The place where a test runs handlers: its own thread."""
+"""The run context of a test: its own thread."""
 
 from surehook.workers.execution.timeouts import Timeout
 from surehook.workers.transactional.protocol import Transaction
 
 
-class Here:
-    """The place of a run: the thread of the test."""
+class TestContext:
+    """A run context without limits; its timeout fires in the thread of the test."""
+
+    __test__ = False
 
     def __init__(self) -> None:
         self.timeout = Timeout()

@@ -1,4 +1,4 @@
-"""What the store holds, byte for byte: DUMP compresses, and RQ packs its tracebacks, so neither can be searched."""
+"""The contents of the store as plain bytes. DUMP compresses and RQ packs its tracebacks, so neither can be searched."""
 
 import zlib
 from base64 import b64decode
@@ -13,13 +13,13 @@ PACKED = b"exc_string"
 
 
 def kept_keys(store: redis.Redis) -> list[bytes]:
-    """All keys, but those by which processes say that they live."""
+    """Returns all keys except heartbeats."""
     keys: Any = store.keys()
     return [key for key in keys if b":alive:" not in key]
 
 
 def contents(store: redis.Redis, key: bytes) -> bytes:
-    """All of one key: its name, fields and values, unpacked."""
+    """Returns one key's name, fields and values, unpacked."""
     return b"\n".join((key, *_parts(store, key)))
 
 
@@ -43,14 +43,14 @@ def _parts(store: redis.Redis, key: bytes) -> Iterator[bytes]:
                 for name, value in fields.items():
                     yield name
                     yield zlib.decompress(b64decode(value)) if name == PACKED else value
-        case b"none":  # it expired just now
+        case b"none":  # it has just expired
             return
         case kind:
             raise AssertionError(f"{key!r} is a {kind!r}: say here how to read it")
 
 
 def keys_naming(store: redis.Redis, event_id: str) -> list[bytes]:
-    """Keys that are about an event or hold its id."""
+    """Returns the keys that contain an event's id."""
     wanted = event_id.encode()
     return sorted(key for key in store.scan_iter() if wanted in contents(store, key))
 

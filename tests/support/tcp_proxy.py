@@ -1,4 +1,4 @@
-"""A relay between the door and its store: speaks TLS, stutters, falls silent, cuts, lies."""
+"""A proxy between the endpoint and its store. It can speak TLS, and split, hold back, cut or falsify replies."""
 
 import asyncio
 import contextlib
@@ -10,18 +10,18 @@ from pathlib import Path
 
 @dataclass
 class TcpProxy:
-    """What it does to the replies can be changed while it runs."""
+    """How it treats replies can be changed while it runs."""
 
     port: int = 0
     replies_in_pieces: bool = False
     passes_replies: bool = True
     instead: bytes | None = None
     instead_for: bytes = b""
-    """Only of what was asked with this in it."""
+    """Replaces only the reply to a command that contains this."""
     cuts_after_bytes: int | None = None
     connections: int = 0
     commands: int = 0
-    """How often something was asked."""
+    """How many reads of commands it has forwarded."""
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, store: Path) -> None:
@@ -66,11 +66,11 @@ class TcpProxy:
 
 @contextlib.asynccontextmanager
 async def tcp_proxy(store: Path, with_tls: ssl.SSLContext | None = None) -> AsyncIterator[TcpProxy]:
-    man = TcpProxy()
-    server = await asyncio.start_server(lambda r, w: man.relay(r, w, store), "127.0.0.1", 0, ssl=with_tls)
-    man.port = server.sockets[0].getsockname()[1]
+    proxy = TcpProxy()
+    server = await asyncio.start_server(lambda r, w: proxy.relay(r, w, store), "127.0.0.1", 0, ssl=with_tls)
+    proxy.port = server.sockets[0].getsockname()[1]
     try:
-        yield man
+        yield proxy
     finally:
         server.close()
-        man.close()
+        proxy.close()

@@ -1,4 +1,4 @@
-"""`surehook dev` as a person sees it: in a terminal."""
+"""`surehook dev` in a pseudo-terminal."""
 
 import os
 import pty

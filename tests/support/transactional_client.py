@@ -1,4 +1,4 @@
-"""Fixtures of a door that asks, and of a back room that decides in the test's own threads."""
+"""Fixtures of an endpoint with transactional events, and of a worker that decides them in the test's own threads."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +21,7 @@ from surehook.workers.queue.claims import Claims
 from surehook.workers.transactional.executor import TransactionalExecutor
 from surehook.workers.transactional.protocol import TransactionProtocol
 from tests.support.endpoint import OpenEndpoint, open_endpoint
-from tests.support.run_context import Here
+from tests.support.run_context import TestContext
 from tests.support.transactions import Protocol, Windows
 
 KEYS = Keys()
@@ -36,59 +36,62 @@ def protocol(store: redis.Redis) -> Protocol:
 
 @pytest.fixture
 def transactional_endpoint(settings: Settings, protocol: Protocol) -> Iterator[OpenEndpoint]:
-    """A door that asks about user.create, and for one tenant about user.delete; with a worker that lives."""
-    asked = ("user.create", f"{USER_ID}:user.delete")
+    """An endpoint for which user.create is transactional, and user.delete for one tenant; a worker is available."""
+    transactional = ("user.create", f"{USER_ID}:user.delete")
     with open_endpoint(
-        settings.model_copy(update={"transactional_events": asked, "transaction_timeout": TIMEOUT_SECONDS})
-    ) as door:
-        protocol.beat("room")
-        yield door
+        settings.model_copy(update={"transactional_events": transactional, "transaction_timeout": TIMEOUT_SECONDS})
+    ) as endpoint:
+        protocol.beat("worker")
+        yield endpoint
 
 
-Room = Callable[..., TransactionalExecutor]
+ExecutorFactory = Callable[..., TransactionalExecutor]
 
 
 @pytest.fixture
-def voting(store: redis.Redis, claims_of: Callable[..., Claims], counts: Any) -> Iterator[Room]:
-    """The back room, with the handlers declared by then."""
-    dispatcher, here = Runner(30), Here()
-    watchdog = Watchdog([here.timeout], lambda _: None, lambda: None)
+def transactional_executor(
+    store: redis.Redis, claims_of: Callable[..., Claims], counts: Any
+) -> Iterator[ExecutorFactory]:
+    """Builds transactional executors with the handlers declared by then."""
+    runner, context = Runner(30), TestContext()
+    watchdog = Watchdog([context.timeout], lambda _: None, lambda: None)
     watchdog.start()
 
     opened: list[TransactionalExecutor] = []
 
-    def voting(worker: str = "room", vault: BodyCipher | None = None) -> TransactionalExecutor:
-        vault = vault or BodyCipher()
-        room = TransactionalExecutor(
-            TransactionProtocol(store, KEYS, worker, "room"),
+    def build(worker: str = "worker", cipher: BodyCipher | None = None) -> TransactionalExecutor:
+        executor = TransactionalExecutor(
+            TransactionProtocol(store, KEYS, worker, "worker"),
             Registry(registry_module.declared),
-            dispatcher,
+            runner,
             counts,
-            here,
+            context,
             handler_timeout=30,
-            missing_key=MissingKey(vault, claims_of(worker, TRANSACTIONAL_QUEUE).key_needed, counts),
+            missing_key=MissingKey(cipher or BodyCipher(), claims_of(worker, TRANSACTIONAL_QUEUE).key_needed, counts),
         )
-        opened.append(room)
-        return room
+        opened.append(executor)
+        return executor
 
-    yield voting
+    yield build
     for each in opened:
         each.close()
-    dispatcher.close()
+    runner.close()
     watchdog.stop()
     watchdog.join()
 
 
 @pytest.fixture
-def ask(transactional_endpoint: OpenEndpoint, voting: Room) -> Iterator[Callable[..., httpx.Response]]:
-    """Deliver, and let the back room decide meanwhile."""
+def decide(
+    transactional_endpoint: OpenEndpoint, transactional_executor: ExecutorFactory
+) -> Iterator[Callable[..., httpx.Response]]:
+    """Delivers an event while a worker decides it."""
     with ThreadPoolExecutor(1) as pool:
 
-        def ask(event: dict[str, Any]) -> httpx.Response:
-            answer: Future[httpx.Response] = pool.submit(transactional_endpoint.deliver, event)
-            room = voting()
-            while not answer.done():
-                room.run_until_idle(0.05)
-            return answer.result()
+        def decide(event: dict[str, Any]) -> httpx.Response:
+            response: Future[httpx.Response] = pool.submit(transactional_endpoint.deliver, event)
+            executor = transactional_executor()
+            while not response.done():
+                executor.run_until_idle(0.05)
+            return response.result()
 
-        yield ask
+        yield decide

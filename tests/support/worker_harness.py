@@ -22,7 +22,7 @@ from surehook.workers.slots import Slots
 
 
 class WorkerHarness:
-    """Closed, it has settled all that it held."""
+    """A worker process without processes: `close` waits until every claimed job is acknowledged."""
 
     def __init__(
         self,
@@ -32,14 +32,14 @@ class WorkerHarness:
         folder: Path,
         threads: int,
         name: str,
-        vault: BodyCipher | None = None,
+        cipher: BodyCipher | None = None,
     ) -> None:
         self.slots = Slots.create(folder / f"{name}.slots", 64)
         connection = Connection(store)
-        self.asked = 0
-        missing_key = MissingKey(vault or BodyCipher(), claims.key_needed, counts)
+        self.wake_ups = 0
+        missing_key = MissingKey(cipher or BodyCipher(), claims.key_needed, counts)
         self.fetcher = Fetcher(
-            claims, connection, self.slots, Prefetch(threads), counts, self._ask, missing_key.is_paused
+            claims, connection, self.slots, Prefetch(threads), counts, self._count, missing_key.is_paused
         )
         registry = Registry(registry_module.declared)
         executor = JobExecutor(
@@ -50,8 +50,8 @@ class WorkerHarness:
             for number in range(threads)
         ]
 
-    def _ask(self) -> None:
-        self.asked += 1
+    def _count(self) -> None:
+        self.wake_ups += 1
 
     def start(self) -> "WorkerHarness":
         for thread in (*self.threads, self.fetcher):

@@ -1,4 +1,4 @@
-"""What senders of transactional events were answered, against what handlers did: while things are killed, and after."""
+"""Compares the responses to transactional events with the effects of handlers, while processes are killed and after."""
 
 import os
 import secrets
@@ -26,8 +26,8 @@ SEED = int(os.environ.get("SEED") or secrets.randbelow(10**6))
 
 @contextmanager
 def senders(stack: Stack, answers: dict[str, int], longest_seconds: float = 0, count: int = SENDERS) -> Iterator[None]:
-    """As FusionAuth: 2 s until an answer, and no second try. What is not answered counts as 0."""
-    chance = Random(SEED)  # noqa: S311 - to be had again
+    """Sends as FusionAuth does, without a second try. A request without a response counts as status 0."""
+    chance = Random(SEED)  # noqa: S311 - repeatable by its seed
     is_over = threading.Event()
 
     def send() -> None:
@@ -49,29 +49,29 @@ def senders(stack: Stack, answers: dict[str, int], longest_seconds: float = 0, c
             thread.join()
 
 
-def wait_for_yes(answers: dict[str, int], count: int) -> None:
+def wait_for_successes(answers: dict[str, int], count: int) -> None:
     before = Counter(answers.values())[200]
     wait_until(
-        lambda: Counter(dict(answers).values())[200] >= before + count, f"yes again: {Counter(answers.values())}"
+        lambda: Counter(dict(answers).values())[200] >= before + count, f"successes again: {Counter(answers.values())}"
     )
 
 
 def wait_for_answers(answers: dict[str, int], count: int) -> None:
-    """Of any kind but none at all: a moment under load."""
+    """Waits until `count` more requests have got a response of any status."""
     before = len([status for status in dict(answers).values() if status])
     wait_until(lambda: len([status for status in dict(answers).values() if status]) >= before + count, "answers")
 
 
 def kill(pids: list[int]) -> None:
     for pid in pids:
-        with suppress(ProcessLookupError):  # it was replaced just then
+        with suppress(ProcessLookupError):  # its supervisor has just replaced it
             os.kill(pid, signal.SIGKILL)
 
 
-def check_the_truth(stack: Stack, answers: dict[str, int], deaths_of_others: int) -> None:
-    """The ledger of answers against the ledger of effects."""
+def check_effects(stack: Stack, answers: dict[str, int], deaths_of_others: int) -> None:
+    """Checks every response against the effects of its handlers."""
     with stack.redis() as store:
-        wait_until(lambda: ledger(store)["open"] == 0, f"all is decided and told: {ledger(store)}", seconds=40)
+        wait_until(lambda: ledger(store)["open"] == 0, f"every event is closed: {ledger(store)}", seconds=40)
         assert is_balanced(store)
         orphans = set(texts(store.zrange(KEYS.orphans, 0, -1)))
         assert not list(store.scan_iter(f"{KEYS.prefix}:txn-run:*"))
@@ -82,17 +82,17 @@ def check_the_truth(stack: Stack, answers: dict[str, int], deaths_of_others: int
     done, undone, told = (
         [event_id for word, event_id in effects if word == which] for which in ("done", "undone", "told")
     )
-    yes = {event_id for event_id, status in answers.items() if status == 200}
-    assert yes <= set(done)
-    assert not yes & orphans
-    assert not yes & set(undone)
-    assert yes <= set(told)
-    assert len(done) == len(set(done))  # nothing starts twice
-    # Every effect was answered yes, or is an orphan; or it broke between the confirmation and the wire, for those whose
-    # answer was under way when ingest or the store died.
+    succeeded = {event_id for event_id, status in answers.items() if status == 200}
+    assert succeeded <= set(done)
+    assert not succeeded & orphans
+    assert not succeeded & set(undone)
+    assert succeeded <= set(told)
+    assert len(done) == len(set(done))  # no handler starts twice
+    # Every effect was answered with success or is an orphan, unless ingest or the store died between the confirmation
+    # and the response.
     pairs = zip(unanswered, decisions, strict=True)
     lost = {event_id for event_id, decision in pairs if decision == "completed"}
-    assert set(done) - yes - lost <= orphans
+    assert set(done) - succeeded - lost <= orphans
     assert not lost & orphans
     assert lost <= set(told)
     assert len(lost) <= SENDERS * deaths_of_others

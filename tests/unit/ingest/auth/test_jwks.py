@@ -12,7 +12,7 @@ from surehook.ingest.metrics import IngestMetrics
 ONE, TWO = signer("RS256", "one"), signer("ES256", "two")
 
 
-class Publisher:
+class JwksServer:
     """FusionAuth's JWKS and the receiver's cache of it, on a clock that the test moves."""
 
     def __init__(self, *signers: Signer, pinned: tuple[str, ...] = (), is_only_source: bool = True) -> None:
@@ -49,65 +49,65 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def test_the_first_delivery_brings_the_keys() -> None:
     async def story() -> None:
-        publisher = Publisher(ONE)
-        assert not publisher.jwks.is_ready
-        assert publisher.metric("surehook_not_ready", reason="no_signing_keys") == 1
+        jwks_server = JwksServer(ONE)
+        assert not jwks_server.jwks.is_ready
+        assert jwks_server.metric("surehook_not_ready", reason="no_signing_keys") == 1
 
-        assert await publisher.knows(ONE)
+        assert await jwks_server.knows(ONE)
 
-        assert publisher.jwks.is_ready
-        assert publisher.metric("surehook_not_ready", reason="no_signing_keys") == 0
-        assert publisher.metric("surehook_jwks_keys") == 1
+        assert jwks_server.jwks.is_ready
+        assert jwks_server.metric("surehook_not_ready", reason="no_signing_keys") == 0
+        assert jwks_server.metric("surehook_jwks_keys") == 1
 
     asyncio.run(story())
 
 
 def test_an_unknown_key_is_asked_for_at_most_once_in_ten_seconds() -> None:
     async def story() -> None:
-        publisher = Publisher(ONE)
-        assert await publisher.knows(ONE)
-        publisher.now += 10
+        jwks_server = JwksServer(ONE)
+        assert await jwks_server.knows(ONE)
+        jwks_server.now += 10
 
         for _ in range(50):
-            assert not await publisher.knows(TWO)
-            publisher.now += 0.1
-        assert publisher.fetches == 2
+            assert not await jwks_server.knows(TWO)
+            jwks_server.now += 0.1
+        assert jwks_server.fetches == 2
 
-        publisher.published.append(TWO)
-        assert not await publisher.knows(TWO)
-        publisher.now += 5
-        assert await publisher.knows(TWO)
-        assert publisher.fetches == 3
+        jwks_server.published.append(TWO)
+        assert not await jwks_server.knows(TWO)
+        jwks_server.now += 5
+        assert await jwks_server.knows(TWO)
+        assert jwks_server.fetches == 3
 
     asyncio.run(story())
 
 
 def test_many_that_ask_at_once_share_one_fetch() -> None:
     async def story() -> None:
-        publisher = Publisher(ONE)
+        jwks_server = JwksServer(ONE)
 
-        assert all(await asyncio.gather(*(publisher.knows(ONE) for _ in range(100))))
+        assert all(await asyncio.gather(*(jwks_server.knows(ONE) for _ in range(100))))
 
-        assert publisher.fetches == 1
+        assert jwks_server.fetches == 1
 
     asyncio.run(story())
 
 
 def test_a_fetch_that_began_before_the_key_was_published_is_followed_by_another() -> None:
     async def story() -> None:
-        publisher = Publisher(ONE)
+        jwks_server = JwksServer(ONE)
         is_open = asyncio.Event()
-        publisher.gate = is_open.wait
-        running = asyncio.create_task(publisher.jwks.run())
-        await until(lambda: publisher.fetches > 0)
+        jwks_server.gate = is_open.wait
+        running = asyncio.create_task(jwks_server.jwks.run())
+        await until(lambda: jwks_server.fetches > 0)
 
-        publisher.published.append(TWO)
-        asking = asyncio.create_task(publisher.knows(TWO))
+        jwks_server.published.append(TWO)
+        asking = asyncio.create_task(jwks_server.knows(TWO))
         await asyncio.sleep(0)
         is_open.set()
 
         assert await asking
-        assert publisher.fetches == 2
+        assert jwks_server.fetches == 2
         running.cancel()
 
     asyncio.run(story())
@@ -117,10 +117,10 @@ def test_strangers_cannot_pile_up_behind_a_fetch(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("surehook.ingest.auth.jwks.MAX_WAITERS", 3)
 
     async def story() -> None:
-        publisher = Publisher(ONE)
+        jwks_server = JwksServer(ONE)
         is_open = asyncio.Event()
-        publisher.gate = is_open.wait
-        asking = [asyncio.create_task(publisher.knows(ONE)) for _ in range(10)]
+        jwks_server.gate = is_open.wait
+        asking = [asyncio.create_task(jwks_server.knows(ONE)) for _ in range(10)]
         await until(lambda: sum(task.done() for task in asking) == 7)
         is_open.set()
 
@@ -134,27 +134,27 @@ def test_nobody_waits_long_for_a_fetch_that_hangs(monkeypatch: pytest.MonkeyPatc
 
     async def story() -> None:
         loop = asyncio.get_running_loop()
-        publisher = Publisher(ONE)
-        publisher.jwks = Jwks(publisher._fetch, publisher.metrics, clock=loop.time)  # noqa: SLF001 - on a real clock
-        publisher.gate = asyncio.Event().wait
+        jwks_server = JwksServer(ONE)
+        jwks_server.jwks = Jwks(jwks_server._fetch, jwks_server.metrics, clock=loop.time)  # noqa: SLF001 - on a real clock
+        jwks_server.gate = asyncio.Event().wait
 
-        assert not await publisher.knows(ONE)
+        assert not await jwks_server.knows(ONE)
 
     asyncio.run(story())
 
 
 def test_good_keys_outlive_an_outage() -> None:
     async def story() -> None:
-        publisher = Publisher(ONE)
-        assert await publisher.knows(ONE)
-        publisher.is_down = True
+        jwks_server = JwksServer(ONE)
+        assert await jwks_server.knows(ONE)
+        jwks_server.is_down = True
         for _ in range(20):
-            publisher.now += 3600
-            assert not await publisher.knows(TWO)
+            jwks_server.now += 3600
+            assert not await jwks_server.knows(TWO)
 
-        assert await publisher.knows(ONE)
-        assert publisher.jwks.is_ready
-        assert publisher.metric("surehook_jwks_fetches_total", outcome="failed") == 20
+        assert await jwks_server.knows(ONE)
+        assert jwks_server.jwks.is_ready
+        assert jwks_server.metric("surehook_jwks_fetches_total", outcome="failed") == 20
 
     asyncio.run(story())
 
@@ -164,12 +164,12 @@ def test_a_surprise_while_fetching_is_told_and_changes_nothing(caplog: pytest.Lo
         raise RuntimeError
 
     async def story() -> None:
-        publisher = Publisher(ONE)
-        assert await publisher.knows(ONE)
-        publisher.now += 10
-        publisher.gate = surprise
-        assert not await publisher.knows(TWO)
-        assert await publisher.knows(ONE)
+        jwks_server = JwksServer(ONE)
+        assert await jwks_server.knows(ONE)
+        jwks_server.now += 10
+        jwks_server.gate = surprise
+        assert not await jwks_server.knows(TWO)
+        assert await jwks_server.knows(ONE)
 
     asyncio.run(story())
 
@@ -181,44 +181,44 @@ def test_an_empty_document_changes_nothing(published: list[Signer], monkeypatch:
     monkeypatch.setattr(Signer, "jwk", lambda self: {"kid": self.kid, "kty": "oct"} if self in published else {})
 
     async def story() -> None:
-        publisher = Publisher()
-        publisher.jwks._keys = {"one": ()}  # noqa: SLF001 - as after a good fetch
-        publisher.published = published
-        await publisher.knows(TWO)
+        jwks_server = JwksServer()
+        jwks_server.jwks._keys = {"one": ()}  # noqa: SLF001 - as after a good fetch
+        jwks_server.published = published
+        await jwks_server.knows(TWO)
 
-        assert publisher.jwks.has_keys
+        assert jwks_server.jwks.has_keys
 
     asyncio.run(story())
 
 
 def test_a_key_that_is_no_longer_published_is_dropped() -> None:
     async def story() -> None:
-        publisher = Publisher(ONE, TWO)
-        assert await publisher.knows(ONE)
-        publisher.published.remove(ONE)
-        publisher.now += 10
-        await publisher.knows(signer("RS256", "another"))  # brings the new document
+        jwks_server = JwksServer(ONE, TWO)
+        assert await jwks_server.knows(ONE)
+        jwks_server.published.remove(ONE)
+        jwks_server.now += 10
+        await jwks_server.knows(signer("RS256", "another"))  # brings the new document
 
-        assert not await publisher.knows(ONE)
+        assert not await jwks_server.knows(ONE)
 
     asyncio.run(story())
 
 
 def test_what_is_not_pinned_is_not_held() -> None:
     async def story() -> None:
-        publisher = Publisher(ONE, TWO, pinned=("two",))
+        jwks_server = JwksServer(ONE, TWO, pinned=("two",))
 
-        assert await publisher.knows(TWO)
-        assert not await publisher.knows(ONE)
+        assert await jwks_server.knows(TWO)
+        assert not await jwks_server.knows(ONE)
 
     asyncio.run(story())
 
 
 def test_an_outage_at_the_start_is_no_matter_while_there_are_other_keys() -> None:
     async def story() -> None:
-        publisher = Publisher(is_only_source=False)
+        jwks_server = JwksServer(is_only_source=False)
 
-        assert publisher.jwks.is_ready
-        assert publisher.metric("surehook_not_ready", reason="no_signing_keys") == 0
+        assert jwks_server.jwks.is_ready
+        assert jwks_server.metric("surehook_not_ready", reason="no_signing_keys") == 0
 
     asyncio.run(story())

@@ -8,7 +8,7 @@ from harness.signing import SIGNATURE, Signer, signer
 from surehook.ingest.auth.signature import Signatures
 from surehook.shared.errors import AuthenticationFailed
 from tests.support.authentication import BODY
-from tests.unit.ingest.auth.test_jwks import ONE, TWO, Publisher
+from tests.unit.ingest.auth.test_jwks import ONE, TWO, JwksServer
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ from tests.unit.ingest.auth.test_jwks import ONE, TWO, Publisher
 )
 def test_a_token_names_one_of_the_published_keys(given: Signer, is_down: bool, reason: str | None) -> None:
     async def story() -> str | None:
-        publisher = Publisher(ONE)
-        publisher.is_down = is_down
-        signatures = Signatures([], publisher.jwks)
+        jwks_server = JwksServer(ONE)
+        jwks_server.is_down = is_down
+        signatures = Signatures([], jwks_server.jwks)
         try:
             await signatures.signed_digest([(SIGNATURE.lower().encode(), given.token(BODY).encode())])
         except AuthenticationFailed as exc:

@@ -13,7 +13,7 @@ from surehook.ingest.auth.signature import Signatures, require_signed_body
 from surehook.ingest.auth.signing_keys import PUBLIC_ALGORITHMS
 from surehook.shared.errors import AuthenticationFailed
 from tests.support.authentication import BODY, keys_of
-from tests.unit.ingest.auth.test_jwks import Publisher
+from tests.unit.ingest.auth.test_jwks import JwksServer
 
 KEYS = [
     signer("HS256", None),
@@ -92,32 +92,32 @@ class Publishing(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.publisher = Publisher(PUBLISHED[0])
-        self.signatures = Signatures([], self.publisher.jwks)
+        self.jwks_server = JwksServer(PUBLISHED[0])
+        self.signatures = Signatures([], self.jwks_server.jwks)
         self.sender = PUBLISHED[0]
-        self.published_at = {PUBLISHED[0].kid: self.publisher.now - FETCH_EVERY_SECONDS}
+        self.published_at = {PUBLISHED[0].kid: self.jwks_server.now - FETCH_EVERY_SECONDS}
 
     @rule(seconds=st.sampled_from([0.5, 3.0, 9.9, 10.0, 300.0]))
     def wait(self, seconds: float) -> None:
-        self.publisher.now += seconds
+        self.jwks_server.now += seconds
 
     @rule(key=st.sampled_from(PUBLISHED))
     def publish(self, key: Signer) -> None:
-        if key not in self.publisher.published:
-            self.publisher.published.append(key)
-            self.published_at[key.kid] = self.publisher.now
+        if key not in self.jwks_server.published:
+            self.jwks_server.published.append(key)
+            self.published_at[key.kid] = self.jwks_server.now
 
     @rule(data=st.data())
     def switch_sender(self, data: st.DataObject) -> None:
-        settled = [key for key in self.publisher.published
-                   if self.publisher.now - self.published_at[key.kid] >= FETCH_EVERY_SECONDS]  # fmt: skip
+        settled = [key for key in self.jwks_server.published
+                   if self.jwks_server.now - self.published_at[key.kid] >= FETCH_EVERY_SECONDS]  # fmt: skip
         self.sender = data.draw(st.sampled_from(settled))
 
-    @precondition(lambda self: len(self.publisher.published) > 1)
+    @precondition(lambda self: len(self.jwks_server.published) > 1)
     @rule(data=st.data())
     def remove(self, data: st.DataObject) -> None:
-        old = [key for key in self.publisher.published if key is not self.sender]
-        self.publisher.published.remove(data.draw(st.sampled_from(old)))
+        old = [key for key in self.jwks_server.published if key is not self.sender]
+        self.jwks_server.published.remove(data.draw(st.sampled_from(old)))
 
     @rule(kid=st.sampled_from(["x", "y", "k0", "k9"]))
     def a_stranger_names_a_key(self, kid: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 from surehook.ingest.store.acceptor import Outcome
 from surehook.shared.envelope import parse_envelope
 from surehook.shared.errors import AuthenticationFailed, StoreUnavailable
-from tests.support.fake_endpoint import BODY, PATH, Doorkeeper, Place, a_delivery, at
+from tests.support.fake_endpoint import BODY, PATH, ClientConnection, FakeEndpoint, a_delivery, run_with
 from tests.support.raw_http import a_request
 
 CHUNKED = a_request("Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n" % (len(BODY), BODY))
@@ -14,22 +14,22 @@ ACCEPTED = b'{"status":"accepted","eventId":"%b"}' % EVENT_ID.encode()
 
 
 def test_a_whole_delivery_is_answered_without_the_endpoint() -> None:
-    door = Doorkeeper()
+    endpoint = FakeEndpoint()
 
-    async def scene(place: Place) -> None:
-        await place.hear(a_delivery())
-        assert place.wire.said == b""
-        door.whole[0].set_result(Outcome.STORED)
+    async def scene(connection: ClientConnection) -> None:
+        await connection.receive(a_delivery())
+        assert connection.transport.sent == b""
+        endpoint.pending[0].set_result(Outcome.STORED)
 
-    place = at(door, scene)
+    connection = run_with(endpoint, scene)
 
-    assert (door.read, place.asked) == ([BODY], [])
-    assert place.wire.said == (
+    assert (endpoint.bodies, connection.through_asgi) == ([BODY], [])
+    assert connection.transport.sent == (
         b"HTTP/1.1 202 Accepted\r\ndate: today\r\ncontent-type: application/json\r\n"
         b"content-length: %d\r\n\r\n%b" % (len(ACCEPTED), ACCEPTED)
     )
-    assert door.bounds.pending == 0
-    assert not place.wire.is_closing()
+    assert endpoint.limits.pending == 0
+    assert not connection.transport.is_closing()
 
 
 @pytest.mark.parametrize(
@@ -47,33 +47,33 @@ def test_a_whole_delivery_is_answered_without_the_endpoint() -> None:
     ],
 )
 def test_any_other_request_goes_to_the_endpoint_with_all_of_its_body(reads: list[bytes]) -> None:
-    door = Doorkeeper()
+    endpoint = FakeEndpoint()
 
-    place = at(door, lambda place: place.hear(*reads))
+    connection = run_with(endpoint, lambda connection: connection.receive(*reads))
 
-    assert (door.read, place.asked) == ([], [BODY])
-    assert not place.wire.is_closing()
+    assert (endpoint.bodies, connection.through_asgi) == ([], [BODY])
+    assert not connection.transport.is_closing()
 
 
 def test_who_does_not_read_its_answers_gets_the_next_from_the_endpoint_which_waits() -> None:
-    door = Doorkeeper()
+    endpoint = FakeEndpoint()
 
-    async def scene(place: Place) -> None:
-        place.protocol.pause_writing()
-        await place.hear(a_delivery())
-        assert (door.read, place.asked, place.statuses) == ([], [BODY], [])
-        place.protocol.resume_writing()
-        await place.turn()
+    async def scene(connection: ClientConnection) -> None:
+        connection.protocol.pause_writing()
+        await connection.receive(a_delivery())
+        assert (endpoint.bodies, connection.through_asgi, connection.statuses) == ([], [BODY], [])
+        connection.protocol.resume_writing()
+        await connection.turn()
 
-    assert at(door, scene).statuses == [200]
+    assert run_with(endpoint, scene).statuses == [200]
 
 
-@pytest.mark.parametrize("says", [False, RuntimeError("a bug")], ids=["the door cannot say yet", "the door breaks"])
-def test_what_the_door_does_not_take_goes_to_the_endpoint(says: bool | Exception) -> None:
-    place = at(Doorkeeper(says=says), lambda place: place.hear(a_delivery()))
+@pytest.mark.parametrize("starts", [False, RuntimeError("a bug")], ids=["the door cannot say yet", "the door breaks"])
+def test_what_the_door_does_not_take_goes_to_the_endpoint(starts: bool | Exception) -> None:
+    connection = run_with(FakeEndpoint(starts=starts), lambda connection: connection.receive(a_delivery()))
 
-    assert place.asked == [BODY]
-    assert place.statuses == [200]
+    assert connection.through_asgi == [BODY]
+    assert connection.statuses == [200]
 
 
 @pytest.mark.parametrize(
@@ -84,44 +84,44 @@ def test_what_the_door_does_not_take_goes_to_the_endpoint(says: bool | Exception
     ],
 )
 def test_a_refusal_leaves_the_short_way_too(error: Exception, status: int, *, is_closed: bool) -> None:
-    place = at(Doorkeeper(says=error), lambda place: place.hear(a_delivery()))
+    connection = run_with(FakeEndpoint(starts=error), lambda connection: connection.receive(a_delivery()))
 
-    assert (place.statuses, place.asked) == ([status], [])
-    assert place.wire.is_closing() is is_closed
-    assert (b"connection: close" in place.wire.said) is is_closed
+    assert (connection.statuses, connection.through_asgi) == ([status], [])
+    assert connection.transport.is_closing() is is_closed
+    assert (b"connection: close" in connection.transport.sent) is is_closed
 
 
 def test_a_loss_in_the_store_is_told() -> None:
-    door = Doorkeeper()
+    endpoint = FakeEndpoint()
 
-    async def scene(place: Place) -> None:
-        await place.hear(a_delivery())
-        door.whole[0].set_exception(StoreUnavailable())
+    async def scene(connection: ClientConnection) -> None:
+        await connection.receive(a_delivery())
+        endpoint.pending[0].set_exception(StoreUnavailable())
 
-    assert at(door, scene).statuses == [503]
-    assert door.bounds.pending == 0
+    assert run_with(endpoint, scene).statuses == [503]
+    assert endpoint.limits.pending == 0
 
 
 def test_the_next_request_waits_for_the_answer_to_the_one_before_it() -> None:
-    door = Doorkeeper()
+    endpoint = FakeEndpoint()
 
-    async def scene(place: Place) -> None:
-        await place.hear(a_delivery() + a_delivery())
-        assert (len(door.whole), place.asked) == (1, [])
-        door.whole[0].set_result(Outcome.STORED)
-        await place.turn()
+    async def scene(connection: ClientConnection) -> None:
+        await connection.receive(a_delivery() + a_delivery())
+        assert (len(endpoint.pending), connection.through_asgi) == (1, [])
+        endpoint.pending[0].set_result(Outcome.STORED)
+        await connection.turn()
 
-    place = at(door, scene)
+    connection = run_with(endpoint, scene)
 
-    assert (place.statuses, place.asked) == ([202, 200], [BODY])
+    assert (connection.statuses, connection.through_asgi) == ([202, 200], [BODY])
 
 
 def test_what_follows_a_refusal_on_its_connection_is_not_heard() -> None:
-    door = Doorkeeper(says=AuthenticationFailed("no"))
+    endpoint = FakeEndpoint(starts=AuthenticationFailed("no"))
 
-    place = at(door, lambda place: place.hear(a_delivery() + a_delivery()))
+    connection = run_with(endpoint, lambda connection: connection.receive(a_delivery() + a_delivery()))
 
-    assert (place.statuses, len(door.read), place.asked) == ([401], 1, [])
+    assert (connection.statuses, len(endpoint.bodies), connection.through_asgi) == ([401], 1, [])
 
 
 @pytest.mark.parametrize(
@@ -135,76 +135,76 @@ def test_what_follows_a_refusal_on_its_connection_is_not_heard() -> None:
     ],
 )
 def test_who_wants_one_answer_only_gets_it_and_the_end(sent: bytes) -> None:
-    door = Doorkeeper()
+    endpoint = FakeEndpoint()
 
-    async def scene(place: Place) -> None:
-        await place.hear(sent)
-        door.whole[0].set_result(Outcome.STORED)
+    async def scene(connection: ClientConnection) -> None:
+        await connection.receive(sent)
+        endpoint.pending[0].set_result(Outcome.STORED)
 
-    place = at(door, scene)
+    connection = run_with(endpoint, scene)
 
-    assert b"connection: close" in place.wire.said
-    assert place.wire.is_closing()
+    assert b"connection: close" in connection.transport.sent
+    assert connection.transport.is_closing()
 
 
 @pytest.mark.parametrize("when", ["before it came", "while it waits"])
 def test_a_process_that_leaves_answers_and_hangs_up(when: str) -> None:
-    door = Doorkeeper()
+    endpoint = FakeEndpoint()
 
-    async def scene(place: Place) -> None:
+    async def scene(connection: ClientConnection) -> None:
         if when == "before it came":
-            place.protocol.shutdown()
-            await place.hear(a_delivery())
+            connection.protocol.shutdown()
+            await connection.receive(a_delivery())
         else:
-            await place.hear(a_delivery())
-            place.protocol.shutdown()
-        door.whole[0].set_result(Outcome.STORED)
+            await connection.receive(a_delivery())
+            connection.protocol.shutdown()
+        endpoint.pending[0].set_result(Outcome.STORED)
 
-    place = at(door, scene)
+    connection = run_with(endpoint, scene)
 
-    assert place.statuses == [202]
-    assert b"connection: close" in place.wire.said
-    assert place.wire.is_closing()
+    assert connection.statuses == [202]
+    assert b"connection: close" in connection.transport.sent
+    assert connection.transport.is_closing()
 
 
 def test_an_event_whose_sender_has_gone_is_stored_and_nobody_is_told() -> None:
-    door = Doorkeeper()
+    endpoint = FakeEndpoint()
 
-    async def scene(place: Place) -> None:
-        await place.hear(a_delivery())
-        place.wire.close()
-        place.protocol.connection_lost(None)
-        assert not door.whole[0].done()
-        door.whole[0].set_result(Outcome.STORED)
+    async def scene(connection: ClientConnection) -> None:
+        await connection.receive(a_delivery())
+        connection.transport.close()
+        connection.protocol.connection_lost(None)
+        assert not endpoint.pending[0].done()
+        endpoint.pending[0].set_result(Outcome.STORED)
 
-    place = at(door, scene)
+    connection = run_with(endpoint, scene)
 
-    assert place.wire.said == b""
-    assert door.bounds.pending == 0
-    assert door.bounds.connections == 0
+    assert connection.transport.sent == b""
+    assert endpoint.limits.pending == 0
+    assert endpoint.limits.connections == 0
 
 
 def test_an_idle_connection_keeps_no_body() -> None:
-    door = Doorkeeper()
+    endpoint = FakeEndpoint()
 
-    async def scene(place: Place) -> None:
-        await place.hear(a_delivery())
-        door.whole[0].set_result(Outcome.STORED)
+    async def scene(connection: ClientConnection) -> None:
+        await connection.receive(a_delivery())
+        endpoint.pending[0].set_result(Outcome.STORED)
 
-    at(door, scene)
+    run_with(endpoint, scene)
 
-    assert (door.whole[0].envelope, door.whole[0].reservation) == (None, None)
+    assert (endpoint.pending[0].envelope, endpoint.pending[0].reservation) == (None, None)
 
 
 def test_a_dates_change_is_seen() -> None:
-    door = Doorkeeper()
+    endpoint = FakeEndpoint()
 
-    async def scene(place: Place) -> None:
+    async def scene(connection: ClientConnection) -> None:
         for day in (b"today", b"tomorrow"):
-            place.protocol.server_state.default_headers = [(b"date", day)]
-            await place.hear(a_delivery())
-            door.whole[-1].set_result(Outcome.STORED)
+            connection.protocol.server_state.default_headers = [(b"date", day)]
+            await connection.receive(a_delivery())
+            endpoint.pending[-1].set_result(Outcome.STORED)
 
-    said = at(door, scene).wire.said
+    sent = run_with(endpoint, scene).transport.sent
 
-    assert said.index(b"date: today") < said.index(b"date: tomorrow")
+    assert sent.index(b"date: today") < sent.index(b"date: tomorrow")

@@ -14,45 +14,45 @@ from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.store.acceptor import Acceptor, Outcome
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.settings import Settings
-from tests.support.fake_endpoint import PATH, Doorkeeper, Place, a_delivery, at
+from tests.support.fake_endpoint import PATH, ClientConnection, FakeEndpoint, a_delivery, run_with
 
 
 def test_a_place_is_given_back_once_where_the_store_is_not_ready() -> None:
     settings = Settings(api_keys=(API_KEY,), metrics_bind="off")
-    bounds, metrics = Limits(settings), IngestMetrics()
+    limits, metrics = Limits(settings), IngestMetrics()
 
     async def play() -> list[int]:
         intake = Acceptor(settings, metrics)  # never run
-        place = Place(
-            WebhookEndpoint(authenticator_from(settings, metrics), bounds, intake, metrics, max_body_bytes=4096), bounds
+        connection = ClientConnection(
+            WebhookEndpoint(authenticator_from(settings, metrics), limits, intake, metrics, max_body_bytes=4096), limits
         )
-        await place.hear(a_delivery(), a_delivery())
-        return place.statuses
+        await connection.receive(a_delivery(), a_delivery())
+        return connection.statuses
 
     assert asyncio.run(play()) == [503, 503]
-    assert (bounds.pending, bounds.body_bytes) == (0, 0)
+    assert (limits.pending, limits.body_bytes) == (0, 0)
 
 
 @pytest.mark.parametrize("when", ["told no", "told yes", "refused"])
 def test_an_answer_that_breaks_costs_its_own_connection_only(when: str) -> None:
-    door = Doorkeeper(says=StoreUnavailable() if when == "refused" else True)
+    endpoint = FakeEndpoint(starts=StoreUnavailable() if when == "refused" else True)
 
     def break_down(*_: object) -> None:
         raise OSError("the disk is full")
 
-    async def scene(place: Place) -> None:
-        door.respond = door.refuse = break_down  # type: ignore[method-assign,assignment]
-        await place.hear(a_delivery())
+    async def scene(connection: ClientConnection) -> None:
+        endpoint.respond = endpoint.refuse = break_down  # type: ignore[method-assign,assignment]
+        await connection.receive(a_delivery())
         if when == "told yes":
-            door.whole[0].set_result(Outcome.STORED)
+            endpoint.pending[0].set_result(Outcome.STORED)
         elif when == "told no":
-            door.whole[0].set_exception(StoreUnavailable())
+            endpoint.pending[0].set_exception(StoreUnavailable())
 
-    place = at(door, scene)
+    connection = run_with(endpoint, scene)
 
-    assert place.wire.said == b""
-    assert place.wire.is_closing()
-    assert door.bounds.pending == 0
+    assert connection.transport.sent == b""
+    assert connection.transport.is_closing()
+    assert endpoint.limits.pending == 0
 
 
 @pytest.mark.parametrize("reset", [None, ConnectionResetError()], ids=["closed", "reset"])
@@ -65,24 +65,24 @@ def test_an_answer_that_breaks_costs_its_own_connection_only(when: str) -> None:
     ],
 )
 def test_a_lost_connection_leaves_nothing_behind(sent: bytes, reset: Exception | None) -> None:
-    door = Doorkeeper()
+    endpoint = FakeEndpoint()
 
-    async def scene(place: Place) -> None:
-        await place.hear(sent)
+    async def scene(connection: ClientConnection) -> None:
+        await connection.receive(sent)
         if sent == a_delivery():
-            door.whole[0].set_result(Outcome.STORED)
-        place.wire.abort()  # as a transport that is lost
-        place.protocol.connection_lost(reset)
-        assert place.protocol.timeout_keep_alive_task is None
+            endpoint.pending[0].set_result(Outcome.STORED)
+        connection.transport.abort()  # as a transport that is lost
+        connection.protocol.connection_lost(reset)
+        assert connection.protocol.timeout_keep_alive_task is None
         if sent == a_delivery() * 2:
-            door.whole[0].set_result(Outcome.STORED)
+            endpoint.pending[0].set_result(Outcome.STORED)
 
     gc.disable()
     try:
-        place = at(door, scene)
-        door.whole.clear()
-        protocol = weakref.ref(place.protocol)
-        del place.protocol
+        connection = run_with(endpoint, scene)
+        endpoint.pending.clear()
+        protocol = weakref.ref(connection.protocol)
+        del connection.protocol
         assert protocol() is None
     finally:
         gc.enable()

@@ -3,7 +3,7 @@
 import pytest
 
 from surehook.ingest.http.protocol import MAX_HEADERS_BYTES
-from tests.support.fake_endpoint import Doorkeeper, at
+from tests.support.fake_endpoint import FakeEndpoint, run_with
 
 LARGE = 1024 * 1024
 
@@ -21,7 +21,7 @@ def test_headers_are_measured_also_where_one_read_brings_them_with_their_body(
 ) -> None:
     head = [b"POST / HTTP/1.1", b"Content-Length: %d" % LARGE, *headers, b"", b""]
 
-    place = at(Doorkeeper(), lambda place: place.hear(b"\r\n".join(head) + b" " * LARGE))
+    connection = run_with(FakeEndpoint(), lambda connection: connection.receive(b"\r\n".join(head) + b" " * LARGE))
 
-    assert len(place.asked) == is_let_in
-    assert place.refused == ([] if is_let_in else ["headers_too_large"])
+    assert len(connection.through_asgi) == is_let_in
+    assert connection.refused == ([] if is_let_in else ["headers_too_large"])
