@@ -23,7 +23,7 @@ from tests.support.replicas import Fleet
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.transactions import KEYS
 
-BEAT = ("heartbeat", "worker", "room", "transactional", "user.create", 60_000, "ingest")
+BEAT = ("heartbeat", "worker", "worker", "transactional", "user.create", 60_000, "ingest")
 # With a beat before it: this one brings something new, so a full store refuses it.
 SUBMIT = ("txn_submit", "e7f7e9b8-5f0e-4f6e-9a39-7c0f6d7a1c11", "user.create", "", "", "", "webhook", b'{"event":{}}',
           "30", "round", 60_000, "ingest", 60_000, 250, 3600, 60_000)  # fmt: skip
@@ -48,7 +48,7 @@ def test_what_is_called_in_one_turn_of_the_loop_is_answered_each_with_its_own(
     settings: Settings, store: redis.Redis
 ) -> None:
     async def play(line: ScriptBatcher) -> None:
-        still = ("deregister", "worker", "room", "transactional")
+        still = ("deregister", "worker", "worker", "transactional")
         assert await told(line.call(*BEAT), line.call(*still), line.call(*BEAT)) == [[], 1, []]
 
     with_line(settings, play)
@@ -106,8 +106,8 @@ def test_what_is_computed_is_so_when_the_call_leaves(settings: Settings, store: 
         assert await call == []
 
     with_line(settings, play)
-    assert store.exists(KEYS.alive("leaving", "room"))
-    assert not store.exists(KEYS.alive("waiting", "room"))
+    assert store.exists(KEYS.alive("leaving", "worker"))
+    assert not store.exists(KEYS.alive("waiting", "worker"))
 
 
 def test_a_caller_that_gave_up_leaves_the_others_their_answers(settings: Settings, store: redis.Redis) -> None:
@@ -171,7 +171,7 @@ def test_a_sender_that_leaves_after_the_confirmation_is_counted(
     asked = settings.model_copy(update={"transactional_events": (envelope.event_type,), "transaction_timeout": 60})
     metrics = IngestMetrics()
     on(envelope.event_type, name="vote", transactional=True)(lambda event: None)
-    protocol.beat("room", envelope.event_type)
+    protocol.beat("worker", envelope.event_type)
 
     async def leave() -> dict[str, str]:
         while store.hget(KEYS.event(envelope.event_id), "decision") != b"completed":  # noqa: ASYNC110 - no event tells

@@ -216,10 +216,10 @@ def _bury(store: redis.Redis, protocol: Protocol, *, undo: bool = True) -> None:
 def _claimed(
     store: redis.Redis, protocol: Protocol, event_id: str = "", worker: str = "one"
 ) -> tuple[str, TransactionProtocol, Transaction]:
-    protocol.beat("room")
+    protocol.beat("worker")
     event_id = event_id or str(uuid4())
     assert protocol.submit(event_id, "door").state == "waiting"
-    room = TransactionProtocol(store, KEYS, worker, "room")
+    room = TransactionProtocol(store, KEYS, worker, "worker")
     transaction = room.claim()
     assert transaction is not None
     return event_id, room, transaction

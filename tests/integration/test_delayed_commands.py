@@ -29,15 +29,15 @@ def relay(data_dir: Path) -> Iterator[Relay]:
 
 @pytest.fixture
 def worker(store: redis.Redis, protocol: Protocol) -> TransactionProtocol:
-    protocol.beat("room")
-    return TransactionProtocol(store, KEYS, WORKER, "room")
+    protocol.beat("worker")
+    return TransactionProtocol(store, KEYS, WORKER, "worker")
 
 
 def test_a_claim_that_comes_late_does_not_end_what_the_worker_runs(
     store: redis.Redis, protocol: Protocol, worker: TransactionProtocol, relay: Relay
 ) -> None:
     given_up = TransactionProtocol(
-        redis.Redis.from_url(relay.url, socket_timeout=0.3, protocol=2), KEYS, WORKER, "room"
+        redis.Redis.from_url(relay.url, socket_timeout=0.3, protocol=2), KEYS, WORKER, "worker"
     )
     given_up.claim()
     given_up.wait(0.01)
@@ -46,7 +46,7 @@ def test_a_claim_that_comes_late_does_not_end_what_the_worker_runs(
         given_up.wait(0.01)
     transaction = _claimed(protocol, worker)
     jump(store, 61_000)  # its deadline passes while its handler runs
-    protocol.beat("room")
+    protocol.beat("worker")
     protocol.submit(str(uuid4()), "door")  # rings the bell at which the late packet waits
     before = _calls(store)
 
@@ -64,7 +64,7 @@ def test_the_same_claim_once_more_changes_nothing(
 ) -> None:
     transaction = _claimed(protocol, worker)
 
-    assert Script("txn_claim", KEYS).run(store, WORKER, "room", transaction.claim, "") is None
+    assert Script("txn_claim", KEYS).run(store, WORKER, "worker", transaction.claim, "") is None
 
     assert worker.settle(transaction, Outcome("completed")) == "completed"
 
@@ -79,7 +79,7 @@ def test_giving_back_an_earlier_claim_starts_nothing_beside_what_runs(
 
     assert not worker.give_back(transaction)
 
-    assert TransactionProtocol(store, KEYS, "two", "room").claim() is None
+    assert TransactionProtocol(store, KEYS, "two", "worker").claim() is None
     assert worker.settle(again, Outcome("completed")) == "completed"
 
 

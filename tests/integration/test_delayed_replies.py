@@ -52,13 +52,13 @@ def settle_and_wait(worker: TransactionProtocol) -> Transaction | None:
 @pytest.fixture
 def short(store: redis.Redis) -> Protocol:
     protocol = Protocol(store, replace(LONG, budget=BUDGET_MS))
-    protocol.beat("room")
+    protocol.beat("worker")
     return protocol
 
 
 @pytest.fixture
 def worker(store: redis.Redis) -> LateReplies:
-    worker = LateReplies(store, KEYS, "one", "room")
+    worker = LateReplies(store, KEYS, "one", "worker")
     worker.claim()
     for _ in range(2):  # from now on the store knows all the scripts
         assert settle_and_wait(worker) is None
@@ -91,7 +91,7 @@ def test_what_a_late_reply_brings_is_not_started(
 def test_a_handler_never_thinks_it_has_longer_than_the_store_gives_it(
     is_waiting: bool, store: redis.Redis, protocol: Protocol, worker: LateReplies
 ) -> None:
-    protocol.beat("room")
+    protocol.beat("worker")
     event_id = str(uuid4())
     protocol.submit(event_id, "door")
     worker.is_late = True
@@ -106,7 +106,7 @@ def test_a_handler_never_thinks_it_has_longer_than_the_store_gives_it(
 def test_waiting_for_an_event_costs_its_handlers_nothing(
     store: redis.Redis, protocol: Protocol, worker: LateReplies
 ) -> None:
-    protocol.beat("room")
+    protocol.beat("worker")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(worker.wait, 10)
         wait_until(lambda: store.info("clients")["blocked_clients"], "it waits")

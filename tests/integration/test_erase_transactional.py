@@ -133,9 +133,9 @@ def _erased_while_it_runs(store: redis.Redis, protocol: Protocol, erasure: Erasu
 
 
 def _claimed(store: redis.Redis, protocol: Protocol) -> tuple[TransactionProtocol, Transaction]:
-    protocol.beat("room")
+    protocol.beat("worker")
     protocol.submit(str(uuid4()), "door")
-    worker = TransactionProtocol(store, KEYS, "one", "room")
+    worker = TransactionProtocol(store, KEYS, "one", "worker")
     transaction = worker.claim()
     assert transaction is not None
     return worker, transaction

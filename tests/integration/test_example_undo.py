@@ -38,7 +38,7 @@ def test_a_list_that_nobody_was_told_of_is_dropped(
         reserved.append(todos.of(USER))
         protocol.abandon(event["id"], text(store.hget(KEYS.transaction(event["id"]), "round")))
 
-    protocol.beat("room")
+    protocol.beat("worker")
     protocol.submit(event["id"], "door")
     store.hset(KEYS.event(event["id"]), "body", a_body(event))
     transactional_executor().run_until_idle(0.01)

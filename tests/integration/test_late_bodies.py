@@ -48,9 +48,9 @@ def test_a_late_copy_of_a_decided_event_gets_the_same_answer(
     verdict: Outcome, status: int, asked: Settings, store: redis.Redis, protocol: Protocol
 ) -> None:
     envelope = parse_envelope(a_body(an_event("user.create")))
-    protocol.beat("room")
+    protocol.beat("worker")
     number = protocol.submit(envelope.event_id, "door").round
-    room = Room(store, KEYS, "room", "room")
+    room = Room(store, KEYS, "worker", "worker")
     transaction = room.claim()
     assert transaction is not None
     room.settle(transaction, verdict)
@@ -65,7 +65,7 @@ def test_a_late_copy_of_a_decided_event_gets_the_same_answer(
 def test_a_late_event_that_is_new_is_not_asked_about_and_not_kept(
     asked: Settings, store: redis.Redis, protocol: Protocol
 ) -> None:
-    protocol.beat("room")
+    protocol.beat("worker")
 
     assert ask_too_late(asked, parse_envelope(a_body(an_event("user.create")))).status == 504
 
@@ -74,12 +74,12 @@ def test_a_late_event_that_is_new_is_not_asked_about_and_not_kept(
 
 def test_a_late_copy_leaves_alone_whoever_still_waits(asked: Settings, store: redis.Redis, protocol: Protocol) -> None:
     envelope = parse_envelope(a_body(an_event("user.create")))
-    protocol.beat("room")
+    protocol.beat("worker")
     number = protocol.submit(envelope.event_id, "door").round
 
     assert ask_too_late(asked, envelope).status == 504
 
-    room = Room(store, KEYS, "room", "room")
+    room = Room(store, KEYS, "worker", "worker")
     transaction = room.claim()
     assert transaction is not None
     assert room.settle(transaction, Outcome("completed")) == "completed"

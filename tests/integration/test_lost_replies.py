@@ -73,11 +73,11 @@ def test_a_yes_confirmed_at_the_deadline_whose_reply_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     envelope = parse_envelope(a_body(an_event("user.create")))
-    protocol.beat("room")
+    protocol.beat("worker")
     asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 1.0})
     deaf = partial(DeafLine, deaf_to="txn_abandon", times=times)
     monkeypatch.setattr("surehook.ingest.transactional.coordinator.ScriptBatcher", deaf)
-    room, metrics = Room(store, KEYS, "room", "room"), IngestMetrics()
+    room, metrics = Room(store, KEYS, "worker", "worker"), IngestMetrics()
 
     if counted:
         with pytest.raises(StoreUnavailable):

@@ -48,7 +48,7 @@ def test_a_queue_that_is_held_takes_no_transaction(
 def test_what_was_submitted_before_waits_and_is_not_started(
     store: redis.Redis, protocol: Protocol, transactional_executor: Any, hold: Any
 ) -> None:
-    protocol.beat("room")
+    protocol.beat("worker")
     event_id = an_event()["id"]
     room = transactional_executor()
     room.run_until_idle(0.01)
@@ -71,9 +71,9 @@ def heart(store: redis.Redis, lacking: MissingKey) -> TransactionalHeartbeat:
         store,
         KEYS,
         RQWorkers(store, TRANSACTIONAL_QUEUE, ["room.1"]),
-        TransactionProtocol(store, KEYS, "room", "room"),
+        TransactionProtocol(store, KEYS, "worker", "worker"),
         Registry([]),
-        HeartbeatMessage(WORKER, "room", transactional_types(("user.create",)), TRANSACTIONAL_QUEUE),
+        HeartbeatMessage(WORKER, "worker", transactional_types(("user.create",)), TRANSACTIONAL_QUEUE),
         lacking,
         handler_timeout=30,
     )
@@ -96,7 +96,7 @@ def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
     heart.beat()
 
     assert protocol.submit(an_event()["id"], "door").state == "unattended"
-    assert store.exists(KEYS.alive(WORKER, "room"))
+    assert store.exists(KEYS.alive(WORKER, "worker"))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_process_that_decides_nothing_any_more_lives_and_is_waited_for_no_long
     heart.beat()
 
     assert protocol.submit(an_event()["id"], "door").state == "unattended"
-    assert store.exists(KEYS.alive(WORKER, "room"))  # what it runs goes on
+    assert store.exists(KEYS.alive(WORKER, "worker"))  # what it runs goes on
 
 
 def test_a_process_that_ends_in_order_is_waited_for_no_longer(
@@ -131,7 +131,7 @@ def test_a_process_that_ends_in_order_is_waited_for_no_longer(
 def test_past_the_backlog_no_transaction_is_taken_and_copies_still_get_their_answer(
     settings: Settings, store: redis.Redis, protocol: Protocol
 ) -> None:
-    protocol.beat("room")
+    protocol.beat("worker")
     known = an_event("user.create")
     number = protocol.submit(known["id"], "elsewhere").round
     asked = {"transactional_events": ("user.create",), "transaction_timeout": 0.5, "max_backlog": 1}
@@ -175,7 +175,7 @@ def test_a_door_and_workers_with_different_lists_both_say_so_also_where_one_is_e
 def test_a_door_that_asks_in_vain_says_what_to_start(
     transactional_endpoint: OpenEndpoint, protocol: Protocol, caplog: pytest.LogCaptureFixture
 ) -> None:
-    protocol.leave("room")
+    protocol.leave("worker")
 
     for _ in range(3):
         assert transactional_endpoint.deliver(an_event("user.create")).status_code == 503

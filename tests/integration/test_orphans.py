@@ -67,9 +67,9 @@ def test_a_store_that_knows_only_one_of_the_two_scripts_of_a_trip_loses_no_orpha
     store: redis.Redis, protocol: Protocol
 ) -> None:
     event_id = an_event()["id"]
-    protocol.beat("room")
+    protocol.beat("worker")
     number = protocol.submit(event_id, "door").round
-    room = TransactionProtocol(store, KEYS, "room", "room")
+    room = TransactionProtocol(store, KEYS, "worker", "worker")
     store.script_flush()
     transaction = room.claim()
     assert transaction
@@ -84,7 +84,7 @@ def test_a_store_that_knows_only_one_of_the_two_scripts_of_a_trip_loses_no_orpha
 
 def test_a_sender_that_hangs_up_abandons_at_once(settings: Settings, store: redis.Redis, protocol: Protocol) -> None:
     envelope = parse_envelope(a_body(an_event("user.create")))
-    protocol.beat("room")
+    protocol.beat("worker")
 
     async def hang_up() -> dict[str, str]:
         while not store.exists(KEYS.transaction(envelope.event_id)):  # noqa: ASYNC110 - the store has no event to await

@@ -71,7 +71,7 @@ def test_the_line_of_a_run_is_written_while_the_store_works(
     room = transactional_executor()
     for name in SCRIPT_NAMES:  # one that the store does not know is sent again
         store.script_load(Script(name, KEYS).source)
-    protocol.beat("room")
+    protocol.beat("worker")
     protocol.submit(event_id, "door")
     store.hset(KEYS.event(event_id), "body", a_body(an_event("user.create", id=event_id)))
 
@@ -93,7 +93,7 @@ def test_a_run_that_cannot_be_settled_at_once_has_one_line_all_the_same(
     on("user.create", name="vote", transactional=True)(lambda event: cut())
     room = transactional_executor()
     room.run_until_idle(0.01)
-    protocol.beat("room")
+    protocol.beat("worker")
     protocol.submit(event_id, "door")
     store.hset(KEYS.event(event_id), "body", a_body(an_event("user.create", id=event_id)))
     caplog.set_level(logging.INFO, "surehook.workers.transactional.executor")

@@ -30,10 +30,10 @@ def decide(store: redis.Redis, protocol: Protocol) -> Any:
     """Let an event end so; returns its id."""
 
     def decide(verdict: Outcome, *, is_late: bool = False) -> str:
-        protocol.beat("room")
+        protocol.beat("worker")
         event_id = str(uuid4())
         number = protocol.submit(event_id, "door").round
-        room = TransactionProtocol(store, KEYS, "one", "room")
+        room = TransactionProtocol(store, KEYS, "one", "worker")
         transaction = room.claim()
         assert transaction is not None
         if is_late:

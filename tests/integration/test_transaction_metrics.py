@@ -36,7 +36,7 @@ def test_each_answer_counts_as_what_it_was(
     for email in ("yes@example.com", *errors):
         decide(an_event("user.create", user={"id": USER_ID, "email": email}))
     transactional_endpoint.deliver(an_event("user.create"))  # nobody takes it
-    protocol.leave("room")
+    protocol.leave("worker")
     transactional_endpoint.deliver(an_event("user.create"))
 
     counted = {"completed": 1, "rejected": 1, "failed": 1, "abandoned": 1, "unattended": 1}
@@ -54,9 +54,9 @@ def test_orphans_are_shown_while_they_are_some_and_counted_for_ever(
 
     assert shown() == (0, 0)
     event_id = an_event("user.create")["id"]
-    protocol.beat("room")
+    protocol.beat("worker")
     number = protocol.submit(event_id, "door").round
-    room = TransactionProtocol(store, KEYS, "room", "room")
+    room = TransactionProtocol(store, KEYS, "worker", "worker")
     transaction = room.claim()
     assert transaction is not None
     protocol.abandon(event_id, number)

@@ -106,7 +106,7 @@ def test_nobody_in_time_is_a_504_and_the_event_never_starts(
 def test_without_a_live_worker_the_answer_is_503_at_once_and_nothing_is_stored(
     transactional_endpoint: OpenEndpoint, protocol: Protocol, store: redis.Redis
 ) -> None:
-    protocol.leave("room")
+    protocol.leave("worker")
 
     response = transactional_endpoint.deliver(an_event("user.create"))
 
@@ -179,7 +179,7 @@ def test_however_many_wait_one_connection_listens_for_their_answers(
     settings: Settings, protocol: Protocol, transactional_executor: Any, store: redis.Redis
 ) -> None:
     vote(lambda event: None)
-    protocol.beat("room")
+    protocol.beat("worker")
     asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 60})
     room = transactional_executor()
     with open_endpoint(asked) as door, ThreadPoolExecutor(MANY) as pool:

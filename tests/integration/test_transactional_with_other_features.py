@@ -36,7 +36,7 @@ def test_a_worker_without_the_key_leaves_it_to_one_that_has_it(
     ran: list[str] = []
     on("user.create", name="vote", transactional=True)(lambda event: ran.append(event.user.email))
     event = an_event("user.create")
-    protocol.beat("room")
+    protocol.beat("worker")
     terms = {"transactional_events": ("user.create",), "transaction_timeout": 10, "encryption_keys": (SECRET,)}
 
     with open_endpoint(settings.model_copy(update=terms)) as door, ThreadPoolExecutor(1) as pool:
@@ -86,7 +86,7 @@ def test_a_transaction_in_hand_is_erased_when_it_is_over_and_its_answer_stands(
 
 def test_who_gave_an_event_back_has_no_say_any_more(store: redis.Redis, protocol: Protocol) -> None:
     _, worker, transaction = _claimed(store, protocol)
-    other = TransactionProtocol(store, KEYS, "two", "room")
+    other = TransactionProtocol(store, KEYS, "two", "worker")
     assert worker.give_back(transaction)
     again = other.claim()
     assert again is not None
@@ -126,10 +126,10 @@ def test_an_orphan_that_is_erased_is_off_the_list(store: redis.Redis, protocol: 
 
 
 def test_a_paused_queue_starts_nothing_and_loses_nothing(store: redis.Redis, protocol: Protocol) -> None:
-    protocol.beat("room")
+    protocol.beat("worker")
     event_id = str(uuid4())
     protocol.submit(event_id, "door")
-    worker = TransactionProtocol(store, KEYS, "one", "room")
+    worker = TransactionProtocol(store, KEYS, "one", "worker")
     store.sadd(KEYS.paused, TRANSACTIONAL_QUEUE)
 
     assert worker.wait(1) is None
@@ -143,12 +143,12 @@ def test_the_books_stay_level_at_every_step(store: redis.Redis, protocol: Protoc
         assert look() == []
         return StatsReader(store, KEYS).read().drift
 
-    protocol.beat("room")
+    protocol.beat("worker")
     event_id = str(uuid4())
     steps = [drift()]
     number = protocol.submit(event_id, "door").round
     steps.append(drift())
-    worker = TransactionProtocol(store, KEYS, "one", "room")
+    worker = TransactionProtocol(store, KEYS, "one", "worker")
     transaction = worker.claim()
     assert transaction is not None
     steps.append(drift())
@@ -174,10 +174,10 @@ def test_the_undoing_of_a_no_is_not_replayed_as_an_event(
 
 
 def _claimed(store: redis.Redis, protocol: Protocol) -> tuple[str, TransactionProtocol, Transaction]:
-    protocol.beat("room")
+    protocol.beat("worker")
     event_id = str(uuid4())
     protocol.submit(event_id, "door")
-    worker = TransactionProtocol(store, KEYS, "one", "room")
+    worker = TransactionProtocol(store, KEYS, "one", "worker")
     transaction = worker.claim()
     assert transaction is not None
     return event_id, worker, transaction
