@@ -1,4 +1,4 @@
-"""`python -m bench [PART…]`: say what is measured on what, measure, keep it in bench/RESULTS.md."""
+"""`python -m bench [PART…]`: describes the machine, measures, and writes bench/RESULTS.md."""
 
 import argparse
 import io
@@ -28,12 +28,13 @@ PARTS = {
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
 TITLE = (
-    "# Figures\n\nWritten by `make bench`; what they depend on stands with them. Ratios travel, the rest does not.\n"
+    "# Figures\n\nWritten by `make bench`, each with a description of its machine. "
+    "Only the ratios are comparable between machines.\n"
 )
 
 
 class Tee(io.TextIOBase):
-    """Shows what is written, and remembers it."""
+    """Writes to the screen and keeps a copy."""
 
     def __init__(self) -> None:
         self._screen = sys.stdout
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def keep(name: str, written: str) -> None:
-    """Put a part's section in place of its former one."""
+    """Replaces the section of a part."""
     before = RESULTS.read_text("utf-8") if RESULTS.exists() else TITLE
     sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", before, re.MULTILINE | re.DOTALL))
     at = datetime.now(UTC).strftime("%Y-%m-%d")

@@ -1,4 +1,4 @@
-"""The kinds of authentication to measure: the endpoint's settings, and what a request then carries."""
+"""The kinds of authentication to measure: the endpoint's settings, and the headers of its requests."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -15,8 +15,8 @@ NO_API_KEY = {"SUREHOOK_API_KEYS": ""}
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """`headers` gets the body and returns whole lines; `environ` gets a folder for keys."""
+class AuthKind:
+    """`headers` returns header lines for a body; `environ` returns settings, with its keys in a folder."""
 
     headers: Callable[[bytes], str]
     environ: Callable[[Path], Mapping[str, str]] = lambda _: {}
@@ -44,25 +44,25 @@ def _public_key(algorithm: str, folder: Path) -> Mapping[str, str]:
     return {"SUREHOOK_SIGNING_PUBLIC_KEYS": str(file)}
 
 
-def _signed(algorithm: str) -> Proof:
-    told = _signing_secret if algorithm.startswith("HS") else partial(_public_key, algorithm)
-    return Proof(partial(_token, algorithm), lambda folder: {**NO_API_KEY, **told(folder)})
+def _signed(algorithm: str) -> AuthKind:
+    settings = _signing_secret if algorithm.startswith("HS") else partial(_public_key, algorithm)
+    return AuthKind(partial(_token, algorithm), lambda folder: {**NO_API_KEY, **settings(folder)})
 
 
-def _both(algorithm: str) -> Proof:
+def _both(algorithm: str) -> AuthKind:
     signed = _signed(algorithm)
-    return Proof(
+    return AuthKind(
         lambda body: _api_key(body) + signed.headers(body),
         lambda folder: {**signed.environ(folder), "SUREHOOK_API_KEYS": API_KEY},
     )
 
 
-# The first is what the endpoint is measured with wherever authentication is not the question.
-KINDS: dict[str, Proof] = {
-    "API key": Proof(_api_key),
-    "none": Proof(lambda _: "", lambda _: {**NO_API_KEY, "SUREHOOK_ALLOW_UNAUTHENTICATED": "true"}),
-    "Basic": Proof(_basic, lambda _: {**NO_API_KEY, "SUREHOOK_BASIC_AUTH": BASIC_PAIR}),
-    "required header": Proof(
+# Every benchmark but `authentication` uses the first.
+KINDS: dict[str, AuthKind] = {
+    "API key": AuthKind(_api_key),
+    "none": AuthKind(lambda _: "", lambda _: {**NO_API_KEY, "SUREHOOK_ALLOW_UNAUTHENTICATED": "true"}),
+    "Basic": AuthKind(_basic, lambda _: {**NO_API_KEY, "SUREHOOK_BASIC_AUTH": BASIC_PAIR}),
+    "required header": AuthKind(
         lambda _: f"{REQUIRED_HEADER}\r\n", lambda _: {**NO_API_KEY, "SUREHOOK_REQUIRED_HEADER": REQUIRED_HEADER}
     ),
     "HS256": _signed("HS256"),

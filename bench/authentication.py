@@ -1,4 +1,4 @@
-"""Authentication: what each kind adds to a delivery, beside an endpoint that asks for none in the same rounds."""
+"""Authentication: the cost of each kind, compared in the same rounds with an endpoint that requires none."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ from surehook.ingest.metrics import IngestMetrics
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
 
-# How many rounds at so many connections.
+# Rounds by number of connections.
 ROUNDS = {1: 3, 32: 7, 128: 3}
 ROUND_SECONDS = 0.6
 PREPARED = 5_000  # more than an endpoint answers in a round here
@@ -29,15 +29,16 @@ ALONE_TIMES = 2_000
 ALONE_ROUNDS = 7
 NONE = "none"
 HEADING = (
-    "proof", "connections", "requests/s", "p50 ms", "p99 ms", "CPU µs", "of none beside it", "adds µs", "alone µs"
+    "authentication", "connections", "requests/s", "p50 ms", "p99 ms",
+    "CPU µs", "of none beside it", "adds µs", "alone µs",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One that asks for a kind of authentication, and the requests that have it."""
+    """An endpoint that requires one kind of authentication, and its prepared requests."""
 
-    proof: str
+    kind: str
     port: int
     pid: int
     requests: Path
@@ -45,7 +46,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What came back, and what each answer cost the ingest process."""
+    """One round: the responses, and the CPU time of the ingest process for each."""
 
     measured: Measured
     cpu_seconds: float
@@ -56,7 +57,7 @@ def run(stack: Stack) -> None:
     rounds = ", ".join(f"{count} at {connections}" for connections, count in ROUNDS.items())
     click.echo(
         f"authentication: {BODY_BYTES} byte bodies, an id each, signed beforehand; each kind in turn with an endpoint\n"
-        f"that asks for none, rounds of {ROUND_SECONDS:g} s: {rounds} connections; median (lowest to highest).\n"
+        f"that requires none, rounds of {ROUND_SECONDS:g} s: {rounds} connections; median (lowest to highest).\n"
         "CPU: the ingest process, for a request, while load and store keep the other core busy; what a kind adds to\n"
         "that is the median of the differences of neighbours. alone: the authentication code, nothing else running.\n"
     )
@@ -93,9 +94,9 @@ def _start(stack: Stack, name: str) -> Endpoint:
 
 
 async def _alone_seconds(name: str, folder: Path) -> float:
-    """The least of several rounds: whatever else ran can only have made it longer."""
-    told = {key.removeprefix("SUREHOOK_").lower(): value for key, value in KINDS[name].environ(folder).items()}
-    proof = authenticator_from(Settings.model_validate({"api_keys": API_KEY, **told}), IngestMetrics())
+    """Returns the minimum of several rounds, because other processes can only make a round longer."""
+    settings = {key.removeprefix("SUREHOOK_").lower(): value for key, value in KINDS[name].environ(folder).items()}
+    authenticator = authenticator_from(Settings.model_validate({"api_keys": API_KEY, **settings}), IngestMetrics())
     body = next(bodies())
     head, _, _ = request(body, KINDS[name]).partition(b"\r\n\r\n")
     lines = (line.partition(b": ") for line in head.split(b"\r\n")[1:])
@@ -104,7 +105,7 @@ async def _alone_seconds(name: str, folder: Path) -> float:
     for _ in range(ALONE_ROUNDS):
         began = time.perf_counter()
         for _ in range(ALONE_TIMES):
-            digest = await proof.authenticate(headers)
+            digest = await authenticator.authenticate(headers)
             if digest is not None:
                 require_signed_body(body, digest)
         took.append((time.perf_counter() - began) / ALONE_TIMES)

@@ -1,7 +1,7 @@
-"""Hours of a large FusionAuth without workers: do latency and memory stay flat as the backlog grows?
+"""Backlog: latency and memory of the endpoint while events pile up without workers.
 
 Mixed types and sizes (a few of 64 KiB), one event in twenty sent twice, bursts of connections. It ends at
-BENCH_BACKLOG open events or after BENCH_BACKLOG_SECONDS, whichever comes first, and says how far it came.
+BENCH_BACKLOG open events or after BENCH_BACKLOG_SECONDS, whichever comes first.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A bar chart as SVG, by hand: it needs nothing and looks the same everywhere."""
+"""A bar chart as SVG, written without a library."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ TOP = 44
 
 
 def draw(path: Path, title: str, bars: Sequence[tuple[str, float]]) -> None:
-    """Write the chart; the longest bar is as long as there is room."""
+    """Writes the chart; the longest bar takes the whole width."""
     highest = max(value for _, value in bars) or 1.0
     height = TOP + ROW * len(bars) + 10
     size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'

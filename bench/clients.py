@@ -1,7 +1,7 @@
-"""Ways to hand events to the store: clients, their parsers, and a script's call for a batch or for each event.
+"""Compares ways to store events: clients, their parsers, and a script call for each batch or for each event.
 
-No HTTP: so many events wait at any time, and each is put back as soon as it is stored. All but the last group what came
-into one round trip, as the endpoint does.
+No HTTP is involved: a fixed number of events is in flight, and each is replaced as soon as it is stored. All clients
+but the last group waiting events into one round trip, as the endpoint does.
 """
 
 import asyncio
@@ -63,11 +63,11 @@ def run(stack: Stack) -> None:
 
 
 async def _round(stack: Stack, opened: Way) -> tuple[float, float]:
-    """Events a second, and this process's CPU for each."""
+    """Returns events per second, and this process's CPU time per event."""
     envelopes = iter([parse_envelope(body) for body in islice(bodies(), EVENTS)])
 
     async def sender(accept: Accept) -> None:
-        for envelope in envelopes:  # one for all
+        for envelope in envelopes:  # all senders share one iterator
             await accept(envelope)
 
     async with asynccontextmanager(opened)(stack) as accept:
@@ -83,25 +83,25 @@ def _settings(stack: Stack) -> Settings:
 
 @asynccontextmanager
 async def _running(stack: Stack) -> AsyncIterator[Acceptor]:
-    intake = Acceptor(_settings(stack), IngestMetrics())
-    running = asyncio.create_task(intake.run())
-    await intake.wait_until_checked()
-    yield intake
-    intake.stop()
+    acceptor = Acceptor(_settings(stack), IngestMetrics())
+    running = asyncio.create_task(acceptor.run())
+    await acceptor.wait_until_checked()
+    yield acceptor
+    acceptor.stop()
     await running
 
 
-async def _intake(stack: Stack) -> AsyncIterator[Accept]:
-    async with _running(stack) as intake:
-        yield intake.accept
+async def _batched(stack: Stack) -> AsyncIterator[Accept]:
+    async with _running(stack) as acceptor:
+        yield acceptor.accept
 
 
-async def _line(stack: Stack) -> AsyncIterator[Accept]:
-    async with _running(stack) as intake:
-        line = ScriptBatcher(intake.session, _settings(stack), ("accept",))
+async def _single(stack: Stack) -> AsyncIterator[Accept]:
+    async with _running(stack) as acceptor:
+        batcher = ScriptBatcher(acceptor.session, _settings(stack), ("accept",))
 
         async def accept(envelope: Envelope) -> object:
-            return await line.call("accept", *_words(envelope))
+            return await batcher.call("accept", *_arguments(envelope))
 
         yield accept
 
@@ -112,23 +112,23 @@ def _piped(parser: type) -> Way:
         script = Script("accept", Keys())
         await store.script_load(script.source)
         waiting: list[tuple[Envelope, asyncio.Future[object]]] = []
-        came = asyncio.Event()
+        has_waiting = asyncio.Event()
 
         async def send() -> None:
             while True:
-                await came.wait()
-                came.clear()
+                await has_waiting.wait()
+                has_waiting.clear()
                 batch, waiting[:] = waiting[:], []
                 pipeline = store.pipeline(transaction=False)
                 for envelope, _ in batch:
-                    pipeline.execute_command(*script.command(_words(envelope)))
+                    pipeline.execute_command(*script.command(_arguments(envelope)))
                 for (_, reply), outcome in zip(batch, await pipeline.execute(), strict=True):
                     reply.set_result(outcome)
 
         async def accept(envelope: Envelope) -> object:
             reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
             waiting.append((envelope, reply))
-            came.set()
+            has_waiting.set()
             return await reply
 
         sending = asyncio.create_task(send())
@@ -145,7 +145,7 @@ async def _plain(stack: Stack) -> AsyncIterator[Accept]:
     await store.script_load(script.source)
 
     async def accept(envelope: Envelope) -> object:
-        return await store.execute_command(*script.command(_words(envelope)))  # type: ignore[no-untyped-call] # redis-py's own
+        return await store.execute_command(*script.command(_arguments(envelope)))  # type: ignore[no-untyped-call] # redis-py's own
 
     yield accept
     await store.aclose()
@@ -158,14 +158,14 @@ def _client(stack: Stack, parser: type) -> redis.asyncio.Redis:
     return redis.asyncio.Redis(connection_pool=pool)
 
 
-def _words(envelope: Envelope) -> tuple[bytes | str, ...]:
+def _arguments(envelope: Envelope) -> tuple[bytes | str, ...]:
     ids = (envelope.event_id, envelope.event_type, envelope.tenant_id, envelope.user_id, envelope.application_id)
     return (*ids, "webhook", envelope.body, EVENTS_QUEUE, "30", "")
 
 
 WAYS: dict[tuple[str, str], Way] = {
-    ("own connection", "a batch"): _intake,
-    ("own connection", "each event"): _line,
+    ("own connection", "a batch"): _batched,
+    ("own connection", "each event"): _single,
     ("redis.asyncio pipeline, hiredis", "each event"): _piped(_AsyncHiredisParser),
     ("redis.asyncio pipeline, its own parser", "each event"): _piped(_AsyncRESP2Parser),
     ("redis.asyncio, a connection each", "each event"): _plain,

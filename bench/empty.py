@@ -1,4 +1,4 @@
-"""The baseline of the endpoint: an endpoint that reads the body, keeps nothing and answers 202."""
+"""The endpoint's baseline: it reads the body, stores nothing and answers 202."""
 
 from starlette.applications import Starlette
 from starlette.requests import Request

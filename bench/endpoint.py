@@ -1,4 +1,4 @@
-"""The endpoint: durable answers a second, beside an endpoint that stores nothing and a straightforward receiver."""
+"""The endpoint: durable responses per second, beside an endpoint that stores nothing and a straightforward receiver."""
 
 import socket
 import time
@@ -21,13 +21,13 @@ from surehook.shared.embedded import socket_path
 from surehook.shared.keys import Keys
 
 CONNECTIONS = (1, 32, 128)
-ROUNDS = {"always": 7, "everysec": 3, "no AOF": 3}  # most where most is promised
+ROUNDS = {"always": 7, "everysec": 3, "no AOF": 3}  # most for the store that we promise
 ROUND_SECONDS = 1.0
 WARM_UP_SECONDS = 0.5
 LONE_WRITES = 300
 LONE_ROUNDS = 5
 HEADING = ("what", "store", "connections", "requests/s", "p50 ms", "p99 ms")
-# Name, appendonly, appendfsync. The first is the one that we promise.
+# Name, appendonly, appendfsync. We promise durability for the first.
 STORES = (("always", "yes", "always"), ("everysec", "yes", "everysec"), ("no AOF", "no", "everysec"))
 EMPTY, OURS, LOOP, THREADS = (
     "empty Starlette endpoint",
@@ -41,7 +41,7 @@ PICTURED = 32
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of those that are compared; the others are only there to be measured."""
+    """One of the compared endpoints; `is_ours` for Surehook."""
 
     name: str
     port: int
@@ -54,7 +54,7 @@ def run(stack: Stack) -> None:
         f"endpoint: {BODY_BYTES} byte bodies, an id each, rounds of {ROUND_SECONDS:g} s in turn; "
         "median (lowest to highest); ratios of neighbours\n"
     )
-    # Only the first promises anything, and refuses a store that does not; the second is for the others.
+    # The first requires a durable store; the second accepts any, for the other rows.
     endpoints = {True: Side(OURS, stack.port, is_ours=True), False: Side(OURS, free_port(), is_ours=True)}
     stack.start_ingest()
     unsafe = {"SUREHOOK_BIND": f"127.0.0.1:{endpoints[False].port}", "SUREHOOK_METRICS_BIND": "off"}
@@ -97,7 +97,7 @@ def _in_turn(stack: Stack, sides: Sequence[Side], connections: int, count: int) 
 
 
 def _measure(stack: Stack, side: Side, connections: int) -> Measured:
-    """A round on an empty store. A fast refusal is no acknowledgement, so of ours nothing but 202 counts."""
+    """Measures a round on an empty store. Our endpoint may answer only 202: a fast refusal is no acknowledgement."""
     with stack.redis() as store:
         empty(store)
         measured = measure(side.port, connections, ROUND_SECONDS)
@@ -118,7 +118,7 @@ def _ratios(speeds: dict[tuple[str, str, int], list[float]]) -> list[str]:
 
 
 def _lone(stack: Stack, ingest: Side, nothing: Side) -> str:
-    """What a request takes that is alone, and what of it: rounds in turn with the endpoint and with a bare write."""
+    """Measures a single request and its parts: rounds alternate between the endpoint and a bare write."""
     took: dict[str, list[float]] = {"ours": [], "nothing": [], "relay": [], "write": [], "client": []}
     relay = free_port()
     start_python(stack, ROOT, "-m", "bench.forwarder", str(socket_path(stack.data)), str(relay))
@@ -149,7 +149,7 @@ def _lone(stack: Stack, ingest: Side, nothing: Side) -> str:
 
 
 def _write_ms(stack: Stack) -> float:
-    """A SET of the body's size, one at a time, packed beforehand and on a socket of its own: as the endpoint does."""
+    """Returns the median of single SETs of the body's size, packed in advance, on their own socket."""
     took = []
     with socket.socket(socket.AF_UNIX) as connection, stack.redis() as store:
         connection.connect(str(socket_path(stack.data)))

@@ -1,4 +1,4 @@
-"""Refusals: how fast they come and what they cost in memory while the endpoint holds all that it may."""
+"""Refusals: their latency, and the endpoint's memory while it has as many requests as it may."""
 
 import click
 

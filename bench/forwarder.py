@@ -1,4 +1,4 @@
-"""The least an endpoint on this event loop can do for a durable answer: bytes in, one SET, bytes out. No HTTP is read.
+"""The minimum for a durable response on this event loop: bytes in, one SET, bytes out, without parsing HTTP.
 
 python -m bench.forwarder SOCKET PORT
 """
@@ -17,7 +17,7 @@ WRITE = pack(("SET", "lone", b"x" * BODY_BYTES))
 
 
 class Store(asyncio.Protocol):
-    """Whatever it replies is the sender's answer."""
+    """Answers the sender with every reply of the store."""
 
     sender: asyncio.Transport
     transport: asyncio.Transport
@@ -30,7 +30,7 @@ class Store(asyncio.Protocol):
 
 
 class Sender(asyncio.Protocol):
-    """Whatever it sends is written: a request comes in one read, and one at a time."""
+    """Writes to the store for every read: a request arrives in one read, and one at a time."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

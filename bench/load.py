@@ -1,4 +1,4 @@
-"""The load: a process of its own that posts events over kept-alive connections, one request at a time on each."""
+"""The load: a separate process that posts events over keep-alive connections, one request at a time on each."""
 
 import argparse
 import asyncio
@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 import click
 import uvloop
 
-from bench.auth_kinds import KINDS, Proof
+from bench.auth_kinds import KINDS, AuthKind
 from surehook.fusionauth.samples import sample
 
 PATH = "/fusionauth-webhook"
@@ -28,15 +28,15 @@ EVENT_TYPE = "user.create.complete"
 HANGING_SECONDS = 10
 DEFAULT_KIND = next(iter(KINDS))
 MIX = ("user.login.success", "user.create.complete", "user.update.complete", "jwt.refresh", "group.member.add")
-MIX_BYTES = (*[0] * 6, 1536, 1536, 2048, 4096)  # 0: as long as our sample of the type is, 0.9 to 3.5 KB
+MIX_BYTES = (*[0] * 6, 1536, 1536, 2048, 4096)  # 0: the length of our sample of the type, 0.9 to 3.5 KB
 LARGE_BYTES, LARGE = 65536, 0.002
 DUPLICATES = 0.05
-_PLACE = UUID(int=0)
+_PLACEHOLDER_ID = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One round: how many answers of which status, in how many seconds."""
+    """One round: the count of each status, the seconds it took, and latencies."""
 
     statuses: dict[str, int]
     seconds: float
@@ -57,7 +57,7 @@ class Measured:
 def measure(
     port: int, connections: int, seconds: float, *, bodies: str = "same", prepared: Path | None = None
 ) -> Measured:
-    """Run the load in its own process, so that it shares no interpreter with anything measured.
+    """Run the load in its own process, so that it shares no interpreter with a measured process.
 
     It sends the requests that were `prepared`, and ends with the last of them, or makes its own.
     """
@@ -75,7 +75,7 @@ def measure(
 
 
 def mixed_bodies() -> Iterator[bytes]:
-    """As a large FusionAuth sends them: many types, most of them small, a few large, one in twenty sent twice."""
+    """Yields bodies as from a large FusionAuth: many types, mostly small, a few large, one in twenty sent twice."""
     chooser = Random(0)  # noqa: S311 - no secret; every run is alike
     sources = [bodies(length, event_type) for event_type in MIX for length in MIX_BYTES]
     large = bodies(LARGE_BYTES)
@@ -89,33 +89,33 @@ def mixed_bodies() -> Iterator[bytes]:
 
 
 def bodies(length: int = BODY_BYTES, event_type: str = EVENT_TYPE) -> Iterator[bytes]:
-    """The same event again and again, each time with an id of its own."""
-    event: dict[str, Any] = sample(event_type, now=datetime.now(UTC), event_id=_PLACE)
+    """Yields the same event with a new id each time."""
+    event: dict[str, Any] = sample(event_type, now=datetime.now(UTC), event_id=_PLACEHOLDER_ID)
     data = event["event"]
     data["note"] = ""
     data["note"] = "n" * (length - len(json.dumps(event)))
-    head, _, tail = json.dumps(event).partition(str(_PLACE))
+    head, _, tail = json.dumps(event).partition(str(_PLACEHOLDER_ID))
     run = str(uuid4())[:24]
     return (f"{head}{run}{number:012x}{tail}".encode() for number in count())
 
 
 def bodies_called(name: str) -> Iterator[bytes]:
-    """`same`, `mixed`, or the type of the events."""
+    """Returns the bodies called `same` or `mixed`, or those of an event type."""
     named: dict[str, Callable[[], Iterator[bytes]]] = {"same": bodies, "mixed": mixed_bodies}
     return named[name]() if name in named else bodies(event_type=name)
 
 
-def request(body: bytes, proof: Proof = KINDS[DEFAULT_KIND]) -> bytes:
+def request(body: bytes, kind: AuthKind = KINDS[DEFAULT_KIND]) -> bytes:
     head = (
-        f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\n{proof.headers(body)}"
+        f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\n{kind.headers(body)}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
 
-def prepare(file: Path, count: int, proof: Proof) -> None:
-    """Write requests for a load to send: a signature takes longer to make than its request to answer."""
-    file.write_text(json.dumps([request(body, proof).decode() for body in islice(bodies(), count)]))
+def prepare(file: Path, count: int, kind: AuthKind) -> None:
+    """Writes requests for a load in advance, because signing takes longer than answering."""
+    file.write_text(json.dumps([request(body, kind).decode() for body in islice(bodies(), count)]))
 
 
 def read_prepared(file: Path) -> Iterator[bytes]:
@@ -123,7 +123,7 @@ def read_prepared(file: Path) -> Iterator[bytes]:
 
 
 class Load:
-    """What all connections have in common: the requests, the clock and the answers."""
+    """The state that all connections share: the requests, the clock and the responses."""
 
     def __init__(self, seconds: float, requests: Iterator[bytes]) -> None:
         self._requests = requests
@@ -134,11 +134,11 @@ class Load:
         self.took_refused: list[float] = []
 
     def next_request(self) -> bytes | None:
-        """None if it is over."""
+        """Returns the next request; None after the end."""
         return next(self._requests, None) if time.perf_counter() < self.ends_at else None
 
     async def run(self, port: int, connections: int) -> Measured:
-        """Send for that many seconds, wait for the answers that are due then."""
+        """Sends until the end, then waits for the outstanding responses."""
         loop = asyncio.get_running_loop()
         senders = [
             (await loop.create_connection(lambda: Sender(self), "127.0.0.1", port))[1] for _ in range(connections)
@@ -195,7 +195,7 @@ class Sender(asyncio.Protocol):
 
 
 def _whole_answer(received: bytes) -> str | None:
-    """The status, once the head and as many bytes as it announces are there."""
+    """Returns the status once the response is complete."""
     head, end, body = received.partition(b"\r\n\r\n")
     if not end:
         return None

@@ -1,4 +1,4 @@
-"""The machine and the private store on it: what they are, a clean slate for a round, and processes beside them."""
+"""The machine and the private store: their description, an empty store for each round, and extra processes."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ FSYNC_BYTES = b"x" * 2048
 
 
 def facts(stack: Stack) -> list[str]:
-    """What the figures depend on, a line each."""
+    """Returns the facts that the figures depend on, one a line."""
     with stack.redis() as store:
         server = store.info("server").get("valkey_version", "unknown")
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
@@ -36,7 +36,7 @@ def facts(stack: Stack) -> list[str]:
 
 
 def others_share() -> float:
-    """How much of the cores was used while nothing of ours ran: more than a little, and the figures are theirs too."""
+    """Returns the share of the cores that other processes use; a large share distorts the figures."""
     before = _core_seconds()
     time.sleep(OTHERS_SECONDS)
     busy, whole = (after - earlier for after, earlier in zip(_core_seconds(), before, strict=True))
@@ -44,13 +44,13 @@ def others_share() -> float:
 
 
 def _core_seconds() -> tuple[float, float]:
-    """Busy and altogether, of all cores since the machine started; stolen time is other machines' too."""
+    """Returns busy and total seconds of all cores since boot; stolen time counts as busy."""
     counts = [int(word) for word in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
     return sum(counts) - counts[3] - counts[4], sum(counts)
 
 
 def fsyncs_per_second() -> float:
-    """Of one writer, in the folder for temporary files (TMPDIR), where the store is as well."""
+    """Measures one writer in the folder for temporary files (TMPDIR), where the store is as well."""
     with tempfile.TemporaryFile(buffering=0) as file:
         began = time.perf_counter()
         count = 0
@@ -62,14 +62,14 @@ def fsyncs_per_second() -> float:
 
 
 def empty(store: redis.Redis) -> None:
-    """Drop all keys and the file behind them, so that no round pays for an earlier one."""
+    """Drops all keys and the file behind them, so that no round pays for an earlier one."""
     store.flushall()
     store.bgrewriteaof()
     wait_until(lambda: not store.info("persistence")["aof_rewrite_in_progress"], "the append-only file is rewritten")
 
 
 def start_python(stack: Stack, folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
-    """Run Python in a folder; its output goes to the stack's log, and it stops with the stack."""
+    """Runs Python in a folder; its output goes to the stack's log, and it stops with the stack."""
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=folder,

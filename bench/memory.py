@@ -1,4 +1,4 @@
-"""What a worker process weighs: idle, and after every ten thousand of 100,000 no-op events."""
+"""The memory of a worker process: idle, and after every ten thousand of 100,000 no-op events."""
 
 import os
 
@@ -35,7 +35,7 @@ def run(stack: Stack) -> None:
             wait_until(lambda: int(store.hget(Keys().ledger, "done") or 0) == done, "all are done", seconds=120)  # noqa: B023 - at once
             rows.append(_row(done, child, worker.pid))
         if child not in children_of(worker.pid):
-            raise SystemExit("the process was replaced meanwhile: these figures are void")
+            raise SystemExit("the process was replaced during the run: these figures are void")
     click.echo("memory: one worker process with 8 threads, resident, a no-op handler\n")
     click.echo(figures.table(rows))
     click.echo(f"\nidle: {steady:.0f} MiB, to be below {MOST_IDLE_MIB}")

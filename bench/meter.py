@@ -1,6 +1,7 @@
-"""What a handler does in every bench: count itself, and wait. Knows no queue, so that all of them can use it.
+"""The work of a handler in every benchmark: count the run, and wait. It imports no queue, so all can use it.
 
-`METER` names a folder. Each process that runs handlers has a file there: how many began, when the first, when the last.
+`METER` names a folder. Each process that runs handlers has a file there: the count of runs, and when the first and the
+last began.
 """
 
 import argparse
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-_LINE = struct.Struct("<qdd")
-# Two threads whose first run it is would make the file twice, and the one that maps it while it is empty dies of it.
+_RECORD = struct.Struct("<qdd")
+# Two first runs at a time would create the file twice, and mapping it while it is empty kills the process.
 _ONE_AT_A_TIME = threading.Lock()
 LATENCY_JOBS = 40
 PATIENCE_SECONDS = 5.0
@@ -25,7 +26,7 @@ PATIENCE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Of all processes together; instants of time.time()."""
+    """The runs of all processes together; instants are of time.time()."""
 
     count: int
     first: float
@@ -39,7 +40,7 @@ class Reading:
 @lru_cache
 def _memory() -> mmap.mmap:
     path = Path(os.environ["METER"]) / str(os.getpid())
-    path.write_bytes(b"\0" * _LINE.size)
+    path.write_bytes(b"\0" * _RECORD.size)
     with path.open("r+b") as file:
         return mmap.mmap(file.fileno(), 0)
 
@@ -47,9 +48,9 @@ def _memory() -> mmap.mmap:
 def tick() -> None:
     with _ONE_AT_A_TIME:
         memory = _memory()
-        count, first, _ = _LINE.unpack_from(memory)
+        count, first, _ = _RECORD.unpack_from(memory)
         now = time.time()
-        _LINE.pack_into(memory, 0, count + 1, first or now, now)
+        _RECORD.pack_into(memory, 0, count + 1, first or now, now)
 
 
 def work(seconds: float) -> None:
@@ -65,7 +66,7 @@ async def work_async(seconds: float) -> None:
 
 
 def read(folder: Path) -> Reading:
-    lines = [_LINE.unpack(path.read_bytes()) for path in folder.iterdir() if path.stat().st_size]
+    lines = [_RECORD.unpack(path.read_bytes()) for path in folder.iterdir() if path.stat().st_size]
     begun = [line for line in lines if line[0]]
     if not begun:
         return Reading(0, 0.0, 0.0)
@@ -89,7 +90,7 @@ def fill_or_time(enqueue: Callable[[float], object], fill: Callable[[int], objec
 
 
 def latencies(enqueue: Callable[[float], object], jobs: int) -> list[float]:
-    """Seconds from before the enqueueing until the handler began, one job at a time."""
+    """Returns the seconds from before each enqueue until its handler began, one job at a time."""
     folder = Path(os.environ["METER"])
     took = []
     for _ in range(jobs):

@@ -1,4 +1,4 @@
-"""The whole way: from the POST to the end of its handler, a no-op, with one ingest and one worker process."""
+"""The whole pipeline: from the POST to the end of its no-op handler, with one ingest and one worker process."""
 
 import time
 

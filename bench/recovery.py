@@ -1,6 +1,6 @@
-"""How long a lost job is lost: one of half a million open events, whole or split between handlers, until it is queued.
+"""Recovery: the time until a lost job is queued again, among half a million open events with one or several handlers.
 
-The worker beside it serves another queue, so nothing moves but the sweep.
+The worker serves another queue, so that only its sweep is active.
 """
 
 import os
@@ -41,14 +41,14 @@ def run(stack: Stack) -> None:
             store.config_set("appendfsync", "no")
             _fill(store, events)
             if parts > 1:
-                _split(store)
+                _fan_out(store)
             store.config_set("appendfsync", "always")
             worker = stack.start_worker("--queue", "elsewhere")
-            wait_until(lambda: store.exists(Keys().sweep_mark), "it has swept once", seconds=LONGEST_SECONDS)
+            wait_until(lambda: store.exists(Keys().sweep_mark), "the first sweep is over", seconds=LONGEST_SECONDS)
             found = [_lose_one(store, events * parts, round_number) for round_number in range(ROUNDS)]
             seconds = [each[0] for each in found]
-            told = f"{median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f})"
-            rows.append((f"{events:,}", f"{events * parts:,}", told, f"{median(each[1] for each in found):.1f}"))
+            summary = f"{median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f})"
+            rows.append((f"{events:,}", f"{events * parts:,}", summary, f"{median(each[1] for each in found):.1f}"))
             worker.terminate()
             worker.wait()
     click.echo(f"recovery: one job deleted by hand, {ROUNDS} rounds; promised within {PROMISED_SECONDS:g} s\n")
@@ -58,30 +58,30 @@ def run(stack: Stack) -> None:
 def _fill(store: redis.Redis, events: int) -> None:
     script, source = Script("accept", Keys()), bodies()
     for start in range(0, events, AT_ONCE):
-        words: list[bytes | str | int | float] = []
+        arguments: list[bytes | str | int | float] = []
         for _ in range(min(AT_ONCE, events - start)):
             event = parse_envelope(next(source))
-            words += [event.event_id, event.event_type, event.tenant_id, event.user_id, event.application_id]
-            words += ["webhook", event.body[:200], EVENTS_QUEUE, "30", ""]  # the sweep reads no body
-        script.run(store, *words)
+            arguments += [event.event_id, event.event_type, event.tenant_id, event.user_id, event.application_id]
+            arguments += ["webhook", event.body[:200], EVENTS_QUEUE, "30", ""]  # the sweep does not read bodies
+        script.run(store, *arguments)
 
 
-def _split(store: redis.Redis) -> None:
-    """As a worker whose handlers want every event: all of those in front, then the next."""
+def _fan_out(store: redis.Redis) -> None:
+    """Fans out every event to all handlers, as a worker does."""
     claims = Claims(store, Keys(), EVENTS_QUEUE, "bench", retention_seconds=60, handler_timeout=30)
     script, parts = claims.exchange_script(), [(name, EVENTS_QUEUE, 30.0) for name in HANDLERS]
-    trips = -(-int(store.zcard(Keys().open)) // AT_ONCE)
-    notes: list[tuple[Ack, str, bool]] = []
-    for number in range(1, trips + 2):
-        wanted = AT_ONCE if number <= trips else 0
-        arrival = claims.parse_reply(
-            script.run(store, *claims.exchange_arguments(number, notes, wanted=wanted, starting=0))
+    exchanges = -(-int(store.zcard(Keys().open)) // AT_ONCE)
+    sent: list[tuple[Ack, str, bool]] = []
+    for number in range(1, exchanges + 2):
+        wanted = AT_ONCE if number <= exchanges else 0
+        result = claims.parse_reply(
+            script.run(store, *claims.exchange_arguments(number, sent, wanted=wanted, starting=0))
         )
-        notes = [(acks.fan_out(claim, parts), "bench", False) for claim in arrival.claims]
+        sent = [(acks.fan_out(claim, parts), "bench", False) for claim in result.claims]
 
 
 def _lose_one(store: redis.Redis, jobs: int, round_number: int) -> tuple[float, float]:
-    """Seconds until it is back, and of the store's own processor time in the meantime."""
+    """Returns the seconds until the job is back, and the store's CPU time for that."""
     index = (2 * round_number + 1) * jobs // (2 * ROUNDS)
     job_id = store.lindex(rq_queue(EVENTS_QUEUE), index)
     assert isinstance(job_id, bytes)  # noqa: S101 - the queue is that long

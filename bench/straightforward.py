@@ -1,4 +1,4 @@
-"""What one writes in an afternoon: Starlette and `Queue.enqueue`, on the loop or in the thread pool."""
+"""A straightforward receiver: Starlette and `Queue.enqueue`, on the loop or in the thread pool."""
 
 import json
 import os

@@ -70,7 +70,7 @@ def run(stack: Stack) -> None:
 
 
 def _stuck(stack: Stack) -> None:
-    """Every worker sits in a handler that does not end: what the others wait for their 504."""
+    """Measures the wait for a 504 while every worker is in a handler that does not end."""
     measured = measure(stack.port, STUCK_CONNECTIONS, STUCK_SECONDS, bodies=STUCK)
     if not measured.statuses.keys() <= {"504", "500"}:
         raise SystemExit(f"with all workers stuck the endpoint answered {measured.statuses}: these figures are void")
@@ -82,17 +82,17 @@ def _stuck(stack: Stack) -> None:
 
 
 def _round(stack: Stack, connections: int, event_type: str) -> Measured:
-    """On an empty store; a round in which anything else is answered says nothing about these answers."""
+    """Measures a round on an empty store, in which every response must have the expected status."""
     with stack.redis() as store:
         empty(store)
-    wait_until(lambda: _is_attended(stack), "the workers have beaten again")
+    wait_until(lambda: _has_workers(stack), "the workers have sent a heartbeat")
     measured = measure(stack.port, connections, ROUND_SECONDS, bodies=event_type)
     if measured.statuses.keys() != {EXPECTED[event_type]}:
         raise SystemExit(f"{event_type} was answered {measured.statuses}: these figures are void")
     return measured
 
 
-def _is_attended(stack: Stack) -> bool:
+def _has_workers(stack: Stack) -> bool:
     with stack.redis() as store:
         return int(store.zcard(Keys().attending(TRANSACTIONAL_QUEUE))) >= PROCESSES
 

@@ -31,7 +31,7 @@ else:
 
 
 class Endpoint:
-    """The intake alone, without HTTP before it."""
+    """Accepts events without HTTP."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -39,7 +39,7 @@ class Endpoint:
         settings = load_settings(
             redis_url=f"unix://{os.environ['STORE']}", key_prefix=Keys().prefix, durability="memory"
         )
-        self._intake = Acceptor(settings, IngestMetrics())
+        self._acceptor = Acceptor(settings, IngestMetrics())
         self._loop.run_until_complete(self._open())
 
     def accept(self, _: float) -> None:
@@ -50,16 +50,16 @@ class Endpoint:
             self._loop.run_until_complete(self._accept(AT_ONCE))
 
     def close(self) -> None:
-        self._at_work.cancel()
-        self._loop.run_until_complete(asyncio.wait([self._at_work]))
+        self._task.cancel()
+        self._loop.run_until_complete(asyncio.wait([self._task]))
 
     async def _open(self) -> None:
-        self._at_work = asyncio.create_task(self._intake.run())
-        while not self._intake.is_ready:  # noqa: ASYNC110 - the intake has no event to wait for
+        self._task = asyncio.create_task(self._acceptor.run())
+        while not self._acceptor.is_ready:  # noqa: ASYNC110 - the acceptor has no event to wait for
             await asyncio.sleep(0.01)
 
     async def _accept(self, events: int) -> None:
-        await asyncio.gather(*(self._intake.accept(parse_envelope(next(self._bodies))) for _ in range(events)))
+        await asyncio.gather(*(self._acceptor.accept(parse_envelope(next(self._bodies))) for _ in range(events)))
 
 
 if __name__ == "__main__":

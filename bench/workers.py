@@ -24,7 +24,7 @@ from surehook.shared.keys import Keys
 HANDLERS = '@on("*")\ndef nothing(event): pass\n'
 STOCK_QUEUE = "stock"
 ROUNDS = 3
-LONGEST_ROUND_SECONDS = 4.0  # of a slow one's jobs, those count that have begun by then
+LONGEST_ROUND_SECONDS = 4.0  # a slow system counts only the jobs that have begun by then
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 COUNTED_JOBS = 400
@@ -107,7 +107,7 @@ def _commands(stack: Stack, store: redis.Redis) -> None:
         with _cell(stack, store) as environ:
             system.fill(environ, COUNTED_JOBS, 0.0)
             sent = called = 0
-            trips = _reads(store)
+            round_trips = _reads(store)
             with store.monitor() as monitor:  # type: ignore[no-untyped-call]
                 with _working(system, environ, 8, 1):
                     _until(environ, COUNTED_JOBS)
@@ -115,14 +115,14 @@ def _commands(stack: Stack, store: redis.Redis) -> None:
                 while (seen := monitor.next_command())["command"] != f"ECHO {END}":
                     called += seen["client_type"] == "lua"
                     sent += seen["client_type"] != "lua"
-            trips = _reads(store) - trips
-        counts = (f"{trips / COUNTED_JOBS:.2f}", f"{sent / COUNTED_JOBS:.2f}", f"{called / COUNTED_JOBS:.1f}")
+            round_trips = _reads(store) - round_trips
+        counts = (f"{round_trips / COUNTED_JOBS:.2f}", f"{sent / COUNTED_JOBS:.2f}", f"{called / COUNTED_JOBS:.1f}")
         rows.append((system.name, *counts))
     click.echo(figures.table(rows))
 
 
 def _reads(store: redis.Redis) -> int:
-    """How often the server has read from its clients: a request's bytes come together, as one pipeline's do."""
+    """Returns how often the server has read from its clients; a pipeline arrives in one read."""
     return int(store.info("stats")["total_reads_processed"])
 
 
@@ -174,12 +174,12 @@ def _working(system: System, environ: Environ, threads: int, processes: int) -> 
             with suppress(subprocess.TimeoutExpired):
                 worker.wait(STOP_SECONDS)
             with suppress(ProcessLookupError):
-                os.killpg(worker.pid, signal.SIGKILL)  # its own session: it, and what it left behind
+                os.killpg(worker.pid, signal.SIGKILL)  # the worker and its children: it has its own session
             worker.wait()
 
 
 def _until(environ: Mapping[str, str], jobs: int) -> meter.Reading:
-    """All have begun, or the round is over."""
+    """Waits until all jobs have begun or the round is over."""
     folder, ends_at = Path(environ["METER"]), time.time() + START_SECONDS
     while time.time() < ends_at:
         time.sleep(0.02)

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 
 def write_certificate(folder: Path, name: str = "endpoint", *, days: int = 1, password: str = "") -> tuple[str, str]:
-    """The paths of a certificate for 127.0.0.1 that signs itself, and of its key."""
+    """Writes a self-signed certificate for 127.0.0.1 and its key, and returns their paths."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "webhooks.example.com")])
     now = datetime.now(UTC)
@@ -42,7 +42,7 @@ def write_certificate(folder: Path, name: str = "endpoint", *, days: int = 1, pa
 
 
 def server_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server's side of TLS, and the file that its clients must trust."""
+    """Returns a server's TLS context, and the certificate that its clients must trust."""
     certificate, key = write_certificate(folder, "server")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -1,4 +1,4 @@
-"""A process's children, its memory and its time, as Linux tells them."""
+"""A process's children, memory and CPU time, read from /proc."""
 
 from pathlib import Path
 
@@ -13,6 +13,6 @@ def resident_bytes(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """On a core, all threads together, to the nanosecond: `stat` counts in hundredths."""
+    """Returns the CPU time of all threads, in nanosecond steps; `stat` counts in hundredths of a second."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9

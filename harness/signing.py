@@ -1,4 +1,4 @@
-"""FusionAuth's side of the signature, made by hand: what we accept must not come from what we verify with."""
+"""FusionAuth's side of the signature, written by hand, so that no code of the receiver tests itself."""
 
 import base64
 import hashlib
@@ -36,7 +36,7 @@ def digest_of(body: bytes) -> str:
 
 @dataclass(frozen=True)
 class Signer:
-    """A key of FusionAuth's: one algorithm, and how it is named in a token."""
+    """A key of FusionAuth: one algorithm, and its name in a token."""
 
     algorithm: str
     key: Any
@@ -47,11 +47,11 @@ class Signer:
         return {"alg": self.algorithm, "typ": "JWT", **named}
 
     def token(self, body: bytes, *, header: Any = None, **claims: Any) -> str:
-        """A signature of the body; `header` replaces the usual one, further claims stand beside the digest."""
+        """Signs a body; `header` replaces the usual header, `claims` are added to the digest."""
         return self.seal(header or self.header(), {"request_body_sha256": digest_of(body), **claims})
 
     def seal(self, header: Any, claims: Any) -> str:
-        """Sign anything: bytes as they are, all else as JSON."""
+        """Signs any header and claims: bytes as they are, other values as JSON."""
         parts = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, claims)]
         message = ".".join(map(b64url, parts))
         return f"{message}.{b64url(self.sign(message.encode()))}"
@@ -79,12 +79,12 @@ class Signer:
         return str(self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
 
     def jwk(self, **fields: Any) -> dict[str, Any]:
-        """As FusionAuth publishes it."""
+        """Returns the key as FusionAuth publishes it."""
         return {"kid": self.kid, "use": "sig", "alg": self.algorithm, **_public_parts(self), **fields}
 
 
 def signer(algorithm: str, kid: str | None = "the-key", number: int = 0) -> Signer:
-    """The same key for the same algorithm and number."""
+    """Returns the same key for the same algorithm and number."""
     if algorithm.startswith("HS"):
         return Signer(algorithm, (SECRET + str(number or "")).encode(), kid)
     kind = "Ed" if algorithm.startswith("Ed") else algorithm[:2]

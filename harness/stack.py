@@ -1,4 +1,4 @@
-"""The whole stack as processes: a real Valkey, ingest, workers. Each can be killed and started again."""
+"""The whole stack as processes: a real Valkey, ingest and workers. Each can be killed and restarted."""
 
 import os
 import secrets
@@ -61,13 +61,13 @@ class Stack:
         self.worker_metrics_port = free_port()
         self.dashboard_port = free_port()
         self.log = (self.folder / "log").open("ab")
-        # One for all: each httpx.get() alone would load the system's certificates. No connection outlives its request,
-        # for processes here are killed.
+        # One client for all requests: every httpx.get() would load the system's certificates. It keeps no connection
+        # open, because processes are killed here.
         self.client = httpx.Client(timeout=5, headers={"Connection": "close"}, trust_env=False)
         self.processes: list[subprocess.Popen[bytes]] = []
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SUREHOOK_")},
-            "TMPDIR": str(self.folder),  # what a killed process leaves behind goes with the folder
+            "TMPDIR": str(self.folder),  # a killed process leaves files, which are removed with the folder
             "SUREHOOK_API_KEYS": API_KEY,
             "SUREHOOK_BIND": f"127.0.0.1:{self.port}",
             "SUREHOOK_METRICS_BIND": f"127.0.0.1:{self.metrics_port}",
@@ -127,7 +127,7 @@ class Stack:
         return self.surehook("worker", *arguments, **environ)
 
     def worker_pids(self) -> list[int]:
-        """The processes that run handlers, as RQ's registry has them."""
+        """Returns the processes that run handlers, from RQ's registry."""
         with self.redis() as store:
             keys = store.smembers("rq:workers")
             return sorted({int(pid) for pid in (store.hget(key, "pid") for key in keys) if pid})

@@ -3,5 +3,5 @@
 1. `samples` builds a sample event of any type, from the objects in `sample_parts`.
 2. `sender` makes the headers that FusionAuth would send with a body.
 3. `own_endpoint` gives the URL of our own endpoint and the certificate to trust.
-4. `vote` sends a transactional event to every webhook and applies the tenant's transaction setting.
+4. `transaction_setting` sends a transactional event to every webhook and decides whether the operation commits.
 """

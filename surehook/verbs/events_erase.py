@@ -1,4 +1,4 @@
-"""`surehook events erase`: what is kept of a user goes, but for the ids of the events."""
+"""`surehook events erase`: erases all data of events or of a user, except the ids of the events."""
 
 import json
 import re
@@ -20,14 +20,14 @@ from surehook.verbs.progress import Progress
 
 TIMEOUT_SECONDS = 10.0
 UUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# The second finds what was accepted while the first was under way.
+# The second pass finds events that were accepted during the first.
 MOST_PASSES = 5
 SHOW_MENTIONS = 20
 
 
 @dataclass(slots=True)
 class Report:
-    """What was erased, or would be."""
+    """The result of an erasure, or of its dry run."""
 
     events: set[str] = field(default_factory=set)
     attempts: int = 0

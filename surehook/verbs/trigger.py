@@ -14,7 +14,7 @@ import httpx
 from surehook.fusionauth.own_endpoint import endpoint_url, tls_trust
 from surehook.fusionauth.samples import sample
 from surehook.fusionauth.sender import Sender
-from surehook.fusionauth.vote import MOST_RESENDS, SETTINGS, run_vote
+from surehook.fusionauth.transaction_setting import MOST_RESENDS, SETTINGS, run_operation
 from surehook.shared.errors import Misconfigured, SurehookError
 from surehook.shared.event_types import EVENT_TYPES, closest
 from surehook.shared.settings import load_settings
@@ -32,7 +32,7 @@ TIMEOUT = httpx.Timeout(2.0, connect=1.0)
     default=1,
     show_default=True,
     type=click.IntRange(1),
-    help="How many to send, each with an id of its own.",
+    help="How many to send, each with its own id.",
 )
 @click.option(
     "--url",
@@ -50,7 +50,7 @@ TIMEOUT = httpx.Timeout(2.0, connect=1.0)
 @click.option(
     "--transaction",
     type=click.Choice(SETTINGS),
-    help="The tenant's transaction setting for TYPE: vote as FusionAuth does, and say whether the operation commits.",
+    help="The tenant's transaction setting for TYPE: say whether FusionAuth's operation would commit under it.",
 )
 @click.option("--list", "is_list", is_flag=True, help="List the types.")
 def trigger(
@@ -75,7 +75,7 @@ def trigger(
         if event_type is not None:
             require_transactional_type(event_type, "--transaction")
         with httpx.Client(timeout=TIMEOUT, verify=tls_trust(settings, is_own=not urls)) as client:
-            sys.exit(0 if _vote(client, sender, transaction, targets, bodies) else 1)
+            sys.exit(0 if _run_operations(client, sender, transaction, targets, bodies) else 1)
     if len(targets) > 1:
         raise click.UsageError("Several webhooks need --transaction, which says how their answers count.")
     target = targets[0]
@@ -90,32 +90,32 @@ def trigger(
         sys.exit(1)
 
 
-def _vote(
+def _run_operations(
     client: httpx.Client, sender: Sender, setting: str, targets: tuple[str, ...], bodies: Iterator[bytes]
 ) -> bool:
-    """Every operation of the count, and whether all commit."""
-    votes = []
+    """Runs an operation for each body, and returns whether all commit."""
+    operations = []
     for body in bodies:
 
         def post(target: str, body: bytes = body) -> httpx.Response:
             return client.post(target, content=body, headers=sender.headers(body))
 
-        vote = run_vote(setting, targets, post)
-        votes.append(vote)
-        for response in vote.responses:
+        operation = run_operation(setting, targets, post)
+        operations.append(operation)
+        for response in operation.responses:
             again = f"  (sent again, {response.resend} of {MOST_RESENDS})" if response.resend else ""
             click.echo(
                 f"{response.text}{again}" if len(targets) == 1 else f"{response.webhook}  {response.text}{again}"
             )
-        click.echo(vote.sentence)
-    return all(vote.commits for vote in votes)
+        click.echo(operation.sentence)
+    return all(operation.commits for operation in operations)
 
 
 def _bodies(event_type: str | None, data: BinaryIO | None, count: int) -> Iterator[bytes]:
     if data is not None:
         body = data.read()
         if event_type is not None and f'"{event_type}"'.encode() not in body:
-            click.echo(f"note: the body says nothing of {event_type}; it is sent as it is", err=True)
+            click.echo(f"note: the body does not mention {event_type}; it is sent as it is", err=True)
         return iter([body] * count)
     if event_type is None:
         raise click.UsageError("TYPE is missing; `surehook trigger --list` shows them.")
@@ -130,7 +130,7 @@ def _send_all(post: Callable[[bytes], httpx.Response], bodies: Iterator[bytes], 
     if count == 1:
         response = post(next(bodies))
         click.echo(f"{response.status_code} {response.text}")
-        click.echo(_verdict(response))
+        click.echo(_explanation(response))
         return Counter([response.status_code])
     answers: Counter[int] = Counter()
     with click.progressbar(
@@ -143,7 +143,7 @@ def _send_all(post: Callable[[bytes], httpx.Response], bodies: Iterator[bytes], 
     return answers
 
 
-def _verdict(response: httpx.Response) -> str:
+def _explanation(response: httpx.Response) -> str:
     if response.is_success and '"duplicate"' in response.text:
         return "Seen before, so no handler runs again. FusionAuth would count this as delivered."
     if response.is_success:

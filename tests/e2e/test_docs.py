@@ -54,13 +54,13 @@ def test_the_readmes_handlers_run(build_stack: Callable[..., Stack]) -> None:
     wait_until(lambda: "goodbye" in stack.logged() and "something happened: user.delete" in stack.logged())
 
 
-def test_the_vetoes_of_the_docs_and_of_the_example_run(build_stack: Callable[..., Stack]) -> None:
+def test_the_refusals_of_the_docs_and_of_the_example_run(build_stack: Callable[..., Stack]) -> None:
     stack = build_stack()
-    (snippet,) = re.findall(r"```python\n# myapp/vetoes.py\n(.*?)```", TRANSACTIONS, re.DOTALL)
+    (snippet,) = re.findall(r"```python\n# myapp/refusals.py\n(.*?)```", TRANSACTIONS, re.DOTALL)
     (stack.folder / "myapp").mkdir()
-    (stack.folder / "myapp" / "vetoes.py").write_text(snippet)
+    (stack.folder / "myapp" / "refusals.py").write_text(snippet)
     environ = {
-        "SUREHOOK_HANDLERS": "myapp.vetoes,examples.todos.transactional",
+        "SUREHOOK_HANDLERS": "myapp.refusals,examples.todos.transactional",
         "SUREHOOK_TRANSACTIONAL_EVENTS": "user.create",
         "TODOS_DB": str(stack.folder / "todos.sqlite3"),
     }

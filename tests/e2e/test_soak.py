@@ -15,6 +15,6 @@ def test_whatever_is_killed_stopped_and_cut_off_at_once_nothing_is_lost() -> Non
 
     report = soak(20, seed, 60, told.append, longest_pause_seconds=1.0)
 
-    assert report.verdict.wrong == [], "\n".join([*told, report.text()])
+    assert report.findings.wrong == [], "\n".join([*told, report.text()])
     assert sum(report.faults.values()) > 5
-    assert report.verdict.counts["events accepted"] >= CALM_EVENTS
+    assert report.findings.counts["events accepted"] >= CALM_EVENTS

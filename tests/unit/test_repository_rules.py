@@ -13,7 +13,7 @@ SCRIPTS = sorted((ROOT / "shared/scripts").rglob("*.lua"))
 LONGEST_FILE = 250
 # Generated, a line or two for each of the 64 event types: read its generator instead.
 GENERATED = {"workers/handlers/overloads.py"}
-# RQ is good machinery whose transitions we do not use: whoever knows it exists is listed here.
+# We use RQ's worker and registries, but not its transitions: only these files may import it.
 RQ_AWARE = {"workers/rq_worker.py", "surehook/dashboard/app.py", "bench/workers.py", "bench/straightforward.py"}
 
 

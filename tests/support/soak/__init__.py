@@ -1,1 +1,1 @@
-"""The soak: the whole stack under load while everything in it is killed, stopped, cut off and started again."""
+"""The soak: the whole stack under load while its processes are killed, frozen, cut off and restarted."""

@@ -1,4 +1,4 @@
-"""`python -m tests.support.soak`: break everything for a while, and exit with 1 if anything was lost."""
+"""`python -m tests.support.soak`: runs the soak, and exits with 1 if anything was lost."""
 
 import argparse
 import secrets
@@ -16,13 +16,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--rate", type=float, default=EVENTS_A_SECOND, help="events a second")
     chosen = parser.parse_args()
-    _say(f"soak: {chosen.seconds:g} s, SEED={chosen.seed}, {chosen.rate:g} events/s")
-    report = soak(chosen.seconds, chosen.seed, chosen.rate, _say)
-    _say(f"\nsoak: {chosen.seconds:g} s, SEED={chosen.seed}\n\n{report.text()}")
-    return 1 if report.verdict.wrong else 0
+    _print(f"soak: {chosen.seconds:g} s, SEED={chosen.seed}, {chosen.rate:g} events/s")
+    report = soak(chosen.seconds, chosen.seed, chosen.rate, _print)
+    _print(f"\nsoak: {chosen.seconds:g} s, SEED={chosen.seed}\n\n{report.text()}")
+    return 1 if report.findings.wrong else 0
 
 
-def _say(words: str) -> None:
+def _print(words: str) -> None:
     sys.stdout.write(f"{words}\n")
     sys.stdout.flush()
 

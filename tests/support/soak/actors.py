@@ -1,4 +1,4 @@
-"""Who takes part in the soak: the store, the door, and two machines with workers, each on a network of its own."""
+"""The processes of a soak: the store, the endpoint, and two machines with workers, each with its own network."""
 
 import os
 import signal
@@ -13,17 +13,17 @@ from tests.support.soak.network import Relay
 
 THREADS = "6"
 GRACE = "5"
-# Until then it may not have come to say what it does on SIGTERM, and ends as any program does.
+# A younger process may not have installed its SIGTERM handler, so that the signal ends it.
 YOUNG_SECONDS = 5.0
 
 
 class Actor:
-    """A `surehook` command with its children, and its way to the store."""
+    """A `surehook` command with its children, and its network to the store."""
 
     def __init__(self, stack: Stack, name: str, *arguments: str, **environ: str) -> None:
         self.name = name
         self.relay = Relay(socket_path(stack.data))
-        self.bad_endings: list[str] = []
+        self.bad_exits: list[str] = []
         self._stack = stack
         self._arguments = arguments
         self._environ = {**environ, "SUREHOOK_REDIS_URL": self.relay.url}
@@ -43,7 +43,7 @@ class Actor:
         return []
 
     def kill(self) -> None:
-        """The machine goes: the parent, and whatever it started."""
+        """Kills the whole machine: the parent and all its children."""
         for pid in (self.parent, *self.children()):
             send(pid, signal.SIGKILL)
         self.process.wait()
@@ -53,34 +53,34 @@ class Actor:
         self.process.wait()
 
     def stop(self) -> None:
-        """In order. An exit status other than 0 is kept."""
+        """Stops it with SIGTERM, and remembers an exit status other than 0."""
         is_young = time.monotonic() - self._started_at < YOUNG_SECONDS
         self.process.terminate()
         try:
             status = self.process.wait(int(GRACE) + 15)
         except subprocess.TimeoutExpired:
-            self.bad_endings.append("does not end")
+            self.bad_exits.append("does not exit")
             self.kill()
             return
         if status and not (is_young and status == -signal.SIGTERM):
-            self.bad_endings.append(f"ended with {status}")
+            self.bad_exits.append(f"exited with {status}")
 
     def ensure_runs(self) -> None:
         if self.process.poll() is not None:
             self.start()
 
 
-class Cast:
-    """All of them, on one stack."""
+class Processes:
+    """Every process of a soak, on one stack."""
 
     def __init__(self, stack: Stack, retention_seconds: int) -> None:
         self.stack = stack
         settings = {"SUREHOOK_RETENTION": str(retention_seconds)}
         off = {"SUREHOOK_WORKER_METRICS_BIND": "off"}
-        self.door = Actor(stack, "ingest", "ingest", **settings)
+        self.ingest = Actor(stack, "ingest", "ingest", **settings)
         arguments = ("worker", "--threads", THREADS, "--grace", GRACE)
         self.machines = [Actor(stack, f"workers {number}", *arguments, **settings, **off) for number in (1, 2)]
-        self.actors = [self.door, *self.machines]
+        self.actors = [self.ingest, *self.machines]
 
     def start_store(self) -> None:
         if self.stack.server.poll() is not None:

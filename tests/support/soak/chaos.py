@@ -1,4 +1,4 @@
-"""The faults: one after the other and over each other, at random, by a seed."""
+"""The faults of a soak: random by a seed, and often several at a time."""
 
 import heapq
 import itertools
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.support.soak.actors import Actor, Cast, send
+from tests.support.soak.actors import Actor, Processes, send
 from tests.support.soak.network import Way
 from tests.support.soak.plan import KILLS, KILLS_ONCE
 from tests.support.soak.senders import Senders
@@ -17,7 +17,7 @@ from tests.support.soak.senders import Senders
 TICK_SECONDS = 0.05
 SHORTEST_PAUSE_SECONDS = 0.2
 DOWN_SECONDS = (0.1, 3.0)
-# Leases are ten seconds long: some silences are shorter, some longer.
+# Leases last ten seconds: some pauses are shorter, some longer.
 QUIET_SECONDS = (0.3, 14.0)
 STORE_QUIET_SECONDS = (0.3, 8.0)
 Undo = Callable[[], None]
@@ -25,7 +25,7 @@ Undo = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`begin` does it to somebody, and says how long it lasts and to whom; None: not now."""
+    """`begin` starts it, and returns its duration and target; None if it cannot start now."""
 
     name: str
     share: int
@@ -33,21 +33,21 @@ class Fault:
 
 
 class Chaos:
-    """Begins faults and undoes them. What is in a fault's hands is left alone by the others until it is undone."""
+    """Begins faults and undoes them. The target of a fault gets no second one until the first is undone."""
 
-    def __init__(self, cast: Cast, senders: Senders, seed: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, processes: Processes, senders: Senders, seed: int, tell: Callable[[str], None]) -> None:
         self.counts: Counter[str] = Counter()
-        self._cast = cast
+        self._processes = processes
         self._senders = senders
-        self._chance = random.Random(seed)  # noqa: S311 - to be had again by its seed
+        self._chance = random.Random(seed)  # noqa: S311 - repeatable by its seed
         self._tell = tell
-        self._taken: set[object] = set()
+        self._targets: set[object] = set()
         self._to_undo: list[tuple[float, int, object, Undo]] = []
         self._numbers = itertools.count()
         self._faults = self._all()
 
     def run(self, seconds: float, longest_pause_seconds: float, pause: Callable[[float], object]) -> None:
-        """Break things for so long, then make all of them whole again."""
+        """Begins faults for `seconds`, then undoes those that remain."""
         ends_at = time.monotonic() + seconds
         next_at = time.monotonic() + 1
         while time.monotonic() < ends_at:
@@ -69,15 +69,15 @@ class Chaos:
         while self._to_undo and self._to_undo[0][0] <= now:
             _, _, target, undo = heapq.heappop(self._to_undo)
             undo()
-            self._taken.discard(target)
+            self._targets.discard(target)
 
-    def _hold(self, target: object, seconds: float, undo: Undo, whom: str) -> tuple[float, str]:
-        self._taken.add(target)
+    def _undo_later(self, target: object, seconds: float, undo: Undo, description: str) -> tuple[float, str]:
+        self._targets.add(target)
         heapq.heappush(self._to_undo, (time.monotonic() + seconds, next(self._numbers), target, undo))
-        return seconds, whom
+        return seconds, description
 
     def _all(self) -> list[Fault]:
-        door, machines, stack = self._cast.door, self._cast.machines, self._cast.stack
+        ingest, machines, stack = self._processes.ingest, self._processes.machines, self._processes.stack
         return [
             Fault("kill -9 a worker process", 10, lambda: self._kill_child(self._one_of(machines))),
             Fault("kill -9 a worker's parent", 5, lambda: self._end(self._one_of(machines), Actor.kill_parent)),
@@ -87,15 +87,15 @@ class Chaos:
             Fault("a worker's parent is stopped for a while", 3, lambda: self._freeze(self._one_of(machines))),
             Fault("a handler kills its process", 4, lambda: self._senders.also(KILLS_ONCE)),
             Fault("a handler kills each process it runs in", 1, lambda: self._senders.also(KILLS)),
-            Fault("kill -9 ingest", 6, lambda: self._end(door, Actor.kill)),
-            Fault("SIGTERM to ingest", 3, lambda: self._end(door, Actor.stop)),
-            Fault("ingest is stopped for a while", 3, lambda: self._freeze(door)),
+            Fault("kill -9 ingest", 6, lambda: self._end(ingest, Actor.kill)),
+            Fault("SIGTERM to ingest", 3, lambda: self._end(ingest, Actor.stop)),
+            Fault("ingest is stopped for a while", 3, lambda: self._freeze(ingest)),
             Fault("kill -9 Valkey", 5, lambda: self._end_store(stack.server.kill)),
             Fault("SIGTERM to Valkey", 2, lambda: self._end_store(stack.server.terminate)),
             Fault("Valkey is stopped for a while", 4, self._freeze_store),
             *(
                 Fault(f"{whose}: {words}", share, lambda way=way, who=who: self._turn(self._one_of(who), way))  # type: ignore[misc]
-                for whose, who, share in (("ingest", [door], 2), ("a worker", machines, 4))
+                for whose, who, share in (("ingest", [ingest], 2), ("a worker", machines, 4))
                 for words, way in (
                     ("network cut", Way.CUT),
                     ("network silent, then late", Way.SILENT),
@@ -109,7 +109,7 @@ class Chaos:
 
     def _kill_child(self, actor: Actor) -> tuple[float, str] | None:
         children = actor.children()
-        if actor in self._taken or not children:
+        if actor in self._targets or not children:
             return None
         pid = self._chance.choice(children)
         send(pid, signal.SIGKILL)
@@ -117,47 +117,47 @@ class Chaos:
 
     def _end(self, actor: Actor, end: Callable[[Actor], None]) -> tuple[float, str] | None:
         seconds = self._chance.uniform(*DOWN_SECONDS)
-        if actor in self._taken or actor.process.poll() is not None:
+        if actor in self._targets or actor.process.poll() is not None:
             return None
-        whom = f"{actor.name} {actor.parent} {actor.children()}"
+        description = f"{actor.name} {actor.parent} {actor.children()}"
         end(actor)
-        return self._hold(actor, seconds, actor.ensure_runs, whom)
+        return self._undo_later(actor, seconds, actor.ensure_runs, description)
 
     def _freeze(self, actor: Actor) -> tuple[float, str] | None:
         seconds = self._chance.uniform(*QUIET_SECONDS)
-        if actor in self._taken:
+        if actor in self._targets:
             return None
         pid = actor.parent
         send(pid, signal.SIGSTOP)
-        return self._hold(actor, seconds, lambda: send(pid, signal.SIGCONT), f"{actor.name} {pid}")
+        return self._undo_later(actor, seconds, lambda: send(pid, signal.SIGCONT), f"{actor.name} {pid}")
 
     def _freeze_child(self, actor: Actor) -> tuple[float, str] | None:
-        """Its parent may be killed meanwhile, so nobody is kept off."""
+        """Stops a child. Other faults may still hit its parent."""
         seconds, children = self._chance.uniform(*QUIET_SECONDS), actor.children()
         if not children:
             return None
         pid = self._chance.choice(children)
         send(pid, signal.SIGSTOP)
-        return self._hold(pid, seconds, lambda: send(pid, signal.SIGCONT), f"{pid}")
+        return self._undo_later(pid, seconds, lambda: send(pid, signal.SIGCONT), f"{pid}")
 
     def _end_store(self, end: Undo) -> tuple[float, str] | None:
         seconds = self._chance.uniform(*DOWN_SECONDS)
-        if "store" in self._taken:
+        if "store" in self._targets:
             return None
         end()
-        self._cast.stack.server.wait()
-        return self._hold("store", seconds, self._cast.start_store, "")
+        self._processes.stack.server.wait()
+        return self._undo_later("store", seconds, self._processes.start_store, "")
 
     def _freeze_store(self) -> tuple[float, str] | None:
-        seconds, server = self._chance.uniform(*STORE_QUIET_SECONDS), self._cast.stack.server
-        if "store" in self._taken:
+        seconds, server = self._chance.uniform(*STORE_QUIET_SECONDS), self._processes.stack.server
+        if "store" in self._targets:
             return None
         server.send_signal(signal.SIGSTOP)
-        return self._hold("store", seconds, lambda: server.send_signal(signal.SIGCONT), "")
+        return self._undo_later("store", seconds, lambda: server.send_signal(signal.SIGCONT), "")
 
     def _turn(self, actor: Actor, way: Way) -> tuple[float, str] | None:
         seconds, relay = self._chance.uniform(*QUIET_SECONDS), actor.relay
-        if relay in self._taken:
+        if relay in self._targets:
             return None
         relay.go(way)
-        return self._hold(relay, seconds, lambda: relay.go(Way.OPEN), actor.name)
+        return self._undo_later(relay, seconds, lambda: relay.go(Way.OPEN), actor.name)

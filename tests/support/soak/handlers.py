@@ -1,4 +1,4 @@
-"""The soak's handlers: each writes down what it did in a file that no `kill -9` takes back.
+"""The soak's handlers: each records its effect in a file, which survives `kill -9`.
 
 A line is one write to a file opened for appending: `handler event attempt process instant`.
 """

@@ -1,4 +1,4 @@
-"""Which kinds of keys may be left when all is quiet. Any other, or one that should expire and does not, is a leak."""
+"""The kinds of keys that may remain after a soak. Any other key, or one that should expire and does not, is a leak."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from surehook.shared.scripts import text
 FOREVER = -1
 AT_ONCE = 1000
 _ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-# Kinds that stand as long as the installation does.
+# Kinds that exist as long as the installation.
 LASTING = {
     "open": r"surehook:open",
     "ledger": r"surehook:ledger",
@@ -22,13 +22,13 @@ LASTING = {
     "finished": r"rq:finished:(events|slow)",
     "dead letters": r"rq:failed:(events|slow)",
 }
-# Kinds that go by themselves.
+# Kinds that expire.
 EXPIRING = {
     "sweep": r"surehook:sweep(ing|-mark)",
     "exchange": r"surehook:exchange:[\w.-]+",
     "RQ's worker": r"rq:worker:[\w.-]+(:executions)?",
 }
-# Kinds that belong to an event: they go with it, and stay while it is a dead letter.
+# Kinds that belong to an event: they expire with it, and stay while it is a dead letter.
 OF_EVENTS = {
     "event": rf"surehook:event:(?P<id>{_ID})",
     "attempts": rf"surehook:attempts:(?P<id>{_ID})",
@@ -38,7 +38,7 @@ OF_EVENTS = {
 
 
 def leftovers(store: redis.Redis) -> tuple[Counter[str], list[str]]:
-    """How many keys of each kind there are, and those that should not be there."""
+    """Counts the keys of each kind, and lists the keys that should not exist."""
     is_open = {text(event_id) for event_id in store.zrange("surehook:open", 0, -1)}
     kinds: Counter[str] = Counter()
     wrong = []
@@ -61,7 +61,7 @@ def _with_seconds_left(store: redis.Redis) -> Iterator[tuple[str, int]]:
 
 
 def _kind(key: str, is_open: set[str], *, lasts: bool) -> str | None:
-    """None: no such key should be here, or not for ever."""
+    """Returns the kind of a key; None if no such key should exist, or only with an expiry."""
     for kinds, may_last in ((LASTING, True), (EXPIRING, False)):
         for name, pattern in kinds.items():
             if re.fullmatch(pattern, key):

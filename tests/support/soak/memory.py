@@ -10,7 +10,7 @@ from statistics import median
 from harness.processes import resident_bytes
 
 EVERY_SECONDS = 1.0
-# A process has loaded what it needs by then; what it holds more of later is growth.
+# A process has loaded everything by then; a later increase is growth.
 YOUNG_SECONDS = 15
 AT_LEAST_SECONDS = 40
 WINDOW = 10
@@ -19,16 +19,16 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One process, in MiB: the most it ever had, and how much more at its end than when it was young."""
+    """One process, in MiB: its highest memory, and the growth from its youth to its end."""
 
     seconds: int
     highest: float
     growth: float | None
-    """None: it did not live long enough to say."""
+    """None if it lived too briefly to measure."""
 
 
 class Memory(threading.Thread):
-    """`roles` tells which processes there are just now."""
+    """Samples the memory of all processes; `roles` lists them."""
 
     def __init__(self, roles: Callable[[], Mapping[str, Iterable[int]]]) -> None:
         super().__init__(name="memory", daemon=True)
@@ -40,7 +40,7 @@ class Memory(threading.Thread):
         while not self._is_over.wait(EVERY_SECONDS):
             for role, pids in self._roles().items():
                 for pid in pids:
-                    with suppress(OSError, IndexError):  # it has just gone
+                    with suppress(OSError, IndexError):  # the process has just ended
                         self._seen[role, pid].append(resident_bytes(pid) / MEBIBYTE)
 
     def stop(self) -> None:
@@ -48,7 +48,7 @@ class Memory(threading.Thread):
         self.join()
 
     def lives(self) -> dict[str, list[Life]]:
-        """By role. A sample is a second."""
+        """Returns the lives by role, with a sample for each second."""
         found: dict[str, list[Life]] = defaultdict(list)
         for (role, _), samples in self._seen.items():
             if samples:

@@ -1,4 +1,4 @@
-"""The network between a process and the store: it can be cut, fall silent, or lose what comes back."""
+"""The network between a process and the store: it can be cut, stall, or lose replies."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Way(Enum):
-    """What the relay does with bytes. SILENT keeps them and passes them on late, as a network that stalls does."""
+    """How a relay treats bytes. SILENT keeps them and forwards them late, as a stalled network does."""
 
     OPEN = "open"
     CUT = "cut"
@@ -17,7 +17,7 @@ class Way(Enum):
 
 
 class Relay:
-    """A TCP port in front of the store's socket, in a thread of its own."""
+    """Forwards a TCP port to the store's socket, in its own thread."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
@@ -45,7 +45,7 @@ class Relay:
         self._loop.close()
 
     def _go(self, way: Way) -> None:
-        # Who missed a reply must not take the next one for it.
+        # A client that missed a reply must not take the next one for it.
         must_break = way is Way.CUT or self._way is Way.SWALLOWS_REPLIES
         self._way = way
         if way is Way.SILENT:

@@ -1,4 +1,4 @@
-"""Which events the soak sends, and what must have become of each when all is quiet again."""
+"""The events that a soak sends, and the effects that each must have at the end."""
 
 import json
 import random
@@ -13,13 +13,13 @@ _ID = UUID(int=0xC0FFEE)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A type of event: how many of a hundred are sent, and the handlers that must have their effect."""
+    """A type of event: its share in percent, and the handlers that must have an effect."""
 
     event_type: str
     share: float
     handlers: tuple[str, ...]
     is_hopeless: bool = False
-    """It must end as a dead letter."""
+    """The event must become a dead letter."""
 
     def body(self, event_id: str) -> bytes:
         return _BODIES[self.event_type].replace(str(_ID).encode(), event_id.encode())
@@ -37,7 +37,7 @@ KINDS = (
     Kind("user.email.verified", 1, ("overruns",)),
     Kind("user.reactivate", 2, (), is_hopeless=True),
     Kind("user.deactivate", 2, (), is_hopeless=True),
-    Kind("event-log.create", 4, ()),  # nobody wants it
+    Kind("event-log.create", 4, ()),  # no handler matches it
     KILLS_ONCE,
     KILLS,
 )
@@ -47,6 +47,6 @@ _BODIES = {
 
 
 def draw(chance: random.Random) -> tuple[Kind, str]:
-    """A kind by its share, and a fresh id."""
+    """Draws a kind by its share, and a new id."""
     (kind,) = chance.choices(KINDS, [each.share for each in KINDS])
     return kind, str(uuid4())

@@ -1,4 +1,4 @@
-"""What became of all that was sent: the findings of a soak, and whether any of them is a fault of ours."""
+"""Compares the accepted events of a soak with their effects, and lists every fault."""
 
 import json
 from collections import Counter, defaultdict
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.stack import Stack
+from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import text
 from tests.support.ledger import ledger
@@ -21,35 +22,35 @@ Runs = Mapping[Job, list[str]]
 
 
 @dataclass(slots=True)
-class Verdict:
-    """Counts for the table, and a sentence for whatever is wrong."""
+class Findings:
+    """Counts for the table, and a sentence for each fault."""
 
     counts: dict[str, int] = field(default_factory=dict)
     keys: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
-    """Of the effects that nothing explains some, with the process and the instant of each run."""
+    """The first unexplained double effects, with the process and instant of each run."""
 
-    def blame(self, what: str, which: list[str]) -> None:
+    def add_fault(self, what: str, which: list[str]) -> None:
         if which:
             shown = ", ".join(which[:SHOWN_AT_MOST]) + (" …" if len(which) > SHOWN_AT_MOST else "")
             self.wrong.append(f"{len(which)} {what}: {shown}")
 
 
-def judge(stack: Stack, senders: Senders, lives: dict[str, list[Life]]) -> Verdict:
-    verdict = Verdict()
-    runs, interrupted, discarded = _runs(stack), *_told(stack)
+def examine(stack: Stack, senders: Senders, lives: dict[str, list[Life]]) -> Findings:
+    findings = Findings()
+    runs, interrupted, discarded = _runs(stack), *_interruptions(stack)
     with stack.redis() as store:
-        books = ledger(store)
+        entries = ledger(store)
         is_open = {text(event_id) for event_id in store.zrange(Keys().open, 0, -1)}
-        verdict.keys, unknown = leftovers(store)
-    _lost(verdict, senders, runs, is_open, interrupted)
+        findings.keys, unknown = leftovers(store)
+    _lost(findings, senders, runs, is_open, interrupted)
     twice = [job for job, times in runs.items() if len(times) > 1]
     known = set(interrupted) | discarded
     uncounted = [job for job in twice if job not in known]
-    verdict.twice = [f"{' '.join(job)}: {', '.join(runs[job])}" for job in uncounted[:SHOWN_AT_MOST]]
-    beyond = books["accepted"] - len(senders.accepted)
-    verdict.counts |= {
+    findings.twice = [f"{' '.join(job)}: {', '.join(runs[job])}" for job in uncounted[:SHOWN_AT_MOST]]
+    beyond = entries["accepted"] - len(senders.accepted)
+    findings.counts |= {
         "events accepted": len(senders.accepted),
         "accepted, the answer lost on its way": beyond,
         "duplicates recognised": senders.answers["200"],
@@ -60,38 +61,40 @@ def judge(stack: Stack, senders: Senders, lives: dict[str, list[Life]]) -> Verdi
         "effects twice": len(twice),
         "effects twice that no interruption explains": len(uncounted),
     }
-    verdict.blame("keys should not be left", unknown)
-    verdict.blame("wrong answers", senders.wrong)
+    findings.add_fault("keys should not be left", unknown)
+    findings.add_fault("wrong answers", senders.wrong)
     if not 0 <= beyond <= len(senders.unanswered):
-        verdict.wrong.append(f"the ledger has {books['accepted']} accepted, the senders {len(senders.accepted)}")
+        findings.wrong.append(f"the ledger has {entries['accepted']} accepted, the senders {len(senders.accepted)}")
     sent = senders.accepted.keys() | senders.unanswered.keys()
-    verdict.blame("effects of events nobody sent", [event_id for _, event_id in runs if event_id not in sent])
-    _remember_memory(verdict, lives)
+    findings.add_fault(
+        "effects of events that were never sent", [event_id for _, event_id in runs if event_id not in sent]
+    )
+    _check_memory(findings, lives)
     balance = stack.run("ledger")
     if balance.returncode:
-        verdict.wrong.append(f"surehook ledger: {balance.stdout}{balance.stderr}")
-    return verdict
+        findings.wrong.append(f"surehook ledger: {balance.stdout}{balance.stderr}")
+    return findings
 
 
-def _lost(verdict: Verdict, senders: Senders, runs: Runs, is_open: set[str], interrupted: dict[Job, str]) -> None:
+def _lost(findings: Findings, senders: Senders, runs: Runs, is_open: set[str], interrupted: dict[Job, str]) -> None:
     buried = {event_id for (_, event_id), outcome in interrupted.items() if outcome == "buried"}
-    lost, alive, undead = [], [], []
+    lost, wrongly_dead, not_dead = [], [], []
     for event_id, kind in senders.accepted.items():
         missing = [name for name in kind.handlers if (name, event_id) not in runs]
         if missing and event_id not in buried:
             lost.append(f"{event_id} {kind.event_type} {'+'.join(missing)}")
         if kind.is_hopeless and event_id not in is_open:
-            undead.append(f"{event_id} {kind.event_type}")
+            not_dead.append(f"{event_id} {kind.event_type}")
         if event_id in is_open and not kind.is_hopeless and event_id not in buried:
-            alive.append(f"{event_id} {kind.event_type}")
-    verdict.counts["lost"] = len(lost)
-    verdict.blame("LOST", lost)
-    verdict.blame("still open, and dead for no reason", alive)
-    verdict.blame("should be dead letters and are not", undead)
+            wrongly_dead.append(f"{event_id} {kind.event_type}")
+    findings.counts["lost"] = len(lost)
+    findings.add_fault("LOST", lost)
+    findings.add_fault("dead letters without a cause", wrongly_dead)
+    findings.add_fault("events that should be dead letters", not_dead)
 
 
 def _runs(stack: Stack) -> Runs:
-    """Effects, by handler and event."""
+    """Returns the effects by handler and event."""
     found: dict[Job, list[str]] = defaultdict(list)
     for line in stack.effects():
         handler, event_id, number, process, at = line.split()
@@ -99,14 +102,14 @@ def _runs(stack: Stack) -> Runs:
     return found
 
 
-def _told(stack: Stack) -> tuple[dict[Job, str], set[Job]]:
-    """What the workers logged: runs that were interrupted and what followed, and runs that no longer counted."""
+def _interruptions(stack: Stack) -> tuple[dict[Job, str], set[Job]]:
+    """Reads the logs of workers: interrupted runs with their outcome, and runs whose result was discarded."""
     interrupted: dict[Job, str] = {}
     discarded = set()
     for line in stack.logged().splitlines():
         if '"run was interrupted"' in line:
             facts = json.loads(line)
-            job = (facts.get("handler", ""), facts["job_id"][:36])
+            job = (facts.get("handler", ""), JobId.parse(facts["job_id"]).event_id)
             if interrupted.get(job) != "buried":
                 interrupted[job] = facts["outcome"]
         elif '"discarded"' in line:
@@ -115,11 +118,11 @@ def _told(stack: Stack) -> tuple[dict[Job, str], set[Job]]:
     return interrupted, discarded
 
 
-def _remember_memory(verdict: Verdict, lives: dict[str, list[Life]]) -> None:
+def _check_memory(findings: Findings, lives: dict[str, list[Life]]) -> None:
     for role, most in MOST_MIB.items():
         grown = [life.growth for life in lives.get(role, ()) if life.growth is not None]
         highest = max((life.highest for life in lives.get(role, ())), default=0)
         if highest > most:
-            verdict.wrong.append(f"{role}: {highest:.0f} MiB")
+            findings.wrong.append(f"{role}: {highest:.0f} MiB")
         if grown and max(grown) > MOST_GROWTH_MIB:
-            verdict.wrong.append(f"{role}: grew by {max(grown):.0f} MiB")
+            findings.wrong.append(f"{role}: grew by {max(grown):.0f} MiB")

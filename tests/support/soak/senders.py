@@ -1,4 +1,4 @@
-"""FusionAuth, as far as the soak needs it: sends events at a pace, and remembers what it was answered."""
+"""Senders that stand for FusionAuth: they send at a fixed rate and remember every response."""
 
 import random
 import threading
@@ -13,16 +13,16 @@ from tests.support.soak.plan import Kind, draw
 SENDERS = 4
 TIMEOUT_SECONDS = 5.0
 SENT_TWICE = 0.05
-# Some senders ask again when they are refused or hear nothing, and some do not.
-ASKS_AGAIN = 0.5
-ASKS_FOR_SECONDS = 15.0
-ASKS_EVERY_SECONDS = 0.5
+# Half of the senders send again after a refusal or a timeout.
+SENDS_AGAIN = 0.5
+RESENDS_FOR_SECONDS = 15.0
+RESENDS_EVERY_SECONDS = 0.5
 HEADERS = {"Authorization": API_KEY, "Content-Type": "application/json"}
 ACCEPTED, DUPLICATE, REFUSED = 202, 200, 503
 
 
 class Senders:
-    """`accepted` and `unanswered` say what kind of event each id was; `wrong` what should not have been answered."""
+    """`accepted` and `unanswered` have the kind of each id; `wrong` lists responses that should not have come."""
 
     def __init__(self, url: str, per_second: float, seed: int) -> None:
         self.accepted: dict[str, Kind] = {}
@@ -34,7 +34,7 @@ class Senders:
         self._extra: list[Kind] = []
         self._is_over = threading.Event()
         self._threads = [
-            threading.Thread(target=self._send, args=(random.Random(f"{seed} {number}"),), name=f"sender {number}")  # noqa: S311 - to be had again
+            threading.Thread(target=self._send, args=(random.Random(f"{seed} {number}"),), name=f"sender {number}")  # noqa: S311 - repeatable by its seed
             for number in range(SENDERS)
         ]
 
@@ -48,7 +48,7 @@ class Senders:
             thread.join()
 
     def also(self, kind: Kind) -> tuple[float, str]:
-        """Send one of these next. As a fault: it lasts no time."""
+        """Sends one of these next; as a fault it has no duration."""
         self._extra.append(kind)
         return 0.0, kind.event_type
 
@@ -64,17 +64,17 @@ class Senders:
 
     def _send_one(self, client: httpx.Client, chance: random.Random, kind: Kind, event_id: str) -> None:
         self.unanswered[event_id] = kind
-        ends_at = time.monotonic() + (ASKS_FOR_SECONDS if chance.random() < ASKS_AGAIN else 0)
-        while not (is_accepted := self._ask(client, kind, event_id)) and time.monotonic() < ends_at:
-            self._is_over.wait(ASKS_EVERY_SECONDS)
+        ends_at = time.monotonic() + (RESENDS_FOR_SECONDS if chance.random() < SENDS_AGAIN else 0)
+        while not (is_accepted := self._post(client, kind, event_id)) and time.monotonic() < ends_at:
+            self._is_over.wait(RESENDS_EVERY_SECONDS)
         if not is_accepted:
             return
         self.accepted[event_id] = kind
         del self.unanswered[event_id]
         if chance.random() < SENT_TWICE:
-            self._ask(client, kind, event_id)
+            self._post(client, kind, event_id)
 
-    def _ask(self, client: httpx.Client, kind: Kind, event_id: str) -> bool:
+    def _post(self, client: httpx.Client, kind: Kind, event_id: str) -> bool:
         try:
             status = client.post(self._url, content=kind.body(event_id)).status_code
         except httpx.TransportError as exc:

@@ -26,7 +26,7 @@ def test_a_new_user_has_one_todo_however_often_the_event_comes() -> None:
     assert todos.of(USER_ID) == ["Write your first todo"]
 
 
-def test_todos_go_with_their_user_and_nobody_elses_do() -> None:
+def test_todos_of_a_deleted_user_are_deleted_and_no_others() -> None:
     todos.add(USER_ID, "water the plants")
     todos.add(OTHER_ID, "feed the cat")
 

@@ -68,11 +68,11 @@ def test_a_run_ends_as_it_would_in_a_worker(
 def test_what_a_transactional_handler_does_is_the_answer_and_never_runs_again(
     error: BaseException | None, outcome: str
 ) -> None:
-    on("user.create", name="vote", transactional=True)(say(error))
+    on("user.create", name="check", transactional=True)(say(error))
 
-    (ran,) = deliver(an_event("user.create"))["vote"]
+    (ran,) = deliver(an_event("user.create"))["check"]
 
-    assert ran == Ran("vote", 1, outcome, error, None, is_answer=True)
+    assert ran == Ran("check", 1, outcome, error, None, is_answer=True)
     assert not ran.is_dead_letter
 
 

@@ -97,7 +97,7 @@ def test_an_extended_payload_is_still_its_types_class_and_keeps_what_is_new(body
 
 @MANY
 @given(PAYLOADS, st.data())
-def test_a_payload_with_wrong_types_anywhere_is_an_event_all_the_same(body: bytes, data: st.DataObject) -> None:
+def test_a_payload_with_wrong_types_anywhere_is_still_an_event(body: bytes, data: st.DataObject) -> None:
     event = json.loads(body)["event"]
     for _ in range(data.draw(st.integers(1, 3))):
         thing = data.draw(st.sampled_from(objects(event)))

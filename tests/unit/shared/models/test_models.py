@@ -19,7 +19,7 @@ from tests.support.payloads import EVENT_ID, PUBLISHED, each_payload, leaves, th
 
 LIST = Path(PUBLISHED).parent / "catalog.json"
 LOOKS_LIKE_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# Whose shape is the customer's or anybody's; and two that look like something they are not always.
+# Fields of any shape, and two that are not always the UUID that they look like.
 FREE = re.compile(r"\.(data|newValue|oldValue|lambdaResult)\b|\.entity\.clientId$|\.original\.clientId$")
 
 

@@ -1,4 +1,4 @@
-"""FusionAuth's vote on the responses of webhooks under a tenant's transaction setting, as documented."""
+"""Decides whether an operation commits under a tenant's transaction setting, as FusionAuth documents it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from math import ceil
 
 import httpx
 
-# Webhooks that failed although the setting was met are sent to again, back to back.
+# FusionAuth sends again, without a pause, to webhooks that failed although the setting was met.
 MOST_RESENDS = 3
 SETTINGS = ("None", "Any", "SimpleMajority", "SuperMajority", "AbsoluteMajority")
 
@@ -22,8 +22,8 @@ class WebhookResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
-    """The result of an operation, with every response."""
+class Operation:
+    """An operation of FusionAuth, with the responses of its webhooks."""
 
     setting: str
     webhooks: int
@@ -59,19 +59,19 @@ def needed(setting: str, webhooks: int) -> int:
     }[setting]
 
 
-def run_vote(setting: str, webhooks: Sequence[str], post: Callable[[str], httpx.Response]) -> Vote:
-    """Sends to every webhook and counts; if the vote is won, sends again to webhooks that failed."""
+def run_operation(setting: str, webhooks: Sequence[str], post: Callable[[str], httpx.Response]) -> Operation:
+    """Sends to every webhook; if the operation commits, sends again to webhooks that failed."""
     responses = [_send(webhook, post) for webhook in webhooks]
     successes = sum(each.is_success for each in responses)
-    vote = Vote(setting, len(webhooks), successes, tuple(responses))
-    if setting == "None" or not vote.commits:
-        return vote
+    operation = Operation(setting, len(webhooks), successes, tuple(responses))
+    if setting == "None" or not operation.commits:
+        return operation
     failed = [each.webhook for each in responses if not each.is_success]
     for number in range(1, MOST_RESENDS + 1):
         again = [_send(webhook, post, number) for webhook in failed]
         responses += again
         failed = [each.webhook for each in again if not each.is_success]
-    return Vote(setting, len(webhooks), successes, tuple(responses))
+    return Operation(setting, len(webhooks), successes, tuple(responses))
 
 
 def _send(webhook: str, post: Callable[[str], httpx.Response], resend: int = 0) -> WebhookResponse:
