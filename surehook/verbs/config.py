@@ -2,14 +2,13 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
 from dotenv import dotenv_values
 from pydantic import SecretStr
-from rich.console import Console
-from rich.table import Table
 
 from surehook.shared.settings import PREFIX, SECRETS, Settings, load_settings
 
@@ -26,15 +25,17 @@ def config(is_json: bool) -> None:
     if is_json:
         click.echo(json.dumps({name: {"value": value, "from": origin} for name, (value, origin) in rows.items()}))
         return
+    if not sys.stdout.isatty():
+        for name, (value, origin) in rows.items():
+            click.echo(f"{name}={_text(value)}\t{origin}")
+        return
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table("setting", "value", "from", box=None, pad_edge=False, header_style="bold")
     for name, (value, origin) in rows.items():
         table.add_row(name, _text(value), origin, style=None if origin != "default" else "dim")
-    console = Console(markup=False, highlight=False, soft_wrap=True)
-    if console.is_terminal:
-        console.print(table)
-        return
-    for name, (value, origin) in rows.items():
-        click.echo(f"{name}={_text(value)}\t{origin}")
+    Console(markup=False, highlight=False, soft_wrap=True).print(table)
 
 
 def _shown(settings: Settings, name: str) -> Any:
