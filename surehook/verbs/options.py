@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -11,7 +11,8 @@ import click
 Command = Callable[..., None]
 T = TypeVar("T")
 SHOW_PROGRESS_FROM = 20
-INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+# UTC, as every command prints times, and in the format of the tables too.
+INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
 dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
@@ -23,8 +24,8 @@ def filters(instant: str) -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         for option in (
-            click.option("--until", type=INSTANT, help=f"{instant} at this time (local) or before."),
-            click.option("--since", type=INSTANT, help=f"{instant} at this time (local) or later."),
+            click.option("--until", type=INSTANT, help=f"{instant} at this time (UTC) or before."),
+            click.option("--since", type=INSTANT, help=f"{instant} at this time (UTC) or later."),
             click.option("--tenant", help="The event's tenant id."),
             click.option("--user", help="The event's user id."),
             click.option("--handler", help="The handler's id."),
@@ -43,8 +44,8 @@ def filter_fields(given: dict[str, Any]) -> dict[str, Any]:
         "handler": given["handler"],
         "user_id": _lower(given["user"]),
         "tenant_id": _lower(given["tenant"]),
-        "since": _aware(given["since"]),
-        "until": _aware(given["until"]),
+        "since": _utc(given["since"]),
+        "until": _utc(given["until"]),
     }
 
 
@@ -84,5 +85,5 @@ def _lower(value: str | None) -> str | None:
     return value.lower() if value else None
 
 
-def _aware(instant: datetime | None) -> datetime | None:
-    return instant.astimezone() if instant else None
+def _utc(instant: datetime | None) -> datetime | None:
+    return instant.replace(tzinfo=UTC) if instant else None
