@@ -1,6 +1,6 @@
-"""The work a process lives by: when a part of it breaks, the process ends and says so, for only another can do it.
+"""The background tasks of an ingest process: if one fails, the process ends, so that the supervisor starts another.
 
-It would go on listening otherwise, alive by `/healthz`, and refuse every event until somebody looks.
+Otherwise it would keep listening, healthy by `/healthz`, and refuse every event.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
-log = logging.getLogger(__name__)
+from surehook.shared.exit_status import FAILED
 
-EXIT_BROKEN = 1
+log = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """One per process: `start` what has to go on until `stop`."""
+    """One per process. A task must run until `stop`, unless it is started with `may_end`."""
 
     def __init__(self) -> None:
         self._has_broken = False
@@ -28,17 +28,17 @@ class BackgroundTasks:
         return task
 
     def stop(self) -> None:
-        """From here on all may end. Does not return if something had ended before."""
+        """Let all tasks end. Does not return if one had failed before."""
         self._is_stopping = True
         if self._has_broken:
             logging.shutdown()
-            os._exit(EXIT_BROKEN)  # nothing is under way any more, and uvicorn has no status for this
+            os._exit(FAILED)  # every request has been answered; uvicorn has no exit status for this
 
     def _on_done(self, task: "asyncio.Task[None]", *, may_end: bool) -> None:
         error = None if task.cancelled() else task.exception()
         if self._is_stopping or self._has_broken or (may_end and error is None):
             return
         self._has_broken = True
-        # The log says where, without the words: an error's text may quote an event.
-        log.critical("ingest process broke", exc_info=error)
-        os.kill(os.getpid(), signal.SIGTERM)  # so that uvicorn answers what is under way, and comes to `stop`
+        # The log has the traceback without the message: an error's text may quote an event.
+        log.critical("background task failed, ingest process ends", exc_info=error)
+        os.kill(os.getpid(), signal.SIGTERM)  # uvicorn answers the requests in progress, then calls `stop`

@@ -11,11 +11,9 @@ from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.server import run
 from surehook.shared.child_processes import stop_with_parent
 from surehook.shared.errors import Misconfigured
+from surehook.shared.exit_status import CHILD_MISCONFIGURED
 from surehook.shared.log import set_up_logging
 from surehook.shared.settings import load_settings
-
-# EX_CONFIG of sysexits.h: a status that nothing else ends us with.
-EX_MISCONFIGURED = 78
 
 
 def main() -> int:
@@ -35,7 +33,7 @@ def main() -> int:
         run(settings, IngestMetrics(), socket.socket(fileno=arguments.listener), arguments.serving)
     except Misconfigured as exc:
         sys.stderr.write(f"{exc}\n")
-        return EX_MISCONFIGURED
+        return CHILD_MISCONFIGURED
     return 0
 
 

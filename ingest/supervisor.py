@@ -1,7 +1,7 @@
-"""The parent of several ingest processes: holds the socket, replaces those that die, and all of them on SIGHUP.
+"""The parent of several ingest processes: holds the socket, replaces dead processes, and all of them on SIGHUP.
 
-The socket stays open for as long as the parent lives, so a connection that comes while a process dies or is replaced
-waits in its queue for the next one: none is refused.
+The socket stays open while the parent lives. A connection that arrives while a process dies or is replaced waits in the
+socket's queue for the next process, so none is refused.
 """
 
 import logging
@@ -17,34 +17,30 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from surehook.ingest.auth.credentials import authenticator_from
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.process import EX_MISCONFIGURED
 from surehook.ingest.server import listen
 from surehook.ingest.tls import tls_options
-from surehook.shared.backoff import pause_seconds
 from surehook.shared.child_processes import start_child
+from surehook.shared.exit_status import CHILD_MISCONFIGURED, MISCONFIGURED
 from surehook.shared.metrics_server import serve_metrics
+from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
 from surehook.shared.store_metrics import StoreGauges
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
-RESTART_SECONDS = 0.5
-MAX_RESTART_SECONDS = 10.0
-STABLE_SECONDS = 30.0
-# A new process that does not serve by then is given up, and the old ones stay.
+# On SIGHUP, the old processes stay if a new one does not serve within this time.
 SERVING_SECONDS = 30.0
 KILL_GRACE_SECONDS = 5.0  # beyond the grace period, until a process is killed
-MISCONFIGURED = 2
 
 
 @dataclass(slots=True)
 class Child:
-    """One process; `serving` is the pipe in which it tells that it takes connections."""
+    """One process. It writes to the pipe `serving` when it accepts connections."""
 
     process: "subprocess.Popen[bytes]"
     serving: int
-    began: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.monotonic)
     is_serving: bool = False
     stop_by: float = float("inf")
 
@@ -58,7 +54,7 @@ class Child:
 
 
 class Supervisor:
-    """`processes` of them on one address."""
+    """Keeps `processes` processes serving one address."""
 
     def __init__(self, settings: Settings, processes: int) -> None:
         self._settings = settings
@@ -67,7 +63,7 @@ class Supervisor:
         self._stopping: list[Child] = []
         self._has_served = False
         self._start_after = 0.0
-        self._quick_deaths = 0
+        self._restarts = RestartPolicy()
         self._stops = 0
         self._reloads = 0
 
@@ -75,9 +71,10 @@ class Supervisor:
         """Run until SIGTERM or SIGINT. Returns the exit status.
 
         Raises:
-            Misconfigured: no proof is configured, a key or certificate is none, or the address is taken.
+            Misconfigured: no authentication is configured, a key or certificate is invalid, or the address is taken.
         """
-        authenticator_from(self._settings, IngestMetrics())  # said once, and before anything is started
+        # Checked here too, so that a mistake is reported once, before any process starts.
+        authenticator_from(self._settings, IngestMetrics())
         tls_options(self._settings)
         self._listener = listen(self._settings.bind)
         disable_created_metrics()  # type: ignore[no-untyped-call] # as in the processes
@@ -130,39 +127,36 @@ class Supervisor:
         return Child(process, reader)
 
     def _reap_dead(self) -> bool:
-        """Make room for others in place of those that died. Returns whether none can serve as things are configured."""
+        """Remove dead processes, so that others start. Returns whether none can serve with this configuration."""
         self._has_served = self._has_served or any(map(Child.check_serving, self._children))
         for child in [child for child in self._children if child.process.poll() is not None]:
             status = child.process.returncode
             self._release(child)
             self._children.remove(child)
-            if status == EX_MISCONFIGURED and not self._has_served:
-                return True  # it said why; another one would say the same. Later, others serve with what they read then
+            if status == CHILD_MISCONFIGURED and not self._has_served:
+                return True  # once one has served, the others keep serving with the configuration they read
             log.error("ingest process died", extra={"status": status})
             self._deaths.inc()
-            was_stable = time.monotonic() - child.began > STABLE_SECONDS
-            self._quick_deaths = 0 if was_stable else self._quick_deaths + 1
-            if self._quick_deaths > 1:
-                maximum = MAX_RESTART_SECONDS
-                pause = pause_seconds(self._quick_deaths, first_seconds=RESTART_SECONDS, longest_seconds=maximum)
-                self._start_after = time.monotonic() + pause
+            now = time.monotonic()
+            pause = self._restarts.pause_before_restart(now - child.started_at)
+            self._start_after = max(self._start_after, now + pause)
         return False
 
     def _replace_all(self) -> None:
-        """New processes first; the old ones go when all of those serve. If one does not, everything stays as it is."""
-        log.info("ingest processes are replaced", extra={"count": self._processes})
+        """Start new processes; when all of them serve, stop the old ones. If one does not, the old ones stay."""
+        log.info("replacing ingest processes", extra={"count": self._processes})
         new = [self._start() for _ in range(self._processes)]
         deadline = time.monotonic() + SERVING_SECONDS
         while not all(map(Child.check_serving, new)) and not self._stops:
             if time.monotonic() > deadline or any(child.process.poll() is not None for child in new):
-                log.error("new ingest processes do not serve, the old ones stay")
+                log.error("new ingest processes do not serve, old ones stay")
                 self._stopping += new
                 break
             time.sleep(POLL_SECONDS)
         else:
             self._stopping += self._children
             self._children = new
-            log.info("ingest processes are new", extra={"count": self._processes})
+            log.info("ingest processes replaced", extra={"count": self._processes})
         for child in self._stopping:
             self._terminate(child)
 

@@ -7,5 +7,6 @@
 3. The store: `keys` names every key, `scripts` runs the Lua scripts, `job_id` reads a job's id, `store` connects,
    `embedded` runs a store for development.
 4. Operation: `stats` reads the counts, `store_metrics` and `metrics_server` show them, `heartbeat` tells that a process
-   is alive, `backoff` spaces retries of our own, `child_processes` starts processes that stop with their parent.
+   is alive, `child_processes` starts processes that stop with their parent, `restart_policy` says when a supervisor
+   replaces a dead one, `backoff` spaces retries of our own, `exit_status` lists the exit statuses.
 """

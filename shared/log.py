@@ -22,6 +22,7 @@ FIELDS = (
     "delay_seconds",
     "grace_seconds",
     "queue",
+    "task",
     "job_id",
     "reason",
     "error_type",

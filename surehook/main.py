@@ -10,8 +10,8 @@ from importlib import import_module
 import click
 
 from surehook.shared.errors import Misconfigured, NotFound, SurehookError
+from surehook.shared.exit_status import FAILED, MISCONFIGURED, NOT_FOUND
 
-FAILED, MISCONFIGURED, NOT_FOUND = 1, 2, 3
 # Each command is a file in verbs/, imported when it is called; the help text lists them in this order.
 VERBS = {
     "dev": "Run everything in one terminal: store, ingest, worker, dashboard.",

@@ -72,7 +72,7 @@ class Launcher(ABC):
             queue,
             jobs=settings.recycle_jobs,
             mib=settings.recycle_mib,
-            ended=self._finished,
+            finished=self._finished,
             stop=self._stop_claiming,
         )
 
@@ -146,7 +146,7 @@ class QueueLauncher(Launcher):
         self._threads = [
             HandlerThread(name, self._fetcher.handoff, self._fetcher.inbox, executor, slots) for name in self._names
         ]
-        self._heartbeat = Heartbeat(self._rq_workers, self._fetcher, self._claims, queue)
+        self._heartbeat = Heartbeat(self._rq_workers, self._fetcher, self._claims)
         sweep = Sweep(store, self._keys, registry.queues, handler_timeout=settings.handler_timeout)
         self._sweeper = Sweeper(sweep, self._metrics)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from surehook.shared.child_processes import stop_with_parent
 from surehook.shared.errors import Misconfigured
+from surehook.shared.exit_status import CHILD_MISCONFIGURED, FAILED
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.log import set_up_logging
 from surehook.shared.settings import Settings, load_settings
@@ -23,8 +24,6 @@ from surehook.workers.slots import Slots
 
 log = logging.getLogger(__name__)
 
-# EX_CONFIG of sysexits.h: a status with which no handler ends the process by accident.
-EX_MISCONFIGURED = 78
 # The supervisor asks for all stacks before it kills. Answered in C, so even while a handler holds Python's lock.
 SHOW_STACKS_SIGNAL = signal.SIGUSR2
 # Threads that compute yield to the fetcher this often (Python's default is 5 ms).
@@ -59,7 +58,7 @@ def main() -> int:
             require_agreement(registry, transactional_types(settings.transactional_events))
     except Misconfigured as exc:
         sys.stderr.write(f"{exc}\n")
-        return EX_MISCONFIGURED
+        return CHILD_MISCONFIGURED
     gc.freeze()  # all objects so far are permanent: collections skip them
     gc.set_threshold(*GARBAGE_THRESHOLD)
     try:
@@ -67,7 +66,7 @@ def main() -> int:
     except Exception:
         # The log has the traceback without the message: an error's text may quote an event.
         log.exception("worker process failed", extra={"queue": arguments.queue})
-        return 1
+        return FAILED
 
 
 def _launcher(settings: Settings, registry: Registry, arguments: argparse.Namespace) -> Launcher:
@@ -94,9 +93,9 @@ def _run(launcher: Launcher, stops: list[int], grace_seconds: float) -> int:
             _exit(0)
         if stops and now - stopped_at > grace_seconds:
             log.warning("stopped with handlers running, the supervisor gives their jobs back")
-            _exit(1)
+            _exit(FAILED)
     launcher.close()
-    return 1 if launcher.has_broken() else 0
+    return FAILED if launcher.has_broken() else 0
 
 
 def _exit(status: int) -> None:

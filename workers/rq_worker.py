@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 RQ_WORKER_TTL_SECONDS = 30
 CONNECT_AGAIN_SECONDS = 0.2
 LAST_WORDS_SECONDS = 1.0
+HEARTBEAT_EVERY_SECONDS = 3.0
+FORGET_EVERY_SECONDS = 10.0
 
 
 class Worker(BaseWorker):  # type: ignore[misc]
@@ -48,6 +50,7 @@ class RQWorkers:
         self._store = store
         self._queue = queue
         self._workers = [Worker(store, queue, name) for name in names]
+        self._next_heartbeat = self._next_forgetting = 0.0
 
     def register(self) -> None:
         """Registers all workers; safe to repeat after a lost reply, or after the store lost its data."""
@@ -74,6 +77,15 @@ class RQWorkers:
             else:
                 return True
         return False
+
+    def keep_alive(self, now: float) -> None:
+        """Renew the registrations when that is due, and forget workers that no longer do."""
+        if now >= self._next_heartbeat:
+            self.heartbeat()
+            self._next_heartbeat = now + HEARTBEAT_EVERY_SECONDS
+        if now >= self._next_forgetting:
+            self.forget_dead_workers()
+            self._next_forgetting = now + FORGET_EVERY_SECONDS
 
     def heartbeat(self) -> None:
         try:

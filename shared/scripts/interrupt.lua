@@ -1,24 +1,24 @@
 -- Return the job of a claim whose process is dead or cut off. A started job runs again, or becomes a dead letter after
 -- too many interruptions; a reserved job goes back uncounted.
 -- ARGV: queue, job id, token, attempt, exc for a dead letter, interruptions allowed (0: this one does not count),
--- evidence: 'lapsed' (only the lease has expired), 'started' or 'reserved' (the process is gone and left the claim in
+-- evidence: 'expired' (only the lease has expired), 'started' or 'reserved' (the process is gone and left the claim in
 -- this state), handler timeout.
--- Returns 'requeued', 'buried', 'unharmed', or 'stale' (finished, renewed or recovered by another).
+-- Returns 'requeued', 'buried', 'returned', or 'stale' (finished, renewed or recovered by another).
 local queue, job_id, token, allowed, known, timeout = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local claim = job_id .. ':' .. token
-local lapses_at = redis.call('ZSCORE', LEASES .. queue, claim)
-if not lapses_at or (known == 'lapsed' and tonumber(lapses_at) > now_ms) then return 'stale' end
+local expires_at = redis.call('ZSCORE', LEASES .. queue, claim)
+if not expires_at or (known == 'expired' and tonumber(expires_at) > now_ms) then return 'stale' end
 local worker = redis.call('HGET', EXECUTION .. claim, 'worker_name')
 if not release(queue, job_id, token) then return 'stale' end
 if redis.call('EXISTS', EVENT .. event_of(job_id)) == 0 then
   delete_job(job_id)  -- its record was deleted while it ran
   return 'stale'
 end
-if known == 'reserved' or (known == 'lapsed' and not worker) then
+if known == 'reserved' or (known == 'expired' and not worker) then
   redis.call('HINCRBY', EVENT .. event_of(job_id), 'runs:' .. handler_of(job_id), -1)
   reset_run_fields(job_id, queue, timeout)
   enqueue_first(job_id, queue)
-  return 'unharmed'
+  return 'returned'
 end
 write_to_job(job_id, queue, timeout, 'ended_at', iso_now())
 add_attempt(job_id, ARGV[4])

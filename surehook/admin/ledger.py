@@ -9,7 +9,7 @@ import redis
 
 from surehook.shared.keys import Keys
 from surehook.shared.stats import Stats, StatsReader
-from surehook.workers.maintenance.job_index import MOST_SUSPECTS, JobScan, JobState
+from surehook.workers.maintenance.job_index import MAX_SUSPECTS, JobScan, JobState
 from surehook.workers.maintenance.missing_jobs import LostJobs
 
 # Longer than a claim or an ack takes.
@@ -25,7 +25,7 @@ class LedgerReport:
     events: Counter[JobState]
     """The states of open events when each was read; on a busy store not of one instant."""
     without_job: list[str]
-    """The ids of jobs that open events should have, at most MOST_SUSPECTS."""
+    """The ids of jobs that open events should have, at most MAX_SUSPECTS."""
 
     @property
     def is_balanced(self) -> bool:
@@ -33,7 +33,7 @@ class LedgerReport:
 
     @property
     def is_cut_short(self) -> bool:
-        return len(self.without_job) >= MOST_SUSPECTS
+        return len(self.without_job) >= MAX_SUSPECTS
 
 
 class Ledger:
@@ -50,7 +50,7 @@ class Ledger:
     def read(self, pause: Callable[[float], None] = time.sleep) -> LedgerReport:
         """Checks every open event, and after a moment checks again those that seem to lack a job."""
         stats = self.counts()
-        result = self._scan.take()
+        result = self._scan.run()
         if not result.suspects:
             return LedgerReport(stats, result.events, [])
         pause(MOMENT_SECONDS)

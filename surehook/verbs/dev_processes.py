@@ -12,6 +12,7 @@ from surehook.fusionauth.own_endpoint import endpoint_url, tls_trust
 from surehook.shared.child_processes import start_child
 from surehook.shared.embedded import embedded_store
 from surehook.shared.errors import Misconfigured, SurehookError
+from surehook.shared.exit_status import MISCONFIGURED
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.scripts import texts
 from surehook.shared.settings import Settings
@@ -44,7 +45,7 @@ class Children:
             processes = {**processes, "store": self._store}
         for name, process in processes.items():
             if (status := process.poll()) is not None:
-                error = Misconfigured if status == 2 else SurehookError  # noqa: PLR2004 - our exit status
+                error = Misconfigured if status == MISCONFIGURED else SurehookError
                 raise error(f"{name} ended with status {status}, so everything stops")
 
     def watch(self, stops: list[int]) -> None:

@@ -26,7 +26,9 @@ def it(event, attempt):
 
     stack.kill_store()
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: "store is away, leases will lapse" in stack.logged(), "its parent could not tell the store")
+    wait_until(
+        lambda: "store unavailable, claims not given back" in stack.logged(), "its parent could not tell the store"
+    )
     stack.restart_store()
     with stack.redis() as store:
         # So that nobody else can: it would count this run, but not one that was too quick for the store to hear of.

@@ -40,7 +40,7 @@ def short(event): effect("short", os.getpid())
     flow.start()
     try:
         stack.start_worker(SUREHOOK_WORKER_METRICS_BIND="off", SUREHOOK_RECYCLE_JOBS="6")
-        wait_until(lambda: stack.logged().count("makes room") >= 4, "several have come and gone")
+        wait_until(lambda: stack.logged().count("worker process recycled") >= 4, "several have come and gone")
         doomed.kill()
         for pid in held_by:
             os.kill(pid, signal.SIGKILL)
@@ -49,7 +49,7 @@ def short(event): effect("short", os.getpid())
         is_over.set()
         flow.join()
 
-    assert stack.logged().count("makes room") >= 6
+    assert stack.logged().count("worker process recycled") >= 6
 
 
 def test_a_process_that_has_grown_past_its_bound_is_replaced_and_a_smaller_one_is_not(build_stack: Build) -> None:
@@ -69,7 +69,7 @@ def large(event):
     for _ in range(20):
         stack.deliver()
     wait_until(lambda: stack.open_events() == 0)
-    assert "makes room" not in stack.logged()
+    assert "worker process recycled" not in stack.logged()
 
     stack.deliver(an_event("user.create"))
     (grown,) = stack.worker_pids()
@@ -80,5 +80,5 @@ def large(event):
     pids = [line.split()[1] for line in stack.effects()]
     assert pids[:21] == [str(grown)] * 21
     assert pids[21] != str(grown)
-    assert stack.logged().count("makes room") == 1
+    assert stack.logged().count("worker process recycled") == 1
     assert "worker process died" not in stack.logged()

@@ -182,7 +182,7 @@ def look(store: redis.Redis) -> Callable[[], list[str]]:
 
     def look() -> list[str]:
         store.delete(KEYS.sweep_lock)
-        return sweep.look()
+        return sweep.run()
 
     return look
 

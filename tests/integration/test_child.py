@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 
+from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
 from surehook.workers.slots import Slots
 from surehook.workers.supervisor.child import Child
@@ -17,10 +18,10 @@ from tests.integration.test_leases import NO_HANDLERS
 
 @pytest.fixture
 def child(tmp_path: Path) -> Child:
-    """One that has ended by a signal of its own."""
+    """A process that was killed by a signal."""
     dead = subprocess.Popen([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
     dead.wait()
-    return Child("events", "child", 4, dead, Slots.create(tmp_path / "slots", 8))
+    return Child("events", "child", 4, dead, Slots.create(tmp_path / "slots", 8), RestartPolicy())
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_only_what_had_begun_is_interrupted_and_only_the_culprits_count(
     child.slots.ran(1)
     child.culprits = culprits and tuple(held[name].key for name in culprits)
 
-    assert not child.left_nothing
+    assert not child.has_ended_cleanly
     child.give_back(store, settings, NO_HANDLERS, counts=True)
 
     assert store.llen("rq:queue:events") == 4

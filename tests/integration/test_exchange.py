@@ -7,9 +7,9 @@ import redis
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from surehook.workers.maintenance.heartbeat import interrupt
 from surehook.workers.queue import acks
 from surehook.workers.queue.claims import ClaimState, mark_of
+from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS, an_attempt, let_lapse, recover, snapshot
 from tests.support.ledger import is_balanced
@@ -72,7 +72,7 @@ def test_what_was_only_reserved_comes_back_unharmed(accept: Accept, claims_of: A
     for claim in claims.parse_reply(claims.exchange_script().run(store, *trip)).claims:
         let_lapse(store, claim)
 
-    assert sorted(recover(claims_of("other"), store)) == ["requeued", "unharmed", "unharmed"]
+    assert sorted(recover(claims_of("other"), store)) == ["requeued", "returned", "returned"]
 
     again = [claims_of("other").claim() for _ in range(3)]
     assert {claim.job_id: (claim.runs, claim.interruptions) for claim in again} == {

@@ -12,8 +12,8 @@ from harness.stack import wait_until
 from surehook import Event, on
 from surehook.shared.scripts import texts
 from surehook.workers.connection import Connection
-from surehook.workers.maintenance.heartbeat import interrupt
 from surehook.workers.queue.claims import ClaimState, mark_of
+from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept, Counts, Open
 from tests.integration.test_leases import NO_HANDLERS
 from tests.support.ledger import is_balanced, ledger

@@ -12,9 +12,9 @@ from rq.serializers import JSONSerializer
 
 from surehook.shared.stats import StatsReader
 from surehook.workers.claim import Claim
-from surehook.workers.maintenance.heartbeat import interrupt
 from surehook.workers.maintenance.missing_jobs import LostJobs
 from surehook.workers.queue.claims import ClaimState
+from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS, let_lapse
 from tests.support.claiming import SingleClaims
@@ -47,12 +47,12 @@ def by_its_process(claims: SingleClaims, store: redis.Redis, claim: Claim) -> No
 
 
 def by_the_parent(claims: SingleClaims, store: redis.Redis, claim: Claim) -> None:
-    assert interrupt(claims, NO_HANDLERS, store, KEYS, claim.key, state=ClaimState.RESERVED) == "unharmed"
+    assert interrupt(claims, NO_HANDLERS, store, KEYS, claim.key, state=ClaimState.RESERVED) == "returned"
 
 
 def by_others_when_it_lapsed(claims: SingleClaims, store: redis.Redis, claim: Claim) -> None:
     let_lapse(store, claim)
-    assert interrupt(claims, NO_HANDLERS, store, KEYS, claim.key) == "unharmed"
+    assert interrupt(claims, NO_HANDLERS, store, KEYS, claim.key) == "returned"
 
 
 @pytest.mark.parametrize(

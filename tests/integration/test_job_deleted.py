@@ -11,9 +11,9 @@ from rq.serializers import JSONSerializer
 from surehook.admin.dead_letters import DeadLetters
 from surehook.shared.keys import rq_job
 from surehook.workers.claim import Claim
-from surehook.workers.maintenance.heartbeat import interrupt
 from surehook.workers.queue import acks
 from surehook.workers.queue.claims import ClaimState
+from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS, an_attempt, let_lapse
 from tests.support.claiming import SingleClaims
@@ -43,7 +43,7 @@ def die(claims: SingleClaims, store: redis.Redis, claim: Claim) -> object:
 
 
 def leave_it_reserved(claims: SingleClaims, store: redis.Redis, claim: Claim) -> object:
-    return interrupt(claims, NO_HANDLERS, store, KEYS, claim.key, state=ClaimState.RESERVED) == "unharmed"
+    return interrupt(claims, NO_HANDLERS, store, KEYS, claim.key, state=ClaimState.RESERVED) == "returned"
 
 
 def renew(claims: SingleClaims, claim: Claim) -> None:

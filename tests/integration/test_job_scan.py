@@ -49,7 +49,7 @@ def test_split_events_that_have_all_their_jobs_are_only_counted(
     split()
     asked = asked_by_name(store, monkeypatch)
 
-    tally = JobScan(store, KEYS).take()
+    tally = JobScan(store, KEYS).run()
 
     assert (tally.suspects, tally.events, asked) == ([], {JobState.WAITING: 3}, [])
 
@@ -62,7 +62,7 @@ def test_a_copy_of_one_part_does_not_hide_that_another_is_missing(
     store.rpush("rq:queue:events", f"{torn}_mail")
     asked = asked_by_name(store, monkeypatch)
 
-    tally = JobScan(store, KEYS).take()
+    tally = JobScan(store, KEYS).run()
 
     assert tally.suspects == [f"{torn}_crm"]
     assert asked == [torn.encode()]
@@ -73,14 +73,14 @@ def test_a_part_that_runs_makes_its_event_a_running_one(split: Any, claims_of: A
     split()
     claims_of().claim()
 
-    assert JobScan(store, KEYS).take().events == {JobState.RUNNING: 1}
+    assert JobScan(store, KEYS).run().events == {JobState.RUNNING: 1}
 
 
 def test_a_split_event_without_any_job_is_missed_entirely(split: Any, store: redis.Redis) -> None:
     event_id = split()
     store.delete("rq:queue:events", "rq:queue:other")
 
-    assert set(JobScan(store, KEYS).take().suspects) == {f"{event_id}_{name}" for name, _, _ in PARTS}
+    assert set(JobScan(store, KEYS).run().suspects) == {f"{event_id}_{name}" for name, _, _ in PARTS}
 
 
 @pytest.mark.parametrize("few", [pytest.param(10, id="looked for one by one"), pytest.param(0, id="read once more")])
@@ -101,9 +101,9 @@ def test_events_whose_hashes_begin_alike_are_told_apart_by_name() -> None:
     ids = [f"{number:036}".encode() for number in range(300)]
     for number, event_id in enumerate(ids):
         places.add(JobState.WAITING, [event_id + b"_one", event_id + b"_two"] if number % 2 else [event_id])
-    places.seal()
+    places.sort()
 
-    assert [places.of_event(each) for each in ids] == [(JobState.WAITING, 2 * (number % 2)) for number in range(300)]
-    assert places.of_event(b"0" * 35 + b"x") == (None, 0)
-    assert {places.of(ids[1] + b"_one"), places.of(ids[1] + b"_three")} == {JobState.WAITING, None}
+    assert [places.find_event(each) for each in ids] == [(JobState.WAITING, 2 * (number % 2)) for number in range(300)]
+    assert places.find_event(b"0" * 35 + b"x") == (None, 0)
+    assert {places.find(ids[1] + b"_one"), places.find(ids[1] + b"_three")} == {JobState.WAITING, None}
     assert hash(ids[1]) & EVENT_MASK != hash(ids[2]) & EVENT_MASK

@@ -13,8 +13,8 @@ from rq.serializers import JSONSerializer
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.handlers.registry import Registry
-from surehook.workers.maintenance.heartbeat import interrupt
 from surehook.workers.queue.claims import Claims, ClaimState
+from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept
 from tests.support.ledger import is_balanced
 

@@ -10,11 +10,11 @@ import redis
 from harness.stack import wait_until
 from surehook import Attempt, Event, on
 from surehook.shared.scripts import texts
-from surehook.workers.maintenance.heartbeat import Heartbeat, interrupt
+from surehook.workers.maintenance.heartbeat import Heartbeat
 from surehook.workers.queue.threads import PARENT_RENEWS_EVERY_SECONDS, HandlerThread, JobInProgress
 from surehook.workers.rq_worker import RQWorkers
-from surehook.workers.slots import STALL_SECONDS
-from surehook.workers.supervisor import child, supervisor
+from surehook.workers.supervisor import supervisor
+from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept, Counts, Open
 from tests.integration.test_leases import NO_HANDLERS, let_lapse
 from tests.support.ledger import is_balanced
@@ -41,7 +41,7 @@ def test_a_handler_whose_lease_another_took_learns_it_at_the_next_renewal(
     crew = RQWorkers(store, "events", [worker_harness.threads[0].name])
 
     def upkeep() -> Heartbeat:
-        return Heartbeat(crew, worker_harness.fetcher, claims_of("worker_harness"), "events")
+        return Heartbeat(crew, worker_harness.fetcher, claims_of("worker_harness"))
 
     upkeep().tick()
     assert is_ours()
@@ -138,4 +138,4 @@ def test_a_process_that_stood_still_trusts_its_parent_to_have_renewed(
 
     worker_harness.slots.stalled_until = now - 10
     assert not thread.is_ours()
-    assert (STALL_SECONDS, PARENT_RENEWS_EVERY_SECONDS) == (child.STALL_SECONDS, supervisor.RENEW_EVERY_SECONDS)
+    assert supervisor.RENEW_EVERY_SECONDS == PARENT_RENEWS_EVERY_SECONDS

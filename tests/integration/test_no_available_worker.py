@@ -82,7 +82,7 @@ def heart(store: redis.Redis, lacking: MissingKey) -> TransactionalHeartbeat:
 def test_a_process_that_lives_attends_its_queue_and_is_on_rqs_list(
     store: redis.Redis, heart: TransactionalHeartbeat, protocol: Protocol
 ) -> None:
-    heart.beat()
+    heart.tick()
 
     assert protocol.submit(an_event()["id"], "door").state == "waiting"
     assert store.smembers(f"rq:workers:{TRANSACTIONAL_QUEUE}") == {b"rq:worker:room.1"}
@@ -93,7 +93,7 @@ def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
 ) -> None:
     lacking.report(_Met(), "elsewhere")
 
-    heart.beat()
+    heart.tick()
 
     assert protocol.submit(an_event()["id"], "door").state == "unattended"
     assert store.exists(KEYS.alive(WORKER, "worker"))
@@ -107,11 +107,11 @@ def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
 def test_a_process_that_decides_nothing_any_more_lives_and_is_waited_for_no_longer(
     store: redis.Redis, heart: TransactionalHeartbeat, lacking: MissingKey, protocol: Protocol, stops: Any
 ) -> None:
-    heart.beat()
+    heart.tick()
     assert protocol.submit(an_event()["id"], "door").state == "waiting"
 
     stops(heart, lacking)
-    heart.beat()
+    heart.tick()
 
     assert protocol.submit(an_event()["id"], "door").state == "unattended"
     assert store.exists(KEYS.alive(WORKER, "worker"))  # what it runs goes on
@@ -163,12 +163,12 @@ def test_a_door_and_workers_with_different_lists_both_say_so_also_where_one_is_e
         said = [vars(record) for record in caplog.records if "disagree" in record.getMessage()]
         return {(facts["levelname"], facts["ingest_has"], facts["worker_has"]) for facts in said}
 
-    heart.beat()
+    heart.tick()
     with open_endpoint(settings):
         wait_until(told, "the door hears the worker")
         assert told() == {("ERROR", "none", "user.create")}
         caplog.clear()
-        heart.beat()
+        heart.tick()
         assert told() == {("ERROR", "none", "user.create")}
 
 

@@ -8,8 +8,8 @@ import redis
 
 from harness.stack import wait_until
 from surehook import Event, on
-from surehook.workers.maintenance.heartbeat import interrupt
 from surehook.workers.queue.claims import ClaimState
+from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept, Open
 from tests.integration.test_leases import NO_HANDLERS
 from tests.support.ledger import is_balanced, ledger

@@ -40,16 +40,16 @@ def clocks(store: redis.Redis, data_dir: Path) -> Iterator[Clocks]:
 def tick(clocks: Clocks, counts: Counts) -> Callable[..., None]:
     claims = Claims(clocks, KEYS, "events", "parent", retention_seconds=3600, handler_timeout=30)
     interrupted: Any = counts
-    steadiness = StoreHealth(clocks)
-    recovery = Recovery(clocks, KEYS, [claims], NO_HANDLERS, interrupted, steadiness)
+    health = StoreHealth(clocks)
+    recovery = Recovery(clocks, KEYS, [claims], NO_HANDLERS, interrupted, health)
 
     def tick(times: int = 1) -> None:
         """So many, a second apart."""
         for _ in range(times):
             clocks.now += 1
-            steadiness.before_tick()
+            health.before_tick()
             recovery.tick()
-            steadiness.after_tick(is_fine=True)
+            health.after_tick(is_available=True)
 
     return tick
 

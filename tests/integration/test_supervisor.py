@@ -17,10 +17,10 @@ import pytest
 import redis
 
 from harness.stack import wait_until
+from surehook.shared import restart_policy
 from surehook.shared.settings import Settings
 from surehook.workers.slots import Slots
 from surehook.workers.supervisor import child as child_module
-from surehook.workers.supervisor import vacancy as vacancy_module
 from surehook.workers.supervisor.supervisor import Supervisor
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS
@@ -101,8 +101,8 @@ def run_pool(settings: Settings, started: list[Started], monkeypatch: pytest.Mon
 def test_a_place_that_waits_to_be_filled_keeps_the_parent_from_nothing(
     run_pool: RunPool, started: list[Started], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(vacancy_module, "RESTART_SECONDS", LONG_SECONDS)
-    monkeypatch.setattr(vacancy_module, "LONGEST_RESTART_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(restart_policy, "FIRST_PAUSE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(restart_policy, "LONGEST_PAUSE_SECONDS", LONG_SECONDS)
 
     def play() -> None:
         wait_until(lambda: caplog.text.count("worker process died") == 2, "two have died young: now there is a pause")

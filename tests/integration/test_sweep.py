@@ -102,7 +102,7 @@ def test_a_job_of_a_paused_queue_is_not_lost(accept: Accept, look: Any, store: r
 def test_what_was_lost_is_found_wherever_it_stood(
     position: int, accept: Accept, look: Any, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_module, "LITTLE", 0)
+    monkeypatch.setattr(sweep_module, "FEW_OPEN", 0)
     monkeypatch.setattr("surehook.workers.maintenance.job_index.PAGE", 2)
     event_ids = [accept() for _ in range(5)]
     assert look() == []
@@ -115,7 +115,7 @@ def test_what_was_lost_is_found_wherever_it_stood(
 def test_with_a_long_backlog_nothing_is_looked_up_until_the_counts_change(
     accept: Accept, look: Any, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_module, "LITTLE", 0)
+    monkeypatch.setattr(sweep_module, "FEW_OPEN", 0)
     for _ in range(3):
         accept()
     store.rpush("rq:queue:events", "another-applications-job")
@@ -154,15 +154,15 @@ def test_one_process_in_all_looks_at_a_time(accept: Accept, look: Any, store: re
     look()
     lose_the_job(store, accept())
 
-    assert Sweep(store, KEYS, [], handler_timeout=30).look() == []
-    assert 0 < store.pttl(KEYS.sweep_lock) <= sweep_module.LOCK_MS < sweep_module.LOOK_EVERY_SECONDS * 1000
+    assert Sweep(store, KEYS, [], handler_timeout=30).run() == []
+    assert 0 < store.pttl(KEYS.sweep_lock) <= sweep_module.LOCK_MS < sweep_module.SWEEP_EVERY_SECONDS * 1000
 
 
 def test_the_sweeper_counts_what_it_found(accept: Accept, counts: Counts, store: redis.Redis) -> None:
     lose_the_job(store, accept())
     metrics: Any = counts
 
-    Sweeper(Sweep(store, KEYS, [], handler_timeout=30), metrics).turn()
+    Sweeper(Sweep(store, KEYS, [], handler_timeout=30), metrics).tick()
 
     assert counts.discarded == 1
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner
 
-from surehook.main import FAILED, MISCONFIGURED, NOT_FOUND, cli
+from surehook.main import cli
 from surehook.shared.errors import Misconfigured, NotFound, SurehookError
+from surehook.shared.exit_status import FAILED, MISCONFIGURED, NOT_FOUND
 from surehook.shared.settings import Settings
 
 Surehook = Callable[..., tuple[int, str]]

@@ -144,7 +144,7 @@ class MachineState(RuleBasedStateMachine):
 
     def requeued(self) -> list[str]:
         """Returns what a sweep queues again when every job is a suspect."""
-        suspects = [*self.ids, *JobScan(self.store, KEYS).take().suspects]
+        suspects = [*self.ids, *JobScan(self.store, KEYS).run().suspects]
         return LostJobs(self.store, KEYS, handler_timeout=30).queue_again(suspects, since="9999")
 
     def unavailable(self) -> str:

@@ -1,4 +1,4 @@
-"""When a worker process makes room for a fresh one: after so many jobs, past so much memory, with a stuck handler."""
+"""Ends a worker process for a new one: after RECYCLE_JOBS jobs, above RECYCLE_MIB, or with a stuck handler."""
 
 import logging
 import resource
@@ -13,31 +13,31 @@ MEBIBYTE = 1024 * 1024
 
 
 class Recycling:
-    """`stop` is called once, when it is time: take no more, finish what runs, end."""
+    """Checks the limits of one process. `stop` is called once: claim nothing more, let running handlers finish, end."""
 
     def __init__(
-        self, slots: Slots, queue: str, *, jobs: int, mib: int, ended: Callable[[], int], stop: Callable[[], None]
+        self, slots: Slots, queue: str, *, jobs: int, mib: int, finished: Callable[[], int], stop: Callable[[], None]
     ) -> None:
         self._slots = slots
         self._queue = queue
         self._jobs = jobs
         self._mib = mib
-        self._ended = ended
+        self._finished = finished
         self._stop = stop
         self._is_leaving = False
 
     def tick(self, now: float) -> None:
-        """Show the parent that this process moves, and see whether its time has come."""
+        """Show the supervisor that this process is not stalled, and check the limits."""
         self._slots.beat(now)
-        if (self._jobs and self._ended() >= self._jobs) or (self._mib and _resident_bytes() > self._mib * MEBIBYTE):
+        if (self._jobs and self._finished() >= self._jobs) or (self._mib and _resident_bytes() > self._mib * MEBIBYTE):
             self.leave()
 
     def leave(self) -> None:
-        """The parent starts the other process at once."""
+        """Leave; the supervisor starts the new process immediately."""
         if self._is_leaving:
             return
         self._is_leaving = True
-        log.info("worker process makes room for a fresh one", extra={"queue": self._queue, "count": self._ended()})
+        log.info("worker process recycled", extra={"queue": self._queue, "count": self._finished()})
         self._slots.mark_leaving()
         self._stop()
 
@@ -47,6 +47,6 @@ def _resident_bytes() -> int:
     if statm.exists():
         try:
             return int(statm.read_text().split()[1]) * resource.getpagesize()
-        except OSError:  # no file descriptor is left; a tenth of a second later there may be
+        except OSError:  # no file descriptor is free; there may be one at the next tick
             return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # its peak, in bytes on macOS: better than no bound
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the peak, and in bytes on macOS: better than no limit

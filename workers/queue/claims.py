@@ -31,7 +31,7 @@ MARK_LENGTH = 20
 class ClaimState(Enum):
     """The last known state of a claim whose process is dead or cut off."""
 
-    LAPSED = "lapsed"
+    EXPIRED = "expired"
     STARTED = "started"
     RESERVED = "reserved"
 
@@ -117,10 +117,10 @@ class Claims:
         return sorted(claims, key=_age, reverse=True)
 
     def interrupt(self, key: str, attempt: AttemptRecord, *, state: ClaimState, counts: bool) -> str:
-        """Gives back the job of a process that died. Returns requeued, buried, unharmed or stale.
+        """Gives back the job of a process that died. Returns requeued, buried, returned (it had not started) or stale.
 
         Args:
-            state: LAPSED when only the lease says so; otherwise how a process that is gone left the claim.
+            state: EXPIRED if only the lease says so; otherwise the state in which a dead process left the claim.
             counts: whether it counts as one of the interruptions that make a job a dead letter.
         """
         job_id, _, token = key.rpartition(":")

@@ -1,4 +1,4 @@
-"""One worker process as its parent sees it: started, watched through its slots, and what it held given back."""
+"""One worker process as its supervisor sees it: starts it, watches its slots, gives back its claims when it died."""
 
 import logging
 import os
@@ -14,70 +14,69 @@ import redis
 
 from surehook.shared.child_processes import start_child
 from surehook.shared.keys import Keys
+from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
 from surehook.workers.execution.timeouts import STUCK_SECONDS
 from surehook.workers.handlers.registry import Registry
-from surehook.workers.maintenance.heartbeat import interrupt
 from surehook.workers.process import SHOW_STACKS_SIGNAL
 from surehook.workers.queue.claims import Claims, ClaimState
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import OVERRUN_SECONDS
 from surehook.workers.rq_worker import forget_workers, thread_names
-from surehook.workers.slots import Slots, Stage
+from surehook.workers.slots import STALL_SECONDS, Slots, Stage
+from surehook.workers.supervisor.interruption import interrupt
 
 log = logging.getLogger(__name__)
 
-# A process that has not moved for this long is not able to renew its leases: a handler holds Python's lock.
-STALL_SECONDS = 2.0
-# With nothing begun there is no handler to wait for.
-DEAF_SECONDS = 30.0
+# A stalled process without a started handler is killed after this time: there is no timeout to wait for.
+STALLED_IDLE_SECONDS = 30.0
 STACKS_SECONDS = 0.3
 
 
 @dataclass(slots=True)
 class Child:
-    """A process and its place in the pool."""
+    """A process, and the restart policy of the place it fills."""
 
     queue: str
     name: str
     threads: int
     process: "subprocess.Popen[bytes]"
     slots: Slots
-    began: float = field(default_factory=time.monotonic)
-    quick_deaths: int = 0
+    restarts: RestartPolicy
+    started_at: float = field(default_factory=time.monotonic)
     culprits: tuple[str, ...] | None = None
-    """The claims it was killed for; None while nobody knows better than that all that had begun may be to blame."""
+    """The claims for which it was killed. None: any run that had started may have caused its death."""
 
     @classmethod
-    def start(cls, queue: str, threads: int, grace_seconds: float, folder: Path, quick_deaths: int = 0) -> "Child":
+    def start(cls, queue: str, threads: int, grace_seconds: float, folder: Path, restarts: RestartPolicy) -> "Child":
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         path = folder / f"{name}.slots"
-        # What runs, what is held ahead, and as much again that has ended and waits for its trip.
+        # Running and prefetched claims, and as many finished ones whose acknowledgement is on its way.
         slots = Slots.create(path, 2 * (threads + Prefetch(threads).most_ahead))
         arguments = ["-m", "surehook.workers.process", "--queue", queue, "--name", name, "--threads", str(threads)]
         process = start_child(
             [*arguments, "--slots", str(path), "--grace", str(grace_seconds)],
             environ={"PROMETHEUS_MULTIPROC_DIR": str(folder)},
         )
-        return cls(queue, name, threads, process, slots, quick_deaths=quick_deaths)
+        return cls(queue, name, threads, process, slots, restarts)
 
     @property
-    def is_still(self) -> bool:
-        """It runs, but nothing in it moves."""
-        moved_at = self.slots.beat_at
-        return moved_at > 0 and time.monotonic() - moved_at > STALL_SECONDS
+    def is_stalled(self) -> bool:
+        """Whether a handler holds Python's lock, so that the process cannot renew its leases."""
+        beat_at = self.slots.beat_at
+        return beat_at > 0 and time.monotonic() - beat_at > STALL_SECONDS
 
     def kill_if_overdue(self) -> bool:
-        """End it when a handler did not stop in time, with the place where it hangs on stderr."""
+        """Kill it if a handler does not stop at its timeout, after its stacks were written to stderr."""
         now = time.monotonic()
         overdue = self.slots.overdue(now)
-        if overdue:  # and whoever else has been asked to stop and did not
+        if overdue:  # include the runs that were told to stop and have not stopped yet
             overdue = self.slots.overdue(now + OVERRUN_SECONDS - STUCK_SECONDS)
-        begun = [slot for slot in self.slots.occupied() if slot.stage is Stage.STARTED]
-        is_deaf = not begun and self.is_still and now - self.slots.beat_at > DEAF_SECONDS
-        if not overdue and not is_deaf:
+        has_started = any(slot.stage is Stage.STARTED for slot in self.slots.occupied())
+        is_hung = not has_started and self.is_stalled and now - self.slots.beat_at > STALLED_IDLE_SECONDS
+        if not overdue and not is_hung:
             return False
-        log.error("handler cannot be stopped, process killed", extra={"queue": self.queue, "count": len(overdue)})
+        log.error("worker process killed, handler does not stop", extra={"queue": self.queue, "count": len(overdue)})
         self.culprits = tuple(slot.key for slot in overdue)
         self.process.send_signal(SHOW_STACKS_SIGNAL)
         time.sleep(STACKS_SECONDS)
@@ -89,18 +88,18 @@ class Child:
         self.process.wait()
 
     @property
-    def left_nothing(self) -> bool:
-        """It ended in order, and no reply to it is under way."""
+    def has_ended_cleanly(self) -> bool:
+        """Whether it ended in order, without claims and without a reply of the store on its way."""
         return self.process.poll() == 0 and not self.slots.occupied() and not self.slots.is_unsure
 
     def give_back(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> None:
-        """What it held runs again at once: what had begun as interrupted, what had not unharmed."""
+        """Give back its claims: runs that had started count as interrupted, the others do not."""
         keys = Keys(settings.key_prefix)
         claims = self.claims(store, settings)
-        begun = {slot.key for slot in self.slots.occupied() if slot.stage is not Stage.RESERVED}
+        started = {slot.key for slot in self.slots.occupied() if slot.stage is not Stage.RESERVED}
         for key in claims.claims_of(self.name):
             is_blamed = counts and (self.culprits is None or key in self.culprits)
-            state = ClaimState.STARTED if key in begun else ClaimState.RESERVED
+            state = ClaimState.STARTED if key in started else ClaimState.RESERVED
             interrupt(claims, registry, store, keys, key, state=state, counts=is_blamed)
         forget_workers(store, thread_names(self.name, self.threads), self.queue)
 

@@ -1,7 +1,7 @@
-"""The files in which worker processes count, kept to one set for each that lives and one for all that died.
+"""Adds up the metrics of all worker processes, and keeps one file for those that have died.
 
-prometheus-client keeps a dead process's counters, or totals would fall, and so its files pile up with every replaced
-process. Here they are added up in a file of their own.
+prometheus-client keeps the files of dead processes, so that totals never fall; with every replaced process there are
+more of them. Here their values are added to one file.
 """
 
 import threading
@@ -14,18 +14,18 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-# The two kinds whose values add up.
+# The kinds of metric whose values add up.
 SUMMED = ("counter", "histogram")
-THE_DEAD = "dead"
+DEAD = "dead"
 
 
 class MetricFiles(Collector):
-    """What all worker processes of a pool have counted, those that are gone included."""
+    """Collects the metrics of all worker processes, including those that have ended."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         self._living = MultiProcessCollector(CollectorRegistry(), path=folder)  # type: ignore[no-untyped-call] # theirs
-        # A scrape between adding up and removing would count a process twice.
+        # A scrape between adding and removing would count a process twice.
         self._lock = threading.Lock()
 
     def describe(self) -> Iterable[Metric]:
@@ -36,13 +36,13 @@ class MetricFiles(Collector):
             return list(self._living.collect())  # type: ignore[no-untyped-call] # theirs
 
     def forget(self, pid: int) -> None:
-        """Add up what a dead process has counted, and remove its files."""
+        """Add the values of a dead process to those of the others, and remove its files."""
         with self._lock:
             mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call] # theirs
             for kind in SUMMED:
                 source = self._folder / f"{kind}_{pid}.db"
                 if source.exists():
-                    _add(source, self._folder / f"{kind}_{THE_DEAD}.db")
+                    _add(source, self._folder / f"{kind}_{DEAD}.db")
                     source.unlink()
 
 

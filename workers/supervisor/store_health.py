@@ -1,8 +1,8 @@
-"""Whether a lapsed lease means that its holder is dead.
+"""Decides whether an expired lease proves that its holder is dead.
 
-It does only if everybody alive could have renewed: not while the store was away or slow, not right after it came back,
-not after this machine slept, and not after the store's clock, on which leases lapse, was set. Then nobody is declared
-dead for the length of a lease.
+It does only if every living process could have renewed its leases. That is not so while the store is unavailable or
+slow, just after it returned, after this machine was suspended, or after the store's clock, which leases expire by, was
+set. After each of these, no process is declared dead for the length of a lease.
 """
 
 import time
@@ -11,44 +11,45 @@ from collections.abc import Callable
 from surehook.workers.background import TICK_SECONDS
 from surehook.workers.queue.claims import LEASE_SECONDS
 
-SLOW_ANSWER_SECONDS = 2.0
-# Time servers set a clock at once when it is off, and a replica that is promoted has another one; two clocks that only
-# drift apart reach this in hours. A lease that is renewed in time has some seconds more to spare.
+SLOW_REPLY_SECONDS = 2.0
+# A time server corrects a wrong clock in one step, and a promoted replica has another clock. Two clocks that merely
+# drift apart take hours to reach this difference. A lease that is renewed in time has some seconds left.
 CLOCK_STEP_SECONDS = 2.0
 
 
 def awake_clock() -> float:
-    """Seconds that go on while the machine sleeps, where the system has such a clock."""
+    """Seconds that also count while the machine is suspended, where the system has such a clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
 
 
 class StoreHealth:
-    """Told of every tick of the recovery, before and after."""
+    """Observes every tick of the recovery, from before it to after it."""
 
     def __init__(self, clock: Callable[[], float] = awake_clock) -> None:
         self._clock = clock
-        self._since = self._seen_at = clock()
-        self._store_is_ahead: float | None = None
+        self._healthy_since = self._seen_at = clock()
+        self._clock_difference: float | None = None
 
     def before_tick(self) -> None:
-        self._notice(longest=TICK_SECONDS + SLOW_ANSWER_SECONDS, is_fine=True)
+        self._observe(longest=TICK_SECONDS + SLOW_REPLY_SECONDS, is_available=True)
 
-    def after_tick(self, *, is_fine: bool) -> None:
-        self._notice(longest=SLOW_ANSWER_SECONDS, is_fine=is_fine)
+    def after_tick(self, *, is_available: bool) -> None:
+        self._observe(longest=SLOW_REPLY_SECONDS, is_available=is_available)
 
-    def compare(self, store_seconds: float) -> None:
-        """Told in every tick what the store's clock says."""
+    def compare_clocks(self, store_seconds: float) -> None:
+        """Compare the store's clock, read in this tick, with ours."""
         now = self._clock()
-        ahead = store_seconds - now
-        if self._store_is_ahead is None or abs(ahead - self._store_is_ahead) > CLOCK_STEP_SECONDS:
-            self._store_is_ahead = ahead
-            self._since = now
+        difference = store_seconds - now
+        if self._clock_difference is None or abs(difference - self._clock_difference) > CLOCK_STEP_SECONDS:
+            self._clock_difference = difference
+            self._healthy_since = now
 
-    def holds(self, store_uptime_seconds: float) -> bool:
-        return self._clock() - self._since >= LEASE_SECONDS and store_uptime_seconds > LEASE_SECONDS
+    def is_trustworthy(self, store_uptime_seconds: float) -> bool:
+        """Whether a lease that has expired by now proves a death."""
+        return self._clock() - self._healthy_since >= LEASE_SECONDS and store_uptime_seconds > LEASE_SECONDS
 
-    def _notice(self, *, longest: float, is_fine: bool) -> None:
+    def _observe(self, *, longest: float, is_available: bool) -> None:
         now = self._clock()
-        if not is_fine or now - self._seen_at > longest:
-            self._since = now
+        if not is_available or now - self._seen_at > longest:
+            self._healthy_since = now
         self._seen_at = now

@@ -107,7 +107,7 @@ def _interruptions(stack: Stack) -> tuple[dict[Job, str], set[Job]]:
     interrupted: dict[Job, str] = {}
     discarded = set()
     for line in stack.logged().splitlines():
-        if '"run was interrupted"' in line:
+        if '"run interrupted"' in line:
             facts = json.loads(line)
             job = (facts.get("handler", ""), JobId.parse(facts["job_id"]).event_id)
             if interrupted.get(job) != "buried":

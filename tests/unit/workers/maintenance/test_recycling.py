@@ -15,7 +15,7 @@ def test_a_process_that_cannot_open_another_file_is_not_too_large(
         raise OSError(24, "Too many open files")
 
     slots, stops = Slots.create(tmp_path / "slots", 1), list[bool]()
-    leaving = Recycling(slots, "events", jobs=0, mib=1, ended=lambda: 0, stop=lambda: stops.append(True))
+    leaving = Recycling(slots, "events", jobs=0, mib=1, finished=lambda: 0, stop=lambda: stops.append(True))
     with monkeypatch.context() as patched:
         patched.setattr(Path, "read_text", no_descriptor_left)
 
