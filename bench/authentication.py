@@ -29,7 +29,7 @@ ALONE_TIMES = 2_000
 ALONE_ROUNDS = 7
 NONE = "none"
 HEADING = (
-    "authentication", "connections", "requests/s", "p50 ms", "p99 ms",
+    "kind", "connections", "requests/s", "p50 ms", "p99 ms",
     "CPU µs", "of none beside it", "adds µs", "alone µs",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""`python -m surehook`: how `surehook dev` starts the others."""
+"""`python -m surehook`: the command that `surehook dev` starts its processes with."""
 
 from surehook.main import main
 

@@ -1,4 +1,4 @@
-"""The classes of events and of what they carry, for annotating handlers: a class for each of FusionAuth's types."""
+"""The classes of events and of their objects, for annotating handlers: a class for each of FusionAuth's types."""
 
 from surehook.shared.models.account_events import (
     UserBulkCreate,

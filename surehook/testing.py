@@ -49,7 +49,7 @@ class Ran:
     """`done`, `failed`, `timed out`, `later`, `permanent`, or `rejected` by a transactional handler."""
     error: BaseException | None
     delay_seconds: float | None
-    """When it would run again; None when it would not."""
+    """When it would run again; None if it would not."""
     is_answer: bool = False
     """True for a transactional handler: its outcome is the response to the sender, and it never runs again."""
 
@@ -63,14 +63,14 @@ def an_event(of: type[E], /, **fields: Any) -> E: ...
 @overload
 def an_event(of: str, /, **fields: Any) -> Event: ...
 def an_event(of: type[Event] | str, /, **fields: Any) -> Event:
-    """An event as FusionAuth sends it, with an id of its own, and what you want different about it.
+    """Builds an event as FusionAuth sends it, with its own id and the given changes.
 
-    `an_event(UserDelete, user={"id": some_id, "email": None})`: what is given replaces what the sample has, a dict
+    `an_event(UserDelete, user={"id": some_id, "email": None})`: given values replace those of the sample, a dict
     field by field; None leaves a field out. Names may be FusionAuth's or in snake_case.
 
     Raises:
-        ValueError: a class was asked for and the fields do not fit it. By its type's name such an event is built
-            as the plain `Event` that a handler would be given.
+        ValueError: the fields do not fit the given class. Given the type's name instead, the function returns the
+            plain `Event` that a handler would get.
     """
     event_type = of if isinstance(of, str) else _type_of(of)
     changes = _plain(fields)
@@ -88,14 +88,14 @@ def run_handler(function: Callable[..., object], event: Event, /, *, attempt: in
     """Runs one handler once, with its timeout, as the given attempt.
 
     Raises:
-        ValueError: the function is no handler, or does not match this event.
+        ValueError: the function is no handler, or does not match the event.
     """
     envelope = parse_envelope(event.raw)
     handlers = Registry(each for each in registry.declared if each.function is function)
     for handler in handlers:
         if _matches(handler, envelope):
-            with _place(handler) as place:
-                return _ran(handler, place.run(event, attempt, is_ours=is_ours), attempt, attempt - 1)
+            with _open_context(handler) as context:
+                return _ran(handler, context.run(event, attempt, is_ours=is_ours), attempt, attempt - 1)
     name = _name_of(function)
     wanted = " or ".join(" ".join(handler.types) for handler in handlers)
     raise ValueError(f"{name} is for {wanted}, with its tenant and application" if wanted else f"{name} has no @on(…)")
@@ -108,7 +108,7 @@ def deliver(event: Event, /, *handlers: Callable[..., object] | ModuleType) -> d
     without handlers gives an empty dict.
 
     Raises:
-        ValueError: one of them is no handler, and has none.
+        ValueError: a function is no handler, or a module has none.
     """
     envelope = parse_envelope(event.raw)
     for source in handlers:
@@ -120,9 +120,9 @@ def deliver(event: Event, /, *handlers: Callable[..., object] | ModuleType) -> d
 
 def _runs(handler: Handler, event: Event) -> Iterator[Ran]:
     spent = 0
-    with _place(handler) as place:
+    with _open_context(handler) as context:
         for attempt in range(1, MOST_RUNS + 1):
-            ran = _ran(handler, place.run(event, attempt, is_ours=True), attempt, spent)
+            ran = _ran(handler, context.run(event, attempt, is_ours=True), attempt, spent)
             yield ran
             if ran.delay_seconds is None:
                 return
@@ -147,42 +147,42 @@ def _delay(handler: Handler, run: RunResult, spent: int) -> float | None:
     return handler.policy.delay_after(spent, jitter=lambda _, __: 1.0)
 
 
-class _Place:
-    """Runs a handler in this process, with its timeout."""
+class _RunContext:
+    """The run context of a handler under test, which also runs it."""
 
-    def __init__(self, handler: Handler, dispatcher: Runner) -> None:
+    def __init__(self, handler: Handler, runner: Runner) -> None:
         self.timeout = Timeout()
         self._handler = handler
-        self._dispatcher = dispatcher
+        self._runner = runner
         self._is_ours = True
 
     def run(self, event: Event, attempt: int, *, is_ours: bool) -> RunResult:
         self._is_ours = is_ours
-        return self._dispatcher.run(self._handler, event, attempt, self)
+        return self._runner.run(self._handler, event, attempt, self)
 
     def start_run(self, deadline: float) -> None:
-        """No parent looks on that would have to know."""
+        """Does nothing: a test has no supervisor to inform."""
 
     def is_ours(self) -> bool:
         return self._is_ours
 
 
 @contextlib.contextmanager
-def _place(handler: Handler) -> Iterator[_Place]:
+def _open_context(handler: Handler) -> Iterator[_RunContext]:
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("handlers run in the main thread, where Ctrl-C can reach them")
     if handler.is_async and _is_in_a_loop():
-        raise RuntimeError("an async handler gets a loop of its own: call this from a plain test, not an async one")
-    dispatcher = Runner(TIMEOUT_SECONDS)
-    place = _Place(handler, dispatcher)
-    watchdog = Watchdog([place.timeout], lambda _: None, lambda: None)
+        raise RuntimeError("an async handler gets its own event loop: call this from a plain test, not an async one")
+    runner = Runner(TIMEOUT_SECONDS)
+    context = _RunContext(handler, runner)
+    watchdog = Watchdog([context.timeout], lambda _: None, lambda: None)
     watchdog.start()
     try:
-        yield place
+        yield context
     finally:
         watchdog.stop()
         watchdog.join()
-        dispatcher.close()
+        runner.close()
 
 
 def _is_in_a_loop() -> bool:
@@ -221,14 +221,14 @@ def _sample(event_type: str) -> dict[str, Any]:
     return {"type": event_type, "createInstant": int(time.time() * 1000)}
 
 
-class _Whole(dict[str, Any]):
-    """An object taken from another event: it replaces the sample's."""
+class _Replacement(dict[str, Any]):
+    """An object of another event; it replaces the sample's as a whole."""
 
 
 def _plain(value: Any, *, renames: bool = True) -> Any:
-    """As JSON has it, under FusionAuth's names."""
+    """Converts a value to JSON with FusionAuth's names."""
     if isinstance(value, Model):
-        return _Whole(_plain({name: value[name] for name in (*value.keys(),)}, renames=False))
+        return _Replacement(_plain({name: value[name] for name in (*value.keys(),)}, renames=False))
     if isinstance(value, Mapping):
         names = {name: camel(name) if renames and isinstance(name, str) else str(name) for name in value}
         return {
@@ -243,7 +243,7 @@ def _plain(value: Any, *, renames: bool = True) -> Any:
 
 
 def _merged(base: Any, change: Any) -> Any:
-    if not isinstance(base, dict) or not isinstance(change, dict) or isinstance(change, _Whole):
+    if not isinstance(base, dict) or not isinstance(change, dict) or isinstance(change, _Replacement):
         return change
     merged = base | {name: _merged(base.get(name), value) for name, value in change.items()}
     return {name: value for name, value in merged.items() if value is not None}

@@ -19,7 +19,7 @@ from surehook.shared.transactional_events import TransactionalTypes
 
 log = logging.getLogger(__name__)
 
-# As in workers/transactions.py; only those who know the handlers bury the dead.
+# As in workers/transactional; only those who know the handlers bury the dead.
 DEAD_AFTER_MS = 10_000
 RECOVER_BATCH = 100
 LOG_EVERY_SECONDS = 30.0

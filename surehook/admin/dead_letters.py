@@ -1,4 +1,4 @@
-"""Dead letters: RQ's failed registries, read with the records of their events. There is no second list."""
+"""Dead letters: RQ's failed registries, read with the records of their events."""
 
 import json
 import zlib
@@ -85,7 +85,7 @@ class DeadLetters:
                         yield letter
 
     def of(self, some_id: str) -> list[DeadLetter]:
-        """Returns the dead letters whose job id begins with this."""
+        """Returns the dead letters whose job id begins with the given characters."""
         return [letter for letter in self.matching(Filter()) if letter.job_id.lower().startswith(some_id.lower())]
 
     def attempts(self, letter: DeadLetter) -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ class DeadLetters:
         return zlib.decompress(b64decode(packed)).decode() if packed else ""
 
     def replay(self, letter: DeadLetter) -> bool:
-        """Queues it with all its retries. False: it is no dead letter any more."""
+        """Queues it with all its retries. Returns False if it is no dead letter any more."""
         return bool(self._replay.run(self._store, letter.queue, letter.job_id, self._handler_timeout))
 
     def replay_job(self, job_id: str) -> int:
@@ -107,16 +107,16 @@ class DeadLetters:
         return int(self._replay.run(self._store, queue, job_id, self._handler_timeout)) if queue else 0
 
     def replay_queue(self, queue: str) -> int:
-        """Queues all dead letters of a queue. Returns how many; one that has just gone is skipped."""
+        """Queues all dead letters of a queue and returns their number; one that no longer exists is skipped."""
         ids = texts(self._store.zrange(rq_failed(queue), 0, -1))
         return sum(self._replay.run(self._store, queue, job_id, self._handler_timeout) for job_id in ids)
 
     def discard(self, letter: DeadLetter) -> bool:
-        """Closes it for good. False: it is no dead letter any more."""
+        """Closes it for good. Returns False if it is no dead letter any more."""
         return bool(self._discard.run(self._store, letter.queue, letter.job_id, self._retention_seconds))
 
     def _queue_where_dead(self, job_id: str) -> str:
-        """Finds the queue of a job whose hash was deleted by hand."""
+        """Returns the queue of a job whose hash was deleted by hand."""
         found = (queue for queue in self._queues() if self._store.zscore(rq_failed(queue), job_id) is not None)
         return next(found, "")
 

@@ -45,7 +45,7 @@ class Erasure:
         self._erase = Script("erase", keys)
 
     def scan(self, user_id: str, *, into_bodies: bool) -> Iterator[ScannedRecord]:
-        """Reads every record; of each page the user's own come before the bodies of others are searched."""
+        """Reads every record; on each page the user's own records come before the search in other bodies."""
         for page in self._records.pages():
             others = []
             for summary in page:
@@ -63,7 +63,7 @@ class Erasure:
         return bool(self._store.hexists(self._keys.event(event_id), "body"))
 
     def erase(self, event_id: str, user_id: str = "") -> Erased:
-        """Erases an event if it still belongs to this user ("": to any)."""
+        """Erases an event if it belongs to this user; "" accepts any user."""
         outcome, attempts, dead = self._erase.run(self._store, event_id, user_id, self._retention_seconds)
         return Erased(event_id, text(outcome), attempts, dead)
 

@@ -1,4 +1,4 @@
-"""The events on record: open ones, and those closed within `RETENTION`."""
+"""The events in the store: open ones, and those closed within `RETENTION`."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -94,7 +94,7 @@ class EventLog:
                     yield event
 
     def like(self, some_id: str) -> list[EventRecord]:
-        """Returns the events whose id begins with this."""
+        """Returns the events whose id begins with the given characters."""
         some_id = some_id.lower()
         if not some_id or len(some_id) > LONGEST_ID or not set(some_id) <= set("0123456789abcdef-"):
             return []
@@ -111,7 +111,7 @@ class EventLog:
         return body or b""
 
     def replay(self, event_id: str) -> bool:
-        """Opens it again for all handlers that match it now. False: it is not closed (any more), or transactional."""
+        """Opens it again for all handlers that match it now. Returns False if it is not closed, or is transactional."""
         return bool(self._reopen.run(self._store, event_id, EVENTS_QUEUE, self._handler_timeout))
 
     def _open_ids(self) -> Iterator[list[str]]:

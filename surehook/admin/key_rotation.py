@@ -1,4 +1,4 @@
-"""Encrypts stored bodies with the newest key, while ingest and workers go on.
+"""Encrypts stored bodies with the newest key, while ingest and workers run.
 
 No progress is stored: each record names its key, so a run that was killed need not repeat what it did.
 """

@@ -12,7 +12,7 @@ from surehook.shared.stats import Stats, StatsReader
 from surehook.workers.maintenance.job_index import MAX_SUSPECTS, JobScan, JobState
 from surehook.workers.maintenance.missing_jobs import LostJobs
 
-# Longer than a claim or an ack takes.
+# Longer than any claim or ack.
 MOMENT_SECONDS = 1.0
 
 
@@ -21,9 +21,9 @@ class LedgerReport:
     """The counts, the open events' states and the missing jobs."""
 
     stats: Stats
-    """All counts, of one instant."""
+    """All counts of one instant."""
     events: Counter[JobState]
-    """The states of open events when each was read; on a busy store not of one instant."""
+    """The states of open events, each when it was read; on a busy store they are not of one instant."""
     without_job: list[str]
     """The ids of jobs that open events should have, at most MAX_SUSPECTS."""
 
@@ -48,7 +48,7 @@ class Ledger:
         return self._stats.read()
 
     def read(self, pause: Callable[[float], None] = time.sleep) -> LedgerReport:
-        """Checks every open event, and after a moment checks again those that seem to lack a job."""
+        """Checks every open event, and a moment later checks again the events that seem to lack a job."""
         stats = self.counts()
         result = self._scan.run()
         if not result.suspects:

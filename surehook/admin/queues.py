@@ -24,12 +24,12 @@ class Queues:
         return self._stats.read().is_suspended
 
     def pause(self, name: str) -> bool:
-        """Stops workers from fetching from it. False: it was paused already."""
+        """Stops workers from fetching from it. Returns False if it was paused already."""
         self._require_known(name)
         return bool(self._store.sadd(self._keys.paused, name))
 
     def resume(self, name: str) -> bool:
-        """Lets workers fetch from it again. False: it was not paused."""
+        """Lets workers fetch from it again. Returns False if it was not paused."""
         if self._store.srem(self._keys.paused, name):
             return True
         self._require_known(name)

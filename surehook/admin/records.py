@@ -25,7 +25,7 @@ class RecordSummary:
     user_id: str
     key_id: str
     body_bytes: int
-    """0 where the body is gone: an erased event."""
+    """0 for an erased event."""
 
 
 class Records:
@@ -37,7 +37,7 @@ class Records:
         self._look = Script("read_records", keys)
 
     def pages(self) -> Iterator[list[RecordSummary]]:
-        """Returns every record that exists throughout the scan, perhaps twice, and some that come or go during it."""
+        """Returns every record that exists throughout the scan, perhaps twice, and some that appear or expire during it."""
         cursor = 0
         while True:
             cursor, found = self._store.scan(cursor, match=self._keys.event("*"), count=PAGE)

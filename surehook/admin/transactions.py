@@ -58,12 +58,12 @@ class Decisions:
             yield Decision(text(event_id), state, at, event_type, tenant_id, user_id, reason)
 
     def handlers_of(self, event_id: str) -> set[str]:
-        """Returns the handlers that ran for it, as far as attempts are kept."""
+        """Returns the handlers that ran for it, according to the kept attempts."""
         lines: Any = self._store.lrange(self._keys.attempts(event_id), 0, -1)
         return {json.loads(line)["handler"] for line in lines}
 
     def resolve(self, event_id: str) -> bool:
-        """Records that a person has resolved an orphan. False: it is no orphan (any more)."""
+        """Records that an orphan is resolved. Returns False if it is no orphan."""
         return bool(self._resolve.run(self._store, event_id, self._retention_seconds))
 
     def is_refused(self, event_id: str) -> bool:

@@ -67,7 +67,7 @@ def user(now: int) -> dict[str, Any]:
 
 
 def new_user(now: int) -> dict[str, Any]:
-    """Just created: never logged in, registered nowhere, nothing verified."""
+    """Returns a new user: never logged in, without registrations, not verified."""
     born = {"insertInstant": now, "passwordLastUpdateInstant": now, "registrations": [], "verified": False}
     unproven = {
         "insertInstant": now,
@@ -216,7 +216,7 @@ def _entity_type(now: int) -> dict[str, Any]:
 
 
 def access_token(issued_at: int) -> str:
-    """Looks like a token to a parser, and opens nothing: its signature is none."""
+    """Returns a token that parses but whose signature is invalid."""
     claims = {
         "aud": APPLICATION_ID,
         "exp": issued_at // 1000 + 3600,

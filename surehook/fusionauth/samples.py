@@ -155,7 +155,7 @@ _ACTION: dict[str, _Builder] = {
     "reasonCode": _always("ADV-3"),
 }
 
-# A type and its .complete are of one shape.
+# A type and its .complete have the same fields.
 _FIELDS_OF: dict[str, dict[str, _Builder]] = {
     "entity.update": {"original": parts.former_entity},
     "group.update": {"original": parts.former_group},

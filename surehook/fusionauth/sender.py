@@ -21,7 +21,7 @@ class Sender:
             self._signer = Signer(settings, signing_key, key_id)
 
     def headers(self, body: bytes) -> dict[bytes, bytes]:
-        """The headers for this body."""
+        """Returns the headers for a body."""
         fixed = {name.encode(): value.encode() for name, value in self._fixed.items()}
         return fixed if self._signer is None else {**fixed, **self._signer.header(body)}
 

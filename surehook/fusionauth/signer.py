@@ -35,7 +35,7 @@ class Signer:
         self._token_header = {"alg": self._algorithm, "typ": "JWT", **({"kid": pinned} if pinned else {})}
 
     def header(self, body: bytes) -> dict[bytes, bytes]:
-        """The HTTP header that signs this body."""
+        """Returns the HTTP header that signs the body."""
         digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
         token = jwt.encode(self._token_header, {DIGEST_CLAIM: digest}, self._key, algorithms=[self._algorithm])
         return {HEADER: token.encode()}

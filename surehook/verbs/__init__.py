@@ -1,1 +1,1 @@
-"""The command's verbs, a file each."""
+"""The commands of `surehook`, one file each."""

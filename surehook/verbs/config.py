@@ -1,4 +1,4 @@
-"""`surehook config`: shows the settings in force, and where each comes from."""
+"""`surehook config`: shows the settings in force and the source of each."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def config(is_json: bool) -> None:
 
 
 def _shown(settings: Settings, name: str) -> Any:
-    """Secrets as a mask each, so that one sees how many there are; everything else as JSON has it."""
+    """Formats a value as JSON, with a mask for each secret, so that their number is visible."""
     value = getattr(settings, name)
     if name == "redis_url" and value is not None:
         return _without_password(value.get_secret_value())
@@ -51,7 +51,7 @@ def _shown(settings: Settings, name: str) -> Any:
 
 
 def _without_password(url: str) -> str:
-    """The scheme and what is behind the last @, without its query: passwords may be in either."""
+    """Returns the URL without its userinfo and query, which may contain passwords."""
     scheme, _, rest = url.partition("://")
     login, at, place = rest.partition("?")[0].rpartition("@")
     return f"{scheme}://{MASK if login else ''}{at}{place}"

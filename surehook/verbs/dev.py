@@ -116,7 +116,7 @@ def _instead_of_a_key(settings: Settings) -> str:
 
 
 def _command() -> str:
-    """The command as it can be typed: by its path where no environment is activated."""
+    """Returns the command to type: its path unless its environment is activated."""
     script = Path(sys.executable).with_name("surehook")
     with contextlib.suppress(ValueError):
         return str(script.relative_to(Path.cwd()))

@@ -86,7 +86,7 @@ class Children:
 
 
 class WorkerWatch:
-    """Waits for new worker processes on every queue. Those of a `surehook dev` that was killed do not count."""
+    """Waits for new worker processes on every queue, and ignores those of an earlier `surehook dev`."""
 
     def __init__(self, settings: Settings, queues: Sequence[str]) -> None:
         self._store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
@@ -104,7 +104,7 @@ class WorkerWatch:
         return False
 
     def _workers(self, queue: str) -> set[str]:
-        if queue == TRANSACTIONAL_QUEUE:  # ingest counts on the heartbeat of these
+        if queue == TRANSACTIONAL_QUEUE:  # ingest relies on the heartbeat of these workers
             return set(texts(self._store.zrange(self._keys.attending(queue), 0, -1)))
         return set(texts(self._store.smembers(f"rq:workers:{queue}")))
 

@@ -1,4 +1,4 @@
-"""`surehook events`: what was received, and what became of it."""
+"""`surehook events`: lists, shows, replays, resolves and erases events."""
 
 import click
 
@@ -10,7 +10,7 @@ from surehook.verbs.events_resolve import resolve
 
 @click.group()
 def events() -> None:
-    """List, show or erase events, run closed ones again, or take orphans off the list."""
+    """List, show or erase events, run closed ones again, or resolve orphans."""
 
 
 for command in (list_, show, replay, resolve, erase):

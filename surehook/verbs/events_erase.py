@@ -40,7 +40,7 @@ class Report:
 @click.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--user", help="Every event of this user id.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only print the changes.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) -> None:
     """Erase events for good: bodies, attempts, dead letters. What runs may finish, and is erased then."""
@@ -68,7 +68,7 @@ def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) ->
 
 def _uuid(given: str, what: str) -> str:
     if not UUID_PATTERN.fullmatch(given.lower()):
-        # Erasing is for good: the beginning of an id will not do.
+        # An erasure cannot be undone, so the beginning of an id is not enough.
         raise click.UsageError(f"{what} must be a whole UUID, not {given!r}.")
     return given.lower()
 
@@ -83,7 +83,7 @@ def _erase_each(erasure: Erasure, event_ids: Sequence[str], *, is_dry: bool) -> 
 
 
 def _erase_user(erasure: Erasure, user_id: str, *, is_dry: bool) -> Report:
-    """Pass after pass, until one finds nothing of the user's but what still runs."""
+    """Makes passes until one finds only running events of the user."""
     report = Report()
     with Progress("looked at") as progress:
         for number in range(1 if is_dry else MOST_PASSES):
@@ -114,7 +114,7 @@ def _erase(erasure: Erasure, event_id: str, user_id: str, report: Report, *, is_
     elif erased.outcome == "running":
         report.running.add(event_id)
     else:
-        report.running.discard(event_id)  # its claim has ended, and it went with that
+        report.running.discard(event_id)  # it was erased when its claim ended
 
 
 def _lines(report: Report, *, is_dry: bool) -> Iterator[str]:

@@ -28,7 +28,7 @@ ENCRYPTED = b"gAAAAA"
 
 def filters(*states: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     def add(command: Callable[..., None]) -> Callable[..., None]:
-        state = click.option("--state", type=click.Choice(states), help="What became of it.")
+        state = click.option("--state", type=click.Choice(states), help="Its state.")
         return options.filters("Received")(state(command))
 
     return add

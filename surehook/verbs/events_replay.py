@@ -18,10 +18,10 @@ BY_DEFAULT = ("done", "unhandled", "completed")
 @click.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @filters(*REPLAYABLE)
-@click.option("--as-fact", is_flag=True, help="FusionAuth went ahead although these transactions were answered no.")
+@click.option("--as-fact", is_flag=True, help="FusionAuth committed although these events were refused.")
 @bulk
 def replay(ids: Sequence[str], *, as_fact: bool, **options: Any) -> None:
-    """Run closed events again, for all handlers that want them now, each with its full budget of retries.
+    """Run closed events again, for all handlers that match them now, each with its full budget of retries.
 
     Without --state: those that are done, and those that no handler wanted. The handlers that decided a transaction are
     not asked again.
@@ -41,7 +41,7 @@ def replay(ids: Sequence[str], *, as_fact: bool, **options: Any) -> None:
 
 
 def _replay_as_fact(ids: Sequence[str], options: dict[str, Any]) -> None:
-    """FusionAuth went ahead although the answer was no: run all handlers of the events, on the retrying queue.
+    """FusionAuth committed although the event was refused: run all handlers of the events, with retries.
 
     Raises:
         NotFound: for some of the ids there is nothing to do; the others are done.

@@ -41,7 +41,7 @@ def echo_decisions(wanted: EventFilter, limit: int, *, as_json: bool) -> None:
 @click.command()
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 def resolve(ids: Sequence[str]) -> None:
-    """Take orphans off the list, after a person has repaired what they left."""
+    """Take orphans off the list, after you have checked their effects."""
     each(ids, open_decisions().resolve, "resolved", "no orphan (any more)")
 
 

@@ -24,11 +24,11 @@ MOST_PASSES = 3
 
 @click.group()
 def keys() -> None:
-    """Look after the keys that bodies are encrypted with."""
+    """Manage the keys that encrypt bodies."""
 
 
 @keys.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only print the changes.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most this many a second.")
 def rotate(dry_run: bool, rate: float | None) -> None:
     """Encrypt every stored body with the first of SUREHOOK_ENCRYPTION_KEYS. May be stopped, and run again."""
@@ -51,7 +51,7 @@ Tally = Counter[tuple[Result, str]]
 
 
 def _rotate(rotation: Rotation, rate: float | None, *, is_dry: bool) -> list[Tally]:
-    """Pass after pass, until one finds nothing to do."""
+    """Makes passes until one finds nothing to encrypt."""
     passes: list[Tally] = []
     with Progress("looked at") as progress:
         for _ in range(1 if is_dry else MOST_PASSES):

@@ -1,4 +1,4 @@
-"""The options that commands share, and acting on many things under them."""
+"""The options that commands share, and the loop over the selected items."""
 
 import sys
 import time
@@ -15,12 +15,12 @@ SHOW_PROGRESS_FROM = 20
 INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
-dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+dry_run = click.option("--dry-run", is_flag=True, help="Only print the changes.")
 rate = click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most this many a second.")
 
 
 def filters(instant: str) -> Callable[[Command], Command]:
-    """The filters by what an event is. `instant` says what --since and --until compare."""
+    """The filters by an event's fields. `instant` names the instant that --since and --until compare."""
 
     def add(command: Command) -> Command:
         for option in (
@@ -64,7 +64,7 @@ def each(
     verb: str,
     otherwise: str,
 ) -> None:
-    """Act on each, or with --dry-run show its line. `otherwise` says why acting on some had no effect."""
+    """Acts on each item, or with --dry-run prints it. `otherwise` explains why some items did not change."""
     if options["dry_run"]:
         for item in chosen:
             click.echo(line(item))

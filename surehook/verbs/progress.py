@@ -1,4 +1,4 @@
-"""A line on a terminal that says how far long work is; nothing in a pipe."""
+"""A progress line for long operations: on a terminal, not in a pipe."""
 
 import sys
 import time

@@ -42,7 +42,7 @@ def list_(as_json: bool) -> None:
 @queues.command()
 @click.argument("name")
 def pause(name: str) -> None:
-    """Take nothing more from a queue. What runs there finishes; what comes or falls due waits."""
+    """Claim no more jobs from a queue. Running handlers finish; new and due jobs wait."""
     is_new = _open().pause(name)
     click.echo(f"{name} is paused" if is_new else f"{name} was paused already")
 
@@ -50,7 +50,7 @@ def pause(name: str) -> None:
 @queues.command()
 @click.argument("name")
 def resume(name: str) -> None:
-    """Let workers take from a queue again."""
+    """Let workers claim jobs from a queue again."""
     was_paused = _open().resume(name)
     click.echo(f"{name} is resumed" if was_paused else f"{name} was not paused")
 

@@ -1,4 +1,4 @@
-"""Lists as a person reads them: tables that fit the terminal, whole lines in a pipe. Times are UTC."""
+"""Formats lists: tables that fit the terminal, whole lines in a pipe. Times are UTC."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ def utc(instant: datetime | None) -> str:
 
 
 def echo_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, whole_ids: bool = False) -> None:
-    """Print rows whose first cell is an id. Nothing is printed where there are none."""
+    """Prints rows whose first cell is an id; prints nothing without rows."""
     if not sys.stdout.isatty():
         for number, row in enumerate(rows):
             if number == 0:
