@@ -23,7 +23,7 @@ RESERVED_HEADERS = (
     "transfer-encoding",
     "x-fusionauth-signature-jwt",
 )
-# PEM, ssh and certificate files begin like this; their lines are no secrets, some of them the same for everybody.
+# PEM, ssh and certificate files begin like this; their lines are no secrets.
 KEY_MARKS = ("-----", "ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-")
 
 

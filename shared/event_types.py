@@ -1,4 +1,4 @@
-"""FusionAuth's 64 event types, their fields, and which of them can stop the operation they announce.
+"""FusionAuth's 64 event types, their fields, and which of them can stop the operation that they announce.
 
 FusionAuth's documentation prints some types differently from the name that is sent and configured; here stands what
 is sent:
@@ -29,8 +29,8 @@ _ACTION = (
     "localizedAction localizedDuration localizedOption localizedReason notifyUser option phase reason reasonCode"
 )
 
-# Each row: the type, the FusionAuth version that brought it (None: the documentation names none), and the
-# fields it has beside those that every event has.
+# Each row: the type, the FusionAuth version that introduced it (None: not documented), and its fields beside those
+# of every event.
 
 # Sent before the commit. The tenant's transaction setting decides whether a refusal stops the operation.
 _TRANSACTIONAL: tuple[_Row, ...] = (
@@ -51,7 +51,7 @@ _TRANSACTIONAL: tuple[_Row, ...] = (
         None,
         "user applicationId applicationTimeToLiveInSeconds refreshToken userId",
     ),
-    # On no documentation page but Kafka's: the message of its connection test.
+    # Documented only for Kafka: the message of its connection test.
     ("test", None, "message"),
     ("user.action", None, _ACTION),
     # The import sends this one and never user.create.
@@ -60,7 +60,7 @@ _TRANSACTIONAL: tuple[_Row, ...] = (
     ("user.deactivate", None, "user"),
     ("user.delete", None, "user"),
     ("user.email.verified", "1.8.0", "user"),
-    # On no documentation page at all; it is in FusionAuth's client libraries.
+    # Not documented; it is in FusionAuth's client libraries.
     ("user.identity.update", None, "user loginIdType newLoginId previousLoginId"),
     ("user.identity.verified", "1.59.0", "user loginId loginIdType"),
     ("user.login.failed", "1.6.0", "user applicationId authenticationType ipAddress reason"),
@@ -76,7 +76,7 @@ _TRANSACTIONAL: tuple[_Row, ...] = (
     ("user.update", "1.6.0", "user original"),
 )
 
-# FusionAuth goes on after any response to these.
+# FusionAuth commits after any response to these.
 _NON_TRANSACTIONAL: tuple[_Row, ...] = (
     ("entity.create.complete", "1.69.0", "entity"),
     ("entity.delete.complete", "1.69.0", "entity"),

@@ -35,17 +35,17 @@ class HeartbeatMessage:
 
     @property
     def available(self) -> tuple[str | int, ...]:
-        """Arguments of heartbeat.lua."""
+        """Returns the arguments of heartbeat.lua."""
         return (self._kind, self._process, self._queue, self._types, HEARTBEAT_EXPIRES_AFTER_MS, _OTHERS[self._kind])
 
     @property
     def unavailable(self) -> tuple[str | int, ...]:
-        """The same for a process that accepts no transactions for now."""
+        """Returns the same for a process that currently accepts no transactions."""
         return (self._kind, self._process, "", self._types, HEARTBEAT_EXPIRES_AFTER_MS, _OTHERS[self._kind])
 
     @property
     def deregister(self) -> tuple[str | int, ...]:
-        """Arguments of deregister.lua."""
+        """Returns the arguments of deregister.lua."""
         return (self._kind, self._process, self._queue)
 
     def compare(self, others: Iterable[str]) -> None:

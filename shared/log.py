@@ -44,20 +44,20 @@ def set_up_logging(level: str, style: str | None) -> None:
     """Write to stderr as JSON, or as text when asked for or when stderr is a terminal."""
     if style is None:
         style = "text" if sys.stderr.isatty() else "json"
-    # No line of ours shows these, so they need not be collected (the optimizations that logging's documentation names).
+    # No log line shows these, so they are not collected (see "Optimization" in logging's documentation).
     logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextFormatter() if style == "text" else JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET_LIBRARIES:
-        # They log arguments, URLs and tracebacks, which may hold personal data. We log what matters ourselves.
+        # These log arguments, URLs and tracebacks, which may contain personal data.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     _hide_messages_of_uncaught_errors()
 
 
 def _hide_messages_of_uncaught_errors() -> None:
-    """Logs uncaught errors (in a handler's thread, in a `__del__`) by type and place alone.
+    """Logs uncaught errors (in a handler's thread, in a `__del__`) by type and place only.
 
     Python would print the message, which may quote an event.
     """
@@ -78,7 +78,7 @@ def facts_of(record: logging.LogRecord) -> dict[str, object]:
 
 
 def where(record: logging.LogRecord) -> str:
-    """The error's type and the place it was raised: a traceback's text may quote personal data, this cannot."""
+    """Returns the error's type and place; unlike a traceback's text, these cannot quote personal data."""
     if not record.exc_info or record.exc_info[0] is None:
         return ""
     trace = record.exc_info[2]
@@ -97,7 +97,7 @@ def _second(at: int) -> str:
 
 
 def _instant(created: float) -> str:
-    """As isoformat(timespec="milliseconds"), which takes as long as all the rest of a line."""
+    """Formats like isoformat(timespec="milliseconds"), which takes as long as the rest of the line together."""
     at, milliseconds = divmod(int(created * 1000), 1000)
     return f"{_second(at)}.{milliseconds:03d}+00:00"
 
@@ -119,7 +119,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """For people: a run of a handler is one aligned line, anything else a sentence with its facts."""
+    """Text for people: a run of a handler is an aligned line, other records are a message with its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = time.strftime("%H:%M:%S", time.localtime(record.created))

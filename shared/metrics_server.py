@@ -1,4 +1,4 @@
-"""The HTTP server for Prometheus metrics and worker readiness, on an address of its own."""
+"""The HTTP server for Prometheus metrics and worker readiness, on its own address."""
 
 import json
 import logging

@@ -16,14 +16,14 @@ from surehook.shared.keys import Keys
 
 Argument = bytes | str | int | float
 
-# These finish, renew, recover and delete, which makes room in a full store, so they must run in one. Without the flag
-# the store refuses a script whose first write needs memory. The other scripts add something new.
+# These finish, renew, recover and delete, so they must also run in a full store, to free memory. Without the flag the
+# store refuses a script whose first write needs memory. The other scripts add new data.
 RUN_IN_A_FULL_STORE = {
     "exchange", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark", "erase", "discard",
     "heartbeat", "deregister",
     "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
 }  # fmt: skip
-_FLAGS = "#!lua flags=allow-oom\n"  # the very first line, or it is none (Redis 7, Valkey)
+_FLAGS = "#!lua flags=allow-oom\n"  # must be the first line (Redis 7, Valkey)
 
 LIBRARY = ("rq_jobs", "events", "claims", "transactions")  # each may use the definitions of those before it
 _DEFINED = re.compile(r"local (?:function )?(\w+)")
@@ -72,7 +72,7 @@ class Script:
 
 
 def linked(script: str, shared: str) -> str:
-    """Put in front of `script` the shared definitions that it uses, directly or through others.
+    """Puts the shared definitions that `script` uses, directly or through others, in front of it.
 
     The store creates each function of a script again in every call, so an unused one costs as much as a command does.
     A definition begins with `local` at the margin and ends at the next line there.
@@ -103,13 +103,13 @@ def _definitions(shared: str) -> list[str]:
 
 
 def text(reply: Any) -> str:
-    """A string reply; "" for none."""
+    """Converts a string reply; "" if there is none."""
     if reply is None:
         return ""
     return reply.decode() if isinstance(reply, bytes) else str(reply)
 
 
 def texts(replies: Any) -> list[str]:
-    """A list or set of string replies, in its order."""
+    """Converts a list or set of string replies, in its order."""
     found: Iterable[Any] = replies
     return [text(reply) for reply in found]

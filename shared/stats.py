@@ -28,19 +28,19 @@ class QueueStats:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The ledger's counts and every queue's. All are of one instant."""
+    """The counts of the ledger and of every queue, of one instant."""
 
     read_at: str
-    """On the store's clock, in RQ's format."""
+    """The instant on the store's clock, in RQ's format."""
     accepted: int
     done: int
     discarded: int
     erased: int
     orphaned: int
-    """All so far. Not part of the balance: an orphan's event is done, or open while its effects are undone."""
+    """All orphans so far. They are not part of the balance: an orphan's event is done, or open while it is undone."""
     open: int
     extra_jobs: int
-    """By how many the jobs of events with several handlers exceed those events."""
+    """The number of extra jobs of events with several handlers."""
     is_suspended: bool
     queues: tuple[QueueStats, ...]
 
@@ -64,7 +64,7 @@ class Stats:
 
 
 class StatsReader:
-    """Reads the counts. It costs the store microseconds per queue, however many events there are."""
+    """Reads the counts. The store takes microseconds for each queue, for any number of events."""
 
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store

@@ -19,7 +19,7 @@ from surehook.shared.settings import Settings
 CONNECT_TIMEOUT_SECONDS = 0.4
 SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")  # in the URL's query, as redis-py has them for rediss://
-# An acknowledged write survives `kill -9` only with these: see docs/reliability.md.
+# An acknowledged write survives `kill -9` only with these settings: see docs/reliability.md.
 REQUIRED = {
     "appendonly": "yes",
     "appendfsync": "always",
@@ -36,7 +36,7 @@ def store_url(settings: Settings) -> str:
 
 
 def connect(settings: Settings, *, timeout_seconds: float, most_connections: int | None = None) -> redis.Redis:
-    """A client for threads. It never repeats a command by itself: a script that moved a job must not run twice."""
+    """Returns a client for threads. It never repeats a command: a script that moved a job must not run twice."""
     options = _options(timeout_seconds, Retry(NoBackoff(), 0))
     if most_connections is not None:
         options["max_connections"] = most_connections
@@ -49,7 +49,7 @@ def connect(settings: Settings, *, timeout_seconds: float, most_connections: int
 
 
 def connect_async(settings: Settings, *, timeout_seconds: float, **extra: Any) -> redis.asyncio.Redis:
-    """A client for the event loop; as `connect`."""
+    """Returns a client for the event loop, like `connect`."""
     options = _options(timeout_seconds, AsyncRetry(NoBackoff(), 0)) | extra
     url = store_url(settings)
     if _is_sentinel(url):

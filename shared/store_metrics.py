@@ -19,7 +19,7 @@ SCRAPE_TIMEOUT_SECONDS = 2.0
 
 
 class StoreGauges(Collector):
-    """Read at each scrape. Every process that serves metrics shows the same store: take max(), not sum()."""
+    """Metrics that are read at each scrape. Every process reports the same store, so take max(), not sum()."""
 
     def __init__(self, settings: Settings) -> None:
         store = connect(settings, timeout_seconds=SCRAPE_TIMEOUT_SECONDS)
@@ -55,7 +55,7 @@ class StoreGauges(Collector):
         yield GaugeMetricFamily("surehook_open_events", "Events not closed", value=stats.open)
         yield GaugeMetricFamily(
             "surehook_orphans",
-            "Effects of transactions that the sender was told had failed, not resolved",
+            "Unresolved effects of transactions that were answered with a refusal",
             value=self._store.zcard(self._keys.orphans),
         )
         ledger = GaugeMetricFamily("surehook_ledger_events", "Events since the beginning", labels=["entry"])
@@ -64,6 +64,6 @@ class StoreGauges(Collector):
         yield ledger
         yield GaugeMetricFamily(
             "surehook_ledger_imbalance",
-            "Events that the counts show to be amiss; `surehook ledger` names them",
+            "Events that are wrong according to the counts; `surehook ledger` names them",
             value=stats.imbalance,
         )

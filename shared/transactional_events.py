@@ -13,7 +13,7 @@ class TransactionalTypes:
     """The entries of SUREHOOK_TRANSACTIONAL_EVENTS: types for all tenants, and types of one tenant."""
 
     entries: frozenset[tuple[str, str]] = frozenset()
-    """(tenant id, type); the tenant is "" where all are meant."""
+    """(tenant id, type); the tenant is "" for all tenants."""
 
     @property
     def types(self) -> frozenset[str]:
@@ -59,7 +59,7 @@ def require_transactional_type(event_type: str, where: str) -> None:
         raise Misconfigured(
             f"{where}: FusionAuth sends {event_type} after the commit, so no answer can stop it: use {before}"
         )
-    raise Misconfigured(f"{where}: FusionAuth goes on whatever is answered to {event_type}, so it cannot be stopped")
+    raise Misconfigured(f"{where}: FusionAuth ignores responses to {event_type}, so it cannot be stopped")
 
 
 def _entry(entry: str) -> tuple[str, str]:

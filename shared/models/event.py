@@ -16,10 +16,10 @@ class Event(Model):
     Fields without a model are read as they came: `event["user"]`, `event.get("user")`.
     """
 
-    # A worker meets few of the types: each is built when the first one comes.
+    # A worker gets few of the types, so each model is built with its first event.
     model_config = ConfigDict(defer_build=True)
     __slots__ = ("_misfits", "_raw")
-    if TYPE_CHECKING:  # or pydantic would make them private attributes of its own
+    if TYPE_CHECKING:  # pydantic would make them private attributes
         _misfits: tuple[str, ...]
         _raw: bytes
 
@@ -47,7 +47,7 @@ class Event(Model):
                 return super().__getattr__(name)
             except AttributeError:
                 if type(self) is Event and not name.startswith("_"):
-                    return None  # there is no telling which fields such an event might have
+                    return None  # the fields of such an event are unknown
                 raise
 
     def __eq__(self, other: object) -> bool:

@@ -68,7 +68,7 @@ class Fields(Mapping[str, Any]):
 
 
 class FrozenDict(dict[Key, Value]):
-    """A mapping that stays as it is. Its repr names the keys alone."""
+    """An immutable mapping. Its repr has only the keys."""
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("events are immutable")
@@ -98,7 +98,7 @@ def frozen(value: Any) -> Any:
 def thawed(value: Any) -> Any:
     """Returns the plain JSON."""
     if isinstance(value, Fields):
-        return dict(value._fields)  # its content was never frozen
+        return dict(value._fields)  # its content is still plain JSON
     return [thawed(item) for item in value] if isinstance(value, tuple) else value
 
 

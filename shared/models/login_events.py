@@ -42,7 +42,7 @@ class UserLoginSuspicious(UserLoginEvent):
 
 
 class UserTwoFactorEvent(UserEvent):
-    """Has what a two-factor challenge was for."""
+    """Has the purpose of a two-factor challenge."""
 
     application_id: UUID | None = None
     client_risk: str | None = None
@@ -135,7 +135,7 @@ class JWTRefresh(Event):
 
 
 class JWTRefreshTokenRevoke(Event):
-    """One token, all of a user or all of an application: what is not meant is missing."""
+    """One token, or all of a user or an application; the other ids are missing."""
 
     type: Literal["jwt.refresh-token.revoke"]
     application_id: UUID | None = None

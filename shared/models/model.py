@@ -26,7 +26,7 @@ from surehook.shared.models.fields import FrozenDict, camel, frozen, thawed
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-# FusionAuth writes "for ever" as the largest long there is. A day from the ends, so that it has a place in any zone.
+# FusionAuth writes "for ever" as the largest long. The limits are a day from the ends, to be valid in any zone.
 EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
@@ -42,12 +42,12 @@ def _only_text(value: Any) -> Any:
     return value
 
 
-# Milliseconds since 1970 on the wire.
+# FusionAuth sends milliseconds since 1970.
 Instant = Annotated[
     AwareDatetime | Annotated[datetime, PlainValidator(_beyond_the_calendar)], Field(union_mode="left_to_right")
 ]
 Day = Annotated[date, BeforeValidator(_only_text)]
-# Strict, because a 1 is no true and a "5" no 5: the handler shall see what was sent.
+# Strict, because 1 is not true and "5" is not 5: the handler must see the value that was sent.
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
@@ -80,7 +80,7 @@ class Model(BaseModel):
 
     @staticmethod
     def is_known(name: object) -> bool:
-        """Says whether a model has a field of this name: then it is FusionAuth's word, not a user's."""
+        """Says whether a model has a field of this name, so that the name is FusionAuth's and not a user's."""
         return name in Model._known_names
 
     def __getitem__(self, name: str) -> Any:
@@ -95,18 +95,18 @@ class Model(BaseModel):
         return name in self.keys()
 
     def get(self, name: str, default: Any = None) -> Any:
-        """A field by FusionAuth's name for it, whether a model knows it or not."""
+        """Returns a field by FusionAuth's name, even one that no model declares."""
         try:
             return self[name]
         except KeyError:
             return default
 
     def keys(self) -> list[str]:
-        """FusionAuth's names of the fields that came."""
+        """Returns FusionAuth's names of the fields that were sent."""
         known = [name for name, attribute in self._attribute_of.items() if attribute in self.model_fields_set]
         return [*known, *(self.__pydantic_extra__ or ())]
 
-    if not TYPE_CHECKING:  # or a type checker would let any misspelt field pass
+    if not TYPE_CHECKING:  # a type checker would accept any misspelt field
 
         def __getattr__(self, name: str) -> Any:
             extra = {} if name.startswith("_") else self.__pydantic_extra__ or {}

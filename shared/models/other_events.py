@@ -35,7 +35,7 @@ class GroupDeleteComplete(GroupEvent):
 
 
 class GroupMemberEvent(GroupEvent):
-    """Has the members it is about."""
+    """Has the members that changed."""
 
     members: tuple[GroupMember, ...] | None = None
 
@@ -96,7 +96,7 @@ class AuditLogCreate(Event):
 
 
 class EventLogCreate(Event):
-    """FusionAuth logs a failed webhook, so a handler of this that fails may bring the next one about."""
+    """FusionAuth logs a failed webhook, so a failing handler of this event may cause the next one."""
 
     type: Literal["event-log.create"]
     event_log: EventLog | None = None
@@ -110,7 +110,7 @@ class KickstartSuccess(Event):
 class Test(Event):
     """Sent by FusionAuth's Kafka connection test."""
 
-    __test__: ClassVar[bool] = False  # for pytest, which takes what is called so for a test
+    __test__: ClassVar[bool] = False  # pytest would collect a class of this name
 
     type: Literal["test"]
     message: str | None = None

@@ -26,7 +26,7 @@ class UserIdentity(Model):
 
 
 class IdentityInfo(Model):
-    """An identity by its bare name."""
+    """An identity, by its name only."""
 
     type: str | None = None  # email, phoneNumber, username
     value: str | None = None
@@ -88,7 +88,7 @@ class UserTwoFactorConfiguration(Model):
 
 
 class User(Model):
-    """A user, without what FusionAuth keeps to itself: password, salt, secrets."""
+    """A user, without the fields that FusionAuth does not send: password, salt, secrets."""
 
     active: Flag | None = None
     birth_date: Day | None = None
@@ -167,7 +167,7 @@ class RefreshTokenMetaData(Model):
 
 
 class RefreshToken(Model):
-    """A refresh token, its secret value perhaps with it."""
+    """A refresh token, sometimes with its secret value."""
 
     application_id: UUID | None = None
     data: Fields | None = None

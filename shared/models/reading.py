@@ -32,7 +32,7 @@ MODELS: Mapping[str, type[Event]] = MappingProxyType(dict(_models(account_events
 
 
 def event_from(event_id: str, body: bytes) -> Event:
-    """Returns the event in a body: of its type's class, or a plain `Event` where the body fits no class.
+    """Returns the event in a body: of its type's class, or a plain `Event` if the body does not fit it.
 
     Raises:
         MalformedBody: the endpoint would refuse the body.
@@ -110,4 +110,4 @@ def _instant(milliseconds: Any) -> datetime | None:
     try:
         return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
     except (OverflowError, ValueError, OSError):
-        return None  # an instant beyond the year 9999 is still there in raw
+        return None  # an instant beyond the year 9999 is only in raw

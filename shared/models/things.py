@@ -83,7 +83,7 @@ class EntityType(Model):
 
 
 class Entity(Model):
-    """Something that is no user and can be granted permissions, or grant them."""
+    """A thing, not a user, that can be granted permissions or grant them."""
 
     client_id: str | None = None
     client_secret: str | None = None

@@ -37,7 +37,7 @@ class Records:
         self._look = Script("read_records", keys)
 
     def pages(self) -> Iterator[list[RecordSummary]]:
-        """Returns every record that exists throughout the scan, perhaps twice, and some that appear or expire during it."""
+        """Returns every record that exists during the whole scan, perhaps twice, and some of the others."""
         cursor = 0
         while True:
             cursor, found = self._store.scan(cursor, match=self._keys.event("*"), count=PAGE)
