@@ -20,7 +20,7 @@ def test_a_type_is_for_all_tenants_and_an_entry_with_a_tenant_for_that_one() -> 
 
 @pytest.mark.parametrize("name", [name for name, each in EVENT_TYPES.items() if not each.is_transactional])
 def test_what_fusionauth_does_not_wait_for_is_refused_with_the_reason(name: str) -> None:
-    with pytest.raises(Misconfigured, match=r"after the commit|goes on whatever is answered"):
+    with pytest.raises(Misconfigured, match=r"after the commit|ignores responses"):
         transactional_types([name])
 
 
