@@ -1,4 +1,4 @@
-# One image for `surehook ingest`, `surehook worker` and `surehook dashboard`: docker-compose.yml says which.
+# One image for `surehook ingest`, `surehook worker` and `surehook dashboard`: docker-compose.yml chooses the command.
 
 FROM python:3.11-slim AS build
 
@@ -6,12 +6,12 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 
-# Without pip: what runs in production needs no installer, so the one of the base image does the work.
+# Without pip, because production needs no installer; the base image's pip installs the packages.
 RUN python -m venv --without-pip /opt/surehook
 
 WORKDIR /src
 
-# Before the sources, so that a change of ours does not install the dependencies again.
+# Before the sources, so that a change of the sources does not reinstall the dependencies.
 COPY requirements.lock ./
 RUN pip --python /opt/surehook/bin/python install --only-binary :all: --require-hashes -r requirements.lock
 
@@ -33,7 +33,7 @@ RUN groupadd --gid 10001 surehook \
 
 COPY --from=build /opt/surehook /opt/surehook
 
-# In a container "only this machine" would be only this container. The dashboard stays on loopback until
+# In a container loopback is only this container. The dashboard stays on loopback until
 # an operator sets its address and a login.
 ENV PATH=/opt/surehook/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -52,7 +52,7 @@ e2e: install ## chaos and browser
 	$(BIN)/pytest -m "browser or chaos" tests/e2e
 
 SECONDS ?= 600
-soak: install ## kill, stop and cut off everything at random for ten minutes (SECONDS=600, SEED=any)
+soak: install ## kill, freeze and cut off processes at random for ten minutes (SECONDS=600, SEED=any)
 	$(BIN)/python -m tests.support.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 bench: install $(BENCH_INSTALLED) ## compare with baselines in the same run, into bench/RESULTS.md (PART=endpoint for one part)

@@ -56,7 +56,7 @@ on: On = registry.on
 
 
 def overloads() -> str:
-    """The text of the file."""
+    """Returns the text of the file."""
     families = sorted(_families(), key=lambda family: (-len(family.__mro__), family.__name__))  # the narrowest first
     classes: list[type[Event]] = [*MODELS.values(), *families, Event]
     lines = [_variable(model) for model in classes]
@@ -71,7 +71,7 @@ def overloads() -> str:
 
 
 def _families() -> Iterator[type[Event]]:
-    """Every class that several types have in common, but for `Event` itself."""
+    """Returns every base class that several types share, except `Event`."""
     bases = {base for model in MODELS.values() for base in model.__mro__}
     for base in bases - {Event} - set(MODELS.values()):
         if issubclass(base, Event):

@@ -27,7 +27,7 @@ KEY = re.compile(r"(Authorization   )\S+")
 
 
 def main() -> None:
-    """Start `surehook dev` in a fresh folder, send events, and keep what terminal and dashboard show."""
+    """Starts `surehook dev` in a fresh folder, sends events, and saves terminal and dashboard."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

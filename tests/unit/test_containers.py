@@ -27,7 +27,7 @@ from tests.support.containers import (
 
 @pytest.mark.parametrize("name", OURS)
 def test_every_variable_of_ours_is_a_setting(name: str) -> None:
-    # Imported here: the checks that read only the two files hold without the product.
+    # Imported here, so that the checks of the two files do not need the package.
     from surehook.shared.settings import Settings
 
     used = {*image_environment(), *the_service(name)["environment"]}
@@ -103,7 +103,7 @@ def test_image_installs_only_what_the_lock_file_names_and_hashes() -> None:
     assert "--no-deps" in installs[1]
 
 
-def test_store_is_on_disk_before_it_answers_and_never_evicts() -> None:
+def test_store_writes_to_disk_before_it_responds_and_never_evicts() -> None:
     valkey = the_service("valkey")
 
     flags = dict(pairwise(valkey["command"]))

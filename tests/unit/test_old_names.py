@@ -1,4 +1,4 @@
-"""Checks that no name survives that the code once had and a reader cannot look up any more."""
+"""Checks that old names of classes, functions and modules are gone from code, docs and scripts."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# The changelog tells history; the prose checker holds the words that it looks for.
+# The changelog may name them; the prose checker contains the words that it looks for.
 UNREAD = {
     "CHANGELOG.md",
     "tools/check_prose.py",

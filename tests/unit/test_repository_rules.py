@@ -1,4 +1,4 @@
-"""The repository's own rules, where no tool checks them."""
+"""Rules of the repository that no tool checks."""
 
 import re
 import tomllib
@@ -11,7 +11,7 @@ PACKAGES = ("ingest", "workers", "shared", "surehook", "examples", "harness", "b
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 SCRIPTS = sorted((ROOT / "shared/scripts").rglob("*.lua"))
 LONGEST_FILE = 250
-# Generated, a line or two for each of the 64 event types: read its generator instead.
+# Generated, with one or two lines for each of the 64 event types: read its generator instead.
 GENERATED = {"workers/handlers/overloads.py"}
 # We use RQ's worker and registries, but not its transitions: only these files may import it.
 RQ_AWARE = {"workers/rq_worker.py", "surehook/dashboard/app.py", "bench/workers.py", "bench/straightforward.py"}
@@ -21,13 +21,13 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def test_few_files_know_rq() -> None:
+def test_only_listed_files_import_rq() -> None:
     aware = {name_of(path) for path in FILES if re.search(r"^\s*(from|import) rq\b", path.read_text(), re.MULTILINE)}
 
     assert {name for name in aware if not name.startswith("tests/")} == RQ_AWARE
 
 
-def test_lua_stands_in_the_scripts_alone() -> None:
+def test_lua_is_only_in_the_scripts() -> None:
     assert [name_of(path) for path in FILES if "redis.call(" in path.read_text() and path != Path(__file__)] == []
     scripts = [path for path in ROOT.glob("*/**/*.lua") if not name_of(path).startswith(".venv")]
     assert {name_of(path.parent) for path in scripts} == {"shared/scripts", "shared/scripts/lib"}

@@ -17,7 +17,7 @@ def _database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(todos.DATABASE_VARIABLE, str(tmp_path / "todos.sqlite3"))
 
 
-def test_a_new_user_has_one_todo_however_often_the_event_comes() -> None:
+def test_a_new_user_has_one_todo_even_if_the_event_is_repeated() -> None:
     event = an_event(UserCreateComplete, user={"id": USER_ID})
 
     for _ in range(2):
@@ -36,7 +36,7 @@ def test_todos_of_a_deleted_user_are_deleted_and_no_others() -> None:
     assert (todos.of(USER_ID), todos.of(OTHER_ID)) == ([], ["feed the cat"])
 
 
-def test_todos_go_even_when_something_else_about_the_user_is_odd() -> None:
+def test_todos_are_deleted_even_if_another_field_of_the_user_is_invalid() -> None:
     todos.add(USER_ID, "water the plants")
 
     deliver(an_event("user.delete", user={"id": USER_ID, "birthDate": "3rd of August"}), handlers)

@@ -13,5 +13,5 @@ from surehook.shared.backoff import pause_seconds
         pytest.param(100_000, 2.0, id="after days"),
     ],
 )
-def test_a_pause_doubles_up_to_its_bound_however_long_it_goes_on(failures: int, seconds: float) -> None:
+def test_a_pause_doubles_up_to_its_bound(failures: int, seconds: float) -> None:
     assert pause_seconds(failures, first_seconds=0.1, longest_seconds=2.0) == seconds

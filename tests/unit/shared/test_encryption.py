@@ -14,7 +14,7 @@ def cipher(*keys: str) -> BodyCipher:
     return BodyCipher([SecretStr(key) for key in keys])
 
 
-def test_without_keys_a_body_is_stored_as_it_came() -> None:
+def test_without_keys_a_body_is_stored_unchanged() -> None:
     assert BodyCipher().encrypt(BODY) == (BODY, "")
     assert BodyCipher().decrypt(BODY, "") == BODY
 
@@ -51,14 +51,14 @@ def test_a_changed_body_is_not_decrypted() -> None:
 
 
 def test_two_spellings_of_a_key_have_one_fingerprint() -> None:
-    key = "A" * 43 + "="  # the last letter carries two bits that are not read
+    key = "A" * 43 + "="  # two bits of the last letter are ignored
 
     assert fingerprint("A" * 42 + "B=") == fingerprint(key)
     assert fingerprint(NEW) != fingerprint(OLD)
 
 
 @pytest.mark.parametrize("given", ["hunter2", f"{NEW},hunter2", " , "], ids=["no key", "one is none", "nothing"])
-def test_a_mistake_in_a_key_does_not_show_it(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_about_a_key_does_not_show_it(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUREHOOK_ENCRYPTION_KEYS", given)
 
     with pytest.raises(Misconfigured, match=r"^SUREHOOK_ENCRYPTION_KEYS: .*Fernet key") as failure:

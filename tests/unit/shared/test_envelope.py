@@ -55,7 +55,7 @@ def test_a_body_that_is_no_event_is_malformed(body: bytes) -> None:
         parse_envelope(body)
 
 
-def test_the_envelope_names_who_the_event_is_about() -> None:
+def test_the_envelope_has_the_ids_of_the_event() -> None:
     envelope = parse_envelope(body_with(id=USER_ID.upper(), applicationId=USER_ID))
 
     assert envelope.event_id == USER_ID
@@ -66,7 +66,7 @@ def test_a_tenant_that_is_no_uuid_is_not_indexed() -> None:
     assert parse_envelope(body_with(tenantId="mara@example.com")).tenant_id == ""
 
 
-def test_an_event_without_id_gets_the_same_id_each_time_its_bytes_come() -> None:
+def test_an_event_without_an_id_gets_the_same_id_for_the_same_bytes() -> None:
     body, other = body_with(id=None), body_with(id=None, more=1)
 
     assert parse_envelope(body).event_id == parse_envelope(body).event_id

@@ -6,7 +6,7 @@ import pytest
 
 from surehook.shared.event_types import EVENT_TYPES, EventType, closest, label
 
-# FusionAuth's own list lies beside the repository where there is one at all.
+# A copy of FusionAuth's own list may lie beside the repository.
 _LIST = Path(__file__).parents[4] / "shared" / "fusionauth" / "catalog.json"
 
 
@@ -35,7 +35,7 @@ def test_three_types_belong_to_the_instance_and_none_of_them_is_transactional() 
     assert not any(event_type.is_transactional for event_type in instance)
 
 
-def test_every_complete_event_has_the_shape_of_its_transactional_twin() -> None:
+def test_every_complete_event_has_the_shape_of_its_transactional_counterpart() -> None:
     pairs = [
         (EVENT_TYPES[name.removesuffix(".complete")], event_type)
         for name, event_type in EVENT_TYPES.items()
@@ -66,7 +66,7 @@ def test_catalogue_cannot_be_changed() -> None:
         pytest.param("group.delete.create", "group.delete.complete", id="docs: group"),
     ],
 )
-def test_misspelt_type_finds_the_one_that_was_meant(written: str, meant: str) -> None:
+def test_a_misspelt_type_finds_the_intended_one(written: str, meant: str) -> None:
     assert written not in EVENT_TYPES
     assert meant in closest(written)
 

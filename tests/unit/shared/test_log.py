@@ -18,7 +18,7 @@ def test_only_allowed_fields_are_written() -> None:
     assert "mara" not in json.dumps(line)
 
 
-def test_an_exception_is_named_by_type_and_place_without_its_words() -> None:
+def test_an_exception_is_logged_by_type_and_place_without_its_message() -> None:
     try:
         raise ValueError("mara@example.com")
     except ValueError:

@@ -48,10 +48,10 @@ def test_a_shared_line_that_defines_nothing_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RUN_IN_A_FULL_STORE))
-def test_a_script_that_a_full_store_shall_run_says_so_in_its_first_line(name: str) -> None:
+def test_a_script_for_a_full_store_has_the_flag_in_its_first_line(name: str) -> None:
     assert Script(name, Keys()).source.startswith(b"#!lua flags=allow-oom\n")
 
 
 @pytest.mark.parametrize("name", ["accept", "txn_submit"])
-def test_a_full_store_is_told_nothing_new(name: str) -> None:
+def test_a_script_that_adds_data_has_no_flag(name: str) -> None:
     assert not Script(name, Keys()).source.startswith(b"#!")

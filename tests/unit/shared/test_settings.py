@@ -23,7 +23,7 @@ def test_all_mistakes_are_reported_together_by_name(monkeypatch: pytest.MonkeyPa
     assert "expected host:port" in lines[0]
 
 
-def test_a_mistake_in_a_secret_does_not_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_about_a_secret_does_not_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUREHOOK_REDIS_URL", "http://user:hunter2@store")
     monkeypatch.setenv("SUREHOOK_DASHBOARD_LOGIN", "hunter2")
 
@@ -64,7 +64,7 @@ def test_secrets_do_not_show_in_a_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in repr(load_settings())
 
 
-def test_a_typing_mistake_is_named_but_does_not_stop_us() -> None:
+def test_an_unknown_variable_is_named_but_is_no_error() -> None:
     # Kubernetes adds SUREHOOK_PORT for a service called surehook.
     environ = {"SUREHOOK_API_KEY": "x", "SUREHOOK_PORT": "tcp://", "SUREHOOK_API_KEYS": "x", "HOME": "/"}
 

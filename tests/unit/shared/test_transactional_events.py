@@ -19,12 +19,12 @@ def test_a_type_is_for_all_tenants_and_an_entry_with_a_tenant_for_that_one() -> 
 
 
 @pytest.mark.parametrize("name", [name for name, each in EVENT_TYPES.items() if not each.is_transactional])
-def test_what_fusionauth_does_not_wait_for_is_refused_with_the_reason(name: str) -> None:
+def test_a_type_that_fusionauth_does_not_wait_for_is_refused_with_the_reason(name: str) -> None:
     with pytest.raises(Misconfigured, match=r"after the commit|ignores responses"):
         transactional_types([name])
 
 
-def test_what_fusionauth_waits_for_is_taken() -> None:
+def test_a_type_that_fusionauth_waits_for_is_accepted() -> None:
     waits = [name for name, each in EVENT_TYPES.items() if each.is_transactional]
 
     assert len(waits) == 32
@@ -40,7 +40,7 @@ def test_what_fusionauth_waits_for_is_taken() -> None:
         pytest.param("*", "no event type", id="a pattern"),
     ],
 )
-def test_a_mistake_in_the_setting_is_said_in_a_sentence(entry: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_the_setting_is_explained(entry: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUREHOOK_TRANSACTIONAL_EVENTS", f"user.update, {entry}")
 
     with pytest.raises(Misconfigured, match=says) as failure:

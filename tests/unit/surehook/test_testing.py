@@ -40,12 +40,12 @@ def say(error: BaseException | None) -> Callable[[Any], None]:
         pytest.param(OSError(), 1, "failed", 5, False, id="raises"),
         pytest.param(OSError(), 2, "failed", 20, False, id="raises again"),
         pytest.param(OSError(), 3, "failed", None, True, id="raises for the last time"),
-        pytest.param(Permanent(), 1, "permanent", None, True, id="gives up"),
-        pytest.param(RetryLater(60), 9, "later", 60, False, id="puts off"),
-        pytest.param(SystemExit(1), 1, "failed", 5, False, id="would leave"),
+        pytest.param(Permanent(), 1, "permanent", None, True, id="raises Permanent"),
+        pytest.param(RetryLater(60), 9, "later", 60, False, id="raises RetryLater"),
+        pytest.param(SystemExit(1), 1, "failed", 5, False, id="raises SystemExit"),
     ],
 )
-def test_a_run_ends_as_it_would_in_a_worker(
+def test_a_run_has_the_same_result_as_in_a_worker(
     error: BaseException | None, attempt: int, outcome: str, delay_seconds: float | None, is_dead_letter: bool
 ) -> None:
     handler = on("user.delete", name="it", retries=2)(say(error))
@@ -59,13 +59,13 @@ def test_a_run_ends_as_it_would_in_a_worker(
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        pytest.param(None, "done", id="agrees"),
+        pytest.param(None, "done", id="returns"),
         pytest.param(Reject("no"), "rejected", id="rejects"),
         pytest.param(OSError(), "failed", id="raises"),
-        pytest.param(RetryLater(60), "later", id="would put off"),
+        pytest.param(RetryLater(60), "later", id="raises RetryLater"),
     ],
 )
-def test_what_a_transactional_handler_does_is_the_answer_and_never_runs_again(
+def test_the_outcome_of_a_transactional_handler_is_the_answer_and_it_never_runs_again(
     error: BaseException | None, outcome: str
 ) -> None:
     on("user.create", name="check", transactional=True)(say(error))
@@ -108,7 +108,7 @@ def test_a_handler_is_stopped_after_its_timeout(is_async: bool) -> None:
     assert ran.outcome == "timed out"
 
 
-def test_delivering_runs_all_who_want_the_event_until_they_are_done_or_dead() -> None:
+def test_deliver_runs_every_matching_handler_until_it_is_done_or_dead() -> None:
     tries: list[int] = []
 
     @on("user.*", name="third_time", backoff=[1, 2])
@@ -137,7 +137,7 @@ def test_delivering_runs_all_who_want_the_event_until_they_are_done_or_dead() ->
     assert deliver(an_event("entity.create")) == {}
 
 
-def test_putting_off_spends_no_retry() -> None:
+def test_retry_later_spends_no_retry() -> None:
     @on("user.delete", name="it", retries=1)
     def handler(event: Event, attempt: Attempt) -> None:
         raise RetryLater(1) if attempt.number < 4 else OSError
@@ -147,7 +147,7 @@ def test_putting_off_spends_no_retry() -> None:
     assert [ran.outcome for ran in runs] == ["later"] * 3 + ["failed"] * 2
 
 
-def test_delivering_to_some_leaves_the_others_alone() -> None:
+def test_deliver_to_some_handlers_does_not_run_the_others() -> None:
     one = on("user.delete", name="one")(say(None))
     on("user.delete", name="two")(say(AssertionError("not asked for")))
 
@@ -155,7 +155,7 @@ def test_delivering_to_some_leaves_the_others_alone() -> None:
     assert list(deliver(an_event("user.delete"), __import__(__name__, fromlist=["_"]))) == ["one", "two"]
 
 
-def test_what_is_no_handler_or_wants_another_event_is_said() -> None:
+def test_a_function_that_is_no_handler_of_the_event_is_an_error() -> None:
     handler = on("user.create", "user.update", name="it")(say(None))
 
     with pytest.raises(ValueError, match=r"handler is for user\.create user\.update"):
@@ -165,7 +165,7 @@ def test_what_is_no_handler_or_wants_another_event_is_said() -> None:
             call(say(None), an_event("user.delete"))
 
 
-def test_where_a_handler_cannot_run_is_said() -> None:
+def test_a_thread_or_loop_that_cannot_run_a_handler_is_an_error() -> None:
     async def nothing() -> None: ...
 
     @on("user.delete", name="it")
@@ -204,7 +204,7 @@ def timer() -> Iterator[None]:
     signal.setitimer(signal.ITIMER_REAL, *before)
 
 
-def test_the_tests_own_timer_runs_on(timer: None) -> None:
+def test_the_timer_of_the_test_keeps_running(timer: None) -> None:
     began = time.monotonic()
 
     run_handler(on("user.delete", name="it")(say(None)), an_event("user.delete"))

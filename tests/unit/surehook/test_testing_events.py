@@ -1,4 +1,4 @@
-"""The kit for handler authors: building events."""
+"""The test kit builds events."""
 
 from datetime import UTC, date, datetime
 from typing import assert_type
@@ -21,7 +21,7 @@ def test_any_event_can_be_built_by_its_class_and_by_its_type(event_type: str) ->
     assert by_class.id != by_type.id
 
 
-def test_an_event_is_built_with_what_is_wanted_different_about_it() -> None:
+def test_an_event_is_built_with_the_given_changes() -> None:
     user_id, born, login = UUID(USER_ID), date(1990, 8, 3), datetime(2026, 5, 1, 12, tzinfo=UTC)
 
     event = an_event(
@@ -42,7 +42,7 @@ def test_an_event_is_built_with_what_is_wanted_different_about_it() -> None:
     assert event.user.email == "mirela.tanase@example.com", "the rest is the sample's"
 
 
-def test_the_customers_own_names_stay_as_they_are_and_models_can_be_given() -> None:
+def test_names_in_free_form_fields_are_kept_and_models_can_be_given() -> None:
     first = an_event(UserCreate, user={"data": {"favorite_color": "red", "since": UUID(USER_ID)}})
     assert isinstance(first.user, User)
 
@@ -55,7 +55,7 @@ def test_the_customers_own_names_stay_as_they_are_and_models_can_be_given() -> N
     assert second.user.data["since"] == USER_ID
 
 
-def test_an_event_that_is_no_such_class_is_refused_and_built_by_its_type() -> None:
+def test_an_event_that_does_not_fit_its_class_is_refused_but_built_by_its_type() -> None:
     with pytest.raises(ValueError, match=r"user\.birthDate cannot be so in a UserDelete"):
         an_event(UserDelete, user={"birthDate": 7})
     with pytest.raises(ValueError, match="UserEvent is no single type"):
@@ -65,6 +65,6 @@ def test_an_event_that_is_no_such_class_is_refused_and_built_by_its_type() -> No
     assert an_event("brand.new", shiny=1)["shiny"] == 1
 
 
-def test_the_event_called_test_can_be_imported_where_pytest_looks_for_tests() -> None:
+def test_pytest_does_not_collect_the_event_called_test() -> None:
     assert an_event(Test).message is not None
     assert not Test.__test__

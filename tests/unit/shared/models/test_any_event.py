@@ -1,4 +1,4 @@
-"""Whatever happens to a payload on its way from one version of FusionAuth to the next: it becomes an event."""
+"""Payloads that other versions of FusionAuth may send still become events."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ MAPS = {"data", "newValue", "oldValue", "roles", "tokens", "applicationTimeToLiv
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """Every object within that has fields."""
+    """Returns every object inside that has fields."""
     found = [value] if isinstance(value, dict) else []
     for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
         if isinstance(inner, dict | list) and name not in MAPS:
@@ -84,13 +84,13 @@ def test_a_thinned_payload_is_still_its_types_class(body: bytes, data: st.DataOb
 
 @MANY
 @given(PAYLOADS, st.data())
-def test_an_extended_payload_is_still_its_types_class_and_keeps_what_is_new(body: bytes, data: st.DataObject) -> None:
+def test_an_extended_payload_is_still_its_types_class_and_keeps_new_fields(body: bytes, data: st.DataObject) -> None:
     event = json.loads(body)["event"]
     for _ in range(data.draw(st.integers(1, 4))):
         data.draw(st.sampled_from(objects(event)))[data.draw(NEW_NAMES)] = data.draw(JSON)
 
     _, became = sent(event)
-    # A lone surrogate for a key is read by the plain event alone, by no model.
+    # Only the plain event accepts a lone surrogate as a key.
     assert type(became) is MODELS[event["type"]] or "\\ud" in json.dumps(event)
     assert type(became) is Event or thawed(became) == {**event, "id": EVENT_ID}
 

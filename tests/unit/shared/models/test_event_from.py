@@ -1,4 +1,4 @@
-"""Every body that the endpoint accepts becomes an event, however odd."""
+"""Every body that the endpoint accepts becomes an event, even an unusual one."""
 
 import copy
 import json
@@ -31,19 +31,21 @@ ODDITIES = [
     pytest.param('"createInstant": ' + "9" * 5000, id="an instant of 5000 digits"),
     pytest.param('"n": 1e400', id="a float beyond double"),
     pytest.param('"info": {"location": {"latitude": 1e400}}', id="a latitude beyond double"),
-    pytest.param('"k": 1, "k": 2', id="a key that stands twice"),
+    pytest.param('"k": 1, "k": 2', id="a duplicate key"),
     pytest.param('"s": "\\ud800"', id="a lone surrogate"),
-    pytest.param('"\\ud800": 1', id="a lone surrogate for a key"),
-    pytest.param('"user": {"email": "\\ud800"}', id="a lone surrogate for an address"),
-    pytest.param('"user": {"\\ud800": {"\\ud800": 1}}', id="lone surrogates for keys within"),
-    pytest.param('"user": {"birthDate": "\\ud800"}', id="a lone surrogate for a date"),
+    pytest.param('"\\ud800": 1', id="a lone surrogate as a key"),
+    pytest.param('"user": {"email": "\\ud800"}', id="a lone surrogate as an address"),
+    pytest.param('"user": {"\\ud800": {"\\ud800": 1}}', id="lone surrogates as nested keys"),
+    pytest.param('"user": {"birthDate": "\\ud800"}', id="a lone surrogate as a date"),
     pytest.param('"s": "\\u0000"', id="an escaped NUL"),
     pytest.param('"user": 7', id="a user that is a number"),
     pytest.param('"user": {"id": []}', id="a user id that is a list"),
     pytest.param('"info": [[[[]]]]', id="an info that is a list"),
     pytest.param('"info": 7', id="an info that is a number"),
     pytest.param('"": ""', id="an empty key"),
-    pytest.param('"raw": 1, "misfits": 2, "_raw": 3, "__class__": 4, "__dict__": 5', id="keys like names of ours"),
+    pytest.param(
+        '"raw": 1, "misfits": 2, "_raw": 3, "__class__": 4, "__dict__": 5', id="keys like attributes of Event"
+    ),
     pytest.param('"model_config": 1, "model_fields_set": 2, "self": 3, "get": 4, "keys": 5', id="keys like methods"),
     pytest.param('"user": {"data": ' + "[" * 800 + "]" * 800 + "}", id="deep nesting in data"),
     pytest.param('"user": {"new": ' + '{"a":' * 800 + "1" + "}" * 800 + "}", id="deep nesting in a new field"),
@@ -54,7 +56,7 @@ ODDITIES = [
 
 @pytest.mark.parametrize("event_type", ["user.update", "audit-log.create", "brand.new"])
 @pytest.mark.parametrize("inside", ODDITIES)
-def test_what_is_odd_but_valid_becomes_an_event(event_type: str, inside: str) -> None:
+def test_unusual_but_valid_json_becomes_an_event(event_type: str, inside: str) -> None:
     body = f'{{"event": {{"type": "{event_type}", "id": "{USER_ID}", {inside}}}}}'.encode()
 
     event = event_from(parse_envelope(body).event_id, body)
@@ -95,7 +97,7 @@ def test_a_body_that_does_not_fit_is_the_generic_event_and_says_where() -> None:
     assert event["user"].registrations[0].verified == "yes"
 
 
-def test_where_it_does_not_fit_is_told_without_a_users_words() -> None:
+def test_misfits_do_not_quote_a_users_own_keys() -> None:
     event = event_with(user={"registrations": [{"tokens": {"mara@example.com": 7}}]}, mara=1)
 
     assert event.misfits == ("user.registrations",)
@@ -134,7 +136,7 @@ def test_unknown_fields_are_kept_at_every_depth() -> None:
     assert getattr(event.user, "pronouns") == ("they",)  # noqa: B009 - no type checker knows it
 
 
-def test_what_did_not_come_is_none_by_attribute_and_missing_by_name() -> None:
+def test_a_missing_field_is_none_by_attribute_and_missing_by_name() -> None:
     event = event_with("user.create", user={})
 
     assert isinstance(event, UserCreate)
@@ -155,7 +157,7 @@ def test_an_event_knows_its_instant_and_ids() -> None:
     assert event.create_instant == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
 
-def test_an_event_and_all_in_it_is_immutable() -> None:
+def test_an_event_and_its_objects_are_immutable() -> None:
     user = {"email": "mara@example.com", "data": {"a": {"b": [1]}}, "registrations": [{"tokens": {"a": "b"}}]}
     event: Any = event_with("user.create", user=user, new={"a": []})
 
@@ -172,7 +174,7 @@ def test_an_event_and_all_in_it_is_immutable() -> None:
 
 
 @pytest.mark.parametrize("body", [pytest.param(body, id=name) for name, body in SAMPLES.items()])
-def test_no_repr_holds_a_value(body: bytes) -> None:
+def test_no_repr_contains_a_value(body: bytes) -> None:
     def check(value: Any) -> None:
         for text in (repr(value), str(value), f"{value}"):
             for word in ("example.com", "Mirela", "203.0.113", "mirela"):
@@ -185,7 +187,7 @@ def test_no_repr_holds_a_value(body: bytes) -> None:
     check(event_from(USER_ID, body))
 
 
-def test_equality_is_the_same_id_and_bytes_and_events_can_be_in_a_set() -> None:
+def test_events_are_equal_by_id_and_bytes_and_can_be_in_a_set() -> None:
     body, other = a_body(an_event(id=USER_ID)), a_body(an_event(id=USER_ID, more=1))
     event = event_from(USER_ID, body)
 

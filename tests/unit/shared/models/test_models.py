@@ -1,4 +1,4 @@
-"""The models know what FusionAuth sends."""
+"""The models declare every field that FusionAuth sends."""
 
 import json
 import re
@@ -90,7 +90,7 @@ def test_every_type_has_a_class_with_the_fields_of_the_catalogue() -> None:
 
 
 @pytest.mark.skipif(not LIST.exists(), reason="FusionAuth's own list is not there")
-def test_classes_are_called_as_fusionauth_calls_them() -> None:
+def test_classes_have_fusionauths_names() -> None:
     theirs = {row["type"]: row["class"].removesuffix("Event") for row in json.loads(LIST.read_text())}
 
     assert {name: model.__name__ for name, model in MODELS.items()} == theirs
@@ -113,7 +113,7 @@ def test_any_field_may_be_missing_and_names_go_both_ways(model: type[Model]) -> 
         assert name == "from_" or snake(field.alias or "") == name
 
 
-def test_ids_are_normalised_however_the_uuid_is_written() -> None:
+def test_ids_are_normalised_from_every_spelling_of_a_uuid() -> None:
     upper = EVENT_ID.upper()
     body = json.dumps({"event": {"type": "test", "id": upper, "tenantId": upper}}).encode()
 

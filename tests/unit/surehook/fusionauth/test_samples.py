@@ -27,7 +27,7 @@ def _event(event_type: str) -> dict[str, Any]:
 
 
 def _fields(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every field of an object and of all within it."""
+    """Yields every field of an object and of nested objects."""
     if isinstance(value, list):
         for item in value:
             yield from _fields(item)
@@ -83,7 +83,7 @@ def test_same_arguments_give_the_same_sample_in_fresh_objects(event_type: str) -
 
 
 @every_type
-def test_sample_leaves_nulls_out_and_speaks_camel_case(event_type: str) -> None:
+def test_sample_leaves_nulls_out_and_uses_camel_case(event_type: str) -> None:
     for name, value in _fields(_event(event_type)):
         assert value is not None, name
         is_map_key = len(name) == 36  # seconds by application id
@@ -91,7 +91,7 @@ def test_sample_leaves_nulls_out_and_speaks_camel_case(event_type: str) -> None:
 
 
 @every_type
-def test_everybody_in_a_sample_is_at_example_com(event_type: str) -> None:
+def test_every_address_in_a_sample_is_at_example_com(event_type: str) -> None:
     strings = [value for _, value in _fields(_event(event_type)) if isinstance(value, str)]
     addresses = [value for value in strings if "@" in value]
 
@@ -138,7 +138,7 @@ def test_events_about_no_single_object_link_none() -> None:
 
 
 @pytest.mark.parametrize("event_type", [name for name in EVENT_TYPES if "original" in EVENT_TYPES[name].fields])
-def test_original_of_an_update_differs_from_what_came_of_it(event_type: str) -> None:
+def test_original_of_an_update_differs_from_the_result(event_type: str) -> None:
     event = _event(event_type)
     current = next(event[name] for name in ("registration", "group", "entity", "token", "user") if name in event)
 

@@ -44,7 +44,7 @@ def test_the_first_of_each_kind_is_sent() -> None:
     assert is_accepted(Sender(Settings(**configured)), **configured)
 
 
-def test_a_file_may_hold_the_secret(tmp_path: Path) -> None:
+def test_a_file_may_contain_the_secret(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"{SECRET}\n")
 
     assert is_accepted(
@@ -60,7 +60,7 @@ def test_a_file_may_hold_the_secret(tmp_path: Path) -> None:
         ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "cannot be used"),
     ],
 )
-def test_a_file_with_nothing_to_sign_with_is_a_sentence(text: str, says: str, tmp_path: Path) -> None:
+def test_a_file_without_a_signing_key_is_an_error(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(text)
 
     with pytest.raises(Misconfigured, match=f"--signing-key .*{says}"):
