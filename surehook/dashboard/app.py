@@ -118,7 +118,7 @@ def _requeued(count: int) -> Response:
 
 
 def _store_unavailable(exc: Exception) -> tuple[Response, int]:
-    log.warning("store is away", extra={"error_type": type(exc).__name__})
+    log.warning("store unavailable", extra={"error_type": type(exc).__name__})
     return jsonify(status="ERROR", message="the store does not answer"), 503
 
 

@@ -92,7 +92,7 @@ def test_handlers_that_do_not_stop_cost_their_process_and_only_they_are_blamed(b
 
     expected = Counter({"beside 1": 3, "beside 2": 3, "ended 2": 3})
     assert Counter(stack.effects()) == expected + Counter(f"{each} {run}" for each in STUCK for run in (1, 2))
-    assert "handler cannot be stopped, process killed" in stack.logged()
+    assert "worker process killed, handler does not stop" in stack.logged()
     with stack.redis() as store:
         assert is_balanced(store)
         blamed = Counter(store.hget(key, "interrupted:") for key in store.scan_iter("surehook:event:*"))

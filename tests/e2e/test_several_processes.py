@@ -114,7 +114,7 @@ def test_a_reload_brings_new_code_and_new_settings(build_stack: Build) -> None:
     answers.write_text(answers.read_text().replace('"status":"accepted"', '"status":"taken"'))
     (stack.folder / ".env").write_text("SUREHOOK_REQUIRED_HEADER=X-New: setting\n")
     os.kill(parent, signal.SIGHUP)
-    wait_until(lambda: "ingest processes are new" in stack.logged(), "they are replaced")
+    wait_until(lambda: "ingest processes replaced" in stack.logged(), "they are replaced")
     wait_until(lambda: not set(old) & set(children_of(parent)), "the old ones are gone")
 
     assert stack.deliver().status_code == 401
@@ -144,7 +144,7 @@ def test_deaths_metrics_a_reload_that_fails_and_a_stop(build_stack: Build) -> No
     children = children_of(parent)
     (stack.folder / ".env").write_text("SUREHOOK_MAX_PENDING=many\n")
     os.kill(parent, signal.SIGHUP)
-    wait_until(lambda: "new ingest processes do not serve, the old ones stay" in stack.logged())
+    wait_until(lambda: "new ingest processes do not serve, old ones stay" in stack.logged())
     wait_until(lambda: children_of(parent) == children, "those that did not come up are gone")
     assert stack.deliver().status_code == 202
     os.kill(parent, signal.SIGTERM)

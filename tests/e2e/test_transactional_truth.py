@@ -146,7 +146,7 @@ def test_a_handler_that_cannot_be_stopped_costs_its_process_and_is_an_orphan(bui
     assert stack.deliver(stuck).status_code == 504
     assert stack.deliver(an_event("user.create")).status_code == 200  # by another thread
 
-    wait_until(lambda: "handler cannot be stopped, process killed" in stack.logged(), "it is killed", seconds=20)
+    wait_until(lambda: "worker process killed, handler does not stop" in stack.logged(), "it is killed", seconds=20)
     wait_until(lambda: f"undone {stuck['id']}" in stack.effects(), "its effect is undone", seconds=30)
     assert stack.deliver(an_event("user.create")).status_code == 200
     with stack.redis() as store:

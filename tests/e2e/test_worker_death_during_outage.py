@@ -37,6 +37,6 @@ def it(event, attempt):
 
     wait_until(lambda: stack.effects() == ["began 1", "began 2"], "it ran again")
     wait_until(lambda: stack.open_events() == 0)
-    assert stack.logged().count("leases will lapse") == 1
+    assert stack.logged().count("claims not given back") == 1
     worker.terminate()
     assert worker.wait(20) == 0
