@@ -36,7 +36,7 @@ AT_ONCE = 32
 HEADING = ("client", "a call for", "events/s", "CPU µs an event", "of the first beside it")
 
 Accept = Callable[[Envelope], Awaitable[object]]
-Way = Callable[[Stack], "AsyncIterator[Accept]"]
+Opener = Callable[[Stack], "AsyncIterator[Accept]"]
 
 
 def run(stack: Stack) -> None:
@@ -62,7 +62,7 @@ def run(stack: Stack) -> None:
     click.echo(figures.table(rows))
 
 
-async def _round(stack: Stack, opened: Way) -> tuple[float, float]:
+async def _round(stack: Stack, opened: Opener) -> tuple[float, float]:
     """Returns events per second, and this process's CPU time per event."""
     envelopes = iter([parse_envelope(body) for body in islice(bodies(), EVENTS)])
 
@@ -106,7 +106,7 @@ async def _single(stack: Stack) -> AsyncIterator[Accept]:
         yield accept
 
 
-def _piped(parser: type) -> Way:
+def _piped(parser: type) -> Opener:
     async def opened(stack: Stack) -> AsyncIterator[Accept]:
         store = _client(stack, parser)
         script = Script("accept", Keys())
@@ -163,7 +163,7 @@ def _arguments(envelope: Envelope) -> tuple[bytes | str, ...]:
     return (*ids, "webhook", envelope.body, EVENTS_QUEUE, "30", "")
 
 
-WAYS: dict[tuple[str, str], Way] = {
+WAYS: dict[tuple[str, str], Opener] = {
     ("own connection", "a batch"): _batched,
     ("own connection", "each event"): _single,
     ("redis.asyncio pipeline, hiredis", "each event"): _piped(_AsyncHiredisParser),

@@ -42,26 +42,26 @@ def rotate(dry_run: bool, rate: float | None) -> None:
             passes = _rotate(Rotation(store, Keys(settings.key_prefix), cipher), rate, is_dry=dry_run)
     except (RedisError, OSError) as exc:
         unavailable(settings, exc)
-    is_fine = _tell(passes, cipher, is_dry=dry_run)
+    is_fine = _report(passes, cipher, is_dry=dry_run)
     if not is_fine:
         sys.exit(1)
 
 
-Tally = Counter[tuple[Result, str]]
+PassCounts = Counter[tuple[Result, str]]
 
 
-def _rotate(rotation: Rotation, rate: float | None, *, is_dry: bool) -> list[Tally]:
+def _rotate(rotation: Rotation, rate: float | None, *, is_dry: bool) -> list[PassCounts]:
     """Makes passes until one finds nothing to encrypt."""
-    passes: list[Tally] = []
+    passes: list[PassCounts] = []
     with Progress("looked at") as progress:
         for _ in range(1 if is_dry else MOST_PASSES):
-            tally: Tally = Counter()
+            counts: PassCounts = Counter()
             for step in rotation.steps(is_dry=is_dry, portion=PORTION if rate is None else 1):
-                tally[step.result, step.key_id] += 1
+                counts[step.result, step.key_id] += 1
                 progress.step()
                 _keep_to(rate, step, is_dry=is_dry)
-            passes.append(tally)
-            if not _count(tally, Result.ENCRYPTED):
+            passes.append(counts)
+            if not _count(counts, Result.ENCRYPTED):
                 break
     return passes
 
@@ -71,10 +71,10 @@ def _keep_to(rate: float | None, step: Step, *, is_dry: bool) -> None:
         time.sleep(1 / rate)
 
 
-def _tell(passes: list[Tally], cipher: BodyCipher, *, is_dry: bool) -> bool:
+def _report(passes: list[PassCounts], cipher: BodyCipher, *, is_dry: bool) -> bool:
     """Returns whether everything is under the newest key, or will be."""
     first, last = passes[0], passes[-1]
-    encrypted = sum(_count(tally, Result.ENCRYPTED) for tally in passes)
+    encrypted = sum(_count(counts, Result.ENCRYPTED) for counts in passes)
     verb = "would be encrypted" if is_dry else "encrypted"
     click.echo(f"{encrypted} {verb} with key {cipher.newest_key_id}, {_count(first, Result.FINE)} already fine")
     for key_id, count in sorted(_by_key(last, Result.KEY_MISSING).items()):
@@ -90,9 +90,9 @@ def _tell(passes: list[Tally], cipher: BodyCipher, *, is_dry: bool) -> bool:
     return not still_coming and not _count(last, Result.KEY_MISSING) and not _count(last, Result.DAMAGED)
 
 
-def _count(tally: Tally, result: Result) -> int:
-    return sum(_by_key(tally, result).values())
+def _count(counts: PassCounts, result: Result) -> int:
+    return sum(_by_key(counts, result).values())
 
 
-def _by_key(tally: Tally, result: Result) -> dict[str, int]:
-    return {key_id: count for (found, key_id), count in tally.items() if found is result}
+def _by_key(counts: PassCounts, result: Result) -> dict[str, int]:
+    return {key_id: count for (found, key_id), count in counts.items() if found is result}

@@ -13,7 +13,7 @@ from surehook.shared.scripts import Script
 from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
 from tests.integration.conftest import KEYS
 from tests.support.ledger import is_balanced
-from tests.support.soak.network import Relay, Way
+from tests.support.soak.network import Mode, Relay
 from tests.support.transactions import Protocol, jobs_of, jump
 
 WORKER = "one"
@@ -41,7 +41,7 @@ def test_a_claim_that_comes_late_does_not_end_what_the_worker_runs(
     )
     given_up.claim()
     given_up.wait(0.01)
-    relay.go(Way.SILENT)
+    relay.set_mode(Mode.SILENT)
     with pytest.raises((redis.RedisError, OSError)):
         given_up.wait(0.01)
     transaction = _claimed(protocol, worker)
@@ -50,7 +50,7 @@ def test_a_claim_that_comes_late_does_not_end_what_the_worker_runs(
     protocol.submit(str(uuid4()), "door")  # rings the bell at which the late packet waits
     before = _calls(store)
 
-    relay.go(Way.OPEN)
+    relay.set_mode(Mode.OPEN)
     wait_until(lambda: _calls(store) > before, "the late claim is there")
 
     assert worker.settle(transaction, Outcome("completed", undo_jobs=UNDO)) == "abandoned"

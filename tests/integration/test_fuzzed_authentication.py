@@ -6,7 +6,7 @@ from pathlib import Path
 import redis
 
 from harness.signing import jwks
-from tests.support.forged_tokens import HELD
+from tests.support.forged_tokens import TRUSTED_KEYS
 from tests.support.fuzzing import fuzz, settings_for, stored
 from tests.support.jwks_server import jwks_server
 
@@ -15,7 +15,7 @@ def test_nothing_but_the_genuine_is_accepted_and_nothing_breaks(
     data_dir: Path, store: redis.Redis, tmp_path: Path
 ) -> None:
     with jwks_server() as fusionauth:
-        fusionauth.document = jwks(*(each for each in HELD if not isinstance(each.key, bytes)))
+        fusionauth.document = jwks(*(each for each in TRUSTED_KEYS if not isinstance(each.key, bytes)))
         settings = settings_for(tmp_path, fusionauth.url).model_copy(update={"data_dir": data_dir})
 
         answers, failures = asyncio.run(fuzz(settings, seed=7, count=2000))

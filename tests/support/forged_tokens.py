@@ -10,7 +10,7 @@ from typing import Any
 from harness.events import an_event
 from harness.signing import ALGORITHMS, SECRET, SIGNATURE, Signer, b64url, digest_of, signer
 
-HELD = [signer(algorithm) for algorithm in ALGORITHMS]
+TRUSTED_KEYS = [signer(algorithm) for algorithm in ALGORITHMS]
 UNKNOWN_KEYS = [signer(algorithm, number=1) for algorithm in ("HS256", "RS256", "ES256", "Ed25519")]
 AUTHORIZATION = "a-key-for-tests-only"
 WORDS = [
@@ -89,24 +89,24 @@ class Forger:
         body = json.dumps({"event": an_event()}).encode()
         if self.random.random() < 0.2:
             body = self._bytes(body)
-        chosen = self.random.choice(HELD)
+        chosen = self.random.choice(TRUSTED_KEYS)
         return Forgery(body, chosen, chosen.header(), {"request_body_sha256": digest_of(body)})
 
     def _seal(self, forgery: Forgery) -> None:
-        way = self.random.random()
+        choice = self.random.random()
         try:
-            if way < 0.75:
+            if choice < 0.75:
                 token = forgery.signer.seal(forgery.header, forgery.claims)
-            elif way < 0.9:
+            elif choice < 0.9:
                 token = self.random.choice(UNKNOWN_KEYS).seal(forgery.header, forgery.claims)
             else:  # a public key as the secret
                 key = signer("RS256").public_pem().encode()
                 token = Signer("HS256", key).seal(forgery.header, forgery.claims)
         except (ValueError, TypeError, UnicodeEncodeError):
             token = f"{b64url(b'{}')}.{b64url(b'{}')}.AAAA"
-            way = 1.0
+            choice = 1.0
         forgery.token = token.encode()
-        if way < 0.75:
+        if choice < 0.75:
             self.signed.add((forgery.token, forgery.body))
         forgery.headers = [
             (b"Host", b"surehook"),
@@ -144,7 +144,7 @@ class Forger:
     def _change_token(self, forgery: Forgery) -> None:
         parts = forgery.token.split(b".")
         place = self.random.randrange(len(parts))
-        ways: list[Callable[[], bytes]] = [
+        choices: list[Callable[[], bytes]] = [
             lambda: self._bytes(forgery.token),
             lambda: b".".join([*parts[:place], self._bytes(parts[place]), *parts[place + 1 :]]),
             lambda: b".".join(parts[:place] + parts[place + 1 :]),
@@ -154,7 +154,7 @@ class Forger:
             lambda: base64.b64encode(forgery.token),
             lambda: self.random.choice(sorted(self.signed))[0] if self.signed and len(self.signed) < 50 else b"",
         ]
-        forgery.token = self.random.choice(ways)()
+        forgery.token = self.random.choice(choices)()
         forgery.headers = [
             (name, forgery.token if name == SIGNATURE.encode() else value) for name, value in forgery.headers
         ]
@@ -163,7 +163,7 @@ class Forger:
         place = self.random.randrange(len(forgery.headers))
         name, value = forgery.headers[place]
         other = self.random.choice(forgery.headers)
-        ways = [
+        choices = [
             [],
             [(name, value), (name, value)],
             [(name, value), (name, other[1])],
@@ -177,12 +177,12 @@ class Forger:
             [(name, value), (b"Content-Encoding", b"gzip")],
             [(name, value), (b"X-Long", b"x" * self.random.choice([10, 9000, 70_000]))],
         ]
-        forgery.headers[place : place + 1] = self.random.choice(ways)
+        forgery.headers[place : place + 1] = self.random.choice(choices)
 
     def _bytes(self, value: bytes) -> bytes:
         place = self.random.randrange(len(value) + 1)
         end = min(len(value), place + self.random.randrange(1, 8))
-        ways = [
+        choices = [
             lambda: value[:place] + bytes([self.random.randrange(256)]) + value[place + 1 :],
             lambda: value[:place] + value[end:],
             lambda: value[:place] + self.random.choice(WORDS) + value[place:],
@@ -191,4 +191,4 @@ class Forger:
             lambda: value + value,
             lambda: value[:place] + self.random.randbytes(self.random.randrange(20)) + value[place:],
         ]
-        return self.random.choice(ways)()
+        return self.random.choice(choices)()

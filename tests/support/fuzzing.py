@@ -30,7 +30,7 @@ from surehook.ingest.limits import Limits
 from surehook.ingest.metrics import IngestMetrics
 from surehook.shared.embedded import socket_path, start_server, stop_server
 from surehook.shared.settings import Settings
-from tests.support.forged_tokens import AUTHORIZATION, HELD, Forger
+from tests.support.forged_tokens import AUTHORIZATION, TRUSTED_KEYS, Forger
 from tests.support.jwks_server import jwks_server
 from tests.support.oracles.authentication import AuthenticationOracle
 
@@ -140,7 +140,8 @@ async def _until_ready(app: Any) -> None:
 
 def settings_for(folder: Path, jwks_url: str) -> Settings:
     """Returns settings that require every kind of authentication, with every kind of key."""
-    (folder / "key.pem").write_text("".join(each.public_pem() for each in HELD if each.algorithm in ("RS256", "ES256")))
+    pem_signers = [each for each in TRUSTED_KEYS if each.algorithm in ("RS256", "ES256")]
+    (folder / "key.pem").write_text("".join(each.public_pem() for each in pem_signers))
     return Settings(
         data_dir=folder,
         metrics_bind="off",
@@ -164,7 +165,7 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="surehook-") as name, jwks_server() as fusionauth:
         folder = Path(name)
-        fusionauth.document = jwks(*(each for each in HELD if not isinstance(each.key, bytes)))
+        fusionauth.document = jwks(*(each for each in TRUSTED_KEYS if not isinstance(each.key, bytes)))
         server = start_server(folder)
         try:
             statuses, failures = asyncio.run(

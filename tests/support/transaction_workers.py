@@ -22,21 +22,21 @@ class WorkerSteps(MachineState):
         self.claimed(name, queued, transaction, is_lost=is_lost)
 
     def _settle(self) -> None:
-        name, way = self.draw(list(self.running)), self.draw(("once", "twice", "and claim", "and claim", "lost"))
+        name, delivery = self.draw(list(self.running)), self.draw(("once", "twice", "and claim", "and claim", "lost"))
         running, protocol, queued = self.running[name], self.protocol_of(name), self.queued()
         outcome = self.outcomes.setdefault(running.claim, self.draw_outcome())
-        if way == "lost":  # the worker tries again, and this command may arrive later
+        if delivery == "lost":  # the worker tries again, and this command may arrive later
             protocol.delay("txn_settle", running, outcome)
             return
         del self.running[name]
-        if way == "and claim":
+        if delivery == "and claim":
             protocol.send_settlement(running, outcome, 0.001)
             state = protocol.read_final_outcome(running, outcome)
             transaction = protocol.read_claim()
             self.settled(name, running, outcome, state)
             self.claimed(name, queued, transaction, is_lost=self.draw(RARELY))
             return
-        for _ in range(1 + (way == "twice")):  # the first reply may have been lost
+        for _ in range(1 + (delivery == "twice")):  # the first reply may have been lost
             self.settled(name, running, outcome, protocol.settle(running, outcome))
 
     def draw_outcome(self) -> Outcome:

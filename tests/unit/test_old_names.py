@@ -18,7 +18,7 @@ ENDINGS = {".py", ".lua", ".md", ".toml", ".yml", ".yaml", ".sh", ".svg", ""}
 
 CLASSES = (
     *("Doorkeeper", "Entrance", "ScriptLine", "Vacancy", "Steadiness", "LackingKey", "KeysAreAwaited", "RefusalLog"),
-    *("WholeAnswers", "TooMuch", "Verdict", "Crew", "Pulse", "Census", "Intake"),
+    *("WholeAnswers", "TooMuch", "Verdict", "Crew", "Pulse", "Census", "Intake", "_Place"),
 )
 FUNCTIONS = (
     *("is_proven", "lose_patience", "give_up", "_is_deaf", "_hear_no_more", "_barren_bytes", "unasked", "rekey"),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.support.soak.actors import Actor, Processes, send
-from tests.support.soak.network import Way
+from tests.support.soak.network import Mode
 from tests.support.soak.plan import KILLS, KILLS_ONCE
 from tests.support.soak.senders import Senders
 
@@ -94,12 +94,12 @@ class Chaos:
             Fault("SIGTERM to Valkey", 2, lambda: self._end_store(stack.server.terminate)),
             Fault("Valkey is stopped for a while", 4, self._freeze_store),
             *(
-                Fault(f"{whose}: {words}", share, lambda way=way, who=who: self._turn(self._one_of(who), way))  # type: ignore[misc]
+                Fault(f"{whose}: {words}", share, lambda mode=mode, who=who: self._turn(self._one_of(who), mode))  # type: ignore[misc]
                 for whose, who, share in (("ingest", [ingest], 2), ("a worker", machines, 4))
-                for words, way in (
-                    ("network cut", Way.CUT),
-                    ("network silent, then late", Way.SILENT),
-                    ("replies lost", Way.SWALLOWS_REPLIES),
+                for words, mode in (
+                    ("network cut", Mode.CUT),
+                    ("network silent, then late", Mode.SILENT),
+                    ("replies lost", Mode.SWALLOWS_REPLIES),
                 )
             ),
         ]
@@ -155,9 +155,9 @@ class Chaos:
         server.send_signal(signal.SIGSTOP)
         return self._undo_later("store", seconds, lambda: server.send_signal(signal.SIGCONT), "")
 
-    def _turn(self, actor: Actor, way: Way) -> tuple[float, str] | None:
+    def _turn(self, actor: Actor, mode: Mode) -> tuple[float, str] | None:
         seconds, relay = self._chance.uniform(*QUIET_SECONDS), actor.relay
         if relay in self._targets:
             return None
-        relay.go(way)
-        return self._undo_later(relay, seconds, lambda: relay.go(Way.OPEN), actor.name)
+        relay.set_mode(mode)
+        return self._undo_later(relay, seconds, lambda: relay.set_mode(Mode.OPEN), actor.name)

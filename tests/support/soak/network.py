@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 
-class Way(Enum):
+class Mode(Enum):
     """How a relay treats bytes. SILENT keeps them and forwards them late, as a stalled network does."""
 
     OPEN = "open"
@@ -21,7 +21,7 @@ class Relay:
 
     def __init__(self, store: Path) -> None:
         self._store = store
-        self._way = Way.OPEN
+        self._mode = Mode.OPEN
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -35,8 +35,8 @@ class Relay:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
-    def go(self, way: Way) -> None:
-        self._loop.call_soon_threadsafe(self._go, way)
+    def set_mode(self, mode: Mode) -> None:
+        self._loop.call_soon_threadsafe(self._set_mode, mode)
 
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
@@ -44,11 +44,11 @@ class Relay:
         self._thread.join()
         self._loop.close()
 
-    def _go(self, way: Way) -> None:
+    def _set_mode(self, mode: Mode) -> None:
         # A client that missed a reply must not take the next one for it.
-        must_break = way is Way.CUT or self._way is Way.SWALLOWS_REPLIES
-        self._way = way
-        if way is Way.SILENT:
+        must_break = mode is Mode.CUT or self._mode is Mode.SWALLOWS_REPLIES
+        self._mode = mode
+        if mode is Mode.SILENT:
             self._passes.clear()
         else:
             self._passes.set()
@@ -62,14 +62,14 @@ class Relay:
 
     async def _close(self) -> None:
         self._server.close()
-        self._go(Way.CUT)
+        self._set_mode(Mode.CUT)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if self._way is Way.CUT:
+            if self._mode is Mode.CUT:
                 raise ConnectionAbortedError
             store_reader, store_writer = await asyncio.open_unix_connection(str(self._store))
         except OSError:
@@ -85,9 +85,9 @@ class Relay:
         with suppress(OSError):
             while data := await reader.read(65536):
                 await self._passes.wait()
-                if is_reply and self._way is Way.SWALLOWS_REPLIES:
+                if is_reply and self._mode is Mode.SWALLOWS_REPLIES:
                     continue
                 writer.write(data)
                 await writer.drain()
         self._writers.discard(writer)
-        writer.transport.abort() if self._way is Way.CUT else writer.close()
+        writer.transport.abort() if self._mode is Mode.CUT else writer.close()
