@@ -17,17 +17,17 @@ def options_for(certificate: str, key: str) -> dict[str, object]:
     return tls_options(Settings(tls_cert=Path(certificate), tls_key=Path(key)))
 
 
-def test_without_a_certificate_nothing_changes() -> None:
+def test_without_a_certificate_there_are_no_tls_options() -> None:
     assert tls_options(Settings()) == {}
 
 
-def test_a_pair_is_used(tmp_path: Path) -> None:
+def test_a_certificate_and_its_key_are_used(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
 
     assert options_for(certificate, key)["ssl_certfile"] == Path(certificate)
 
 
-def test_what_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
+def test_an_unusable_certificate_or_key_is_a_readable_error(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
     _, other = write_certificate(tmp_path, "other")
     _, locked = write_certificate(tmp_path, "locked", password="geheim")
@@ -60,7 +60,7 @@ def test_a_certificate_that_has_expired_is_an_error_in_the_log(
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
-def test_nothing_older_than_tls_1_2_is_spoken(tmp_path: Path) -> None:
+def test_tls_1_2_is_the_minimum(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
     config = uvicorn.Config(lambda: None, **tls_options(Settings(tls_cert=Path(certificate), tls_key=Path(key))))
     config.load()
@@ -69,12 +69,14 @@ def test_nothing_older_than_tls_1_2_is_spoken(tmp_path: Path) -> None:
     assert config.ssl.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
-def test_who_never_finishes_the_handshake_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_does_not_finish_the_handshake_is_disconnected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("surehook.ingest.tls.HANDSHAKE_SECONDS", 0.1)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*write_certificate(tmp_path))
 
-    async def story() -> bytes:
+    async def scenario() -> bytes:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=context)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -86,4 +88,4 @@ def test_who_never_finishes_the_handshake_is_hung_up_on(tmp_path: Path, monkeypa
             server.close()
 
     with asyncio.Runner(loop_factory=HandshakeTimeoutLoop) as runner:
-        assert runner.run(story()) == b""
+        assert runner.run(scenario()) == b""

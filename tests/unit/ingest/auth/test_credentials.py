@@ -35,7 +35,7 @@ KEYS = Authorization(secrets("old-key", "ключ"), secrets("fusionauth:pass:wo
         b"basic  " + base64.b64encode(b"fusionauth:pass:word"),
     ],
 )
-def test_any_of_the_keys_and_pairs_is_proof(value: bytes) -> None:
+def test_any_of_the_keys_and_pairs_is_accepted(value: bytes) -> None:
     assert KEYS.accepts([(b"host", b"x"), (b"authorization", value)])
 
 
@@ -61,29 +61,29 @@ def test_any_of_the_keys_and_pairs_is_proof(value: bytes) -> None:
         b"Basic \xff",
     ],
 )
-def test_anything_else_is_none(value: bytes) -> None:
+def test_other_values_are_refused(value: bytes) -> None:
     assert not KEYS.accepts([(b"authorization", value)])
 
 
-def test_no_header_or_two_of_them_is_none() -> None:
+def test_no_header_and_two_headers_are_refused() -> None:
     assert not KEYS.accepts([])
     assert not KEYS.accepts([(b"authorization", b"old-key"), (b"authorization", b"old-key")])
 
 
-def test_without_any_key_we_refuse_to_start() -> None:
+def test_the_endpoint_does_not_start_without_any_key() -> None:
     with pytest.raises(Misconfigured, match="SUREHOOK_API_KEYS is not set"):
         authenticator_from(Settings(), IngestMetrics())
 
 
-def test_letting_everybody_in_must_be_said() -> None:
+def test_unauthenticated_deliveries_must_be_allowed_explicitly() -> None:
     assert refusal_of(authenticator_from(Settings(allow_unauthenticated=True), IngestMetrics()), {}) is None
 
 
-def refusal_of(proof: Authenticator, headers: dict[str, str]) -> str | None:
-    """Why these headers are refused; None where they are enough."""
+def refusal_of(authenticator: Authenticator, headers: dict[str, str]) -> str | None:
+    """The reason why these headers are refused; None if they are accepted."""
     given = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     try:
-        asyncio.run(proof.authenticate(given))
+        asyncio.run(authenticator.authenticate(given))
     except AuthenticationFailed as exc:
         return str(exc)
     return None
@@ -108,10 +108,10 @@ def test_each_kind_must_pass(headers: dict[str, str], reason: str | None) -> Non
 
 
 def test_a_required_header_counts_only_once() -> None:
-    proof = authenticator_from(Settings(required_header=("X-Team: red",)), IngestMetrics())
+    authenticator = authenticator_from(Settings(required_header=("X-Team: red",)), IngestMetrics())
 
     with pytest.raises(AuthenticationFailed, match="required_header"):
-        asyncio.run(proof.authenticate([(b"x-team", b"red"), (b"x-team", b"red")]))
+        asyncio.run(authenticator.authenticate([(b"x-team", b"red"), (b"x-team", b"red")]))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_required_header_counts_only_once() -> None:
         ("TLS_CERT", "cert.pem", "belong together"),
     ],
 )
-def test_a_mistake_is_named_and_no_secret_shown(
+def test_an_error_names_the_setting_and_shows_no_secret(
     name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"SUREHOOK_{name}", value)
@@ -152,7 +152,7 @@ def test_a_mistake_is_named_and_no_secret_shown(
         {"JWKS_URL": "http://fusionauth:9011/jwks", "JWKS_ALLOW_HTTP": "true"},
     ],
 )
-def test_keys_may_come_unencrypted_from_this_machine_or_when_that_is_meant(
+def test_plain_http_is_allowed_for_keys_on_this_machine_or_explicitly(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environ.items():

@@ -1,4 +1,4 @@
-"""The published keys: when they are fetched, how often, and what is kept when that fails."""
+"""The published keys: when and how often they are fetched, and which are kept after a failure."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ ONE, TWO = signer("RS256", "one"), signer("ES256", "two")
 
 
 class JwksServer:
-    """FusionAuth's JWKS and the receiver's cache of it, on a clock that the test moves."""
+    """FusionAuth's JWKS and the endpoint's cache of it, on a clock that the test moves."""
 
     def __init__(self, *signers: Signer, pinned: tuple[str, ...] = (), is_only_source: bool = True) -> None:
         self.published = list(signers)
@@ -48,7 +48,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def test_the_first_delivery_brings_the_keys() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         jwks_server = JwksServer(ONE)
         assert not jwks_server.jwks.is_ready
         assert jwks_server.metric("surehook_not_ready", reason="no_signing_keys") == 1
@@ -59,11 +59,11 @@ def test_the_first_delivery_brings_the_keys() -> None:
         assert jwks_server.metric("surehook_not_ready", reason="no_signing_keys") == 0
         assert jwks_server.metric("surehook_jwks_keys") == 1
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_an_unknown_key_is_asked_for_at_most_once_in_ten_seconds() -> None:
-    async def story() -> None:
+def test_unknown_keys_cause_at_most_one_fetch_in_ten_seconds() -> None:
+    async def scenario() -> None:
         jwks_server = JwksServer(ONE)
         assert await jwks_server.knows(ONE)
         jwks_server.now += 10
@@ -79,60 +79,60 @@ def test_an_unknown_key_is_asked_for_at_most_once_in_ten_seconds() -> None:
         assert await jwks_server.knows(TWO)
         assert jwks_server.fetches == 3
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_many_that_ask_at_once_share_one_fetch() -> None:
-    async def story() -> None:
+def test_concurrent_lookups_share_one_fetch() -> None:
+    async def scenario() -> None:
         jwks_server = JwksServer(ONE)
 
         assert all(await asyncio.gather(*(jwks_server.knows(ONE) for _ in range(100))))
 
         assert jwks_server.fetches == 1
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_fetch_that_began_before_the_key_was_published_is_followed_by_another() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         jwks_server = JwksServer(ONE)
-        is_open = asyncio.Event()
-        jwks_server.gate = is_open.wait
+        may_continue = asyncio.Event()
+        jwks_server.gate = may_continue.wait
         running = asyncio.create_task(jwks_server.jwks.run())
         await until(lambda: jwks_server.fetches > 0)
 
         jwks_server.published.append(TWO)
-        asking = asyncio.create_task(jwks_server.knows(TWO))
+        lookup = asyncio.create_task(jwks_server.knows(TWO))
         await asyncio.sleep(0)
-        is_open.set()
+        may_continue.set()
 
-        assert await asking
+        assert await lookup
         assert jwks_server.fetches == 2
         running.cancel()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_strangers_cannot_pile_up_behind_a_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deliveries_that_wait_for_a_fetch_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("surehook.ingest.auth.jwks.MAX_WAITERS", 3)
 
-    async def story() -> None:
+    async def scenario() -> None:
         jwks_server = JwksServer(ONE)
-        is_open = asyncio.Event()
-        jwks_server.gate = is_open.wait
-        asking = [asyncio.create_task(jwks_server.knows(ONE)) for _ in range(10)]
-        await until(lambda: sum(task.done() for task in asking) == 7)
-        is_open.set()
+        may_continue = asyncio.Event()
+        jwks_server.gate = may_continue.wait
+        lookup = [asyncio.create_task(jwks_server.knows(ONE)) for _ in range(10)]
+        await until(lambda: sum(task.done() for task in lookup) == 7)
+        may_continue.set()
 
-        assert sum(await asyncio.gather(*asking)) == 3
+        assert sum(await asyncio.gather(*lookup)) == 3
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_nobody_waits_long_for_a_fetch_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_a_fetch_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("surehook.ingest.auth.jwks.WAIT_SECONDS", 0.01)
 
-    async def story() -> None:
+    async def scenario() -> None:
         loop = asyncio.get_running_loop()
         jwks_server = JwksServer(ONE)
         jwks_server.jwks = Jwks(jwks_server._fetch, jwks_server.metrics, clock=loop.time)  # noqa: SLF001 - on a real clock
@@ -140,11 +140,11 @@ def test_nobody_waits_long_for_a_fetch_that_hangs(monkeypatch: pytest.MonkeyPatc
 
         assert not await jwks_server.knows(ONE)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_good_keys_outlive_an_outage() -> None:
-    async def story() -> None:
+def test_fetched_keys_stay_in_use_during_an_outage() -> None:
+    async def scenario() -> None:
         jwks_server = JwksServer(ONE)
         assert await jwks_server.knows(ONE)
         jwks_server.is_down = True
@@ -156,31 +156,31 @@ def test_good_keys_outlive_an_outage() -> None:
         assert jwks_server.jwks.is_ready
         assert jwks_server.metric("surehook_jwks_fetches_total", outcome="failed") == 20
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_surprise_while_fetching_is_told_and_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    async def surprise() -> None:
+def test_an_unexpected_error_while_fetching_is_logged_and_keeps_the_keys(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
         raise RuntimeError
 
-    async def story() -> None:
+    async def scenario() -> None:
         jwks_server = JwksServer(ONE)
         assert await jwks_server.knows(ONE)
         jwks_server.now += 10
-        jwks_server.gate = surprise
+        jwks_server.gate = fail
         assert not await jwks_server.knows(TWO)
         assert await jwks_server.knows(ONE)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
     assert [record.__dict__["reason"] for record in caplog.records if record.levelname == "WARNING"] == ["RuntimeError"]
 
 
-@pytest.mark.parametrize("published", [[], [signer("HS256")]], ids=["nothing", "nothing of use"])
+@pytest.mark.parametrize("published", [[], [signer("HS256")]], ids=["nothing", "no usable key"])
 def test_an_empty_document_changes_nothing(published: list[Signer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Signer, "jwk", lambda self: {"kid": self.kid, "kty": "oct"} if self in published else {})
 
-    async def story() -> None:
+    async def scenario() -> None:
         jwks_server = JwksServer()
         jwks_server.jwks._keys = {"one": ()}  # noqa: SLF001 - as after a good fetch
         jwks_server.published = published
@@ -188,11 +188,11 @@ def test_an_empty_document_changes_nothing(published: list[Signer], monkeypatch:
 
         assert jwks_server.jwks.has_keys
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_key_that_is_no_longer_published_is_dropped() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         jwks_server = JwksServer(ONE, TWO)
         assert await jwks_server.knows(ONE)
         jwks_server.published.remove(ONE)
@@ -201,24 +201,24 @@ def test_a_key_that_is_no_longer_published_is_dropped() -> None:
 
         assert not await jwks_server.knows(ONE)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_what_is_not_pinned_is_not_held() -> None:
-    async def story() -> None:
+def test_keys_that_are_not_pinned_are_not_kept() -> None:
+    async def scenario() -> None:
         jwks_server = JwksServer(ONE, TWO, pinned=("two",))
 
         assert await jwks_server.knows(TWO)
         assert not await jwks_server.knows(ONE)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_an_outage_at_the_start_is_no_matter_while_there_are_other_keys() -> None:
-    async def story() -> None:
+def test_an_outage_at_the_start_does_not_matter_with_keys_from_the_settings() -> None:
+    async def scenario() -> None:
         jwks_server = JwksServer(is_only_source=False)
 
         assert jwks_server.jwks.is_ready
         assert jwks_server.metric("surehook_not_ready", reason="no_signing_keys") == 0
 
-    asyncio.run(story())
+    asyncio.run(scenario())

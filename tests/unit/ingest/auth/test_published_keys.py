@@ -1,4 +1,4 @@
-"""Tokens against published keys: which of them prove themselves, and what we tell ourselves of the others."""
+"""Tokens signed with published keys: which are accepted, and the reasons for refusing the others."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ from tests.unit.ingest.auth.test_jwks import ONE, TWO, JwksServer
     ],
 )
 def test_a_token_names_one_of_the_published_keys(given: Signer, is_down: bool, reason: str | None) -> None:
-    async def story() -> str | None:
+    async def scenario() -> str | None:
         jwks_server = JwksServer(ONE)
         jwks_server.is_down = is_down
         signatures = Signatures([], jwks_server.jwks)
@@ -34,4 +34,4 @@ def test_a_token_names_one_of_the_published_keys(given: Signer, is_down: bool, r
             return str(exc)
         return None
 
-    assert asyncio.run(story()) == reason
+    assert asyncio.run(scenario()) == reason

@@ -1,4 +1,4 @@
-"""Whatever the order in which keys come and go: while the receiver knows the sender's key, nothing is refused."""
+"""Key rotation in any order: no delivery is refused while the endpoint knows the sender's key."""
 
 import asyncio
 from typing import Any
@@ -46,49 +46,49 @@ def accepted(signatures: Signatures, *senders: Signer) -> list[bool]:
 
 
 class Restarts(RuleBasedStateMachine):
-    """Keys in the settings: each change of them is a restart of the door."""
+    """Rotates keys in the settings; each change restarts the endpoint."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sender = KEYS[0]
-        self.held = [KEYS[0]]
+        self.configured = [KEYS[0]]
         self.pins: set[str] = set()
 
     @rule(key=st.sampled_from(KEYS))
     def add_key(self, key: Signer) -> None:
-        if key not in self.held:
-            self.held.insert(0, key)
+        if key not in self.configured:
+            self.configured.insert(0, key)
             if self.pins and key.kid:
                 self.pins.add(key.kid)
 
     @rule(data=st.data())
     def switch_sender(self, data: st.DataObject) -> None:
-        self.sender = data.draw(st.sampled_from(self.held))
+        self.sender = data.draw(st.sampled_from(self.configured))
 
     @rule(data=st.data())
     def remove_key(self, data: st.DataObject) -> None:
-        old = [key for key in self.held if key is not self.sender]
+        old = [key for key in self.configured if key is not self.sender]
         if old:
-            self.held.remove(data.draw(st.sampled_from(old)))
+            self.configured.remove(data.draw(st.sampled_from(old)))
 
     @rule()
     def pin(self) -> None:
-        self.pins = {key.kid for key in self.held if key.kid}
+        self.pins = {key.kid for key in self.configured if key.kid}
 
     @rule()
     def unpin(self) -> None:
         self.pins = set()
 
     @invariant()
-    def the_sender_is_accepted_and_who_was_removed_is_not(self) -> None:
-        signatures = Signatures(keys_of(*self.held), pinned=tuple(self.pins))
+    def the_sender_is_accepted_and_removed_keys_are_not(self) -> None:
+        signatures = Signatures(keys_of(*self.configured), pinned=tuple(self.pins))
 
-        gone = [key for key in KEYS if key.key not in [held.key for held in self.held]]
-        assert accepted(signatures, self.sender, *gone) == [True, *(False for _ in gone)]
+        removed = [key for key in KEYS if key.key not in [each.key for each in self.configured]]
+        assert accepted(signatures, self.sender, *removed) == [True, *(False for _ in removed)]
 
 
 class Publishing(RuleBasedStateMachine):
-    """Keys in a JWKS: the door runs on. A key is published ten seconds before it is first used."""
+    """Rotates keys in a JWKS without a restart. A key is published ten seconds before it is first used."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,9 +109,9 @@ class Publishing(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def switch_sender(self, data: st.DataObject) -> None:
-        settled = [key for key in self.jwks_server.published
+        usable = [key for key in self.jwks_server.published
                    if self.jwks_server.now - self.published_at[key.kid] >= FETCH_EVERY_SECONDS]  # fmt: skip
-        self.sender = data.draw(st.sampled_from(settled))
+        self.sender = data.draw(st.sampled_from(usable))
 
     @precondition(lambda self: len(self.jwks_server.published) > 1)
     @rule(data=st.data())
@@ -120,7 +120,7 @@ class Publishing(RuleBasedStateMachine):
         self.jwks_server.published.remove(data.draw(st.sampled_from(old)))
 
     @rule(kid=st.sampled_from(["x", "y", "k0", "k9"]))
-    def a_stranger_names_a_key(self, kid: str) -> None:
+    def use_an_unpublished_key(self, kid: str) -> None:
         assert accepted(self.signatures, signer("RS256", kid, number=1)) == [False]
 
     @invariant()

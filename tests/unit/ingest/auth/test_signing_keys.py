@@ -1,4 +1,4 @@
-"""Which keys are taken, and for which algorithms."""
+"""Signing keys: which are accepted, and for which algorithms."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ def algorithms_of(document: Any, *pinned: str) -> dict[str, list[list[str]]]:
 
 
 @pytest.mark.parametrize("algorithm", PUBLIC_ALGORITHMS)
-def test_a_published_key_is_good_for_what_it_is_published_for(algorithm: str) -> None:
+def test_a_published_key_has_the_algorithms_of_its_entry(algorithm: str) -> None:
     expected = ["Ed25519", "EdDSA"] if algorithm.startswith("Ed") else [algorithm]
 
     assert algorithms_of({"keys": [signer(algorithm).jwk()]}) == {"the-key": [expected]}
@@ -67,7 +67,7 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_an_entry_of_no_use_spoils_no_other(name: str) -> None:
+def test_an_unusable_entry_does_not_affect_others(name: str) -> None:
     entry = ENTRIES[name]
 
     assert algorithms_of({"keys": [entry, ES.jwk(kid="good"), entry]}) == {"good": [["ES256"]]}
@@ -77,22 +77,22 @@ def test_an_entry_of_no_use_spoils_no_other(name: str) -> None:
 
 @pytest.mark.parametrize("document", [b"", b"null", b"[]", b"{}", b"\xff", b"<html>", b"[" * 5000, b'{"keys": null}',
                                       b'{"keys": {}}', b'{"keys": []}', b'{"keys": "x"}'])  # fmt: skip
-def test_what_is_no_jwks_is_one_error(document: bytes) -> None:
+def test_an_invalid_jwks_raises_one_kind_of_error(document: bytes) -> None:
     with pytest.raises(ValueError, match=r"no JWKS|no usable key"):
         algorithms_of(document)
 
 
-def test_only_pinned_keys_are_held() -> None:
+def test_only_pinned_keys_are_kept() -> None:
     document = {"keys": [RS.jwk(kid="one"), ES.jwk(kid="two"), ES.jwk(kid="three")]}
 
     assert list(algorithms_of(document, "two", "four")) == ["two"]
 
 
-def test_two_keys_of_one_id_are_both_held() -> None:
+def test_two_keys_with_one_id_are_both_kept() -> None:
     assert algorithms_of({"keys": [RS.jwk(), ES.jwk()]}) == {"the-key": [["RS256"], ["ES256"]]}
 
 
-def test_a_file_may_hold_several_keys(tmp_path: Path) -> None:
+def test_a_file_may_contain_several_keys(tmp_path: Path) -> None:
     (tmp_path / "one.pem").write_text(f"# ours\n{RS.public_pem()}\n{ES.public_pem()}")
     (tmp_path / "two.pem").write_text(signer("EdDSA").public_pem())
 
@@ -124,7 +124,7 @@ def pem_of(key: Any) -> str:
         pytest.param(RS.public_pem() + RS.private_pem(), "holds a private key", id="a pair"),
     ],
 )
-def test_a_file_with_anything_else_is_a_sentence(text: str, says: str, tmp_path: Path) -> None:
+def test_a_file_with_anything_else_is_a_readable_error(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text(text)
     settings = Settings(signing_public_keys=(str(tmp_path / "key.pem"),))
 
@@ -134,19 +134,19 @@ def test_a_file_with_anything_else_is_a_sentence(text: str, says: str, tmp_path:
     assert not text or text.splitlines()[0] not in str(failure.value)
 
 
-def test_a_file_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_readable_error(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="cannot be read: FileNotFoundError"):
         list(keys_from_files([str(tmp_path / "none.pem")]))
 
 
-def test_a_short_secret_is_taken_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_short_secret_is_accepted_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert len(list(keys_from_secrets(secrets("short", SECRET)))) == 2
 
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "short" not in str(caplog.records[0].__dict__.get("variable"))
 
 
-def test_an_ed25519_key_is_one_for_both_of_its_names() -> None:
+def test_an_ed25519_key_verifies_under_both_algorithm_names() -> None:
     assert isinstance(signer("EdDSA").key, ed25519.Ed25519PrivateKey)
     assert signer("EdDSA").key is signer("Ed25519").key
 

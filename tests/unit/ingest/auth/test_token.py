@@ -1,4 +1,4 @@
-"""The token itself, by table: every form of it that is not the one, though its signature may be right."""
+"""Token formats by table: malformed tokens are refused even with a valid signature."""
 
 import asyncio
 import base64
@@ -51,14 +51,14 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_an_odd_header_is_refused_though_the_signature_is_right(name: str) -> None:
+def test_an_invalid_header_is_refused_despite_a_valid_signature(name: str) -> None:
     token = HS.seal(HEADERS[name], {"request_body_sha256": digest_of(BODY)})
 
     assert refusal_of(token) == "signature_malformed"
 
 
 @pytest.mark.parametrize("header", [{"typ": "at+jwt"}, {"typ": 7}, {"cty": "JWT"}, {"x5t": "abc"}, {"new": {"a": []}}])
-def test_what_a_header_may_say_besides_changes_nothing(header: dict[str, Any]) -> None:
+def test_other_header_parameters_are_ignored(header: dict[str, Any]) -> None:
     assert refusal_of(HS.token(BODY, header={"alg": "HS256", **header})) is None
 
 
@@ -91,12 +91,12 @@ FIRST, SECOND, THIRD = GOOD.split(".")
         pytest.param(json.dumps({"protected": FIRST, "payload": SECOND, "signature": THIRD}), id="JSON serialization"),
     ],
 )
-def test_what_is_no_compact_token_is_refused(token: str | bytes) -> None:
+def test_other_formats_than_the_compact_one_are_refused(token: str | bytes) -> None:
     assert refusal_of(token) == "signature_malformed"
 
 
 @pytest.mark.parametrize(("length", "reason"), [(3000, None), (8192, "signature_malformed")])
-def test_a_genuine_token_has_a_limit_too(length: int, reason: str | None) -> None:
+def test_the_size_limit_applies_to_valid_tokens_too(length: int, reason: str | None) -> None:
     assert refusal_of(HS.token(BODY, note="n" * length)) == reason
 
 
@@ -109,17 +109,17 @@ def test_a_genuine_token_has_a_limit_too(length: int, reason: str | None) -> Non
 @example(b"A/-A")
 @example(b"A****AAA")
 @example(b"A====AAA")
-def test_what_is_decoded_is_exactly_what_is_encoded_so(part: bytes) -> None:
+def test_only_the_canonical_encoding_is_decoded(part: bytes) -> None:
     try:
         decoded = _decode(part)
     except AuthenticationFailed:
         decoded = None
 
-    assert decoded == decoded_if_encoded_so(part)
+    assert decoded == decoded_if_canonical(part)
 
 
-def decoded_if_encoded_so(part: bytes) -> bytes | None:
-    """By a decoder that overlooks everything, and the way back."""
+def decoded_if_canonical(part: bytes) -> bytes | None:
+    """Decode leniently, then compare with the encoding of the result."""
     try:
         decoded = base64.b64decode(part.translate(bytes.maketrans(b"-_", b"+/")) + b"=" * (-len(part) % 4))
     except binascii.Error:
@@ -138,14 +138,14 @@ def decoded_if_encoded_so(part: bytes) -> bytes | None:
         pytest.param('{"request_body_sha256":"%s","request_body_sha256":"%s"}', "signature_malformed", id="twice"),
     ],
 )
-def test_the_usual_claims_and_unusual_ones_mean_the_same(claims: str, reason: str | None) -> None:
+def test_claims_are_read_the_same_in_any_json_format(claims: str, reason: str | None) -> None:
     text = claims.replace("%s", digest_of(BODY)).encode()
     assert refusal_of(HS.seal({"alg": "HS256"}, text)) == reason
     other = claims.replace("%s", digest_of(b"another body")).encode()
     assert refusal_of(HS.seal({"alg": "HS256"}, other)) == (reason or "signature_of_another_body")
 
 
-def test_it_must_be_there_once() -> None:
+def test_the_token_must_be_present_exactly_once() -> None:
     name, value = SIGNATURE.lower().encode(), GOOD.encode()
     signatures = Signatures(keys_of(HS), clock=lambda: NOW)
 
@@ -193,5 +193,5 @@ def test_any_one_bit_change_of_a_body_is_refused(body: bytes, place: int, bit: i
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet="eyJhbGciOiJIUzI1NiJ9.-_=", max_size=200).map(str.encode))
-def test_garbage_is_refused_and_nothing_else_comes_out(token: bytes) -> None:
+def test_garbage_raises_only_authentication_failed(token: bytes) -> None:
     assert refusal_of(token) is not None

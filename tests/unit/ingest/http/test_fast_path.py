@@ -1,4 +1,4 @@
-"""Which deliveries go past the endpoint, and how they are answered there."""
+"""The fast path: which deliveries take it, and how they are answered."""
 
 import pytest
 
@@ -13,15 +13,15 @@ EVENT_ID = parse_envelope(BODY).event_id
 ACCEPTED = b'{"status":"accepted","eventId":"%b"}' % EVENT_ID.encode()
 
 
-def test_a_whole_delivery_is_answered_without_the_endpoint() -> None:
+def test_a_complete_delivery_is_answered_without_asgi() -> None:
     endpoint = FakeEndpoint()
 
-    async def scene(connection: ClientConnection) -> None:
+    async def scenario(connection: ClientConnection) -> None:
         await connection.receive(a_delivery())
         assert connection.transport.sent == b""
         endpoint.pending[0].set_result(Outcome.STORED)
 
-    connection = run_with(endpoint, scene)
+    connection = run_with(endpoint, scenario)
 
     assert (endpoint.bodies, connection.through_asgi) == ([BODY], [])
     assert connection.transport.sent == (
@@ -37,16 +37,16 @@ def test_a_whole_delivery_is_answered_without_the_endpoint() -> None:
     [
         pytest.param([a_delivery()[:-1], a_delivery()[-1:]], id="the last byte comes later"),
         pytest.param([a_request(f"Content-Length: {len(BODY)}"), BODY], id="head and body apart"),
-        pytest.param([a_delivery("Expect: 100-continue")], id="asks first"),
+        pytest.param([a_delivery("Expect: 100-continue")], id="expects 100-continue"),
         pytest.param([CHUNKED + b"0\r\n\r\n"], id="chunks"),
-        pytest.param([CHUNKED + b"0\r\nExpect: 100-continue\r\n\r\n"], id="asks behind its body"),
-        pytest.param([CHUNKED + b"0\r\nConnection: close\r\n\r\n"], id="takes leave behind its body"),
+        pytest.param([CHUNKED + b"0\r\nExpect: 100-continue\r\n\r\n"], id="expects 100-continue in a trailer"),
+        pytest.param([CHUNKED + b"0\r\nConnection: close\r\n\r\n"], id="closes in a trailer"),
         pytest.param([a_delivery().replace(PATH.encode(), b"/elsewhere")], id="another path"),
         pytest.param([a_delivery().replace(PATH.encode(), PATH.encode() + b"?a=b")], id="a query"),
         pytest.param([a_delivery().replace(b"POST", b"PUT")], id="another method"),
     ],
 )
-def test_any_other_request_goes_to_the_endpoint_with_all_of_its_body(reads: list[bytes]) -> None:
+def test_any_other_request_goes_through_asgi_with_its_complete_body(reads: list[bytes]) -> None:
     endpoint = FakeEndpoint()
 
     connection = run_with(endpoint, lambda connection: connection.receive(*reads))
@@ -55,21 +55,21 @@ def test_any_other_request_goes_to_the_endpoint_with_all_of_its_body(reads: list
     assert not connection.transport.is_closing()
 
 
-def test_who_does_not_read_its_answers_gets_the_next_from_the_endpoint_which_waits() -> None:
+def test_a_client_that_does_not_read_gets_its_next_response_through_asgi() -> None:
     endpoint = FakeEndpoint()
 
-    async def scene(connection: ClientConnection) -> None:
+    async def scenario(connection: ClientConnection) -> None:
         connection.protocol.pause_writing()
         await connection.receive(a_delivery())
         assert (endpoint.bodies, connection.through_asgi, connection.statuses) == ([], [BODY], [])
         connection.protocol.resume_writing()
         await connection.turn()
 
-    assert run_with(endpoint, scene).statuses == [200]
+    assert run_with(endpoint, scenario).statuses == [200]
 
 
-@pytest.mark.parametrize("starts", [False, RuntimeError("a bug")], ids=["the door cannot say yet", "the door breaks"])
-def test_what_the_door_does_not_take_goes_to_the_endpoint(starts: bool | Exception) -> None:
+@pytest.mark.parametrize("starts", [False, RuntimeError("a bug")], ids=["endpoint must wait", "endpoint fails"])
+def test_a_delivery_that_the_fast_path_cannot_handle_goes_through_asgi(starts: bool | Exception) -> None:
     connection = run_with(FakeEndpoint(starts=starts), lambda connection: connection.receive(a_delivery()))
 
     assert connection.through_asgi == [BODY]
@@ -79,11 +79,11 @@ def test_what_the_door_does_not_take_goes_to_the_endpoint(starts: bool | Excepti
 @pytest.mark.parametrize(
     ("error", "status", "is_closed"),
     [
-        pytest.param(AuthenticationFailed("no"), 401, True, id="a stranger"),
-        pytest.param(StoreUnavailable(), 503, False, id="no store"),
+        pytest.param(AuthenticationFailed("no"), 401, True, id="unauthenticated"),
+        pytest.param(StoreUnavailable(), 503, False, id="store unavailable"),
     ],
 )
-def test_a_refusal_leaves_the_short_way_too(error: Exception, status: int, *, is_closed: bool) -> None:
+def test_a_refusal_takes_the_fast_path_too(error: Exception, status: int, *, is_closed: bool) -> None:
     connection = run_with(FakeEndpoint(starts=error), lambda connection: connection.receive(a_delivery()))
 
     assert (connection.statuses, connection.through_asgi) == ([status], [])
@@ -91,32 +91,32 @@ def test_a_refusal_leaves_the_short_way_too(error: Exception, status: int, *, is
     assert (b"connection: close" in connection.transport.sent) is is_closed
 
 
-def test_a_loss_in_the_store_is_told() -> None:
+def test_a_store_failure_is_answered_503() -> None:
     endpoint = FakeEndpoint()
 
-    async def scene(connection: ClientConnection) -> None:
+    async def scenario(connection: ClientConnection) -> None:
         await connection.receive(a_delivery())
         endpoint.pending[0].set_exception(StoreUnavailable())
 
-    assert run_with(endpoint, scene).statuses == [503]
+    assert run_with(endpoint, scenario).statuses == [503]
     assert endpoint.limits.pending == 0
 
 
-def test_the_next_request_waits_for_the_answer_to_the_one_before_it() -> None:
+def test_a_pipelined_request_waits_for_the_previous_response() -> None:
     endpoint = FakeEndpoint()
 
-    async def scene(connection: ClientConnection) -> None:
+    async def scenario(connection: ClientConnection) -> None:
         await connection.receive(a_delivery() + a_delivery())
         assert (len(endpoint.pending), connection.through_asgi) == (1, [])
         endpoint.pending[0].set_result(Outcome.STORED)
         await connection.turn()
 
-    connection = run_with(endpoint, scene)
+    connection = run_with(endpoint, scenario)
 
     assert (connection.statuses, connection.through_asgi) == ([202, 200], [BODY])
 
 
-def test_what_follows_a_refusal_on_its_connection_is_not_heard() -> None:
+def test_requests_after_a_refusal_on_one_connection_are_ignored() -> None:
     endpoint = FakeEndpoint(starts=AuthenticationFailed("no"))
 
     connection = run_with(endpoint, lambda connection: connection.receive(a_delivery() + a_delivery()))
@@ -128,31 +128,31 @@ def test_what_follows_a_refusal_on_its_connection_is_not_heard() -> None:
     "sent",
     [
         pytest.param(a_delivery("Connection: close"), id="close"),
-        pytest.param(a_delivery().replace(b"HTTP/1.1", b"HTTP/1.0"), id="an old protocol"),
+        pytest.param(a_delivery().replace(b"HTTP/1.1", b"HTTP/1.0"), id="HTTP/1.0"),
         pytest.param(
-            a_delivery("Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0"), id="an old protocol that would stay"
+            a_delivery("Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0"), id="HTTP/1.0 with keep-alive"
         ),
     ],
 )
-def test_who_wants_one_answer_only_gets_it_and_the_end(sent: bytes) -> None:
+def test_a_connection_without_keep_alive_is_closed_after_the_response(sent: bytes) -> None:
     endpoint = FakeEndpoint()
 
-    async def scene(connection: ClientConnection) -> None:
+    async def scenario(connection: ClientConnection) -> None:
         await connection.receive(sent)
         endpoint.pending[0].set_result(Outcome.STORED)
 
-    connection = run_with(endpoint, scene)
+    connection = run_with(endpoint, scenario)
 
     assert b"connection: close" in connection.transport.sent
     assert connection.transport.is_closing()
 
 
-@pytest.mark.parametrize("when", ["before it came", "while it waits"])
-def test_a_process_that_leaves_answers_and_hangs_up(when: str) -> None:
+@pytest.mark.parametrize("when", ["before the delivery", "during the delivery"])
+def test_a_stopping_process_responds_and_closes_the_connection(when: str) -> None:
     endpoint = FakeEndpoint()
 
-    async def scene(connection: ClientConnection) -> None:
-        if when == "before it came":
+    async def scenario(connection: ClientConnection) -> None:
+        if when == "before the delivery":
             connection.protocol.shutdown()
             await connection.receive(a_delivery())
         else:
@@ -160,24 +160,24 @@ def test_a_process_that_leaves_answers_and_hangs_up(when: str) -> None:
             connection.protocol.shutdown()
         endpoint.pending[0].set_result(Outcome.STORED)
 
-    connection = run_with(endpoint, scene)
+    connection = run_with(endpoint, scenario)
 
     assert connection.statuses == [202]
     assert b"connection: close" in connection.transport.sent
     assert connection.transport.is_closing()
 
 
-def test_an_event_whose_sender_has_gone_is_stored_and_nobody_is_told() -> None:
+def test_an_event_is_stored_although_its_sender_has_disconnected() -> None:
     endpoint = FakeEndpoint()
 
-    async def scene(connection: ClientConnection) -> None:
+    async def scenario(connection: ClientConnection) -> None:
         await connection.receive(a_delivery())
         connection.transport.close()
         connection.protocol.connection_lost(None)
         assert not endpoint.pending[0].done()
         endpoint.pending[0].set_result(Outcome.STORED)
 
-    connection = run_with(endpoint, scene)
+    connection = run_with(endpoint, scenario)
 
     assert connection.transport.sent == b""
     assert endpoint.limits.pending == 0
@@ -187,24 +187,24 @@ def test_an_event_whose_sender_has_gone_is_stored_and_nobody_is_told() -> None:
 def test_an_idle_connection_keeps_no_body() -> None:
     endpoint = FakeEndpoint()
 
-    async def scene(connection: ClientConnection) -> None:
+    async def scenario(connection: ClientConnection) -> None:
         await connection.receive(a_delivery())
         endpoint.pending[0].set_result(Outcome.STORED)
 
-    run_with(endpoint, scene)
+    run_with(endpoint, scenario)
 
     assert (endpoint.pending[0].envelope, endpoint.pending[0].reservation) == (None, None)
 
 
-def test_a_dates_change_is_seen() -> None:
+def test_a_changed_date_reaches_the_next_response() -> None:
     endpoint = FakeEndpoint()
 
-    async def scene(connection: ClientConnection) -> None:
+    async def scenario(connection: ClientConnection) -> None:
         for day in (b"today", b"tomorrow"):
             connection.protocol.server_state.default_headers = [(b"date", day)]
             await connection.receive(a_delivery())
             endpoint.pending[-1].set_result(Outcome.STORED)
 
-    sent = run_with(endpoint, scene).transport.sent
+    sent = run_with(endpoint, scenario).transport.sent
 
     assert sent.index(b"date: today") < sent.index(b"date: tomorrow")

@@ -1,4 +1,4 @@
-"""What breaks on the short way is one delivery's, and leaves nothing behind."""
+"""Failures on the fast path affect one delivery only and leak nothing."""
 
 import asyncio
 import gc
@@ -17,14 +17,15 @@ from surehook.shared.settings import Settings
 from tests.support.fake_endpoint import PATH, ClientConnection, FakeEndpoint, a_delivery, run_with
 
 
-def test_a_place_is_given_back_once_where_the_store_is_not_ready() -> None:
+def test_a_reservation_is_released_once_while_the_store_is_unavailable() -> None:
     settings = Settings(api_keys=(API_KEY,), metrics_bind="off")
     limits, metrics = Limits(settings), IngestMetrics()
 
     async def play() -> list[int]:
-        intake = Acceptor(settings, metrics)  # never run
+        acceptor = Acceptor(settings, metrics)  # never run
         connection = ClientConnection(
-            WebhookEndpoint(authenticator_from(settings, metrics), limits, intake, metrics, max_body_bytes=4096), limits
+            WebhookEndpoint(authenticator_from(settings, metrics), limits, acceptor, metrics, max_body_bytes=4096),
+            limits,
         )
         await connection.receive(a_delivery(), a_delivery())
         return connection.statuses
@@ -33,22 +34,22 @@ def test_a_place_is_given_back_once_where_the_store_is_not_ready() -> None:
     assert (limits.pending, limits.body_bytes) == (0, 0)
 
 
-@pytest.mark.parametrize("when", ["told no", "told yes", "refused"])
-def test_an_answer_that_breaks_costs_its_own_connection_only(when: str) -> None:
+@pytest.mark.parametrize("when", ["store failed", "stored", "refused"])
+def test_a_failing_response_closes_only_its_own_connection(when: str) -> None:
     endpoint = FakeEndpoint(starts=StoreUnavailable() if when == "refused" else True)
 
-    def break_down(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise OSError("the disk is full")
 
-    async def scene(connection: ClientConnection) -> None:
-        endpoint.respond = endpoint.refuse = break_down  # type: ignore[method-assign,assignment]
+    async def scenario(connection: ClientConnection) -> None:
+        endpoint.respond = endpoint.refuse = fail  # type: ignore[method-assign,assignment]
         await connection.receive(a_delivery())
-        if when == "told yes":
+        if when == "stored":
             endpoint.pending[0].set_result(Outcome.STORED)
-        elif when == "told no":
+        elif when == "store failed":
             endpoint.pending[0].set_exception(StoreUnavailable())
 
-    connection = run_with(endpoint, scene)
+    connection = run_with(endpoint, scenario)
 
     assert connection.transport.sent == b""
     assert connection.transport.is_closing()
@@ -60,18 +61,18 @@ def test_an_answer_that_breaks_costs_its_own_connection_only(when: str) -> None:
     "sent",
     [
         pytest.param(a_delivery(), id="a delivery"),
-        pytest.param(a_delivery() * 2, id="and one that waits behind it"),
-        pytest.param(a_delivery().replace(PATH.encode(), b"/healthz"), id="a stranger's request"),
+        pytest.param(a_delivery() * 2, id="and a pipelined one"),
+        pytest.param(a_delivery().replace(PATH.encode(), b"/healthz"), id="another path"),
     ],
 )
 def test_a_lost_connection_leaves_nothing_behind(sent: bytes, reset: Exception | None) -> None:
     endpoint = FakeEndpoint()
 
-    async def scene(connection: ClientConnection) -> None:
+    async def scenario(connection: ClientConnection) -> None:
         await connection.receive(sent)
         if sent == a_delivery():
             endpoint.pending[0].set_result(Outcome.STORED)
-        connection.transport.abort()  # as a transport that is lost
+        connection.transport.abort()  # as when the connection is lost
         connection.protocol.connection_lost(reset)
         assert connection.protocol.timeout_keep_alive_task is None
         if sent == a_delivery() * 2:
@@ -79,7 +80,7 @@ def test_a_lost_connection_leaves_nothing_behind(sent: bytes, reset: Exception |
 
     gc.disable()
     try:
-        connection = run_with(endpoint, scene)
+        connection = run_with(endpoint, scenario)
         endpoint.pending.clear()
         protocol = weakref.ref(connection.protocol)
         del connection.protocol

@@ -1,4 +1,4 @@
-"""What is due on a connection is given up in its own time, however much else is due."""
+"""Each batch on a connection has its own timeout, however many others are pending."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,11 +8,11 @@ from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, Connection, 
 from surehook.shared.errors import StoreUnavailable
 
 OK = b"+OK\r\n"
-SOME_SECONDS = REPLY_TIMEOUT_SECONDS * 0.6  # two of them are too many
+SOME_SECONDS = REPLY_TIMEOUT_SECONDS * 0.6  # twice this exceeds the timeout
 
 
-class Clockwork(asyncio.SelectorEventLoop):
-    """A loop whose clock stands still unless it is put forward by hand."""
+class ManualClockLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock the test moves."""
 
     now_seconds = 0.0
 
@@ -20,8 +20,8 @@ class Clockwork(asyncio.SelectorEventLoop):
         return self.now_seconds
 
 
-class Wire(asyncio.Transport):
-    """Nobody is at the other end."""
+class NullTransport(asyncio.Transport):
+    """Discards all writes and never replies."""
 
     def write(self, data: object) -> None:
         pass
@@ -30,79 +30,79 @@ class Wire(asyncio.Transport):
         pass
 
 
-class Link:
-    """A connection, and what became of the commands that were sent on it."""
+class RecordedConnection:
+    """A connection, and the results of the commands sent on it."""
 
     def __init__(self) -> None:
-        self.told: list[Replies | StoreUnavailable] = []
+        self.results: list[Replies | StoreUnavailable] = []
         self.connection = Connection(lambda: None)
-        self.connection.connection_made(Wire())
+        self.connection.connection_made(NullTransport())
 
     def send(self) -> None:
-        self.connection.send(b"", 1, self.told.append)
+        self.connection.send(b"", 1, self.results.append)
 
     async def pass_time(self) -> None:
         loop = asyncio.get_running_loop()
-        assert isinstance(loop, Clockwork)
+        assert isinstance(loop, ManualClockLoop)
         loop.now_seconds += SOME_SECONDS
-        for _ in range(3):  # whoever waits for a time is called in the next turn
+        for _ in range(3):  # timers run in the next iteration of the loop
             await asyncio.sleep(0)
 
 
-def play(scenario: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=Clockwork) as runner:
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=ManualClockLoop) as runner:
         runner.run(scenario)
 
 
-def test_a_connection_on_which_something_is_always_due_is_kept_while_all_is_answered_in_time() -> None:
+def test_a_connection_that_always_has_pending_batches_stays_open_while_replies_are_in_time() -> None:
     async def scenario() -> None:
-        link = Link()
-        link.send()
+        recorded = RecordedConnection()
+        recorded.send()
         for _ in range(10):
-            link.send()
-            await link.pass_time()
-            link.connection.data_received(OK)
-            link.send()
-            link.connection.data_received(OK)
+            recorded.send()
+            await recorded.pass_time()
+            recorded.connection.data_received(OK)
+            recorded.send()
+            recorded.connection.data_received(OK)
 
-        assert link.told == [[b"OK"]] * 20
-        assert link.connection.is_open
+        assert recorded.results == [[b"OK"]] * 20
+        assert recorded.connection.is_open
 
-    play(scenario())
+    run(scenario())
 
 
-def test_the_oldest_that_is_due_ends_the_connection_whatever_was_answered_before_it() -> None:
+def test_the_oldest_batch_that_times_out_closes_the_connection() -> None:
     async def scenario() -> None:
-        link = Link()
-        link.send()
-        await link.pass_time()
-        link.send()
-        link.connection.data_received(OK)
-        await link.pass_time()
-        link.send()
-        assert (link.told, link.connection.is_open) == ([[b"OK"]], True)
+        recorded = RecordedConnection()
+        recorded.send()
+        await recorded.pass_time()
+        recorded.send()
+        recorded.connection.data_received(OK)
+        await recorded.pass_time()
+        recorded.send()
+        assert (recorded.results, recorded.connection.is_open) == ([[b"OK"]], True)
 
-        await link.pass_time()
+        await recorded.pass_time()
 
-        assert not link.connection.is_open
-        assert [type(told) for told in link.told] == [list, StoreUnavailable, StoreUnavailable]
+        assert not recorded.connection.is_open
+        assert [type(result) for result in recorded.results] == [list, StoreUnavailable, StoreUnavailable]
 
-    play(scenario())
+    run(scenario())
 
 
-def test_what_is_sent_after_a_silence_has_all_its_time() -> None:
+def test_a_batch_sent_after_an_idle_period_has_the_full_timeout() -> None:
     async def scenario() -> None:
-        link = Link()
-        link.send()
-        link.connection.data_received(OK)
+        recorded = RecordedConnection()
+        recorded.send()
+        recorded.connection.data_received(OK)
         for _ in range(3):
-            await link.pass_time()
-        link.send()
-        await link.pass_time()
-        assert link.connection.is_open
+            await recorded.pass_time()
+        recorded.send()
+        await recorded.pass_time()
+        assert recorded.connection.is_open
 
-        await link.pass_time()
+        await recorded.pass_time()
 
-        assert not link.connection.is_open
+        assert not recorded.connection.is_open
 
-    play(scenario())
+    run(scenario())

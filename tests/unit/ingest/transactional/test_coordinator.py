@@ -1,4 +1,4 @@
-"""How much before its deadline a transaction is given up when many have the same."""
+"""The time before the deadline at which waiting for handlers stops, by the number of waiting requests."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from surehook.ingest.transactional.coordinator import head_start
 
 
 @pytest.mark.parametrize(
-    ("waiting", "seconds"),
+    ("waiter_count", "seconds"),
     [
         pytest.param(1, 0.0, id="alone"),
         pytest.param(20, 0.0, id="few"),
@@ -14,5 +14,5 @@ from surehook.ingest.transactional.coordinator import head_start
         pytest.param(100_000, 0.1, id="no more than a tenth of a second"),
     ],
 )
-def test_a_crowd_gives_up_as_much_earlier_as_its_answers_take(waiting: int, seconds: float) -> None:
-    assert head_start(waiting) == pytest.approx(seconds)
+def test_waiting_stops_earlier_when_many_responses_are_due(waiter_count: int, seconds: float) -> None:
+    assert head_start(waiter_count) == pytest.approx(seconds)
