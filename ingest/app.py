@@ -1,4 +1,4 @@
-"""The app: its routes, its errors and its lifespan, assembled in one place."""
+"""The Starlette app: routes, error handlers and lifespan, assembled in one place."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ from surehook.shared.settings import Settings
 
 
 class App(Starlette):
-    """Deliveries go straight to the endpoint: the layers of routing cost as much as reading the event does."""
+    """Passes deliveries directly to the endpoint: Starlette's routing would cost as much as parsing the event."""
 
     webhook_path = ""
     endpoint: ASGIApp | None = None
@@ -44,7 +44,7 @@ def create_app(
     """The ASGI app of one ingest process. Its endpoint is also given to the `fast_path`.
 
     Raises:
-        Misconfigured: no proof is configured, or a key of it is none.
+        Misconfigured: no authentication is configured, or a key is invalid.
     """
     authenticator = authenticator_from(settings, metrics)
     request_limits = limits or Limits(settings)
@@ -63,23 +63,23 @@ def create_app(
             max_body_bytes=settings.max_body_bytes,
             coordinator=coordinator if settings.transactional_events else None,
         )
-        # The route is for the other methods. A class instance is a plain ASGI app to it, without Request and Response.
+        # The route answers other methods with 405. Starlette treats an instance of a class as a plain ASGI app.
         app.router.routes.insert(0, Route(settings.webhook_path, endpoint, methods=["POST"]))
         app.endpoint = ServerErrorMiddleware(endpoint, handler=_internal_error)
         background = BackgroundTasks()
         storing = background.start(acceptor.run())
-        # No connection is taken before: the first deliveries need not be refused for a store that is all right.
+        # uvicorn accepts connections only after this, so the first deliveries find the store checked.
         await acceptor.wait_until_checked()
         counting = background.start(metrics.update_gauges(request_limits))
         refreshing = background.start(authenticator.run(), may_end=True)
-        deciding = background.start(coordinator.run())
+        coordinating = background.start(coordinator.run())
         if fast_path is not None:
             fast_path.endpoint = endpoint
         yield
         background.stop()
         refreshing.cancel()
         coordinator.stop()
-        await deciding  # before the link goes that it says its last words on
+        await coordinating  # it deregisters through the session that stops next
         acceptor.stop()
         counting.cancel()
         await storing
@@ -93,7 +93,7 @@ def create_app(
         exception_handlers={404: _not_found, 405: _method_not_allowed, Exception: _internal_error},
         lifespan=lifespan,
     )
-    # A path with a slash too many is another path: a redirect would reveal the endpoint.
+    # No redirect for a trailing slash: it would reveal the endpoint.
     app.router.redirect_slashes = False
     app.webhook_path = settings.webhook_path
     return app

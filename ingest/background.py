@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """One per process. A task must run until `stop`, unless it is started with `may_end`."""
+    """The tasks of one process. Each must run until `stop`, unless it is started with `may_end`."""
 
     def __init__(self) -> None:
         self._has_broken = False
@@ -40,5 +40,5 @@ class BackgroundTasks:
             return
         self._has_broken = True
         # The log has the traceback without the message: an error's text may quote an event.
-        log.critical("background task failed, ingest process ends", exc_info=error)
+        log.critical("background task failed", exc_info=error)
         os.kill(os.getpid(), signal.SIGTERM)  # uvicorn answers the requests in progress, then calls `stop`

@@ -1,4 +1,4 @@
-"""Reading a body: no more than the limit, no longer than the sender deserves."""
+"""Reads a request body, within limits of size and time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ from surehook.ingest.limits import Reservation
 from surehook.ingest.responses import Refusal
 
 BODY_SECONDS = 10.0
-MAX_LENGTH_DIGITS = 18  # digits; int() refuses thousands of them
+MAX_LENGTH_DIGITS = 18  # int() raises for thousands of digits
 
 
 class SenderLeft(Exception):
-    """The connection closed before the body was complete: there is nobody to answer."""
+    """The client disconnected before it got a response."""
 
 
 def check_headers(headers: Mapping[bytes, bytes], limit_bytes: int) -> int:
-    """Size and content type, as far as the headers tell. Returns the size, 0 where they do not tell it.
+    """Check the announced size and the content type. Returns the size, 0 if none is announced.
 
     Raises:
-        Refusal: with the answer to send.
+        Refusal: carries the response to send.
     """
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or len(length) > MAX_LENGTH_DIGITS or int(length) > limit_bytes:
@@ -40,12 +40,13 @@ async def read_body(
     *,
     is_complete: bool = False,
 ) -> bytes:
-    """The body, counted while it comes: a chunked one says nothing of its size beforehand. Of one that is there as a
-    whole, as most are, none can be late.
+    """Read the body and count its bytes, because a chunked body does not announce its size.
+
+    A body that has already arrived (`is_complete`, as most are) needs no timeout.
 
     Raises:
-        Refusal: too large or too slow, or all bodies together are too much.
-        SenderLeft: the sender hung up.
+        Refusal: the body is too large or too slow, or all bodies together exceed the limit.
+        SenderLeft: the client disconnected.
     """
     if is_complete:
         return await _read(receive, limit_bytes, reservation)
@@ -58,7 +59,7 @@ async def read_body(
         is_late = True
         task.cancel()
 
-    # As asyncio.timeout() does it, for a fifth of the price: hardly any body is late.
+    # Does what asyncio.timeout() does, at a fifth of its cost: hardly any body is late.
     timer = asyncio.get_running_loop().call_later(seconds, cancel)
     try:
         return await _read(receive, limit_bytes, reservation)

@@ -1,7 +1,7 @@
 """Limits of one process: requests, bytes of their bodies, connections.
 
-Past a bound the answer is 503, before anything is read or kept: a flood costs those who send it, not the events that
-were let in.
+Beyond a limit the response is 503, sent before anything is read or kept, so that a flood does not harm the requests
+already accepted.
 """
 
 import resource
@@ -12,13 +12,13 @@ from surehook.ingest.responses import Refusal
 from surehook.shared.settings import Settings
 
 LimitName = Literal["too_many_pending", "too_many_bytes", "too_many_connections"]
-# Idle ones included: a sender that keeps its connections has as many as requests, and others want one too.
+# Includes idle connections: a client with keep-alive has one for each of its requests, and other clients need some too.
 CONNECTIONS_PER_REQUEST = 2
 OTHER_FILES = 100  # the store's connection, the metrics', logs, modules
 
 
 class Limits:
-    """Counts what is in use, and refuses what exceeds the limits."""
+    """Counts requests, body bytes and connections in use, and refuses requests beyond the limits."""
 
     def __init__(self, settings: Settings) -> None:
         self._max_pending = settings.max_pending
@@ -32,7 +32,7 @@ class Limits:
         """Reserve room for a request and its body; the reservation must be released.
 
         Raises:
-            Refusal: there is none.
+            Refusal: a limit is reached.
         """
         if self.pending >= self._max_pending:
             raise _refusal("too_many_pending")
@@ -46,7 +46,7 @@ class Limits:
         self.body_bytes += count
 
     def fit_to_file_limit(self) -> None:
-        """As many connections as the operating system allows files; its soft limit is raised as far as we need."""
+        """Raise the soft limit of open files as far as needed, and allow no more connections than it permits."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = self.max_connections + OTHER_FILES
         if hard != resource.RLIM_INFINITY:
@@ -59,7 +59,7 @@ class Limits:
 
 
 class Reservation:
-    """The room of one request, and the size of its body, read or announced."""
+    """The room reserved for one request: the larger of its announced and its received body bytes."""
 
     __slots__ = ("_bytes", "_limits")
 
@@ -70,7 +70,7 @@ class Reservation:
     def grow_to(self, count: int) -> None:
         """
         Raises:
-            Refusal: all requests together would hold too much.
+            Refusal: all bodies together exceed the limit.
         """
         if count > self._bytes:
             self._limits.reserve_bytes(count - self._bytes)

@@ -28,32 +28,32 @@ class IngestMetrics:
         )
         self.accept_seconds = Histogram(
             "surehook_accept_seconds",
-            "From the delivery's headers to its answer, accepted and duplicate ones",
+            "From a delivery's headers to its response, if it was accepted or a duplicate",
             buckets=ACCEPT_BUCKETS,
             registry=self.registry,
         )
         self.transactions = Counter(
-            "surehook_transactions", "Answers to transactional events", ["type", "outcome"], registry=self.registry
+            "surehook_transactions", "Responses to transactional events", ["type", "outcome"], registry=self.registry
         )
         self.transaction_seconds = Histogram(
             "surehook_transaction_seconds",
-            "From a transactional delivery's headers to its answer",
+            "From a transactional delivery's headers to its response",
             buckets=TRANSACTION_BUCKETS,
             registry=self.registry,
         )
         self.answers_lost = Counter(
             "surehook_answers_lost_after_confirm",
-            "Confirmed answers whose sender had gone, or that the store did not let us know in time",
+            "Confirmed successes whose sender had disconnected, or that the store did not report in time",
             registry=self.registry,
         )
         self._not_ready = Gauge(
             "surehook_not_ready",
-            "1 for the reason why /readyz is red",
+            "1 for the reason why /readyz responds 503",
             ["reason"],
             registry=self.registry,
             multiprocess_mode="livemax",
         )
-        self._pending = self._gauge("surehook_pending_requests", "Deliveries between their headers and their answer")
+        self._pending = self._gauge("surehook_pending_requests", "Deliveries between their headers and their response")
         self._body_bytes = self._gauge("surehook_body_bytes_in_flight", "Bytes of their bodies, read or announced")
         self._connections = self._gauge("surehook_open_connections", "Connections to the endpoint, idle ones included")
         self._accepted_by_type: dict[str, Counter] = {}
@@ -70,7 +70,7 @@ class IngestMetrics:
         return Gauge(name, description, registry=self.registry, multiprocess_mode="livesum")
 
     async def update_gauges(self, limits: Limits) -> None:
-        """Once a second, because a gauge that is set for each delivery would cost each of them."""
+        """Set the gauges once a second; setting them for each delivery would slow down every one."""
         while True:
             self._pending.set(limits.pending)
             self._body_bytes.set(limits.body_bytes)
@@ -89,5 +89,5 @@ class IngestMetrics:
             self._not_ready.labels(each).set(each == reason)
 
     def set_without_keys(self, *, is_without: bool) -> None:
-        """JWKS is the only source of keys, and none was ever fetched. Stands beside the store's reasons."""
+        """Report that the JWKS is the only source of keys and was never fetched; independent of the store's reasons."""
         self._not_ready.labels("no_signing_keys").set(is_without)

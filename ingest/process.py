@@ -1,4 +1,4 @@
-"""One of several ingest processes: started by the pool, on the socket that it holds."""
+"""One of several ingest processes, started by the supervisor; it inherits the listening socket."""
 
 import argparse
 import signal
@@ -19,10 +19,12 @@ from surehook.shared.settings import load_settings
 def main() -> int:
     """Serve until SIGTERM. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="surehook.ingest.process")
-    parser.add_argument("--listener", type=int, required=True, help="the socket that listens, inherited")
-    parser.add_argument("--serving", type=int, required=True, help="the pipe to tell that we serve, inherited")
+    parser.add_argument("--listener", type=int, required=True, help="the inherited listening socket")
+    parser.add_argument(
+        "--serving", type=int, required=True, help="the inherited pipe that reports that this process serves"
+    )
     arguments = parser.parse_args()
-    # The parent alone hears these; what comes before uvicorn listens for its own signals ends us at once.
+    # The supervisor handles these. SIGTERM before uvicorn handles it ends the process immediately.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     stop_with_parent()

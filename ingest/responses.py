@@ -1,7 +1,7 @@
 """Every response of the endpoint, in one table.
 
-FusionAuth takes 200 to 299 as success and anything else as failure, and shows the `exception` field of an answer in
-its Webhook Event Log. 4xx: we said no. 5xx: we could not.
+FusionAuth takes 200 to 299 as success and anything else as failure, and shows the `exception` field of a response in
+its Webhook Event Log. 4xx: the delivery or the transaction is refused. 5xx: this side failed.
 """
 
 import json
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 Headers = tuple[tuple[bytes, bytes], ...]
 _RETRY_AFTER: Headers = ((b"retry-after", b"5"),)
-# For answers that leave before the body was read: the rest of it is not ours to wait for.
+# For responses sent before the body was read: the server does not wait for the rest of it.
 _CLOSE: Headers = ((b"connection", b"close"),)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP response: a status, a JSON body, headers beyond the usual two."""
+    """An HTTP response: a status, a JSON body, and headers other than Content-Type and Content-Length."""
 
     status: int
     body: bytes
@@ -23,18 +23,18 @@ class Response:
 
     @property
     def all_headers(self) -> Headers:
-        """All of its headers."""
+        """The headers, with Content-Type and Content-Length."""
         length = b"%d" % len(self.body)
         return ((b"content-type", b"application/json"), (b"content-length", length), *self.headers)
 
     @property
     def closes_connection(self) -> bool:
-        """Nothing more is heard on its connection."""
+        """True if the connection closes after this response."""
         return self.headers == _CLOSE
 
 
 class Refusal(Exception):
-    """A delivery that is not accepted; `reason` is a label of the metric."""
+    """A delivery that is not accepted; `reason` becomes a label of the metric."""
 
     def __init__(self, response: Response, reason: str) -> None:
         super().__init__(reason)
@@ -85,7 +85,7 @@ METHOD_NOT_ALLOWED = _error(405, "[methodNotAllowed]", headers=_CLOSE)
 NOT_HTTP = _error(400, "[malformed]", "this is no HTTP request", _CLOSE)
 UNSUPPORTED_MEDIA_TYPE = _error(415, "[unsupportedMediaType]", "send application/json, not compressed", _CLOSE)
 UNAVAILABLE = _error(503, "[unavailable]", "the event was not stored", _RETRY_AFTER)
-NO_WORKER = _error(503, "[unavailable]", "no worker is there to decide", _RETRY_AFTER)
+NO_WORKER = _error(503, "[unavailable]", "no worker is available", _RETRY_AFTER)
 HANDLER_FAILED = _error(500, "[handlerFailed]", "a handler failed")
 DEADLINE_EXCEEDED = _error(504, "[deadlineExceeded]", "the handlers did not decide in time")
 ALIVE = _json_response(200, {"status": "alive"})

@@ -29,14 +29,14 @@ GARBAGE_THRESHOLD = (20_000, 20, 50)
 
 
 class Server(uvicorn.Server):
-    """uvicorn, telling whoever waits for it (through a pipe) that it takes connections."""
+    """uvicorn's server; it reports through a pipe to the supervisor when it accepts connections."""
 
     def __init__(self, config: uvicorn.Config, serving: int | None) -> None:
         super().__init__(config)
         self._serving = serving
 
     def stop(self, *_: object) -> None:
-        """As the handler of signals. Asked before it has begun, it serves nobody and ends in order."""
+        """Handle a signal. Before startup has finished, this makes the server shut down without serving a request."""
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -47,10 +47,10 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings) -> None:
-    """Serve in this very process until SIGTERM or SIGINT; requests under way are answered first.
+    """Serve in this process until SIGTERM or SIGINT; requests in progress are answered first.
 
     Raises:
-        Misconfigured: no proof is configured, a key or certificate is none, or an address is taken.
+        Misconfigured: no authentication is configured, a key or certificate is invalid, or an address is taken.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for every counter, and the workers' have none
     metrics = IngestMetrics()
@@ -61,10 +61,10 @@ def serve(settings: Settings) -> None:
 
 
 def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, serving: int | None = None) -> None:
-    """Serve on a socket that listens.
+    """Serve on a listening socket.
 
     Raises:
-        Misconfigured: no proof is configured.
+        Misconfigured: no authentication is configured.
     """
     limits = Limits(settings)
     limits.fit_to_file_limit()
@@ -92,21 +92,22 @@ def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, ser
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if settings.durability == "memory":
-        log.warning("DURABILITY=memory: events are lost when the store stops; this is for tests")
+        log.warning("store durability disabled", extra={"reason": "SUREHOOK_DURABILITY=memory loses events"})
     server = Server(config, serving)
-    # uvicorn listens for signals only when its loop runs, and raises the one that stopped it once more when it is done:
-    # a clean stop is exit status 0.
+    # uvicorn handles signals only while its loop runs, and afterwards raises again the one that stopped it. With these
+    # handlers a signal during startup is not lost, and a clean stop has exit status 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.stop)
-    log.info("ingest listens", extra={"address": f"{settings.bind}{settings.webhook_path}"})
+    log.info("ingest server listening", extra={"address": f"{settings.bind}{settings.webhook_path}"})
     _tune_garbage_collector()
     server.run(sockets=[listener])
 
 
 def listen(address: str) -> socket.socket:
-    """
+    """Open the listening socket.
+
     Raises:
-        Misconfigured: the address is taken, or none of this machine's.
+        Misconfigured: the address is taken, or does not belong to this machine.
     """
     host, port = host_and_port(address)
     try:
@@ -120,7 +121,7 @@ def listen(address: str) -> socket.socket:
 
 
 def _tune_garbage_collector() -> None:
-    """What is there at the start stays, and a delivery leaves no cycles: looking for some cost a twentieth of it."""
+    """Collect garbage rarely: deliveries create no reference cycles, and searching for them took 5 % of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLD)

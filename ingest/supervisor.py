@@ -1,4 +1,4 @@
-"""The parent of several ingest processes: holds the socket, replaces dead processes, and all of them on SIGHUP.
+"""The parent of several ingest processes: holds the socket, replaces processes that die, and all of them on SIGHUP.
 
 The socket stays open while the parent lives. A connection that arrives while a process dies or is replaced waits in the
 socket's queue for the next process, so none is refused.
@@ -144,19 +144,19 @@ class Supervisor:
 
     def _replace_all(self) -> None:
         """Start new processes; when all of them serve, stop the old ones. If one does not, the old ones stay."""
-        log.info("replacing ingest processes", extra={"count": self._processes})
+        log.info("ingest process replacement started", extra={"count": self._processes})
         new = [self._start() for _ in range(self._processes)]
         deadline = time.monotonic() + SERVING_SECONDS
         while not all(map(Child.check_serving, new)) and not self._stops:
             if time.monotonic() > deadline or any(child.process.poll() is not None for child in new):
-                log.error("new ingest processes do not serve, old ones stay")
+                log.error("ingest process replacement failed", extra={"reason": "the new processes do not serve"})
                 self._stopping += new
                 break
             time.sleep(POLL_SECONDS)
         else:
             self._stopping += self._children
             self._children = new
-            log.info("ingest processes replaced", extra={"count": self._processes})
+            log.info("ingest process replacement completed", extra={"count": self._processes})
         for child in self._stopping:
             self._terminate(child)
 

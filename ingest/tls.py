@@ -1,6 +1,6 @@
-"""TLS at the endpoint itself: FusionAuth can be given our certificate for one webhook.
+"""TLS in the endpoint itself; FusionAuth can be told to trust its certificate for one webhook.
 
-What a proxy does better stays with the proxy: client certificates, lists of addresses, renewing without a restart.
+Client certificates, address lists and renewal without a restart are left to a reverse proxy.
 """
 
 import logging
@@ -42,13 +42,13 @@ def tls_options(settings: Settings) -> dict[str, Any]:
     _require_pem("SUREHOOK_TLS_CERT", certificate, "CERTIFICATE")
     _require_pem("SUREHOOK_TLS_KEY", key, "PRIVATE KEY")
     try:
-        # uvicorn makes the same one once more; its error would be a traceback.
+        # uvicorn loads them again later, but would report an error as a traceback.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: NO_PASSWORD)
     except ssl.SSLError as exc:
         reason = "belong to different keys" if exc.reason == "KEY_VALUES_MISMATCH" else "cannot be used"
         raise Misconfigured(
             f"SUREHOOK_TLS_CERT={certificate} and SUREHOOK_TLS_KEY={key} {reason} ({exc.reason or 'no PEM'}). The "
-            "first holds the certificate and those above it, the second its private key without a password"
+            "first holds the certificate and its chain, the second its private key without a password"
         ) from exc
     _check_dates(certificate)
     return {"ssl_certfile": certificate, "ssl_keyfile": key, "loop": "surehook.ingest.tls:HandshakeTimeoutLoop"}
@@ -66,4 +66,6 @@ def _require_pem(name: str, path: Path, kind: str) -> None:
 def _check_dates(path: Path) -> None:
     certificate = load_pem_x509_certificate(path.read_bytes())
     if not certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc:
-        log.error("certificate is not valid today", extra={"variable": "SUREHOOK_TLS_CERT", "reason": str(path)})
+        log.error(
+            "TLS certificate outside its validity period", extra={"variable": "SUREHOOK_TLS_CERT", "reason": str(path)}
+        )

@@ -1,6 +1,6 @@
-"""Proof that a delivery is genuine: what is asked, and in which order.
+"""Authenticates deliveries by the configured credentials and signatures.
 
-Each kind that is configured must pass; within a kind any of the configured values does, so that they can be rotated.
+Each configured kind must pass; within a kind any of the configured values is enough, so that they can be rotated.
 """
 
 import base64
@@ -32,7 +32,7 @@ class Waiting(Enum):
 
 
 class Authenticator:
-    """What a delivery must show before a byte of its body is read."""
+    """Authenticates a delivery by its headers, before a byte of its body is read."""
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class Authenticator:
         self._jwks = jwks
 
     async def authenticate(self, headers: Headers) -> bytes | None:
-        """The digest that the body must have; None where nothing is signed.
+        """Authenticate, and return the digest that the body must have; None if deliveries are not signed.
 
         Raises:
-            AuthenticationFailed: with the reason, for us alone.
+            AuthenticationFailed: with the reason, which only the log and the metrics see.
         """
         self._check_credentials(headers)
         return None if self._signatures is None else await self._signatures.signed_digest(headers)
@@ -85,13 +85,13 @@ class Authenticator:
         return self._jwks is None or self._jwks.is_ready
 
     async def run(self) -> None:
-        """What the proof needs done in the background, until cancelled."""
+        """Refresh the published keys until cancelled."""
         if self._jwks is not None:
             await self._jwks.run()
 
 
 class Authorization:
-    """`Authorization` is an API key (raw, as in FusionAuth's example, or `Bearer KEY`) or one of the Basic pairs."""
+    """Checks `Authorization`: an API key (raw, as in FusionAuth's example, or `Bearer KEY`) or a Basic pair."""
 
     def __init__(self, keys: Sequence[SecretStr], pairs: Sequence[SecretStr] = ()) -> None:
         self._keys = _digests(keys)
@@ -105,13 +105,13 @@ class Authorization:
         scheme, _, rest = value.partition(b" ")
         scheme = scheme.lower()
         if scheme == BASIC:
-            # Compared as it is encoded: there is one right spelling, and nothing of a stranger's to decode.
+            # Compared in encoded form: it has only one valid spelling, so no untrusted input is decoded.
             return _is_among(rest.strip(), self._pairs)
         return _is_among(rest.strip() if scheme == BEARER else value, self._keys)
 
 
 class RequiredHeader:
-    """A header of the operator's choice has one of its values."""
+    """Checks a header of the operator's choice: it must have one of the configured values."""
 
     def __init__(self, name: str, values: Sequence[SecretStr]) -> None:
         self._name = name.lower().encode()
@@ -123,15 +123,15 @@ class RequiredHeader:
 
 
 def authenticator_from(settings: Settings, metrics: IngestMetrics) -> Authenticator:
-    """What the settings ask of a delivery.
+    """Create the authenticator that the settings describe.
 
     Raises:
-        Misconfigured: nothing is asked, and nobody said that this is meant; or a key is none.
+        Misconfigured: no authentication is configured or explicitly disabled, or a key is invalid.
     """
     if not settings.requires_authentication and not settings.allow_unauthenticated:
         raise Misconfigured(
-            "SUREHOOK_API_KEYS is not set: anybody could send events. Set it to a long random key and give FusionAuth "
-            "the same one as the webhook's Authorization header, or let FusionAuth sign and set "
+            "SUREHOOK_API_KEYS is not set: any client could send events. Set it to a long random key and give "
+            "FusionAuth the same one as the webhook's Authorization header, or let FusionAuth sign and set "
             "SUREHOOK_SIGNING_SECRETS, SUREHOOK_SIGNING_PUBLIC_KEYS or SUREHOOK_JWKS_URL (or set "
             "SUREHOOK_ALLOW_UNAUTHENTICATED=true for a test)"
         )
@@ -149,7 +149,7 @@ def authenticator_from(settings: Settings, metrics: IngestMetrics) -> Authentica
 
 
 def _required_headers(given: Sequence[SecretStr]) -> list[RequiredHeader]:
-    """Of one name any value does; of several names each must be there."""
+    """One checker for each name: every name is required, with any of its values."""
     values: dict[str, list[SecretStr]] = {}
     for header in given:
         name, _, value = header.get_secret_value().partition(":")
@@ -166,8 +166,7 @@ def _digest(value: bytes) -> bytes:
 
 
 def _is_among(given: bytes, known: Sequence[bytes]) -> bool:
-    """Every value is compared, all of it, and by its digest: the time taken tells neither how much of a secret is right
-    nor how long it is."""
+    """Compare with every value, by digest, so that the time taken reveals nothing about a secret or its length."""
     digest = _digest(given)
     matches = [hmac.compare_digest(digest, each) for each in known]
     return any(matches)

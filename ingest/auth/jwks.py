@@ -1,6 +1,6 @@
-"""The keys that FusionAuth publishes: fetched, kept, and fetched again when a token names one that we have not seen.
+"""The keys that FusionAuth publishes: fetched regularly, and when a token names an unknown key.
 
-Once keys were fetched there always are some: a fetch that fails, or brings nothing of use, changes nothing.
+A fetch that fails, or brings no usable key, leaves the previous keys in use.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from surehook.shared.auth_settings import LOOPBACK
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 300.0
-RETRY_SECONDS = 5.0  # after the first failure; twice as long after each further one
+RETRY_SECONDS = 5.0  # after the first failure; doubled after each further one
 JITTER = 0.2
 FETCH_SECONDS = 3.0
 MAX_DOCUMENT_BYTES = 1024 * 1024
-# For a token that names an unknown key: FusionAuth sends a lone event once, so it is worth a wait. It reads for 2 s.
+# For a token with an unknown key. Waiting is worth it: FusionAuth sends an event once, and its read timeout is 2 s.
 WAIT_SECONDS = 1.0
 FETCH_EVERY_SECONDS = 10.0
 MAX_WAITERS = 256
@@ -32,11 +32,11 @@ Fetch = Callable[[], Awaitable[bytes]]
 
 
 class FetchFailed(Exception):
-    """The keys did not come; the message is fit for a log."""
+    """The keys could not be fetched; the message contains no secret."""
 
 
 class Jwks:
-    """One per process. `run` keeps it fresh, `find` asks for a key."""
+    """The published keys in one process. `run` refreshes them, `find` looks one up."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Jwks:
 
     @property
     def is_ready(self) -> bool:
-        """Not while nothing could be proven: an outage with good keys at hand changes nothing."""
+        """False only while no delivery could be authenticated; an outage does not matter once keys were fetched."""
         return self.has_keys or not self._is_only_source
 
     async def run(self) -> None:
@@ -79,10 +79,10 @@ class Jwks:
                 self._fetching.cancel()
 
     async def find(self, key_id: str) -> Sequence[SigningKey]:
-        """The keys of that id; where there is none it is asked for, by one fetch for everybody.
+        """The keys with that id; if there is none, wait for a fetch that all waiting deliveries share.
 
-        Whoever names keys that do not exist gets one fetch in ten seconds out of us. A key that was published that long
-        before its first use is never missed: either such a fetch has brought it since, or one is due.
+        Unknown ids cause at most one fetch every ten seconds. A key that is published ten seconds before its first use
+        is never missed: a fetch has brought it by then, or one is allowed.
         """
         deadline = self._clock() + WAIT_SECONDS
         while not self._keys.get(key_id) and self._waiter_count < MAX_WAITERS and self._clock() < deadline:
@@ -108,11 +108,11 @@ class Jwks:
         try:
             document = await self._fetch()
             keys = await asyncio.to_thread(keys_from_jwks, document, self._pinned)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the old keys stay and somebody is told
+        except Exception as exc:  # noqa: BLE001 - after any error the old keys stay in use
             self._failures += 1
             self._metrics.jwks_fetches.labels("failed").inc()
             reason = str(exc) if isinstance(exc, FetchFailed | ValueError) else type(exc).__name__
-            log.warning("signing keys were not fetched", extra={"reason": reason, "count": self._failures})
+            log.warning("signing key fetch failed", extra={"reason": reason, "count": self._failures})
         else:
             self._use(keys)
         finally:
@@ -122,7 +122,7 @@ class Jwks:
         if keys.keys() != self._keys.keys():
             log.info("signing keys changed", extra={"count": len(keys)})
         for key_id in self._pinned - keys.keys():
-            log.warning("a pinned signing key is not published", extra={"key_id": key_id})
+            log.warning("pinned signing key not published", extra={"key_id": key_id})
         self._keys = keys
         self._failures = 0
         self._metrics.jwks_fetches.labels("ok").inc()
@@ -136,8 +136,8 @@ class Jwks:
 
 
 def fetch_from(url: str) -> Fetch:
-    """Fetches a document, within limits of time and size and without following anybody elsewhere."""
-    is_loopback = urlsplit(url).hostname in LOOPBACK  # no proxy stands between us and ourselves
+    """A function that fetches the document, with limits of time and size, and without following redirects."""
+    is_loopback = urlsplit(url).hostname in LOOPBACK  # the loopback address is reached without a proxy
     verify = httpx.create_ssl_context() if url.startswith("https") else False
 
     async def fetch() -> bytes:
@@ -145,7 +145,7 @@ def fetch_from(url: str) -> Fetch:
             async with (
                 asyncio.timeout(FETCH_SECONDS),
                 httpx.AsyncClient(verify=verify, trust_env=not is_loopback, timeout=FETCH_SECONDS) as client,
-                # Not compressed: a few bytes could unpack to more than we have.
+                # Not compressed: a few bytes could unpack to more than fits in memory.
                 client.stream(
                     "GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}
                 ) as response,
@@ -159,7 +159,7 @@ def fetch_from(url: str) -> Fetch:
 
 async def _read_document(response: httpx.Response) -> bytes:
     if response.status_code != httpx.codes.OK:
-        # Redirects too: whoever could make us go elsewhere would choose whom we trust.
+        # Redirects are refused as well: the target of a redirect would choose the trusted keys.
         raise FetchFailed(f"status {response.status_code}")
     if response.headers.get("content-encoding", "identity") != "identity":
         raise FetchFailed("compressed")

@@ -1,7 +1,7 @@
-"""FusionAuth's signature: a JWT in a header that carries the SHA-256 of the body.
+"""Verifies FusionAuth's signature: a JWT in a header that carries the SHA-256 of the body.
 
-The token proves itself before a byte of the body is read; the body is then compared with what the token says. Nothing
-in the token decides how it is verified: its algorithm must be one of a key that we hold, and it may bring no key along.
+The token is verified before a byte of the body is read; the body is then compared with the digest in the token. The
+token does not decide how it is verified: its algorithm must belong to a known key, and it must not bring a key.
 """
 
 import binascii
@@ -24,30 +24,30 @@ DIGEST_CLAIM = "request_body_sha256"
 DIGEST_LENGTH = 44  # standard base64 of 32 bytes, padded
 MAX_TOKEN_BYTES = 8192
 SEPARATORS = 2
-MOST_BRACKETS = 100  # bounds the nesting; a token of FusionAuth's has two
+MOST_BRACKETS = 100  # limits the nesting; FusionAuth's tokens have two
 TIMES = frozenset(("exp", "nbf", "iat"))
 MAX_INSTANT = 253_402_300_799  # the end of the year 9999; NaN, infinity and endless numbers are beyond it
 LEEWAY_SECONDS = 60.0  # between FusionAuth's clock and ours
 CACHED_HEADERS = 64
 ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-TO_STANDARD = bytes.maketrans(b"-_+/=", b"+/***")  # the standard's own characters become nobody's
-LAST_CHARACTERS = (ALPHABET, b"", ALPHABET[::16], ALPHABET[::4])  # by how many stand in the last group of four
-# The claims as FusionAuth writes them. This is JSON and no other claim is in it: nothing is left to be parsed.
+TO_STANDARD = bytes.maketrans(b"-_+/=", b"+/***")  # the standard alphabet's own characters become invalid
+LAST_CHARACTERS = (ALPHABET, b"", ALPHABET[::16], ALPHABET[::4])  # by the length of the last group of four
+# The claims as FusionAuth writes them: a match is valid JSON with no other claim, so it need not be parsed.
 PLAIN_CLAIMS = re.compile(rb'\{ ?"request_body_sha256" ?: ?"([A-Za-z0-9+/]{43}=)" ?\}')
-# They bring their own key, point to one, or ask for rules that we do not know (RFC 7515, section 4.1; RFC 7797).
+# Parameters that contain a key, point to one, or demand unsupported rules (RFC 7515, section 4.1; RFC 7797).
 REFUSED_PARAMETERS = frozenset(("jku", "jwk", "x5u", "x5c", "crit", "b64"))
 
 
 @dataclass(frozen=True, slots=True)
 class TokenHeader:
-    """What a token says of its key. Only ever compared with what we hold."""
+    """The key and algorithm that a token names. Untrusted: only compared with the known keys."""
 
     algorithm: str
     key_id: str | None
 
 
 class Signatures:
-    """Verifies tokens with the keys of the settings, and with those of a JWKS where there is one."""
+    """Verifies tokens with the keys from the settings and from the JWKS, if there is one."""
 
     def __init__(
         self,
@@ -65,10 +65,10 @@ class Signatures:
             self._algorithms |= PUBLIC_ALGORITHMS
 
     async def signed_digest(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """The body's digest, as a genuine token states it.
+        """Verify the token, and return the digest of the body that it states.
 
         Raises:
-            AuthenticationFailed: there is no such token.
+            AuthenticationFailed: there is no valid token.
         """
         values = [value for name, value in headers if name == HEADER]
         if not values:
@@ -102,9 +102,10 @@ class Signatures:
 
 
 def require_signed_body(body: bytes, digest: bytes) -> None:
-    """
+    """Compare the body with the signed digest.
+
     Raises:
-        AuthenticationFailed: it is not the body that was signed.
+        AuthenticationFailed: another body was signed.
     """
     actual = binascii.b2a_base64(hashlib.sha256(body).digest(), newline=False)
     if not hmac.compare_digest(actual, digest):
@@ -112,13 +113,13 @@ def require_signed_body(body: bytes, digest: bytes) -> None:
 
 
 def _is_signed_by(keys: Sequence[SigningKey], message: bytes, signature: bytes, algorithm: str) -> bool:
-    for key in keys:  # noqa: SIM110 - any() makes a generator for each delivery, to ask one or two keys
+    for key in keys:  # noqa: SIM110 - any() would create a generator for each delivery, to try one or two keys
         if algorithm in key.algorithms and key.has_signed(message, signature, algorithm):
             return True
     return False
 
 
-# FusionAuth sends the same header with each token; failures are not kept.
+# FusionAuth sends the same header with each token; failures are not cached.
 @lru_cache(CACHED_HEADERS)
 def _token_header(part: bytes) -> TokenHeader:
     header = _json_object(_decode(part))
@@ -134,7 +135,7 @@ def _digest(claims: dict[str, Any], now: float) -> bytes:
     digest = claims.get(DIGEST_CLAIM)
     if not isinstance(digest, str) or len(digest) != DIGEST_LENGTH or not digest.isascii():
         raise AuthenticationFailed("signature_claims")
-    # FusionAuth sends no times, so none is required; one that is there is meant.
+    # FusionAuth sends no times, so none is required; those in a token are checked.
     if not TIMES.isdisjoint(claims):
         _check_times({name: claims[name] for name in TIMES & claims.keys()}, now)
     return digest.encode()
@@ -151,9 +152,9 @@ def _check_times(times: dict[str, Any], now: float) -> None:
 
 
 def _decode(part: bytes) -> bytes:
-    """base64url as RFC 7515 wants it: no padding, no other characters, and only the one spelling of the last one."""
+    """Decode base64url as RFC 7515 defines it: no padding, no other characters, only one spelling of the last one."""
     fill = len(part) % 4
-    # The bits of the last character that are beyond the last byte are zero, so no two spellings mean the same.
+    # The unused bits of the last character must be zero, so that no two spellings decode to the same bytes.
     if not part or part[-1] not in LAST_CHARACTERS[fill]:
         raise AuthenticationFailed("signature_malformed")
     try:
@@ -163,7 +164,7 @@ def _decode(part: bytes) -> bytes:
 
 
 def _json_object(text: bytes) -> dict[str, Any]:
-    # The parser's own bound differs between Python versions: 3.13 accepts thousands of levels.
+    # The parser's own limit differs between Python versions: 3.13 accepts thousands of levels.
     if text.count(b"[") + text.count(b"{") > MOST_BRACKETS:
         raise AuthenticationFailed("signature_malformed")
     try:
@@ -186,5 +187,5 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-# Made once: json.loads() makes a decoder for each call, which takes longer than the decoding.
+# Created once: json.loads() creates a decoder for each call, which takes longer than decoding.
 _JSON = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_without_duplicates)

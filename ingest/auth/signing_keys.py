@@ -1,7 +1,7 @@
-"""Keys that prove signatures: shared secrets, PEM files, entries of a JWKS. A key decides the algorithm, no token does.
+"""Keys that verify signatures, from shared secrets, PEM files and JWKS entries.
 
-The cryptography is joserfc's, and cryptography's below it; this file decides which keys it may be used with, and for
-what.
+The key decides the algorithm, not the token. joserfc and cryptography do the cryptography; this file decides which keys
+they may use, and for which algorithms.
 """
 
 import hmac
@@ -35,12 +35,12 @@ HMAC_ALGORITHMS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 RSA_ALGORITHMS = {"RS256": SHA256(), "RS384": SHA384(), "RS512": SHA512()}
 CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 CURVE_NAMES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-# FusionAuth names the first in its list of keys; RFC 8037 wrote the second into tokens before RFC 9864.
+# FusionAuth's list of keys uses the first name; tokens carried the second (RFC 8037) before RFC 9864.
 EDWARDS_ALGORITHMS = ("Ed25519", "EdDSA")
 PUBLIC_ALGORITHMS = frozenset((*RSA_ALGORITHMS, *CURVES.values(), *EDWARDS_ALGORITHMS))
 PUBLIC_MEMBERS = ("kty", "n", "e", "crv", "x", "y")
 MIN_RSA_BITS = 2048  # RFC 7518, section 3.3
-MAX_RSA_BITS = 8192  # a longer one would let each forged token cost us a millisecond
+MAX_RSA_BITS = 8192  # with a longer key each forged token would cost a millisecond
 MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2, for HS256
 MAX_KEY_ID_LENGTH = 256
 
@@ -52,15 +52,15 @@ _KEY_ERRORS = (ValueError, KeyError, TypeError, UnsupportedAlgorithm, JoseError)
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key that others sign with, and the algorithms it may be used for."""
+    """A key that verifies signatures, and the algorithms it may be used with."""
 
     algorithms: frozenset[str]
     key: Any = field(repr=False)
 
     def has_signed(self, message: bytes, signature: bytes, algorithm: str) -> bool:
-        """Takes as long whatever part of an HMAC is right. Asked only for one of its own `algorithms`."""
-        # What joserfc does of these two, without making the same objects anew for each delivery: half of the time of an
-        # HMAC, a tenth of the other's.
+        """Verify in constant time for an HMAC. The algorithm must be one of `algorithms`."""
+        # HMAC and RSA as in joserfc, but without creating the same objects for each delivery: these took half of the
+        # time of an HMAC and a tenth of RSA's.
         if isinstance(self.key, bytes):
             return hmac.compare_digest(hmac.digest(self.key, message, HMAC_ALGORITHMS[algorithm]), signature)
         if isinstance(self.key, RSAPublicKey):
@@ -73,13 +73,13 @@ class SigningKey:
 
 
 def keys_from_secrets(secrets: Sequence[SecretStr]) -> Iterator[SigningKey]:
-    """HMAC keys: the UTF-8 bytes of the words, as FusionAuth takes them, not a base64 decoding."""
+    """HMAC keys: the UTF-8 bytes of the secrets, without base64 decoding, as in FusionAuth."""
     for secret in secrets:
         value = secret.get_secret_value().encode()
         if len(value) < MIN_SECRET_BYTES:
-            log.warning("a secret is shorter than its hash", extra={"variable": "SUREHOOK_SIGNING_SECRETS"})
+            log.warning("signing secret shorter than its hash", extra={"variable": "SUREHOOK_SIGNING_SECRETS"})
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SecurityWarning)  # said above, in our words
+            warnings.simplefilter("ignore", SecurityWarning)  # logged above
             try:
                 OctKey.import_key(value)
             except ValueError as exc:
@@ -88,10 +88,10 @@ def keys_from_secrets(secrets: Sequence[SecretStr]) -> Iterator[SigningKey]:
 
 
 def keys_from_files(names: Sequence[str]) -> Iterator[SigningKey]:
-    """All public keys of some PEM files.
+    """All public keys in the PEM files.
 
     Raises:
-        Misconfigured: a file cannot be read, or holds anything else than public keys that are strong enough.
+        Misconfigured: a file cannot be read, or holds something other than sufficiently strong public keys.
     """
     for name in names:
         source = f"SUREHOOK_SIGNING_PUBLIC_KEYS: {name}"
@@ -116,12 +116,12 @@ def keys_from_files(names: Sequence[str]) -> Iterator[SigningKey]:
 
 
 def keys_from_jwks(document: bytes, pinned: Collection[str]) -> Mapping[str, Sequence[SigningKey]]:
-    """What can prove a signature of a JWKS (RFC 7517), by `kid`; only `pinned` ones where there are pins.
+    """The usable keys of a JWKS (RFC 7517), by `kid`; only the `pinned` ones if any are pinned.
 
-    An entry that is of no use (another kind of key, for encryption, too weak, nonsense) spoils no other.
+    Unusable entries (another kind of key, an encryption key, a weak or malformed one) are skipped.
 
     Raises:
-        ValueError: it is no JWKS, or nothing in it is of use.
+        ValueError: the document is no JWKS, or has no usable key.
     """
     try:
         entries = json.loads(document.decode("utf-8"))["keys"]
@@ -135,9 +135,9 @@ def keys_from_jwks(document: bytes, pinned: Collection[str]) -> Mapping[str, Seq
         try:
             key = _from_jwk(entry)
         except _KEY_ERRORS as exc:
-            # Others publish keys there that are none of our business; a pinned one is.
+            # A JWKS may hold keys for other purposes; a pinned key that is unusable is a mistake.
             level = logging.WARNING if pinned else logging.DEBUG
-            log.log(level, "an entry of the JWKS is of no use", extra={"key_id": kid, "reason": str(exc)})
+            log.log(level, "unusable JWKS entry", extra={"key_id": kid, "reason": str(exc)})
             continue
         found.setdefault(kid, []).append(key)
     if not found:
@@ -146,7 +146,7 @@ def keys_from_jwks(document: bytes, pinned: Collection[str]) -> Mapping[str, Seq
 
 
 class WeakKey(ValueError):
-    """An RSA key that others could break, or one that would break us."""
+    """An RSA key that is too short to be safe, or so long that verifying is too slow."""
 
 
 def _from_pem(block: bytes) -> SigningKey:
@@ -165,7 +165,7 @@ def _from_jwk(entry: Mapping[str, Any]) -> SigningKey:
     if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
         raise ValueError("for another use")
     if "d" in entry:
-        raise ValueError("a private key that everybody can read proves nothing")
+        raise ValueError("a published private key authenticates nothing")
     public = {name: entry[name] for name in PUBLIC_MEMBERS if name in entry}
     key_type = entry["kty"]
     if key_type == "RSA":

@@ -173,7 +173,7 @@ class Delivery:
         if not protocol.transport.is_closing():
             closes = not self.keep_alive or response.closes_connection
             server_headers = protocol.server_state.default_headers
-            protocol.buffered.write_whole(
+            protocol.buffered.write_response(
                 protocol.fast_path.head_cache.get(response, server_headers, closes=closes) + response.body
             )
             if closes:

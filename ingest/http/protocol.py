@@ -210,7 +210,7 @@ class WebhookProtocol(FastPathProtocol):
             self._respond_and_close(responses.NOT_HTTP)
 
     def _respond_and_close(self, response: Response) -> None:
-        self.buffered.write_whole(build_head(response, closes=True) + response.body)
+        self.buffered.write_response(build_head(response, closes=True) + response.body)
         self.transport.close()
 
     def _close_after(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Events into the store.
+"""Writes events to the store, durably and in batches.
 
 1. `sentinel` finds the primary, `connection` connects to it.
 2. `session` keeps one connection, and only to a store that `durability` found durable.

@@ -1,7 +1,7 @@
-"""One connection to the store for the endpoint's own traffic: packed commands out, replies in, matched by counting.
+"""A pipelined connection to the store: packed commands out, replies in, matched by their order.
 
-A general client spends more on a batch than the store does: pools, locks, a task switch a reply. This is the protocol
-and nothing else, on hiredis's packer and reader. How to get there (address, TLS, login) is redis-py's knowledge.
+A general client spends more time on a batch than the store does: pools, locks, a task switch for each reply. This one
+speaks only the protocol, with hiredis's packer and reader. The address, TLS and the login come from redis-py.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ OnReplies = Callable[[Replies | StoreUnavailable], None]
 
 
 class ErrorReply(Exception):
-    """An error that the store replied; its first word says which: NOSCRIPT, OOM, READONLY."""
+    """An error reply of the store. Its first word is the code: NOSCRIPT, OOM, READONLY."""
 
     @property
     def code(self) -> str:
@@ -34,20 +34,20 @@ class ErrorReply(Exception):
 
 
 def pack(command: Command) -> bytes:
-    """A command as the store reads it."""
+    """Encode a command in the store's protocol."""
     words: Any = tuple(command)
     packed: bytes = hiredis.pack_command(words)
     return packed
 
 
 class Connection(asyncio.Protocol):
-    """Batches are answered in the order they were sent. One that is not within the timeout ends the connection."""
+    """Replies arrive in the order in which batches were sent. A batch that times out closes the connection."""
 
     def __init__(self, on_lost: Callable[[], None]) -> None:
         self._on_lost = on_lost
         self._reader = hiredis.Reader(replyError=ErrorReply)
         self._replies: Replies = []
-        self._pending: deque[tuple[float, int, OnReplies]] = deque()  # until when, how many replies, for whom
+        self._pending: deque[tuple[float, int, OnReplies]] = deque()  # deadline, number of replies, receiver
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         return self._transport is not None
 
     def send(self, packed: bytes, count: int, on_replies: OnReplies) -> None:
-        """Send `count` commands; `on_replies` is called once, with as many replies or with what went wrong."""
+        """Send `count` commands; `on_replies` is called once, with as many replies or with an error."""
         if self._transport is None:
             on_replies(StoreUnavailable("the connection is lost"))
             return
@@ -72,11 +72,11 @@ class Connection(asyncio.Protocol):
         """Send commands and wait for the replies, errors among them.
 
         Raises:
-            StoreUnavailable: they did not come.
+            StoreUnavailable: the replies did not arrive.
         """
         future: asyncio.Future[Replies] = self._loop.create_future()
 
-        def settle(replies: Replies | StoreUnavailable) -> None:
+        def complete(replies: Replies | StoreUnavailable) -> None:
             if future.done():
                 return
             if isinstance(replies, StoreUnavailable):
@@ -84,11 +84,11 @@ class Connection(asyncio.Protocol):
             else:
                 future.set_result(replies)
 
-        self.send(b"".join(map(pack, commands)), len(commands), settle)
+        self.send(b"".join(map(pack, commands)), len(commands), complete)
         return await future
 
     def abort(self) -> None:
-        """Give up on what is due, now."""
+        """Close the connection now; batches without replies fail."""
         if self._transport is not None:
             self._transport.abort()
             self.connection_lost(None)
@@ -101,17 +101,17 @@ class Connection(asyncio.Protocol):
         try:
             while (reply := self._reader.gets()) is not False:
                 self._on_reply(reply)
-        except (hiredis.ProtocolError, IndexError):  # no RESP, or more replies than commands: no telling whose is whose
+        except (hiredis.ProtocolError, IndexError):  # not RESP, or more replies than commands
             self.abort()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - all ends are the same to us
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the cause does not matter
         if self._transport is None:
             return
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
         pending, self._pending = self._pending, deque()
-        self._on_lost()  # first: who is told of a lost batch must not send the next one here
+        self._on_lost()  # first: a receiver that retries must not use this connection
         for *_, on_replies in pending:
             on_replies(StoreUnavailable("the connection was lost"))
 
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
         on_replies(replies)
 
     def _check_timeout(self) -> None:
-        """One timer for all that is due, set anew when it rings: one for each would cost every batch."""
+        """Check the oldest deadline. One timer serves all batches; a timer for each would slow them down."""
         self._timer = None
         if not self._pending:
             return
@@ -139,10 +139,10 @@ class Connection(asyncio.Protocol):
 async def open_connection(
     store: redis.asyncio.Redis, on_lost: Callable[[], None], address: Address | None = None
 ) -> Connection:
-    """Connect to where `store` would (or to another address as it would), log in and choose the database.
+    """Connect with the settings of `store`, to its address or to the given one; log in and select the database.
 
     Raises:
-        StoreUnavailable: it cannot be reached, refuses the login, or no Sentinel says where it is.
+        StoreUnavailable: it cannot be reached, refuses the login, or no Sentinel knows its address.
     """
     connection = Connection(on_lost)
     connection.address = address or await primary_address(store)
@@ -161,7 +161,7 @@ async def open_connection(
 async def _connect(store: redis.asyncio.Redis, connection: Connection) -> list[Command]:
     """Open the transport. Returns the commands that log in."""
     pool = store.connection_pool
-    template: Any = pool.make_connection()  # type: ignore[no-untyped-call] # never connected: it knows the address, the login and how to do TLS
+    template: Any = pool.make_connection()  # type: ignore[no-untyped-call] # never connected: provides address, login and TLS
     loop = asyncio.get_running_loop()
     path = getattr(template, "path", None)
     if path and not connection.address:
@@ -180,5 +180,5 @@ async def _connect(store: redis.asyncio.Redis, connection: Connection) -> list[C
 
 def _require_login(login: Sequence[Command], replies: Replies) -> None:
     for command, reply in zip(login, replies, strict=True):
-        if isinstance(reply, ErrorReply) and command[0] != "CLIENT":  # an account need not be allowed a name
+        if isinstance(reply, ErrorReply) and command[0] != "CLIENT":  # the account may lack permission for a name
             raise StoreUnavailable(f"the store refuses the login ({reply.code})")

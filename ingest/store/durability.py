@@ -1,4 +1,4 @@
-"""What the store must be for a 202 to mean "on disk", asked of the server itself on the connection that is judged."""
+"""Checks, on the connection that will be used, that the store keeps what it acknowledges."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from surehook.shared.settings import Settings
 from surehook.shared.store import REQUIRED, require_durable
 
 REPLICAS_TIMEOUT_MS = int(REPLY_TIMEOUT_SECONDS * 1000 / 2) - 50  # for each of two waits
-# For a fsync that the server makes before it looks at the time: it only ends the wait for one that it does not make.
+# The server fsyncs before it looks at the timeout, which therefore only ends the wait for an fsync that never comes.
 OWN_FILE_TIMEOUT_MS = 100
 NO_EVICTION = REQUIRED["maxmemory-policy"]
 READ_SETTINGS = ("CONFIG", "GET", *REQUIRED)
@@ -23,7 +23,7 @@ NO_REWRITE = {b"aof_rewrite_in_progress:0", b"aof_rewrite_scheduled:0"}
 
 
 class Durability:
-    """What `DURABILITY` asks of the store."""
+    """The check that SUREHOOK_DURABILITY demands."""
 
     def __init__(self, settings: Settings) -> None:
         self._is_required = settings.durability in {"fsync", "replicated"}
@@ -31,33 +31,34 @@ class Durability:
         self._barrier = Keys(settings.key_prefix).fence
 
     async def check(self, connection: Connection, store: redis.asyncio.Redis) -> None:
-        """Ask for what `DURABILITY` needs; `store` knows the login for the replicas.
+        """Check the store and, if required, its replicas, which are reached with the login of `store`.
 
         Raises:
-            NotDurable: it would lose what we acknowledge.
-            StoreUnavailable: it does not answer, or is no primary.
+            NotDurable: the store would lose acknowledged events.
+            StoreUnavailable: it does not answer, or is not a primary.
         """
         role, found, memory = await connection.call(("ROLE",), READ_SETTINGS, ("INFO", "memory"))
         if isinstance(role, ErrorReply) and role.code == "LOADING":
             raise StoreUnavailable("the store loads its files")
         if isinstance(role, list) and role[0] != b"master":
             raise StoreUnavailable("the store is a replica")
-        if isinstance(memory, bytes):  # told also by managed stores that hide their settings
+        if isinstance(memory, bytes):  # readable even in managed stores that hide their settings
             _require_no_eviction(memory)
         if self._is_required:
             require_durable(_pairs(found))
             await self._require_complete_file(connection)
         if self._replicas:
             await self._check_replicas(role, store)
-            # One that has just come back and still writes what it missed says so here alone.
+            # Only this detects a replica that has just returned and is still catching up.
             *_, acknowledged = await connection.call(*replication_barrier(self._replicas, self._barrier))
             if missing := missing_replicas(acknowledged, self._replicas):
                 raise NotDurable(missing)
 
     async def _require_complete_file(self, connection: Connection) -> None:
-        """After `CONFIG SET appendonly yes` the server says yes and fsyncs, but to a file that a restart ignores until
-        the first rewrite has ended. WAITAOF alone tells that one from an ordinary rewrite, and only to whoever has
-        written: hence a write of our own, which leaves nothing.
+        """Raise NotDurable while the store writes its first append-only file, which a restart would ignore.
+
+        After `CONFIG SET appendonly yes` the server already reports success and fsyncs. Only WAITAOF tells this first
+        rewrite from an ordinary one, and only on a connection that has written: hence the SET and DEL.
         """
         written, _, acknowledged, persistence = await connection.call(
             ("SET", self._barrier, ""),
@@ -67,8 +68,8 @@ class Durability:
         )
         if not _has_complete_file(written, acknowledged, persistence):
             raise NotDurable(
-                "the store still writes its first append-only file since appendonly was set to yes: what it is told "
-                "before that is complete, a restart would lose. It goes on by itself then"
+                "the store still writes its first append-only file since appendonly was set to yes: until it is "
+                "complete, a restart would lose new events. The endpoint accepts events as soon as it is"
             )
 
     async def _check_replicas(self, role: object, store: redis.asyncio.Redis) -> None:
@@ -90,7 +91,7 @@ class Durability:
 def _has_complete_file(written: Any, acknowledged: Any, persistence: Any) -> bool:
     if not isinstance(written, ErrorReply) and not isinstance(acknowledged, ErrorReply):
         return bool(acknowledged[0])
-    # Out of memory, a server without WAITAOF (before Redis 7.2), an account that may not use it: any rewrite counts.
+    # Out of memory, no WAITAOF (before Redis 7.2), or no permission for it: then no rewrite may be in progress.
     if isinstance(persistence, ErrorReply):
         raise NotDurable(
             "the store does not say whether its append-only file is complete: allow the account in SUREHOOK_REDIS_URL "
@@ -109,10 +110,11 @@ def _require_no_eviction(memory: bytes) -> None:
 
 
 def replication_barrier(replicas: int, key: str) -> tuple[Command, ...]:
-    """The fence is a write of our own: the wait then covers all that was written before, also what we only found.
+    """The commands that wait until all earlier writes are on the disks of the replicas.
 
-    WAIT comes first because a replica that is asked by WAITAOF alone answers before its fsync, and again only with its
-    next heartbeat: a second later. Asked once more, when it has the data, it has fsynced it.
+    The SET makes the wait cover all earlier writes, including events that turned out to be duplicates. WAIT comes first
+    because to WAITAOF alone a replica replies before its fsync, and again only a second later, with its next heartbeat.
+    Once WAIT has found the data there, WAITAOF finds it fsynced.
     """
     return (
         ("SET", key, ""),
@@ -122,16 +124,16 @@ def replication_barrier(replicas: int, key: str) -> tuple[Command, ...]:
 
 
 def missing_replicas(acknowledged: Any, needed: int) -> str:
-    """What WAITAOF's reply tells of too few; "" if there are enough."""
+    """Describes the missing replicas, from WAITAOF's reply; "" if there are enough."""
     match acknowledged:
         case [int(own), int(others)] if own and others >= needed:
             return ""
         case [_, found] | found:
-            return f"{needed} replicas must have it on disk, so many say they do: {found}"
+            return f"{needed} replicas must have it on disk, and {found} reported it"
 
 
 async def _problem_with(address: Address, store: redis.asyncio.Redis) -> str:
-    """What is wrong with a replica: it must keep what it says it has, and may be the primary tomorrow."""
+    """Describes why a replica is not durable; "" if it is. It needs the primary's settings, as it may replace it."""
     name = f"{address[0]}:{address[1]}"
     try:
         connection = await open_connection(store, lambda: None, address)
@@ -148,6 +150,6 @@ async def _problem_with(address: Address, store: redis.asyncio.Redis) -> str:
 
 
 def _pairs(reply: ErrorReply | Sequence[bytes]) -> dict[str, str]:
-    if isinstance(reply, ErrorReply):  # a managed store, or an account that may not ask
+    if isinstance(reply, ErrorReply):  # a managed store, or no permission
         return {}
     return {name.decode(): value.decode() for name, value in zip(reply[::2], reply[1::2], strict=True)}

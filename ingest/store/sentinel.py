@@ -1,7 +1,7 @@
-"""Where the primary is, as the Sentinels have it.
+"""Finds the primary's address by asking the Sentinels.
 
-All are asked at once, where redis-py asks one after the other: a machine that hangs takes connections and says nothing,
-and must not keep us from those that would answer.
+All Sentinels are asked concurrently, whereas redis-py asks one after the other: one that accepts connections but hangs
+must not delay the replies of the others.
 """
 
 import asyncio
@@ -19,25 +19,25 @@ Address = tuple[str, int]
 
 
 async def primary_address(store: redis.asyncio.Redis) -> Address | None:
-    """Where Sentinel says the primary is; None without Sentinel.
+    """The primary's address according to the Sentinels; None without Sentinel.
 
     Raises:
-        StoreUnavailable: no Sentinel says so in time.
+        StoreUnavailable: no Sentinel answers in time.
     """
     pool = store.connection_pool
     if not isinstance(pool, SentinelConnectionPool):
         return None
     manager: Any = pool.sentinel_manager
-    replies = await asyncio.gather(*(_ask(sentinel, pool.service_name) for sentinel in manager.sentinels))
+    replies = await asyncio.gather(*(_fetch_primary(sentinel, pool.service_name) for sentinel in manager.sentinels))
     primaries = [state for state in replies if state and manager.check_master_state(state, pool.service_name)]
     if not primaries:
         raise StoreUnavailable("no Sentinel says where the primary is")
-    # One that was cut off with an old primary knows of no later choice than its own.
+    # A Sentinel cut off together with an old primary still reports it, with a lower epoch.
     newest = max(primaries, key=lambda state: int(state.get("config-epoch", 0)))
     return newest["ip"], int(newest["port"])
 
 
-async def _ask(sentinel: Any, service: str) -> dict[str, Any] | None:
+async def _fetch_primary(sentinel: Any, service: str) -> dict[str, Any] | None:
     try:
         async with asyncio.timeout(SENTINELS_TIMEOUT_SECONDS):
             primaries: dict[str, dict[str, Any]] = await sentinel.sentinel_masters()

@@ -1,4 +1,4 @@
-"""One connection to a store that was found durable; it reconnects by itself."""
+"""Keeps one connection to the store, offers it only while the store is durable, and reconnects when it is lost."""
 
 import asyncio
 import contextlib
@@ -22,11 +22,11 @@ STORE_ERRORS = (RedisError, OSError, StoreUnavailable, NotDurable)
 
 
 class Session:
-    """One per process."""
+    """The store connection of one process."""
 
     def __init__(self, settings: Settings, metrics: IngestMetrics) -> None:
         self._metrics = metrics
-        # Never used for events: it knows the way, and asks Sentinel.
+        # Provides address, login and Sentinels; events go through `connection`.
         self._store = connect_async(settings, timeout_seconds=REPLY_TIMEOUT_SECONDS)
         self._durability = Durability(settings)
         self._connection: Connection | None = None
@@ -38,11 +38,11 @@ class Session:
 
     @property
     def connection(self) -> Connection | None:
-        """None unless the store is there and durable."""
+        """The connection; None unless the store is reachable and durable."""
         return None if self._reason else self._connection
 
     async def run(self) -> None:
-        """Connect, check at start, after a loss until it is mended, and every few seconds. Ends after `stop`."""
+        """Connect and check: at the start, every few seconds, and after a loss until it succeeds. Ends after `stop`."""
         try:
             while not self._is_stopping:
                 with contextlib.suppress(*STORE_ERRORS):
@@ -50,9 +50,9 @@ class Session:
                 self.was_checked.set()
                 await self._pause()
         finally:
-            self.was_checked.set()  # nobody need wait for what will not come
+            self.was_checked.set()  # releases waiters although no check will follow
             self._is_stopping = True
-            self.invalidate(StoreUnavailable("the intake has stopped"))
+            self.invalidate(StoreUnavailable("the endpoint has stopped"))
             await close_async(self._store)
 
     def stop(self) -> None:
@@ -63,10 +63,10 @@ class Session:
         """Accept nothing until the store was checked again. Commands in flight fail."""
         reason = "not_durable" if isinstance(exc, NotDurable) else "store_unavailable"
         message = str(exc) if isinstance(exc, NotDurable | StoreUnavailable) else reason
-        # Of what is to be changed, the next thing when the first is done; the ways to be away are too many to tell.
+        # A different durability problem is logged again, as the operator has to solve it; an outage is logged once.
         is_new = self._reason != reason or (isinstance(exc, NotDurable) and message != self._logged)
         if is_new and not self._is_stopping:
-            log.error("store is not ready", extra={"reason": message, "error_type": type(exc).__name__})
+            log.error("store not ready", extra={"reason": message, "error_type": type(exc).__name__})
         self._reason, self._logged = reason, message
         self._lost.set()
         self._metrics.set_not_ready(reason)
@@ -84,10 +84,10 @@ class Session:
                 await self._lost.wait()
 
     async def _check(self) -> None:
-        """Nothing is sent to a server whose promises were not read on that very connection."""
+        """Check the store on the connection that events will use, so that no event reaches an unchecked server."""
         if not self._is_stopping:
             self._lost.clear()
-        connection = self._connection  # the same to the end: it may be lost, and `_connection` None, while we wait
+        connection = self._connection  # kept here, as `_connection` becomes None when it is lost
         try:
             if connection is None or not connection.is_open:
                 connection = self._connection = await open_connection(self._store, self._on_connection_lost)
@@ -98,17 +98,17 @@ class Session:
             self.invalidate(exc)
             raise
         if connection is not self._connection:
-            return  # lost just now; whoever lost it has said why
+            return  # lost in the meantime, and logged
         if self._reason is not None:
-            log.info("store is ready")
+            log.info("store ready")
         self._reason = None
         self._metrics.set_not_ready(None)
 
     async def _has_primary_moved(self, connection: Connection) -> bool:
-        """An old primary that is cut off from the Sentinels may answer us still; what it takes will be thrown away."""
+        """True after a failover: an old primary that is cut off may still answer, but loses what it accepts."""
         try:
             address = await primary_address(self._store)
-        except StoreUnavailable:  # no Sentinel answers: the primary may be fine all the same
+        except StoreUnavailable:  # the primary may be fine without Sentinels
             return False
         return address is not None and address != connection.address
 

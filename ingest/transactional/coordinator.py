@@ -1,7 +1,7 @@
 """Decides transactional events: submits them, waits until the deadline, responds with the confirmed outcome.
 
-A 2xx leaves only after the store has confirmed that the success still counts. Whatever else happens, a sender that was
-not told yes is told no, and the success, if there is one, becomes an orphan: here, or in the sweep.
+A 2xx response is sent only after the store has confirmed that the success still counts. In every other case the sender
+gets an error or nothing, and a success becomes an orphan: when this process abandons the event, or in the recovery.
 """
 
 import asyncio
@@ -33,20 +33,20 @@ from surehook.shared.transactional_events import transactional_types
 log = logging.getLogger(__name__)
 
 CONFIRM_MS = 250
-# How long after the deadline a sender may have to wait for a store that is slow just then.
+# How long past the deadline a response may wait for a slow store.
 STORE_GRACE_SECONDS = 0.35
 CONFIRM_RETRY_SECONDS = 0.05
-# Asking the store what stands, and answering. Where hundreds have one deadline, the last shall not be late.
+# The time to fetch an outcome from the store and respond. With hundreds of equal deadlines, the last must not be late.
 RESPONSE_SECONDS = 0.0004
 MAX_HEAD_START_SECONDS = 0.1
 FREE_WAITERS = 20
-NO_ROUND = ""  # of no round that is under way, so it changes none
+NO_ROUND = ""  # matches no round, so it changes none
 SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One delivery of a transactional event, and until when it has to be answered (time.perf_counter)."""
+    """A delivery of a transactional event, and the deadline of its response (time.perf_counter)."""
 
     envelope: Envelope
     deadline: float
@@ -57,7 +57,7 @@ class Request:
 
 
 class Coordinator:
-    """One per process. `ask` may be called once `run` is under way."""
+    """Decides the transactional events of one process. `decide` may be called once `run` has started."""
 
     def __init__(self, settings: Settings, metrics: IngestMetrics, session: Session) -> None:
         self._settings = settings
@@ -73,28 +73,28 @@ class Coordinator:
     def include(self, envelope: Envelope) -> bool:
         return self._types.include(envelope.event_type, envelope.tenant_id)
 
-    async def decide(self, envelope: Envelope, receive: Receive, began: float) -> Response:
-        """The answer to a delivery whose headers came at `began` (time.perf_counter).
+    async def decide(self, envelope: Envelope, receive: Receive, started_at: float) -> Response:
+        """Decide a delivery whose headers arrived at `started_at` (time.perf_counter), and return the response.
 
         Raises:
-            Refusal: there is nobody to decide, or no room.
-            StoreUnavailable: it is not known what was decided.
-            SenderLeft: nobody waits for the answer any more.
+            Refusal: no worker is available, or the backlog is full.
+            StoreUnavailable: the outcome is unknown.
+            SenderLeft: the client disconnected.
         """
-        request = Request(envelope, began + self._settings.transaction_timeout)
+        request = Request(envelope, started_at + self._settings.transaction_timeout)
         try:
             outcome = await self._await_outcome(request, receive)
         except StoreUnavailable:
             self._count(envelope, "unavailable")
             raise
-        self._metrics.transaction_seconds.observe(time.perf_counter() - began)
+        self._metrics.transaction_seconds.observe(time.perf_counter() - started_at)
         self._count(envelope, outcome.state)
         if outcome.state == "unattended":
             self._heartbeat.log_missing_workers()
         return _response_for(outcome, envelope.event_id)
 
     async def run(self) -> None:
-        """Beat, and listen where there is anything to hear, until `stop`."""
+        """Send heartbeats and, if any type is transactional, receive outcomes, until `stop`."""
         async with asyncio.TaskGroup() as group:
             if self._types.entries:
                 group.create_task(self._outcomes.run())
@@ -123,13 +123,13 @@ class Coordinator:
                 if outcome.state == "completed" and outcome.round:
                     outcome = await self._confirm(request, outcome.round)
                 if outcome.state == "completed" and disconnect.done():
-                    self._report_lost_response("sender has left after the confirmation", event_id)
+                    self._report_lost_response("the sender disconnected after the confirmation", event_id)
             finally:
                 disconnect.cancel()
         return outcome
 
     async def _recorded_outcome(self, request: Request) -> Outcome:
-        """Nothing is asked for a body that took too long, but what was decided before is the answer to a copy."""
+        """Look up an earlier decision; a body that arrived after the deadline starts no new round."""
         state, reason = await self._call_by_deadline(request, "txn_confirm", NO_ROUND)
         return Outcome("", state, reason)
 
@@ -147,7 +147,7 @@ class Coordinator:
             body,
             f"{settings.handler_timeout:g}",
             uuid4().hex,
-            lambda: max(0, round(request.seconds_left * 1000)),  # the store's deadline shall not be later than ours
+            lambda: max(0, round(request.seconds_left * 1000)),  # computed late: the store's deadline is not after ours
             self._process,
             settings.decision_memory * 1000,
             CONFIRM_MS,
@@ -170,20 +170,23 @@ class Coordinator:
             raise SenderLeft
         if outcome is not TOO_LATE:
             return outcome
-        return await self._call_until_known(request, "txn_abandon", waiter.round, 0)  # which confirms, if it still can
+        # Confirms a success that is still in time.
+        return await self._call_until_known(request, "txn_abandon", waiter.round, 0)
 
     async def _confirm(self, request: Request, round_id: str) -> Outcome:
         return await self._call_until_known(request, "txn_confirm", round_id)
 
     async def _call_until_known(self, request: Request, name: str, round_id: str, *more: int) -> Outcome:
-        """Until the reply is there, or it is too late: whether a yes was confirmed may be asked for again."""
-        give_up_at = request.deadline + CONFIRM_MS / 1000
+        """Repeat the call until the store replies or it is too late; repeating a confirmation is safe."""
+        stop_retrying_at = request.deadline + CONFIRM_MS / 1000
         while True:
             try:
                 state, reason = await self._call_by_deadline(request, name, round_id, *more)
             except StoreUnavailable:
-                if time.perf_counter() > give_up_at:
-                    self._report_lost_response("store did not say in time what stands", request.envelope.event_id)
+                if time.perf_counter() > stop_retrying_at:
+                    self._report_lost_response(
+                        "the store did not report the outcome in time", request.envelope.event_id
+                    )
                     raise
                 await asyncio.sleep(CONFIRM_RETRY_SECONDS)
             else:
@@ -198,25 +201,25 @@ class Coordinator:
         return text(state), text(reason)
 
     def _abandon_in_background(self, waiter: Waiter) -> None:
-        """The sender hung up, so it will take this for a no: abandon at once."""
+        """Abandon the event immediately: a client that disconnects takes the transaction for refused."""
         task = asyncio.create_task(self._abandon(waiter.event_id, waiter.round))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
     async def _abandon(self, event_id: str, round_id: str) -> None:
-        with contextlib.suppress(StoreUnavailable):  # the sweep finds it
+        with contextlib.suppress(StoreUnavailable):  # the recovery finds it
             await self._batcher.call("txn_abandon", event_id, round_id, 1)
 
     def _report_lost_response(self, reason: str, event_id: str) -> None:
         self._metrics.answers_lost.inc()
-        log.warning("answer lost", extra={"event_id": event_id, "reason": reason})
+        log.warning("response lost", extra={"event_id": event_id, "reason": reason})
 
     def _count(self, envelope: Envelope, outcome: str) -> None:
         self._metrics.transactions.labels(label(envelope.event_type), outcome).inc()
 
 
 def head_start(waiter_count: int) -> float:
-    """How many seconds before its deadline one of so many gives up: their answers take that long to make together."""
+    """Seconds before the deadline at which waiting stops, so that all responses are ready by the deadline."""
     return min(max(0, waiter_count - FREE_WAITERS) * RESPONSE_SECONDS, MAX_HEAD_START_SECONDS)
 
 
@@ -226,7 +229,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 
 def _response_for(outcome: Outcome, event_id: str) -> Response:
-    """Raises Refusal where there is nobody to decide, or no room."""
+    """The response to an outcome. Raises Refusal if no worker is available or the backlog is full."""
     match outcome.state:
         case "completed":
             return responses.completed(event_id)

@@ -1,6 +1,6 @@
 """The heartbeat of an ingest process; it also recovers successes that were never confirmed.
 
-It is sent with an empty list too: that tells workers that no transactional types are configured here.
+A heartbeat with an empty list tells workers that no transactional types are configured here.
 """
 
 import asyncio
@@ -19,15 +19,18 @@ from surehook.shared.transactional_events import TransactionalTypes
 
 log = logging.getLogger(__name__)
 
-# As in workers/transactional; only those who know the handlers bury the dead.
+# The same value as in the workers.
 DEAD_AFTER_MS = 10_000
 RECOVER_BATCH = 100
 LOG_EVERY_SECONDS = 30.0
+MISSING_WORKERS_HINT = (
+    "run `surehook worker` with transactional handlers and with the same SUREHOOK_TRANSACTIONAL_EVENTS as the endpoint"
+)
 SCRIPT_NAMES = ("heartbeat", "txn_recover", "deregister")
 
 
 class Heartbeat:
-    """One per process. `run` until `stop`."""
+    """Sends the heartbeats of one process, from `run` until `stop`."""
 
     def __init__(self, settings: Settings, session: Session, process: str, types: TransactionalTypes) -> None:
         self._batcher = ScriptBatcher(session, settings, SCRIPT_NAMES)
@@ -39,7 +42,7 @@ class Heartbeat:
     async def run(self) -> None:
         while not self._stopped.is_set():
             with contextlib.suppress(StoreUnavailable):
-                await self._beat()
+                await self._send()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await self._stopped.wait()
@@ -50,19 +53,18 @@ class Heartbeat:
         self._stopped.set()
 
     def log_missing_workers(self) -> None:
-        """Each refusal is told as any other; this says, now and then, what to do about it."""
+        """Log, at most every 30 seconds, what to do about missing workers; each refusal is logged elsewhere."""
         now = time.monotonic()
         if now < self._log_after:
             return
         self._log_after = now + LOG_EVERY_SECONDS
         log.error(
-            "no worker is there to decide: run `surehook worker` with transactional handlers, and with "
-            "SUREHOOK_TRANSACTIONAL_EVENTS as here",
-            extra={"queue": TRANSACTIONAL_QUEUE, "ingest_has": str(self._types)},
+            "transactional workers missing",
+            extra={"queue": TRANSACTIONAL_QUEUE, "ingest_has": str(self._types), "reason": MISSING_WORKERS_HINT},
         )
 
-    async def _beat(self) -> None:
+    async def _send(self) -> None:
         self._message.compare(texts(await self._batcher.call("heartbeat", *self._message.available)))
         orphans = int((await self._batcher.call("txn_recover", DEAD_AFTER_MS, RECOVER_BATCH))[0])
         if orphans:
-            log.error("successes that nobody confirmed are orphans", extra={"count": orphans})
+            log.error("transactional effects orphaned", extra={"count": orphans})

@@ -1,6 +1,6 @@
-"""How an ingest process hears what was decided: one blocking connection, however many requests wait.
+"""Receives the outcomes of an ingest process's transactional events, on one blocking connection for all requests.
 
-A reply that gets lost costs time, never the truth: at its deadline each request asks the store itself.
+A lost reply costs time but never changes the outcome: at its deadline each request fetches it from the store.
 """
 
 import asyncio
@@ -19,27 +19,30 @@ from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
 from surehook.shared.store import close_async, connect_async
 
-WAIT_SECONDS = REPLY_TIMEOUT_SECONDS / 2  # a store that says nothing for longer has fallen silent
+WAIT_SECONDS = REPLY_TIMEOUT_SECONDS / 2  # an idle store replies well before the timeout
 BATCH_SIZE = 256
 MAX_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one round of asking."""
+    """The outcome of one round, which is one run of the handlers."""
 
     round: str
     state: str
     reason: str
 
 
-# What a listener hears that gave up.
+# Set by the endpoint itself when it stops waiting.
 SENDER_GONE, TOO_LATE = Outcome("", "gone", ""), Outcome("", "late", "")
 
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """One request. It listens before it asks, for an answer can be quicker than the receipt of the question."""
+    """A waiting request, registered before its event is submitted.
+
+    The outcome may arrive before the reply to the submission, which tells the round; it is then kept as an early one.
+    """
 
     event_id: str
     future: "asyncio.Future[Outcome]"
@@ -57,20 +60,20 @@ class Waiter:
             self.future.set_result(outcome)
 
     def set_round(self, round_id: str) -> None:
-        """Which round it is about is known now."""
+        """Set the round to wait for, and look for its outcome among the early ones."""
         self.round = round_id
         for outcome in self.early_outcomes:
             self.receive(outcome)
 
 
 class Outcomes:
-    """One per process. `run` until `stop`."""
+    """The waiting requests of one process. Outcomes arrive from `run` until `stop`."""
 
     def __init__(self, settings: Settings, session: Session, process: str) -> None:
         key = Keys(settings.key_prefix).replies(process)
         self._pop = pack(("BLMPOP", WAIT_SECONDS, 1, key, "LEFT", "COUNT", BATCH_SIZE))
         self._session = session
-        self._store = connect_async(settings, timeout_seconds=REPLY_TIMEOUT_SECONDS)  # it only knows the way
+        self._store = connect_async(settings, timeout_seconds=REPLY_TIMEOUT_SECONDS)  # only provides address and login
         self._connection: Connection | None = None
         self._lost = asyncio.Event()
         self._waiters: dict[str, set[Waiter]] = {}
@@ -78,7 +81,7 @@ class Outcomes:
 
     @contextlib.contextmanager
     def waiting_for(self, event_id: str) -> Iterator[Waiter]:
-        """A listener for as long as the block lasts."""
+        """Register a waiter for the duration of the block."""
         waiter = Waiter(event_id, asyncio.get_running_loop().create_future())
         self._waiters.setdefault(event_id, set()).add(waiter)
         try:
@@ -91,7 +94,7 @@ class Outcomes:
 
     @property
     def waiter_count(self) -> int:
-        """How many events somebody waits for."""
+        """The number of events that requests wait for."""
         return len(self._waiters)
 
     async def run(self) -> None:
@@ -120,7 +123,7 @@ class Outcomes:
 
     def _on_replies(self, replies: StoreReplies | StoreUnavailable) -> None:
         if isinstance(replies, StoreUnavailable):
-            return  # `run` sees to it
+            return  # `run` reconnects
         (popped,) = replies
         if isinstance(popped, ErrorReply) or self._has_primary_moved():
             self._reconnect()
@@ -131,7 +134,7 @@ class Outcomes:
             self._connection.send(self._pop, 1, self._on_replies)
 
     def _has_primary_moved(self) -> bool:
-        """After a failover the old primary may go on answering that nothing was decided."""
+        """True after a failover: the old primary may still reply, but receives no outcomes."""
         current = self._session.connection
         return current is not None and self._connection is not None and current.address != self._connection.address
 

@@ -79,7 +79,7 @@ class Traffic:
 def start(stack: Stack, processes: int) -> "tuple[int, list[int]]":
     parent = stack.surehook("ingest", "--processes", str(processes))
     wait_until(stack.is_ready, "ingest is ready")
-    wait_until(lambda: stack.logged().count("store is ready") == processes, "all are there")
+    wait_until(lambda: stack.logged().count("store ready") == processes, "all are there")
     return parent.pid, children_of(parent.pid)
 
 
@@ -114,7 +114,7 @@ def test_a_reload_brings_new_code_and_new_settings(build_stack: Build) -> None:
     answers.write_text(answers.read_text().replace('"status":"accepted"', '"status":"taken"'))
     (stack.folder / ".env").write_text("SUREHOOK_REQUIRED_HEADER=X-New: setting\n")
     os.kill(parent, signal.SIGHUP)
-    wait_until(lambda: "ingest processes replaced" in stack.logged(), "they are replaced")
+    wait_until(lambda: "ingest processes are new" in stack.logged(), "they are replaced")
     wait_until(lambda: not set(old) & set(children_of(parent)), "the old ones are gone")
 
     assert stack.deliver().status_code == 401
@@ -129,7 +129,7 @@ def test_deaths_metrics_a_reload_that_fails_and_a_stop(build_stack: Build) -> No
     os.kill(first, signal.SIGKILL)
     answers = [stack.deliver().status_code for _ in range(20)]
     wait_until(lambda: len(children_of(parent)) == 2 and first not in children_of(parent), "it is replaced")
-    wait_until(lambda: stack.logged().count("store is ready") == 3, "the new one serves")
+    wait_until(lambda: stack.logged().count("store ready") == 3, "the new one serves")
     answers += [stack.deliver().status_code for _ in range(20)]
 
     assert answers == [202] * 40
@@ -144,7 +144,7 @@ def test_deaths_metrics_a_reload_that_fails_and_a_stop(build_stack: Build) -> No
     children = children_of(parent)
     (stack.folder / ".env").write_text("SUREHOOK_MAX_PENDING=many\n")
     os.kill(parent, signal.SIGHUP)
-    wait_until(lambda: "new ingest processes do not serve, old ones stay" in stack.logged())
+    wait_until(lambda: "ingest process replacement failed" in stack.logged())
     wait_until(lambda: children_of(parent) == children, "those that did not come up are gone")
     assert stack.deliver().status_code == 202
     os.kill(parent, signal.SIGTERM)
@@ -194,7 +194,7 @@ def test_processes_that_die_at_their_start_are_not_started_without_pause(build_s
         wait_until(lambda: stack.logged().count("ingest process died") == count, "another one dies")  # noqa: B023 - at once
         assert stack.deliver().status_code == 202
     (stack.folder / ".env").unlink()
-    wait_until(lambda: stack.logged().count("store is ready") == 3, "the next one serves")
+    wait_until(lambda: stack.logged().count("store ready") == 3, "the next one serves")
 
     died = [json.loads(line) for line in stack.logged().splitlines() if "ingest process died" in line]
     _, second_at, third_at = (datetime.fromisoformat(line["at"]) for line in died)

@@ -175,7 +175,7 @@ def test_whoever_reads_that_ingest_listens_can_stop_it(build_stack: Build) -> No
     stack = build_stack()
     for count in range(1, 4):
         ingest = stack.surehook("ingest", SUREHOOK_METRICS_BIND="off")
-        wait_until(lambda: stack.logged().count("ingest listens") == count)  # noqa: B023 - at once
+        wait_until(lambda: stack.logged().count("ingest server listening") == count)  # noqa: B023 - at once
 
         ingest.terminate()
 

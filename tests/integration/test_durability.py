@@ -173,7 +173,7 @@ def test_a_replica_that_writes_its_first_file_counts_for_none(
             wait_until(lambda: not door.is_ready(), "it is off")
             caplog.clear()
             replica.config_set("appendonly", "yes")
-            wait_until(lambda: "so many say they do: 0" in reasons(caplog), "it says why")
+            wait_until(lambda: "must have it on disk, and 0 reported it" in reasons(caplog), "it says why")
             while_rewriting = door.deliver().status_code, replica.info("persistence")["aof_rewrite_in_progress"]
             wait_until(door.is_ready, "the file is whole")
 

@@ -39,7 +39,7 @@ def test_a_queue_that_is_held_takes_no_transaction(
 
     response = transactional_endpoint.deliver(an_event("user.create"))
 
-    assert (response.status_code, response.json()["exception"]) == (503, "[unavailable] no worker is there to decide")
+    assert (response.status_code, response.json()["exception"]) == (503, "[unavailable] no worker is available")
     assert transactional_endpoint.metric("surehook_deliveries_refused_total", reason="paused") == 1
     assert ledger(store) == {"open": 0}
 

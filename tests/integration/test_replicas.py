@@ -48,7 +48,7 @@ def test_what_a_replica_lacks_is_not_acknowledged_by_anybody(
     asyncio.run(play())
 
     reasons = [getattr(record, "reason", "") for record in caplog.records]
-    assert reasons.count("1 replicas must have it on disk, so many say they do: 0") == 2
+    assert reasons.count("1 replicas must have it on disk, and 0 reported it") == 2
 
 
 @pytest.mark.parametrize(
