@@ -94,7 +94,7 @@ def _round(stack: Stack, connections: int, event_type: str) -> Measured:
 
 def _has_workers(stack: Stack) -> bool:
     with stack.redis() as store:
-        return int(store.zcard(Keys().attending(TRANSACTIONAL_QUEUE))) >= PROCESSES
+        return int(store.zcard(Keys().available(TRANSACTIONAL_QUEUE))) >= PROCESSES
 
 
 def _row(connections: int, what: str, rounds: list[Measured]) -> Sequence[str]:

@@ -28,9 +28,9 @@ class Keys:
         return f"{self.prefix}:ledger"
 
     @property
-    def fence(self) -> str:
-        """Written behind each batch that waits for replicas; its value means nothing."""
-        return f"{self.prefix}:fence"
+    def barrier(self) -> str:
+        """String: written after each batch that waits for replicas; its value means nothing."""
+        return f"{self.prefix}:barrier"
 
     @property
     def sweep_lock(self) -> str:
@@ -69,9 +69,9 @@ class Keys:
         """Sorted set: `{job}:{token}` of every claim in force, scored by when it lapses (ms, store's clock)."""
         return f"{self.prefix}:leases:{queue}"
 
-    def held(self, mark: str) -> str:
-        """Set: `{job}:{token}` of every claim that a worker process holds, started or not, by the process's mark."""
-        return f"{self.prefix}:held:{mark}"
+    def process_claims(self, token_prefix: str) -> str:
+        """Set: `{job}:{token}` of every claim of a worker process, started or not, by the prefix of its tokens."""
+        return f"{self.prefix}:process-claims:{token_prefix}"
 
     def exchange(self, process: str) -> str:
         """Hash: the number of a worker process's last trip, and what became of what it settled."""
@@ -112,7 +112,7 @@ class Keys:
         """Hash: a process that lives, and what it takes for transactional."""
         return f"{self.prefix}:alive:{kind}:{process}"
 
-    def attending(self, queue: str) -> str:
+    def available(self, queue: str) -> str:
         """Sorted set: the worker processes that live on a queue, scored by their last beat (ms, store's clock)."""
         return self.alive("queue", queue)
 
@@ -131,7 +131,7 @@ class Keys:
                 "EVENT": self.event(""),
                 "ATTEMPTS": self.attempts(""),
                 "LEASES": self.leases(""),
-                "HELD": self.held(""),
+                "PROCESS_CLAIMS": self.process_claims(""),
                 "EXCHANGE": self.exchange(""),
                 "TXN": self.transaction(""),
                 "TXNS": self.transactions,

@@ -52,7 +52,7 @@ class Batcher(ABC, Generic[ItemT]):
     def __init__(self, session: Session, settings: Settings) -> None:
         self.session = session
         self._replicas = settings.replicas if settings.durability == "replicated" else 0
-        barrier = replication_barrier(self._replicas, Keys(settings.key_prefix).fence) if self._replicas else ()
+        barrier = replication_barrier(self._replicas, Keys(settings.key_prefix).barrier) if self._replicas else ()
         self._barrier = b"".join(map(pack, barrier))
         self._barrier_replies = len(barrier)
         self._waiting: list[ItemT] = []

@@ -28,7 +28,7 @@ class Durability:
     def __init__(self, settings: Settings) -> None:
         self._is_required = settings.durability in {"fsync", "replicated"}
         self._replicas = settings.replicas if settings.durability == "replicated" else 0
-        self._barrier = Keys(settings.key_prefix).fence
+        self._barrier = Keys(settings.key_prefix).barrier
 
     async def check(self, connection: Connection, store: redis.asyncio.Redis) -> None:
         """Check the store and, if required, its replicas, which are reached with the login of `store`.

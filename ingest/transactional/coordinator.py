@@ -89,7 +89,7 @@ class Coordinator:
             raise
         self._metrics.transaction_seconds.observe(time.perf_counter() - started_at)
         self._count(envelope, outcome.state)
-        if outcome.state == "unattended":
+        if outcome.state == "no_worker":
             self._heartbeat.log_missing_workers()
         return _response_for(outcome, envelope.event_id)
 
@@ -111,7 +111,7 @@ class Coordinator:
             return await self._recorded_outcome(request)
         with self._outcomes.waiting_for(event_id) as waiter:
             outcome = await self._submit(request)
-            if outcome.state == "settled":
+            if outcome.state == "decided":
                 return await self._confirm(request, outcome.round)
             if outcome.state != "waiting":
                 return outcome
@@ -239,7 +239,7 @@ def _response_for(outcome: Outcome, event_id: str) -> Response:
             return responses.HANDLER_FAILED
         case "duplicate":
             return responses.duplicate(event_id)
-        case "unattended":
+        case "no_worker":
             raise Refusal(responses.NO_WORKER, "no_worker")
         case "paused":
             raise Refusal(responses.NO_WORKER, "paused")

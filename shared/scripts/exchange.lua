@@ -1,6 +1,6 @@
 -- Exchange a worker process's results for jobs: end its claims, and claim what comes next.
 --
--- ARGV: queue, process, exchange number, prefix of new tokens (the process's mark first), lease in ms,
+-- ARGV: queue, process, exchange number, prefix of new tokens (it begins with the process's own prefix), lease in ms,
 -- retention in s, handler timeout, claims wanted, how many of them start immediately (the others are *reserved*: a
 -- crash does not count for them), then acks, each: kind, job id, token, worker, 1 if RQ's tools show it as running,
 -- number of arguments, and those.
@@ -11,7 +11,7 @@
 local queue, process, number, prefix = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local lease_ms, retention, handler_timeout = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local wanted, starting = tonumber(ARGV[8]), tonumber(ARGV[9])
-local mark = string.match(prefix, '^[^-]*')
+local token_prefix = string.match(prefix, '^[^-]*')
 local EXCHANGE_TTL_SECONDS = 3600
 
 -- Writes of one kind are collected here and done in one command: a command costs the store more than its values.
@@ -129,8 +129,8 @@ local function read_acks()
     at = last + 1
   end
   if #claims > 0 then
-    for i, lapses_at in ipairs(redis.call('ZMSCORE', LEASES .. queue, unpack(claims))) do
-      in_force[claims[i]] = lapses_at or nil
+    for i, expires_at in ipairs(redis.call('ZMSCORE', LEASES .. queue, unpack(claims))) do
+      in_force[claims[i]] = expires_at or nil
     end
   end
   return acks
@@ -139,7 +139,7 @@ end
 local function write_collected()
   if #ended > 0 then
     redis.call('ZREM', LEASES .. queue, unpack(ended))
-    redis.call('SREM', HELD .. mark, unpack(ended))
+    redis.call('SREM', PROCESS_CLAIMS .. token_prefix, unpack(ended))
     redis.call('ZREMRANGEBYSCORE', FINISHED .. queue, '-inf', now_seconds)
   end
   if #finished > 0 then redis.call('ZADD', FINISHED .. queue, unpack(finished)) end
@@ -221,7 +221,7 @@ end
 local function write_leases(claims)
   if #held == 0 then return end
   redis.call('ZADD', LEASES .. queue, unpack(leases))
-  redis.call('SADD', HELD .. mark, unpack(held))
+  redis.call('SADD', PROCESS_CLAIMS .. token_prefix, unpack(held))
   if redis.call('EXISTS', FAILED .. queue, SCHEDULED .. queue) == 0 then return end
   local job_ids = {}
   for _, claim in ipairs(claims) do table.insert(job_ids, claim[1]) end
@@ -232,7 +232,7 @@ end
 local last = redis.call('HMGET', EXCHANGE .. process, 'number', 'results')
 local last_number = tonumber(last[1] or 0)
 if last_number > number then return false end
-if last_number == number then return {last[2], 0, find_claims(queue, mark, prefix, now_ms + lease_ms)} end
+if last_number == number then return {last[2], 0, find_claims(queue, token_prefix, prefix, now_ms + lease_ms)} end
 
 local results = apply_acks()
 local is_paused = wanted > 0

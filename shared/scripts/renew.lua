@@ -1,8 +1,8 @@
--- Renew leases. ARGV: queue, mark of the process, lease in ms, then claims `{job}:{token}`; without any, all claims of
+-- Renew leases. ARGV: queue, token prefix of the process, lease in ms, then claims `{job}:{token}`; without any, all claims of
 -- the process are renewed (its supervisor does that while the process itself cannot).  Returns the claims that are
 -- lost.
 local queue, lost = ARGV[1], {}
-local claims = #ARGV > 3 and {unpack(ARGV, 4)} or redis.call('SMEMBERS', HELD .. ARGV[2])
+local claims = #ARGV > 3 and {unpack(ARGV, 4)} or redis.call('SMEMBERS', PROCESS_CLAIMS .. ARGV[2])
 for _, claim in ipairs(claims) do
   if redis.call('ZSCORE', LEASES .. queue, claim) then
     redis.call('ZADD', LEASES .. queue, now_ms + tonumber(ARGV[3]), claim)

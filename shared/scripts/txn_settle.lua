@@ -19,7 +19,7 @@ end
 local function end_lease(job_id, queue)
   local claim = job_id .. ':' .. (redis.call('HGET', EVENT .. id, 'claim:' .. handler_of(job_id)) or '')
   if redis.call('ZREM', LEASES .. queue, claim) == 0 then return end
-  redis.call('SREM', HELD .. process_mark_of(claim), claim)
+  redis.call('SREM', PROCESS_CLAIMS .. token_prefix_of(claim), claim)
   hide_execution(queue, job_id, claim)
 end
 

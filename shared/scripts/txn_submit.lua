@@ -5,7 +5,7 @@
 -- encrypted with (none or '': it is plain), limit of open events (none: unlimited).
 -- Returns {state, round, ms left, reason}; state is waiting, completed, rejected, failed, abandoned, settled (a success
 -- that waits to be confirmed), duplicate (an event that never was a transaction), paused (an operator paused the
--- queue), unattended (no worker lives) or backlog (the limit of open events is reached).
+-- queue), no_worker (no worker is available) or backlog (the limit of open events is reached).
 local id, process = ARGV[1], ARGV[11]
 local key = EVENT .. id
 local txn = load_txn(id)
@@ -29,7 +29,7 @@ if txn and (txn.state == 'waiting' or txn.state == 'running' or txn.state == 'co
     redis.call('HSET', TXN .. id, 'waiters', txn.waiters .. ' ' .. process)
   end
   redis.call('HINCRBY', TXN .. id, 'requests', 1)
-  return {is_undecided and 'waiting' or 'settled', txn.round, math.max(0, txn.deadline - now_ms), ''}
+  return {is_undecided and 'waiting' or 'decided', txn.round, math.max(0, txn.deadline - now_ms), ''}
 end
 
 local record = redis.call('HMGET', key, 'type', 'decision', 'reason', 'closed_at', 'body', 'committed')
@@ -45,7 +45,7 @@ if redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, TRANS
   return {'paused', '', 0, ''}
 end
 if redis.call('ZCOUNT', ALIVE .. 'queue:' .. TRANSACTIONAL, '(' .. now_ms - ARGV[15], '+inf') == 0 then
-  return {'unattended', '', 0, ''}
+  return {'no_worker', '', 0, ''}
 end
 if ARGV[17] and redis.call('ZCARD', OPEN) >= tonumber(ARGV[17]) then return {'backlog', '', 0, ''} end
 

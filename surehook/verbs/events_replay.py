@@ -11,23 +11,23 @@ from surehook.verbs.events_list import filter_of, filters, line, one, open_log
 from surehook.verbs.events_resolve import open_decisions
 from surehook.verbs.options import bulk, each
 
-NO_FACT = "no transaction that ended with a no, or what it left is still being undone"
+NOT_REFUSED = "not a refused transaction, or its effects are still being undone"
 BY_DEFAULT = ("done", "unhandled", "completed")
 
 
 @click.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @filters(*REPLAYABLE)
-@click.option("--as-fact", is_flag=True, help="FusionAuth committed although these events were refused.")
+@click.option("--committed", is_flag=True, help="FusionAuth committed although these events were refused.")
 @bulk
-def replay(ids: Sequence[str], *, as_fact: bool, **options: Any) -> None:
+def replay(ids: Sequence[str], *, committed: bool, **options: Any) -> None:
     """Run closed events again, for all handlers that match them now, each with its full budget of retries.
 
     Without --state: those that are done, and those that no handler wanted. The handlers that decided a transaction are
     not asked again.
     """
-    if as_fact:
-        _replay_as_fact([some_id.lower() for some_id in ids], options)
+    if committed:
+        _replay_committed([some_id.lower() for some_id in ids], options)
         return
     log = open_log()
     each(
@@ -40,21 +40,21 @@ def replay(ids: Sequence[str], *, as_fact: bool, **options: Any) -> None:
     )
 
 
-def _replay_as_fact(ids: Sequence[str], options: dict[str, Any]) -> None:
+def _replay_committed(ids: Sequence[str], options: dict[str, Any]) -> None:
     """FusionAuth committed although the event was refused: run all handlers of the events, with retries.
 
     Raises:
         NotFound: for some of the ids there is nothing to do; the others are done.
     """
     if not ids:
-        raise click.UsageError("--as-fact needs ids: a person has to have looked at each.")
+        raise click.UsageError("--committed needs ids: a person has to have looked at each.")
     if filter_of(options) != EventFilter() or options["is_all"]:
-        raise click.UsageError("--as-fact takes ids alone, neither filters nor --all.")
+        raise click.UsageError("--committed takes ids alone, neither filters nor --all.")
     decisions = open_decisions()
     facts = [event_id for event_id in ids if decisions.is_refused(event_id)]
-    each(facts, decisions.replay_committed, options, line=str, verb="replayed", otherwise=NO_FACT)
+    each(facts, decisions.replay_committed, options, line=str, verb="replayed", otherwise=NOT_REFUSED)
     if missed := sorted(set(ids) - set(facts)):
-        raise NotFound("\n".join(f"{event_id} is {NO_FACT}" for event_id in missed))
+        raise NotFound("\n".join(f"{event_id} is {NOT_REFUSED}" for event_id in missed))
 
 
 def _chosen(log: EventLog, ids: Sequence[str], options: dict[str, Any]) -> list[EventRecord]:
@@ -76,6 +76,6 @@ def _replayable(event: EventRecord) -> EventRecord:
     if event.state not in REPLAYABLE:
         raise SurehookError(
             f"{event.event_id} was {event.state} in a transaction, which cannot run again; if FusionAuth went ahead "
-            f"nevertheless: surehook events replay {event.event_id} --as-fact"
+            f"nevertheless: surehook events replay {event.event_id} --committed"
         )
     return event

@@ -82,7 +82,7 @@ def test_the_refusals_of_the_docs_and_of_the_example_run(build_stack: Callable[.
     listed = stack.run("events", "list", "--state", "rejected", "--json").stdout
     event_id = json.loads(listed)["event_id"]
     assert stack.run("events", "resolve", event_id).returncode == 3
-    assert stack.run("events", "replay", event_id, "--as-fact").returncode == 0
+    assert stack.run("events", "replay", event_id, "--committed").returncode == 0
     wait_until(lambda: stack.run("dead-letters", "list").stdout.count(event_id) == 2, "both say no again")
 
 

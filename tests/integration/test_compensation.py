@@ -47,11 +47,11 @@ def test_a_second_time_as_a_fact_has_its_full_budget(
 ) -> None:
     event_id, worker, transaction = _claimed(store, protocol)
     worker.settle(transaction, Outcome("rejected"))
-    assert protocol.as_fact(event_id)
+    assert protocol.replay_committed(event_id)
     clerk = claims_of()
     _spend(clerk, make_due, retries=2)
 
-    assert protocol.as_fact(event_id)
+    assert protocol.replay_committed(event_id)
 
     claim = _taken(clerk)
     assert (claim.runs, claim.spent, claim.interruptions) == (1, 0, 0)
@@ -120,7 +120,7 @@ def test_an_undoing_that_runs_when_it_is_asked_for_again_has_no_say_any_more(
     assert not clerk.finish(early, "done", None)
     assert clerk.finish(late, "done", None)
     assert is_balanced(store)
-    assert not store.exists(KEYS.leases("events"), KEYS.held("clerk"), "rq:wip:events")
+    assert not store.exists(KEYS.leases("events"), KEYS.process_claims("clerk"), "rq:wip:events")
 
 
 def test_a_long_frozen_success_is_undone_after_its_round_is_forgotten(
@@ -163,16 +163,16 @@ def test_a_no_that_comes_when_all_is_over_is_kept_no_longer(store: redis.Redis, 
     assert store.ttl(KEYS.attempts(event_id)) > 0
 
 
-@pytest.mark.parametrize("as_fact", [False, True], ids=["asked again", "run as a fact"])
+@pytest.mark.parametrize("committed", [False, True], ids=["asked again", "run as a fact"])
 def test_an_old_run_has_no_say_once_the_event_runs_again(
-    as_fact: bool, store: redis.Redis, protocol: Protocol, claims_of: Clerks, make_due: MakeDue
+    committed: bool, store: redis.Redis, protocol: Protocol, claims_of: Clerks, make_due: MakeDue
 ) -> None:
     event_id, frozen, transaction = _claimed(store, protocol)
     _bury(store, protocol)
     _undo(claims_of("clerk"), make_due)
     jump(store, 600_000)
-    if as_fact:
-        assert protocol.as_fact(event_id)
+    if committed:
+        assert protocol.replay_committed(event_id)
         assert claims_of("clerk").finish(_taken(claims_of("clerk")), "done", None)
     else:
         _, other, again = _claimed(store, protocol, event_id, "other")

@@ -8,7 +8,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from surehook.workers.queue import acks
-from surehook.workers.queue.claims import ClaimState, mark_of
+from surehook.workers.queue.claims import ClaimState, token_prefix_of
 from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS, an_attempt, let_lapse, recover, snapshot
@@ -110,7 +110,7 @@ def test_what_a_dead_process_held_is_known_without_its_help_the_youngest_first(
         interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, key, state=ClaimState.RESERVED)
 
     assert store.lrange("rq:queue:events", 0, -1) == [each.encode() for each in ids]
-    assert not store.exists(KEYS.held(mark_of("dead")))
+    assert not store.exists(KEYS.process_claims(token_prefix_of("dead")))
 
 
 def test_a_job_that_took_its_process_down_comes_alone(accept: Accept, claims_of: Any, store: redis.Redis) -> None:

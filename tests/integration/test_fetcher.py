@@ -12,7 +12,7 @@ from harness.stack import wait_until
 from surehook import Event, on
 from surehook.shared.scripts import texts
 from surehook.workers.connection import Connection
-from surehook.workers.queue.claims import ClaimState, mark_of
+from surehook.workers.queue.claims import ClaimState, token_prefix_of
 from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept, Counts, Open
 from tests.integration.test_leases import NO_HANDLERS
@@ -38,7 +38,7 @@ def test_many_events_are_handled_once_each_in_few_trips(
     assert int(store.hget(KEYS.exchange("worker_harness"), "number") or 0) < 200
     assert worker_harness.slots.occupied() == []
     assert not list(store.scan_iter("rq:execution*"))
-    assert not store.exists(KEYS.leases("events"), KEYS.held(mark_of("worker_harness")))
+    assert not store.exists(KEYS.leases("events"), KEYS.process_claims(token_prefix_of("worker_harness")))
     assert is_balanced(store)
 
 
@@ -102,7 +102,7 @@ def test_a_full_worker_asks_for_no_more_than_it_runs_when_its_handlers_are_slow(
 
     open_worker_harness(threads=4).start()
     try:
-        wait_until(lambda: store.scard(KEYS.held(mark_of("worker_harness"))) == 4)
+        wait_until(lambda: store.scard(KEYS.process_claims(token_prefix_of("worker_harness"))) == 4)
         assert store.llen("rq:queue:events") == 6
     finally:
         is_over.set()
@@ -132,7 +132,7 @@ def test_a_job_that_took_its_process_down_runs_alone(
 
     open_worker_harness().start()
     wait_until(
-        lambda: len(running) == 3 and store.scard(KEYS.held(mark_of("worker_harness"))) == 4,
+        lambda: len(running) == 3 and store.scard(KEYS.process_claims(token_prefix_of("worker_harness"))) == 4,
         "it waits for those that run",
     )
     assert running == set(first)

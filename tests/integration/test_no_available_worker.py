@@ -95,7 +95,7 @@ def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
 
     heart.tick()
 
-    assert protocol.submit(an_event()["id"], "door").state == "unattended"
+    assert protocol.submit(an_event()["id"], "door").state == "no_worker"
     assert store.exists(KEYS.alive(WORKER, "worker"))
 
 
@@ -113,7 +113,7 @@ def test_a_process_that_decides_nothing_any_more_lives_and_is_waited_for_no_long
     stops(heart, lacking)
     heart.tick()
 
-    assert protocol.submit(an_event()["id"], "door").state == "unattended"
+    assert protocol.submit(an_event()["id"], "door").state == "no_worker"
     assert store.exists(KEYS.alive(WORKER, "worker"))  # what it runs goes on
 
 
@@ -125,7 +125,7 @@ def test_a_process_that_ends_in_order_is_waited_for_no_longer(
 
     heart.stop()
 
-    assert protocol.submit(an_event()["id"], "door").state == "unattended"
+    assert protocol.submit(an_event()["id"], "door").state == "no_worker"
 
 
 def test_past_the_backlog_no_transaction_is_taken_and_copies_still_get_their_answer(

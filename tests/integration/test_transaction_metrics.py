@@ -18,7 +18,7 @@ from tests.support.transactions import KEYS, Protocol
 def answers_of(door: OpenEndpoint) -> dict[str, float]:
     return {
         outcome: door.metric("surehook_transactions_total", type="user.create", outcome=outcome)
-        for outcome in ("completed", "rejected", "failed", "abandoned", "unattended", "paused", "unavailable")
+        for outcome in ("completed", "rejected", "failed", "abandoned", "no_worker", "paused", "unavailable")
     }
 
 
@@ -39,7 +39,7 @@ def test_each_answer_counts_as_what_it_was(
     protocol.leave("worker")
     transactional_endpoint.deliver(an_event("user.create"))
 
-    counted = {"completed": 1, "rejected": 1, "failed": 1, "abandoned": 1, "unattended": 1}
+    counted = {"completed": 1, "rejected": 1, "failed": 1, "abandoned": 1, "no_worker": 1}
     assert answers_of(transactional_endpoint) == {"paused": 0, "unavailable": 0, **counted}
     assert transactional_endpoint.metric("surehook_transaction_seconds_count") == 5
 

@@ -78,9 +78,9 @@ class Transactional(WorkerSteps):
 
         expected = self.models[event].submit(reply.round, process, self.now, unavailable=self.unavailable())
         assert reply.state == expected
-        if reply.state in ("waiting", "settled"):
-            self.waiting.append(Request(event, reply.round, process, self.now, is_decided=reply.state == "settled"))
-        elif reply.state not in ("unattended", "paused"):
+        if reply.state in ("waiting", "decided"):
+            self.waiting.append(Request(event, reply.round, process, self.now, is_decided=reply.state == "decided"))
+        elif reply.state not in ("no_worker", "paused"):
             self.answer(event, reply.state)
         if reply.state == "waiting":
             self.witness.asked(event, reply.round)
@@ -180,17 +180,17 @@ class Transactional(WorkerSteps):
         (self.store.sadd if self.is_paused else self.store.srem)(KEYS.paused, TRANSACTIONAL_QUEUE)
 
     def _operator_resolves(self) -> None:
-        self.resolve(self.draw(EVENTS), as_fact=self.draw(OFTEN))
+        self.resolve(self.draw(EVENTS), committed=self.draw(OFTEN))
 
-    def resolve(self, event: int, *, as_fact: bool) -> None:
+    def resolve(self, event: int, *, committed: bool) -> None:
         model = self.models[event]
         assert self.protocol.resolve(self.ids[event]) == model.is_orphan
         model.is_orphan = False
         self.witness.resolved.add(event)
         may_commit = model.decision in REFUSALS and model.is_closed and not model.is_erased
-        if as_fact:
-            assert self.protocol.as_fact(self.ids[event]) == may_commit
-        if as_fact and may_commit:
+        if committed:
+            assert self.protocol.replay_committed(self.ids[event]) == may_commit
+        if committed and may_commit:
             model.is_committed, model.is_closed, model.jobs, model.presumed_dead = True, False, [""], None
 
     def teardown(self) -> None:
@@ -213,7 +213,7 @@ class Transactional(WorkerSteps):
         listed = {i for i, event_id in enumerate(self.ids) if self.store.zscore(KEYS.orphans, event_id) is not None}
         self.witness.check(ledger(self.store).get("orphaned", 0), listed)
         for event in EVENTS:
-            self.resolve(event, as_fact=False)
+            self.resolve(event, committed=False)
         assert ledger(self.store)["open"] == 0
         jump(self.store, (WINDOWS.retention + 100) * 1000)
         left = {key.decode() for key in self.store.scan_iter()}

@@ -206,7 +206,7 @@ def test_a_rejected_event_runs_as_a_fact_when_a_person_says_so(
     event = an_event("user.create")
     assert decide(event).status_code == 422
 
-    assert protocol.as_fact(event["id"])
+    assert protocol.replay_committed(event["id"])
     run_worker(1)
 
     assert counts.runs[-1] == ("vote", "done")

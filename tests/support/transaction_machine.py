@@ -149,7 +149,7 @@ class MachineState(RuleBasedStateMachine):
 
     def unavailable(self) -> str:
         """Returns why no transaction can begin."""
-        return "paused" if self.is_paused else "" if self.beats else "unattended"
+        return "paused" if self.is_paused else "" if self.beats else "no_worker"
 
     def answer(self, event: int, state: str) -> None:
         """Records a response: a refusal never follows a success. The models check when a refusal may change."""

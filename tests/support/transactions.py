@@ -72,7 +72,7 @@ class Protocol:
     def resolve(self, event_id: str) -> bool:
         return bool(self._run("txn_resolve", event_id, self.windows.retention))
 
-    def as_fact(self, event_id: str) -> bool:
+    def replay_committed(self, event_id: str) -> bool:
         return bool(self._run("txn_committed", event_id, "events", "30"))
 
     def beat(self, process: str, types: str = "user.create") -> list[str]:

@@ -25,7 +25,7 @@ MAX_INTERRUPTIONS = 3
 DUE_AT_ONCE = 500
 SCRIPT_NAMES = ("exchange", "renew", "interrupt", "promote_due")
 DONE = "d"
-MARK_LENGTH = 20
+TOKEN_PREFIX_LENGTH = 20
 
 
 class ClaimState(Enum):
@@ -65,7 +65,7 @@ class Claims:
         self._retention_seconds = retention_seconds
         self._handler_timeout = f"{handler_timeout:g}"
         self._scripts = {name: Script(name, keys) for name in SCRIPT_NAMES}
-        self._mark = mark_of(process)
+        self._token_prefix = token_prefix_of(process)
 
     def exchange_script(self) -> Script:
         return self._scripts["exchange"]
@@ -78,7 +78,7 @@ class Claims:
             self._queue,
             self._process,
             number,
-            f"{self._mark}-{number}-",
+            f"{self._token_prefix}-{number}-",
             milliseconds(LEASE_SECONDS),
             self._retention_seconds,
             self._handler_timeout,
@@ -98,7 +98,7 @@ class Claims:
 
     def renew(self, claims: Sequence[str]) -> list[str]:
         """Renews these leases, or all of the process when none is named; returns the claims whose lease is lost."""
-        return texts(self._run("renew", self._mark, milliseconds(LEASE_SECONDS), *claims))
+        return texts(self._run("renew", self._token_prefix, milliseconds(LEASE_SECONDS), *claims))
 
     def key_needed(self, event_id: str) -> str | None:
         """The fingerprint of the key that an open event's body needs ("": none). None: the event is closed or gone."""
@@ -113,7 +113,7 @@ class Claims:
 
     def claims_of(self, process: str) -> list[str]:
         """All claims of a process, expired or not, the youngest first."""
-        claims = texts(self._store.smembers(self._keys.held(mark_of(process))))
+        claims = texts(self._store.smembers(self._keys.process_claims(token_prefix_of(process))))
         return sorted(claims, key=_age, reverse=True)
 
     def interrupt(self, key: str, attempt: AttemptRecord, *, state: ClaimState, counts: bool) -> str:
@@ -175,9 +175,9 @@ class Claims:
         )
 
 
-def mark_of(process: str) -> str:
+def token_prefix_of(process: str) -> str:
     """The prefix of a process's tokens: short, and without the '-' that follows it."""
-    return sha1(process.encode(), usedforsecurity=False).hexdigest()[:MARK_LENGTH]
+    return sha1(process.encode(), usedforsecurity=False).hexdigest()[:TOKEN_PREFIX_LENGTH]
 
 
 def may_start_until(sent_at: float) -> float:

@@ -22,13 +22,13 @@ local function push_back(queue, job_ids, first)
 end
 
 -- The claims of an earlier exchange whose reply was lost. `prefix` is what their tokens begin with.
-local function find_claims(queue, mark, prefix, lapses_at)
+local function find_claims(queue, token_prefix, prefix, expires_at)
   local claims = {}
-  for _, claim in ipairs(redis.call('SMEMBERS', HELD .. mark)) do
+  for _, claim in ipairs(redis.call('SMEMBERS', PROCESS_CLAIMS .. token_prefix)) do
     local job_id, token = string.match(claim, '^([^:]+):(.+)$')
     if string.sub(token, 1, #prefix) == prefix and redis.call('ZSCORE', LEASES .. queue, claim) then
       local record = read_claim_record(job_id)
-      redis.call('ZADD', LEASES .. queue, lapses_at, claim)
+      redis.call('ZADD', LEASES .. queue, expires_at, claim)
       table.insert(claims, claim_reply(job_id, token, record[11] or 1, record))
     end
   end
@@ -53,7 +53,7 @@ end
 local function release(queue, job_id, token)
   local claim = job_id .. ':' .. token
   if redis.call('ZREM', LEASES .. queue, claim) == 0 then return false end
-  redis.call('SREM', HELD .. process_mark_of(claim), claim)
+  redis.call('SREM', PROCESS_CLAIMS .. token_prefix_of(claim), claim)
   hide_execution(queue, job_id, claim)
   return not erase_if_requested(job_id)
 end

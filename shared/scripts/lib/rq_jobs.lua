@@ -103,8 +103,8 @@ local function update_worker(worker, ...)
   if redis.call('EXISTS', WORKER .. worker) == 1 then redis.call('HSET', WORKER .. worker, ...) end
 end
 
--- A claim's token begins with the mark of the process that holds it, up to a '-'.
-local function process_mark_of(claim) return string.match(claim, ':([^-]*)') end
+-- A claim's token begins with the token prefix of the process that holds it, up to a '-'.
+local function token_prefix_of(claim) return string.match(claim, ':([^-]*)') end
 
 -- Remove a claim's execution, which RQ's tools show while the job runs. A reserved claim has none.
 -- Returns false if there was none.
