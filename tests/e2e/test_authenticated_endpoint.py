@@ -1,4 +1,4 @@
-"""The door with every kind of proof and with TLS, as processes: `surehook trigger` is FusionAuth."""
+"""The endpoint with every kind of authentication and TLS, as processes; `surehook trigger` acts as FusionAuth."""
 
 import ssl
 from collections.abc import Callable
@@ -21,7 +21,7 @@ HS = signer("HS256")
 
 @pytest.fixture
 def proven(build_stack: Callable[..., Stack]) -> Stack:
-    """A stack that speaks TLS and wants every kind of proof; its secrets are in files."""
+    """A stack with TLS and every kind of authentication; its secrets are in files."""
     stack = build_stack()
     certificate, key = write_certificate(stack.folder)
     del stack.environ["SUREHOOK_API_KEYS"]
@@ -47,11 +47,11 @@ def start(stack: Stack) -> str:
         except httpx.TransportError:
             return False
 
-    wait_until(is_ready, "the door is ready")
+    wait_until(is_ready, "the endpoint is ready")
     return base
 
 
-def test_trigger_proves_itself_in_every_way_over_tls(proven: Stack) -> None:
+def test_trigger_authenticates_in_every_way_over_tls(proven: Stack) -> None:
     base = start(proven)
 
     assert proven.run("trigger", "user.delete").stdout.startswith("202 ")
@@ -60,7 +60,7 @@ def test_trigger_proves_itself_in_every_way_over_tls(proven: Stack) -> None:
     assert proven.client.post(f"{base}/fusionauth-webhook", content=body, headers=HS.headers(body)).status_code == 401
 
 
-def test_who_speaks_no_tls_is_hung_up_on(proven: Stack) -> None:
+def test_a_client_without_tls_is_disconnected(proven: Stack) -> None:
     start(proven)
 
     with connect(proven.port) as connection:
@@ -97,7 +97,7 @@ def test_trigger_signs_with_a_private_key_or_says_how(stack: Stack) -> None:
     assert (unsigned.returncode, "--signing-key FILE" in unsigned.stderr) == (2, True)
 
 
-def test_keys_that_are_published_prove_and_rotate(stack: Stack) -> None:
+def test_published_keys_verify_signatures_and_rotate(stack: Stack) -> None:
     one, two = signer("RS256", "one"), signer("ES256", "two")
     (stack.folder / "two.key").write_text(two.private_pem())
     with jwks_server() as fusionauth:
@@ -115,7 +115,7 @@ def test_keys_that_are_published_prove_and_rotate(stack: Stack) -> None:
     assert sent.stdout.startswith("202 ")
 
 
-def test_a_stranger_without_a_signature_is_not_asked_for_the_body(stack: Stack) -> None:
+def test_a_client_without_a_signature_gets_no_100_continue(stack: Stack) -> None:
     stack.start_ingest(SUREHOOK_SIGNING_SECRETS=SECRET)
     forged = signer("HS256", number=1).token(b"{}")
 
@@ -127,7 +127,7 @@ def test_a_stranger_without_a_signature_is_not_asked_for_the_body(stack: Stack) 
         assert b"100 Continue" not in answer
 
 
-def test_dev_needs_no_key_of_its_own_where_another_proof_is_set(proven: Stack) -> None:
+def test_dev_needs_no_api_key_if_another_authentication_is_set(proven: Stack) -> None:
     terminal = Terminal(proven)
     screen = terminal.wait_for("Ctrl-C stops everything")
 

@@ -80,7 +80,7 @@ def test_all_dead_letters_are_requeued_in_the_browser(build_stack: Callable[...,
         stack.deliver()
     wait_until(lambda: stack.logged().count("dead letter") == 3)
     with stack.redis() as store:
-        store.delete("rq:job:" + texts(store.zrange("rq:failed:events", 0, 0))[0])  # one that has just gone
+        store.delete("rq:job:" + texts(store.zrange("rq:failed:events", 0, 0))[0])  # a job that has just been deleted
     (stack.folder / "mended").touch()
 
     page.goto(f"{url}/0/view/jobs/events/failed/8/asc/1")

@@ -1,4 +1,4 @@
-"""What the docs say is so: commands run, snippets load, links lead somewhere, tables are whole."""
+"""The docs are true: commands run, snippets load, links lead somewhere, tables are complete."""
 
 import json
 import re
@@ -66,14 +66,14 @@ def test_the_refusals_of_the_docs_and_of_the_example_run(build_stack: Callable[.
     }
     stack.start_ingest(**environ)
     stack.start_worker(**environ)
-    vote = ("trigger", "user.create", "--transaction")
-    wait_until(lambda: "[unavailable]" not in stack.run(*vote, "None").stdout, "a worker lives")
-    body = stack.folder / "stranger.json"
+    trigger = ("trigger", "user.create", "--transaction")
+    wait_until(lambda: "[unavailable]" not in stack.run(*trigger, "None").stdout, "a worker lives")
+    body = stack.folder / "other.json"
     body.write_bytes(a_body(an_event("user.create", user={"id": USER_ID, "email": "mallory@example.org"})))
 
-    yes = stack.run(*vote, "AbsoluteMajority")
-    no = stack.run(*vote, "AbsoluteMajority", "--data", str(body))
-    ignored = stack.run(*vote, "None", "--data", str(body))
+    yes = stack.run(*trigger, "AbsoluteMajority")
+    no = stack.run(*trigger, "AbsoluteMajority", "--data", str(body))
+    ignored = stack.run(*trigger, "None", "--data", str(body))
 
     assert (yes.returncode, no.returncode, ignored.returncode) == (0, 1, 0), (yes, no, ignored)
     assert "opening an account" in stack.logged()

@@ -1,4 +1,4 @@
-"""Encryption with real processes: a key that a worker lacks, keys that change while events wait, erasing what runs."""
+"""Encryption with real processes: a missing key, keys that change while events wait, erasing running events."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def worker_metrics(stack: Stack) -> str:
     return stack.client.get(f"http://127.0.0.1:{stack.worker_metrics_port}/metrics").text
 
 
-def test_a_worker_without_the_key_says_which_and_holds_nobody_up(build_stack: Build) -> None:
+def test_a_worker_without_the_key_logs_which_and_delays_no_other(build_stack: Build) -> None:
     stack = build_stack(RECORD)
     stack.start_ingest(SUREHOOK_ENCRYPTION_KEYS=NEW)
     stack.start_worker(SUREHOOK_ENCRYPTION_KEYS=OLD)
@@ -63,7 +63,7 @@ def test_a_worker_without_the_key_says_which_and_holds_nobody_up(build_stack: Bu
     assert NEW not in stack.logged()
 
 
-def test_keys_change_while_door_and_workers_go_on(build_stack: Build) -> None:
+def test_keys_change_while_endpoint_and_workers_run(build_stack: Build) -> None:
     stack = build_stack(RECORD)
     stack.start_ingest(SUREHOOK_ENCRYPTION_KEYS=OLD)
     for _ in range(40):
@@ -92,7 +92,7 @@ def test_keys_change_while_door_and_workers_go_on(build_stack: Build) -> None:
     wait_until(lambda: stack.open_events() == 0)
 
 
-def test_what_runs_is_erased_when_it_ends_or_when_its_process_is_killed(build_stack: Build) -> None:
+def test_a_running_event_is_erased_when_it_ends_or_its_process_is_killed(build_stack: Build) -> None:
     stack = build_stack(RECORD)
     stack.start_ingest()
     stack.start_worker("--processes", "2", "--threads", "1")

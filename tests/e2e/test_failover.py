@@ -1,4 +1,4 @@
-"""Replicas: what is acknowledged with them outlives the primary, and without them nothing is acknowledged."""
+"""Replicas: acknowledged events outlive the primary, and without replicas no event is acknowledged."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -69,7 +69,7 @@ def lost_in_failover(stack: Stack, fleet: Fleet, accepted: list[str]) -> set[str
         return set(accepted) - set(texts(store.zrange("surehook:open", 0, -1)))
 
 
-def test_what_was_acknowledged_with_all_that_may_be_promoted_survives_a_failover(
+def test_an_event_acknowledged_by_every_promotable_replica_survives_a_failover(
     build_stack: Build, fleet_of_three: Fleet
 ) -> None:
     stack = build_stack()
@@ -79,7 +79,7 @@ def test_what_was_acknowledged_with_all_that_may_be_promoted_survives_a_failover
 
 
 @pytest.mark.chaos
-def test_what_a_failover_without_waiting_for_replicas_loses_is_told(
+def test_events_lost_by_a_failover_without_waiting_for_replicas_are_counted(
     build_stack: Build, fleet: Fleet, record_property: Callable[[str, object], None]
 ) -> None:
     """No promise: docs/reliability.md says what asynchronous replication may lose, and this measures it."""

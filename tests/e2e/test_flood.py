@@ -1,4 +1,4 @@
-"""P8: past a bound the answer is 503 at once, memory stays where it was, and what was let in is stored."""
+"""P8: past a limit the answer is 503 immediately, memory stays flat, and accepted events are stored."""
 
 from contextlib import ExitStack
 

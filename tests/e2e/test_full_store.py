@@ -24,7 +24,7 @@ def test_a_full_store_is_emptied_by_its_workers_and_takes_events_again(build_sta
         while is_taken():
             accepted += 1
         assert accepted > 10
-        stack.start_worker()  # one that comes to a full store
+        stack.start_worker()  # a request to a full store
 
         wait_until(lambda: ledger(store).get("done", 0) >= accepted, "all that was accepted is done")
         wait_until(is_taken, "closed events have expired, so there is room")

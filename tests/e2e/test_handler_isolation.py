@@ -1,4 +1,4 @@
-"""Many handlers in one process: what one of them does to the others, and what comes of all when the process goes."""
+"""Many handlers in one process: their effects on each other, and their jobs when the process dies."""
 
 import os
 import signal
@@ -69,7 +69,7 @@ def a_stack(build_stack: Build, functions: dict[str, str]) -> Stack:
     return stack
 
 
-def test_a_timeout_stops_handlers_of_every_kind_and_nobody_else(build_stack: Build) -> None:
+def test_a_timeout_stops_handlers_of_every_kind_and_no_others(build_stack: Build) -> None:
     stack = a_stack(build_stack, STOPPABLE)
     (pid,) = stack.worker_pids()
 
@@ -126,7 +126,7 @@ def still(event, attempt):
         pytest.param(True, id="its parent too", marks=pytest.mark.chaos),
     ],
 )
-def test_what_a_killed_process_held_comes_back_and_what_had_not_begun_unharmed(
+def test_jobs_of_a_killed_process_come_back_and_those_not_begun_uncounted(
     also_the_parent: bool, build_stack: Build
 ) -> None:
     stack = build_stack("""

@@ -58,7 +58,7 @@ def no_store() -> Iterator[int]:
         server.shutdown()
 
 
-def test_a_link_that_breaks_ends_its_process_with_a_status(build_stack: Build) -> None:
+def test_a_broken_session_ends_its_process_with_a_status(build_stack: Build) -> None:
     stack = build_stack()
     body = b'{"event": {"type": "test"}}'
     request = a_request(f"Content-Length: {len(body)}", "Connection: close", body=body)

@@ -1,4 +1,4 @@
-"""What a worker weighs while it has nothing to do. `make bench PART=memory` measures it under 100,000 events."""
+"""The memory of an idle worker. `make bench PART=memory` measures it under 100,000 events."""
 
 from collections.abc import Callable
 

@@ -28,12 +28,12 @@ def deliver_at_once(ports: list[int], sent: bytes) -> list[int]:
         return [status_of(connection.recv(65536)) for connection in connections]
 
 
-def test_an_event_sent_to_two_doors_at_once_is_accepted_once(build_stack: Callable[..., Stack]) -> None:
+def test_an_event_sent_to_two_endpoints_at_once_is_accepted_once(build_stack: Callable[..., Stack]) -> None:
     stack = build_stack()
     stack.start_ingest()
     second = free_port()
     stack.surehook("ingest", SUREHOOK_BIND=f"127.0.0.1:{second}", SUREHOOK_METRICS_BIND="off")
-    wait_until(lambda: is_ready(second), "the second door is ready")
+    wait_until(lambda: is_ready(second), "the second endpoint is ready")
     event = an_event()
     body = a_body(event)
 

@@ -1,4 +1,4 @@
-"""P1 and P2: what was acknowledged is handled, whatever is killed, and whenever."""
+"""P1 and P2: acknowledged events are handled, whichever process is killed, at any time."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ Build = Callable[..., Stack]
 
 
 def deliver_or_lose(stack: Stack, accepted: list[str]) -> None:
-    """As a sender: what is not answered, or refused, is not accepted."""
+    """Send as a client does: an event without an answer, or with a refusal, is not accepted."""
     event = an_event()
     try:
         if stack.deliver(event).status_code == 202:
@@ -118,7 +118,7 @@ def test_a_store_that_hangs_is_answered_with_503(build_stack: Build) -> None:
     wait_until(stack.is_ready)
 
 
-def test_a_store_that_is_silent_is_nobodys_death(build_stack: Build) -> None:
+def test_a_silent_store_counts_no_worker_as_dead(build_stack: Build) -> None:
     stack = build_stack("""
 @on("*", name="slow", timeout=60)
 def slow(event, attempt):
@@ -140,7 +140,7 @@ def slow(event, attempt):
     assert stack.effects() == ["began 1", "ended 1"]
 
 
-def test_what_a_killed_ingest_process_had_answered_is_handled(build_stack: Build) -> None:
+def test_an_event_acknowledged_by_a_killed_ingest_process_is_handled(build_stack: Build) -> None:
     stack = build_stack(RECORD)
     stack.start_worker()
     accepted: list[str] = []

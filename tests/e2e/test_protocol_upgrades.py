@@ -1,4 +1,4 @@
-"""A sender that offers another protocol sends its request all the same (RFC 9110, section 7.8): we read it."""
+"""A request that offers another protocol is read as HTTP/1.1 (RFC 9110, section 7.8)."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from harness.events import a_body
 from harness.stack import Stack
 from tests.support.raw_http import a_request, connect, read_until_closed, status_of, talk
 
-# What java.net.http.HttpClient sends by default where there is no TLS.
+# The headers that java.net.http.HttpClient sends by default without TLS.
 H2C = (
     "Connection: Upgrade, HTTP2-Settings",
     "Upgrade: h2c",
@@ -51,7 +51,7 @@ def test_a_delivery_that_offers_another_protocol_is_accepted_however_it_is_cut(s
             store.flushall()
         with connect(stack.port) as connection:
             connection.sendall(sent[:place])
-            assert stack.is_ready()  # by now the door has read the first part
+            assert stack.is_ready()  # by now the endpoint has read the first part
             connection.sendall(sent[place:])
             answers.append(connection.recv(65536))
 
@@ -76,7 +76,7 @@ def test_its_connection_stays(stack: Stack) -> None:
     assert answers.count(b"HTTP/1.1 202 ") == 2
 
 
-def test_nobody_is_upgraded_and_no_line_is_logged(stack: Stack) -> None:
+def test_no_connection_is_upgraded_and_nothing_is_logged(stack: Stack) -> None:
     lines = stack.logged().count("\n")
 
     answers = [talk(stack.port, a_request(*WEBSOCKET, method="GET")) for _ in range(20)]
@@ -93,7 +93,9 @@ def test_nobody_is_upgraded_and_no_line_is_logged(stack: Stack) -> None:
         pytest.param(["Content-Length: 5", "Transfer-Encoding: chunked"], b"0\r\n\r\n", 400, id="length and chunks"),
     ],
 )
-def test_it_has_to_be_right_like_any_other(stack: Stack, headers: list[str], body: bytes, status: int) -> None:
+def test_an_upgrade_request_must_be_valid_like_any_other(
+    stack: Stack, headers: list[str], body: bytes, status: int
+) -> None:
     with connect(stack.port) as connection:
         connection.sendall(a_request(*H2C, *headers, "Connection: close", body=body))
         answer = read_until_closed(connection)
@@ -101,13 +103,13 @@ def test_it_has_to_be_right_like_any_other(stack: Stack, headers: list[str], bod
     assert status_of(answer) == status
 
 
-def test_without_proof_it_is_refused_like_any_other(stack: Stack) -> None:
+def test_an_unauthenticated_upgrade_request_is_refused_like_any_other(stack: Stack) -> None:
     answer = talk(stack.port, a_request(*H2C, LENGTH, body=BODY, authorization=None))
 
     assert status_of(answer) == 401
 
 
-def test_who_asks_for_a_tunnel_is_told_that_this_is_none(stack: Stack) -> None:
+def test_a_connect_request_is_refused(stack: Stack) -> None:
     for target in (b"example.com:443", b"/fusionauth-webhook"):
         answer = talk(stack.port, b"CONNECT %b HTTP/1.1\r\nHost: x\r\n\r\nwhat it would carry" % target)
 

@@ -1,4 +1,4 @@
-"""What a newcomer does, and sees."""
+"""The first steps of a new user, and the output they see."""
 
 import subprocess
 import sys
@@ -203,7 +203,7 @@ def test_trigger_sends_another_body_from_a_file_or_a_pipe(build_stack: Build) ->
     assert '"duplicate"' in piped.stdout
 
 
-def test_trigger_says_when_nobody_listens(build_stack: Build) -> None:
+def test_trigger_says_that_no_server_listens(build_stack: Build) -> None:
     ended = build_stack().run("trigger", "user.delete")
 
     assert ended.returncode == 1

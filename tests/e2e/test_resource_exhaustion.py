@@ -1,4 +1,4 @@
-"""P5, P8: one connection, no proof, and all that HTTP allows in length and number. It gets no memory for it."""
+"""P5, P8: an unauthenticated connection sends all that HTTP allows in length and number, and costs no memory."""
 
 import select
 import socket
@@ -16,7 +16,7 @@ from tests.support.raw_http import a_request, connect, status_of, talk
 
 MEBIBYTE = 1024 * 1024
 FLAT_BYTES = 16 * MEBIBYTE
-SENT_BYTES = 8 * MEBIBYTE  # of tiny requests these once took half a gigabyte
+SENT_BYTES = 8 * MEBIBYTE  # as tiny requests, these once took half a gigabyte
 FLOOD_SECONDS = 20.0
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: surehook\r\n\r\n"
 IN_CHUNKS = b"GET /healthz HTTP/1.1\r\nHost: surehook\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -32,7 +32,7 @@ def open_stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(open_stack: Stack) -> Iterator[Stack]:
-    """Whatever a test here does, the others are served and the door is as small as before."""
+    """Checks after each test that others are served and that the endpoint is as small as before."""
     memory = resident_bytes(open_stack.processes[0].pid)
     yield open_stack
     assert open_stack.deliver().status_code == 202
@@ -40,7 +40,7 @@ def stack(open_stack: Stack) -> Iterator[Stack]:
 
 
 def flood(stack: Stack, first: bytes, endless: bytes) -> tuple[bytes, bool]:
-    """Write and read at once until the door hangs up. Returns what it said, and whether it hung up."""
+    """Write and read until the endpoint closes; returns its answer, and whether it closed."""
     received, sent, deadline = b"", 0, time.monotonic() + FLOOD_SECONDS
     with connect(stack.port) as connection:
         connection.sendall(first)
@@ -63,7 +63,7 @@ def flood(stack: Stack, first: bytes, endless: bytes) -> tuple[bytes, bool]:
     "request_",
     [
         pytest.param(HEALTHZ, id="no body"),
-        pytest.param(HEALTHZ[:-2] + b"Content-Length: 1000\r\n\r\n" + b"x" * 1000, id="bodies that nobody reads"),
+        pytest.param(HEALTHZ[:-2] + b"Content-Length: 1000\r\n\r\n" + b"x" * 1000, id="unread bodies"),
         pytest.param(a_request("Content-Length: 2", body=b"{}", authorization=None), id="deliveries without proof"),
     ],
 )
@@ -94,7 +94,7 @@ def test_a_request_that_comes_before_the_last_answer_is_answered_in_its_turn(sta
     assert status_of(answer) == 202
 
 
-def test_of_many_requests_at_once_the_first_are_answered_and_the_last_answer_says_so(stack: Stack) -> None:
+def test_the_first_of_many_requests_are_answered_and_the_last_answer_closes_the_connection(stack: Stack) -> None:
     before = refusals(stack, "too_many_at_once")
     body = a_body()
 
@@ -119,7 +119,7 @@ def test_of_many_requests_at_once_the_first_are_answered_and_the_last_answer_say
         pytest.param(b"", b"\r\n" * 5000, id="empty lines"),
     ],
 )
-def test_what_goes_on_for_ever_is_hung_up_on(stack: Stack, first: bytes, endless: bytes) -> None:
+def test_an_endless_request_is_disconnected(stack: Stack, first: bytes, endless: bytes) -> None:
     before = refusals(stack, "headers_too_large")
     memory = resident_bytes(stack.processes[0].pid)
 

@@ -1,4 +1,4 @@
-"""P6 where a handler's words leave the stack: the answer to a transaction, and what is kept of it."""
+"""P6 for a handler's message: the answer to a transaction and its stored copy hold no personal data."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from tests.e2e.test_privacy import assert_clean, stored_outside_records
 from tests.support.pii_markers import MARK, marked_events
 from tests.support.store_dump import contents
 
-VETOES = """
+REFUSING_HANDLERS = """
 import json
 from surehook import Reject
 
@@ -23,9 +23,9 @@ def undo(event):
 @on("user.create", name="reserves", transactional=True, on_abandoned=undo, retries=0)
 def reserves(event): pass
 
-@on("user.create", name="vetoes", transactional=True)
-def vetoes(event):
-    effect("veto")
+@on("user.create", name="refuses", transactional=True)
+def refuses(event):
+    effect("refuse")
     raise Reject(f"no: {personal(event)} {event.raw!r} {event!r}")
 
 @on("user.update", name="throws", transactional=True)
@@ -37,7 +37,7 @@ TRANSACTIONAL = {"SUREHOOK_TRANSACTIONAL_EVENTS": "user.create,user.update", "SU
 
 
 def test_no_mark_of_any_event_is_in_an_answer_or_in_what_is_kept_of_it(build_stack: Callable[..., Stack]) -> None:
-    stack = build_stack(VETOES)
+    stack = build_stack(REFUSING_HANDLERS)
     stack.start_ingest(**TRANSACTIONAL)
     stack.start_worker(**TRANSACTIONAL)
     with stack.redis() as store:

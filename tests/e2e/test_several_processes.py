@@ -1,4 +1,4 @@
-"""`surehook ingest --processes N`: one address, several processes, and none of them is missed when it goes."""
+"""`surehook ingest --processes N`: several processes on one address, each replaceable without an outage."""
 
 import json
 import os
@@ -28,7 +28,7 @@ HEADERS = {"Authorization": API_KEY, "Content-Type": "application/json"}
 
 
 class Traffic:
-    """What the senders saw: statuses, and connections that were refused or reset."""
+    """The clients' results: statuses, and connections that were refused or reset."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -83,7 +83,7 @@ def start(stack: Stack, processes: int) -> "tuple[int, list[int]]":
     return parent.pid, children_of(parent.pid)
 
 
-def test_a_reload_under_load_refuses_nobody(build_stack: Build) -> None:
+def test_a_reload_under_load_refuses_no_connection(build_stack: Build) -> None:
     stack = build_stack()
     parent, old = start(stack, 2)
     traffic = Traffic(stack)
@@ -162,7 +162,7 @@ def test_killing_the_parent_stops_its_processes(build_stack: Build) -> None:
     wait_until(lambda: not any(map(is_alive, children)), "they are gone")
 
 
-def test_what_no_process_can_do_stops_the_parent_with_a_sentence(build_stack: Build) -> None:
+def test_an_error_common_to_all_processes_stops_the_parent_with_a_sentence(build_stack: Build) -> None:
     stack = build_stack()
     stack.environ.pop("SUREHOOK_API_KEYS")
 

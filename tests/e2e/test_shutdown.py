@@ -1,4 +1,4 @@
-"""Stopping: what runs is finished or given back, nothing is lost, nothing is left running."""
+"""Stopping: running jobs finish or are given back, nothing is lost, nothing is left running."""
 
 import os
 import subprocess
@@ -137,8 +137,8 @@ def test_ingest_answers_what_is_under_way_and_exits_clean(build_stack: Build) ->
 
 def test_a_sender_does_not_wait_for_a_worker_that_stops_and_what_it_runs_is_answered(build_stack: Build) -> None:
     stack = build_stack("""
-@on("user.create", name="vote", transactional=True)
-def vote(event):
+@on("user.create", name="check", transactional=True)
+def check(event):
     effect("began")
     while not os.path.exists("go"): time.sleep(0.02)
 """)
@@ -154,7 +154,7 @@ def vote(event):
 
         worker.terminate()
 
-        wait_until(lambda: not store.zcard(attending), "nobody shall wait for it", seconds=15)
+        wait_until(lambda: not store.zcard(attending), "its worker deregisters", seconds=15)
         assert stack.deliver(an_event("user.create")).status_code == 503
         assert not first.done()
         (stack.folder / "go").touch()
@@ -171,7 +171,7 @@ def test_ingest_hears_a_signal_that_comes_before_uvicorn_listens_for_any(build_s
     assert ingest.wait(15) == 0
 
 
-def test_whoever_reads_that_ingest_listens_can_stop_it(build_stack: Build) -> None:
+def test_ingest_can_be_stopped_once_it_logs_that_it_listens(build_stack: Build) -> None:
     stack = build_stack()
     for count in range(1, 4):
         ingest = stack.surehook("ingest", SUREHOOK_METRICS_BIND="off")

@@ -1,4 +1,4 @@
-"""Senders that take for ever: the door does not wait for them."""
+"""Clients that never finish a request: the endpoint does not wait for them."""
 
 import select
 import socket
@@ -15,8 +15,8 @@ from surehook.ingest.http.protocol import HEADERS_SECONDS
 from tests.support.raw_http import a_request, connect, status_of
 
 MARGIN_SECONDS = 3.0
-# The door as it is, but for the one number that a test cannot wait for.
-QUICK_DOOR = """
+# The real endpoint, but with the one timeout shortened that a test cannot wait for.
+QUICK_ENDPOINT = """
 import surehook.ingest.server
 from surehook.shared.settings import load_settings
 
@@ -29,7 +29,7 @@ DRIBBLE_EVERY_SECONDS = 0.5
 
 @dataclass
 class Dribbler:
-    """Says something at first, then a little every now and then, until the door hangs up."""
+    """A client that sends a first piece, then a little every now and then, until the endpoint closes."""
 
     connection: socket.socket
     little: bytes
@@ -62,7 +62,7 @@ def start_dribbling(port: int, first: bytes, little: bytes) -> Dribbler:
 
 
 def dribble_until_closed(dribblers: list[Dribbler], seconds: float) -> None:
-    """Who is still connected when the time is up has no `lasted_seconds`."""
+    """A client still connected at the end has no `lasted_seconds`."""
     deadline = time.monotonic() + seconds
     next_at = time.monotonic()
     while going := [dribbler for dribbler in dribblers if dribbler.lasted_seconds is None]:
@@ -79,7 +79,7 @@ def dribble_until_closed(dribblers: list[Dribbler], seconds: float) -> None:
                     dribbler.dribble()
 
 
-def test_slow_senders_are_hung_up_on_and_nobody_else_waits(build_stack: Callable[..., Stack]) -> None:
+def test_slow_clients_are_disconnected_and_no_other_client_waits(build_stack: Callable[..., Stack]) -> None:
     stack = build_stack()
     stack.start_ingest()
     healthz = b"GET /healthz HTTP/1.1\r\nHost: surehook\r\n"
@@ -111,7 +111,7 @@ def test_slow_senders_are_hung_up_on_and_nobody_else_waits(build_stack: Callable
 
 def test_a_connection_that_stands_idle_after_an_answer_is_closed(build_stack: Callable[..., Stack]) -> None:
     stack = build_stack()
-    command = [sys.executable, "-c", QUICK_DOOR]
+    command = [sys.executable, "-c", QUICK_ENDPOINT]
     stack.processes.append(subprocess.Popen(command, cwd=stack.folder, env=stack.environ, stderr=stack.log))
     wait_until(stack.is_ready, "ingest is ready")
     body = a_body()

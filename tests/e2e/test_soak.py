@@ -9,7 +9,7 @@ from tests.support.soak.run import CALM_EVENTS, soak
 
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
-def test_whatever_is_killed_stopped_and_cut_off_at_once_nothing_is_lost() -> None:
+def test_kills_stops_and_network_cuts_together_lose_no_event() -> None:
     seed = secrets.randbelow(10**6)
     told: list[str] = [f"SEED={seed}"]
 

@@ -1,4 +1,4 @@
-"""P4: a transactional answer tells the truth, whatever is killed, and whenever."""
+"""P4: a transactional answer tells the truth, whichever process is killed, at any time."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,13 +26,13 @@ Build = Callable[..., Stack]
 KEYS = Keys()
 TRANSACTIONAL = {"SUREHOOK_TRANSACTIONAL_EVENTS": "user.create"}
 LONG = TRANSACTIONAL | {"SUREHOOK_TRANSACTION_TIMEOUT": "20"}
-VOTE = """
+HANDLERS = """
 from surehook import Reject
 
 def undo(event): effect("undone", event.id)
 
-@on("user.create", name="vote", transactional=True, on_abandoned=undo)
-def vote(event):
+@on("user.create", name="check", transactional=True, on_abandoned=undo)
+def check(event):
     effect("done", event.id)
     time.sleep(getattr(event.user, "seconds", None) or 0)
     if event.user.email == "no@example.com":
@@ -47,8 +47,8 @@ def tell(event): effect("told", event.id)
     "what",
     ["ingest", pytest.param("worker", marks=pytest.mark.chaos), pytest.param("store", marks=pytest.mark.chaos)],
 )
-def test_what_is_killed_under_load_makes_no_answer_a_lie(what: str, build_stack: Build) -> None:
-    stack = build_stack(VOTE)
+def test_no_answer_is_false_when_a_process_is_killed_under_load(what: str, build_stack: Build) -> None:
+    stack = build_stack(HANDLERS)
     answers: dict[str, int] = {}
     ingest = stack.start_ingest(**TRANSACTIONAL)
     stack.start_worker(**TRANSACTIONAL)
@@ -71,10 +71,10 @@ def test_what_is_killed_under_load_makes_no_answer_a_lie(what: str, build_stack:
 
 
 @pytest.mark.chaos
-def test_whatever_is_killed_together_and_at_whatever_moment_no_answer_is_a_lie(build_stack: Build) -> None:
+def test_no_answer_is_false_when_processes_are_killed_together_at_any_moment(build_stack: Build) -> None:
     print(f"SEED={SEED}")  # noqa: T201 - to run it again as it was
     chance = Random(SEED)  # noqa: S311 - to be had again
-    stack = build_stack(VOTE)
+    stack = build_stack(HANDLERS)
     answers: dict[str, int] = {}
     ingest = stack.start_ingest(**TRANSACTIONAL)
     stack.start_worker(**TRANSACTIONAL)
@@ -102,8 +102,8 @@ def test_whatever_is_killed_together_and_at_whatever_moment_no_answer_is_a_lie(b
     check_effects(stack, answers, sum("ingest" in victims or "store" in victims for victims in deaths))
 
 
-def test_a_veto_is_told_and_nobody_else_is(build_stack: Build) -> None:
-    stack = build_stack(VOTE)
+def test_a_refusal_reaches_its_client_and_no_other_handler(build_stack: Build) -> None:
+    stack = build_stack(HANDLERS)
     stack.start_ingest(**TRANSACTIONAL)
     stack.start_worker(**TRANSACTIONAL)
     yes = an_event("user.create")
@@ -118,7 +118,7 @@ def test_a_veto_is_told_and_nobody_else_is(build_stack: Build) -> None:
 
 
 def test_each_thread_decides_and_a_stop_waits_for_all_of_them(build_stack: Build) -> None:
-    stack = build_stack(VOTE)
+    stack = build_stack(HANDLERS)
     stack.start_ingest(**LONG)
     worker = stack.start_worker("--threads", "4", **LONG)
     wait_until(lambda: stack.deliver(an_event("user.create")).status_code == 200, "a worker lives")
@@ -136,7 +136,7 @@ def test_each_thread_decides_and_a_stop_waits_for_all_of_them(build_stack: Build
 
 @pytest.mark.chaos
 def test_a_handler_that_cannot_be_stopped_costs_its_process_and_is_an_orphan(build_stack: Build) -> None:
-    stack = build_stack(VOTE)
+    stack = build_stack(HANDLERS)
     stack.start_ingest(**TRANSACTIONAL)
     stack.start_worker("--queue", "transactional", **TRANSACTIONAL)
     stack.start_worker("--queue", "events", **TRANSACTIONAL)
@@ -155,7 +155,7 @@ def test_a_handler_that_cannot_be_stopped_costs_its_process_and_is_an_orphan(bui
 
 
 def test_handlers_and_settings_that_disagree_stop_the_worker_with_a_sentence(build_stack: Build) -> None:
-    stack = build_stack(VOTE)
+    stack = build_stack(HANDLERS)
 
     ran = stack.run("worker")
 
@@ -164,7 +164,7 @@ def test_handlers_and_settings_that_disagree_stop_the_worker_with_a_sentence(bui
 
 
 def test_ingest_and_workers_that_disagree_say_what_to_change(build_stack: Build) -> None:
-    stack = build_stack(VOTE)
+    stack = build_stack(HANDLERS)
     stack.start_ingest(SUREHOOK_TRANSACTIONAL_EVENTS="user.create,user.update")
     stack.start_worker(**TRANSACTIONAL)
 

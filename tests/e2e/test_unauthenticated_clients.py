@@ -1,4 +1,4 @@
-"""The door as a stranger finds it: no proof, no manners, no HTTP. It answers or hangs up, and keeps nothing."""
+"""Unauthenticated clients and invalid HTTP: the endpoint answers or disconnects, and keeps nothing."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ NOT_AUTHORIZED = b'{"errors":[{"code":"[notAuthorized]"}],"exception":"[notAutho
 
 @pytest.fixture(scope="module")
 def open_stack() -> Iterator[Stack]:
-    """One for all tests here: a stranger must not be able to spoil it for the next."""
+    """One stack for all tests here: no client may break it for the next."""
     stack = Stack()
     stack.start_ingest()
     yield stack
@@ -26,7 +26,7 @@ def open_stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(open_stack: Stack) -> Iterator[Stack]:
-    """Whatever a test here does, the door stays up and the store empty."""
+    """Checks after each test that the endpoint runs and the store is empty."""
     yield open_stack
     assert [process.poll() for process in open_stack.processes] == [None]
     assert open_stack.is_ready()
@@ -34,7 +34,7 @@ def stack(open_stack: Stack) -> Iterator[Stack]:
         assert kept_keys(store) == []
 
 
-def test_without_proof_the_answer_comes_before_the_body_and_the_connection_closes(stack: Stack) -> None:
+def test_an_unauthenticated_request_is_answered_before_its_body_and_the_connection_closes(stack: Stack) -> None:
     with connect(stack.port) as connection:
         connection.sendall(a_request("Content-Length: 1000000", authorization=None))
         answer = read_until_closed(connection)
@@ -45,7 +45,7 @@ def test_without_proof_the_answer_comes_before_the_body_and_the_connection_close
     assert body == NOT_AUTHORIZED
 
 
-def test_without_proof_nobody_is_asked_for_the_body(stack: Stack) -> None:
+def test_an_unauthenticated_request_gets_no_100_continue(stack: Stack) -> None:
     with connect(stack.port) as connection:
         connection.sendall(a_request("Content-Length: 1000000", "Expect: 100-continue", authorization=None))
         answer = read_until_closed(connection)
@@ -61,7 +61,7 @@ def test_without_proof_nobody_is_asked_for_the_body(stack: Stack) -> None:
         pytest.param(["Content-Length: 1000", "Content-Encoding: gzip"], id="gzip"),
     ],
 )
-def test_what_the_headers_rule_out_is_refused_without_its_body(stack: Stack, headers: list[str]) -> None:
+def test_a_request_ruled_out_by_its_headers_is_refused_without_its_body(stack: Stack, headers: list[str]) -> None:
     with connect(stack.port) as connection:
         connection.sendall(a_request(*headers, "Expect: 100-continue"))
         answer = read_until_closed(connection)
@@ -70,7 +70,7 @@ def test_what_the_headers_rule_out_is_refused_without_its_body(stack: Stack, hea
     assert b"100 Continue" not in answer
 
 
-def test_with_proof_the_body_is_asked_for(stack: Stack) -> None:
+def test_an_authenticated_request_gets_100_continue(stack: Stack) -> None:
     with connect(stack.port) as connection:
         connection.sendall(a_request("Content-Length: 2", "Expect: 100-continue"))
         invitation = connection.recv(1000)
@@ -132,7 +132,7 @@ def test_a_large_body_right_behind_its_headers_is_not_taken_for_headers(stack: S
     head, rest = a_request("Content-Length: 200000", "Connection: close"), b"x" * 200_000
     with connect(stack.port) as connection:
         connection.sendall(head[:-1])
-        assert stack.is_ready()  # by now the door has read the first part, up to the last byte of the headers
+        assert stack.is_ready()  # by now the endpoint has read all but the last byte of the headers
         connection.sendall(head[-1:] + rest)
         answer = read_until_closed(connection)
 
@@ -158,7 +158,7 @@ def test_a_large_body_right_behind_its_headers_is_not_taken_for_headers(stack: S
         pytest.param(a_request("X-Folded: a\r\n b\x00"), id="a NUL in a header"),
     ],
 )
-def test_what_is_no_http_is_refused_or_hung_up_on(stack: Stack, sent: bytes) -> None:
+def test_input_that_is_not_http_is_refused_or_disconnected(stack: Stack, sent: bytes) -> None:
     with connect(stack.port) as connection:
         connection.sendall(sent)
         connection.shutdown(1)
@@ -185,7 +185,7 @@ def test_no_answer_names_the_server(stack: Stack) -> None:
     assert all(answer.headers["content-type"] == "application/json" for answer in answers)
 
 
-def test_what_is_no_http_is_counted_and_fills_no_log(stack: Stack) -> None:
+def test_input_that_is_not_http_is_counted_and_fills_no_log(stack: Stack) -> None:
     lines, count = stack.logged().count("\n"), 100
     before = refusals(stack, "not_http")
 
@@ -207,7 +207,7 @@ def test_a_request_is_answered_whatever_comes_behind_it(stack: Stack, garbage: b
     assert b"connection: close" in answer
 
 
-def test_of_two_requests_the_one_that_is_whole_is_answered(stack: Stack) -> None:
+def test_a_complete_request_before_an_incomplete_one_is_answered(stack: Stack) -> None:
     whole = a_request("Content-Length: 2", body=b"{}")
     broken = a_request("Transfer-Encoding: chunked", body=b"2\r\n{}\r\nzz\r\n")
 

@@ -18,7 +18,7 @@ def test_a_loop_that_breaks_ends_its_process_with_a_status_and_another_goes_on(b
     (pid,) = stack.worker_pids()
     with stack.redis() as store:
         process = texts(store.smembers("rq:workers"))[0].removeprefix("rq:worker:").rpartition(".")[0]
-        # As if another process of that name had been further: whatever this one does now might be done twice.
+        # As if another process of that name had a higher exchange number, so this one's work might be repeated.
         store.hset(Keys().exchange(process), "number", 10**6)
 
     event_id = stack.deliver().json()["eventId"]

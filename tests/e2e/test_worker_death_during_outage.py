@@ -1,4 +1,4 @@
-"""A worker process dies while the store is away: its parent remembers what it held until the store can be told."""
+"""A worker process dies during a store outage: its supervisor remembers its jobs until the store is back."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def it(event, attempt):
     )
     stack.restart_store()
     with stack.redis() as store:
-        # So that nobody else can: it would count this run, but not one that was too quick for the store to hear of.
+        # Keeps the sweeper from counting this run: it would miss one that was too short for the store to learn of.
         leases = Keys().leases("events")
         store.zadd(leases, dict.fromkeys(store.zrange(leases, 0, -1), NEVER_MS), xx=True)
 

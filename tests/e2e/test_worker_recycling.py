@@ -1,4 +1,4 @@
-"""Worker processes that are replaced after seconds: by jobs or memory, and what that means for what others held."""
+"""Worker processes that are recycled after seconds, by jobs or memory, and the jobs of other processes."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ EVERY_SECONDS = 0.3
 
 
 @pytest.mark.chaos
-def test_what_a_dead_worker_held_comes_back_though_no_process_of_the_other_lives_for_long(build_stack: Build) -> None:
+def test_jobs_of_a_dead_worker_come_back_even_if_the_other_worker_recycles_often(build_stack: Build) -> None:
     stack = build_stack("""
 @on("user.create", name="long", timeout=100)
 def long(event, attempt):

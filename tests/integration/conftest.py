@@ -53,12 +53,12 @@ def _nothing_declared() -> Iterator[None]:
 
 @pytest.fixture
 def accept(store: redis.Redis) -> Accept:
-    """Put an event on record as the intake does; returns its id."""
+    """Store an event as the acceptor does; returns its id."""
     script = Script("accept", KEYS)
 
-    def accept(event_type: str = "user.delete", vault: BodyCipher | None = None, **fields: Any) -> str:
+    def accept(event_type: str = "user.delete", cipher: BodyCipher | None = None, **fields: Any) -> str:
         event = parse_envelope(a_body(an_event(event_type, **fields)))
-        body, key_id = (vault or BodyCipher()).encrypt(event.body)
+        body, key_id = (cipher or BodyCipher()).encrypt(event.body)
         script.run(
             store,
             event.event_id,
@@ -93,7 +93,7 @@ def dead_letters(store: redis.Redis) -> DeadLetters:
 
 
 class Counts:
-    """Stands where the metrics go: prometheus-client allows a series only once in a process."""
+    """Stands in for the metrics, because prometheus-client allows a series only once in a process."""
 
     def __init__(self) -> None:
         self.runs: list[tuple[str, str]] = []
@@ -150,17 +150,17 @@ RunWorker = Callable[..., OneByOne]
 
 @pytest.fixture
 def run_worker(claims_of: Callable[..., SingleClaims], counts: Counts) -> Iterator[RunWorker]:
-    """Let a worker on a queue take so many claims, one after the other, with the handlers declared by then."""
+    """Let a worker run `turns` claims of a queue, one after the other, with the handlers declared so far."""
     runner, here = Runner(30), TestContext()
     watchdog = Watchdog([here.timeout], lambda _: None, lambda: None)
     watchdog.start()
 
     def run_worker(
-        turns: int = 1, queue: str = EVENTS_QUEUE, vault: BodyCipher | None = None, asked: Sequence[str] = ()
+        turns: int = 1, queue: str = EVENTS_QUEUE, cipher: BodyCipher | None = None, asked: Sequence[str] = ()
     ) -> OneByOne:
         metrics: Any = counts
         claims = claims_of(f"w-{queue}", queue)
-        missing_key = MissingKey(vault or BodyCipher(), claims.key_needed, metrics)
+        missing_key = MissingKey(cipher or BodyCipher(), claims.key_needed, metrics)
         registry = Registry(registry_module.declared)
         types = transactional_types(asked)
         executor = JobExecutor(registry, runner, metrics, queue=queue, missing_key=missing_key, types=types)
@@ -189,7 +189,7 @@ def look(store: redis.Redis) -> Callable[[], list[str]]:
 
 @pytest.fixture
 def make_due(store: redis.Redis, claims_of: Callable[..., SingleClaims]) -> Callable[..., int]:
-    """Let the time of everything scheduled come, and move it."""
+    """Make everything scheduled due, and move it."""
 
     def make_due(queue: str = EVENTS_QUEUE) -> int:
         for job_id in texts(store.zrange(f"rq:scheduled:{queue}", 0, -1)):
@@ -220,9 +220,9 @@ def open_worker_harness(store: redis.Redis, claims_of: Any, counts: Counts, tmp_
     harnesses: list[WorkerHarness] = []
 
     def open_worker_harness(
-        threads: int = 8, name: str = "worker_harness", vault: BodyCipher | None = None
+        threads: int = 8, name: str = "worker_harness", cipher: BodyCipher | None = None
     ) -> WorkerHarness:
-        harnesses.append(WorkerHarness(store, claims_of(name), counts, tmp_path, threads, name, vault))
+        harnesses.append(WorkerHarness(store, claims_of(name), counts, tmp_path, threads, name, cipher))
         return harnesses[-1]
 
     yield open_worker_harness

@@ -1,4 +1,4 @@
-"""From a delivery to a job on disk: what is accepted, what is known already, and when we cannot."""
+"""From a delivery to a job on disk: accepted events, duplicates, and a store that cannot accept."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -24,10 +24,10 @@ QUEUE = "rq:queue:events"
 
 
 @pytest.fixture
-def door(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenEndpoint]:
+def endpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenEndpoint]:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
-    with open_endpoint(settings) as door:
-        yield door
+    with open_endpoint(settings) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
@@ -35,20 +35,20 @@ def claims(claims_of: Callable[..., SingleClaims]) -> SingleClaims:
     return claims_of()
 
 
-def test_an_accepted_event_is_answered_with_its_id(door: OpenEndpoint) -> None:
+def test_an_accepted_event_is_answered_with_its_id(endpoint: OpenEndpoint) -> None:
     event = an_event()
 
-    response = door.deliver(event)
+    response = endpoint.deliver(event)
 
     assert response.status_code == 202
     assert response.content == b'{"status":"accepted","eventId":"%s"}' % event["id"].encode()
     assert response.headers["content-type"] == "application/json"
 
 
-def test_an_accepted_event_is_on_record_open_and_counted(door: OpenEndpoint, store: redis.Redis) -> None:
+def test_an_accepted_event_is_on_record_open_and_counted(endpoint: OpenEndpoint, store: redis.Redis) -> None:
     event = an_event("user.create", applicationId=TENANT_ID)
 
-    door.deliver(event)
+    endpoint.deliver(event)
 
     record = store.hgetall(f"surehook:event:{event['id']}")
     assert [text(record[name]) for name in (b"type", b"tenant", b"user", b"application", b"source")] == [
@@ -61,13 +61,13 @@ def test_an_accepted_event_is_on_record_open_and_counted(door: OpenEndpoint, sto
     assert store.ttl(f"surehook:event:{event['id']}") == -1
     assert store.zrange("surehook:open", 0, -1) == [event["id"].encode()]
     assert ledger(store) == {"open": 1, "accepted": 1}
-    assert door.metric("surehook_events_accepted_total", type="user.create") == 1
+    assert endpoint.metric("surehook_events_accepted_total", type="user.create") == 1
 
 
-def test_an_accepted_event_is_a_job_that_rq_reads(door: OpenEndpoint, store: redis.Redis) -> None:
+def test_an_accepted_event_is_a_job_that_rq_reads(endpoint: OpenEndpoint, store: redis.Redis) -> None:
     event = an_event("user.create")
 
-    door.deliver(event)
+    endpoint.deliver(event)
 
     job = Job.fetch(event["id"], connection=store, serializer=JSONSerializer)
     assert job.args == [event["id"]]
@@ -88,10 +88,10 @@ def test_an_accepted_event_is_a_job_that_rq_reads(door: OpenEndpoint, store: red
         pytest.param(b'"blob": "' + b"x" * 1_000_000 + b'"', id="a megabyte"),
     ],
 )
-def test_the_body_is_stored_byte_for_byte(door: OpenEndpoint, store: redis.Redis, inside: bytes) -> None:
+def test_the_body_is_stored_byte_for_byte(endpoint: OpenEndpoint, store: redis.Redis, inside: bytes) -> None:
     body = b'{"event": {"type": "test", "id": "%s", %s}}\n' % (USER_ID.encode(), inside)
 
-    response = door.deliver(body=body)
+    response = endpoint.deliver(body=body)
 
     assert response.status_code == 202
     assert store.hget(f"surehook:event:{USER_ID}", "body") == body
@@ -126,36 +126,40 @@ def wait_for_retry(claims: SingleClaims) -> None:
     ("happen", "queued"), [(wait_in_queue, 1), (be_taken, 0), (be_done, 0), (be_dead, 0), (wait_for_retry, 0)]
 )
 def test_an_event_seen_before_is_a_duplicate_whatever_became_of_it(
-    door: OpenEndpoint, store: redis.Redis, claims: SingleClaims, happen: Callable[[SingleClaims], None], queued: int
+    endpoint: OpenEndpoint,
+    store: redis.Redis,
+    claims: SingleClaims,
+    happen: Callable[[SingleClaims], None],
+    queued: int,
 ) -> None:
     event = an_event()
-    door.deliver(event)
+    endpoint.deliver(event)
     happen(claims)
-    books = ledger(store)
+    before = ledger(store)
 
-    response = door.deliver({**event, "id": event["id"].upper()})
+    response = endpoint.deliver({**event, "id": event["id"].upper()})
 
     assert response.status_code == 200
     assert response.json() == {"status": "duplicate", "eventId": event["id"]}
     assert store.llen(QUEUE) == queued
-    assert ledger(store) == books
-    assert door.metric("surehook_events_duplicate_total") == 1
+    assert ledger(store) == before
+    assert endpoint.metric("surehook_events_duplicate_total") == 1
 
 
-def test_the_first_body_of_an_id_stands(door: OpenEndpoint, store: redis.Redis) -> None:
+def test_the_first_body_of_an_id_stands(endpoint: OpenEndpoint, store: redis.Redis) -> None:
     event = an_event()
     first = a_body(event)
-    door.deliver(body=first)
+    endpoint.deliver(body=first)
 
-    door.deliver({**event, "type": "user.create"})
+    endpoint.deliver({**event, "type": "user.create"})
 
     assert store.hget(f"surehook:event:{event['id']}", "body") == first
 
 
-def test_without_an_id_a_byte_equal_resend_is_a_duplicate(door: OpenEndpoint, store: redis.Redis) -> None:
+def test_without_an_id_a_byte_equal_resend_is_a_duplicate(endpoint: OpenEndpoint, store: redis.Redis) -> None:
     body = a_body(an_event(id=None))
 
-    first, second, other = door.deliver(body=body), door.deliver(body=body), door.deliver(body=body + b" ")
+    first, second, other = endpoint.deliver(body=body), endpoint.deliver(body=body), endpoint.deliver(body=body + b" ")
 
     assert [answer.status_code for answer in (first, second, other)] == [202, 200, 202]
     assert first.json()["eventId"] == second.json()["eventId"]
@@ -163,53 +167,53 @@ def test_without_an_id_a_byte_equal_resend_is_a_duplicate(door: OpenEndpoint, st
     assert store.llen(QUEUE) == 2
 
 
-def test_every_configured_key_opens_the_door(settings: Settings) -> None:
+def test_every_configured_key_authenticates(settings: Settings) -> None:
     rotating = Settings(data_dir=settings.data_dir, api_keys="old-key, new-key", metrics_bind="off")
 
-    with open_endpoint(rotating) as door:
+    with open_endpoint(rotating) as endpoint:
         answers = [
-            door.deliver(headers={**HEADERS, "Authorization": key}).status_code
+            endpoint.deliver(headers={**HEADERS, "Authorization": key}).status_code
             for key in ("old-key", "new-key", "Bearer new-key", "bearer old-key", "older-key")
         ]
 
     assert answers == [202, 202, 202, 202, 401]
 
 
-def test_unknown_types_are_accepted_and_share_one_label(door: OpenEndpoint) -> None:
+def test_unknown_types_are_accepted_and_share_one_label(endpoint: OpenEndpoint) -> None:
     types = ["x", "user.create2", "proto__", "A" * 100, "9.9-_"]
 
-    answers = [door.deliver(an_event(hostile)).status_code for hostile in types]
+    answers = [endpoint.deliver(an_event(hostile)).status_code for hostile in types]
 
     assert answers == [202] * len(types)
-    assert door.metric("surehook_events_accepted_total", type="other") == len(types)
-    assert all(door.metric("surehook_events_accepted_total", type=hostile) == 0 for hostile in types)
+    assert endpoint.metric("surehook_events_accepted_total", type="other") == len(types)
+    assert all(endpoint.metric("surehook_events_accepted_total", type=hostile) == 0 for hostile in types)
 
 
-def test_scripts_the_store_forgot_are_sent_again(door: OpenEndpoint, store: redis.Redis) -> None:
-    door.deliver()
+def test_scripts_the_store_forgot_are_sent_again(endpoint: OpenEndpoint, store: redis.Redis) -> None:
+    endpoint.deliver()
     store.script_flush()
 
-    assert door.deliver().status_code == 202
+    assert endpoint.deliver().status_code == 202
 
 
 def test_a_store_that_may_lose_events_gets_none_until_it_is_durable_again(
-    door: OpenEndpoint, store: redis.Redis
+    endpoint: OpenEndpoint, store: redis.Redis
 ) -> None:
     store.config_set("appendfsync", "everysec")
     try:
-        wait_until(lambda: not door.is_ready(), "/readyz is red")
-        refused, readyz = door.deliver(), door.request("GET", "/readyz")
-        healthz = door.request("GET", "/healthz")
+        wait_until(lambda: not endpoint.is_ready(), "/readyz is red")
+        refused, readyz = endpoint.deliver(), endpoint.request("GET", "/readyz")
+        healthz = endpoint.request("GET", "/healthz")
     finally:
         store.config_set("appendfsync", "always")
-    wait_until(door.is_ready, "/readyz is green")
+    wait_until(endpoint.is_ready, "/readyz is green")
 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
     assert refused.json()["exception"] == "[unavailable] the event was not stored"
     assert (readyz.status_code, readyz.json()["exception"]) == (503, "[unavailable]")
     assert healthz.status_code == 200
     assert ledger(store) == {"open": 0}
-    assert door.deliver().status_code == 202
+    assert endpoint.deliver().status_code == 202
 
 
 @pytest.mark.parametrize("durability", ["fsync", "trusted", "memory"])
@@ -219,8 +223,8 @@ def test_a_store_that_may_drop_keys_is_refused_with_what_to_change(
 ) -> None:
     store.config_set("maxmemory-policy", policy)
     try:
-        with open_endpoint(settings.model_copy(update={"durability": durability}), is_awaited=False) as door:
-            response = door.deliver()
+        with open_endpoint(settings.model_copy(update={"durability": durability}), is_awaited=False) as endpoint:
+            response = endpoint.deliver()
     finally:
         store.config_set("maxmemory-policy", "noeviction")
 
@@ -230,16 +234,16 @@ def test_a_store_that_may_drop_keys_is_refused_with_what_to_change(
 
 
 def test_a_full_store_is_a_503_with_its_reason_in_the_log_and_nothing_is_half_stored(
-    door: OpenEndpoint, store: redis.Redis, caplog: pytest.LogCaptureFixture
+    endpoint: OpenEndpoint, store: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.config_set("maxmemory", "1")
     try:
-        response = door.deliver()
+        response = endpoint.deliver()
     finally:
         store.config_set("maxmemory", "0")
-    wait_until(door.is_ready, "/readyz is green")
+    wait_until(endpoint.is_ready, "/readyz is green")
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert "OOM" in [getattr(record, "error_type", "") for record in caplog.records]
     assert kept_keys(store) == []
-    assert door.deliver().status_code == 202
+    assert endpoint.deliver().status_code == 202

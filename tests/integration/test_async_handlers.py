@@ -1,4 +1,4 @@
-"""However an `async` handler is written, it has run when it counts as done."""
+"""An `async` handler, however it is written, has run when it counts as done."""
 
 import asyncio
 import functools
@@ -103,7 +103,7 @@ def test_a_generator_is_refused_as_nothing_of_it_would_run(handler: Any) -> None
     ("handler", "name"),
     [(functools.partial(it), f"{__name__}_it"), (Mailer(), f"{__name__}_Mailer")],
 )
-def test_what_has_no_name_takes_that_of_what_it_is(handler: Any, name: str) -> None:
+def test_a_callable_without_a_name_is_named_after_its_class(handler: Any, name: str) -> None:
     from surehook.workers.handlers import registry
 
     on("user.delete")(handler)

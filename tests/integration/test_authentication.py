@@ -1,4 +1,4 @@
-"""Every kind of proof at the door: what passes is stored, what does not is the same 401 and leaves nothing."""
+"""Every kind of authentication: a success is stored, and every failure gets the same 401 and leaves nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,22 +27,22 @@ PROVEN = {"Authorization": KEY, "X-Team": "red", **HS.headers(BODY)}
 
 
 @pytest.fixture
-def door(settings: Settings, store: redis.Redis) -> Iterator[OpenEndpoint]:
-    with open_endpoint(door_settings(settings, **CONFIGURED)) as door:
-        yield door
+def endpoint(settings: Settings, store: redis.Redis) -> Iterator[OpenEndpoint]:
+    with open_endpoint(endpoint_settings(settings, **CONFIGURED)) as endpoint:
+        yield endpoint
 
 
-def door_settings(settings: Settings, **proof: Any) -> Settings:
+def endpoint_settings(settings: Settings, **proof: Any) -> Settings:
     return Settings(data_dir=settings.data_dir, metrics_bind="off", **proof)
 
 
-def test_a_delivery_that_proves_itself_in_every_way_is_stored(door: OpenEndpoint, store: redis.Redis) -> None:
-    assert door.deliver(body=BODY, headers=PROVEN).status_code == 202
-    assert door.deliver(body=BODY, headers={**PROVEN, "Authorization": "Basic ZnVzaW9uYXV0aDpnZWhlaW0="}).is_success
+def test_a_delivery_authenticated_in_every_way_is_stored(endpoint: OpenEndpoint, store: redis.Redis) -> None:
+    assert endpoint.deliver(body=BODY, headers=PROVEN).status_code == 202
+    assert endpoint.deliver(body=BODY, headers={**PROVEN, "Authorization": "Basic ZnVzaW9uYXV0aDpnZWhlaW0="}).is_success
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_every_algorithm_is_proof_at_the_door(
+def test_every_signature_algorithm_is_accepted(
     algorithm: str, settings: Settings, store: redis.Redis, tmp_path: Path
 ) -> None:
     ours = signer(algorithm)
@@ -52,9 +52,9 @@ def test_every_algorithm_is_proof_at_the_door(
         (tmp_path / "key.pem").write_text(ours.public_pem())
         held = {"signing_public_keys": (str(tmp_path / "key.pem"),)}
 
-    with open_endpoint(door_settings(settings, **held)) as door:
-        assert door.deliver(body=BODY, headers=ours.headers(BODY)).status_code == 202
-        assert door.deliver(body=BODY + b" ", headers=ours.headers(BODY)).content == NOT_AUTHORIZED
+    with open_endpoint(endpoint_settings(settings, **held)) as endpoint:
+        assert endpoint.deliver(body=BODY, headers=ours.headers(BODY)).status_code == 202
+        assert endpoint.deliver(body=BODY + b" ", headers=ours.headers(BODY)).content == NOT_AUTHORIZED
 
 
 REFUSED: dict[str, tuple[dict[str, str | None], str]] = {
@@ -75,11 +75,13 @@ REFUSED: dict[str, tuple[dict[str, str | None], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_every_cause_is_the_same_answer_and_another_reason(name: str, door: OpenEndpoint, store: redis.Redis) -> None:
+def test_every_cause_is_the_same_answer_and_another_reason(
+    name: str, endpoint: OpenEndpoint, store: redis.Redis
+) -> None:
     changes, reason = REFUSED[name]
     headers = {header: value for header, value in {**PROVEN, **changes}.items() if value is not None}
 
-    response = door.deliver(body=BODY, headers=headers)
+    response = endpoint.deliver(body=BODY, headers=headers)
 
     assert response.status_code == 401
     assert response.content == NOT_AUTHORIZED
@@ -88,28 +90,28 @@ def test_every_cause_is_the_same_answer_and_another_reason(name: str, door: Open
         "content-length": str(len(NOT_AUTHORIZED)),
         "connection": "close",
     }
-    assert door.metric("surehook_deliveries_refused_total", reason=reason) == 1
+    assert endpoint.metric("surehook_deliveries_refused_total", reason=reason) == 1
     assert kept_keys(store) == []
 
 
-def test_the_reason_is_a_field_of_the_log(door: OpenEndpoint, caplog: pytest.LogCaptureFixture) -> None:
-    door.deliver(body=BODY, headers={**PROVEN, SIGNATURE: ""})
+def test_the_reason_is_a_field_of_the_log(endpoint: OpenEndpoint, caplog: pytest.LogCaptureFixture) -> None:
+    endpoint.deliver(body=BODY, headers={**PROVEN, SIGNATURE: ""})
 
     (line,) = [record for record in caplog.records if record.getMessage() == "delivery refused"]
     assert line.__dict__["reason"] == "signature_malformed"
 
 
 @pytest.mark.parametrize("changes", [{"Content-Type": "text/plain"}, {"Content-Length": "999999999"}])
-def test_size_and_type_come_after_the_headers_proof_and_before_the_body(
-    changes: dict[str, str], door: OpenEndpoint
+def test_size_and_type_are_checked_after_authentication_and_before_the_body(
+    changes: dict[str, str], endpoint: OpenEndpoint
 ) -> None:
-    stranger = {**PROVEN, **changes, SIGNATURE: signer("HS256", number=1).token(BODY)}
+    unsigned = {**PROVEN, **changes, SIGNATURE: signer("HS256", number=1).token(BODY)}
 
-    assert door.deliver(body=BODY, headers=stranger).status_code == 401
-    assert door.deliver(body=b"no JSON", headers={**PROVEN, **changes}).status_code in (413, 415)
+    assert endpoint.deliver(body=BODY, headers=unsigned).status_code == 401
+    assert endpoint.deliver(body=b"no JSON", headers={**PROVEN, **changes}).status_code in (413, 415)
 
 
-def test_the_signature_is_looked_at_before_the_body_is_parsed(door: OpenEndpoint, store: redis.Redis) -> None:
-    assert door.deliver(body=b"no JSON", headers=PROVEN).content == NOT_AUTHORIZED
-    assert door.deliver(body=b"no JSON", headers={**PROVEN, **HS.headers(b"no JSON")}).status_code == 400
+def test_the_signature_is_verified_before_the_body_is_parsed(endpoint: OpenEndpoint, store: redis.Redis) -> None:
+    assert endpoint.deliver(body=b"no JSON", headers=PROVEN).content == NOT_AUTHORIZED
+    assert endpoint.deliver(body=b"no JSON", headers={**PROVEN, **HS.headers(b"no JSON")}).status_code == 400
     assert kept_keys(store) == []

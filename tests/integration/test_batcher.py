@@ -1,4 +1,4 @@
-"""The line on which a door talks about transactions: batches, scripts that are forgotten, stores that fail."""
+"""The batcher of transactional commands: batches, scripts that the store forgot, and stores that fail."""
 
 import asyncio
 import signal
@@ -24,7 +24,7 @@ from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.transactions import KEYS
 
 BEAT = ("heartbeat", "worker", "worker", "transactional", "user.create", 60_000, "ingest")
-# With a beat before it: this one brings something new, so a full store refuses it.
+# After a heartbeat. This one writes something new, so a full store refuses it.
 SUBMIT = ("txn_submit", "e7f7e9b8-5f0e-4f6e-9a39-7c0f6d7a1c11", "user.create", "", "", "", "webhook", b'{"event":{}}',
           "30", "round", 60_000, "ingest", 60_000, 250, 3600, 60_000)  # fmt: skip
 
@@ -37,16 +37,14 @@ async def told(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
 
 def with_line(settings: Settings, play: Callable[[ScriptBatcher], Coroutine[Any, Any, None]]) -> None:
     async def run() -> None:
-        async with running(settings) as intake:
-            await until(lambda: intake.is_ready)
-            await play(ScriptBatcher(intake.session, settings, ("heartbeat", "deregister", "txn_submit")))
+        async with running(settings) as acceptor:
+            await until(lambda: acceptor.is_ready)
+            await play(ScriptBatcher(acceptor.session, settings, ("heartbeat", "deregister", "txn_submit")))
 
     asyncio.run(run())
 
 
-def test_what_is_called_in_one_turn_of_the_loop_is_answered_each_with_its_own(
-    settings: Settings, store: redis.Redis
-) -> None:
+def test_calls_in_one_turn_of_the_loop_get_their_own_answers(settings: Settings, store: redis.Redis) -> None:
     async def play(line: ScriptBatcher) -> None:
         still = ("deregister", "worker", "worker", "transactional")
         assert await told(line.call(*BEAT), line.call(*still), line.call(*BEAT)) == [[], 1, []]
@@ -92,7 +90,7 @@ def test_a_store_without_memory_refuses_and_says_so_once(
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["known script", "sent in full"])
-def test_what_is_computed_is_so_when_the_call_leaves(settings: Settings, store: redis.Redis, is_known: bool) -> None:
+def test_arguments_are_computed_when_the_call_is_sent(settings: Settings, store: redis.Redis, is_known: bool) -> None:
     waits = True
 
     async def play(line: ScriptBatcher) -> None:
@@ -101,7 +99,7 @@ def test_what_is_computed_is_so_when_the_call_leaves(settings: Settings, store: 
         if not is_known:
             store.script_flush()
         call = asyncio.create_task(line.call("heartbeat", lambda: "waiting" if waits else "leaving", *BEAT[2:]))
-        await asyncio.sleep(0)  # it waits for what else may come in this turn
+        await asyncio.sleep(0)  # it waits for other calls of this turn of the loop
         waits = False
         assert await call == []
 
@@ -125,14 +123,14 @@ def test_a_caller_that_gave_up_leaves_the_others_their_answers(settings: Setting
 def test_a_connection_that_breaks_is_no_answer_and_is_mended(data_dir: Path, store: redis.Redis) -> None:
     async def scenario(man: TcpProxy) -> None:
         settings = Settings(redis_url=f"redis://127.0.0.1:{man.port}/0")
-        async with running(settings) as intake:
-            await until(lambda: intake.is_ready)
-            line = ScriptBatcher(intake.session, settings, ("heartbeat",))
+        async with running(settings) as acceptor:
+            await until(lambda: acceptor.is_ready)
+            line = ScriptBatcher(acceptor.session, settings, ("heartbeat",))
             await line.call(*BEAT)
             man.cuts_after_bytes = 1
             assert await told(line.call(*BEAT)) == [StoreUnavailable]
             man.cuts_after_bytes = None
-            await until(lambda: intake.is_ready)
+            await until(lambda: acceptor.is_ready)
             assert await told(line.call(*BEAT)) == [[]]
 
     async def run() -> None:
@@ -142,7 +140,7 @@ def test_a_connection_that_breaks_is_no_answer_and_is_mended(data_dir: Path, sto
     asyncio.run(run())
 
 
-def test_what_a_replica_lacks_is_no_answer(
+def test_a_write_that_a_replica_lacks_is_an_error(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 3600)
@@ -170,7 +168,7 @@ def test_a_sender_that_leaves_after_the_confirmation_is_counted(
     envelope = parse_envelope(a_body())
     asked = settings.model_copy(update={"transactional_events": (envelope.event_type,), "transaction_timeout": 60})
     metrics = IngestMetrics()
-    on(envelope.event_type, name="vote", transactional=True)(lambda event: None)
+    on(envelope.event_type, name="check", transactional=True)(lambda event: None)
     protocol.beat("worker", envelope.event_type)
 
     async def leave() -> dict[str, str]:
@@ -179,9 +177,9 @@ def test_a_sender_that_leaves_after_the_confirmation_is_counted(
         return {"type": "http.disconnect"}
 
     async def run() -> None:
-        async with running(asked) as intake:
-            await until(lambda: intake.is_ready)
-            asking = Coordinator(asked, metrics, intake.session)
+        async with running(asked) as acceptor:
+            await until(lambda: acceptor.is_ready)
+            asking = Coordinator(asked, metrics, acceptor.session)
             task = asyncio.create_task(asking.run())
             answer = asyncio.create_task(asking.decide(envelope, leave, asyncio.get_running_loop().time()))
             await until(lambda: transactional_executor().run_until_idle(0.01) > 0)

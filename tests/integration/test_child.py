@@ -1,4 +1,4 @@
-"""What the parent gives back of a process that is gone, by what the process left in shared memory."""
+"""The supervisor gives back the jobs of a dead process, which it reads from shared memory."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What undoes the effects of a no: each time it is asked for, with its full budget, and after the effect itself."""
+"""Undoing the effects after a refusal: on every request, with a full retry budget, and after the effect itself."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced, ledger
 from tests.support.transactions import Protocol, jobs_of, jump
 
-UNDO = "vote-abandoned events 30"
+UNDO = "check-abandoned events 30"
 COMPLETED = Outcome("completed", undo_jobs=UNDO)
 CUT_OFF = Outcome("failed", is_unknown=True, undo_jobs=UNDO)
 PARTLY = Outcome("rejected", "no", undo_jobs=UNDO)
@@ -26,14 +26,14 @@ Clerks = Callable[..., SingleClaims]
 MakeDue = Callable[..., int]
 
 
-def test_the_undoing_of_a_second_no_has_its_full_budget(
+def test_the_undo_of_a_second_refusal_has_its_full_budget(
     store: redis.Redis, protocol: Protocol, claims_of: Clerks, make_due: MakeDue
 ) -> None:
     event_id, worker, transaction = _claimed(store, protocol)
     worker.settle(transaction, Outcome("rejected", undo_jobs=UNDO))
     clerk = claims_of()
     _spend(clerk, make_due, retries=3)
-    jump(store, 61_000)  # the first no is forgotten
+    jump(store, 61_000)  # the first refusal has expired
 
     again = _claimed(store, protocol, event_id)[2]
     worker.settle(again, Outcome("rejected", undo_jobs=UNDO))
@@ -42,7 +42,7 @@ def test_the_undoing_of_a_second_no_has_its_full_budget(
     assert (claim.runs, claim.spent, claim.interruptions) == (1, 0, 0)
 
 
-def test_a_second_time_as_a_fact_has_its_full_budget(
+def test_a_second_run_as_committed_has_its_full_budget(
     store: redis.Redis, protocol: Protocol, claims_of: Clerks, make_due: MakeDue
 ) -> None:
     event_id, worker, transaction = _claimed(store, protocol)
@@ -55,7 +55,7 @@ def test_a_second_time_as_a_fact_has_its_full_budget(
 
     claim = _taken(clerk)
     assert (claim.runs, claim.spent, claim.interruptions) == (1, 0, 0)
-    assert store.zcard("rq:finished:events") == 0  # it is no job that has finished
+    assert store.zcard("rq:finished:events") == 0  # it does not count as a finished job
     assert is_balanced(store)
 
 
@@ -80,9 +80,9 @@ def _give_up(clerk: SingleClaims, make_due: MakeDue) -> None:
 
 
 @pytest.mark.parametrize("undoing", [_undo, _leave_waiting, _be_at_it, _fail, _give_up])
-@pytest.mark.parametrize("verdict", [COMPLETED, CUT_OFF, PARTLY], ids=["completed", "cut off", "one of two completed"])
-def test_what_was_given_up_for_dead_and_ends_after_all_is_undone_once_more(
-    verdict: Outcome,
+@pytest.mark.parametrize("outcome", [COMPLETED, CUT_OFF, PARTLY], ids=["completed", "cut off", "one of two completed"])
+def test_a_run_presumed_dead_that_still_ends_is_undone_again(
+    outcome: Outcome,
     undoing: Callable[[SingleClaims, MakeDue], None],
     store: redis.Redis,
     protocol: Protocol,
@@ -95,9 +95,9 @@ def test_what_was_given_up_for_dead_and_ends_after_all_is_undone_once_more(
     undoing(clerk, make_due)
 
     for _ in range(2):  # the reply to the first one may have been lost
-        assert frozen.settle(transaction, verdict) == "stale"
+        assert frozen.settle(transaction, outcome) == "stale"
 
-    assert jobs_of(store, event_id) == ["vote-abandoned"]
+    assert jobs_of(store, event_id) == ["check-abandoned"]
     assert is_balanced(store)
     assert StatsReader(store, KEYS).read().drift == 0
     assert _taken(clerk).runs == 1
@@ -106,7 +106,7 @@ def test_what_was_given_up_for_dead_and_ends_after_all_is_undone_once_more(
     assert store.zrange(KEYS.orphans, 0, -1) == [event_id.encode()]
 
 
-def test_an_undoing_that_runs_when_it_is_asked_for_again_has_no_say_any_more(
+def test_an_undo_that_runs_when_requested_again_is_superseded(
     store: redis.Redis, protocol: Protocol, claims_of: Clerks
 ) -> None:
     _, frozen, transaction = _claimed(store, protocol)
@@ -134,7 +134,7 @@ def test_a_long_frozen_success_is_undone_after_its_round_is_forgotten(
 
     assert frozen.settle(transaction, COMPLETED) == "stale"
 
-    assert jobs_of(store, event_id) == ["vote-abandoned"]
+    assert jobs_of(store, event_id) == ["check-abandoned"]
 
 
 def test_a_success_that_ends_after_a_person_has_resolved_it_is_listed_again(
@@ -151,7 +151,7 @@ def test_a_success_that_ends_after_a_person_has_resolved_it_is_listed_again(
     assert ledger(store)["orphaned"] == 1
 
 
-def test_a_no_that_comes_when_all_is_over_is_kept_no_longer(store: redis.Redis, protocol: Protocol) -> None:
+def test_a_refusal_that_arrives_after_the_end_expires_on_time(store: redis.Redis, protocol: Protocol) -> None:
     event_id, frozen, transaction = _claimed(store, protocol)
     _bury(store, protocol, undo=False)
     assert protocol.resolve(event_id)
@@ -164,7 +164,7 @@ def test_a_no_that_comes_when_all_is_over_is_kept_no_longer(store: redis.Redis, 
 
 
 @pytest.mark.parametrize("committed", [False, True], ids=["asked again", "run as a fact"])
-def test_an_old_run_has_no_say_once_the_event_runs_again(
+def test_an_old_run_is_ignored_once_the_event_runs_again(
     committed: bool, store: redis.Redis, protocol: Protocol, claims_of: Clerks, make_due: MakeDue
 ) -> None:
     event_id, frozen, transaction = _claimed(store, protocol)
@@ -186,30 +186,30 @@ def test_an_old_run_has_no_say_once_the_event_runs_again(
 
 
 @pytest.mark.parametrize(
-    ("verdict", "stands"), [(COMPLETED, "completed"), (Outcome("rejected", "no", undo_jobs=UNDO), "rejected")]
+    ("outcome", "stands"), [(COMPLETED, "completed"), (Outcome("rejected", "no", undo_jobs=UNDO), "rejected")]
 )
 @pytest.mark.parametrize("is_confirmed", [False, True])
 def test_a_settlement_whose_reply_was_lost_is_answered_as_it_was(
-    is_confirmed: bool, verdict: Outcome, stands: str, store: redis.Redis, protocol: Protocol
+    is_confirmed: bool, outcome: Outcome, stands: str, store: redis.Redis, protocol: Protocol
 ) -> None:
     event_id, worker, transaction = _claimed(store, protocol)
-    assert worker.settle(transaction, verdict) == stands
+    assert worker.settle(transaction, outcome) == stands
     if is_confirmed:
         assert protocol.confirm(event_id, transaction.round)[0] == stands
     before = jobs_of(store, event_id)
 
-    assert worker.settle(transaction, verdict) == stands
+    assert worker.settle(transaction, outcome) == stands
 
     assert jobs_of(store, event_id) == before
     assert is_balanced(store)
 
 
 def _bury(store: redis.Redis, protocol: Protocol, *, undo: bool = True) -> None:
-    """The process that runs it stands still, and is long taken for dead."""
+    """The process that runs it is frozen, and long presumed dead."""
     jump(store, 75_000)
     protocol.beat("other")
     on_abandoned = (lambda event: None) if undo else None
-    on("user.create", name="vote", transactional=True, on_abandoned=on_abandoned)(lambda event: None)
+    on("user.create", name="check", transactional=True, on_abandoned=on_abandoned)(lambda event: None)
     assert TransactionProtocol(store, KEYS, "other", "other").recover(Registry(declared), 30) == 1
 
 
@@ -218,7 +218,7 @@ def _claimed(
 ) -> tuple[str, TransactionProtocol, Transaction]:
     protocol.beat("worker")
     event_id = event_id or str(uuid4())
-    assert protocol.submit(event_id, "door").state == "waiting"
+    assert protocol.submit(event_id, "endpoint").state == "waiting"
     room = TransactionProtocol(store, KEYS, worker, "worker")
     transaction = room.claim()
     assert transaction is not None

@@ -1,4 +1,4 @@
-"""What may be asked of the dashboard, request by request; the browser is in e2e."""
+"""The requests that the dashboard allows and refuses; tests with a browser are in e2e."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def die(accept: Accept, claims_of: Any, store: redis.Redis) -> Any:
 
 
 def test_every_route_that_changes_something_is_known(settings: Settings) -> None:
-    """An upgrade of rq-dashboard that adds one is refused by the wrapper, and red here: decide what it may do."""
+    """A route that an rq-dashboard upgrade adds is refused by the wrapper and fails here, until we decide about it."""
     rules = create_dashboard(settings).url_map.iter_rules()
 
     assert {rule.rule for rule in rules if (rule.methods or set()) - READING} == set(CHANGING)
@@ -72,9 +72,7 @@ def test_requeue_gives_the_full_budget(die: Any, client: FlaskClient, store: red
     assert is_balanced(store)
 
 
-def test_what_is_not_dead_is_not_requeued(
-    accept: Accept, claims_of: Any, client: FlaskClient, store: redis.Redis
-) -> None:
+def test_a_live_job_is_not_requeued(accept: Accept, claims_of: Any, client: FlaskClient, store: redis.Redis) -> None:
     event_id = accept()
     claims_of().retry(claims_of().claim(), an_attempt(), "tb", delay_seconds=60, spends_retry=True)
 

@@ -1,4 +1,4 @@
-"""What a worker said on a connection that it has given up arrives all the same, whenever the network likes."""
+"""Commands on a connection that a worker has closed may still arrive, at any later time."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_a_claim_that_comes_late_does_not_end_what_the_worker_runs(
     transaction = _claimed(protocol, worker)
     jump(store, 61_000)  # its deadline passes while its handler runs
     protocol.beat("worker")
-    protocol.submit(str(uuid4()), "door")  # rings the bell at which the late packet waits
+    protocol.submit(str(uuid4()), "endpoint")  # wakes the blocking pop of the delayed command
     before = _calls(store)
 
     relay.set_mode(Mode.OPEN)
@@ -59,7 +59,7 @@ def test_a_claim_that_comes_late_does_not_end_what_the_worker_runs(
     assert is_balanced(store)
 
 
-def test_the_same_claim_once_more_changes_nothing(
+def test_the_same_claim_repeated_changes_nothing(
     store: redis.Redis, protocol: Protocol, worker: TransactionProtocol
 ) -> None:
     transaction = _claimed(protocol, worker)
@@ -107,12 +107,12 @@ def test_a_claim_whose_reply_was_lost_is_found_by_the_next_one(protocol: Protoco
 
 
 def _claimed(protocol: Protocol, worker: TransactionProtocol) -> Transaction:
-    protocol.submit(str(uuid4()), "door")
+    protocol.submit(str(uuid4()), "endpoint")
     transaction = worker.claim()
     assert transaction is not None
     return transaction
 
 
 def _calls(store: redis.Redis) -> int:
-    """How many calls of scripts have found the way to the store."""
+    """The number of script calls that have reached the store."""
     return int(store.info("commandstats")["cmdstat_evalsha"]["calls"])

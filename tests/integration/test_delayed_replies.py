@@ -1,4 +1,4 @@
-"""A reply takes its time to come, and a handler has that much less: nothing starts after its deadline."""
+"""A slow reply shortens the handler's time, and nothing starts after its deadline."""
 
 import time
 from collections.abc import Callable
@@ -23,7 +23,7 @@ NONE = Transaction(str(uuid4()), "r", 0, "user.create", "", "", b"")
 
 
 class LateReplies(TransactionProtocol):
-    """Its replies are read when the deadline of what they bring is over."""
+    """Reads each reply only after the deadline of the jobs in it."""
 
     is_late = False
 
@@ -73,11 +73,11 @@ WAYS: dict[str, Callable[[TransactionProtocol], Transaction | None]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_a_late_reply_brings_is_not_started(
+def test_a_job_in_a_late_reply_is_not_started(
     way: str, store: redis.Redis, short: Protocol, worker: LateReplies
 ) -> None:
     event_id = str(uuid4())
-    short.submit(event_id, "door")
+    short.submit(event_id, "endpoint")
     worker.is_late = True
 
     assert WAYS[way](worker) is None
@@ -93,7 +93,7 @@ def test_a_handler_never_thinks_it_has_longer_than_the_store_gives_it(
 ) -> None:
     protocol.beat("worker")
     event_id = str(uuid4())
-    protocol.submit(event_id, "door")
+    protocol.submit(event_id, "endpoint")
     worker.is_late = True
 
     transaction = worker.wait(0.01) if is_waiting else worker.claim()
@@ -112,7 +112,7 @@ def test_waiting_for_an_event_costs_its_handlers_nothing(
         wait_until(lambda: store.info("clients")["blocked_clients"], "it waits")
         began = time.monotonic()
         wait_until(lambda: time.monotonic() > began + 2, "a while passes")
-        protocol.submit(str(uuid4()), "door")
+        protocol.submit(str(uuid4()), "endpoint")
         transaction = waiting.result()
 
     assert transaction is not None

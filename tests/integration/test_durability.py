@@ -21,7 +21,7 @@ REASON = "still writes its first append-only file"
 
 @dataclass
 class SlowStore:
-    """A server of the test's own whose rewrites take long enough to look at."""
+    """The test's own server, whose rewrites take long enough to observe."""
 
     folder: Path
 
@@ -46,7 +46,7 @@ class SlowStore:
             store.bgrewriteaof()
 
     def times_asked(self) -> int:
-        """How often the door has checked."""
+        """The number of durability checks by the endpoint."""
         with self.client() as store:
             return int(store.info("commandstats")["cmdstat_role"]["calls"])
 
@@ -74,10 +74,10 @@ def make_slow(primary: redis.Redis, server: redis.Redis) -> None:
 
 
 @pytest.fixture
-def door(slow_store: SlowStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenEndpoint]:
+def endpoint(slow_store: SlowStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenEndpoint]:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
-    with open_endpoint(Settings(data_dir=slow_store.folder, api_keys=(API_KEY,), metrics_bind="off")) as door:
-        yield door
+    with open_endpoint(Settings(data_dir=slow_store.folder, api_keys=(API_KEY,), metrics_bind="off")) as endpoint:
+        yield endpoint
 
 
 def reasons(caplog: pytest.LogCaptureFixture) -> str:
@@ -89,41 +89,41 @@ def reasons(caplog: pytest.LogCaptureFixture) -> str:
     [("appendonly", "no", "yes"), ("no-appendfsync-on-rewrite", "yes", "no"), ("appendfsync", "everysec", "always")],
 )
 def test_a_setting_that_may_lose_events_is_named_and_nothing_is_taken_until_it_is_changed(
-    door: OpenEndpoint, slow_store: SlowStore, caplog: pytest.LogCaptureFixture, name: str, unsafe: str, safe: str
+    endpoint: OpenEndpoint, slow_store: SlowStore, caplog: pytest.LogCaptureFixture, name: str, unsafe: str, safe: str
 ) -> None:
     with slow_store.client() as store:
         store.config_set(name, unsafe)
-        wait_until(lambda: not door.is_ready(), "/readyz is red")
-        refused = door.deliver()
+        wait_until(lambda: not endpoint.is_ready(), "/readyz is red")
+        refused = endpoint.deliver()
         named = reasons(caplog)
         assert store.zcard("surehook:open") == 0
         store.config_set(name, safe)
-    wait_until(door.is_ready, "it mends by itself")
+    wait_until(endpoint.is_ready, "it mends by itself")
 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
     assert f"{name} is {unsafe}, must be {safe}" in named
-    assert door.deliver().status_code == 202
+    assert endpoint.deliver().status_code == 202
 
 
 @pytest.mark.parametrize(
-    "meanwhile", [pytest.param(True, id="off for a while"), pytest.param(False, id="off and on between two checks")]
+    "stays_off", [pytest.param(True, id="off for a while"), pytest.param(False, id="off and on between two checks")]
 )
 def test_nothing_is_acknowledged_before_a_restart_would_find_it(
-    door: OpenEndpoint, slow_store: SlowStore, caplog: pytest.LogCaptureFixture, *, meanwhile: bool
+    endpoint: OpenEndpoint, slow_store: SlowStore, caplog: pytest.LogCaptureFixture, *, stays_off: bool
 ) -> None:
     event = an_event()
-    if meanwhile:
+    if stays_off:
         slow_store.switch("no")
-        wait_until(lambda: not door.is_ready(), "it is off")
+        wait_until(lambda: not endpoint.is_ready(), "it is off")
         slow_store.switch("yes")
     else:
         slow_store.switch("no", "yes")
     wait_until(lambda: REASON in reasons(caplog), "it says why")
 
-    while_rewriting = door.deliver(event), slow_store.rewrites()
-    wait_until(door.is_ready, "the file is whole")
+    while_rewriting = endpoint.deliver(event), slow_store.rewrites()
+    wait_until(endpoint.is_ready, "the file is whole")
     assert not slow_store.rewrites()
-    answer = door.deliver(event)
+    answer = endpoint.deliver(event)
     slow_store.kill_and_restart()
 
     assert (while_rewriting[0].status_code, while_rewriting[1]) == (503, True)
@@ -132,29 +132,29 @@ def test_nothing_is_acknowledged_before_a_restart_would_find_it(
         assert store.exists(f"surehook:event:{event['id']}")
 
 
-def test_an_ordinary_rewrite_is_no_reason_to_refuse(door: OpenEndpoint, slow_store: SlowStore) -> None:
+def test_an_ordinary_rewrite_is_no_reason_to_refuse(endpoint: OpenEndpoint, slow_store: SlowStore) -> None:
     slow_store.rewrite()
     asked = slow_store.times_asked()
 
     wait_until(lambda: slow_store.times_asked() > asked + 2, "it is asked again and again")
 
-    assert (door.is_ready(), door.deliver().status_code, slow_store.rewrites()) == (True, 202, True)
+    assert (endpoint.is_ready(), endpoint.deliver().status_code, slow_store.rewrites()) == (True, 202, True)
 
 
 def test_a_server_that_cannot_tell_which_rewrite_it_is_gets_nothing_during_any(
-    door: OpenEndpoint, slow_store: SlowStore, caplog: pytest.LogCaptureFixture
+    endpoint: OpenEndpoint, slow_store: SlowStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     with slow_store.client() as store:
-        store.execute_command("ACL", "SETUSER", "default", "-waitaof")  # as a server that does not know it
+        store.execute_command("ACL", "SETUSER", "default", "-waitaof")  # as on a server without this field
     asked = slow_store.times_asked()
     wait_until(lambda: slow_store.times_asked() > asked + 2, "it is asked again and again")
-    assert door.is_ready()
+    assert endpoint.is_ready()
 
     slow_store.rewrite()
-    wait_until(lambda: not door.is_ready(), "it is not ready")
+    wait_until(lambda: not endpoint.is_ready(), "it is not ready")
     assert slow_store.rewrites()
     assert REASON in reasons(caplog)
-    wait_until(door.is_ready, "it mends by itself")
+    wait_until(endpoint.is_ready, "it mends by itself")
     assert not slow_store.rewrites()
 
 
@@ -166,19 +166,19 @@ def test_a_replica_that_writes_its_first_file_counts_for_none(
     url = f"redis://127.0.0.1:{fleet.ports[0]}/0"
     settings = Settings(redis_url=url, api_keys=(API_KEY,), durability="replicated", metrics_bind="off")
     try:
-        with open_endpoint(settings) as door, fleet.client(fleet.ports[1]) as replica:
+        with open_endpoint(settings) as endpoint, fleet.client(fleet.ports[1]) as replica:
             with fleet.client(fleet.ports[0]) as primary:
                 make_slow(primary, replica)
             replica.config_set("appendonly", "no")
-            wait_until(lambda: not door.is_ready(), "it is off")
+            wait_until(lambda: not endpoint.is_ready(), "it is off")
             caplog.clear()
             replica.config_set("appendonly", "yes")
             wait_until(lambda: "must have it on disk, and 0 reported it" in reasons(caplog), "it says why")
-            while_rewriting = door.deliver().status_code, replica.info("persistence")["aof_rewrite_in_progress"]
-            wait_until(door.is_ready, "the file is whole")
+            while_rewriting = endpoint.deliver().status_code, replica.info("persistence")["aof_rewrite_in_progress"]
+            wait_until(endpoint.is_ready, "the file is whole")
 
             assert while_rewriting == (503, 1)
             assert replica.info("persistence")["aof_rewrite_in_progress"] == 0
-            assert door.deliver().status_code == 202
+            assert endpoint.deliver().status_code == 202
     finally:
         fleet.close()

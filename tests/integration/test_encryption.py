@@ -1,4 +1,4 @@
-"""Bodies under a key: what is stored, who can run it, and what a worker without the key does."""
+"""Encrypted bodies: how they are stored, and how workers with and without the key run them."""
 
 import time
 from typing import Any
@@ -21,7 +21,7 @@ from tests.support.ledger import is_balanced, ledger
 OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
 
 
-def vault(*keys: str) -> BodyCipher:
+def cipher(*keys: str) -> BodyCipher:
     return BodyCipher([SecretStr(key) for key in keys])
 
 
@@ -32,32 +32,32 @@ def seen() -> list[Any]:
     return seen
 
 
-def test_a_body_is_encrypted_before_it_leaves_the_door(settings: Settings, store: redis.Redis) -> None:
+def test_a_body_is_encrypted_before_it_leaves_the_endpoint(settings: Settings, store: redis.Redis) -> None:
     event, plain = an_event(), an_event()
 
-    with open_endpoint(settings.model_copy(update={"encryption_keys": (SecretStr(NEW), SecretStr(OLD))})) as door:
-        assert door.deliver(event).status_code == 202
-        assert door.deliver(event).status_code == 200
-        store.script_flush()  # sent in full then, and encrypted all the same
-        assert door.deliver(an_event()).status_code == 202
-    with open_endpoint(settings) as door:
-        door.deliver(plain)
+    with open_endpoint(settings.model_copy(update={"encryption_keys": (SecretStr(NEW), SecretStr(OLD))})) as endpoint:
+        assert endpoint.deliver(event).status_code == 202
+        assert endpoint.deliver(event).status_code == 200
+        store.script_flush()  # sent in full then, and still encrypted
+        assert endpoint.deliver(an_event()).status_code == 202
+    with open_endpoint(settings) as endpoint:
+        endpoint.deliver(plain)
 
     body: Any
     body, key_id = store.hmget(f"surehook:event:{event['id']}", "body", "key_id")
     assert key_id == fingerprint(NEW).encode()
-    assert vault(NEW).decrypt(body, fingerprint(NEW)) == a_body(event)
+    assert cipher(NEW).decrypt(body, fingerprint(NEW)) == a_body(event)
     assert store.hmget(f"surehook:event:{plain['id']}", "body", "key_id") == [a_body(plain), None]
     readable = [key for key in store.scan_iter("surehook:event:*") if b"mara" in (store.hget(key, "body") or b"")]
     assert readable == [f"surehook:event:{plain['id']}".encode()]
 
 
 def test_a_handler_gets_the_body_as_it_came(accept: Accept, run_worker: Any, seen: list[Any]) -> None:
-    accept(vault=vault(OLD))
-    accept(vault=vault(NEW))
+    accept(cipher=cipher(OLD))
+    accept(cipher=cipher(NEW))
     accept()
 
-    run_worker(turns=3, vault=vault(NEW, OLD))
+    run_worker(turns=3, cipher=cipher(NEW, OLD))
 
     assert [event.user.email for event in seen] == ["mara.lindqvist@example.com"] * 3
     assert b"mara.lindqvist" in seen[0].raw
@@ -73,9 +73,9 @@ def test_without_the_key_the_event_goes_back_uncounted_and_nothing_is_taken(
     counts: Counts,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    first, second = accept(vault=vault(NEW)), accept(vault=vault(NEW))
+    first, second = accept(cipher=cipher(NEW)), accept(cipher=cipher(NEW))
 
-    worker = run_worker(turns=1, vault=vault(*keys))
+    worker = run_worker(turns=1, cipher=cipher(*keys))
     worker.turn()
 
     assert counts.not_ready == {"key_missing"}
@@ -84,7 +84,7 @@ def test_without_the_key_the_event_goes_back_uncounted_and_nothing_is_taken(
     assert store.hget(f"surehook:event:{first}", "runs:") == b"0"
     assert ledger(store) == {"open": 2, "accepted": 2}
     assert (seen, counts.runs) == ([], [])
-    run_worker(turns=2, vault=vault(NEW))  # one that has it
+    run_worker(turns=2, cipher=cipher(NEW))  # a worker that has the key
     assert [str(event.id) for event in seen] == [first, second]
     assert is_balanced(store)
 
@@ -97,8 +97,8 @@ def test_threads_without_the_key_give_all_back_take_nothing_and_go_on_once_it_is
     counts: Counts,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    locked = [accept(vault=vault(NEW)) for _ in range(20)]
-    worker_harness = open_worker_harness(threads=4, vault=vault(OLD)).start()
+    locked = [accept(cipher=cipher(NEW)) for _ in range(20)]
+    worker_harness = open_worker_harness(threads=4, cipher=cipher(OLD)).start()
     wait_until(lambda: store.llen("rq:queue:events") == 20 and counts.not_ready, "all went back")
     before = store.info("stats")["total_commands_processed"]
     began = time.monotonic()
@@ -111,7 +111,7 @@ def test_threads_without_the_key_give_all_back_take_nothing_and_go_on_once_it_is
 
     for event_id in locked:
         body: Any = store.hget(f"surehook:event:{event_id}", "body")
-        sealed, key_id = vault(OLD).encrypt(vault(NEW).decrypt(body, fingerprint(NEW)))
+        sealed, key_id = cipher(OLD).encrypt(cipher(NEW).decrypt(body, fingerprint(NEW)))
         store.hset(f"surehook:event:{event_id}", mapping={"body": sealed, "key_id": key_id})
 
     wait_until(lambda: len(seen) == 20, "all ran")
@@ -120,10 +120,10 @@ def test_threads_without_the_key_give_all_back_take_nothing_and_go_on_once_it_is
     assert is_balanced(store)
 
 
-def test_an_event_that_nobody_wants_needs_no_key(
+def test_an_event_without_handlers_needs_no_key(
     accept: Accept, run_worker: Any, seen: list[Any], store: redis.Redis
 ) -> None:
-    event_id = accept("brand.new-type", vault=vault(NEW))
+    event_id = accept("brand.new-type", cipher=cipher(NEW))
 
     run_worker()
 
@@ -133,25 +133,25 @@ def test_an_event_that_nobody_wants_needs_no_key(
 def test_a_body_that_was_changed_is_a_dead_letter_that_says_so(
     accept: Accept, run_worker: Any, seen: list[Any], store: redis.Redis, dead_letters: DeadLetters
 ) -> None:
-    event_id = accept(vault=vault(NEW))
+    event_id = accept(cipher=cipher(NEW))
     store.hset(f"surehook:event:{event_id}", "body", b"gAAAAA")
 
-    run_worker(vault=vault(NEW))
+    run_worker(cipher=cipher(NEW))
 
     (letter,) = dead_letters.matching(Filter())
     assert letter.error.startswith("BodyDamaged: the stored body was changed")
     assert seen == []
 
 
-def test_an_error_of_an_encrypted_event_is_masked_all_the_same(
+def test_an_error_of_an_encrypted_event_is_masked_too(
     accept: Accept, run_worker: Any, dead_letters: DeadLetters
 ) -> None:
     @on("user.delete", name="it", retries=0)
     def fail(event: Any) -> None:
         raise ValueError(f"no row for {event.user.email}")
 
-    accept(vault=vault(NEW))
-    run_worker(vault=vault(NEW))
+    accept(cipher=cipher(NEW))
+    run_worker(cipher=cipher(NEW))
 
     (letter,) = dead_letters.matching(Filter())
     assert letter.error == "ValueError: no row for ***"

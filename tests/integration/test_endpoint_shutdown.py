@@ -1,4 +1,4 @@
-"""The door stops when it is told to, whatever it is doing."""
+"""The endpoint stops on request at every point of its work."""
 
 import asyncio
 
@@ -9,23 +9,23 @@ from surehook.shared.envelope import parse_envelope
 from surehook.shared.settings import Settings
 
 STOP_SECONDS = 1.0
-STEPS = 20  # of the event loop: more than a batch takes from its first byte to its reply
+STEPS = 20  # in turns of the event loop; a batch takes fewer from its first byte to its reply
 
 
 async def stops_after(settings: Settings, steps: int) -> bool:
-    """Stop an intake so many steps after an event came, and say whether it listened and everybody has an answer."""
-    intake = Acceptor(settings, IngestMetrics())
-    running = asyncio.create_task(intake.run())
-    while not intake.is_ready:  # noqa: ASYNC110 - every single step of the loop is counted here
+    """Stop an acceptor `steps` turns after an event; true if it stopped and every caller has an answer."""
+    acceptor = Acceptor(settings, IngestMetrics())
+    running = asyncio.create_task(acceptor.run())
+    while not acceptor.is_ready:  # noqa: ASYNC110 - every single step of the loop is counted here
         await asyncio.sleep(0)
-    delivery = asyncio.create_task(intake.accept(parse_envelope(a_body())))
+    delivery = asyncio.create_task(acceptor.accept(parse_envelope(a_body())))
     for _ in range(steps):
         await asyncio.sleep(0)
 
-    intake.stop()
+    acceptor.stop()
     await asyncio.wait([running, delivery], timeout=STOP_SECONDS)
     has_stopped = running.done() and delivery.done()
-    while not running.done():  # a deaf one must not hold up the next
+    while not running.done():  # an acceptor that hangs must not block the next one
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
         await asyncio.wait([running], timeout=0.01)

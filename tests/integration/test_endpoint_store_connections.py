@@ -1,4 +1,4 @@
-"""The door's own way to the store: by TCP and TLS, with a login and a database."""
+"""The endpoint's connection to the store: by TCP and TLS, with a login and a database."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,22 +20,22 @@ PASSWORD = "100% odd: @/ and a space"
 
 @pytest.fixture
 def user(store: redis.Redis) -> Iterator[str]:
-    """An account of the store's that may do what the door needs, and no more than that."""
+    """A store account with exactly the permissions that the endpoint needs."""
     commands = (
         "+ping +role +evalsha +eval +config|get +select +exists +hset +del +sadd +rpush +zadd +zcard +hincrby "
         "+set +waitaof"
     )
-    store.execute_command("ACL", "SETUSER", "door", "on", f">{PASSWORD}", "~*", *commands.split(), "+time", "+hget")  # type: ignore[no-untyped-call]
-    yield "door"
-    store.execute_command("ACL", "DELUSER", "door")  # type: ignore[no-untyped-call]
+    store.execute_command("ACL", "SETUSER", "endpoint", "on", f">{PASSWORD}", "~*", *commands.split(), "+time", "+hget")  # type: ignore[no-untyped-call]
+    yield "endpoint"
+    store.execute_command("ACL", "DELUSER", "endpoint")  # type: ignore[no-untyped-call]
 
 
 def test_by_tcp_with_a_login_and_a_database(user: str, data_dir: Path, store: redis.Redis) -> None:
     async def play() -> None:
         async with tcp_proxy(socket_path(data_dir)) as man:
             url = f"redis://{user}:{quote(PASSWORD, safe='')}@127.0.0.1:{man.port}/3"
-            async with running(Settings(redis_url=url)) as intake:
-                assert await intake.accept(an_envelope()) is Outcome.STORED
+            async with running(Settings(redis_url=url)) as acceptor:
+                assert await acceptor.accept(an_envelope()) is Outcome.STORED
 
     asyncio.run(play())
 
@@ -51,8 +51,8 @@ def test_an_account_that_may_not_ask_whether_the_file_is_complete_is_told_what_i
 
     async def play() -> None:
         url = f"unix://{user}:{quote(PASSWORD, safe='')}@{socket_path(data_dir)}"
-        async with running(Settings(redis_url=url)) as intake:
-            assert not intake.is_ready
+        async with running(Settings(redis_url=url)) as acceptor:
+            assert not acceptor.is_ready
 
     asyncio.run(play())
 
@@ -66,10 +66,10 @@ def test_by_tls_and_only_to_a_server_it_can_trust(data_dir: Path, store: redis.R
     async def play() -> None:
         async with tcp_proxy(socket_path(data_dir), context) as man:
             url = f"rediss://127.0.0.1:{man.port}/0"
-            async with running(Settings(redis_url=f"{url}?ssl_ca_certs={trusted}")) as intake:
-                assert await intake.accept(an_envelope()) is Outcome.STORED
-            async with running(Settings(redis_url=url)) as intake:
-                assert not intake.is_ready
+            async with running(Settings(redis_url=f"{url}?ssl_ca_certs={trusted}")) as acceptor:
+                assert await acceptor.accept(an_envelope()) is Outcome.STORED
+            async with running(Settings(redis_url=url)) as acceptor:
+                assert not acceptor.is_ready
 
     asyncio.run(play())
 
@@ -78,8 +78,8 @@ def test_a_refused_login_is_a_sentence_without_the_password(
     data_dir: Path, store: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def play() -> None:
-        async with running(Settings(redis_url=f"unix://who:hunter2@{socket_path(data_dir)}")) as intake:
-            assert not intake.is_ready
+        async with running(Settings(redis_url=f"unix://who:hunter2@{socket_path(data_dir)}")) as acceptor:
+            assert not acceptor.is_ready
 
     asyncio.run(play())
 

@@ -1,4 +1,4 @@
-"""`surehook events erase`: nothing of a user's is left, wherever the events were."""
+"""`surehook events erase` leaves nothing of a user, whatever state the events were in."""
 
 import json
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def leave_closed(claims: SingleClaims) -> None:
 
 
 @pytest.mark.parametrize(
-    ("leave", "books"),
+    ("leave", "expected"),
     [
         pytest.param(leave_waiting, {"open": 0, "accepted": 1, "erased": 1}, id="waiting"),
         pytest.param(leave_scheduled, {"open": 0, "accepted": 1, "erased": 1}, id="scheduled"),
@@ -59,7 +59,7 @@ def leave_closed(claims: SingleClaims) -> None:
     ],
 )
 def test_an_event_goes_with_all_that_is_kept_of_it(
-    leave: Callable[[SingleClaims], None], books: dict[str, int], accept: Accept, claims_of: Any, erase: Erase,
+    leave: Callable[[SingleClaims], None], expected: dict[str, int], accept: Accept, claims_of: Any, erase: Erase,
     look: Any, store: redis.Redis,
 ) -> None:  # fmt: skip
     event_id = accept()
@@ -69,7 +69,7 @@ def test_an_event_goes_with_all_that_is_kept_of_it(
 
     assert (status, output.split(",")[0]) == (0, "1 events erased")
     assert_erased(store, event_id)
-    assert ledger(store) == books
+    assert ledger(store) == expected
     assert claims_of().claim() is None
     assert look() == []
     assert StatsReader(store, KEYS).read().imbalance == 0
@@ -142,7 +142,7 @@ def test_a_dry_run_changes_nothing(accept: Accept, erase: Erase, store: redis.Re
     [["--dry-run"], ["--user", "mara"], [USER_ID[:8]], [USER_ID, "--user", USER_ID]],
     ids=["nothing", "no UUID", "part of an id", "both"],
 )
-def test_what_shall_go_must_be_named_in_full(arguments: list[str], erase: Erase) -> None:
+def test_erase_requires_a_full_id(arguments: list[str], erase: Erase) -> None:
     assert erase(*arguments)[0] == 2
 
 
@@ -151,7 +151,7 @@ def test_an_id_that_is_not_there_is_not_found(erase: Erase) -> None:
         erase(OTHER_ID)
 
 
-def test_what_was_accepted_while_it_looked_is_found_too(
+def test_an_event_accepted_during_the_search_is_found_too(
     accept: Accept, erase: Erase, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept()
@@ -174,7 +174,7 @@ def test_a_run_that_was_killed_half_way_is_finished_by_the_next(
 ) -> None:
     event_ids = [accept() for _ in range(5)]
     half = Erasure(store, KEYS, BodyCipher(), retention_seconds=86_400)
-    assert half.erase(event_ids[0], OTHER_ID).outcome == "gone"  # it is another's
+    assert half.erase(event_ids[0], OTHER_ID).outcome == "gone"  # it belongs to another user
     assert [half.erase(event_id, USER_ID).outcome for event_id in event_ids[:2]] == ["erased"] * 2
 
     assert erase()[1].startswith("3 events erased")

@@ -1,4 +1,4 @@
-"""Erasing what runs: the handler may finish, and its event goes then, however that ends."""
+"""Erasing a running event: the handler may finish, and then the event is erased, however the run ends."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ END = {
 
 
 @pytest.mark.parametrize("end", END.values(), ids=END)
-def test_what_runs_may_finish_and_is_erased_then(
+def test_a_running_event_finishes_and_is_then_erased(
     end: Any, accept: Accept, claims_of: Any, erase: Erase, store: redis.Redis
 ) -> None:
     event_id = accept()
@@ -39,7 +39,7 @@ def test_what_runs_may_finish_and_is_erased_then(
     assert ledger(store) == {"open": 0, "accepted": 1, "erased": 1}
 
 
-def test_what_ran_in_a_process_that_died_is_erased_when_that_is_found(
+def test_an_event_of_a_dead_process_is_erased_when_the_death_is_detected(
     accept: Accept, claims_of: Any, erase: Erase, store: redis.Redis
 ) -> None:
     event_id = accept()
@@ -53,7 +53,7 @@ def test_what_ran_in_a_process_that_died_is_erased_when_that_is_found(
     assert claims_of().claim() is None
 
 
-def test_of_several_handlers_those_that_wait_go_and_those_that_run_finish(
+def test_waiting_handlers_are_erased_and_running_ones_finish(
     accept: Accept, claims_of: Any, erase: Erase, look: Any, store: redis.Redis
 ) -> None:
     event_id = accept()

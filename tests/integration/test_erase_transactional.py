@@ -1,4 +1,4 @@
-"""Erasing an event whose sender waits, or whose handlers decide just then: first what it did is undone."""
+"""Erasing a transactional event, even while it is being decided: its effects are undone first."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from tests.support.transactions import Protocol, jobs_of
 Clerks = Callable[..., SingleClaims]
 UNDO = "back events 30"
 FAILED = AttemptRecord("back", 1, datetime.now(UTC), 1, "failed", "x")
-LATE, VETO = Outcome("completed", undo_jobs=UNDO), Outcome("rejected", "no", undo_jobs=UNDO)
+LATE, REFUSAL = Outcome("completed", undo_jobs=UNDO), Outcome("rejected", "no", undo_jobs=UNDO)
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def erasure(store: redis.Redis) -> Erasure:
     return Erasure(store, KEYS, BodyCipher(), retention_seconds=3600)
 
 
-@pytest.mark.parametrize("verdict", [LATE, VETO], ids=["an orphan", "a veto after another handler's success"])
-def test_what_it_did_is_undone_before_it_is_erased(
-    verdict: Outcome, store: redis.Redis, protocol: Protocol, erasure: Erasure, claims_of: Clerks
+@pytest.mark.parametrize("outcome", [LATE, REFUSAL], ids=["an orphan", "a refusal after another handler's success"])
+def test_a_handlers_effect_is_undone_before_the_event_is_erased(
+    outcome: Outcome, store: redis.Redis, protocol: Protocol, erasure: Erasure, claims_of: Clerks
 ) -> None:
-    transaction = _erased_while_it_runs(store, protocol, erasure, verdict)
+    transaction = _erased_while_it_runs(store, protocol, erasure, outcome)
     event_id = transaction.event_id
     assert jobs_of(store, event_id) == ["back"]
     assert store.hexists(KEYS.event(event_id), "body")
@@ -53,8 +53,8 @@ def test_what_it_did_is_undone_before_it_is_erased(
 def test_each_of_several_handlers_undoes_its_own_first(
     store: redis.Redis, protocol: Protocol, erasure: Erasure, claims_of: Clerks
 ) -> None:
-    verdict = Outcome("rejected", "no", undo_jobs="one events 30 two events 30")
-    transaction = _erased_while_it_runs(store, protocol, erasure, verdict)
+    outcome = Outcome("rejected", "no", undo_jobs="one events 30 two events 30")
+    transaction = _erased_while_it_runs(store, protocol, erasure, outcome)
     clerk = claims_of()
 
     assert clerk.finish(_taken(clerk), "done", None)
@@ -68,11 +68,11 @@ def test_each_of_several_handlers_undoes_its_own_first(
 def test_an_undoing_that_fails_is_tried_again_and_a_person_may_end_it(
     store: redis.Redis, protocol: Protocol, erasure: Erasure, claims_of: Clerks, dead_letters: DeadLetters
 ) -> None:
-    transaction = _erased_while_it_runs(store, protocol, erasure, VETO)
+    transaction = _erased_while_it_runs(store, protocol, erasure, REFUSAL)
     clerk = claims_of()
     assert clerk.give_back(_taken(clerk), delay_seconds=0)
 
-    assert erasure.erase(transaction.event_id).outcome == "running"  # asked for once more, it waits all the same
+    assert erasure.erase(transaction.event_id).outcome == "running"  # a second request waits as well
     assert clerk.bury(_taken(clerk), FAILED, "trace")
     assert erasure.erase(transaction.event_id).outcome == "running"
     (letter,) = dead_letters.of(transaction.event_id)
@@ -81,8 +81,8 @@ def test_an_undoing_that_fails_is_tried_again_and_a_person_may_end_it(
     _check_that_nothing_is_left(store, transaction.event_id)
 
 
-@pytest.mark.parametrize("undo", ["", UNDO], ids=["nobody undoes it", "undone"])
-def test_an_orphan_that_nobody_has_seen_stays_listed_by_its_id(
+@pytest.mark.parametrize("undo", ["", UNDO], ids=["not undone", "undone"])
+def test_an_unresolved_orphan_stays_listed_by_its_id_after_erasure(
     undo: str, store: redis.Redis, protocol: Protocol, erasure: Erasure, claims_of: Clerks
 ) -> None:
     transaction = _erased_while_it_runs(store, protocol, erasure, Outcome("completed", undo_jobs=undo))
@@ -101,7 +101,7 @@ def test_an_orphan_that_nobody_has_seen_stays_listed_by_its_id(
     assert 0 < store.ttl(KEYS.event(event_id)) <= 60
 
 
-def test_what_its_sender_was_told_stands_but_the_words_are_gone(
+def test_the_answer_stands_after_erasure_without_its_message(
     store: redis.Redis, protocol: Protocol, erasure: Erasure
 ) -> None:
     worker, transaction = _claimed(store, protocol)
@@ -109,7 +109,7 @@ def test_what_its_sender_was_told_stands_but_the_words_are_gone(
     assert erasure.erase(transaction.event_id).outcome == "erased"
     store.delete(KEYS.transaction(transaction.event_id))  # forgotten
 
-    again = protocol.submit(transaction.event_id, "door")
+    again = protocol.submit(transaction.event_id, "endpoint")
 
     assert (again.state, again.reason) == ("rejected", "")
     assert "mara" not in " ".join(texts(store.hvals(KEYS.event(transaction.event_id))))
@@ -122,19 +122,19 @@ def _check_that_nothing_is_left(store: redis.Redis, event_id: str) -> None:
     assert is_balanced(store)
 
 
-def _erased_while_it_runs(store: redis.Redis, protocol: Protocol, erasure: Erasure, verdict: Outcome) -> Transaction:
+def _erased_while_it_runs(store: redis.Redis, protocol: Protocol, erasure: Erasure, outcome: Outcome) -> Transaction:
     worker, transaction = _claimed(store, protocol)
     assert erasure.erase(transaction.event_id).outcome == "running"
-    if verdict.outcome == "completed":
+    if outcome.outcome == "completed":
         protocol.abandon(transaction.event_id, transaction.round)
-    stands = worker.settle(transaction, verdict)
-    assert stands == ("abandoned" if verdict.outcome == "completed" else verdict.outcome)
+    stands = worker.settle(transaction, outcome)
+    assert stands == ("abandoned" if outcome.outcome == "completed" else outcome.outcome)
     return transaction
 
 
 def _claimed(store: redis.Redis, protocol: Protocol) -> tuple[TransactionProtocol, Transaction]:
     protocol.beat("worker")
-    protocol.submit(str(uuid4()), "door")
+    protocol.submit(str(uuid4()), "endpoint")
     worker = TransactionProtocol(store, KEYS, "one", "worker")
     transaction = worker.claim()
     assert transaction is not None

@@ -1,4 +1,4 @@
-"""`async` handlers share one loop, which none of them can end."""
+"""`async` handlers share one event loop, which none of them can stop."""
 
 import asyncio
 from typing import Any
@@ -23,7 +23,7 @@ async def stop_the_loop(event: Event) -> None:
 
 
 @pytest.mark.parametrize("end", [exit_in_a_task, stop_the_loop])
-def test_what_ends_the_loop_ends_it_for_nobody_else(
+def test_a_handler_that_stops_the_event_loop_does_not_disturb_the_others(
     end: Any, accept: Accept, run_worker: RunWorker, counts: Counts
 ) -> None:
     on("user.delete", name="ends", timeout=5)(end)

@@ -1,4 +1,4 @@
-"""`surehook events`: found by what they are, shown without their body, run again."""
+"""`surehook events`: filtering, showing without the body, and replaying."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ def ran() -> list[str]:
 def one_of_each(
     accept: Accept, claims_of: Any, run_worker: Any, dead_letters: DeadLetters, ran: list[str]
 ) -> dict[str, str]:
-    """An event in every state, by that state."""
+    """One event for each state."""
     claims = claims_of()
     found = {"done": accept(), "unhandled": accept("user.login.failed")}
     run_worker(turns=4)
@@ -190,7 +190,7 @@ def test_a_discarded_event_comes_off_what_was_discarded(
     assert ledger(store) == {"open": 1, "accepted": 1, "discarded": 0}
 
 
-def test_what_is_open_is_not_replayed(one_of_each: dict[str, str], surehook: Surehook) -> None:
+def test_an_open_event_is_not_replayed(one_of_each: dict[str, str], surehook: Surehook) -> None:
     status, said = surehook("events", "replay", one_of_each["dead"])
 
     assert status == 1

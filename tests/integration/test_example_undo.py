@@ -1,4 +1,4 @@
-"""The example's veto on the way that production takes: what it reserved goes again when nobody was told of it."""
+"""The example's transactional handler on the production path: an abandoned transaction leaves no reservation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ def _example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, _nothing_declared:
     registry.declared.extend(TRANSACTIONAL)
 
 
-def test_a_list_that_nobody_was_told_of_is_dropped(
+def test_a_list_of_an_abandoned_transaction_is_deleted(
     store: redis.Redis, protocol: Protocol, transactional_executor: Any, run_worker: Callable[..., Any], counts: Counts
 ) -> None:
     event = an_event("user.create", user={"id": USER_ID, "email": "mara@example.com"})
@@ -39,7 +39,7 @@ def test_a_list_that_nobody_was_told_of_is_dropped(
         protocol.abandon(event["id"], text(store.hget(KEYS.transaction(event["id"]), "round")))
 
     protocol.beat("worker")
-    protocol.submit(event["id"], "door")
+    protocol.submit(event["id"], "endpoint")
     store.hset(KEYS.event(event["id"]), "body", a_body(event))
     transactional_executor().run_until_idle(0.01)
     assert reserved == [["Look around"]]
@@ -50,7 +50,7 @@ def test_a_list_that_nobody_was_told_of_is_dropped(
     assert todos.of(USER) == []
 
 
-def test_who_may_not_register_has_no_list(decide: Any) -> None:
+def test_a_refused_registration_leaves_no_list(decide: Any) -> None:
     response = decide(an_event("user.create", user={"id": USER_ID, "email": "mara@elsewhere.example"}))
 
     assert response.json()["exception"] == "[rejected] Only addresses of example.com may register"

@@ -1,4 +1,4 @@
-"""Trips: many notes and claims in one script, each trip once."""
+"""Exchanges: many acks and claims in one script, each exchange applied once."""
 
 from typing import Any
 
@@ -30,9 +30,7 @@ def test_a_claim_whose_reply_was_lost_is_given_again_and_counted_once(
     assert store.llen("rq:queue:events") == 2
 
 
-def test_a_trip_that_lay_in_a_socket_meanwhile_changes_nothing(
-    accept: Accept, claims_of: Any, store: redis.Redis
-) -> None:
+def test_an_exchange_delayed_in_a_socket_changes_nothing(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
     accept()
     claims = claims_of()
     first, second = (
@@ -45,7 +43,7 @@ def test_a_trip_that_lay_in_a_socket_meanwhile_changes_nothing(
     assert snapshot(store) == before
 
 
-def test_stale_and_valid_notes_in_one_trip_have_an_outcome_each(
+def test_stale_and_valid_acks_in_one_exchange_have_an_outcome_each(
     accept: Accept, claims_of: Any, store: redis.Redis
 ) -> None:
     for _ in range(3):
@@ -65,7 +63,9 @@ def test_stale_and_valid_notes_in_one_trip_have_an_outcome_each(
     assert store.lrange("rq:queue:events", 0, -1) == [lost.job_id.encode()]
 
 
-def test_what_was_only_reserved_comes_back_unharmed(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
+def test_reserved_jobs_of_a_dead_process_return_without_a_counted_attempt(
+    accept: Accept, claims_of: Any, store: redis.Redis
+) -> None:
     ids = [accept() for _ in range(3)]
     claims = claims_of("dead")
     trip = claims.exchange_arguments(1, (), wanted=3, starting=1)
@@ -82,7 +82,7 @@ def test_what_was_only_reserved_comes_back_unharmed(accept: Accept, claims_of: A
     }
 
 
-def test_a_job_that_ended_before_the_next_trip_still_tells_when_it_began(
+def test_a_job_that_ended_before_the_next_exchange_still_reports_its_start(
     accept: Accept, claims_of: Any, store: redis.Redis
 ) -> None:
     event_id = accept()
@@ -98,7 +98,7 @@ def test_a_job_that_ended_before_the_next_trip_still_tells_when_it_began(
     assert began_at == attempt.started_at
 
 
-def test_what_a_dead_process_held_is_known_without_its_help_the_youngest_first(
+def test_the_store_knows_the_jobs_of_a_dead_process_youngest_first(
     accept: Accept, claims_of: Any, store: redis.Redis
 ) -> None:
     ids = [accept() for _ in range(4)]
@@ -131,7 +131,7 @@ def test_a_job_that_took_its_process_down_comes_alone(accept: Accept, claims_of:
 
 
 @pytest.mark.parametrize("pause", [("set", "rq:suspended", 1), ("sadd", KEYS.paused, "events")])
-def test_a_paused_queue_gives_nothing_and_settles_all_the_same(
+def test_a_paused_queue_gives_no_claims_but_accepts_acks(
     pause: Any, accept: Accept, claims_of: Any, store: redis.Redis
 ) -> None:
     accept()

@@ -1,4 +1,4 @@
-"""A delivery that comes as a whole takes a shorter way through the door. Nobody can tell by the answer."""
+"""A request that arrives in one piece skips ASGI. Its answer is the same."""
 
 import re
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def ask(stack: Stack, sent: bytes, cut_at: int | None) -> bytes:
     with connect(stack.port) as connection:
         if cut_at is not None:
             connection.sendall(sent[:cut_at])
-            assert stack.is_ready()  # by now the door has read the first part
+            assert stack.is_ready()  # by now the endpoint has read the first part
             sent = sent[cut_at:]
         connection.sendall(sent)
         answer = b""

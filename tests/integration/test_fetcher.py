@@ -1,4 +1,4 @@
-"""The conveyor with real threads on a real store: batches, lost replies, waiting claims, jobs that run alone."""
+"""The fetcher with real threads on a real store: batches, lost replies, waiting claims, quarantined jobs."""
 
 import threading
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def all_done(store: redis.Redis, events: int) -> Callable[[], bool]:
     return lambda: ledger(store).get("done") == events
 
 
-def test_many_events_are_handled_once_each_in_few_trips(
+def test_many_events_are_handled_once_each_in_few_exchanges(
     accept: Accept, open_worker_harness: Open, store: redis.Redis
 ) -> None:
     seen: list[str] = []
@@ -43,7 +43,7 @@ def test_many_events_are_handled_once_each_in_few_trips(
 
 
 class LosesReplies(Connection):
-    """Every third reply is lost on the way: the store has done what it was asked, we do not know."""
+    """Every third reply is lost: the store has executed the command, but the worker does not know."""
 
     calls = 0
 
@@ -72,7 +72,7 @@ def test_lost_replies_neither_lose_nor_double_anything(
     assert counts.runs == [("it", "done")] * 60
 
 
-def test_what_no_thread_begins_goes_back_for_others_and_in_its_order(
+def test_jobs_that_no_thread_begins_are_given_back_in_order(
     accept: Accept, open_worker_harness: Open, store: redis.Redis, claims_of: Any
 ) -> None:
     is_over = threading.Event()
@@ -182,7 +182,7 @@ def test_a_lease_taken_over_is_told_to_the_handler_and_its_result_discarded(
     assert answers.get(timeout=20)
     (held,) = worker_harness.fetcher.jobs()
     store.delete(KEYS.leases("events"))
-    held.mark_lost()  # as the upkeep does when the store says so
+    held.mark_lost()  # as the heartbeat does when the store reports it
     ask.set()
     assert not answers.get(timeout=20)
 
@@ -200,8 +200,8 @@ def test_rqs_tools_see_which_thread_runs_what(accept: Accept, open_worker_harnes
     on("user.delete", name="it")(lambda event: is_over.wait(20))
     event_id = accept()
     worker_harness = open_worker_harness(threads=2)
-    crew = RQWorkers(store, "events", [thread.name for thread in worker_harness.threads])
-    crew.register()
+    rq_workers = RQWorkers(store, "events", [thread.name for thread in worker_harness.threads])
+    rq_workers.register()
     worker_harness.start()
 
     def workers() -> dict[str, tuple[str, str | None]]:

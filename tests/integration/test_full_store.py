@@ -1,4 +1,4 @@
-"""A store at its `maxmemory`: what makes room goes on, what would fill it further is refused."""
+"""A store at its `maxmemory`: commands that free memory go on, those that need more are refused."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -79,13 +79,13 @@ def test_a_worker_starts_and_lives_on_a_full_store_and_is_shown_once_there_is_ro
     fill: Fill, store: redis.Redis
 ) -> None:
     fill()
-    crew = RQWorkers(store, "events", ["w.1"])
+    rq_workers = RQWorkers(store, "events", ["w.1"])
 
-    assert crew.register_when_available([])
-    crew.heartbeat()
+    assert rq_workers.register_when_available([])
+    rq_workers.heartbeat()
     assert not store.smembers("rq:workers")
     store.config_set("maxmemory", 0)
-    crew.heartbeat()
+    rq_workers.heartbeat()
 
     assert store.smembers("rq:workers") == {b"rq:worker:w.1"}
 

@@ -1,4 +1,4 @@
-"""Whatever FusionAuth sends is kept and can be read again; whatever a stranger sends never breaks the door."""
+"""Every payload of FusionAuth is stored and readable; no payload of any other client breaks the endpoint."""
 
 import json
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ MANY = examples(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 
 
 @pytest.fixture
-def door(settings: Settings) -> Iterator[OpenEndpoint]:
-    with open_endpoint(settings) as door:
-        yield door
+def endpoint(settings: Settings) -> Iterator[OpenEndpoint]:
+    with open_endpoint(settings) as endpoint:
+        yield endpoint
 
 
-def assert_kept(door: OpenEndpoint, store: redis.Redis, body: bytes) -> None:
-    response = door.deliver(body=body)
+def assert_kept(endpoint: OpenEndpoint, store: redis.Redis, body: bytes) -> None:
+    response = endpoint.deliver(body=body)
 
     assert response.status_code == 202
     event_id = response.json()["eventId"]
@@ -44,17 +44,19 @@ def assert_kept(door: OpenEndpoint, store: redis.Redis, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_published_payload_is_accepted_and_read_back(door: OpenEndpoint, store: redis.Redis, name: str) -> None:
-    assert_kept(door, store, EXAMPLES[name])
+def test_every_published_payload_is_accepted_and_read_back(
+    endpoint: OpenEndpoint, store: redis.Redis, name: str
+) -> None:
+    assert_kept(endpoint, store, EXAMPLES[name])
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
 def test_every_type_of_the_catalogue_is_accepted_and_counted_by_name(
-    door: OpenEndpoint, store: redis.Redis, event_type: str
+    endpoint: OpenEndpoint, store: redis.Redis, event_type: str
 ) -> None:
-    assert_kept(door, store, json.dumps(sample(event_type, now=NOW, event_id=UUID(USER_ID))).encode())
+    assert_kept(endpoint, store, json.dumps(sample(event_type, now=NOW, event_id=UUID(USER_ID))).encode())
 
-    assert door.metric("surehook_events_accepted_total", type=event_type) == 1
+    assert endpoint.metric("surehook_events_accepted_total", type=event_type) == 1
 
 
 JSON = st.recursive(
@@ -77,8 +79,8 @@ def mutated(body: bytes, mutations: list[tuple[int, int, bytes]]) -> bytes:
     return body
 
 
-def assert_answered(door: OpenEndpoint, store: redis.Redis, body: bytes) -> None:
-    response = door.deliver(body=body)
+def assert_answered(endpoint: OpenEndpoint, store: redis.Redis, body: bytes) -> None:
+    response = endpoint.deliver(body=body)
 
     assert response.status_code in (200, 202, 400)
     if response.status_code == 400:
@@ -92,24 +94,24 @@ def assert_answered(door: OpenEndpoint, store: redis.Redis, body: bytes) -> None
 @MANY
 @given(st.binary(max_size=4096))
 @example(b"\xff\xfe")
-def test_random_bytes_never_break_the_door(door: OpenEndpoint, store: redis.Redis, body: bytes) -> None:
-    assert_answered(door, store, body)
+def test_random_bytes_never_break_the_endpoint(endpoint: OpenEndpoint, store: redis.Redis, body: bytes) -> None:
+    assert_answered(endpoint, store, body)
 
 
 @MANY
 @given(MUTATIONS)
-def test_a_damaged_event_never_breaks_the_door(
-    door: OpenEndpoint, store: redis.Redis, mutations: list[tuple[int, int, bytes]]
+def test_a_damaged_event_never_breaks_the_endpoint(
+    endpoint: OpenEndpoint, store: redis.Redis, mutations: list[tuple[int, int, bytes]]
 ) -> None:
-    assert_answered(door, store, mutated(VALID, mutations))
+    assert_answered(endpoint, store, mutated(VALID, mutations))
 
 
 @MANY
 @given(st.dictionaries(ENVELOPE_FIELDS | st.text(), JSON, max_size=5))
 @example({"user": {"id": ["x"]}, "userId": {}, "actioneeUserId": 1.5})
-def test_odd_values_in_any_field_never_break_the_door(
-    door: OpenEndpoint, store: redis.Redis, fields: dict[str, Any]
+def test_odd_values_in_any_field_never_break_the_endpoint(
+    endpoint: OpenEndpoint, store: redis.Redis, fields: dict[str, Any]
 ) -> None:
     event = {"id": USER_ID, "type": "test", **fields}
 
-    assert_answered(door, store, json.dumps({"event": event}).encode())
+    assert_answered(endpoint, store, json.dumps({"event": event}).encode())

@@ -1,4 +1,4 @@
-"""A claim that goes back unharmed leaves its job as RQ has one that nobody has taken yet."""
+"""A claim that is given back uncounted leaves its job, to RQ, as one that no worker has claimed yet."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ from tests.support.claiming import SingleClaims
 
 
 def as_rq_has_it(store: redis.Redis, job_id: str) -> dict[str, object]:
-    """What its tools show of a job."""
+    """The fields of a job that RQ's tools show."""
     job = Job.fetch(job_id, connection=store, serializer=JSONSerializer)
     stored: Any = store.hgetall(job.key)
     del stored[b"last_heartbeat"]
@@ -36,7 +36,7 @@ def as_rq_has_it(store: redis.Redis, job_id: str) -> dict[str, object]:
 
 
 def take(claims: SingleClaims, store: redis.Redis, *, starts: bool) -> Claim:
-    """As a trip does; what does not start at once is reserved."""
+    """Claims as an exchange does: a job that does not start immediately is reserved."""
     arguments = claims.exchange_arguments(1, (), wanted=1, starting=int(starts))
     (claim,) = claims.parse_reply(claims.exchange_script().run(store, *arguments)).claims
     return claim
@@ -65,7 +65,7 @@ def by_others_when_it_lapsed(claims: SingleClaims, store: redis.Redis, claim: Cl
         pytest.param(by_others_when_it_lapsed, False, id="reserved, when it lapsed"),
     ],
 )
-def test_what_goes_back_unharmed_is_to_rq_as_it_was(
+def test_a_job_given_back_uncounted_looks_to_rq_as_before(
     give_back: Callable[[SingleClaims, redis.Redis, Claim], None],
     starts: bool,
     accept: Accept,

@@ -17,8 +17,8 @@ class HoldsNothing:
 
 @pytest.fixture
 def upkeep(store: redis.Redis, claims_of: Any) -> Heartbeat:
-    conveyor: Any = HoldsNothing()
-    return Heartbeat(RQWorkers(store, "events", ["w.1"]), conveyor, claims_of("w"))
+    fetcher: Any = HoldsNothing()
+    return Heartbeat(RQWorkers(store, "events", ["w.1"]), fetcher, claims_of("w"))
 
 
 def test_a_worker_that_the_store_forgot_registers_again(upkeep: Heartbeat, store: redis.Redis) -> None:

@@ -1,4 +1,4 @@
-"""Whatever a handler raises, and whatever its backoff says, ends its run and nothing else."""
+"""Any exception of a handler, and any answer of its backoff, ends its own run and nothing else."""
 
 import sys
 from collections.abc import Callable
@@ -99,7 +99,7 @@ def test_the_event_runs_again_and_the_worker_goes_on(
     worker_harness = open_worker_harness(threads=1).start()
     wait_until(lambda: counts.runs or worker_harness.fetcher.error, "it has run")
     if worker_harness.fetcher.error is not None:
-        worker_harness.fetcher.handoff.put(None)  # no thread of this process takes anything any more
+        worker_harness.fetcher.handoff.put(None)  # no thread of this process claims anything any more
     assert worker_harness.fetcher.error is None
 
     assert counts.runs == [("it", outcome)]
@@ -130,7 +130,7 @@ def test_permanent_takes_whatever_it_is_told(
     assert letter.error.startswith("Permanent")
 
 
-def test_what_cannot_be_shown_is_a_failure_with_its_types_name(
+def test_an_error_that_cannot_be_shown_is_a_failure_with_its_types_name(
     accept: Accept, run_worker: RunWorker, dead_letters: DeadLetters
 ) -> None:
     @on("user.delete", name="it", retries=0)

@@ -58,10 +58,12 @@ def fetch(store: redis.Redis, job_id: str) -> Job:
     return Job.fetch(job_id, connection=store, serializer=JSONSerializer)
 
 
-@pytest.mark.parametrize("meanwhile", [lambda *_: None, renew, start], ids=["at once", "renewed", "shown as running"])
+@pytest.mark.parametrize(
+    "before_deletion", [lambda *_: None, renew, start], ids=["at once", "renewed", "shown as running"]
+)
 @pytest.mark.parametrize("end", [finish, retry, bury, give_back, die, leave_it_reserved], ids=lambda end: end.__name__)
 def test_a_job_deleted_while_it_runs_is_whole_again_when_its_run_ends(
-    end: End, meanwhile: Callable[[SingleClaims, Claim], None], accept: Accept, claims_of: Any, store: redis.Redis
+    end: End, before_deletion: Callable[[SingleClaims, Claim], None], accept: Accept, claims_of: Any, store: redis.Redis
 ) -> None:
     event_id = accept()
     before = set(fetch(store, event_id).to_dict())
@@ -69,7 +71,7 @@ def test_a_job_deleted_while_it_runs_is_whole_again_when_its_run_ends(
     claim = claims.claim()
 
     store.delete(rq_job(event_id))
-    meanwhile(claims, claim)
+    before_deletion(claims, claim)
     assert end(claims, store, claim)
 
     job = fetch(store, event_id)

@@ -1,4 +1,4 @@
-"""The census: how many jobs of each event there are, and where, without asking for every one by name."""
+"""The job scan counts and locates the jobs of each event without a lookup for each job."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def split(accept: Accept, claims_of: Any, store: redis.Redis) -> Any:
 
 
 def asked_by_name(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The events of which the jobs' names are asked for from now on."""
+    """The events whose jobs are looked up by name from now on."""
     asked: list[bytes] = []
     run = Script.run
 
@@ -40,7 +40,7 @@ def asked_by_name(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> list[b
     return asked
 
 
-def test_split_events_that_have_all_their_jobs_are_only_counted(
+def test_events_with_all_their_extra_jobs_are_only_counted(
     split: Any, claims_of: Any, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split()
@@ -84,7 +84,7 @@ def test_a_split_event_without_any_job_is_missed_entirely(split: Any, store: red
 
 
 @pytest.mark.parametrize("few", [pytest.param(10, id="looked for one by one"), pytest.param(0, id="read once more")])
-def test_what_only_seemed_lost_is_found_in_its_queue(
+def test_a_job_missed_by_the_scan_is_found_in_its_queue(
     few: int, accept: Accept, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(missing_jobs, "FEW", few)

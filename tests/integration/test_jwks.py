@@ -1,4 +1,4 @@
-"""Keys over the wire, and the door that waits for them, from a server that may be slow, huge, elsewhere or gone."""
+"""Fetching signing keys from a server that may be slow, oversized, redirecting or gone, while the endpoint waits."""
 
 import asyncio
 import gzip
@@ -39,7 +39,7 @@ def test_the_document_comes_as_it_is(fusionauth: JwksServer) -> None:
     assert fusionauth.requests == [PATH]
 
 
-def test_nobody_is_followed_elsewhere(fusionauth: JwksServer) -> None:
+def test_redirects_are_not_followed(fusionauth: JwksServer) -> None:
     with jwks_server() as elsewhere:
         elsewhere.document = jwks(TWO)
         fusionauth.status, fusionauth.headers = 302, {"Location": elsewhere.url}
@@ -51,7 +51,7 @@ def test_nobody_is_followed_elsewhere(fusionauth: JwksServer) -> None:
 
 
 @pytest.mark.parametrize("status", [204, 301, 307, 401, 404, 500, 503])
-def test_an_answer_that_is_no_document_is_none(status: int, fusionauth: JwksServer) -> None:
+def test_a_response_that_is_not_a_jwks_is_rejected(status: int, fusionauth: JwksServer) -> None:
     fusionauth.status = status
 
     with pytest.raises(FetchFailed, match=f"status {status}"):
@@ -65,7 +65,7 @@ def test_an_endless_document_is_cut_off(fusionauth: JwksServer) -> None:
         fetch(fusionauth.url)
 
 
-def test_what_unpacks_to_more_than_it_was_is_not_unpacked(fusionauth: JwksServer) -> None:
+def test_a_compressed_response_is_not_unpacked(fusionauth: JwksServer) -> None:
     fusionauth.document = gzip.compress(jwks(ONE))
     fusionauth.headers = {"Content-Encoding": "gzip"}
 
@@ -87,55 +87,55 @@ def test_a_server_that_is_gone_is_one_error(url: str) -> None:
         fetch(url.format(port=free_port()))
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(fusionauth: JwksServer) -> None:
+def test_an_untrusted_certificate_is_refused(fusionauth: JwksServer) -> None:
     with pytest.raises(FetchFailed):
         fetch(fusionauth.url.replace("http://", "https://"))
 
 
 @pytest.fixture
-def door(settings: Settings, store: redis.Redis, fusionauth: JwksServer) -> Iterator[OpenEndpoint]:
+def endpoint(settings: Settings, store: redis.Redis, fusionauth: JwksServer) -> Iterator[OpenEndpoint]:
     ours = Settings(data_dir=settings.data_dir, metrics_bind="off", jwks_url=fusionauth.url)
-    with open_endpoint(ours) as door:
-        yield door
+    with open_endpoint(ours) as endpoint:
+        yield endpoint
 
 
-def status_of(door: OpenEndpoint, body: bytes, headers: dict[str, str]) -> int:
-    return door.deliver(body=body, headers=headers).status_code
+def status_of(endpoint: OpenEndpoint, body: bytes, headers: dict[str, str]) -> int:
+    return endpoint.deliver(body=body, headers=headers).status_code
 
 
-def test_a_new_key_is_fetched_for_its_first_delivery(door: OpenEndpoint, fusionauth: JwksServer) -> None:
+def test_a_new_key_is_fetched_for_its_first_delivery(endpoint: OpenEndpoint, fusionauth: JwksServer) -> None:
     body, second = a_body(), a_body()
-    assert status_of(door, body, ONE.headers(body)) == 202
+    assert status_of(endpoint, body, ONE.headers(body)) == 202
 
     fusionauth.document = jwks(ONE, TWO)
 
-    assert status_of(door, second, TWO.headers(second)) == 202
+    assert status_of(endpoint, second, TWO.headers(second)) == 202
 
 
-def test_an_outage_later_changes_nothing(door: OpenEndpoint, fusionauth: JwksServer, store: redis.Redis) -> None:
+def test_an_outage_later_changes_nothing(endpoint: OpenEndpoint, fusionauth: JwksServer, store: redis.Redis) -> None:
     body = a_body()
     fusionauth.status = 500
 
-    assert status_of(door, body, TWO.headers(body)) == 401
-    assert status_of(door, body, ONE.headers(body)) == 202
-    assert door.is_ready()
+    assert status_of(endpoint, body, TWO.headers(body)) == 401
+    assert status_of(endpoint, body, ONE.headers(body)) == 202
+    assert endpoint.is_ready()
 
 
-def test_without_any_key_the_door_is_red_until_the_first_comes(
+def test_the_endpoint_is_not_ready_until_its_first_key_arrives(
     settings: Settings, store: redis.Redis, fusionauth: JwksServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jwks_module, "RETRY_SECONDS", 0.05)
     fusionauth.status = 503
     ours = Settings(data_dir=settings.data_dir, metrics_bind="off", jwks_url=fusionauth.url)
-    with open_endpoint(ours, is_awaited=False) as door:
-        wait_until(lambda: door.metric("surehook_jwks_fetches_total", outcome="failed") > 1, "it was tried")
+    with open_endpoint(ours, is_awaited=False) as endpoint:
+        wait_until(lambda: endpoint.metric("surehook_jwks_fetches_total", outcome="failed") > 1, "it was tried")
         body = a_body()
 
-        assert door.request("GET", "/readyz").status_code == 503
-        assert door.metric("surehook_not_ready", reason="no_signing_keys") == 1
-        assert status_of(door, body, ONE.headers(body)) == 401
+        assert endpoint.request("GET", "/readyz").status_code == 503
+        assert endpoint.metric("surehook_not_ready", reason="no_signing_keys") == 1
+        assert status_of(endpoint, body, ONE.headers(body)) == 401
         assert kept_keys(store) == []
 
         fusionauth.status = 200
-        wait_until(door.is_ready, "the keys came")
-        assert status_of(door, body, ONE.headers(body)) == 202
+        wait_until(endpoint.is_ready, "the keys came")
+        assert status_of(endpoint, body, ONE.headers(body)) == 202

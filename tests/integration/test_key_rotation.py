@@ -1,4 +1,4 @@
-"""`surehook keys rotate`: what is stored, encrypted anew, while everything goes on."""
+"""`surehook keys rotate` encrypts the stored bodies anew while endpoint and workers run."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ OLD, NEW, OTHER = (Fernet.generate_key().decode() for _ in range(3))
 Rotate = Callable[..., tuple[int, str]]
 
 
-def vault(*keys: str) -> BodyCipher:
+def cipher(*keys: str) -> BodyCipher:
     return BodyCipher([SecretStr(key) for key in keys])
 
 
@@ -49,20 +49,20 @@ def test_plain_and_old_bodies_come_under_the_newest_key_and_still_run(
 ) -> None:
     seen: list[Any] = []
     on("user.delete", name="it")(seen.append)
-    for box in (None, vault(OLD), vault(NEW)):
-        accept(vault=box)
+    for box in (None, cipher(OLD), cipher(NEW)):
+        accept(cipher=box)
 
     status, output = rotate()
 
     assert (status, output) == (0, f"2 encrypted with key {fingerprint(NEW)}, 1 already fine\n")
     assert key_ids(store) == [fingerprint(NEW)] * 3
-    run_worker(turns=3, vault=vault(NEW))
+    run_worker(turns=3, cipher=cipher(NEW))
     assert [event.user.email for event in seen] == ["mara.lindqvist@example.com"] * 3
     assert rotate(keys=NEW) == (0, f"0 encrypted with key {fingerprint(NEW)}, 3 already fine\n")
 
 
 def test_a_dry_run_changes_nothing(accept: Accept, rotate: Rotate, store: redis.Redis) -> None:
-    accept(vault=vault(OLD))
+    accept(cipher=cipher(OLD))
     accept()
 
     assert rotate("--dry-run") == (0, f"2 would be encrypted with key {fingerprint(NEW)}, 0 already fine\n")
@@ -70,12 +70,12 @@ def test_a_dry_run_changes_nothing(accept: Accept, rotate: Rotate, store: redis.
     assert key_ids(store) == ["", fingerprint(OLD)]
 
 
-def test_what_cannot_be_read_is_counted_by_its_key_and_kept(accept: Accept, rotate: Rotate, store: redis.Redis) -> None:
+def test_an_unreadable_body_is_counted_by_its_key_and_kept(accept: Accept, rotate: Rotate, store: redis.Redis) -> None:
     for _ in range(3):
-        accept(vault=vault(OTHER))
-    changed = accept(vault=vault(OLD))
+        accept(cipher=cipher(OTHER))
+    changed = accept(cipher=cipher(OLD))
     store.hset(f"surehook:event:{changed}", "body", "gAAAAA")
-    accept(vault=vault(OLD))
+    accept(cipher=cipher(OLD))
 
     status, output = rotate()
 
@@ -95,8 +95,8 @@ def test_without_keys_it_is_misconfigured(rotate: Rotate) -> None:
 
 def test_a_run_that_was_stopped_is_taken_up_by_the_next(accept: Accept, rotate: Rotate, store: redis.Redis) -> None:
     for _ in range(20):
-        accept(vault=vault(OLD))
-    steps = Rotation(store, KEYS, vault(NEW, OLD)).steps(portion=1)
+        accept(cipher=cipher(OLD))
+    steps = Rotation(store, KEYS, cipher(NEW, OLD)).steps(portion=1)
     for _ in range(7):
         next(steps)
 
@@ -108,19 +108,19 @@ def test_a_closed_events_body_keeps_the_time_it_has_left(
     accept: Accept, rotate: Rotate, run_worker: Any, store: redis.Redis
 ) -> None:
     on("user.delete", name="it")(lambda event: None)
-    event_id = accept(vault=vault(OLD))
-    run_worker(vault=vault(OLD))
+    event_id = accept(cipher=cipher(OLD))
+    run_worker(cipher=cipher(OLD))
 
     rotate()
 
     assert 3500 < store.ttl(f"surehook:event:{event_id}") <= 3600
 
 
-def test_what_is_erased_or_expires_meanwhile_does_not_come_back(
+def test_a_body_erased_or_expired_during_rotation_does_not_come_back(
     accept: Accept, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event_ids = [accept(vault=vault(OLD)), accept()]
-    rotation = Rotation(store, KEYS, vault(NEW, OLD))
+    event_ids = [accept(cipher=cipher(OLD)), accept()]
+    rotation = Rotation(store, KEYS, cipher(NEW, OLD))
     real_run = Script.run_many
 
     def erase_first(*arguments: Any) -> list[Any]:  # in the moment between reading and writing
@@ -136,8 +136,8 @@ def test_what_is_erased_or_expires_meanwhile_does_not_come_back(
 
 def test_two_rotations_at_once_change_each_body_once(accept: Accept, store: redis.Redis) -> None:
     for _ in range(30):
-        accept(vault=vault(OLD))
-    both = [Rotation(store, KEYS, vault(NEW, OLD)).steps(portion=1) for _ in range(2)]
+        accept(cipher=cipher(OLD))
+    both = [Rotation(store, KEYS, cipher(NEW, OLD)).steps(portion=1) for _ in range(2)]
 
     results = [step.result for pair in zip(*both, strict=True) for step in pair]
 
@@ -145,14 +145,14 @@ def test_two_rotations_at_once_change_each_body_once(accept: Accept, store: redi
     assert key_ids(store) == [fingerprint(NEW)] * 30
 
 
-def test_a_door_that_still_uses_another_key_is_found_out(
+def test_an_endpoint_that_still_uses_another_key_is_detected(
     accept: Accept, rotate: Rotate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accept(vault=vault(OLD))
+    accept(cipher=cipher(OLD))
     real_steps = Rotation.steps
 
     def steps(self: Rotation, **options: Any) -> Any:
-        accept(vault=vault(OLD))
+        accept(cipher=cipher(OLD))
         return real_steps(self, **options)
 
     monkeypatch.setattr(Rotation, "steps", steps)

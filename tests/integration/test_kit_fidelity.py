@@ -1,4 +1,4 @@
-"""The test kit says of a handler what a worker does with it."""
+"""The test kit and a worker give the same result for a handler."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A transactional delivery whose body took longer than the timeout: nothing is asked, and what stands is answered."""
+"""A transactional delivery whose body exceeds the timeout is not decided; an existing decision is answered."""
 
 import asyncio
 import time
@@ -20,16 +20,16 @@ from tests.support.transactions import KEYS, Protocol
 
 
 def ask_too_late(settings: Settings, envelope: Envelope) -> Response:
-    async def nobody_hangs_up() -> dict[str, str]:
+    async def client_stays_connected() -> dict[str, str]:
         await asyncio.Event().wait()
         return {}
 
     async def run() -> Response:
-        async with running(settings) as intake:
-            await until(lambda: intake.is_ready)
-            asking = Coordinator(settings, IngestMetrics(), intake.session)
+        async with running(settings) as acceptor:
+            await until(lambda: acceptor.is_ready)
+            asking = Coordinator(settings, IngestMetrics(), acceptor.session)
             began = time.perf_counter() - settings.transaction_timeout
-            return await asking.decide(envelope, nobody_hangs_up, began)
+            return await asking.decide(envelope, client_stays_connected, began)
 
     return asyncio.run(run())
 
@@ -40,31 +40,29 @@ def asked(settings: Settings) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "status"),
+    ("outcome", "status"),
     [(Outcome("completed"), 200), (Outcome("rejected", "not you"), 422), (Outcome("failed"), 500)],
     ids=lambda value: value.outcome if isinstance(value, Outcome) else "",
 )
 def test_a_late_copy_of_a_decided_event_gets_the_same_answer(
-    verdict: Outcome, status: int, asked: Settings, store: redis.Redis, protocol: Protocol
+    outcome: Outcome, status: int, asked: Settings, store: redis.Redis, protocol: Protocol
 ) -> None:
     envelope = parse_envelope(a_body(an_event("user.create")))
     protocol.beat("worker")
-    number = protocol.submit(envelope.event_id, "door").round
+    number = protocol.submit(envelope.event_id, "endpoint").round
     room = Room(store, KEYS, "worker", "worker")
     transaction = room.claim()
     assert transaction is not None
-    room.settle(transaction, verdict)
+    room.settle(transaction, outcome)
     protocol.confirm(envelope.event_id, number)
 
     answer = ask_too_late(asked, envelope)
 
     assert answer.status == status
-    assert verdict.reason.encode() in answer.body
+    assert outcome.reason.encode() in answer.body
 
 
-def test_a_late_event_that_is_new_is_not_asked_about_and_not_kept(
-    asked: Settings, store: redis.Redis, protocol: Protocol
-) -> None:
+def test_a_late_new_event_is_neither_decided_nor_kept(asked: Settings, store: redis.Redis, protocol: Protocol) -> None:
     protocol.beat("worker")
 
     assert ask_too_late(asked, parse_envelope(a_body(an_event("user.create")))).status == 504
@@ -72,10 +70,12 @@ def test_a_late_event_that_is_new_is_not_asked_about_and_not_kept(
     assert ledger(store) == {"open": 0}
 
 
-def test_a_late_copy_leaves_alone_whoever_still_waits(asked: Settings, store: redis.Redis, protocol: Protocol) -> None:
+def test_a_late_copy_does_not_disturb_a_client_that_still_waits(
+    asked: Settings, store: redis.Redis, protocol: Protocol
+) -> None:
     envelope = parse_envelope(a_body(an_event("user.create")))
     protocol.beat("worker")
-    number = protocol.submit(envelope.event_id, "door").round
+    number = protocol.submit(envelope.event_id, "endpoint").round
 
     assert ask_too_late(asked, envelope).status == 504
 

@@ -1,4 +1,4 @@
-"""Claims, leases and fencing: what a worker may do that was only slow, or dead."""
+"""Claims, leases and fencing: what a slow or dead worker may still do."""
 
 from collections.abc import Callable
 from typing import Any

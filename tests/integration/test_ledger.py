@@ -1,4 +1,4 @@
-"""`surehook ledger`: exact, also while events move."""
+"""`surehook ledger` is exact, even while events move."""
 
 import json
 import threading
@@ -102,11 +102,11 @@ def test_an_event_that_moves_between_two_looks_is_no_imbalance(
     event_id = accept()
     store.lrem("rq:queue:events", 0, event_id)
 
-    def settle_meanwhile(_: float) -> None:
+    def settle_while_reading(_: float) -> None:
         store.rpush("rq:queue:events", event_id)
         claims_of().finish(claims_of().claim(), "done", None)
 
-    assert Ledger(store, KEYS).read(settle_meanwhile).is_balanced
+    assert Ledger(store, KEYS).read(settle_while_reading).is_balanced
 
 
 def test_a_busy_store_balances_at_every_look(accept: Accept, claims_of: Any, store: redis.Redis) -> None:

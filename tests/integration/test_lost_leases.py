@@ -1,4 +1,4 @@
-"""A handler asks its attempt whether it is still its own, and is told by what the store says."""
+"""A handler learns from its attempt whether the store has given its lease to another."""
 
 import threading
 import time
@@ -38,10 +38,10 @@ def test_a_handler_whose_lease_another_took_learns_it_at_the_next_renewal(
 
     event_id = accept()
     worker_harness = open_worker_harness(threads=1).start()
-    crew = RQWorkers(store, "events", [worker_harness.threads[0].name])
+    rq_workers = RQWorkers(store, "events", [worker_harness.threads[0].name])
 
     def upkeep() -> Heartbeat:
-        return Heartbeat(crew, worker_harness.fetcher, claims_of("worker_harness"))
+        return Heartbeat(rq_workers, worker_harness.fetcher, claims_of("worker_harness"))
 
     upkeep().tick()
     assert is_ours()
@@ -58,7 +58,7 @@ def test_a_handler_whose_lease_another_took_learns_it_at_the_next_renewal(
 
 
 class Asks:
-    """A handler that asks once it may; on its first run only."""
+    """A handler that checks its lease when the test lets it, on its first run only."""
 
     def __init__(self) -> None:
         self.answers: SimpleQueue[bool] = SimpleQueue()
@@ -82,7 +82,7 @@ def let_renewals_fail(held: JobInProgress) -> None:
     held.start_by = time.monotonic() - 5
 
 
-def test_cut_off_from_the_store_it_learns_that_its_lease_may_be_over(
+def test_a_handler_cut_off_from_the_store_learns_that_its_lease_may_have_expired(
     accept: Accept, open_worker_harness: Open, claims_of: Any, counts: Counts, store: redis.Redis
 ) -> None:
     handler = Asks()
@@ -101,7 +101,7 @@ def test_cut_off_from_the_store_it_learns_that_its_lease_may_be_over(
     wait_until(lambda: counts.runs == [("it", "discarded")])
 
 
-def test_who_was_told_to_stop_runs_again_though_nobody_had_taken_it(
+def test_a_handler_told_to_stop_runs_again_even_if_its_lease_was_not_taken_over(
     accept: Accept, open_worker_harness: Open, counts: Counts, store: redis.Redis
 ) -> None:
     handler = Asks()

@@ -1,4 +1,4 @@
-"""The store says what stands, and the door does not hear it: asked again while there is time, then counted."""
+"""The store's replies about a transaction are lost: the endpoint retries until its deadline, then counts it."""
 
 import asyncio
 import time
@@ -25,17 +25,17 @@ from tests.support.transactions import KEYS, Protocol
 EVER = 1000
 
 
-class DeafLine(ScriptBatcher):
-    """The script runs, and its reply is lost: the first so many times."""
+class LossyBatcher(ScriptBatcher):
+    """Runs the script but loses its reply, the first `times` times."""
 
-    def __init__(self, *args: Any, deaf_to: str, times: int) -> None:
+    def __init__(self, *args: Any, loses: str, times: int) -> None:
         super().__init__(*args)
-        self.deaf_to = deaf_to
+        self.loses = loses
         self.times = times
 
     async def call(self, name: str, *args: Argument | Computed) -> Any:
         reply = await super().call(name, *args)
-        if name == self.deaf_to and self.times:
+        if name == self.loses and self.times:
             self.times -= 1
             raise StoreUnavailable("the reply is lost")
         return reply
@@ -47,13 +47,13 @@ async def stay() -> dict[str, str]:
 
 
 def play(settings: Settings, envelope: Envelope, room: Room, metrics: IngestMetrics) -> Response:
-    """A yes whose reply line is lost, so that the door asks at its deadline, and then does not hear the answer."""
+    """A success whose notification is lost, as is the reply when the endpoint asks at its deadline."""
 
     async def run() -> Response:
-        async with running(settings) as intake:
-            await until(lambda: intake.is_ready)
-            asking = Coordinator(settings, metrics, intake.session)
-            # Nobody listens for what is decided: `run` was not called.
+        async with running(settings) as acceptor:
+            await until(lambda: acceptor.is_ready)
+            asking = Coordinator(settings, metrics, acceptor.session)
+            # No task listens for decisions, because `run` was not called.
             answer = asyncio.create_task(asking.decide(envelope, stay, time.perf_counter()))
             while not (claimed := room.claim()):  # noqa: ASYNC110 - the store has no event to await
                 await asyncio.sleep(0.01)
@@ -64,7 +64,7 @@ def play(settings: Settings, envelope: Envelope, room: Room, metrics: IngestMetr
 
 
 @pytest.mark.parametrize(("times", "counted"), [(1, 0), (EVER, 1)], ids=["once", "each time"])
-def test_a_yes_confirmed_at_the_deadline_whose_reply_is_lost(
+def test_a_success_confirmed_at_the_deadline_survives_a_lost_reply(
     times: int,
     counted: int,
     settings: Settings,
@@ -75,7 +75,7 @@ def test_a_yes_confirmed_at_the_deadline_whose_reply_is_lost(
     envelope = parse_envelope(a_body(an_event("user.create")))
     protocol.beat("worker")
     asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 1.0})
-    deaf = partial(DeafLine, deaf_to="txn_abandon", times=times)
+    deaf = partial(LossyBatcher, loses="txn_abandon", times=times)
     monkeypatch.setattr("surehook.ingest.transactional.coordinator.ScriptBatcher", deaf)
     room, metrics = Room(store, KEYS, "worker", "worker"), IngestMetrics()
 

@@ -1,4 +1,4 @@
-"""When nobody can decide about a transactional event, its sender is told at once and nothing is stored."""
+"""A transactional event that no worker can decide is answered immediately, and nothing is stored."""
 
 from typing import Any
 
@@ -45,14 +45,14 @@ def test_a_queue_that_is_held_takes_no_transaction(
 
 
 @pytest.mark.parametrize("hold", [pause, suspend])
-def test_what_was_submitted_before_waits_and_is_not_started(
+def test_a_transaction_submitted_before_the_pause_is_not_started(
     store: redis.Redis, protocol: Protocol, transactional_executor: Any, hold: Any
 ) -> None:
     protocol.beat("worker")
     event_id = an_event()["id"]
     room = transactional_executor()
     room.run_until_idle(0.01)
-    protocol.submit(event_id, "door")
+    protocol.submit(event_id, "endpoint")
     hold(store)
 
     assert room.run_until_idle(0.01) == 0
@@ -66,7 +66,7 @@ def lacking(counts: Any) -> MissingKey:
 
 
 @pytest.fixture
-def heart(store: redis.Redis, lacking: MissingKey) -> TransactionalHeartbeat:
+def transactional_heartbeat(store: redis.Redis, lacking: MissingKey) -> TransactionalHeartbeat:
     return TransactionalHeartbeat(
         store,
         KEYS,
@@ -80,52 +80,59 @@ def heart(store: redis.Redis, lacking: MissingKey) -> TransactionalHeartbeat:
 
 
 def test_a_process_that_lives_attends_its_queue_and_is_on_rqs_list(
-    store: redis.Redis, heart: TransactionalHeartbeat, protocol: Protocol
+    store: redis.Redis, transactional_heartbeat: TransactionalHeartbeat, protocol: Protocol
 ) -> None:
-    heart.tick()
+    transactional_heartbeat.tick()
 
-    assert protocol.submit(an_event()["id"], "door").state == "waiting"
+    assert protocol.submit(an_event()["id"], "endpoint").state == "waiting"
     assert store.smembers(f"rq:workers:{TRANSACTIONAL_QUEUE}") == {b"rq:worker:room.1"}
 
 
 def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
-    store: redis.Redis, heart: TransactionalHeartbeat, lacking: MissingKey, protocol: Protocol
+    store: redis.Redis, transactional_heartbeat: TransactionalHeartbeat, lacking: MissingKey, protocol: Protocol
 ) -> None:
     lacking.report(_Met(), "elsewhere")
 
-    heart.tick()
+    transactional_heartbeat.tick()
 
-    assert protocol.submit(an_event()["id"], "door").state == "no_worker"
+    assert protocol.submit(an_event()["id"], "endpoint").state == "no_worker"
     assert store.exists(KEYS.alive(WORKER, "worker"))
 
 
 @pytest.mark.parametrize(
     "stops",
-    [lambda heart, lacking: lacking.report(_Met(), "elsewhere"), lambda heart, lacking: heart.leave()],
+    [
+        lambda transactional_heartbeat, lacking: lacking.report(_Met(), "elsewhere"),
+        lambda transactional_heartbeat, lacking: transactional_heartbeat.leave(),
+    ],
     ids=["it lacks a key", "it takes no more"],
 )
 def test_a_process_that_decides_nothing_any_more_lives_and_is_waited_for_no_longer(
-    store: redis.Redis, heart: TransactionalHeartbeat, lacking: MissingKey, protocol: Protocol, stops: Any
+    store: redis.Redis,
+    transactional_heartbeat: TransactionalHeartbeat,
+    lacking: MissingKey,
+    protocol: Protocol,
+    stops: Any,
 ) -> None:
-    heart.tick()
-    assert protocol.submit(an_event()["id"], "door").state == "waiting"
+    transactional_heartbeat.tick()
+    assert protocol.submit(an_event()["id"], "endpoint").state == "waiting"
 
-    stops(heart, lacking)
-    heart.tick()
+    stops(transactional_heartbeat, lacking)
+    transactional_heartbeat.tick()
 
-    assert protocol.submit(an_event()["id"], "door").state == "no_worker"
-    assert store.exists(KEYS.alive(WORKER, "worker"))  # what it runs goes on
+    assert protocol.submit(an_event()["id"], "endpoint").state == "no_worker"
+    assert store.exists(KEYS.alive(WORKER, "worker"))  # its running handlers go on
 
 
 def test_a_process_that_ends_in_order_is_waited_for_no_longer(
-    heart: TransactionalHeartbeat, protocol: Protocol
+    transactional_heartbeat: TransactionalHeartbeat, protocol: Protocol
 ) -> None:
-    heart.start()
-    wait_until(lambda: protocol.submit(an_event()["id"], "door").state == "waiting", "it beats")
+    transactional_heartbeat.start()
+    wait_until(lambda: protocol.submit(an_event()["id"], "endpoint").state == "waiting", "it beats")
 
-    heart.stop()
+    transactional_heartbeat.stop()
 
-    assert protocol.submit(an_event()["id"], "door").state == "no_worker"
+    assert protocol.submit(an_event()["id"], "endpoint").state == "no_worker"
 
 
 def test_past_the_backlog_no_transaction_is_taken_and_copies_still_get_their_answer(
@@ -135,44 +142,46 @@ def test_past_the_backlog_no_transaction_is_taken_and_copies_still_get_their_ans
     known = an_event("user.create")
     number = protocol.submit(known["id"], "elsewhere").round
     asked = {"transactional_events": ("user.create",), "transaction_timeout": 0.5, "max_backlog": 1}
-    with open_endpoint(settings.model_copy(update=asked)) as door:
-        response = door.deliver(an_event("user.create"))
+    with open_endpoint(settings.model_copy(update=asked)) as endpoint:
+        response = endpoint.deliver(an_event("user.create"))
         assert (response.status_code, response.headers["retry-after"]) == (503, "5")
-        assert door.metric("surehook_deliveries_refused_total", reason="backlog_full") == 1
+        assert endpoint.metric("surehook_deliveries_refused_total", reason="backlog_full") == 1
         assert ledger(store) == {"open": 1, "accepted": 1}
 
         protocol.abandon(known["id"], number)
         store.zadd(KEYS.open, {"another": 1})
-        assert door.deliver(known).status_code == 504
+        assert endpoint.deliver(known).status_code == 504
         store.zrem(KEYS.open, "another")
 
-        assert door.deliver(an_event("user.create")).status_code == 504  # there is room again, and nobody decides
+        assert (
+            endpoint.deliver(an_event("user.create")).status_code == 504
+        )  # there is room again, but no worker decides
 
 
-def test_a_door_that_closes_in_order_is_no_party_any_more(settings: Settings, store: redis.Redis) -> None:
+def test_a_stopped_endpoint_deregisters(settings: Settings, store: redis.Redis) -> None:
     with open_endpoint(settings.model_copy(update={"transactional_events": ("user.create",)})):
         wait_until(lambda: store.zcard(f"{KEYS.prefix}:alive:{INGEST}") == 1, "it beats")
 
     assert not list(store.scan_iter(f"{KEYS.prefix}:alive:{INGEST}*"))
 
 
-def test_a_door_and_workers_with_different_lists_both_say_so_also_where_one_is_empty(
-    settings: Settings, heart: TransactionalHeartbeat, caplog: pytest.LogCaptureFixture
+def test_an_endpoint_and_workers_with_different_lists_both_log_it_even_if_one_list_is_empty(
+    settings: Settings, transactional_heartbeat: TransactionalHeartbeat, caplog: pytest.LogCaptureFixture
 ) -> None:
     def told() -> set[tuple[str, str, str]]:
         said = [vars(record) for record in caplog.records if "disagree" in record.getMessage()]
         return {(facts["levelname"], facts["ingest_has"], facts["worker_has"]) for facts in said}
 
-    heart.tick()
+    transactional_heartbeat.tick()
     with open_endpoint(settings):
-        wait_until(told, "the door hears the worker")
+        wait_until(told, "the endpoint detects the worker")
         assert told() == {("ERROR", "none", "user.create")}
         caplog.clear()
-        heart.tick()
+        transactional_heartbeat.tick()
         assert told() == {("ERROR", "none", "user.create")}
 
 
-def test_a_door_that_asks_in_vain_says_what_to_start(
+def test_an_endpoint_without_a_worker_logs_what_to_start(
     transactional_endpoint: OpenEndpoint, protocol: Protocol, caplog: pytest.LogCaptureFixture
 ) -> None:
     protocol.leave("worker")
@@ -186,7 +195,7 @@ def test_a_door_that_asks_in_vain_says_what_to_start(
 
 
 class _Met:
-    """An event that could not be opened."""
+    """An event that could not be decrypted."""
 
     event_id = "an event"
     queue = TRANSACTIONAL_QUEUE

@@ -1,4 +1,4 @@
-"""Successes that nobody was told of: late, cut off, or with a sender that hung up."""
+"""Successes that did not reach the client: late, cut off, or with a client that disconnected."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ from tests.support.ledger import is_balanced, ledger
 from tests.support.transactions import Protocol
 
 
-def test_a_handler_is_cut_off_at_the_deadline_and_nobody_knows_what_it_did(transactional_executor: Any) -> None:
+def test_a_handler_cut_off_at_the_deadline_is_an_orphan(transactional_executor: Any) -> None:
     event = an_event("user.create")
 
     def stick(_: Event) -> None:
@@ -39,18 +39,18 @@ def test_a_handler_is_cut_off_at_the_deadline_and_nobody_knows_what_it_did(trans
     on("user.create", name="first", transactional=True, on_abandoned=lambda event: None)(lambda event: None)
     on("user.create", name="stuck", transactional=True, on_abandoned=lambda event: None)(stick)
 
-    verdict = transactional_executor().decide(Transaction(event["id"], "r", 0.3, "user.create", "", "", a_body(event)))
+    outcome = transactional_executor().decide(Transaction(event["id"], "r", 0.3, "user.create", "", "", a_body(event)))
 
-    assert (verdict.outcome, verdict.is_unknown) == ("failed", True)
-    assert verdict.undo_jobs == "first-abandoned events 30 stuck-abandoned events 30"
-    assert [attempt.outcome for attempt in verdict.attempts] == ["done", "timed out"]
+    assert (outcome.outcome, outcome.is_unknown) == ("failed", True)
+    assert outcome.undo_jobs == "first-abandoned events 30 stuck-abandoned events 30"
+    assert [attempt.outcome for attempt in outcome.attempts] == ["done", "timed out"]
 
 
 def test_a_success_that_came_too_late_is_an_orphan_once(
     transactional_endpoint: OpenEndpoint, transactional_executor: Any, store: redis.Redis, protocol: Protocol
 ) -> None:
     event = an_event("user.create")
-    on("user.create", name="vote", transactional=True)(
+    on("user.create", name="check", transactional=True)(
         lambda _: protocol.abandon(event["id"], text(store.hget(KEYS.transaction(event["id"]), "round")))
     )
     with ThreadPoolExecutor(1) as pool:
@@ -63,12 +63,12 @@ def test_a_success_that_came_too_late_is_an_orphan_once(
     assert is_balanced(store)
 
 
-def test_a_store_that_knows_only_one_of_the_two_scripts_of_a_trip_loses_no_orphan(
+def test_a_store_that_lacks_one_of_the_two_scripts_of_an_exchange_loses_no_orphan(
     store: redis.Redis, protocol: Protocol
 ) -> None:
     event_id = an_event()["id"]
     protocol.beat("worker")
-    number = protocol.submit(event_id, "door").round
+    number = protocol.submit(event_id, "endpoint").round
     room = TransactionProtocol(store, KEYS, "worker", "worker")
     store.script_flush()
     transaction = room.claim()

@@ -21,7 +21,7 @@ SECONDS = 3.0
 
 
 class Witness(logging.Filter):
-    """What the store knows of the transaction by the time its line is written; nothing, if it is not told meanwhile."""
+    """Records the state of the transaction in the store at the time of its log line; none, if not settled by then."""
 
     def __init__(self, store: redis.Redis, event_id: str) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def witness(store: redis.Redis, event_id: str, caplog: pytest.LogCaptureFixture)
 
 
 @pytest.mark.parametrize("stops", [False, True], ids=["and asks for the next", "and stops"])
-def test_the_line_of_a_run_is_written_while_the_store_works(
+def test_a_run_is_logged_while_the_store_settles_it(
     stops: bool,
     witness: Witness,
     event_id: str,
@@ -63,25 +63,25 @@ def test_the_line_of_a_run_is_written_while_the_store_works(
     transactional_executor: Any,
     counts: Counts,
 ) -> None:
-    @on("user.create", name="vote", transactional=True)
-    def vote(event: Event) -> None:
+    @on("user.create", name="check", transactional=True)
+    def check(event: Event) -> None:
         if stops:
             room.stop()
 
     room = transactional_executor()
-    for name in SCRIPT_NAMES:  # one that the store does not know is sent again
+    for name in SCRIPT_NAMES:  # a script that the store does not know is sent again
         store.script_load(Script(name, KEYS).source)
     protocol.beat("worker")
-    protocol.submit(event_id, "door")
+    protocol.submit(event_id, "endpoint")
     store.hset(KEYS.event(event_id), "body", a_body(an_event("user.create", id=event_id)))
 
     assert room.run_until_idle(0.01) == 1
 
     assert witness.seen == [b"completed"]
-    assert counts.runs == [("vote", "done")]
+    assert counts.runs == [("check", "done")]
 
 
-def test_a_run_that_cannot_be_settled_at_once_has_one_line_all_the_same(
+def test_a_run_settled_on_the_second_try_is_logged_once(
     event_id: str,
     store: redis.Redis,
     protocol: Protocol,
@@ -90,16 +90,16 @@ def test_a_run_that_cannot_be_settled_at_once_has_one_line_all_the_same(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     cut = partial(store.client_kill_filter, _type="normal", skipme=True)
-    on("user.create", name="vote", transactional=True)(lambda event: cut())
+    on("user.create", name="check", transactional=True)(lambda event: cut())
     room = transactional_executor()
     room.run_until_idle(0.01)
     protocol.beat("worker")
-    protocol.submit(event_id, "door")
+    protocol.submit(event_id, "endpoint")
     store.hset(KEYS.event(event_id), "body", a_body(an_event("user.create", id=event_id)))
     caplog.set_level(logging.INFO, "surehook.workers.transactional.executor")
 
     assert room.run_until_idle(0.01) == 1
 
     assert [record.getMessage() for record in caplog.records] == ["handler ran", "store unavailable, outcome waits"]
-    assert counts.runs == [("vote", "done")]
+    assert counts.runs == [("check", "done")]
     assert store.hget(KEYS.transaction(event_id), "state") == b"completed"

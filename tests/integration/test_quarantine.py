@@ -31,7 +31,7 @@ def test_it_begins_when_what_it_waited_for_went_back_without_having_begun(
     on("user.delete", name="it")(lambda event: done.append(event["number"]))
     accept(number=1)
     worker_harness = open_worker_harness(threads=8)
-    worker_harness.fetcher.step()  # claims what is no killer
+    worker_harness.fetcher.step()  # claims a harmless job
     store.rpush("rq:queue:events", killer)
     worker_harness.fetcher.wake_up()
     worker_harness.fetcher.step()  # hands that over, and claims the killer

@@ -61,7 +61,7 @@ def test_the_other_queues_go_on(accept: Accept, run_worker: Any, surehook: Sureh
     assert ran == ["slow"]
 
 
-def test_what_runs_finishes_and_what_falls_due_waits(
+def test_running_jobs_finish_and_due_retries_wait(
     accept: Accept, claims_of: Any, make_due: Any, surehook: Surehook, store: redis.Redis
 ) -> None:
     accept()
@@ -133,16 +133,14 @@ def test_the_list_tells_each_queue(
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume"])
-def test_a_queue_that_nobody_knows_is_not_found(
-    verb: str, accept: Accept, surehook: Surehook, store: redis.Redis
-) -> None:
+def test_an_unknown_queue_is_not_found(verb: str, accept: Accept, surehook: Surehook, store: redis.Redis) -> None:
     accept()
 
     assert surehook("queues", verb, "event") == (3, "there is no queue event; there are: events")
     assert not store.exists(KEYS.paused)
 
 
-def test_saying_it_twice_is_no_mistake(accept: Accept, surehook: Surehook) -> None:
+def test_pausing_or_resuming_twice_is_no_error(accept: Accept, surehook: Surehook) -> None:
     accept()
     surehook("queues", "pause", "events")
 

@@ -1,4 +1,4 @@
-"""Whose lease lapsed is dead, once everybody alive could have renewed; and whose clock was set is not."""
+"""An expired lease proves a death once every live worker could have renewed; a clock change proves none."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.integration.test_leases import NO_HANDLERS, let_lapse
 
 
 class Clocks(redis.Redis):
-    """The store's clock and this machine's, which go when the test says so."""
+    """The store's clock and this machine's, both moved by the test."""
 
     now = 1_000.0
     store_is_ahead = 0.0
@@ -44,7 +44,7 @@ def tick(clocks: Clocks, counts: Counts) -> Callable[..., None]:
     recovery = Recovery(clocks, KEYS, [claims], NO_HANDLERS, interrupted, health)
 
     def tick(times: int = 1) -> None:
-        """So many, a second apart."""
+        """Tick `times` times, a second apart."""
         for _ in range(times):
             clocks.now += 1
             health.before_tick()
@@ -58,7 +58,7 @@ def waiting(store: redis.Redis) -> int:
     return int(store.llen("rq:queue:events"))
 
 
-def test_a_lapsed_lease_is_recovered_only_once_everybody_could_have_renewed(
+def test_an_expired_lease_is_recovered_only_once_every_worker_could_have_renewed(
     accept: Accept, claims_of: Any, tick: Callable[..., None], counts: Counts, store: redis.Redis
 ) -> None:
     accept()
@@ -72,7 +72,7 @@ def test_a_lapsed_lease_is_recovered_only_once_everybody_could_have_renewed(
     assert counts.discarded == 1
 
 
-def test_a_step_of_the_stores_clock_is_nobodys_death(
+def test_a_step_of_the_stores_clock_counts_no_worker_as_dead(
     accept: Accept, claims_of: Any, clocks: Clocks, tick: Callable[..., None], store: redis.Redis
 ) -> None:
     accept()

@@ -1,4 +1,4 @@
-"""What the door says no to, and that it keeps nothing of it."""
+"""The endpoint stores nothing of a request that it refuses."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,10 +16,10 @@ CANARY = "mara.lindqvist"
 
 
 @pytest.fixture
-def door(settings: Settings, store: redis.Redis) -> Iterator[OpenEndpoint]:
-    """Whatever a test here sends, nothing of it may reach the store."""
-    with open_endpoint(settings.model_copy(update={"max_body_bytes": 1024})) as door:
-        yield door
+def endpoint(settings: Settings, store: redis.Redis) -> Iterator[OpenEndpoint]:
+    """Checks after each test that nothing has reached the store."""
+    with open_endpoint(settings.model_copy(update={"max_body_bytes": 1024})) as endpoint:
+        yield endpoint
     assert kept_keys(store) == []
 
 
@@ -40,8 +40,10 @@ def body_with(**fields: Any) -> bytes:
         pytest.param([("X-Authorization", API_KEY)], id="another header"),
     ],
 )
-def test_without_proof_the_answer_is_the_same_for_every_cause(door: OpenEndpoint, proof: list[tuple[str, str]]) -> None:
-    response = door.deliver(headers=[("Content-Type", "application/json"), *proof])
+def test_every_authentication_failure_gets_the_same_answer(
+    endpoint: OpenEndpoint, proof: list[tuple[str, str]]
+) -> None:
+    response = endpoint.deliver(headers=[("Content-Type", "application/json"), *proof])
 
     assert response.status_code == 401
     assert response.content == b'{"errors":[{"code":"[notAuthorized]"}],"exception":"[notAuthorized]"}'
@@ -52,26 +54,26 @@ def test_without_proof_the_answer_is_the_same_for_every_cause(door: OpenEndpoint
     }
 
 
-def test_proof_is_asked_for_before_anything_else(door: OpenEndpoint) -> None:
-    response = door.deliver(body=b"x" * 2000, headers={"Content-Type": "text/plain"})
+def test_authentication_comes_before_every_other_check(endpoint: OpenEndpoint) -> None:
+    response = endpoint.deliver(body=b"x" * 2000, headers={"Content-Type": "text/plain"})
 
     assert response.status_code == 401
-    assert door.metric("surehook_deliveries_refused_total", reason="not_authorized") == 1
+    assert endpoint.metric("surehook_deliveries_refused_total", reason="not_authorized") == 1
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/fusionauth", f"{PATH}/", f"{PATH}/more", "/healthz/", "/metrics", "/%00", "/../etc/passwd"]
 )
-def test_another_path_is_404(door: OpenEndpoint, path: str) -> None:
-    response = door.request("POST", path, content=a_body(), headers=HEADERS)
+def test_another_path_is_404(endpoint: OpenEndpoint, path: str) -> None:
+    response = endpoint.request("POST", path, content=a_body(), headers=HEADERS)
 
     assert response.status_code == 404
     assert response.json() == {"errors": [{"code": "[notFound]"}], "exception": "[notFound]"}
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "FUSION"])
-def test_another_method_is_405(door: OpenEndpoint, method: str) -> None:
-    response = door.request(method, PATH, headers=HEADERS)
+def test_another_method_is_405(endpoint: OpenEndpoint, method: str) -> None:
+    response = endpoint.request(method, PATH, headers=HEADERS)
 
     assert response.status_code == 405
     assert response.headers["allow"] == "POST"
@@ -89,27 +91,27 @@ def test_another_method_is_405(door: OpenEndpoint, method: str) -> None:
         pytest.param({"Content-Type": "application/json", "Content-Encoding": "gzip"}, id="gzip"),
     ],
 )
-def test_what_is_not_sent_as_json_is_415(door: OpenEndpoint, headers: dict[str, str]) -> None:
-    response = door.deliver(headers={"Authorization": API_KEY, **headers})
+def test_a_body_not_sent_as_json_is_415(endpoint: OpenEndpoint, headers: dict[str, str]) -> None:
+    response = endpoint.deliver(headers={"Authorization": API_KEY, **headers})
 
     assert response.status_code == 415
     assert response.json()["exception"] == "[unsupportedMediaType] send application/json, not compressed"
 
 
-def test_a_body_larger_than_the_limit_is_413_by_its_length(door: OpenEndpoint) -> None:
-    response = door.deliver(body=CANARY.encode() * 1000)
+def test_a_body_larger_than_the_limit_is_413_by_its_length(endpoint: OpenEndpoint) -> None:
+    response = endpoint.deliver(body=CANARY.encode() * 1000)
 
     assert response.status_code == 413
     assert response.json()["exception"] == "[tooLarge] the body is larger than 1024 bytes"
     assert response.headers["connection"] == "close"
 
 
-def test_a_body_larger_than_the_limit_is_413_by_counting(door: OpenEndpoint) -> None:
-    response = door.deliver(body=(b"x" * 100 for _ in range(11)))
+def test_a_body_larger_than_the_limit_is_413_by_counting(endpoint: OpenEndpoint) -> None:
+    response = endpoint.deliver(body=(b"x" * 100 for _ in range(11)))
 
     assert "content-length" not in response.request.headers
     assert response.status_code == 413
-    assert door.metric("surehook_deliveries_refused_total", reason="too_large") == 1
+    assert endpoint.metric("surehook_deliveries_refused_total", reason="too_large") == 1
 
 
 @pytest.mark.parametrize(
@@ -143,37 +145,37 @@ def test_a_body_larger_than_the_limit_is_413_by_counting(door: OpenEndpoint) -> 
     ],
 )
 def test_a_body_that_is_no_event_is_400_and_is_not_quoted(
-    door: OpenEndpoint, body: bytes, caplog: pytest.LogCaptureFixture
+    endpoint: OpenEndpoint, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    response = door.deliver(body=body)
+    response = endpoint.deliver(body=body)
 
     assert response.status_code == 400
     assert response.json()["exception"].startswith("[malformed] ")
     assert response.json()["errors"][0]["code"] == "[malformed]"
     assert CANARY not in response.text
     assert CANARY not in str([record.__dict__ for record in caplog.records])
-    assert door.metric("surehook_deliveries_refused_total", reason="malformed") == 1
+    assert endpoint.metric("surehook_deliveries_refused_total", reason="malformed") == 1
 
 
 def test_a_flood_of_refusals_is_one_log_line_and_all_of_it_counted(
-    door: OpenEndpoint, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    endpoint: OpenEndpoint, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("surehook.ingest.endpoint.LOG_EVERY_SECONDS", 3600)
     for _ in range(50):
-        door.deliver(headers={})
+        endpoint.deliver(headers={})
 
     lines = [record for record in caplog.records if record.getMessage() == "delivery refused"]
 
     assert len(lines) == 1
-    assert door.metric("surehook_deliveries_refused_total", reason="not_authorized") == 50
+    assert endpoint.metric("surehook_deliveries_refused_total", reason="not_authorized") == 50
 
 
-def test_what_is_not_ready_says_not_why(settings: Settings, store: redis.Redis) -> None:
+def test_a_failed_readiness_check_does_not_say_why(settings: Settings, store: redis.Redis) -> None:
     store.config_set("appendfsync", "no")
     try:
-        with open_endpoint(settings, is_awaited=False) as door:
-            wait_until(lambda: door.metric("surehook_not_ready", reason="not_durable"), "the check is done")
-            response = door.request("GET", "/readyz")
+        with open_endpoint(settings, is_awaited=False) as endpoint:
+            wait_until(lambda: endpoint.metric("surehook_not_ready", reason="not_durable"), "the check is done")
+            response = endpoint.request("GET", "/readyz")
     finally:
         store.config_set("appendfsync", "always")
 

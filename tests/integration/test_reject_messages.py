@@ -1,4 +1,4 @@
-"""Whatever a handler says no with, its sender hears, and no thread ends over it."""
+"""Any message of a refusal reaches the client, and none ends a thread."""
 
 import json
 from collections.abc import Callable
@@ -16,8 +16,8 @@ from tests.integration.conftest import KEYS
 from tests.support.ledger import is_balanced
 
 
-def vote(function: Callable[..., Any], **terms: Any) -> None:
-    on("user.create", name="vote", transactional=True, **terms)(function)
+def add_handler(function: Callable[..., Any], **terms: Any) -> None:
+    on("user.create", name="check", transactional=True, **terms)(function)
 
 
 class Bare(Reject):
@@ -37,32 +37,32 @@ class Bare(Reject):
         pytest.param(Bare(), "", id="a subclass without words"),
     ],
 )
-def test_a_veto_may_have_any_words(decide: Any, error: Reject, words: str) -> None:
+def test_a_refusal_may_have_any_message(decide: Any, error: Reject, words: str) -> None:
     def handler(_: Event) -> None:
         raise error
 
-    vote(handler)
+    add_handler(handler)
     response = decide(an_event("user.create"))
 
     assert (response.status_code, response.json()["exception"]) == (422, f"[rejected] {words}".strip())
     assert response.json()["errors"][0].get("message", "") == words
 
 
-def test_words_that_a_stranger_chose_end_no_thread(transactional_executor: Any) -> None:
+def test_a_message_with_text_from_a_client_ends_no_thread(transactional_executor: Any) -> None:
     def handler(event: UserCreate) -> None:
         assert event.user is not None
         raise Reject(f"{event.user.first_name} may not register")
 
-    vote(handler)
+    add_handler(handler)
     event = an_event("user.create", user={"id": USER_ID, "firstName": "\ud800\n"})
     body = json.dumps({"event": event}).encode()
 
-    verdict = transactional_executor().decide(Transaction(event["id"], "r", 5, "user.create", "", "", body))
+    outcome = transactional_executor().decide(Transaction(event["id"], "r", 5, "user.create", "", "", body))
 
-    assert (verdict.outcome, verdict.reason) == ("rejected", "?  may not register")
+    assert (outcome.outcome, outcome.reason) == ("rejected", "?  may not register")
 
 
-def test_a_voters_strange_object_is_a_500_and_ends_no_thread(
+def test_a_strange_message_object_is_a_500_and_ends_no_thread(
     decide: Any, store: redis.Redis, run_worker: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     undone: list[str] = []
@@ -72,7 +72,7 @@ def test_a_voters_strange_object_is_a_500_and_ends_no_thread(
         strange.message = object()
         raise strange
 
-    vote(handler, on_abandoned=lambda event: undone.append(str(event.id)))
+    add_handler(handler, on_abandoned=lambda event: undone.append(str(event.id)))
     event = an_event("user.create")
 
     assert decide(event).status_code == 500

@@ -22,7 +22,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     fleet.close()
 
 
-def test_what_a_replica_lacks_is_not_acknowledged_by_anybody(
+def test_an_event_that_a_replica_lacks_is_acknowledged_by_no_process(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 3600)

@@ -1,4 +1,4 @@
-"""Retention: what is closed goes after `RETENTION`, with all that was kept of it; what is dead stays."""
+"""Retention: closed events are deleted after `RETENTION` with everything about them; dead letters stay."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ RunWorker = Callable[..., Any]
 
 
 def let_all_time_pass(store: redis.Redis) -> None:
-    """Whatever is to expire some day, expires now."""
+    """Expire now every key that has an expiry."""
     for key in store.scan_iter():
         if store.pttl(key) > 0:
             store.pexpire(key, 1)
@@ -38,7 +38,7 @@ def let_all_time_pass(store: redis.Redis) -> None:
 
 @pytest.fixture
 def lives(accept: Accept, run_worker: RunWorker, make_due: Callable[..., int], store: redis.Redis) -> dict[str, str]:
-    """Events that went every way there is; their ids by what became of them."""
+    """The ids of events with every outcome, by outcome."""
 
     @on("user.update", name="fails_once", retries=1, backoff=[0])
     def fail_once(event: Event, attempt: Any) -> None:
@@ -64,7 +64,7 @@ def lives(accept: Accept, run_worker: RunWorker, make_due: Callable[..., int], s
     return ids
 
 
-def test_of_what_is_closed_nothing_is_left_and_what_is_dead_stays(
+def test_closed_events_expire_and_dead_letters_stay(
     lives: dict[str, str], store: redis.Redis, dead_letters: DeadLetters
 ) -> None:
     let_all_time_pass(store)

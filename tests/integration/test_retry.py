@@ -105,7 +105,7 @@ def test_retry_later_takes_up_to_a_day(seconds: float) -> None:
         RetryLater(seconds)
 
 
-def test_an_event_that_nobody_wants_is_closed_as_unhandled(
+def test_an_event_without_handlers_is_closed_as_unhandled(
     accept: Accept, run_worker: RunWorker, store: redis.Redis
 ) -> None:
     on("user.create", name="it")(lambda event: None)
@@ -176,7 +176,7 @@ def test_moving_due_jobs_twice_moves_them_once(
     assert (store.zcard("rq:scheduled:events"), store.llen("rq:queue:events")) == (0, 1)
 
 
-def test_failed_work_stays_with_its_handler_whatever_is_deployed_meanwhile(
+def test_a_failed_job_stays_with_its_handler_across_deployments(
     accept: Accept, run_worker: RunWorker, make_due: MakeDue, counts: Counts, store: redis.Redis
 ) -> None:
     @on("user.delete", name="charge", backoff=[0])

@@ -28,7 +28,7 @@ COUNTS = ("successful_job_count", "failed_job_count")
 
 
 def stock_fields(store: redis.Redis) -> set[str]:
-    """What RQ's own enqueue writes for a job like ours."""
+    """The hash that RQ's own enqueue writes for a job like ours."""
     queue = Queue("stock", connection=store, serializer=JSONSerializer)
     job = queue.enqueue("operator.not_", 1, description="d", failure_ttl=-1, result_ttl=500, job_timeout=30)
     return set(texts(store.hkeys(job.key)))
@@ -97,7 +97,7 @@ def test_a_stock_worker_on_our_queue_buries_the_event_with_a_sentence(
 
 
 def left_behind(store: redis.Redis, queue: str, job_id: str) -> dict[str, object]:
-    """What a run leaves in the store, as far as it does not tell one run from another."""
+    """The traces of a run in the store, without those that differ from run to run."""
     results: Any = store.xrange(f"rq:results:{job_id}")
     job: Any = store.hgetall(f"rq:job:{job_id}")
     due_in = (store.zscore(f"rq:scheduled:{queue}", job_id) or 0) - time.time()
@@ -116,7 +116,7 @@ def left_behind(store: redis.Redis, queue: str, job_id: str) -> dict[str, object
 
 
 def let_stock_run(store: redis.Redis, *call: Any, retry: Retry | None = None) -> dict[str, object]:
-    """What RQ's own worker leaves, and then nothing any more. Its name may begin with anything."""
+    """The traces of a run by RQ's own worker, which it removes. Its name may begin with anything."""
     queue = Queue("stock", connection=store, serializer=JSONSerializer)
     job = queue.enqueue(*call, failure_ttl=-1, retry=retry)
     worker = SimpleWorker([queue], connection=store, serializer=JSONSerializer, name="e1")

@@ -1,4 +1,4 @@
-"""Several Sentinels: one that hangs does not keep the door out, one that is behind does not lead it astray."""
+"""Several Sentinels: the endpoint gets past one that hangs, and does not follow one that is out of date."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -49,9 +49,9 @@ def test_a_sentinel_that_hangs_does_not_keep_us_from_the_store(
     async def play() -> None:
         async with two_ways(sentinel, data_dir) as (one, other, _):
             (one, other)[silent].passes_replies = False
-            async with running(by_way_of(one, other)) as intake:
-                await until(lambda: intake.is_ready)
-                assert await intake.accept(an_envelope()) is Outcome.STORED
+            async with running(by_way_of(one, other)) as acceptor:
+                await until(lambda: acceptor.is_ready)
+                assert await acceptor.accept(an_envelope()) is Outcome.STORED
 
     asyncio.run(play())
 
@@ -62,14 +62,14 @@ def test_sentinels_that_fall_silent_later_change_nothing(
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
 
     async def play() -> None:
-        async with two_ways(sentinel, data_dir) as (one, other, _), running(by_way_of(one, other)) as intake:
-            await until(lambda: intake.is_ready)
-            connected = doors(store)
+        async with two_ways(sentinel, data_dir) as (one, other, _), running(by_way_of(one, other)) as acceptor:
+            await until(lambda: acceptor.is_ready)
+            connected = endpoint_connections(store)
             one.passes_replies = other.passes_replies = False
             for _ in range(2):
                 await being_asked(other)
-                assert await intake.accept(an_envelope()) is Outcome.STORED
-            assert doors(store) == connected
+                assert await acceptor.accept(an_envelope()) is Outcome.STORED
+            assert endpoint_connections(store) == connected
 
     asyncio.run(play())
 
@@ -80,16 +80,16 @@ def test_a_store_that_is_lost_while_a_sentinel_is_asked_is_found_again(
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
 
     async def play() -> None:
-        async with two_ways(sentinel, data_dir) as (one, other, man), running(by_way_of(one, other)) as intake:
-            await until(lambda: intake.is_ready)
+        async with two_ways(sentinel, data_dir) as (one, other, man), running(by_way_of(one, other)) as acceptor:
+            await until(lambda: acceptor.is_ready)
             one.passes_replies = other.passes_replies = False
             await being_asked(one)
             man.close()
-            await until(lambda: not intake.is_ready)
+            await until(lambda: not acceptor.is_ready)
             one.passes_replies = True
 
-            await until(lambda: intake.is_ready)
-            assert await settled(intake.accept(an_envelope())) == [Outcome.STORED]
+            await until(lambda: acceptor.is_ready)
+            assert await settled(acceptor.accept(an_envelope())) == [Outcome.STORED]
 
     asyncio.run(play())
 
@@ -106,11 +106,11 @@ def test_the_sentinel_that_knows_of_the_latest_failover_is_believed(
                 async with (
                     tcp_proxy(behind) as one,
                     tcp_proxy(ahead) as other,
-                    running(by_way_of(one, other)) as intake,
+                    running(by_way_of(one, other)) as acceptor,
                 ):
-                    await until(lambda: intake.is_ready)
+                    await until(lambda: acceptor.is_ready)
                     new.passes_replies = False
-                    assert await settled(intake.accept(an_envelope())) == [StoreUnavailable]
+                    assert await settled(acceptor.accept(an_envelope())) == [StoreUnavailable]
 
     asyncio.run(play())
 
@@ -123,7 +123,7 @@ def sentinel_of(folder: Path, man: TcpProxy, *, epoch: int) -> Iterator[Path]:
         yield path
 
 
-def doors(store: redis.Redis) -> list[str]:
+def endpoint_connections(store: redis.Redis) -> list[str]:
     return [client["id"] for client in store.client_list() if client["name"] == CLIENT_NAME]
 
 

@@ -36,18 +36,18 @@ def test_tls_to_both_and_only_to_whom_it_can_trust(
     async def play() -> None:
         async with tcp_proxy(sentinel, context) as guide, tcp_proxy(socket_path(data_dir), context) as man:
             with redis.Redis(unix_socket_path=str(sentinel)) as client:
-                # It will never reach the server so, for it speaks no TLS here; it says where that is all the same.
+                # It speaks no TLS here and so never reaches the server, but it still names its address.
                 client.execute_command("SENTINEL", "MONITOR", "mine", "127.0.0.1", man.port, 1)
             url = f"rediss+sentinel://127.0.0.1:{guide.port}/mine"
-            async with running(Settings(redis_url=f"{url}?ssl_ca_certs={trusted}")) as intake:
-                await until(lambda: intake.is_ready)  # on a busy machine not at the first try
-                assert await intake.accept(an_envelope()) is Outcome.STORED
+            async with running(Settings(redis_url=f"{url}?ssl_ca_certs={trusted}")) as acceptor:
+                await until(lambda: acceptor.is_ready)  # on a busy machine not at the first try
+                assert await acceptor.accept(an_envelope()) is Outcome.STORED
             assert await asyncio.to_thread(ping, f"{url}?ssl_ca_certs={trusted}")
-            async with running(Settings(redis_url=url)) as intake:
-                assert not intake.is_ready
+            async with running(Settings(redis_url=url)) as acceptor:
+                assert not acceptor.is_ready
             plain = url.replace("rediss", "redis")
-            async with running(Settings(redis_url=plain)) as intake:
-                assert not intake.is_ready
+            async with running(Settings(redis_url=plain)) as acceptor:
+                assert not acceptor.is_ready
 
     asyncio.run(play())
 

@@ -1,4 +1,4 @@
-"""The door's own connection to the store: every way there, what breaks it, and that it mends by itself."""
+"""The endpoint's session with the store: every address, every failure, and reconnecting by itself."""
 
 import asyncio
 import time
@@ -29,17 +29,17 @@ def an_envelope() -> Envelope:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Acceptor]:
-    intake = Acceptor(settings, IngestMetrics())
-    task = asyncio.create_task(intake.run())
-    await intake.wait_until_checked()
-    yield intake
-    intake.stop()
+    acceptor = Acceptor(settings, IngestMetrics())
+    task = asyncio.create_task(acceptor.run())
+    await acceptor.wait_until_checked()
+    yield acceptor
+    acceptor.stop()
     await asyncio.wait_for(task, MENDING_SECONDS)
 
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(MENDING_SECONDS):
-        while not condition():  # noqa: ASYNC110 - the intake has no event to wait for
+        while not condition():  # noqa: ASYNC110 - the acceptor has no event to wait for
             await asyncio.sleep(0.01)
 
 
@@ -50,12 +50,12 @@ async def settled(*accepting: Awaitable[Outcome]) -> list[Outcome | type[BaseExc
 
 
 def through(data_dir: Path, scenario: Callable[[Acceptor, TcpProxy], Coroutine[Any, Any, None]]) -> None:
-    """Play a scenario with an intake whose store is behind a tcp_proxy."""
+    """Play a scenario with an acceptor whose store is behind a TCP proxy."""
 
     async def play() -> None:
-        async with tcp_proxy(socket_path(data_dir)) as man, running(_to(man)) as intake:
-            await until(lambda: intake.is_ready)
-            await scenario(intake, man)
+        async with tcp_proxy(socket_path(data_dir)) as man, running(_to(man)) as acceptor:
+            await until(lambda: acceptor.is_ready)
+            await scenario(acceptor, man)
 
     asyncio.run(play())
 
@@ -64,13 +64,13 @@ def _to(man: TcpProxy) -> Settings:
     return Settings(redis_url=f"redis://127.0.0.1:{man.port}/0")
 
 
-def test_what_arrives_meanwhile_rides_in_the_next_batch(settings: Settings, store: redis.Redis) -> None:
+def test_events_that_arrive_during_a_batch_go_in_the_next_one(settings: Settings, store: redis.Redis) -> None:
     events = [an_envelope() for _ in range(700)]
 
     async def play() -> list[Outcome | type[BaseException]]:
-        async with running(settings) as intake:
+        async with running(settings) as acceptor:
             store.config_resetstat()
-            return await settled(*(intake.accept(event) for event in [*events, events[0]]))
+            return await settled(*(acceptor.accept(event) for event in [*events, events[0]]))
 
     outcomes = asyncio.run(play())
 
@@ -80,54 +80,56 @@ def test_what_arrives_meanwhile_rides_in_the_next_batch(settings: Settings, stor
 
 
 def test_replies_in_pieces_are_put_together(data_dir: Path, store: redis.Redis) -> None:
-    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
+    async def scenario(acceptor: Acceptor, man: TcpProxy) -> None:
         man.replies_in_pieces = True
 
-        assert await settled(*(intake.accept(an_envelope()) for _ in range(3))) == [Outcome.STORED] * 3
+        assert await settled(*(acceptor.accept(an_envelope()) for _ in range(3))) == [Outcome.STORED] * 3
 
     through(data_dir, scenario)
 
 
-def test_a_connection_that_breaks_in_a_reply_is_no_answer_and_is_mended(data_dir: Path, store: redis.Redis) -> None:
+def test_a_connection_that_breaks_in_a_reply_is_an_error_and_is_reopened(data_dir: Path, store: redis.Redis) -> None:
     events = [an_envelope(), an_envelope()]
 
-    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
+    async def scenario(acceptor: Acceptor, man: TcpProxy) -> None:
         man.cuts_after_bytes = 5
-        assert await settled(*map(intake.accept, events)) == [StoreUnavailable] * 2
+        assert await settled(*map(acceptor.accept, events)) == [StoreUnavailable] * 2
         man.cuts_after_bytes = None
-        await until(lambda: intake.is_ready)
+        await until(lambda: acceptor.is_ready)
 
         # The store had it all: the sender, who sends them again, is told so.
-        assert await settled(*map(intake.accept, events)) == [Outcome.DUPLICATE] * 2
+        assert await settled(*map(acceptor.accept, events)) == [Outcome.DUPLICATE] * 2
 
     through(data_dir, scenario)
 
 
-def test_a_store_that_falls_silent_is_given_up_and_found_again(data_dir: Path, store: redis.Redis) -> None:
-    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
+def test_a_silent_store_times_out_and_is_reconnected(data_dir: Path, store: redis.Redis) -> None:
+    async def scenario(acceptor: Acceptor, man: TcpProxy) -> None:
         man.passes_replies = False
         began = time.monotonic()
-        assert await settled(intake.accept(an_envelope())) == [StoreUnavailable]
+        assert await settled(acceptor.accept(an_envelope())) == [StoreUnavailable]
         assert time.monotonic() - began > REPLY_TIMEOUT_SECONDS / 2
-        assert await settled(intake.accept(an_envelope())) == [StoreUnavailable]
+        assert await settled(acceptor.accept(an_envelope())) == [StoreUnavailable]
         man.passes_replies = True
 
-        await until(lambda: intake.is_ready)
-        assert await intake.accept(an_envelope()) is Outcome.STORED
+        await until(lambda: acceptor.is_ready)
+        assert await acceptor.accept(an_envelope()) is Outcome.STORED
 
     through(data_dir, scenario)
 
 
 @pytest.mark.parametrize("nonsense", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*1\r\n:1\r\n:1\r\n", b"$-5\r\n"])
-def test_who_talks_nonsense_is_not_believed(data_dir: Path, store: redis.Redis, nonsense: bytes) -> None:
-    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
+def test_a_server_that_does_not_speak_the_protocol_is_rejected(
+    data_dir: Path, store: redis.Redis, nonsense: bytes
+) -> None:
+    async def scenario(acceptor: Acceptor, man: TcpProxy) -> None:
         connections = man.connections
         man.instead = nonsense
-        await settled(intake.accept(an_envelope()))
+        await settled(acceptor.accept(an_envelope()))
         man.instead = None
 
-        await until(lambda: intake.is_ready and man.connections > connections)
-        assert await intake.accept(an_envelope()) is Outcome.STORED
+        await until(lambda: acceptor.is_ready and man.connections > connections)
+        assert await acceptor.accept(an_envelope()) is Outcome.STORED
 
     through(data_dir, scenario)
 
@@ -135,25 +137,25 @@ def test_who_talks_nonsense_is_not_believed(data_dir: Path, store: redis.Redis, 
 @pytest.mark.parametrize(
     "shape", [b"*0\r\n", b"*3\r\n:1\r\n:1\r\n:1\r\n", b":1\r\n", b"$-1\r\n", b"+OK\r\n", b"*2\r\n$1\r\n1\r\n:1\r\n"]
 )
-def test_a_reply_of_another_shape_is_no_answer(data_dir: Path, store: redis.Redis, shape: bytes) -> None:
-    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
+def test_a_reply_of_an_unexpected_shape_is_an_error(data_dir: Path, store: redis.Redis, shape: bytes) -> None:
+    async def scenario(acceptor: Acceptor, man: TcpProxy) -> None:
         connections = man.connections
         man.instead = shape
-        assert await settled(intake.accept(an_envelope()), intake.accept(an_envelope())) == [StoreUnavailable] * 2
+        assert await settled(acceptor.accept(an_envelope()), acceptor.accept(an_envelope())) == [StoreUnavailable] * 2
         man.instead = None
 
-        await until(lambda: intake.is_ready and man.connections > connections)
-        assert await intake.accept(an_envelope()) is Outcome.STORED
+        await until(lambda: acceptor.is_ready and man.connections > connections)
+        assert await acceptor.accept(an_envelope()) is Outcome.STORED
 
     through(data_dir, scenario)
 
 
 def test_a_request_that_is_cancelled_leaves_the_others_their_answers(data_dir: Path, store: redis.Redis) -> None:
-    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
+    async def scenario(acceptor: Acceptor, man: TcpProxy) -> None:
         man.passes_replies = False
-        in_flight = [asyncio.create_task(intake.accept(an_envelope())) for _ in range(3)]
+        in_flight = [asyncio.create_task(acceptor.accept(an_envelope())) for _ in range(3)]
         await asyncio.sleep(0.01)
-        waiting = [asyncio.create_task(intake.accept(an_envelope())) for _ in range(3)]
+        waiting = [asyncio.create_task(acceptor.accept(an_envelope())) for _ in range(3)]
         await asyncio.sleep(0)
         in_flight[1].cancel()
         waiting[1].cancel()
@@ -163,8 +165,8 @@ def test_a_request_that_is_cancelled_leaves_the_others_their_answers(data_dir: P
         await settled(*in_flight, *waiting)
         man.passes_replies = True
 
-        await until(lambda: intake.is_ready)
-        assert await intake.accept(an_envelope()) is Outcome.STORED
+        await until(lambda: acceptor.is_ready)
+        assert await acceptor.accept(an_envelope()) is Outcome.STORED
 
     through(data_dir, scenario)
 
@@ -172,24 +174,24 @@ def test_a_request_that_is_cancelled_leaves_the_others_their_answers(data_dir: P
 def test_a_request_that_is_cancelled_in_flight_changes_nothing_for_the_others(
     data_dir: Path, store: redis.Redis
 ) -> None:
-    async def scenario(intake: Acceptor, man: TcpProxy) -> None:
+    async def scenario(acceptor: Acceptor, man: TcpProxy) -> None:
         connections = man.connections
-        in_flight = [asyncio.create_task(intake.accept(an_envelope())) for _ in range(3)]
+        in_flight = [asyncio.create_task(acceptor.accept(an_envelope())) for _ in range(3)]
         for _ in range(2):  # the tasks begin, the batch leaves; its reply takes more turns of the loop than that
             await asyncio.sleep(0)
         in_flight[1].cancel()
 
         assert await settled(*in_flight) == [Outcome.STORED, asyncio.CancelledError, Outcome.STORED]
-        assert await intake.accept(an_envelope()) is Outcome.STORED
+        assert await acceptor.accept(an_envelope()) is Outcome.STORED
         assert man.connections == connections
 
     through(data_dir, scenario)
 
 
-def test_a_replica_is_no_store_to_be_ready_with(settings: Settings, store: redis.Redis) -> None:
+def test_the_endpoint_is_not_ready_with_a_replica(settings: Settings, store: redis.Redis) -> None:
     async def play() -> bool:
-        async with running(settings) as intake:
-            return intake.is_ready
+        async with running(settings) as acceptor:
+            return acceptor.is_ready
 
     store.replicaof("127.0.0.1", "1")
     try:
@@ -201,16 +203,16 @@ def test_a_replica_is_no_store_to_be_ready_with(settings: Settings, store: redis
 def test_a_primary_that_becomes_a_replica_gets_no_more(
     settings: Settings, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 3600)  # what it replies must be enough
+    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 3600)  # its reply must be enough
 
     async def play() -> list[Outcome | type[BaseException]]:
-        async with running(settings) as intake:
+        async with running(settings) as acceptor:
             store.replicaof("127.0.0.1", "1")
-            demoted = await settled(intake.accept(an_envelope()))
-            await until(lambda: not intake.is_ready)
+            demoted = await settled(acceptor.accept(an_envelope()))
+            await until(lambda: not acceptor.is_ready)
             store.replicaof("NO", "ONE")
-            await until(lambda: intake.is_ready)
-            return demoted + await settled(intake.accept(an_envelope()))
+            await until(lambda: acceptor.is_ready)
+            return demoted + await settled(acceptor.accept(an_envelope()))
 
     try:
         assert asyncio.run(play()) == [StoreUnavailable, Outcome.STORED]
@@ -223,10 +225,10 @@ def test_past_the_backlog_events_are_refused_and_duplicates_still_known(settings
     events = [an_envelope() for _ in range(3)]
 
     async def play() -> list[Outcome | type[BaseException]]:
-        async with running(bounded) as intake:
-            outcomes = await settled(*map(intake.accept, [*events, events[0]]))
+        async with running(bounded) as acceptor:
+            outcomes = await settled(*map(acceptor.accept, [*events, events[0]]))
             store.zrem("surehook:open", events[0].event_id)  # as if it were closed
-            return outcomes + await settled(intake.accept(events[2]))
+            return outcomes + await settled(acceptor.accept(events[2]))
 
     assert asyncio.run(play()) == [Outcome.STORED, Outcome.STORED, BacklogFull, Outcome.DUPLICATE, Outcome.STORED]
     assert issubclass(BacklogFull, StoreError)

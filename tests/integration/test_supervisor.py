@@ -1,4 +1,4 @@
-"""The parent among processes of which some die, hang or take their time: it looks after all of them all the time."""
+"""The supervisor watches all its processes, while some of them die, hang or are slow."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ LONG_SECONDS = 60.0
 
 @dataclass
 class Started:
-    """A process that the pool has started: a program of the test's, in the place of a worker process."""
+    """A process that the supervisor has started: a program of the test in place of a worker process."""
 
     queue: str
     name: str
@@ -64,7 +64,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Started]]:
 
 @pytest.fixture
 def run_pool(settings: Settings, started: list[Started], monkeypatch: pytest.MonkeyPatch) -> Iterator[RunPool]:
-    """Run a pool whose processes are these programs, by queue, while `play` is played; then stop it without grace."""
+    """Supervise these programs, by queue, while `play` runs; then stop without grace."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     pool_settings = settings.model_copy(update={"worker_metrics_bind": "off", "grace": LONG_SECONDS})
 
@@ -98,7 +98,7 @@ def run_pool(settings: Settings, started: list[Started], monkeypatch: pytest.Mon
         signal.signal(number, handler)
 
 
-def test_a_place_that_waits_to_be_filled_keeps_the_parent_from_nothing(
+def test_a_pending_restart_does_not_block_the_supervisor(
     run_pool: RunPool, started: list[Started], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(restart_policy, "FIRST_PAUSE_SECONDS", LONG_SECONDS)
@@ -116,7 +116,7 @@ def test_a_place_that_waits_to_be_filled_keeps_the_parent_from_nothing(
     assert [each.queue for each in started].count("crashes") == 2
 
 
-def test_what_a_process_held_that_dies_in_the_grace_period_does_not_wait_for_its_end(
+def test_jobs_of_a_process_that_dies_in_the_grace_period_are_given_back_before_its_end(
     run_pool: RunPool, started: list[Started], accept: Accept, claims_of: Any, store: redis.Redis, tmp_path: Path
 ) -> None:
     event_id = accept()

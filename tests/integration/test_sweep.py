@@ -20,7 +20,7 @@ def lose_the_job(store: redis.Redis, event_id: str) -> None:
     store.lrem("rq:queue:events", 0, event_id)
 
 
-def books(store: redis.Redis) -> Stats:
+def stats_of(store: redis.Redis) -> Stats:
     return StatsReader(store, KEYS).read()
 
 
@@ -40,7 +40,7 @@ def test_a_requeue_that_was_killed_half_way_is_finished(
 ) -> None:
     event_id = accept()
     claims_of().bury(claims_of().claim(), an_attempt(), "tb")
-    store.zrem("rq:failed:events", event_id)  # what RQ does first
+    store.zrem("rq:failed:events", event_id)  # RQ's first step
 
     assert look() == [event_id]
 
@@ -79,7 +79,7 @@ def test_an_event_that_has_its_jobs_is_left_alone(
 
     assert look() == []
     assert look() == []
-    assert books(store).drift == 0
+    assert stats_of(store).drift == 0
 
 
 def test_a_handlers_own_job_is_found_missing_too(accept: Accept, claims_of: Any, look: Any, store: redis.Redis) -> None:
@@ -99,7 +99,7 @@ def test_a_job_of_a_paused_queue_is_not_lost(accept: Accept, look: Any, store: r
 
 
 @pytest.mark.parametrize("position", [0, 2, 4])
-def test_what_was_lost_is_found_wherever_it_stood(
+def test_a_lost_job_is_found_in_every_state(
     position: int, accept: Accept, look: Any, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep_module, "FEW_OPEN", 0)
@@ -131,14 +131,14 @@ def test_with_a_long_backlog_nothing_is_looked_up_until_the_counts_change(
     assert store.info("commandstats")["cmdstat_lrange"]["calls"] > read
 
 
-def test_what_moved_while_we_looked_is_left_to_the_next_look(accept: Accept, store: redis.Redis) -> None:
-    before = books(store).read_at
+def test_a_job_that_moved_during_the_scan_is_left_to_the_next_one(accept: Accept, store: redis.Redis) -> None:
+    before = stats_of(store).read_at
     event_id = accept()
     store.lrem("rq:queue:events", 0, event_id)
     lost = LostJobs(store, KEYS, handler_timeout=30)
 
     assert lost.queue_again([event_id], since=before) == []
-    assert lost.queue_again([event_id], since=books(store).read_at) == [event_id]
+    assert lost.queue_again([event_id], since=stats_of(store).read_at) == [event_id]
 
 
 def test_an_event_whose_record_is_gone_cannot_be_queued(accept: Accept, look: Any, store: redis.Redis) -> None:
@@ -147,7 +147,7 @@ def test_an_event_whose_record_is_gone_cannot_be_queued(accept: Accept, look: An
     store.delete(KEYS.event(event_id))
 
     assert look() == []
-    assert books(store).imbalance == 1
+    assert stats_of(store).imbalance == 1
 
 
 def test_one_process_in_all_looks_at_a_time(accept: Accept, look: Any, store: redis.Redis) -> None:
@@ -188,7 +188,7 @@ def test_counts_stay_even_through_an_events_whole_life(
 
     for number, step in enumerate(steps):
         step()
-        assert (books(store).drift, books(store).off_by) == (0, 0), number
+        assert (stats_of(store).drift, stats_of(store).off_by) == (0, 0), number
 
-    assert books(store).open == 0
+    assert stats_of(store).open == 0
     assert int(store.get(KEYS.extra_jobs) or 0) == 0

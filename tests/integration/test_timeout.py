@@ -12,7 +12,7 @@ from tests.integration.conftest import Accept, Counts
 
 
 def wait_in_slices() -> None:
-    """As a driver with timeouts of its own does: an exception from outside reaches a thread between two of them."""
+    """Waits in short steps, like a driver with timeouts: an exception from another thread arrives between two steps."""
     for _ in range(600):
         threading.Event().wait(0.05)
 

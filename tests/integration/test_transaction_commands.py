@@ -1,4 +1,4 @@
-"""What a person sees of transactions that ended with a no, and decides about them, by command."""
+"""The commands that list transactions without a success, and resolve or replay them."""
 
 import json
 from datetime import UTC, datetime
@@ -29,24 +29,24 @@ def surehook(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Surehook:
 def decide(store: redis.Redis, protocol: Protocol) -> Any:
     """Let an event end so; returns its id."""
 
-    def decide(verdict: Outcome, *, is_late: bool = False) -> str:
+    def decide(outcome: Outcome, *, is_late: bool = False) -> str:
         protocol.beat("worker")
         event_id = str(uuid4())
-        number = protocol.submit(event_id, "door").round
+        number = protocol.submit(event_id, "endpoint").round
         room = TransactionProtocol(store, KEYS, "one", "worker")
         transaction = room.claim()
         assert transaction is not None
         if is_late:
             protocol.abandon(event_id, number)
-        room.settle(transaction, verdict)
-        if not is_late and verdict.outcome == "completed":
+        room.settle(transaction, outcome)
+        if not is_late and outcome.outcome == "completed":
             protocol.confirm(event_id, number)
         return event_id
 
     return decide
 
 
-def test_a_dry_run_as_a_fact_runs_nothing(surehook: Surehook, decide: Any, store: redis.Redis) -> None:
+def test_a_dry_run_of_committed_runs_nothing(surehook: Surehook, decide: Any, store: redis.Redis) -> None:
     event_id, yes = decide(Outcome("rejected")), decide(Outcome("completed"))
 
     assert surehook("events", "replay", event_id, "--committed", "--dry-run") == (
@@ -58,7 +58,7 @@ def test_a_dry_run_as_a_fact_runs_nothing(surehook: Surehook, decide: Any, store
     assert store.llen(rq_queue("events")) == 0
 
 
-def test_as_a_fact_those_that_may_run_and_the_others_are_named(
+def test_replay_as_committed_names_the_events_that_run_and_those_that_do_not(
     surehook: Surehook, decide: Any, store: redis.Redis
 ) -> None:
     event_id, yes = decide(Outcome("rejected")), decide(Outcome("completed"))
@@ -71,7 +71,9 @@ def test_as_a_fact_those_that_may_run_and_the_others_are_named(
 
 
 @pytest.mark.parametrize("more", [["--type", "user.create"], ["--state", "done"], ["--all"]])
-def test_as_a_fact_takes_no_filter(more: list[str], surehook: Surehook, decide: Any, store: redis.Redis) -> None:
+def test_replay_as_committed_takes_no_filter(
+    more: list[str], surehook: Surehook, decide: Any, store: redis.Redis
+) -> None:
     status, said = surehook("events", "replay", decide(Outcome("rejected")), "--committed", *more)
 
     assert status == 2
@@ -79,7 +81,7 @@ def test_as_a_fact_takes_no_filter(more: list[str], surehook: Surehook, decide: 
     assert store.llen(rq_queue("events")) == 0
 
 
-def test_orphans_and_noes_are_listed_each_in_their_state(surehook: Surehook, decide: Any) -> None:
+def test_orphans_and_refusals_are_listed_each_in_their_state(surehook: Surehook, decide: Any) -> None:
     made = {
         "rejected": decide(Outcome("rejected", "not you")),
         "failed": decide(Outcome("failed")),
@@ -108,10 +110,10 @@ def test_a_resolved_orphan_is_off_the_list_and_once_is_enough(surehook: Surehook
     assert (status, said) == (3, f"{event_id} is no orphan (any more)")
 
 
-def test_the_list_of_noes_takes_a_handler_and_a_limit_and_shows_the_newest_first(
+def test_the_list_of_refusals_takes_a_handler_and_a_limit_and_shows_the_newest_first(
     surehook: Surehook, decide: Any, store: redis.Redis
 ) -> None:
-    attempt = AttemptRecord("vote", 1, datetime.now(UTC), 1, "rejected", "Reject: no")
+    attempt = AttemptRecord("check", 1, datetime.now(UTC), 1, "rejected", "Reject: no")
     event_ids = [decide(Outcome("rejected", attempts=(attempt,))) for _ in range(3)]
     for at, event_id in enumerate(event_ids):
         store.zadd(KEYS.decided("rejected"), {event_id: at})
@@ -123,11 +125,11 @@ def test_the_list_of_noes_takes_a_handler_and_a_limit_and_shows_the_newest_first
     assert listed() == event_ids[::-1]
     assert listed("--limit", "2") == event_ids[:0:-1]
     assert "the newest 2 of 3" in surehook("events", "list", "--state", "rejected", "--limit", "2")[1]
-    assert listed("--handler", "vote") == event_ids[::-1]
+    assert listed("--handler", "check") == event_ids[::-1]
     assert listed("--handler", "nobody") == []
 
 
-def test_a_yes_that_no_other_handler_wanted_is_listed_and_runs_again(
+def test_a_success_without_other_handlers_is_listed_and_runs_again(
     surehook: Surehook, decide: Any, run_worker: Any, store: redis.Redis
 ) -> None:
     event_id = decide(Outcome("completed"))

@@ -1,4 +1,4 @@
-"""What Prometheus is told of transactions: how they were answered, and what came to nothing."""
+"""The metrics of transactions: their answers, and the orphans."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ from tests.support.endpoint import OpenEndpoint
 from tests.support.transactions import KEYS, Protocol
 
 
-def answers_of(door: OpenEndpoint) -> dict[str, float]:
+def answers_of(endpoint: OpenEndpoint) -> dict[str, float]:
     return {
-        outcome: door.metric("surehook_transactions_total", type="user.create", outcome=outcome)
+        outcome: endpoint.metric("surehook_transactions_total", type="user.create", outcome=outcome)
         for outcome in ("completed", "rejected", "failed", "abandoned", "no_worker", "paused", "unavailable")
     }
 
@@ -27,15 +27,15 @@ def test_each_answer_counts_as_what_it_was(
 ) -> None:
     errors = {"no@example.com": Reject("no"), "broken@example.com": OSError("broken")}
 
-    @on("user.create", name="vote", transactional=True)
-    def vote(event: UserCreate) -> None:
+    @on("user.create", name="check", transactional=True)
+    def check(event: UserCreate) -> None:
         assert event.user is not None
         if error := errors.get(str(event.user.email)):
             raise error
 
     for email in ("yes@example.com", *errors):
         decide(an_event("user.create", user={"id": USER_ID, "email": email}))
-    transactional_endpoint.deliver(an_event("user.create"))  # nobody takes it
+    transactional_endpoint.deliver(an_event("user.create"))  # no worker claims it
     protocol.leave("worker")
     transactional_endpoint.deliver(an_event("user.create"))
 
@@ -55,7 +55,7 @@ def test_orphans_are_shown_while_they_are_some_and_counted_for_ever(
     assert shown() == (0, 0)
     event_id = an_event("user.create")["id"]
     protocol.beat("worker")
-    number = protocol.submit(event_id, "door").round
+    number = protocol.submit(event_id, "endpoint").round
     room = TransactionProtocol(store, KEYS, "worker", "worker")
     transaction = room.claim()
     assert transaction is not None

@@ -1,4 +1,4 @@
-"""The protocol of transactions against its model: every step, by anybody, in any order, with crashes and clock jumps.
+"""The transaction protocol against its model: every step, by any party, in any order, with crashes and clock jumps.
 
 `HYPOTHESIS_EXAMPLES=3000 pytest tests/integration/test_transaction_protocol.py` for a long run.
 """
@@ -40,7 +40,7 @@ EARLY = 10  # until then nothing is erased or held, for most of it must lead som
 
 
 class Transactional(WorkerSteps):
-    """Everything that anybody can do, or fail to do."""
+    """Every step that any party can take, or fail to take."""
 
     @initialize()
     def everybody_lives(self) -> None:
@@ -49,7 +49,7 @@ class Transactional(WorkerSteps):
 
     @rule(seed=st.integers(0, 2**32))
     def step(self, seed: int) -> None:
-        """Anybody does anything that can be done."""
+        """Take any step that is possible."""
         self.steps += 1
         self.random = Random(f"{seed} {self.steps}")  # noqa: S311 - nothing secret
         can = {
@@ -129,13 +129,13 @@ class Transactional(WorkerSteps):
         self.beats = {name: at for name, at in self.beats.items() if self.now <= at + WINDOWS.beat}
         for model in self.models:
             model.forget(self.now)
-        if units < 0:  # a beat of the future says nothing; whoever lives beats again within a second
+        if units < 0:  # a heartbeat from the future counts for nothing; a live worker sends another within a second
             self.store.delete(*self.store.keys(f"{KEYS.prefix}:alive:*") or [""])
             self.beats = {}
             self.everybody_lives()
 
     def _machine_sleeps(self) -> None:
-        """Its worker is taken for dead, and what it runs for lost; it knows nothing of that."""
+        """Its worker is presumed dead and its run lost, without its knowledge."""
         name = self.draw(list(self.running))
         worker = name.rpartition("-")[0]
         self.generations[worker] += name == self.name(worker)
@@ -194,7 +194,7 @@ class Transactional(WorkerSteps):
             model.is_committed, model.is_closed, model.jobs, model.presumed_dead = True, False, [""], None
 
     def teardown(self) -> None:
-        """Whatever has happened: time passes, and everybody has an answer and nothing is left behind."""
+        """After any history, once time has passed, every client has an answer and nothing is left behind."""
         self.close_protocols()
         if self.is_paused:
             self._pause()
@@ -236,7 +236,7 @@ def quick_store(store: redis.Redis) -> Iterator[redis.Redis]:
     store.config_set("appendonly", "yes")
 
 
-def test_whatever_happens_in_whatever_order_both_sides_agree(quick_store: redis.Redis, registry: Registry) -> None:
+def test_store_and_model_agree_after_any_steps_in_any_order(quick_store: redis.Redis, registry: Registry) -> None:
     Transactional.environment = Environment(quick_store, registry)
     profile = settings(
         max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "15")),

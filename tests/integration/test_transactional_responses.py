@@ -25,7 +25,7 @@ from tests.support.transactions import Protocol
 MANY = 16
 
 
-def vote(function: Callable[..., Any], name: str = "vote", **terms: Any) -> None:
+def add_handler(function: Callable[..., Any], name: str = "check", **terms: Any) -> None:
     on("user.create", name=name, **{"transactional": True, **terms})(function)
 
 
@@ -38,9 +38,9 @@ def refuse(event: UserCreate) -> None:
     raise Reject(f"{event.user.email} may not register")
 
 
-def test_a_yes_is_a_200(decide: Any, store: redis.Redis) -> None:
+def test_a_success_is_a_200(decide: Any, store: redis.Redis) -> None:
     seen: list[Event] = []
-    vote(seen.append)
+    add_handler(seen.append)
     event = an_event("user.create")
 
     response = decide(event)
@@ -50,8 +50,8 @@ def test_a_yes_is_a_200(decide: Any, store: redis.Redis) -> None:
     assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}
 
 
-def test_a_veto_is_a_422_with_the_handlers_words_and_nobodys_data(decide: Any, store: redis.Redis) -> None:
-    vote(refuse)
+def test_a_refusal_is_a_422_with_the_handlers_message_and_no_personal_data(decide: Any, store: redis.Redis) -> None:
+    add_handler(refuse)
     event = an_event("user.create")
 
     response = decide(event)
@@ -74,7 +74,7 @@ def test_a_handler_that_raises_is_a_500_that_says_nothing_of_it(decide: Any, err
             fail(event)
         raise error
 
-    vote(handler)
+    add_handler(handler)
     response = decide(an_event("user.create"))
 
     assert response.status_code == 500
@@ -83,13 +83,13 @@ def test_a_handler_that_raises_is_a_500_that_says_nothing_of_it(decide: Any, err
     assert store.zcard("rq:scheduled:events") == 0
 
 
-def test_nobody_in_time_is_a_504_and_the_event_never_starts(
+def test_no_decision_in_time_is_a_504_and_the_event_never_starts(
     transactional_endpoint: OpenEndpoint,
     transactional_executor: Callable[[], TransactionalExecutor],
     store: redis.Redis,
 ) -> None:
     seen: list[Event] = []
-    vote(seen.append)
+    add_handler(seen.append)
     event = an_event("user.create")
 
     began = time.monotonic()
@@ -114,13 +114,13 @@ def test_without_a_live_worker_the_answer_is_503_at_once_and_nothing_is_stored(
     assert ledger(store) == {"open": 0}
 
 
-def test_the_first_no_ends_it_and_those_before_are_told(
+def test_the_first_refusal_ends_the_transaction_and_undoes_earlier_successes(
     decide: Any, store: redis.Redis, run_worker: Callable[..., Any]
 ) -> None:
     calls: list[str] = []
-    vote(lambda event: calls.append("one"), "one", on_abandoned=lambda event: calls.append("undo one"))
-    vote(refuse, "two", on_abandoned=lambda event: calls.append("undo two"))
-    vote(lambda event: calls.append("three"), "three")
+    add_handler(lambda event: calls.append("one"), "one", on_abandoned=lambda event: calls.append("undo one"))
+    add_handler(refuse, "two", on_abandoned=lambda event: calls.append("undo two"))
+    add_handler(lambda event: calls.append("three"), "three")
 
     response = decide(an_event("user.create"))
     run_worker(2)
@@ -131,11 +131,11 @@ def test_the_first_no_ends_it_and_those_before_are_told(
     assert ledger(store)["open"] == 0
 
 
-def test_other_handlers_of_the_event_are_told_after_a_yes_and_never_after_a_no(
+def test_other_handlers_run_after_a_success_and_never_after_a_refusal(
     decide: Any, store: redis.Redis, run_worker: Callable[..., Any]
 ) -> None:
     told: list[str] = []
-    vote(lambda event: refuse(event) if event.user.email == "no@example.com" else None)
+    add_handler(lambda event: refuse(event) if event.user.email == "no@example.com" else None)
     on("user.create", name="tell")(lambda event: told.append(str(event.id)))
     yes, no = an_event("user.create"), an_event("user.create", user={"id": USER_ID, "email": "no@example.com"})
 
@@ -146,14 +146,14 @@ def test_other_handlers_of_the_event_are_told_after_a_yes_and_never_after_a_no(
     assert ledger(store)["open"] == 0
 
 
-def test_an_event_without_a_voter_of_its_own_is_completed(decide: Any) -> None:
-    vote(refuse, application=USER_ID)
+def test_an_event_without_a_transactional_handler_is_completed(decide: Any) -> None:
+    add_handler(refuse, application=USER_ID)
 
     assert decide(an_event("user.create")).status_code == 200
 
 
 def test_tenants_differ(decide: Any, transactional_endpoint: OpenEndpoint) -> None:
-    on("user.delete", name="vote", transactional=True)(refuse)
+    on("user.delete", name="check", transactional=True)(refuse)
 
     theirs, others = an_event(tenantId=USER_ID), an_event(tenantId=TENANT_ID)
 
@@ -161,11 +161,11 @@ def test_tenants_differ(decide: Any, transactional_endpoint: OpenEndpoint) -> No
     assert transactional_endpoint.deliver(others).status_code == 202
 
 
-def test_a_copy_that_comes_meanwhile_gets_the_same_answer(
+def test_a_copy_that_arrives_during_the_decision_gets_the_same_answer(
     transactional_endpoint: OpenEndpoint, transactional_executor: Any
 ) -> None:
     seen: list[Event] = []
-    vote(seen.append)
+    add_handler(seen.append)
     event = an_event("user.create")
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(transactional_endpoint.deliver, event) for _ in range(4)]
@@ -178,12 +178,12 @@ def test_a_copy_that_comes_meanwhile_gets_the_same_answer(
 def test_however_many_wait_one_connection_listens_for_their_answers(
     settings: Settings, protocol: Protocol, transactional_executor: Any, store: redis.Redis
 ) -> None:
-    vote(lambda event: None)
+    add_handler(lambda event: None)
     protocol.beat("worker")
     asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 60})
     room = transactional_executor()
-    with open_endpoint(asked) as door, ThreadPoolExecutor(MANY) as pool:
-        answers = [pool.submit(door.deliver, an_event("user.create")) for _ in range(MANY)]
+    with open_endpoint(asked) as endpoint, ThreadPoolExecutor(MANY) as pool:
+        answers = [pool.submit(endpoint.deliver, an_event("user.create")) for _ in range(MANY)]
         wait_until(lambda: store.llen(rq_queue(TRANSACTIONAL_QUEUE)) == MANY, "all wait")
 
         blocked: Any = store.info("clients")
@@ -193,7 +193,7 @@ def test_however_many_wait_one_connection_listens_for_their_answers(
         assert [answer.result().status_code for answer in answers] == [200] * MANY
 
 
-def test_a_rejected_event_runs_as_a_fact_when_a_person_says_so(
+def test_a_rejected_event_runs_as_committed_on_command(
     decide: Any, protocol: Protocol, run_worker: Callable[..., Any], counts: Counts, store: redis.Redis
 ) -> None:
     verdicts = [Reject("no"), None]
@@ -202,12 +202,12 @@ def test_a_rejected_event_runs_as_a_fact_when_a_person_says_so(
         if error := verdicts.pop(0):
             raise error
 
-    vote(handler)
+    add_handler(handler)
     event = an_event("user.create")
     assert decide(event).status_code == 422
 
     assert protocol.replay_committed(event["id"])
     run_worker(1)
 
-    assert counts.runs[-1] == ("vote", "done")
+    assert counts.runs[-1] == ("check", "done")
     assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}

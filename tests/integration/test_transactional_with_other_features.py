@@ -1,4 +1,4 @@
-"""Transactions beside what else goes on with events: encryption, erasure, pauses, the ledger's books."""
+"""Transactions together with encryption, erasure, paused queues and the ledger."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,13 +34,13 @@ def test_a_worker_without_the_key_leaves_it_to_one_that_has_it(
     settings: Settings, store: redis.Redis, protocol: Protocol, transactional_executor: ExecutorFactory, counts: Counts
 ) -> None:
     ran: list[str] = []
-    on("user.create", name="vote", transactional=True)(lambda event: ran.append(event.user.email))
+    on("user.create", name="check", transactional=True)(lambda event: ran.append(event.user.email))
     event = an_event("user.create")
     protocol.beat("worker")
     terms = {"transactional_events": ("user.create",), "transaction_timeout": 10, "encryption_keys": (SECRET,)}
 
-    with open_endpoint(settings.model_copy(update=terms)) as door, ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(door.deliver, event)
+    with open_endpoint(settings.model_copy(update=terms)) as endpoint, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(endpoint.deliver, event)
         poor, rich = transactional_executor("poor", BodyCipher()), transactional_executor("rich", BodyCipher([SECRET]))
         wait_until(lambda: poor.run_until_idle(0.05), "it was met")
         stored = store.hget(KEYS.event(event["id"]), "body") or b""
@@ -57,7 +57,7 @@ def test_a_worker_without_the_key_leaves_it_to_one_that_has_it(
     assert is_balanced(store)
 
 
-def test_what_is_given_back_too_late_never_runs(store: redis.Redis, protocol: Protocol) -> None:
+def test_a_transaction_given_back_too_late_never_runs(store: redis.Redis, protocol: Protocol) -> None:
     event_id, worker, transaction = _claimed(store, protocol)
     protocol.abandon(event_id, transaction.round)
 
@@ -80,11 +80,11 @@ def test_a_transaction_in_hand_is_erased_when_it_is_over_and_its_answer_stands(
 
     assert store.hget(KEYS.event(event_id), "body") is None
     assert store.llen(rq_queue("events")) == 0
-    assert protocol.submit(event_id, "door").state == "completed"
+    assert protocol.submit(event_id, "endpoint").state == "completed"
     assert ledger(store) == {"open": 0, "accepted": 1, "erased": 1}
 
 
-def test_who_gave_an_event_back_has_no_say_any_more(store: redis.Redis, protocol: Protocol) -> None:
+def test_a_worker_that_gave_an_event_back_is_ignored(store: redis.Redis, protocol: Protocol) -> None:
     _, worker, transaction = _claimed(store, protocol)
     other = TransactionProtocol(store, KEYS, "two", "worker")
     assert worker.give_back(transaction)
@@ -128,7 +128,7 @@ def test_an_orphan_that_is_erased_is_off_the_list(store: redis.Redis, protocol: 
 def test_a_paused_queue_starts_nothing_and_loses_nothing(store: redis.Redis, protocol: Protocol) -> None:
     protocol.beat("worker")
     event_id = str(uuid4())
-    protocol.submit(event_id, "door")
+    protocol.submit(event_id, "endpoint")
     worker = TransactionProtocol(store, KEYS, "one", "worker")
     store.sadd(KEYS.paused, TRANSACTIONAL_QUEUE)
 
@@ -138,7 +138,7 @@ def test_a_paused_queue_starts_nothing_and_loses_nothing(store: redis.Redis, pro
     assert worker.wait(0.01) is not None
 
 
-def test_the_books_stay_level_at_every_step(store: redis.Redis, protocol: Protocol, look: Callable[..., Any]) -> None:
+def test_the_ledger_balances_at_every_step(store: redis.Redis, protocol: Protocol, look: Callable[..., Any]) -> None:
     def drift() -> int:
         assert look() == []
         return StatsReader(store, KEYS).read().drift
@@ -146,7 +146,7 @@ def test_the_books_stay_level_at_every_step(store: redis.Redis, protocol: Protoc
     protocol.beat("worker")
     event_id = str(uuid4())
     steps = [drift()]
-    number = protocol.submit(event_id, "door").round
+    number = protocol.submit(event_id, "endpoint").round
     steps.append(drift())
     worker = TransactionProtocol(store, KEYS, "one", "worker")
     transaction = worker.claim()
@@ -161,7 +161,7 @@ def test_the_books_stay_level_at_every_step(store: redis.Redis, protocol: Protoc
     assert StatsReader(store, KEYS).read().extra_jobs == 1
 
 
-def test_the_undoing_of_a_no_is_not_replayed_as_an_event(
+def test_the_undo_of_a_refusal_is_not_replayed_as_an_event(
     store: redis.Redis, protocol: Protocol, claims_of: Callable[..., Any]
 ) -> None:
     event_id, worker, transaction = _claimed(store, protocol)
@@ -176,7 +176,7 @@ def test_the_undoing_of_a_no_is_not_replayed_as_an_event(
 def _claimed(store: redis.Redis, protocol: Protocol) -> tuple[str, TransactionProtocol, Transaction]:
     protocol.beat("worker")
     event_id = str(uuid4())
-    protocol.submit(event_id, "door")
+    protocol.submit(event_id, "endpoint")
     worker = TransactionProtocol(store, KEYS, "one", "worker")
     transaction = worker.claim()
     assert transaction is not None

@@ -1,4 +1,4 @@
-"""What handlers are given, by a worker on a real store."""
+"""Handlers get an event of its type's class, from a worker on a real store."""
 
 import logging
 from collections.abc import Callable
