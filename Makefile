@@ -33,11 +33,12 @@ $(INSTALLED): requirements-dev.lock $(RUNTIME_INSTALLED)
 run: $(RUNTIME_INSTALLED) ## start everything in this terminal: store, ingest, worker, dashboard
 	@exec $(BIN)/surehook dev
 
-check: install ## format, lint, types, layering and cycles
+check: install ## format, lint, types, layering and cycles, prose
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tools.check_prose
 
 prose: install ## words and openings of docstrings, comments, log lines and documents (PLACE=docs for one folder)
 	$(BIN)/python -m tools.check_prose $(PLACE)

@@ -29,11 +29,6 @@ FORBIDDEN = (
     *("vote", "votes", "voted", "voter", "voters", "voting", "stranger", "strangers", "newcomer", "newcomers"),
     *("a yes", "a no", "the yes", "the no"),
 )
-# FusionAuth's own word, where the code is about FusionAuth's settings.
-ALLOWED = {
-    "surehook/fusionauth/__init__.py": frozenset({"vote"}),
-    "surehook/fusionauth/vote.py": frozenset({"vote", "votes"}),
-}
 # These hold the words they look for.
 UNREAD = frozenset({"tools/check_prose.py", "tests/unit/tools/test_check_prose.py"})
 
@@ -115,11 +110,8 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def problems_in(path: str, texts: Iterable[Text]) -> Iterator[Problem]:
     """Yields every forbidden word and every bad opening of a file."""
-    allowed = ALLOWED.get(path, frozenset())
     for text in texts:
         for match in _FORBIDDEN.finditer(text.text):
-            if match[0].lower() in allowed:
-                continue
             line = text.line + text.text.count("\n", 0, match.start())
             yield Problem(path, line, text.kind, "forbidden", match[0], _around(text.text, match))
         if text.can_open_badly and (opening := _OPENING.match(text.text)):

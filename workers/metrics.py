@@ -35,7 +35,7 @@ class WorkerMetrics:
             "surehook_results_discarded", "Results of runs whose lease was lost or whose event was erased"
         )
         self.swept = Counter("surehook_swept_jobs", "Jobs created again for open events that had none")
-        # Of living processes only: the supervisor deletes a dead one's file.
+        # Only living processes count: the supervisor deletes the file of a dead one.
         self._not_ready = Gauge(
             NOT_READY, "1 for each reason why a worker takes no events", ["reason"], multiprocess_mode="livemax"
         )

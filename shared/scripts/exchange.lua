@@ -163,7 +163,7 @@ local function apply_acks()
   return table.concat(results)
 end
 
-local leases, held = {}, {}  -- of new claims, written together
+local leases, held = {}, {}  -- the new claims, written together
 
 local function start_lease(job_id, token, starts, runs)
   local claim, handler = job_id .. ':' .. token, handler_of(job_id)

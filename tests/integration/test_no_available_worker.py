@@ -189,9 +189,10 @@ def test_an_endpoint_without_a_worker_logs_what_to_start(
     for _ in range(3):
         assert transactional_endpoint.deliver(an_event("user.create")).status_code == 503
 
-    (said,) = [record for record in caplog.records if "surehook worker" in record.getMessage()]
-    assert said.levelname == "ERROR"
-    assert "SUREHOOK_TRANSACTIONAL_EVENTS" in said.getMessage()
+    (record,) = [record for record in caplog.records if record.getMessage() == "transactional workers missing"]
+    assert record.levelname == "ERROR"
+    assert "surehook worker" in vars(record)["reason"]
+    assert "SUREHOOK_TRANSACTIONAL_EVENTS" in vars(record)["reason"]
 
 
 class _Met:

@@ -1,4 +1,4 @@
-"""What users write: handlers, and how they become known.
+"""Handlers: what users write, and how Surehook finds them.
 
 1. The loader (`loader`) imports the modules in SUREHOOK_HANDLERS.
 2. There, each `@on` checks its options (`options`, `retry`) and declares a handler (`registry`); type checkers see the

@@ -62,7 +62,7 @@ class Child:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether a handler holds Python's lock, so that the process cannot renew its leases."""
+        """True while a handler holds Python's lock, so that the process cannot renew its leases."""
         beat_at = self.slots.beat_at
         return beat_at > 0 and time.monotonic() - beat_at > STALL_SECONDS
 
@@ -89,7 +89,7 @@ class Child:
 
     @property
     def has_ended_cleanly(self) -> bool:
-        """Whether it ended in order, without claims and without a reply of the store on its way."""
+        """True if it ended in order, without claims and without a reply of the store on its way."""
         return self.process.poll() == 0 and not self.slots.occupied() and not self.slots.is_unsure
 
     def give_back(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> None:

@@ -45,7 +45,7 @@ class StoreHealth:
             self._healthy_since = now
 
     def is_trustworthy(self, store_uptime_seconds: float) -> bool:
-        """Whether a lease that has expired by now proves a death."""
+        """True if a lease that has expired by now proves a death."""
         return self._clock() - self._healthy_since >= LEASE_SECONDS and store_uptime_seconds > LEASE_SECONDS
 
     def _observe(self, *, longest: float, is_available: bool) -> None:

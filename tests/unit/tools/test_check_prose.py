@@ -41,10 +41,3 @@ def found(texts: Iterator[Text], path: str = "a.py") -> list[tuple[int, str, str
 )
 def test_it_reports(read: Callable[[str], Iterator[Text]], source: str, expected: list[tuple[int, str, str]]) -> None:
     assert found(read(source)) == expected
-
-
-def test_a_word_of_fusionauths_is_allowed_where_it_is_about_fusionauth() -> None:
-    text = Text("name", 1, "vote")
-
-    assert found(iter([text]), "surehook/fusionauth/vote.py") == []
-    assert found(iter([text]), "workers/claim.py") == [(1, "forbidden", "vote")]

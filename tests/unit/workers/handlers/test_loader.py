@@ -21,7 +21,7 @@ def _nothing_declared() -> Iterator[None]:
     registry.declared[:] = before
 
 
-def vote(event: Any) -> None: ...
+def decide(event: Any) -> None: ...
 
 
 def undo(event: Any) -> None: ...
@@ -48,7 +48,7 @@ def check(*entries: str) -> None:
     ],
 )
 def test_a_disagreement_says_what_to_change(terms: dict[str, Any], entries: tuple[str, ...], says: str) -> None:
-    on("user.create", name="vote", **{"transactional": True, **terms})(vote)
+    on("user.create", name="decide", **{"transactional": True, **terms})(decide)
 
     with pytest.raises(Misconfigured, match=says):
         check(*entries)
@@ -65,13 +65,13 @@ def test_a_disagreement_says_what_to_change(terms: dict[str, Any], entries: tupl
     ],
 )
 def test_agreement(types: tuple[str, ...], terms: dict[str, Any], entries: tuple[str, ...]) -> None:
-    on(*types, name="vote", transactional=True, **terms)(vote)
+    on(*types, name="decide", transactional=True, **terms)(decide)
 
     check(*entries)
 
 
 def test_a_pattern_that_matches_no_listed_type_is_refused() -> None:
-    on("group.*", name="vote", transactional=True)(vote)
+    on("group.*", name="decide", transactional=True)(decide)
 
     with pytest.raises(Misconfigured, match="lists none of them"):
         check()
@@ -91,27 +91,27 @@ def test_a_pattern_that_matches_no_listed_type_is_refused() -> None:
 )
 def test_wrong_options_are_refused(types: tuple[str, ...], terms: dict[str, Any], says: str) -> None:
     with pytest.raises(Misconfigured, match=says):
-        on(*types, **{"transactional": True, **terms})(vote)
+        on(*types, **{"transactional": True, **terms})(decide)
 
 
 def test_a_transactional_handler_runs_for_ordinary_events_only_when_they_are_committed() -> None:
-    on("user.create", name="vote", transactional=True, on_abandoned=undo, timeout=3)(vote)
+    on("user.create", name="decide", transactional=True, on_abandoned=undo, timeout=3)(decide)
     on("user.create", name="tell")(undo)
     handlers = Registry(registry.declared)
 
-    assert [each.name for each in handlers.transactional_for("user.create", "", "")] == ["vote"]
+    assert [each.name for each in handlers.transactional_for("user.create", "", "")] == ["decide"]
     assert [each.name for each in handlers.for_event("user.create", "", "")] == ["tell"]
-    assert [each.name for each in handlers.for_event("user.create", "", "", committed=True)] == ["vote", "tell"]
+    assert [each.name for each in handlers.for_event("user.create", "", "", committed=True)] == ["decide", "tell"]
     assert handlers.queues == ["events", "transactional"]
 
 
 def test_on_abandoned_runs_under_an_id_of_its_own() -> None:
-    on("user.create", name="vote", transactional=True, on_abandoned=undo, retries=3)(vote)
+    on("user.create", name="decide", transactional=True, on_abandoned=undo, retries=3)(decide)
 
-    found = Registry(registry.declared).named("vote-abandoned")
+    found = Registry(registry.declared).named("decide-abandoned")
 
     assert found is not None
     assert (found.function, found.policy.retries, found.queue) == (undo, 3, "events")
-    on("test", name="vote-abandoned")(vote)
-    with pytest.raises(Misconfigured, match="two handlers are called vote-abandoned"):
+    on("test", name="decide-abandoned")(decide)
+    with pytest.raises(Misconfigured, match="two handlers are called decide-abandoned"):
         Registry(registry.declared)

@@ -1,4 +1,4 @@
-"""What dead processes counted is kept, and their files are not. Each process is a real one: files are by pid."""
+"""The counts of dead processes are kept, their files are not. Each process is real, as files are named by pid."""
 
 import subprocess
 import sys

@@ -21,7 +21,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def health(clock: Clock) -> StoreHealth:
-    """One that has watched for a lease's time."""
+    """A health that has observed the store for the length of a lease."""
     health = StoreHealth(clock)
     tick(health, clock, times=int(LEASE_SECONDS))
     assert health.is_trustworthy(LONG_UP)
@@ -36,7 +36,7 @@ def tick(health: StoreHealth, clock: Clock, *, times: int = 1, took: float = 0.0
         health.after_tick(is_available=is_available)
 
 
-def test_a_fresh_worker_declares_nobody_dead(clock: Clock) -> None:
+def test_a_new_supervisor_declares_no_process_dead(clock: Clock) -> None:
     health = StoreHealth(clock)
     tick(health, clock, times=int(LEASE_SECONDS) - 1)
 
@@ -60,7 +60,7 @@ def test_after_a_bad_tick_a_leases_time_must_pass(
     assert health.is_trustworthy(LONG_UP)
 
 
-def test_a_machine_that_slept_declares_nobody_dead(health: StoreHealth, clock: Clock) -> None:
+def test_a_suspended_machine_declares_no_process_dead(health: StoreHealth, clock: Clock) -> None:
     clock.now += 3600
     health.before_tick()
 
