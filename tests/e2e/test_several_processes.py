@@ -114,7 +114,7 @@ def test_a_reload_brings_new_code_and_new_settings(build_stack: Build) -> None:
     answers.write_text(answers.read_text().replace('"status":"accepted"', '"status":"taken"'))
     (stack.folder / ".env").write_text("SUREHOOK_REQUIRED_HEADER=X-New: setting\n")
     os.kill(parent, signal.SIGHUP)
-    wait_until(lambda: "ingest processes are new" in stack.logged(), "they are replaced")
+    wait_until(lambda: "ingest process replacement completed" in stack.logged(), "they are replaced")
     wait_until(lambda: not set(old) & set(children_of(parent)), "the old ones are gone")
 
     assert stack.deliver().status_code == 401
