@@ -66,7 +66,8 @@ class Stack:
         self.client = httpx.Client(timeout=5, headers={"Connection": "close"}, trust_env=False)
         self.processes: list[subprocess.Popen[bytes]] = []
         self.environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("SUREHOOK_")},
+            # Nor Python's own variables: PYTHONUNBUFFERED, for one, would hide that a handler's output is buffered.
+            **{name: value for name, value in os.environ.items() if not name.startswith(("SUREHOOK_", "PYTHON"))},
             "TMPDIR": str(self.folder),  # a killed process leaves files, which are removed with the folder
             "SUREHOOK_API_KEYS": API_KEY,
             "SUREHOOK_BIND": f"127.0.0.1:{self.port}",

@@ -3,6 +3,7 @@
 import argparse
 import faulthandler
 import gc
+import io
 import logging
 import os
 import signal
@@ -47,6 +48,7 @@ def main() -> int:
     stops: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _buffer_lines()
     faulthandler.register(SHOW_STACKS_SIGNAL, file=STDERR, all_threads=True)
     stop_with_parent()
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
@@ -67,6 +69,12 @@ def main() -> int:
         # The log has the traceback without the message: an error's text may quote an event.
         log.exception("worker process failed", extra={"queue": arguments.queue})
         return FAILED
+
+
+def _buffer_lines() -> None:
+    """Write each line that a handler prints immediately; Python would keep it in a buffer, and lose it in a kill."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def _launcher(settings: Settings, registry: Registry, arguments: argparse.Namespace) -> Launcher:
