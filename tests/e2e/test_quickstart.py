@@ -150,7 +150,7 @@ def test_a_second_dev_in_the_same_folder_says_why_it_cannot_be(build_stack: Buil
     ],
 )
 @pytest.mark.parametrize("verb", ["worker", "dev"])
-def test_a_module_that_cannot_be_is_a_sentence_and_status_2(
+def test_an_unimportable_handler_module_is_a_readable_error_with_status_2(
     verb: str, source: str, says: str, build_stack: Build
 ) -> None:
     stack = build_stack(source)

@@ -122,7 +122,7 @@ def test_a_reload_brings_new_code_and_new_settings(build_stack: Build) -> None:
     assert stack.deliver().json()["status"] == "taken"
 
 
-def test_deaths_metrics_a_reload_that_fails_and_a_stop(build_stack: Build) -> None:
+def test_the_ingest_supervisor_replaces_a_dead_process_and_survives_a_failed_reload(build_stack: Build) -> None:
     stack = build_stack()
     parent, (first, second) = start(stack, 2)
 

@@ -53,7 +53,7 @@ class Mailer:
         pytest.param(Mailer().send, id="a method"),
     ],
 )
-def test_a_handler_that_gives_a_coroutine_has_run_when_it_is_done(
+def test_a_coroutine_returned_by_a_plain_handler_is_awaited(
     handler: Any, accept: Accept, run_worker: RunWorker, counts: Counts
 ) -> None:
     on("user.delete", name="it")(handler)
@@ -67,7 +67,9 @@ def test_a_handler_that_gives_a_coroutine_has_run_when_it_is_done(
     assert len(ran) == 2
 
 
-def test_its_timeout_and_its_failure_are_its_own(accept: Accept, run_worker: RunWorker, counts: Counts) -> None:
+def test_a_decorated_async_handler_keeps_its_timeout_and_failure(
+    accept: Accept, run_worker: RunWorker, counts: Counts
+) -> None:
     @on("user.delete", name="slow", timeout=0.2)
     @logged
     async def slow(event: Event) -> None:
@@ -94,7 +96,7 @@ async def an_async_generator(event: Event) -> Any:
 
 
 @pytest.mark.parametrize("handler", [a_generator, an_async_generator])
-def test_a_generator_is_refused_as_nothing_of_it_would_run(handler: Any) -> None:
+def test_a_generator_function_is_rejected_as_a_handler(handler: Any) -> None:
     with pytest.raises(Misconfigured, match="yield"):
         on("user.delete")(handler)
 

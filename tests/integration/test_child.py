@@ -27,7 +27,7 @@ def child(tmp_path: Path) -> Child:
 @pytest.mark.parametrize(
     ("culprits", "counted"), [(None, ["started", "ran"]), (("started",), ["started"]), ((), [])], ids=str
 )
-def test_only_what_had_begun_is_interrupted_and_only_the_culprits_count(
+def test_only_started_jobs_of_a_dead_process_are_interrupted_and_only_overdue_ones_count(
     culprits: Any,
     counted: list[str],
     child: Child,
@@ -57,7 +57,7 @@ def test_only_what_had_begun_is_interrupted_and_only_the_culprits_count(
     assert not store.exists(KEYS.leases("events"))
 
 
-def test_a_process_is_overdue_when_a_handler_is_and_not_before(child: Child) -> None:
+def test_only_started_handlers_past_their_deadline_are_overdue(child: Child) -> None:
     child.slots.reserve(0, "reserved")
     child.slots.reserve(1, "started")
     child.slots.start(1, 100.0)

@@ -106,7 +106,7 @@ def test_a_run_presumed_dead_that_still_ends_is_undone_again(
     assert store.zrange(KEYS.orphans, 0, -1) == [event_id.encode()]
 
 
-def test_an_undo_that_runs_when_requested_again_is_superseded(
+def test_an_undo_requested_again_while_it_runs_is_repeated(
     store: redis.Redis, protocol: Protocol, claims_of: Clerks
 ) -> None:
     _, frozen, transaction = _claimed(store, protocol)

@@ -132,7 +132,7 @@ def test_nothing_is_acknowledged_before_a_restart_would_find_it(
         assert store.exists(f"surehook:event:{event['id']}")
 
 
-def test_an_ordinary_rewrite_is_no_reason_to_refuse(endpoint: OpenEndpoint, slow_store: SlowStore) -> None:
+def test_an_aof_rewrite_does_not_make_the_endpoint_unready(endpoint: OpenEndpoint, slow_store: SlowStore) -> None:
     slow_store.rewrite()
     asked = slow_store.times_asked()
 
@@ -141,7 +141,7 @@ def test_an_ordinary_rewrite_is_no_reason_to_refuse(endpoint: OpenEndpoint, slow
     assert (endpoint.is_ready(), endpoint.deliver().status_code, slow_store.rewrites()) == (True, 202, True)
 
 
-def test_a_server_that_cannot_tell_which_rewrite_it_is_gets_nothing_during_any(
+def test_without_waitaof_permission_no_events_are_accepted_during_an_aof_rewrite(
     endpoint: OpenEndpoint, slow_store: SlowStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     with slow_store.client() as store:
@@ -158,7 +158,7 @@ def test_a_server_that_cannot_tell_which_rewrite_it_is_gets_nothing_during_any(
     assert not slow_store.rewrites()
 
 
-def test_a_replica_that_writes_its_first_file_counts_for_none(
+def test_a_replica_writing_its_initial_aof_is_not_counted_as_durable(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)

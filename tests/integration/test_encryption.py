@@ -64,7 +64,7 @@ def test_a_handler_gets_the_body_as_it_came(accept: Accept, run_worker: Any, see
 
 
 @pytest.mark.parametrize("keys", [(), (OLD,)], ids=["none", "another"])
-def test_without_the_key_the_event_goes_back_uncounted_and_nothing_is_taken(
+def test_an_event_whose_key_is_missing_is_given_back_without_a_counted_attempt(
     keys: tuple[str, ...],
     accept: Accept,
     run_worker: Any,
@@ -89,7 +89,7 @@ def test_without_the_key_the_event_goes_back_uncounted_and_nothing_is_taken(
     assert is_balanced(store)
 
 
-def test_threads_without_the_key_give_all_back_take_nothing_and_go_on_once_it_is_rotated(
+def test_a_worker_without_the_key_pauses_and_resumes_after_key_rotation(
     accept: Accept,
     open_worker_harness: Open,
     seen: list[Any],

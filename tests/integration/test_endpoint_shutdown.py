@@ -33,7 +33,7 @@ async def stops_after(settings: Settings, steps: int) -> bool:
     return has_stopped
 
 
-def test_an_intake_stops_at_whatever_moment_it_is_told_to(settings: Settings) -> None:
+def test_the_endpoint_shuts_down_cleanly_at_any_moment(settings: Settings) -> None:
     async def deaf_after() -> list[int]:
         return [steps for steps in range(STEPS) if not await stops_after(settings, steps)]
 

@@ -30,7 +30,9 @@ def user(store: redis.Redis) -> Iterator[str]:
     store.execute_command("ACL", "DELUSER", "endpoint")  # type: ignore[no-untyped-call]
 
 
-def test_by_tcp_with_a_login_and_a_database(user: str, data_dir: Path, store: redis.Redis) -> None:
+def test_the_endpoint_connects_over_tcp_with_a_login_and_a_database(
+    user: str, data_dir: Path, store: redis.Redis
+) -> None:
     async def play() -> None:
         async with tcp_proxy(socket_path(data_dir)) as man:
             url = f"redis://{user}:{quote(PASSWORD, safe='')}@127.0.0.1:{man.port}/3"
@@ -44,7 +46,7 @@ def test_by_tcp_with_a_login_and_a_database(user: str, data_dir: Path, store: re
         assert third.zcard("surehook:open") == 1
 
 
-def test_an_account_that_may_not_ask_whether_the_file_is_complete_is_told_what_it_lacks(
+def test_a_store_account_without_waitaof_permission_is_told_what_to_allow(
     user: str, data_dir: Path, store: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.execute_command("ACL", "SETUSER", user, "-waitaof")  # type: ignore[no-untyped-call]
@@ -60,7 +62,9 @@ def test_an_account_that_may_not_ask_whether_the_file_is_complete_is_told_what_i
     assert any("allow the account in SUREHOOK_REDIS_URL SET, DEL and WAITAOF" in reason for reason in reasons)
 
 
-def test_by_tls_and_only_to_a_server_it_can_trust(data_dir: Path, store: redis.Redis, tmp_path: Path) -> None:
+def test_the_endpoint_connects_over_tls_only_to_a_trusted_server(
+    data_dir: Path, store: redis.Redis, tmp_path: Path
+) -> None:
     context, trusted = server_context(tmp_path)
 
     async def play() -> None:
@@ -74,7 +78,7 @@ def test_by_tls_and_only_to_a_server_it_can_trust(data_dir: Path, store: redis.R
     asyncio.run(play())
 
 
-def test_a_refused_login_is_a_sentence_without_the_password(
+def test_a_rejected_store_login_is_a_readable_error_without_the_password(
     data_dir: Path, store: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def play() -> None:

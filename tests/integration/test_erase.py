@@ -58,7 +58,7 @@ def leave_closed(claims: SingleClaims) -> None:
         pytest.param(leave_closed, {"open": 0, "accepted": 1, "done": 1}, id="closed"),
     ],
 )
-def test_an_event_goes_with_all_that_is_kept_of_it(
+def test_erase_removes_the_body_attempts_and_jobs_of_an_event(
     leave: Callable[[SingleClaims], None], expected: dict[str, int], accept: Accept, claims_of: Any, erase: Erase,
     look: Any, store: redis.Redis,
 ) -> None:  # fmt: skip
@@ -94,7 +94,7 @@ def test_a_second_copy_does_not_bring_the_data_back(accept: Accept, erase: Erase
     assert store.llen("rq:queue:events") == 0
 
 
-def test_others_are_left_alone_and_those_that_name_the_user_are_listed(
+def test_erase_keeps_other_users_events_and_lists_those_that_mention_the_user(
     accept: Accept, erase: Erase, store: redis.Redis
 ) -> None:
     own = accept()
@@ -112,7 +112,7 @@ def test_others_are_left_alone_and_those_that_name_the_user_are_listed(
     assert_erased(store, naming)
 
 
-def test_encrypted_bodies_are_looked_into_with_the_keys_that_are_there(
+def test_erase_searches_encrypted_bodies_with_the_configured_keys(
     accept: Accept, erase: Erase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, elsewhere = (Fernet.generate_key().decode() for _ in range(2))

@@ -30,7 +30,9 @@ def test_a_claim_whose_reply_was_lost_is_given_again_and_counted_once(
     assert store.llen("rq:queue:events") == 2
 
 
-def test_an_exchange_delayed_in_a_socket_changes_nothing(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
+def test_an_exchange_that_arrives_after_a_later_one_is_ignored(
+    accept: Accept, claims_of: Any, store: redis.Redis
+) -> None:
     accept()
     claims = claims_of()
     first, second = (
@@ -43,7 +45,7 @@ def test_an_exchange_delayed_in_a_socket_changes_nothing(accept: Accept, claims_
     assert snapshot(store) == before
 
 
-def test_stale_and_valid_acks_in_one_exchange_have_an_outcome_each(
+def test_each_ack_in_an_exchange_is_accepted_or_rejected_separately(
     accept: Accept, claims_of: Any, store: redis.Redis
 ) -> None:
     for _ in range(3):
@@ -98,9 +100,7 @@ def test_a_job_that_ended_before_the_next_exchange_still_reports_its_start(
     assert began_at == attempt.started_at
 
 
-def test_the_store_knows_the_jobs_of_a_dead_process_youngest_first(
-    accept: Accept, claims_of: Any, store: redis.Redis
-) -> None:
+def test_claims_of_a_dead_process_are_listed_newest_first(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
     ids = [accept() for _ in range(4)]
     claims = claims_of("dead")
     for number in (1, 2):
@@ -113,7 +113,9 @@ def test_the_store_knows_the_jobs_of_a_dead_process_youngest_first(
     assert not store.exists(KEYS.process_claims(token_prefix_of("dead")))
 
 
-def test_a_job_that_took_its_process_down_comes_alone(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
+def test_a_job_that_crashed_its_process_is_claimed_without_other_jobs(
+    accept: Accept, claims_of: Any, store: redis.Redis
+) -> None:
     killer = accept()
     claim = claims_of("dies").claim()
     interrupt(claims_of("pool"), NO_HANDLERS, store, KEYS, claim.key, state=ClaimState.STARTED)

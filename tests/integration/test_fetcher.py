@@ -55,7 +55,7 @@ class LosesReplies(Connection):
         return reply
 
 
-def test_lost_replies_neither_lose_nor_double_anything(
+def test_lost_replies_neither_lose_nor_duplicate_events(
     accept: Accept, open_worker_harness: Open, store: redis.Redis, claims_of: Any, counts: Counts
 ) -> None:
     seen: list[str] = []
@@ -92,7 +92,7 @@ def test_jobs_that_no_thread_begins_are_given_back_in_order(
         is_over.set()
 
 
-def test_a_full_worker_asks_for_no_more_than_it_runs_when_its_handlers_are_slow(
+def test_a_worker_with_slow_handlers_does_not_prefetch_beyond_its_threads(
     accept: Accept, open_worker_harness: Open, store: redis.Redis
 ) -> None:
     is_over = threading.Event()
@@ -109,7 +109,7 @@ def test_a_full_worker_asks_for_no_more_than_it_runs_when_its_handlers_are_slow(
     wait_until(all_done(store, 10))
 
 
-def test_a_job_that_took_its_process_down_runs_alone(
+def test_a_job_that_crashed_its_process_is_retried_in_isolation(
     accept: Accept, open_worker_harness: Open, store: redis.Redis, claims_of: Any
 ) -> None:
     running: set[str] = set()

@@ -11,7 +11,7 @@ from tests.support.fuzzing import fuzz, settings_for, stored
 from tests.support.jwks_server import jwks_server
 
 
-def test_nothing_but_the_genuine_is_accepted_and_nothing_breaks(
+def test_only_validly_signed_requests_are_accepted_under_fuzzing(
     data_dir: Path, store: redis.Redis, tmp_path: Path
 ) -> None:
     with jwks_server() as fusionauth:

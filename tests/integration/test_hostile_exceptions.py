@@ -116,7 +116,7 @@ def test_the_event_runs_again_and_the_worker_goes_on(
         pytest.param(None, id="odd"),
     ],
 )
-def test_permanent_takes_whatever_it_is_told(
+def test_permanent_accepts_any_arguments(
     error: Permanent | None, accept: Accept, run_worker: RunWorker, dead_letters: DeadLetters
 ) -> None:
     @on("user.delete", name="it")

@@ -69,7 +69,7 @@ def test_a_copy_of_one_part_does_not_hide_that_another_is_missing(
     assert whole not in tally.suspects
 
 
-def test_a_part_that_runs_makes_its_event_a_running_one(split: Any, claims_of: Any, store: redis.Redis) -> None:
+def test_an_event_with_one_running_job_counts_as_running(split: Any, claims_of: Any, store: redis.Redis) -> None:
     split()
     claims_of().claim()
 

@@ -73,7 +73,9 @@ def test_a_compressed_response_is_not_unpacked(fusionauth: JwksServer) -> None:
         fetch(fusionauth.url)
 
 
-def test_a_server_that_drips_is_given_up(fusionauth: JwksServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jwks_server_that_sends_byte_by_byte_times_out(
+    fusionauth: JwksServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jwks_module, "FETCH_SECONDS", 0.2)
     fusionauth.seconds_a_byte = 0.01
 

@@ -44,7 +44,7 @@ def rotate(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Rotate:
     return rotate
 
 
-def test_plain_and_old_bodies_come_under_the_newest_key_and_still_run(
+def test_rotation_encrypts_plain_and_old_bodies_with_the_newest_key(
     accept: Accept, rotate: Rotate, run_worker: Any, store: redis.Redis
 ) -> None:
     seen: list[Any] = []
@@ -93,7 +93,9 @@ def test_without_keys_it_is_misconfigured(rotate: Rotate) -> None:
         rotate(keys="")
 
 
-def test_a_run_that_was_stopped_is_taken_up_by_the_next(accept: Accept, rotate: Rotate, store: redis.Redis) -> None:
+def test_an_interrupted_key_rotation_is_completed_by_the_next_run(
+    accept: Accept, rotate: Rotate, store: redis.Redis
+) -> None:
     for _ in range(20):
         accept(cipher=cipher(OLD))
     steps = Rotation(store, KEYS, cipher(NEW, OLD)).steps(portion=1)

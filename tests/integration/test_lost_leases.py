@@ -20,7 +20,7 @@ from tests.integration.test_leases import NO_HANDLERS, let_lapse
 from tests.support.ledger import is_balanced
 
 
-def test_a_handler_whose_lease_another_took_learns_it_at_the_next_renewal(
+def test_is_ours_is_false_after_another_worker_takes_the_lease(
     accept: Accept, open_worker_harness: Open, claims_of: Any, counts: Counts, store: redis.Redis
 ) -> None:
     answers: SimpleQueue[bool] = SimpleQueue()
@@ -82,7 +82,7 @@ def let_renewals_fail(held: JobInProgress) -> None:
     held.start_by = time.monotonic() - 5
 
 
-def test_a_handler_cut_off_from_the_store_learns_that_its_lease_may_have_expired(
+def test_is_ours_is_false_when_leases_cannot_be_renewed(
     accept: Accept, open_worker_harness: Open, claims_of: Any, counts: Counts, store: redis.Redis
 ) -> None:
     handler = Asks()
@@ -101,7 +101,7 @@ def test_a_handler_cut_off_from_the_store_learns_that_its_lease_may_have_expired
     wait_until(lambda: counts.runs == [("it", "discarded")])
 
 
-def test_a_handler_told_to_stop_runs_again_even_if_its_lease_was_not_taken_over(
+def test_a_run_whose_lease_could_not_be_renewed_is_discarded_and_repeated(
     accept: Accept, open_worker_harness: Open, counts: Counts, store: redis.Redis
 ) -> None:
     handler = Asks()
@@ -121,7 +121,7 @@ def test_a_handler_told_to_stop_runs_again_even_if_its_lease_was_not_taken_over(
     assert is_balanced(store)
 
 
-def test_a_process_that_stood_still_trusts_its_parent_to_have_renewed(
+def test_a_stalled_process_relies_on_leases_renewed_by_its_supervisor(
     accept: Accept, open_worker_harness: Open, claims_of: Any
 ) -> None:
     worker_harness = open_worker_harness(threads=1)

@@ -32,7 +32,7 @@ def suspend(store: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize("hold", [pause, suspend])
-def test_a_queue_that_is_held_takes_no_transaction(
+def test_a_paused_queue_accepts_no_transaction(
     transactional_endpoint: OpenEndpoint, store: redis.Redis, hold: Any
 ) -> None:
     hold(store)
@@ -79,7 +79,7 @@ def transactional_heartbeat(store: redis.Redis, lacking: MissingKey) -> Transact
     )
 
 
-def test_a_process_that_lives_attends_its_queue_and_is_on_rqs_list(
+def test_a_live_worker_process_is_available_on_its_queue_and_listed_by_rq(
     store: redis.Redis, transactional_heartbeat: TransactionalHeartbeat, protocol: Protocol
 ) -> None:
     transactional_heartbeat.tick()
@@ -88,7 +88,7 @@ def test_a_process_that_lives_attends_its_queue_and_is_on_rqs_list(
     assert store.smembers(f"rq:workers:{TRANSACTIONAL_QUEUE}") == {b"rq:worker:room.1"}
 
 
-def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
+def test_a_worker_without_the_encryption_key_is_alive_but_unavailable(
     store: redis.Redis, transactional_heartbeat: TransactionalHeartbeat, lacking: MissingKey, protocol: Protocol
 ) -> None:
     lacking.report(_Met(), "elsewhere")
@@ -107,7 +107,7 @@ def test_a_process_that_lacks_a_key_lives_and_attends_nothing(
     ],
     ids=["it lacks a key", "it takes no more"],
 )
-def test_a_process_that_decides_nothing_any_more_lives_and_is_waited_for_no_longer(
+def test_a_draining_worker_is_alive_but_ingest_does_not_wait_for_it(
     store: redis.Redis,
     transactional_heartbeat: TransactionalHeartbeat,
     lacking: MissingKey,
@@ -124,7 +124,7 @@ def test_a_process_that_decides_nothing_any_more_lives_and_is_waited_for_no_long
     assert store.exists(KEYS.alive(WORKER, "worker"))  # its running handlers go on
 
 
-def test_a_process_that_ends_in_order_is_waited_for_no_longer(
+def test_ingest_does_not_wait_for_a_worker_that_shut_down_cleanly(
     transactional_heartbeat: TransactionalHeartbeat, protocol: Protocol
 ) -> None:
     transactional_heartbeat.start()
@@ -135,7 +135,7 @@ def test_a_process_that_ends_in_order_is_waited_for_no_longer(
     assert protocol.submit(an_event()["id"], "endpoint").state == "no_worker"
 
 
-def test_past_the_backlog_no_transaction_is_taken_and_copies_still_get_their_answer(
+def test_a_full_backlog_refuses_new_transactions_but_answers_duplicates(
     settings: Settings, store: redis.Redis, protocol: Protocol
 ) -> None:
     protocol.beat("worker")

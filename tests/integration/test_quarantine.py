@@ -24,7 +24,7 @@ def killer(accept: Accept, store: redis.Redis, claims_of: Any) -> str:
     return event_id
 
 
-def test_it_begins_when_what_it_waited_for_went_back_without_having_begun(
+def test_a_quarantined_job_starts_once_the_job_ahead_of_it_is_given_back(
     killer: str, accept: Accept, open_worker_harness: Open, store: redis.Redis
 ) -> None:
     done: list[int] = []
@@ -46,7 +46,7 @@ def test_it_begins_when_what_it_waited_for_went_back_without_having_begun(
     wait_until(lambda: ledger(store).get("done") == 2)
 
 
-def test_another_process_runs_it_while_this_one_is_busy(
+def test_a_quarantined_job_is_run_by_an_idle_process_while_its_holder_is_busy(
     killer: str, accept: Accept, open_worker_harness: Open, store: redis.Redis
 ) -> None:
     begun: list[int] = []

@@ -126,7 +126,7 @@ def test_a_bulk_verb_takes_filters(filters: list[str], count: int, die: Any, sur
 
 
 @pytest.mark.parametrize("verb", ["replay", "discard"])
-def test_a_bulk_verb_without_a_filter_wants_all(verb: str, die: Any, surehook: Any, store: redis.Redis) -> None:
+def test_a_bulk_command_needs_ids_a_filter_or_all(verb: str, die: Any, surehook: Any, store: redis.Redis) -> None:
     die()
 
     status, output = surehook("dead-letters", verb)

@@ -28,7 +28,7 @@ def ping(url: str) -> bool:
         return bool(store.ping())
 
 
-def test_tls_to_both_and_only_to_whom_it_can_trust(
+def test_tls_to_sentinel_and_store_requires_trusted_certificates(
     sentinel: Path, data_dir: Path, store: redis.Redis, tmp_path: Path
 ) -> None:
     context, trusted = server_context(tmp_path)

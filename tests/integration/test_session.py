@@ -220,7 +220,7 @@ def test_a_primary_that_becomes_a_replica_gets_no_more(
         store.replicaof("NO", "ONE")
 
 
-def test_past_the_backlog_events_are_refused_and_duplicates_still_known(settings: Settings, store: redis.Redis) -> None:
+def test_a_full_backlog_refuses_new_events_but_recognises_duplicates(settings: Settings, store: redis.Redis) -> None:
     bounded = settings.model_copy(update={"max_backlog": 2})
     events = [an_envelope() for _ in range(3)]
 

@@ -60,16 +60,16 @@ def reached(settings: Settings) -> list[bool]:
         return [bool(store.ping()), asyncio.run(by_loop())]
 
 
-def test_by_tcp(port: int) -> None:
+def test_a_command_connects_over_tcp(port: int) -> None:
     assert reached(Settings(redis_url=f"redis://127.0.0.1:{port}/0")) == [True, True]
 
 
-def test_by_socket(settings: Settings) -> None:
+def test_a_command_connects_over_a_unix_socket(settings: Settings) -> None:
     assert reached(settings) == [True, True]
     assert reached(Settings(redis_url=f"unix://{settings.data_dir}/store.sock")) == [True, True]
 
 
-def test_through_sentinel(sentinel: int, port: int) -> None:
+def test_a_command_connects_through_sentinel(sentinel: int, port: int) -> None:
     settings = Settings(redis_url=f"redis+sentinel://127.0.0.1:{sentinel}/mine")
 
     assert reached(settings) == [True, True]
@@ -77,7 +77,7 @@ def test_through_sentinel(sentinel: int, port: int) -> None:
         assert store.info("server")["tcp_port"] == port
 
 
-def test_a_sentinel_address_without_a_service_is_a_sentence() -> None:
+def test_a_sentinel_url_without_a_service_name_is_a_readable_error() -> None:
     with pytest.raises(Misconfigured, match="host:port/service"):
         connect(Settings(redis_url="redis+sentinel://127.0.0.1:26379"), timeout_seconds=1)
 

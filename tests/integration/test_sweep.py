@@ -150,7 +150,7 @@ def test_an_event_whose_record_is_gone_cannot_be_queued(accept: Accept, look: An
     assert stats_of(store).imbalance == 1
 
 
-def test_one_process_in_all_looks_at_a_time(accept: Accept, look: Any, store: redis.Redis) -> None:
+def test_only_one_process_sweeps_at_a_time(accept: Accept, look: Any, store: redis.Redis) -> None:
     look()
     lose_the_job(store, accept())
 
@@ -167,7 +167,7 @@ def test_the_sweeper_counts_what_it_found(accept: Accept, counts: Counts, store:
     assert counts.discarded == 1
 
 
-def test_counts_stay_even_through_an_events_whole_life(
+def test_drift_stays_constant_through_an_events_whole_life(
     accept: Accept, claims_of: Any, make_due: Any, dead_letters: Any, store: redis.Redis
 ) -> None:
     """Each line is one script: after each, jobs minus open events must be what it was."""

@@ -44,7 +44,7 @@ def test_each_answer_counts_as_what_it_was(
     assert transactional_endpoint.metric("surehook_transaction_seconds_count") == 5
 
 
-def test_orphans_are_shown_while_they_are_some_and_counted_for_ever(
+def test_the_orphan_gauge_falls_after_resolution_and_the_counter_does_not(
     settings: Settings, store: redis.Redis, protocol: Protocol
 ) -> None:
     def shown() -> tuple[float, float]:
