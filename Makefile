@@ -43,7 +43,7 @@ check: install ## format, lint, types, layering and cycles, prose
 prose: install ## words and openings of docstrings, comments, log lines and documents (PLACE=docs for one folder)
 	$(BIN)/python -m tools.check_prose $(PLACE)
 
-test: install ## everything but the browser
+test: install ## everything but chaos and browser
 	$(BIN)/pytest -n 4 --dist worksteal -m "not browser and not chaos"
 
 unit: install ## the unit tests alone (VENV=.venv-3.13 PYTHON=python3.13 for another Python)

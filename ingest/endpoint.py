@@ -56,7 +56,7 @@ class WebhookEndpoint:
         self._max_body_bytes = max_body_bytes
         self._coordinator = coordinator
         self._refusal_log = RateLimitedLog()
-        self._not_counted: list[tuple[Envelope, Outcome, float]] = []
+        self._uncounted: list[tuple[Envelope, Outcome, float]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -87,7 +87,7 @@ class WebhookEndpoint:
                 envelope = _parse(body, signed_digest)
                 if not self._is_transactional(envelope):
                     self._acceptor.put(Pending(envelope, pending))
-                    pending.envelope, pending.reservation = envelope, reservation  # which it releases from here on
+                    pending.envelope, pending.reservation = envelope, reservation  # from here on, `pending` releases it
                     is_started = True
         finally:
             if not is_started:
@@ -123,10 +123,10 @@ class WebhookEndpoint:
 
     def respond(self, envelope: Envelope, outcome: Outcome, started_at: float) -> Response:
         """The response to an event that is in the store."""
-        if not self._not_counted:
+        if not self._uncounted:
             # Metrics and logs are written after the responses of this iteration of the loop have left.
             asyncio.get_running_loop().call_soon(self._count)
-        self._not_counted.append((envelope, outcome, time.perf_counter() - started_at))
+        self._uncounted.append((envelope, outcome, time.perf_counter() - started_at))
         if outcome is Outcome.DUPLICATE:
             return responses.duplicate(envelope.event_id)
         return responses.accepted(envelope.event_id)
@@ -143,7 +143,7 @@ class WebhookEndpoint:
         return responses.UNAVAILABLE
 
     def _count(self) -> None:
-        not_counted, self._not_counted = self._not_counted, []
+        not_counted, self._uncounted = self._uncounted, []
         is_debug = log.isEnabledFor(logging.DEBUG)
         for envelope, outcome, seconds in not_counted:
             self._metrics.accept_seconds.observe(seconds)

@@ -41,8 +41,8 @@ class IngestMetrics:
             buckets=TRANSACTION_BUCKETS,
             registry=self.registry,
         )
-        self.answers_lost = Counter(
-            "surehook_answers_lost_after_confirm",
+        self.responses_lost = Counter(
+            "surehook_responses_lost_after_confirm",
             "Confirmed successes whose sender had disconnected, or that the store did not report in time",
             registry=self.registry,
         )

@@ -82,7 +82,7 @@ class Supervisor:
             series = CollectorRegistry()
             MultiProcessCollector(series, path=self._folder)  # type: ignore[no-untyped-call] # its own
             series.register(StoreGauges(self._settings))
-            self._deaths = Counter("surehook_ingest_process_deaths", "Processes replaced", registry=series)
+            self._deaths = Counter("surehook_ingest_process_deaths", "Processes that died", registry=series)
             serve_metrics(self._settings.metrics_bind, series)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_stop)
@@ -93,7 +93,7 @@ class Supervisor:
                 self._stop_all()
 
     def _on_stop(self, *_: object) -> None:
-        self._stops += 1  # plain numbers: a lock may be held by the very code this interrupts
+        self._stops += 1  # plain numbers: a signal handler must not take a lock
 
     def _on_reload(self, *_: object) -> None:
         self._reloads += 1

@@ -45,16 +45,14 @@ def _require_headers(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if not wanted or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
             raise ValueError("expected Name: value, several separated by commas")
         if name.lower() in RESERVED_HEADERS:
-            raise ValueError(f"{name} has a meaning of its own; choose another name, such as X-Webhook-Key")
+            raise ValueError(f"{name} is a reserved header; choose another name, such as X-Webhook-Key")
     return value
 
 
 def _require_shared_secrets(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if any(secret.get_secret_value().lstrip().startswith(KEY_MARKS) for secret in value):
         # A public key used as a secret would let anyone who knows it sign.
-        raise ValueError(
-            "that is a key file, not a shared secret; public keys belong into SUREHOOK_SIGNING_PUBLIC_KEYS"
-        )
+        raise ValueError("that is a key file, not a shared secret; public keys belong in SUREHOOK_SIGNING_PUBLIC_KEYS")
     return value
 
 
@@ -116,5 +114,5 @@ class AuthSettings(BaseSettings):
     @model_validator(mode="after")
     def _require_certificate_with_key(self) -> "AuthSettings":
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("SUREHOOK_TLS_CERT and SUREHOOK_TLS_KEY belong together: set both, or none")
+            raise ValueError("SUREHOOK_TLS_CERT and SUREHOOK_TLS_KEY belong together: set both or neither")
         return self

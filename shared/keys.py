@@ -29,12 +29,12 @@ class Keys:
 
     @property
     def barrier(self) -> str:
-        """String: written after each batch that waits for replicas; its value means nothing."""
+        """String: written after each batch that waits for replicas, so that WAITAOF has a write to wait for."""
         return f"{self.prefix}:barrier"
 
     @property
     def sweep_lock(self) -> str:
-        """Held by the one process that sweeps just now."""
+        """String: held by the process that is sweeping."""
         return f"{self.prefix}:sweeping"
 
     @property
@@ -44,7 +44,7 @@ class Keys:
 
     @property
     def extra_jobs(self) -> str:
-        """Number: by how many the jobs of split events exceed those events, for one has a job per handler."""
+        """Number: jobs beyond one for each open event. An event with several handlers has a job for each."""
         return f"{self.prefix}:extra-jobs"
 
     @property
@@ -66,7 +66,7 @@ class Keys:
         return f"{self.prefix}:attempts:{event_id}"
 
     def leases(self, queue: str) -> str:
-        """Sorted set: `{job}:{token}` of every claim in force, scored by when it lapses (ms, store's clock)."""
+        """Sorted set: `{job}:{token}` of every current claim, scored by its expiry (ms, store's clock)."""
         return f"{self.prefix}:leases:{queue}"
 
     def process_claims(self, token_prefix: str) -> str:
@@ -74,11 +74,11 @@ class Keys:
         return f"{self.prefix}:process-claims:{token_prefix}"
 
     def exchange(self, process: str) -> str:
-        """Hash: the number of a worker process's last trip, and what became of what it settled."""
+        """Hash: the number of a worker process's last exchange, and whether each of its acks was accepted."""
         return f"{self.prefix}:exchange:{process}"
 
     def transaction(self, event_id: str) -> str:
-        """Hash: one round of asking the handlers of a transactional event, and how it ended."""
+        """Hash: one transaction: its round, claim, deadline and decision."""
         return f"{self.prefix}:txn:{event_id}"
 
     @property
@@ -88,7 +88,7 @@ class Keys:
 
     @property
     def wake_up(self) -> str:
-        """List: one entry for each transaction that has come, to wake a worker; the queue itself is what counts."""
+        """List: a wake-up for workers, one entry for each new transaction; the queue is authoritative."""
         return f"{self.prefix}:txn-wake-up"
 
     def run_of(self, worker: str) -> str:
@@ -109,15 +109,15 @@ class Keys:
         return f"{self.prefix}:orphans"
 
     def alive(self, kind: str, process: str) -> str:
-        """Hash: a process that lives, and what it takes for transactional."""
+        """Hash: a live process, and the types that it treats as transactional."""
         return f"{self.prefix}:alive:{kind}:{process}"
 
     def available(self, queue: str) -> str:
-        """Sorted set: the worker processes that live on a queue, scored by their last beat (ms, store's clock)."""
+        """Sorted set: the worker processes available on a queue, by their last heartbeat (ms, store's clock)."""
         return self.alive("queue", queue)
 
     def for_scripts(self) -> str:
-        """Lua constants for the same names; a trailing colon waits for an id or a queue's name."""
+        """Lua constants for the same names; one that ends in a colon is a prefix."""
         return "\n".join(
             f"local {name} = '{value}'"
             for name, value in {

@@ -61,13 +61,13 @@ def _hide_messages_of_uncaught_errors() -> None:
 
     Python would print the message, which may quote an event.
     """
-    sys.excepthook = lambda *error: log.critical("error was not caught", exc_info=error)
+    sys.excepthook = lambda *error: log.critical("uncaught exception", exc_info=error)
     threading.excepthook = lambda thrown: log.error(
-        "error in a thread was not caught",
+        "uncaught exception in thread",
         exc_info=(thrown.exc_type, thrown.exc_value or BaseException(), thrown.exc_traceback),
     )
     sys.unraisablehook = lambda thrown: log.error(
-        "error could not be raised",
+        "unraisable exception",
         exc_info=(thrown.exc_type, thrown.exc_value or BaseException(), thrown.exc_traceback),
     )
 
@@ -119,10 +119,10 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Text for people: a run of a handler is an aligned line, other records are a message with its fields."""
+    """Text for people, in UTC: a run of a handler is an aligned line, other records are a message with its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        at = time.strftime("%H:%M:%S", time.localtime(record.created))
+        at = time.strftime("%H:%M:%SZ", time.gmtime(record.created))
         facts = facts_of(record)
         if all(name in facts for name in RUN_FIELDS):
             return self._run(at, facts)

@@ -26,7 +26,7 @@ def serve_metrics(
     Args:
         address: host:port, or off.
         registry: what to show.
-        why_not_ready: reasons for a red /readyz here; where there are none it is green.
+        why_not_ready: the reasons for /readyz to answer 503; none means 200.
     """
     if address == "off":
         return

@@ -34,14 +34,14 @@ class StoreGauges(Collector):
         try:
             yield from list(self._read())
         except (RedisError, OSError) as exc:
-            log.warning("store gauges cannot be read", extra={"error_type": type(exc).__name__})
+            log.warning("store metrics unavailable", extra={"error_type": type(exc).__name__})
 
     def _read(self) -> Iterator[Metric]:
         stats = self._stats.read()
         depth = GaugeMetricFamily("surehook_queue_depth", "Jobs waiting", labels=["queue"])
         running = GaugeMetricFamily("surehook_running", "Jobs that a worker has claimed", labels=["queue"])
-        age = GaugeMetricFamily("surehook_oldest_waiting_seconds", "How long the first has waited", labels=["queue"])
-        scheduled = GaugeMetricFamily("surehook_scheduled", "Jobs waiting for their time", labels=["queue"])
+        age = GaugeMetricFamily("surehook_oldest_waiting_seconds", "Age of the oldest waiting job", labels=["queue"])
+        scheduled = GaugeMetricFamily("surehook_scheduled", "Jobs scheduled for a later retry", labels=["queue"])
         dead = GaugeMetricFamily("surehook_dead_letters", "Dead letters", labels=["queue"])
         paused = GaugeMetricFamily("surehook_queue_paused", "1 while paused by an operator", labels=["queue"])
         for queue in stats.queues:

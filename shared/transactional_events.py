@@ -35,7 +35,7 @@ def transactional_types(entries: Iterable[str]) -> TransactionalTypes:
     return TransactionalTypes(frozenset(_entry(entry) for entry in entries))
 
 
-def may_wait_for(event_type: str) -> bool:
+def can_be_transactional(event_type: str) -> bool:
     """Says whether FusionAuth can be configured to wait for the response to this type."""
     known = EVENT_TYPES.get(event_type)
     return known is not None and known.is_transactional

@@ -80,7 +80,7 @@ def an_event(of: type[Event] | str, /, **fields: Any) -> Event:
     event = event_from(event_id, body)
     if isinstance(of, type) and not isinstance(event, of):
         where = ", ".join(event.misfits)
-        raise ValueError(f"{where} cannot be so in a {of.__name__}")  # noqa: TRY004 - not the type, the value is wrong
+        raise ValueError(f"{where} has no valid value for a {of.__name__}")  # noqa: TRY004 - not the type, the value is wrong
     return event
 
 
@@ -170,7 +170,7 @@ class _RunContext:
 @contextlib.contextmanager
 def _open_context(handler: Handler) -> Iterator[_RunContext]:
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("handlers run in the main thread, where Ctrl-C can reach them")
+        raise RuntimeError("call this from the main thread, where Ctrl-C can stop the handler")
     if handler.is_async and _is_in_a_loop():
         raise RuntimeError("an async handler gets its own event loop: call this from a plain test, not an async one")
     runner = Runner(TIMEOUT_SECONDS)
@@ -211,7 +211,7 @@ def _type_of(model: type[Event]) -> str:
     for event_type, known in MODELS.items():
         if known is model:
             return event_type
-    raise ValueError(f"{model.__name__} is no single type: name one, as in an_event('user.delete')")
+    raise ValueError(f"{model.__name__} has no single type: name the type, as in an_event('user.delete')")
 
 
 def _sample(event_type: str) -> dict[str, Any]:

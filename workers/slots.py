@@ -13,7 +13,7 @@ from pathlib import Path
 _HEADER = struct.Struct("<dBB6x")  # last beat, whether the process is leaving, whether an exchange is under way
 _SLOT = struct.Struct("<B7xd176s")  # stage, deadline, claim
 _DEADLINE = struct.Struct("<d")
-_LEAVING_AT, _UNSURE_AT = 8, 9
+_LEAVING_AT, _EXCHANGE_PENDING_AT = 8, 9
 # After this long without a beat, the supervisor renews the leases of a process.
 STALL_SECONDS = 2.0
 
@@ -60,9 +60,9 @@ class Slots:
     def mark_leaving(self) -> None:
         self._memory[_LEAVING_AT] = 1
 
-    def mark_unsure(self, *, is_unsure: bool) -> None:
+    def mark_exchange_pending(self, *, is_pending: bool) -> None:
         """An exchange is under way whose reply may bring claims, even if the process dies before it arrives."""
-        self._memory[_UNSURE_AT] = is_unsure
+        self._memory[_EXCHANGE_PENDING_AT] = is_pending
 
     def reserve(self, index: int, key: str) -> None:
         offset = self._offset(index)
@@ -81,20 +81,20 @@ class Slots:
         self._memory[self._offset(index)] = Stage.FREE
 
     @property
-    def beat_at(self) -> float:
+    def last_heartbeat_at(self) -> float:
         return float(_DEADLINE.unpack_from(self._memory, 0)[0])
 
     def last_stall(self, now: float) -> float:
         """When the process was last stalled, as far as it knows: perhaps now."""
-        return now if 0 < self.beat_at < now - STALL_SECONDS else self.stalled_until
+        return now if 0 < self.last_heartbeat_at < now - STALL_SECONDS else self.stalled_until
 
     @property
     def is_leaving(self) -> bool:
         return bool(self._memory[_LEAVING_AT])
 
     @property
-    def is_unsure(self) -> bool:
-        return bool(self._memory[_UNSURE_AT])
+    def is_exchange_pending(self) -> bool:
+        return bool(self._memory[_EXCHANGE_PENDING_AT])
 
     def occupied(self) -> list[Slot]:
         """Every claim in the table."""

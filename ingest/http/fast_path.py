@@ -54,9 +54,9 @@ class FastPathProtocol(HttpToolsProtocol):
         if self._may_take_fast_path():
             self._chunks = []
         else:
-            self.call_endpoint()
+            self.start_asgi()
 
-    def call_endpoint(self) -> None:
+    def start_asgi(self) -> None:
         """Start the ASGI app."""
         super().on_headers_complete()
         cast(dict[str, Any], self.scope)[STARTED_AT] = self._started_at
@@ -72,16 +72,16 @@ class FastPathProtocol(HttpToolsProtocol):
             if self._deliver(self._chunks):
                 self._chunks = None
                 return
-            self.call_endpoint_late()
+            self.start_asgi_with_buffered_body()
         cast(dict[str, Any], self.scope)[IS_COMPLETE] = True
         super().on_message_complete()
 
-    def call_endpoint_late(self) -> None:
+    def start_asgi_with_buffered_body(self) -> None:
         """Start the ASGI app unless a path has been taken: it reads what has arrived, and waits for the rest."""
         if self._chunks is None:
             return
         chunks, self._chunks = self._chunks, None
-        self.call_endpoint()
+        self.start_asgi()
         for chunk in chunks:
             super().on_body(chunk)
 
@@ -106,7 +106,7 @@ class FastPathProtocol(HttpToolsProtocol):
         except (AuthenticationFailed, Refusal, StoreError) as exc:
             # Deferred: a request that follows in the same read must find this one still pending.
             self.loop.call_soon(delivery.set_exception, exc)
-        except Exception:  # noqa: BLE001 - the ASGI path meets it again, and responds 500
+        except Exception:  # noqa: BLE001 - it recurs on the ASGI path, which responds 500
             return False
         self.cycle = cast(Any, delivery)
         return True
@@ -139,7 +139,7 @@ class Delivery:
         self.envelope: Envelope | None = None
 
     def done(self) -> bool:
-        """True once it is answered, as for a future. A client that disconnects has still sent its event."""
+        """True once it is answered, as for a future. A disconnect does not cancel it: the event is stored anyway."""
         return self.response_complete
 
     def set_result(self, outcome: Outcome) -> None:

@@ -76,7 +76,7 @@ class WebhookProtocol(FastPathProtocol):
         self._parse(data)
         if self._is_closing():
             return
-        self.call_endpoint_late()
+        self.start_asgi_with_buffered_body()
         # Checked after parsing: the end of the headers may come together with a large body. Framing bytes of a chunked
         # body are kept in memory like headers, so they count too.
         if self._header_bytes > MAX_HEADERS_BYTES:
@@ -131,8 +131,8 @@ class WebhookProtocol(FastPathProtocol):
         self._cancel_deadline()
         super().on_headers_complete()
 
-    def call_endpoint(self) -> None:
-        super().call_endpoint()
+    def start_asgi(self) -> None:
+        super().start_asgi()
         self._keep_alive = self.cycle.keep_alive
         # A client that sent `Expect: 100-continue` and is refused need not send the body: the next bytes may already
         # be another request.

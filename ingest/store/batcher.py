@@ -56,14 +56,14 @@ class Batcher(ABC, Generic[ItemT]):
         self._barrier = b"".join(map(pack, barrier))
         self._barrier_replies = len(barrier)
         self._waiting: list[ItemT] = []
-        self._is_due = False  # a batch is in flight or about to be sent
+        self._is_sending = False  # a batch is in flight or about to be sent
         self._last_error = ""
 
     def add(self, item: ItemT) -> None:
         self._waiting.append(item)
-        if not self._is_due:
+        if not self._is_sending:
             # Deferred, so that items added in the same iteration of the event loop share the batch.
-            self._is_due = True
+            self._is_sending = True
             asyncio.get_running_loop().call_soon(self._send_next)
 
     @abstractmethod
@@ -78,7 +78,7 @@ class Batcher(ABC, Generic[ItemT]):
         batch: list[ItemT] = []
         while self._waiting and not batch:
             batch = self._next_batch()
-        self._is_due = bool(batch)
+        self._is_sending = bool(batch)
         if not batch:
             return
         connection = self.session.connection

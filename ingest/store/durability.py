@@ -46,7 +46,7 @@ class Durability:
             _require_no_eviction(memory)
         if self._is_required:
             require_durable(_pairs(found))
-            await self._require_complete_file(connection)
+            await self._require_complete_aof(connection)
         if self._replicas:
             await self._check_replicas(role, store)
             # Only this detects a replica that has just returned and is still catching up.
@@ -54,7 +54,7 @@ class Durability:
             if missing := missing_replicas(acknowledged, self._replicas):
                 raise NotDurable(missing)
 
-    async def _require_complete_file(self, connection: Connection) -> None:
+    async def _require_complete_aof(self, connection: Connection) -> None:
         """Raise NotDurable while the store writes its first append-only file, which a restart would ignore.
 
         After `CONFIG SET appendonly yes` the server already reports success and fsyncs. Only WAITAOF tells this first
@@ -66,9 +66,9 @@ class Durability:
             ("WAITAOF", 1, 0, OWN_FILE_TIMEOUT_MS),
             ("INFO", "persistence"),
         )
-        if not _has_complete_file(written, acknowledged, persistence):
+        if not _has_complete_aof(written, acknowledged, persistence):
             raise NotDurable(
-                "the store still writes its first append-only file since appendonly was set to yes: until it is "
+                "the store is still writing its first append-only file after CONFIG SET appendonly yes: until it is "
                 "complete, a restart would lose new events. The endpoint accepts events as soon as it is"
             )
 
@@ -88,7 +88,7 @@ class Durability:
             )
 
 
-def _has_complete_file(written: Any, acknowledged: Any, persistence: Any) -> bool:
+def _has_complete_aof(written: Any, acknowledged: Any, persistence: Any) -> bool:
     if not isinstance(written, ErrorReply) and not isinstance(acknowledged, ErrorReply):
         return bool(acknowledged[0])
     # Out of memory, no WAITAOF (before Redis 7.2), or no permission for it: then no rewrite may be in progress.

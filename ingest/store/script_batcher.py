@@ -12,14 +12,14 @@ from surehook.shared.keys import Keys
 from surehook.shared.scripts import Argument, Script
 from surehook.shared.settings import Settings
 
-Computed = Callable[[], Argument]
+LazyArgument = Callable[[], Argument]
 
 
 class Call(NamedTuple):
     """One call of a script, and the future that waits for its reply."""
 
     script: Script
-    args: Sequence[Argument | Computed]
+    args: Sequence[Argument | LazyArgument]
     packed: bytes
     reply: "asyncio.Future[Any]"
     with_source: bool = False
@@ -35,7 +35,7 @@ class Call(NamedTuple):
             return _packed(self.script, self.args, with_source=self.with_source)
         return self.packed
 
-    def including_source(self) -> "Call":
+    def with_script_source(self) -> "Call":
         return self._replace(packed=_packed(self.script, self.args, with_source=True), with_source=True)
 
 
@@ -49,7 +49,7 @@ class ScriptBatcher(Batcher[Call]):
         keys = Keys(settings.key_prefix)
         self._scripts = {name: Script(name, keys) for name in names}
 
-    async def call(self, name: str, *args: Argument | Computed) -> Any:
+    async def call(self, name: str, *args: Argument | LazyArgument) -> Any:
         """Run a script. An argument given as a function is computed when the call is sent, possibly a batch later.
 
         Raises:
@@ -72,7 +72,7 @@ class ScriptBatcher(Batcher[Call]):
         unknown: list[Call] = []
         for call, reply in zip(batch, replies, strict=False):
             if isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT":  # nothing was executed
-                unknown.append(call.including_source())
+                unknown.append(call.with_script_source())
             else:
                 executed.append((call, reply))
         self._send_again(unknown)
@@ -90,6 +90,6 @@ class ScriptBatcher(Batcher[Call]):
         call.reply.set_result(reply)
 
 
-def _packed(script: Script, args: Sequence[Argument | Computed], *, with_source: bool = False) -> bytes:
+def _packed(script: Script, args: Sequence[Argument | LazyArgument], *, with_source: bool = False) -> bytes:
     values = [each() if callable(each) else each for each in args]
     return pack(("EVAL", script.source, 0, *values) if with_source else script.command(values))

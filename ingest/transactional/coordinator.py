@@ -39,7 +39,7 @@ CONFIRM_RETRY_SECONDS = 0.05
 # The time to fetch an outcome from the store and respond. With hundreds of equal deadlines, the last must not be late.
 RESPONSE_SECONDS = 0.0004
 MAX_HEAD_START_SECONDS = 0.1
-FREE_WAITERS = 20
+WAITERS_WITHOUT_HEAD_START = 20
 NO_ROUND = ""  # matches no round, so it changes none
 SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon")
 
@@ -211,7 +211,7 @@ class Coordinator:
             await self._batcher.call("txn_abandon", event_id, round_id, 1)
 
     def _report_lost_response(self, reason: str, event_id: str) -> None:
-        self._metrics.answers_lost.inc()
+        self._metrics.responses_lost.inc()
         log.warning("response lost", extra={"event_id": event_id, "reason": reason})
 
     def _count(self, envelope: Envelope, outcome: str) -> None:
@@ -220,7 +220,7 @@ class Coordinator:
 
 def head_start(waiter_count: int) -> float:
     """Seconds before the deadline at which waiting stops, so that all responses are ready by the deadline."""
-    return min(max(0, waiter_count - FREE_WAITERS) * RESPONSE_SECONDS, MAX_HEAD_START_SECONDS)
+    return min(max(0, waiter_count - WAITERS_WITHOUT_HEAD_START) * RESPONSE_SECONDS, MAX_HEAD_START_SECONDS)
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

@@ -1,10 +1,10 @@
--- Exchange a worker process's results for jobs: end its claims, and claim what comes next.
+-- Apply a worker process's acks, then claim jobs.
 --
 -- ARGV: queue, process, exchange number, prefix of new tokens (it begins with the process's own prefix), lease in ms,
 -- retention in s, handler timeout, claims wanted, how many of them start immediately (the others are *reserved*: a
 -- crash does not count for them), then acks, each: kind, job id, token, worker, 1 if RQ's tools show it as running,
 -- number of arguments, and those.
--- Returns the acks' results as letters (d done, s stale, or erased), 1 if the queue is paused, and the claims, each:
+-- Returns the acks' results as letters (d applied, s refused: stale or erased), 1 if the queue is paused, and the claims, each:
 -- job id, token, its runs with this one, retries spent, interruptions, type, tenant, application, handler, body, key
 -- id, set if FusionAuth committed in spite of a refusal, decision.
 -- A repeated exchange gets its first reply again; an older one changes nothing and gets no reply.
@@ -15,14 +15,14 @@ local token_prefix = string.match(prefix, '^[^-]*')
 local EXCHANGE_TTL_SECONDS = 3600
 
 -- Writes of one kind are collected here and done in one command: a command costs the store more than its values.
-local ended, finished, closed, run_counts = {}, {}, {}, {}
-local in_force = {}  -- the claims that the acks name
+local ended_claims, finished, closed, run_counts = {}, {}, {}, {}
+local valid_claims = {}  -- the claims that the acks name
 
 local function end_claim(ack)
-  if not in_force[ack.claim] then return false end
-  in_force[ack.claim] = nil
-  table.insert(ended, ack.claim)
-  if ack.is_shown then hide_execution(queue, ack.job_id, ack.claim) end
+  if not valid_claims[ack.claim] then return false end
+  valid_claims[ack.claim] = nil
+  table.insert(ended_claims, ack.claim)
+  if ack.is_shown_running then hide_execution(queue, ack.job_id, ack.claim) end
   if redis.call('HEXISTS', EVENT .. event_of(ack.job_id), 'erasing') == 0 then return true end
   redis.call('ZREM', LEASES .. queue, ack.claim)  -- immediately: erasing looks there for running jobs
   return not erase_if_requested(ack.job_id)
@@ -106,9 +106,9 @@ function apply.fan_out(ack, at, last)
   end
 end
 
--- A thread has started it. Sent only for long runs: the others have ended by the next exchange.
+-- A thread has started it. Sent only for long runs: the others have finished by the next exchange.
 local function start(ack)
-  if not in_force[ack.claim] then return false end
+  if not valid_claims[ack.claim] then return false end
   show_execution(queue, ack.job_id, ack.claim, ack.worker, process, handler_timeout)
   if redis.call('EXISTS', WORKER .. ack.worker) == 1 then
     redis.call('HSET', WORKER .. ack.worker, 'state', 'busy')
@@ -124,22 +124,22 @@ local function read_acks()
     local last = at + 5 + tonumber(ARGV[at + 5])
     local claim = ARGV[at + 1] .. ':' .. ARGV[at + 2]
     table.insert(claims, claim)
-    table.insert(acks, {kind = ARGV[at], job_id = ARGV[at + 1], worker = ARGV[at + 3], is_shown = ARGV[at + 4] == '1',
+    table.insert(acks, {kind = ARGV[at], job_id = ARGV[at + 1], worker = ARGV[at + 3], is_shown_running = ARGV[at + 4] == '1',
       claim = claim, at = at + 6, last = last})
     at = last + 1
   end
   if #claims > 0 then
     for i, expires_at in ipairs(redis.call('ZMSCORE', LEASES .. queue, unpack(claims))) do
-      in_force[claims[i]] = expires_at or nil
+      valid_claims[claims[i]] = expires_at or nil
     end
   end
   return acks
 end
 
 local function write_collected()
-  if #ended > 0 then
-    redis.call('ZREM', LEASES .. queue, unpack(ended))
-    redis.call('SREM', PROCESS_CLAIMS .. token_prefix, unpack(ended))
+  if #ended_claims > 0 then
+    redis.call('ZREM', LEASES .. queue, unpack(ended_claims))
+    redis.call('SREM', PROCESS_CLAIMS .. token_prefix, unpack(ended_claims))
     redis.call('ZREMRANGEBYSCORE', FINISHED .. queue, '-inf', now_seconds)
   end
   if #finished > 0 then redis.call('ZADD', FINISHED .. queue, unpack(finished)) end
@@ -163,13 +163,13 @@ local function apply_acks()
   return table.concat(results)
 end
 
-local leases, held = {}, {}  -- the new claims, written together
+local leases, new_claims = {}, {}  -- the new claims, written together
 
 local function start_lease(job_id, token, starts, runs)
   local claim, handler = job_id .. ':' .. token, handler_of(job_id)
   table.insert(leases, now_ms + lease_ms)
   table.insert(leases, claim)
-  table.insert(held, claim)
+  table.insert(new_claims, claim)
   redis.call('HSET', EVENT .. event_of(job_id), 'runs:' .. handler, runs, 'claim:' .. handler, token)
   if starts then show_execution(queue, job_id, claim, '', process, handler_timeout) end
 end
@@ -179,7 +179,7 @@ local function claim_job(job_id, token, starts, record)
   local has_job = redis.call('EXISTS', JOB .. job_id) == 1
   if not record[1] and has_job then
     -- Another application's, on a queue of the same name, or its record was deleted by hand.
-    return set_aside(job_id, queue)
+    return move_to_failed(job_id, queue)
   end
   if not record[1] or record[2] or record[4] or (handler_of(job_id) == '' and record[3]) then
     return delete_job(job_id)  -- closed, or replaced by one job per handler: a useless copy
@@ -219,9 +219,9 @@ local function claim_jobs()
 end
 
 local function write_leases(claims)
-  if #held == 0 then return end
+  if #new_claims == 0 then return end
   redis.call('ZADD', LEASES .. queue, unpack(leases))
-  redis.call('SADD', PROCESS_CLAIMS .. token_prefix, unpack(held))
+  redis.call('SADD', PROCESS_CLAIMS .. token_prefix, unpack(new_claims))
   if redis.call('EXISTS', FAILED .. queue, SCHEDULED .. queue) == 0 then return end
   local job_ids = {}
   for _, claim in ipairs(claims) do table.insert(job_ids, claim[1]) end

@@ -30,7 +30,7 @@ if held then
   if tonumber(claim) <= tonumber(before) then return false end
   redis.call('DEL', TXN_RUN .. worker)
   local txn = load_txn(id)
-  if is_in_force(txn, round, worker, before) then
+  if is_current_run(txn, round, worker, before) then
     if txn.state == 'running' and now_ms <= txn.deadline then
       wake_worker()  -- another event's wake-up may have been used up by this call
       return start(id, txn)
@@ -53,7 +53,7 @@ for _ = 1, 100 do
     decide(id, txn, 'abandoned', '')
     finish_round(id, txn, '', false)
   elseif redis.call('EXISTS', EVENT .. id) == 0 and redis.call('EXISTS', JOB .. id) == 1 then
-    set_aside(id, TRANSACTIONAL)  -- another application's, on a queue of the same name
+    move_to_failed(id, TRANSACTIONAL)  -- another application's, on a queue of the same name
   end
 end
 return false

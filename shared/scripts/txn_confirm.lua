@@ -3,7 +3,7 @@
 -- time.
 local id = ARGV[1]
 local txn = load_txn(id)
-if not txn or txn.round ~= ARGV[2] then return past_decision(id) end
+if not txn or txn.round ~= ARGV[2] then return recorded_decision(id) end
 if txn.state == 'completed' then
   if is_confirmable(txn) then
     confirm(id, txn)

@@ -12,7 +12,7 @@ update_worker(worker, 'state', 'idle')
 -- The final outcome of a run that was settled by an earlier call. Only the round's name is left of a confirmed round.
 local function earlier_result()
   if not txn then return redis.call('HGET', EVENT .. id, 'confirmed') == round and 'completed' end
-  return txn.round == round and redis.call('HGET', TXN .. id, 'settled_run') == run_of(worker, claim) and txn.state
+  return txn.round == round and redis.call('HGET', TXN .. id, 'reported_run') == run_of(worker, claim) and txn.state
 end
 
 -- End a running job's lease, as if it had expired: its process can change nothing any more.
@@ -45,7 +45,7 @@ local function finish_presumed_dead()
   queue_follow_ups(id, {}, undo_jobs, 'abandoned')
 end
 
-if not is_in_force(txn, round, worker, claim) then
+if not is_current_run(txn, round, worker, claim) then
   local earlier = earlier_result()
   if earlier then return earlier end
   finish_presumed_dead()
@@ -58,7 +58,7 @@ end
 if txn.state == 'running' and now_ms <= txn.deadline then
   if outcome == 'completed' then
     redis.call('HSET', TXN .. id, 'state', 'completed', 'running', '', 'undo_jobs', undo_jobs,
-      'commit_jobs', commit_jobs, 'settled_run', run_of(worker, claim))
+      'commit_jobs', commit_jobs, 'reported_run', run_of(worker, claim))
     notify_waiters(id, txn, 'completed', '')
     return 'completed'
   end
@@ -66,6 +66,6 @@ if txn.state == 'running' and now_ms <= txn.deadline then
 elseif txn.state == 'running' then
   decide(id, txn, 'abandoned', '')
 end
-redis.call('HSET', TXN .. id, 'settled_run', run_of(worker, claim))
+redis.call('HSET', TXN .. id, 'reported_run', run_of(worker, claim))
 finish_round(id, txn, undo_jobs, is_unknown or outcome == 'completed')
 return txn.state

@@ -3,7 +3,7 @@
 -- the ingest process, ms a refusal is remembered, ms after the deadline in which an outcome may be confirmed, retention
 -- in s, ms after its last heartbeat for which a worker counts as alive, the fingerprint of the key the body is
 -- encrypted with (none or '': it is plain), limit of open events (none: unlimited).
--- Returns {state, round, ms left, reason}; state is waiting, completed, rejected, failed, abandoned, settled (a success
+-- Returns {state, round, ms left, reason}; state is waiting, completed, rejected, failed, abandoned, decided (a success
 -- that waits to be confirmed), duplicate (an event that never was a transaction), paused (an operator paused the
 -- queue), no_worker (no worker is available) or backlog (the limit of open events is reached).
 local id, process = ARGV[1], ARGV[11]

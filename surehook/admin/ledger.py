@@ -10,10 +10,10 @@ import redis
 from surehook.shared.keys import Keys
 from surehook.shared.stats import Stats, StatsReader
 from surehook.workers.maintenance.job_index import MAX_SUSPECTS, JobScan, JobState
-from surehook.workers.maintenance.missing_jobs import LostJobs
+from surehook.workers.maintenance.missing_jobs import MissingJobs
 
 # Longer than any claim or ack.
-MOMENT_SECONDS = 1.0
+SHOW_THREAD_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Ledger:
     def __init__(self, store: redis.Redis, keys: Keys, on_page: Callable[[int], None] = lambda _: None) -> None:
         self._stats = StatsReader(store, keys)
         self._scan = JobScan(store, keys, on_page)
-        self._lost = LostJobs(store, keys, handler_timeout=0)
+        self._lost = MissingJobs(store, keys, handler_timeout=0)
 
     def counts(self) -> Stats:
         return self._stats.read()
@@ -53,5 +53,5 @@ class Ledger:
         result = self._scan.run()
         if not result.suspects:
             return LedgerReport(stats, result.events, [])
-        pause(MOMENT_SECONDS)
+        pause(SHOW_THREAD_SECONDS)
         return LedgerReport(stats, result.events, self._lost.name(result.suspects, since=stats.read_at))

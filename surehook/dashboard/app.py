@@ -46,7 +46,7 @@ def serve_dashboard(settings: Settings) -> None:
         raise Misconfigured(f"SUREHOOK_DASHBOARD_BIND={settings.dashboard_bind}: the address is taken") from exc
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop(server))
-    log.info("dashboard listens", extra={"address": settings.dashboard_bind})
+    log.info("dashboard listening", extra={"address": settings.dashboard_bind})
     server.serve_forever()
 
 

@@ -1,7 +1,7 @@
 """The objects that sample events are built of: a user, a group, an entity, tokens.
 
-One small cast plays in all of them, so that a field means the same thing in every sample. `now` is in epoch
-milliseconds, and every instant is reckoned from it.
+All samples use the same few objects, so that a field means the same thing in each. `now` is in epoch
+milliseconds, and every instant is relative to it.
 """
 
 import json
@@ -103,7 +103,7 @@ def other_user(now: int) -> dict[str, Any]:
     return user(now) | name | bare | {"id": _OTHER_USER_ID}
 
 
-def rival_user(now: int) -> dict[str, Any]:
+def conflicting_user(now: int) -> dict[str, Any]:
     """Another user, who already has the sample user's address."""
     return other_user(now) | {"email": EMAIL, "identities": [identity(now)]}
 

@@ -114,7 +114,7 @@ _FIELDS: dict[str, _Builder] = {
     "duplicateIdentities": lambda _: [{"type": "email", "value": parts.EMAIL}],
     "entity": parts.entity,
     "eventLog": _event_log,
-    "existing": parts.rival_user,
+    "existing": parts.conflicting_user,
     "group": parts.group,
     "identityProviderLink": parts.identity_provider_link,
     "instanceId": _always(parts.INSTANCE_ID),

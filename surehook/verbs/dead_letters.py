@@ -21,7 +21,7 @@ HEADERS = ("event", "died (UTC)", "type", "handler", "error")
 
 
 def filters(command: Callable[..., None]) -> Callable[..., None]:
-    return options.filters("Died")(click.option("--error", help="Part of the error.")(command))
+    return options.filters("Died")(click.option("--error", help="Text in the error.")(command))
 
 
 @click.group("dead-letters")

@@ -111,8 +111,8 @@ def _screen(settings: Settings, *, is_new: bool) -> str:
 
 def _instead_of_a_key(settings: Settings) -> str:
     if not settings.requires_authentication:
-        return "none (every client is let in)"
-    return "one of SUREHOOK_BASIC_AUTH" if settings.basic_auth else "not asked for; `surehook config` says what is"
+        return "none (all clients are accepted)"
+    return "one of SUREHOOK_BASIC_AUTH" if settings.basic_auth else "not required (see `surehook config`)"
 
 
 def _command() -> str:

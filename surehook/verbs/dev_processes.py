@@ -95,7 +95,7 @@ class WorkerWatch:
         self._before = {queue: self._workers(queue) for queue in queues}
 
     def wait(self, children: Children, stops: list[int]) -> None:
-        children.wait_until(self._has_started, stops, "no worker takes events; the lines above say why")
+        children.wait_until(self._has_started, stops, "no worker became ready; the lines above say why")
         self._store.close()
 
     def _has_started(self) -> bool:
@@ -127,4 +127,4 @@ def wait_until_ready(settings: Settings, children: Children, stops: list[int]) -
             return httpx.get(endpoint_url(settings, "/readyz"), timeout=1, verify=trusted).is_success
         return False
 
-    children.wait_until(is_ready, stops, "ingest does not get ready; the lines above say why")
+    children.wait_until(is_ready, stops, "ingest did not become ready; the lines above say why")

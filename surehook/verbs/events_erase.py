@@ -40,10 +40,10 @@ class Report:
 @click.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--user", help="Every event of this user id.")
-@click.option("--dry-run", is_flag=True, help="Only print the changes.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) -> None:
-    """Erase events for good: bodies, attempts, dead letters. What runs may finish, and is erased then."""
+    """Erase events for good: bodies, attempts, dead letters. Running events are erased when their handlers finish."""
     chosen = [_uuid(some_id, "ID") for some_id in ids]
     if bool(chosen) == (user is not None):
         raise click.UsageError("Name ids, or a user with --user ID.")
@@ -85,7 +85,7 @@ def _erase_each(erasure: Erasure, event_ids: Sequence[str], *, is_dry: bool) -> 
 def _erase_user(erasure: Erasure, user_id: str, *, is_dry: bool) -> Report:
     """Makes passes until one finds only running events of the user."""
     report = Report()
-    with Progress("looked at") as progress:
+    with Progress("scanned") as progress:
         for number in range(1 if is_dry else MOST_PASSES):
             before = len(report.events), len(report.running)
             for found in erasure.scan(user_id, into_bodies=number == 0):
@@ -126,9 +126,9 @@ def _lines(report: Report, *, is_dry: bool) -> Iterator[str]:
         yield f"{len(report.running)} still running, erased when what runs ends: {' '.join(sorted(report.running))}"
     if report.mentions:
         shown = " ".join(sorted(report.mentions)[:SHOW_MENTIONS]) + " …" * (len(report.mentions) > SHOW_MENTIONS)
-        yield f"{len(report.mentions)} events of others name this user, left alone (erase them by id): {shown}"
+        yield f"{len(report.mentions)} events of other users mention this user and stay (erase them by id): {shown}"
     for key_id, count in sorted(report.unreadable.items()):
-        yield f"{count} events of others could not be looked into: key {key_id} is not here, or does not open them"
+        yield f"{count} events of other users not searched: key {key_id} is not configured or cannot decrypt them"
 
 
 def _facts(report: Report, user: str | None) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def list_(as_json: bool, limit: int, **wanted: Any) -> None:
 
 @click.command()
 @click.argument("some_id", metavar="ID")
-@click.option("--body", "with_body", is_flag=True, help="Its body too, which is personal data.")
+@click.option("--body", "with_body", is_flag=True, help="Print the body too, which is personal data.")
 @as_json
 def show(some_id: str, with_body: bool, as_json: bool) -> None:
     """Show an event and its attempts. ID: the event's, or its first characters."""

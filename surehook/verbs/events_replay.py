@@ -18,7 +18,7 @@ BY_DEFAULT = ("done", "unhandled", "completed")
 @click.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @filters(*REPLAYABLE)
-@click.option("--committed", is_flag=True, help="FusionAuth committed although these events were refused.")
+@click.option("--committed", is_flag=True, help="Replay refused transactions that FusionAuth committed anyway.")
 @bulk
 def replay(ids: Sequence[str], *, committed: bool, **options: Any) -> None:
     """Run closed events again, for all handlers that match them now, each with its full budget of retries.
@@ -47,7 +47,7 @@ def _replay_committed(ids: Sequence[str], options: dict[str, Any]) -> None:
         NotFound: for some of the ids there is nothing to do; the others are done.
     """
     if not ids:
-        raise click.UsageError("--committed needs ids: a person has to have looked at each.")
+        raise click.UsageError("--committed needs ids: check each event before you replay it.")
     if filter_of(options) != EventFilter() or options["is_all"]:
         raise click.UsageError("--committed takes ids alone, neither filters nor --all.")
     decisions = open_decisions()

@@ -42,7 +42,7 @@ def echo_decisions(wanted: EventFilter, limit: int, *, as_json: bool) -> None:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 def resolve(ids: Sequence[str]) -> None:
     """Take orphans off the list, after you have checked their effects."""
-    each(ids, open_decisions().resolve, "resolved", "no orphan (any more)")
+    each(ids, open_decisions().resolve, "resolved", "not an unresolved orphan")
 
 
 def open_decisions() -> Decisions:

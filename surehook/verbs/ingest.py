@@ -13,7 +13,7 @@ from surehook.verbs.start import start
 @click.option(
     "--processes",
     type=click.IntRange(1),
-    help="Processes on one address; SIGHUP replaces them without refusing a connection. Without it: this one.",
+    help="Processes that share the address; SIGHUP replaces them. Without it: one process, no supervisor.",
 )
 def ingest(processes: int | None) -> None:
     """Receive webhooks and put them on disk before answering."""

@@ -28,7 +28,7 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--dry-run", is_flag=True, help="Only print the changes.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, change nothing.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most this many a second.")
 def rotate(dry_run: bool, rate: float | None) -> None:
     """Encrypt every stored body with the first of SUREHOOK_ENCRYPTION_KEYS. May be stopped, and run again."""
@@ -53,7 +53,7 @@ PassCounts = Counter[tuple[Result, str]]
 def _rotate(rotation: Rotation, rate: float | None, *, is_dry: bool) -> list[PassCounts]:
     """Makes passes until one finds nothing to encrypt."""
     passes: list[PassCounts] = []
-    with Progress("looked at") as progress:
+    with Progress("scanned") as progress:
         for _ in range(1 if is_dry else MOST_PASSES):
             counts: PassCounts = Counter()
             for step in rotation.steps(is_dry=is_dry, portion=PORTION if rate is None else 1):
@@ -76,14 +76,14 @@ def _report(passes: list[PassCounts], cipher: BodyCipher, *, is_dry: bool) -> bo
     first, last = passes[0], passes[-1]
     encrypted = sum(_count(counts, Result.ENCRYPTED) for counts in passes)
     verb = "would be encrypted" if is_dry else "encrypted"
-    click.echo(f"{encrypted} {verb} with key {cipher.newest_key_id}, {_count(first, Result.FINE)} already fine")
+    click.echo(f"{encrypted} {verb} with key {cipher.newest_key_id}, {_count(first, Result.FINE)} need no change")
     for key_id, count in sorted(_by_key(last, Result.KEY_MISSING).items()):
         click.echo(f"{count} unreadable: SUREHOOK_ENCRYPTION_KEYS lacks the key {key_id}")
     for key_id, count in sorted(_by_key(last, Result.DAMAGED).items()):
-        click.echo(f"{count} unreadable: changed in the store, key {key_id} does not open them")
+        click.echo(f"{count} damaged: key {key_id} cannot decrypt them")
     still_coming = _by_key(last, Result.ENCRYPTED) if len(passes) == MOST_PASSES else {}
     for key_id, count in sorted(still_coming.items()):
-        how = f"with key {key_id}" if key_id else "in the clear"
+        how = f"with key {key_id}" if key_id else "unencrypted"
         click.echo(
             f"{count} stored since then {how}: an ingest process does not have key {cipher.newest_key_id} as its first"
         )

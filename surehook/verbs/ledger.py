@@ -30,7 +30,7 @@ def ledger(as_json: bool) -> None:
     store, keys = connect(settings, timeout_seconds=TIMEOUT_SECONDS), Keys(settings.key_prefix)
     length = Ledger(store, keys).counts().open
     hidden = length < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
-    with click.progressbar(length=length, label="looking up", file=sys.stderr, hidden=hidden) as bar:
+    with click.progressbar(length=length, label="checking", file=sys.stderr, hidden=hidden) as bar:
         statement = Ledger(store, keys, bar.update).read()
     click.echo(json.dumps(_facts(statement)) if as_json else _table(statement))
     if not statement.is_balanced:
@@ -56,8 +56,8 @@ def _table(statement: LedgerReport) -> str:
         lines.append("The ledger balances.")
     if books.off_by:
         lines.append(
-            f"The ledger does not balance: accepted - done - discarded - erased is {books.open + books.off_by:,}, "
-            f"but {books.open:,} events are open."
+            f"The ledger does not balance: by the counts {books.open + books.off_by:,} events should be open, "
+            f"but {books.open:,} are."
         )
     if statement.without_job:
         more = " or more" if statement.is_cut_short else ""

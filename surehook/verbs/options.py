@@ -15,7 +15,7 @@ SHOW_PROGRESS_FROM = 20
 INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
-dry_run = click.option("--dry-run", is_flag=True, help="Only print the changes.")
+dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, change nothing.")
 rate = click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most this many a second.")
 
 
@@ -50,7 +50,7 @@ def filter_fields(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def bulk(command: Command) -> Command:
-    for option in (rate, dry_run, click.option("--all", "is_all", is_flag=True, help="All of them.")):
+    for option in (rate, dry_run, click.option("--all", "is_all", is_flag=True, help="Select everything.")):
         command = option(command)
     return command
 

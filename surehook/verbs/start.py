@@ -16,5 +16,5 @@ def start() -> Settings:
     settings = load_settings()
     set_up_logging(settings.log_level, settings.log_format)
     for name in () if is_child else unknown_variables(os.environ):
-        log.warning("variable is no setting of Surehook's", extra={"variable": name})
+        log.warning("unknown SUREHOOK_ variable ignored", extra={"variable": name})
     return settings

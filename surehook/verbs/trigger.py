@@ -148,4 +148,4 @@ def _explanation(response: httpx.Response) -> str:
         return "Seen before, so no handler runs again. FusionAuth would count this as delivered."
     if response.is_success:
         return "FusionAuth would count this as delivered."
-    return "FusionAuth would count this as failed, and send it no second time."
+    return "FusionAuth would count this as failed, and not send it again."

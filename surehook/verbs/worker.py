@@ -15,10 +15,14 @@ from surehook.workers.supervisor.supervisor import Supervisor
 
 @click.command()
 @click.option("--queue", help="Only this queue. Without it: every queue the handlers use.")
-@click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="Processes on each queue.")
-@click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 512), help="Handlers at once in each.")
 @click.option(
-    "--grace", type=click.FloatRange(0), help="Seconds for running handlers at a stop.  [default: SUREHOOK_GRACE]"
+    "--processes", default=1, show_default=True, type=click.IntRange(1), help="Worker processes for each queue."
+)
+@click.option(
+    "--threads", default=8, show_default=True, type=click.IntRange(1, 512), help="Handler threads in each process."
+)
+@click.option(
+    "--grace", type=click.FloatRange(0), help="Seconds that running handlers get at a stop.  [default: SUREHOOK_GRACE]"
 )
 def worker(queue: str | None, processes: int, threads: int, grace: float | None) -> None:
     """Run the handlers, with retries and dead letters."""

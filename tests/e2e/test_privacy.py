@@ -153,7 +153,7 @@ def test_no_mark_of_any_event_is_found_outside_its_record(stack: Stack) -> None:
     assert all(MARK.encode() in record for record in kept)  # so that there is something to find
     assert any("ExceptionGroup: of *** (" in text for text in pages.values())
     assert any("TimeoutError" in text or "HandlerTimeout" in text for text in stored.values())
-    assert "error in a thread was not caught" in stack.logged()
+    assert "uncaught exception in thread" in stack.logged()
     assert "the process died" in str(stored)
     assert_clean("log", stack.logged())
     assert_clean("store's log", (stack.data / "store.log").read_text("utf-8", "replace"))

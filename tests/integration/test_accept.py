@@ -209,7 +209,7 @@ def test_a_store_that_may_lose_events_gets_none_until_it_is_durable_again(
     wait_until(endpoint.is_ready, "/readyz is green")
 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-    assert refused.json()["exception"] == "[unavailable] the event was not stored"
+    assert refused.json()["exception"] == "[unavailable] the event may not have been stored"
     assert (readyz.status_code, readyz.json()["exception"]) == (503, "[unavailable]")
     assert healthz.status_code == 200
     assert ledger(store) == {"open": 0}

@@ -189,4 +189,4 @@ def test_a_sender_that_leaves_after_the_confirmation_is_counted(
 
     asyncio.run(run())
 
-    assert metrics.registry.get_sample_value("surehook_answers_lost_after_confirm_total") == 1
+    assert metrics.registry.get_sample_value("surehook_responses_lost_after_confirm_total") == 1

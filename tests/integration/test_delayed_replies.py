@@ -44,7 +44,7 @@ class LateReplies(TransactionProtocol):
 
 
 def settle_and_wait(worker: TransactionProtocol) -> Transaction | None:
-    worker.send_settlement(NONE, Outcome("failed"), 0.01)
+    worker.send_outcome(NONE, Outcome("failed"), 0.01)
     worker.read_final_outcome(NONE, Outcome("failed"))
     return worker.read_claim()
 

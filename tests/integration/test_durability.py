@@ -16,7 +16,7 @@ from tests.support.replicas import Fleet
 
 KEYS = 50
 KEY_MICROSECONDS = 40_000  # a rewrite takes two seconds, as if the keys were millions
-REASON = "still writes its first append-only file"
+REASON = "still writing its first append-only file"
 
 
 @dataclass

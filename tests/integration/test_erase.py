@@ -105,7 +105,7 @@ def test_erase_keeps_other_users_events_and_lists_those_that_mention_the_user(
 
     assert_erased(store, own)
     assert output.splitlines()[1:] == [
-        f"1 events of others name this user, left alone (erase them by id): {naming}",
+        f"1 events of other users mention this user and stay (erase them by id): {naming}",
     ]
     assert store.hexists(f"surehook:event:{other}", "body")
     assert erase(naming)[1].startswith("1 events erased")

@@ -59,7 +59,7 @@ def test_each_ack_in_an_exchange_is_accepted_or_rejected_separately(
 
     told, told_again = (claims.parse_reply(claims.exchange_script().run(store, *trip)) for _ in range(2))
 
-    assert told.are_done == (True, False, True)
+    assert told.accepted_acks == (True, False, True)
     assert told_again == told
     assert is_balanced(store)
     assert store.lrange("rq:queue:events", 0, -1) == [lost.job_id.encode()]
@@ -148,5 +148,5 @@ def test_a_paused_queue_gives_no_claims_but_accepts_acks(
 
     told = claims.parse_reply(claims.exchange_script().run(store, *trip))
 
-    assert (told.are_done, told.is_paused, told.claims) == ((True,), True, ())
+    assert (told.accepted_acks, told.is_paused, told.claims) == ((True,), True, ())
     assert store.llen("rq:queue:events") == 1

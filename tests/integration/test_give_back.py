@@ -12,7 +12,7 @@ from rq.serializers import JSONSerializer
 
 from surehook.shared.stats import StatsReader
 from surehook.workers.claim import Claim
-from surehook.workers.maintenance.missing_jobs import LostJobs
+from surehook.workers.maintenance.missing_jobs import MissingJobs
 from surehook.workers.queue.claims import ClaimState
 from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept
@@ -82,4 +82,4 @@ def test_a_job_given_back_uncounted_looks_to_rq_as_before(
     assert store.hget(KEYS.event(event_id), "runs:") == b"0"
     # A sweep that looked before and after sees that it has moved, and does not queue it twice.
     store.lrem("rq:queue:events", 0, event_id)
-    assert LostJobs(store, KEYS, handler_timeout=30).queue_again([event_id], since=since) == []
+    assert MissingJobs(store, KEYS, handler_timeout=30).queue_again([event_id], since=since) == []

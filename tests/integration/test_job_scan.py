@@ -92,7 +92,7 @@ def test_a_job_missed_by_the_scan_is_found_in_its_queue(
     store.lrem("rq:queue:events", 0, gone)
     since = StatsReader(store, KEYS).read().read_at
 
-    assert missing_jobs.LostJobs(store, KEYS, handler_timeout=30).queue_again([waiting, gone], since=since) == [gone]
+    assert missing_jobs.MissingJobs(store, KEYS, handler_timeout=30).queue_again([waiting, gone], since=since) == [gone]
     assert store.lrange("rq:queue:events", 0, -1) == [waiting.encode(), gone.encode()]
 
 

@@ -54,18 +54,18 @@ def test_rotation_encrypts_plain_and_old_bodies_with_the_newest_key(
 
     status, output = rotate()
 
-    assert (status, output) == (0, f"2 encrypted with key {fingerprint(NEW)}, 1 already fine\n")
+    assert (status, output) == (0, f"2 encrypted with key {fingerprint(NEW)}, 1 need no change\n")
     assert key_ids(store) == [fingerprint(NEW)] * 3
     run_worker(turns=3, cipher=cipher(NEW))
     assert [event.user.email for event in seen] == ["mara.lindqvist@example.com"] * 3
-    assert rotate(keys=NEW) == (0, f"0 encrypted with key {fingerprint(NEW)}, 3 already fine\n")
+    assert rotate(keys=NEW) == (0, f"0 encrypted with key {fingerprint(NEW)}, 3 need no change\n")
 
 
 def test_a_dry_run_changes_nothing(accept: Accept, rotate: Rotate, store: redis.Redis) -> None:
     accept(cipher=cipher(OLD))
     accept()
 
-    assert rotate("--dry-run") == (0, f"2 would be encrypted with key {fingerprint(NEW)}, 0 already fine\n")
+    assert rotate("--dry-run") == (0, f"2 would be encrypted with key {fingerprint(NEW)}, 0 need no change\n")
 
     assert key_ids(store) == ["", fingerprint(OLD)]
 
@@ -81,9 +81,9 @@ def test_an_unreadable_body_is_counted_by_its_key_and_kept(accept: Accept, rotat
 
     assert status == 1
     assert output.splitlines() == [
-        f"1 encrypted with key {fingerprint(NEW)}, 0 already fine",
+        f"1 encrypted with key {fingerprint(NEW)}, 0 need no change",
         f"3 unreadable: SUREHOOK_ENCRYPTION_KEYS lacks the key {fingerprint(OTHER)}",
-        f"1 unreadable: changed in the store, key {fingerprint(OLD)} does not open them",
+        f"1 damaged: key {fingerprint(OLD)} cannot decrypt them",
     ]
     assert key_ids(store).count(fingerprint(OTHER)) == 3
 
@@ -103,7 +103,7 @@ def test_an_interrupted_key_rotation_is_completed_by_the_next_run(
         next(steps)
 
     assert key_ids(store).count(fingerprint(NEW)) == 7
-    assert rotate()[1] == f"13 encrypted with key {fingerprint(NEW)}, 7 already fine\n"
+    assert rotate()[1] == f"13 encrypted with key {fingerprint(NEW)}, 7 need no change\n"
 
 
 def test_a_closed_events_body_keeps_the_time_it_has_left(

@@ -68,10 +68,26 @@ def test_a_handlers_job_that_is_missing_is_named(
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        pytest.param(lambda store: store.hincrby(KEYS.ledger, "done", 1), "is 1, but 2 events are open", id="done"),
-        pytest.param(lambda store: store.hincrby(KEYS.ledger, "accepted", 3), "is 5, but 2", id="accepted"),
-        pytest.param(lambda store: store.hincrby(KEYS.ledger, "erased", 2), "is 0, but 2", id="erased"),
-        pytest.param(lambda store: store.zrem(KEYS.open, store.zrange(KEYS.open, 0, 0)[0]), "is 2, but 1", id="open"),
+        pytest.param(
+            lambda store: store.hincrby(KEYS.ledger, "done", 1),
+            "by the counts 1 events should be open, but 2 are",
+            id="done",
+        ),
+        pytest.param(
+            lambda store: store.hincrby(KEYS.ledger, "accepted", 3),
+            "by the counts 5 events should be open, but 2 are",
+            id="accepted",
+        ),
+        pytest.param(
+            lambda store: store.hincrby(KEYS.ledger, "erased", 2),
+            "by the counts 0 events should be open, but 2 are",
+            id="erased",
+        ),
+        pytest.param(
+            lambda store: store.zrem(KEYS.open, store.zrange(KEYS.open, 0, 0)[0]),
+            "by the counts 2 events should be open, but 1 are",
+            id="open",
+        ),
     ],
 )
 def test_counts_that_do_not_add_up_are_an_imbalance(

@@ -11,7 +11,7 @@ import redis
 from harness.events import a_body, an_event
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.responses import Response
-from surehook.ingest.store.script_batcher import Computed, ScriptBatcher
+from surehook.ingest.store.script_batcher import LazyArgument, ScriptBatcher
 from surehook.ingest.transactional.coordinator import Coordinator
 from surehook.shared.envelope import Envelope, parse_envelope
 from surehook.shared.errors import StoreUnavailable
@@ -33,7 +33,7 @@ class LossyBatcher(ScriptBatcher):
         self.loses = loses
         self.times = times
 
-    async def call(self, name: str, *args: Argument | Computed) -> Any:
+    async def call(self, name: str, *args: Argument | LazyArgument) -> Any:
         reply = await super().call(name, *args)
         if name == self.loses and self.times:
             self.times -= 1
@@ -86,4 +86,4 @@ def test_a_success_confirmed_at_the_deadline_survives_a_lost_reply(
         assert play(asked, envelope, room, metrics).status == 200
 
     assert store.hget(KEYS.event(envelope.event_id), "decision") == b"completed"
-    assert metrics.registry.get_sample_value("surehook_answers_lost_after_confirm_total") == counted
+    assert metrics.registry.get_sample_value("surehook_responses_lost_after_confirm_total") == counted

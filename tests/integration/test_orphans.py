@@ -75,7 +75,7 @@ def test_a_store_that_lacks_one_of_the_two_scripts_of_an_exchange_loses_no_orpha
     assert transaction
     protocol.abandon(event_id, number)
 
-    room.send_settlement(transaction, Outcome("completed"), 0.01)
+    room.send_outcome(transaction, Outcome("completed"), 0.01)
 
     assert room.read_final_outcome(transaction, Outcome("completed")) == "abandoned"
     assert room.read_claim() is None

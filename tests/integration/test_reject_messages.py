@@ -81,4 +81,4 @@ def test_a_strange_message_object_is_a_500_and_ends_no_thread(
     assert undone == [event["id"]]
     assert store.zrange(KEYS.orphans, 0, -1) == [event["id"].encode()]
     assert is_balanced(store)
-    assert "transaction broke, counted as failed" in [record.getMessage() for record in caplog.records]
+    assert "transaction failed with an internal error" in [record.getMessage() for record in caplog.records]

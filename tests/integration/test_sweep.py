@@ -9,7 +9,7 @@ from rq.serializers import JSONSerializer
 
 from surehook.shared.stats import Stats, StatsReader
 from surehook.workers.maintenance import sweeper as sweep_module
-from surehook.workers.maintenance.missing_jobs import LostJobs
+from surehook.workers.maintenance.missing_jobs import MissingJobs
 from surehook.workers.maintenance.sweeper import Sweep, Sweeper
 from tests.integration.conftest import KEYS, Accept, Counts
 from tests.integration.test_leases import an_attempt
@@ -135,7 +135,7 @@ def test_a_job_that_moved_during_the_scan_is_left_to_the_next_one(accept: Accept
     before = stats_of(store).read_at
     event_id = accept()
     store.lrem("rq:queue:events", 0, event_id)
-    lost = LostJobs(store, KEYS, handler_timeout=30)
+    lost = MissingJobs(store, KEYS, handler_timeout=30)
 
     assert lost.queue_again([event_id], since=before) == []
     assert lost.queue_again([event_id], since=stats_of(store).read_at) == [event_id]

@@ -107,7 +107,7 @@ def test_a_resolved_orphan_is_off_the_list_and_once_is_enough(surehook: Surehook
 
     assert surehook("events", "list", "--state", "orphaned") == (0, "no such events\n")
     status, said = surehook("events", "resolve", event_id)
-    assert (status, said) == (3, f"{event_id} is no orphan (any more)")
+    assert (status, said) == (3, f"{event_id} is not an unresolved orphan")
 
 
 def test_the_list_of_refusals_takes_a_handler_and_a_limit_and_shows_the_newest_first(

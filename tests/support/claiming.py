@@ -22,7 +22,7 @@ class SingleClaims(Claims):
 
     def acknowledge(self, ack: Ack) -> bool:
         """Returns False if the claim is stale."""
-        return self._exchange([(ack, self._process, True)], wanted=0).are_done[0]
+        return self._exchange([(ack, self._process, True)], wanted=0).accepted_acks[0]
 
     def finish(self, claim: Claim, outcome: str, attempt: AttemptRecord | None) -> bool:
         return self.acknowledge(acks.finish(claim, outcome, attempt))

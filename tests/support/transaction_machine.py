@@ -16,7 +16,7 @@ from surehook.shared.keys import TRANSACTIONAL_QUEUE, rq_queue
 from surehook.shared.scripts import texts
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.job_index import JobScan
-from surehook.workers.maintenance.missing_jobs import LostJobs
+from surehook.workers.maintenance.missing_jobs import MissingJobs
 from surehook.workers.transactional.protocol import Outcome, Transaction
 from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced, ledger
@@ -145,7 +145,7 @@ class MachineState(RuleBasedStateMachine):
     def requeued(self) -> list[str]:
         """Returns what a sweep queues again when every job is a suspect."""
         suspects = [*self.ids, *JobScan(self.store, KEYS).run().suspects]
-        return LostJobs(self.store, KEYS, handler_timeout=30).queue_again(suspects, since="9999")
+        return MissingJobs(self.store, KEYS, handler_timeout=30).queue_again(suspects, since="9999")
 
     def unavailable(self) -> str:
         """Returns why no transaction can begin."""

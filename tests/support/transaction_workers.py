@@ -30,7 +30,7 @@ class WorkerSteps(MachineState):
             return
         del self.running[name]
         if delivery == "and claim":
-            protocol.send_settlement(running, outcome, 0.001)
+            protocol.send_outcome(running, outcome, 0.001)
             state = protocol.read_final_outcome(running, outcome)
             transaction = protocol.read_claim()
             self.settled(name, running, outcome, state)

@@ -148,7 +148,7 @@ def one_line(words: str) -> str:
 def _words(exc: BaseException) -> str:
     try:
         return str(exc)
-    except BaseException:  # noqa: BLE001 - the user's class; what it cannot say must not cost the attempt's record
+    except BaseException:  # noqa: BLE001 - the user's class: a broken __str__ must not lose the attempt's record
         return "(its message cannot be shown)"
 
 

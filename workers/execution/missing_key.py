@@ -78,7 +78,7 @@ class MissingKey:
             if self._event_id is not None:
                 return  # claimed in the same exchange as the event that is being checked
             facts = {"key_id": key_id, "event_id": work.event_id, "queue": work.queue}
-            log.error("encryption key is missing here, event given back, nothing is taken", extra=facts)
+            log.error("encryption key missing, worker paused", extra=facts)
             self._event_id = work.event_id
             self._set_missing(is_missing=True)
             self._check_later()
@@ -118,7 +118,7 @@ class MissingKey:
         return True
 
     def _resume(self) -> None:
-        log.info("encryption key available, events are taken again")
+        log.info("encryption key available, worker resumed")
         self._event_id = None
         self._checks = 0
         self._set_missing(is_missing=False)

@@ -38,7 +38,7 @@ class Timeout:
         """Calls the function and returns what it raised. HandlerTimeout is raised in it at most once, at the deadline.
 
         Python raises that exception between any two steps of this thread, so perhaps after the function's end, in
-        these lines; but only once. That is why disarming is tried twice, and may be.
+        these lines, but only once. So disarming is called again then, which is safe.
         """
         run = _Run(deadline)
         error: BaseException | None = None

@@ -32,7 +32,7 @@ def load_handlers(modules: Sequence[str], folder: Path) -> Registry:
         _import(module)
     registry = Registry(declared)
     if not len(registry):
-        raise Misconfigured(f"SUREHOOK_HANDLERS={','.join(modules)}: no function there has an @on(…)")
+        raise Misconfigured(f"SUREHOOK_HANDLERS={','.join(modules)}: no handler is registered there with @on(…)")
     return registry
 
 

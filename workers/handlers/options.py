@@ -47,12 +47,12 @@ def check_options(types: tuple[str, ...], retries: Any, backoff: Any, timeout: f
     if timeout is not None and not 0 < timeout <= LONGEST_TIMEOUT_SECONDS:
         raise Misconfigured(f"{location}: timeout must be more than 0 seconds and at most a day, not {timeout!r}")
     if not callable(backoff) and (len(backoff) == 0 or not all(0 <= delay < math.inf for delay in backoff)):
-        raise Misconfigured(f"{location}: backoff must hold at least one delay, each 0 seconds or more and not endless")
+        raise Misconfigured(f"{location}: backoff must hold at least one delay, each 0 seconds or more and finite")
 
 
 def accepts_attempt(function: Callable[..., Any], location: str) -> bool:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise Misconfigured(f"{location}: a handler with a yield in it would never run")
+        raise Misconfigured(f"{location}: a handler must not be a generator (it contains `yield`)")
     parameters = inspect.signature(function).parameters.values()
     positional = [
         parameter
@@ -82,7 +82,7 @@ def queue_name(queue: str, location: str) -> str:
     if not _NAME.fullmatch(queue):
         raise Misconfigured(f"{location}: queue must be 1 to 100 letters, digits, '_' or '-', not {queue!r}")
     if queue == TRANSACTIONAL_QUEUE:
-        raise Misconfigured(f"{location}: queue={queue!r} is for transactions; write transactional=True")
+        raise Misconfigured(f"{location}: queue={queue!r} is reserved for transactions; write transactional=True")
     return queue
 
 

@@ -13,7 +13,7 @@ BATCH = 200
 FEW = 10
 
 
-class LostJobs:
+class MissingJobs:
     """A job is lost if two scans do not find it, and its event has not changed since the first scan began."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Ends a worker process for a new one: after RECYCLE_JOBS jobs, above RECYCLE_MIB, or with a stuck handler."""
+"""Replaces a worker process: after RECYCLE_JOBS jobs, above RECYCLE_MIB, or with a stuck handler."""
 
 import logging
 import resource
@@ -13,7 +13,7 @@ MEBIBYTE = 1024 * 1024
 
 
 class Recycling:
-    """Checks the limits of one process. `stop` is called once: claim nothing more, let running handlers finish, end."""
+    """Checks the limits of one process. `stop` is called once: the process finishes running handlers and exits."""
 
     def __init__(
         self, slots: Slots, queue: str, *, jobs: int, mib: int, finished: Callable[[], int], stop: Callable[[], None]
@@ -29,15 +29,18 @@ class Recycling:
     def tick(self, now: float) -> None:
         """Show the supervisor that this process is not stalled, and check the limits."""
         self._slots.beat(now)
-        if (self._jobs and self._finished() >= self._jobs) or (self._mib and _resident_bytes() > self._mib * MEBIBYTE):
-            self.leave()
+        if self._jobs and self._finished() >= self._jobs:
+            self.leave("RECYCLE_JOBS")
+        elif self._mib and _resident_bytes() > self._mib * MEBIBYTE:
+            self.leave("RECYCLE_MIB")
 
-    def leave(self) -> None:
-        """Leave; the supervisor starts the new process immediately."""
+    def leave(self, reason: str = "stuck_handler") -> None:
+        """Leave; the supervisor starts the new process immediately. The reason is for the log."""
         if self._is_leaving:
             return
         self._is_leaving = True
-        log.info("worker process recycled", extra={"queue": self._queue, "count": self._finished()})
+        facts = {"queue": self._queue, "count": self._finished(), "reason": reason}
+        log.info("worker process recycled", extra=facts)
         self._slots.mark_leaving()
         self._stop()
 

@@ -15,7 +15,7 @@ from surehook.shared.scripts import Script, text
 from surehook.shared.stats import StatsReader
 from surehook.workers.background import PeriodicThread
 from surehook.workers.maintenance.job_index import MAX_SUSPECTS, JobScan
-from surehook.workers.maintenance.missing_jobs import LostJobs
+from surehook.workers.maintenance.missing_jobs import MissingJobs
 from surehook.workers.metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Sweep:
         self._lock, self._mark = Script("sweep_lock", keys), Script("sweep_mark", keys)
         self._stats = StatsReader(store, keys)
         self._scan = JobScan(store, keys, self._keep_lock)
-        self._lost = LostJobs(store, keys, handler_timeout=handler_timeout, on_page=self._keep_lock)
+        self._lost = MissingJobs(store, keys, handler_timeout=handler_timeout, on_page=self._keep_lock)
 
     def run(self) -> list[str]:
         """Sweep once. Returns the jobs that were queued again; none if another process is sweeping."""

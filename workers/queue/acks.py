@@ -20,10 +20,18 @@ class Ack(NamedTuple):
     claim: Claim
     arguments: tuple[Argument, ...] = ()
 
-    def packed(self, worker: str, *, is_shown: bool) -> tuple[Argument, ...]:
-        """The script's arguments for it. `is_shown`: RQ's tools show the job as running."""
+    def packed(self, worker: str, *, is_shown_running: bool) -> tuple[Argument, ...]:
+        """The script's arguments for it. `is_shown_running`: RQ's tools show the job as running."""
         claim = self.claim
-        return (self.kind, claim.job_id, claim.token, worker, int(is_shown), len(self.arguments), *self.arguments)
+        return (
+            self.kind,
+            claim.job_id,
+            claim.token,
+            worker,
+            int(is_shown_running),
+            len(self.arguments),
+            *self.arguments,
+        )
 
 
 def start(claim: Claim) -> Ack:

@@ -1,6 +1,7 @@
 """Claims and leases in the store: each step is one script.
 
-A claim whose lease expired or was taken over is *stale*: the store refuses its acknowledgements.
+A claim is *stale* once its lease has been removed, usually by recovery after it expired: the store refuses its
+acknowledgements.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,7 +41,7 @@ class ClaimState(Enum):
 class FetchResult:
     """The result of an exchange: whether each ack was accepted, in their order, and the new claims."""
 
-    are_done: tuple[bool, ...]
+    accepted_acks: tuple[bool, ...]
     is_paused: bool
     claims: tuple[Claim, ...]
 
@@ -85,8 +86,8 @@ class Claims:
             wanted,
             starting,
         ]
-        for ack, worker, is_shown in acks:
-            flat += ack.packed(worker, is_shown=is_shown)
+        for ack, worker, is_shown_running in acks:
+            flat += ack.packed(worker, is_shown_running=is_shown_running)
         return tuple(flat)
 
     def parse_reply(self, reply: Any) -> FetchResult:

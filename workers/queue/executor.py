@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from surehook.shared.errors import BodyDamaged, KeyMissing, MalformedBody
 from surehook.shared.models import event_from
-from surehook.shared.transactional_events import TransactionalTypes, may_wait_for
+from surehook.shared.transactional_events import TransactionalTypes, can_be_transactional
 from surehook.workers.claim import Claim
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.execution.run_log import run_facts, warn_of_untyped_fields
@@ -56,7 +56,7 @@ class JobExecutor:
 
     def _unknown_handler(self, claim: Claim) -> Completion:
         facts = {"job_id": claim.job_id, "handler": claim.handler_name}
-        log.error("no such handler here, job given back", extra=facts)
+        log.error("handler not registered here, job given back", extra=facts)
         return Completion(acks.give_back(claim, delay_seconds=UNKNOWN_HANDLER_DELAY_SECONDS))
 
     def _handlers_for(self, claim: Claim) -> list[Handler]:
@@ -68,7 +68,7 @@ class JobExecutor:
 
     def _report_skipped(self, claim: Claim) -> None:
         """Reports transactional handlers of an event whose sender did not wait for them: they do not run."""
-        if not may_wait_for(claim.event_type):
+        if not can_be_transactional(claim.event_type):
             return
         if self._types.entries and not self._types.include(claim.event_type, claim.tenant_id):
             return  # intended: listed for other tenants, or for other types of a pattern

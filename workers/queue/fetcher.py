@@ -26,9 +26,9 @@ from surehook.workers.slots import Slots
 log = logging.getLogger(__name__)
 
 # A job that no thread has started by then goes back, for another process.
-LONGEST_WAIT_SECONDS = 0.1
-# RQ's tools are not told the thread of a job that finishes sooner.
-MOMENT_SECONDS = 0.02
+MAX_WAIT_SECONDS = 0.1
+# A shorter job is never shown with its thread in RQ's tools.
+SHOW_THREAD_SECONDS = 0.02
 CHECK_EVERY_SECONDS = 1.0
 PAUSED_SECONDS = 0.5
 WAKE_UP = object()
@@ -68,7 +68,7 @@ class Fetcher(threading.Thread):
         self._acks: list[tuple[Ack, JobInProgress, Completion | None]] = []
         self._to_hand_over: list[JobInProgress] = []
         self._to_log: list[tuple[Completion, bool]] = []
-        self._may_find_more = True
+        self._queue_may_have_jobs = True
         self._paused_until = 0.0
         self._number = 0
 
@@ -80,7 +80,7 @@ class Fetcher(threading.Thread):
         self.inbox.put(WAKE_UP)
 
     def wake_up(self) -> None:
-        """Says that there may be work."""
+        """Makes the fetcher look for jobs."""
         self.inbox.put(WAKE_UP)
 
     def jobs(self) -> list[JobInProgress]:
@@ -127,7 +127,7 @@ class Fetcher(threading.Thread):
         if isinstance(item, Broken):
             raise item.error
         if not isinstance(item, Finished):
-            self._may_find_more = True
+            self._queue_may_have_jobs = True
             return
         self._acks.append((item.completion.ack, item.job, item.completion))
         self.finished += 1
@@ -140,17 +140,17 @@ class Fetcher(threading.Thread):
         if self._paused_until > now:
             until = min(until, self._paused_until)
         if self.handoff:
-            until = min(until, now + LONGEST_WAIT_SECONDS / 4)
+            until = min(until, now + MAX_WAIT_SECONDS / 4)
         until = min(until, self._quarantine.waits_until)
         for job in self._jobs.values():
-            if not job.is_announced and not job.has_finished and job.started_at != FOREVER:
-                until = min(until, job.started_at + MOMENT_SECONDS)
+            if not job.is_thread_shown and not job.has_finished and job.started_at != FOREVER:
+                until = min(until, job.started_at + SHOW_THREAD_SECONDS)
         return max(until - now, 0.001)
 
     def _give_back_waiting_jobs(self, now: float) -> None:
-        """If one has waited too long, those behind it go back as well, or they would return before it."""
+        """If one has waited too long, those behind it go back as well, to keep the queue's order."""
         is_stopping, oldest = self._is_stopping.is_set(), self.handoff.first()
-        if not is_stopping and (oldest is None or oldest.received_at > now - LONGEST_WAIT_SECONDS):
+        if not is_stopping and (oldest is None or oldest.received_at > now - MAX_WAIT_SECONDS):
             return
         given_back = [job for job in self.handoff.drain() if job is not None]
         if is_stopping and (quarantined := self._quarantine.expel_if_due(FOREVER)):
@@ -166,16 +166,16 @@ class Fetcher(threading.Thread):
     def _give_back_quarantined_job(self, now: float) -> None:
         if self._busy > 1 and (job := self._quarantine.expel_if_due(now)):
             self._give_back(job)
-            self._paused_until = max(self._paused_until, now + LONGEST_WAIT_SECONDS)  # so that an idle process takes it
+            self._paused_until = max(self._paused_until, now + MAX_WAIT_SECONDS)  # so that an idle process takes it
 
     def _announce_running_jobs(self, now: float) -> None:
         for job in self._jobs.values():
-            if not job.is_announced and not job.has_finished and job.started_at + MOMENT_SECONDS <= now:
-                job.is_announced = job.is_shown = True
+            if not job.is_thread_shown and not job.has_finished and job.started_at + SHOW_THREAD_SECONDS <= now:
+                job.is_thread_shown = job.is_shown_running = True
                 self._acks.append((acks.start(job.claim), job, None))
 
     def _needs_exchange(self, now: float) -> bool:
-        return bool(self._acks) or (self._may_find_more and self._wanted(now) > 0)
+        return bool(self._acks) or (self._queue_may_have_jobs and self._wanted(now) > 0)
 
     def _wanted(self, now: float) -> int:
         if self._is_stopping.is_set() or self._quarantine.job is not None or now < self._paused_until:
@@ -188,23 +188,23 @@ class Fetcher(threading.Thread):
         starting = max(0, min(wanted, self._prefetch.threads - self._busy))
         sent, self._acks = self._acks, []
         self._number += 1
-        with_workers = [(ack, job.thread, job.is_shown) for ack, job, _ in sent]
+        with_workers = [(ack, job.thread, job.is_shown_running) for ack, job, _ in sent]
         arguments = self._claims.exchange_arguments(self._number, with_workers, wanted=wanted, starting=starting)
-        self._slots.mark_unsure(is_unsure=wanted > 0)
+        self._slots.mark_exchange_pending(is_pending=wanted > 0)
         # Handlers have run, and only the store can decide whether their results count: repeat until it answers.
         call = self._connection.call_until_answered
         reply, sent_at = call(self._script, arguments, self._is_stopping, self._hand_over_and_log)
         self._prefetch.record(time.monotonic() - sent_at, sum(completion is not None for _, _, completion in sent))
         result = self._claims.parse_reply(reply)
-        self._slots.mark_unsure(is_unsure=False)
-        for (ack, job, completion), is_done in zip(sent, result.are_done, strict=True):
+        self._slots.mark_exchange_pending(is_pending=False)
+        for (ack, job, completion), is_done in zip(sent, result.accepted_acks, strict=True):
             self._acknowledged(ack, job, completion, is_done=is_done)
         for claim in result.claims:
             self._admit(claim, sent_at, starting)
         if result.is_paused:
             self._paused_until = time.monotonic() + PAUSED_SECONDS
         elif len(result.claims) < wanted and self._quarantine.job is None:
-            self._may_find_more = False
+            self._queue_may_have_jobs = False
             self._request_wake_up()
 
     def _acknowledged(self, ack: Ack, job: JobInProgress, completion: Completion | None, *, is_done: bool) -> None:
@@ -222,7 +222,7 @@ class Fetcher(threading.Thread):
         slot = self._free_slots.pop()
         self._slots.reserve(slot, claim.key)
         job = JobInProgress(claim, slot, time.monotonic(), may_start_until(sent_at))
-        job.is_shown = claim.position <= starting
+        job.is_shown_running = claim.position <= starting
         self._jobs[claim.key] = job
         self._busy += 1
         if claim.interruptions > 0:

@@ -18,7 +18,7 @@ from surehook.workers.slots import Slots
 
 log = logging.getLogger(__name__)
 
-# A handler that runs longer than its timeout by this much costs its process.
+# The process of a handler that runs longer than its timeout by this much is killed.
 OVERRUN_SECONDS = 5.0
 PARENT_RENEWS_EVERY_SECONDS = 3.0
 FOREVER = float("inf")
@@ -36,17 +36,17 @@ class JobInProgress:
     thread: str = ""
     started_at: float = FOREVER
     is_handed_over: bool = False
-    is_shown: bool = False
+    is_shown_running: bool = False
     """RQ's tools show it running."""
-    is_announced: bool = False
+    is_thread_shown: bool = False
     """RQ's tools know its thread, too."""
     has_finished: bool = False
     is_lost: bool = False
-    is_disowned: bool = False
-    """Its handler was told that the lease is lost."""
+    has_seen_lease_lost: bool = False
+    """`is_ours()` has returned False to its handler."""
 
     def mark_lost(self) -> None:
-        """Records that the lease was taken over: the handler can ask, and its result will not count."""
+        """Records that the lease is lost: `is_ours()` now returns False, and the result will not count."""
         if not self.is_lost and not self.has_finished:
             log.warning("lease lost", extra={"event_id": self.claim.event_id, "queue": self.claim.queue})
         self.is_lost = True
@@ -113,8 +113,8 @@ class HandlerThread(threading.Thread):
         if job is None:
             return False
         if job.is_lost or self._may_have_expired(job, time.monotonic()):
-            job.is_disowned = True
-        return not job.is_disowned
+            job.has_seen_lease_lost = True
+        return not job.has_seen_lease_lost
 
     def _may_have_expired(self, job: JobInProgress, now: float) -> bool:
         # The supervisor renews the leases of a stalled process, and the process cannot see that.
@@ -127,7 +127,7 @@ class HandlerThread(threading.Thread):
         self._job = job
         job.thread = self.name
         completion = self._executor.execute(job.claim, self)
-        if not job.is_disowned:
+        if not job.has_seen_lease_lost:
             return completion
         # A handler that was told to stop may have stopped half-way: unless another worker has the job, it runs again.
         return completion._replace(ack=acks.give_back(job.claim), is_discarded=True)

@@ -63,8 +63,8 @@ class Child:
     @property
     def is_stalled(self) -> bool:
         """True while a handler holds Python's lock, so that the process cannot renew its leases."""
-        beat_at = self.slots.beat_at
-        return beat_at > 0 and time.monotonic() - beat_at > STALL_SECONDS
+        last_heartbeat_at = self.slots.last_heartbeat_at
+        return last_heartbeat_at > 0 and time.monotonic() - last_heartbeat_at > STALL_SECONDS
 
     def kill_if_overdue(self) -> bool:
         """Kill it if a handler does not stop at its timeout, after its stacks were written to stderr."""
@@ -73,10 +73,11 @@ class Child:
         if overdue:  # include the runs that were told to stop and have not stopped yet
             overdue = self.slots.overdue(now + OVERRUN_SECONDS - STUCK_SECONDS)
         has_started = any(slot.stage is Stage.STARTED for slot in self.slots.occupied())
-        is_hung = not has_started and self.is_stalled and now - self.slots.beat_at > STALLED_IDLE_SECONDS
+        is_hung = not has_started and self.is_stalled and now - self.slots.last_heartbeat_at > STALLED_IDLE_SECONDS
         if not overdue and not is_hung:
             return False
-        log.error("worker process killed, handler does not stop", extra={"queue": self.queue, "count": len(overdue)})
+        message = "worker process killed, handler does not stop" if overdue else "worker process killed, it is stalled"
+        log.error(message, extra={"queue": self.queue, "count": len(overdue)})
         self.culprits = tuple(slot.key for slot in overdue)
         self.process.send_signal(SHOW_STACKS_SIGNAL)
         time.sleep(STACKS_SECONDS)
@@ -90,7 +91,7 @@ class Child:
     @property
     def has_ended_cleanly(self) -> bool:
         """True if it ended in order, without claims and without a reply of the store on its way."""
-        return self.process.poll() == 0 and not self.slots.occupied() and not self.slots.is_unsure
+        return self.process.poll() == 0 and not self.slots.occupied() and not self.slots.is_exchange_pending
 
     def give_back(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> None:
         """Give back its claims: runs that had started count as interrupted, the others do not."""

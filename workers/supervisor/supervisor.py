@@ -67,7 +67,7 @@ class Supervisor:
             self._metric_files = MetricFiles(folder)
             series.register(self._metric_files)
             series.register(StoreGauges(self._settings))
-            self._deaths = Counter("surehook_worker_process_deaths", "Processes replaced", registry=series)
+            self._deaths = Counter("surehook_worker_process_deaths", "Processes that died", registry=series)
             recovery = self._recovery(Counter("surehook_interrupted_runs", "Runs whose process died", registry=series))
             serve_metrics(self._settings.worker_metrics_bind, series, lambda: why_not_ready(folder))
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -83,7 +83,7 @@ class Supervisor:
                 recovery.stop()
 
     def _on_signal(self, *_: object) -> None:
-        self._signals += 1  # a plain number: an Event's lock may be held by the very code this interrupts
+        self._signals += 1  # a plain number: a signal handler must not take a lock
 
     def _start(self, queue: str, restarts: RestartPolicy) -> None:
         child = Child.start(queue, self._threads, self._settings.grace, self._folder, restarts)
@@ -173,7 +173,7 @@ class Supervisor:
             log.warning("store unavailable, leases not renewed", extra={"error_type": type(exc).__name__})
 
     def _stop_children(self) -> None:
-        """Ask all to stop, wait for the grace period or a second signal, then kill. Gives back what they leave."""
+        """Send SIGTERM, wait for the grace period or a second signal, then kill. Gives back the remaining claims."""
         log.info("worker is stopping, running handlers may finish", extra={"grace_seconds": self._settings.grace})
         self._children, self._leaving = [*self._children, *self._leaving], []
         for child in self._children:

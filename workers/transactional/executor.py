@@ -125,12 +125,12 @@ class TransactionalExecutor:
         return replace(transaction, body=body, key_id="")
 
     def _decide_safely(self, transaction: Transaction) -> Outcome:
-        """Decides, and turns any error into a failure, because a handler's odd object must not end its thread."""
+        """Decides, and turns any error into a failure, because no object of a handler may end its thread."""
         try:
             return self.decide(transaction)
         except Exception:
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
-            log.exception("transaction broke, counted as failed", extra=facts)
+            log.exception("transaction failed with an internal error", extra=facts)
         subject = (transaction.event_type, transaction.tenant_id, transaction.application_id)
         undo = undo_jobs(self._registry.transactional_for(*subject), self._handler_timeout)
         return Outcome(FAILED, is_unknown=True, undo_jobs=undo)
@@ -147,7 +147,7 @@ class TransactionalExecutor:
             warn_of_untyped_fields(event, transaction, self._metrics)
         if not any(each.is_transactional and each.matches_type(transaction.event_type) for each in self._registry):
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
-            log.error("no transactional handler here, ingest and workers disagree", extra=facts)
+            log.error("no transactional handler for this type, ingest and workers disagree", extra=facts)
             return Outcome(FAILED)
         attempts: list[AttemptRecord] = []
         done: list[Handler] = []
@@ -191,9 +191,9 @@ class TransactionalExecutor:
         return Outcome(FAILED, is_unknown=is_unknown, undo_jobs=undo, attempts=tuple(attempts))
 
     def _settle(self, transaction: Transaction, outcome: Outcome, wait_seconds: float) -> Transaction | None:
-        """Repeats the settlement until the store has it: only the store may decide if the outcome was in time.
+        """Reports the outcome until the store has recorded it: only the store may decide if it was in time.
 
-        A process that is stopping repeats it, too, until its grace period ends. Returns the next transaction.
+        A process that is stopping does so, too, until its grace period ends. Returns the next transaction.
         """
         failures = 0
         while True:
@@ -202,21 +202,21 @@ class TransactionalExecutor:
                 if is_last:
                     final = self._transactions.settle(transaction, outcome)
                 else:
-                    self._transactions.send_settlement(transaction, outcome, wait_seconds)
+                    self._transactions.send_outcome(transaction, outcome, wait_seconds)
                     self._log_runs()
                     final = self._transactions.read_final_outcome(transaction, outcome)
                 break
             except (RedisError, OSError) as exc:
                 self._log_runs()
                 if not failures:
-                    log.warning("store unavailable, outcome waits", extra={"error_type": type(exc).__name__})
+                    log.warning("store unavailable, outcome will be retried", extra={"error_type": type(exc).__name__})
                 time.sleep(pause_seconds(failures, first_seconds=0.02, longest_seconds=LONGEST_BACKOFF_SECONDS))
                 failures += 1
         self._context.free()
         self._log_runs()
         if final != outcome.outcome:
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type, "outcome": final}
-            log.warning("outcome came too late for its sender", extra=facts)
+            log.warning("outcome not used", extra=facts)
         return None if is_last else self._transactions.read_claim()
 
     def _log_runs(self) -> None:

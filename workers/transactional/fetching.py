@@ -94,7 +94,7 @@ class TransactionThread(threading.Thread):
         try:
             self._work()
         except BaseException as exc:
-            log.exception("handler thread broke", extra={"queue": TRANSACTIONAL_QUEUE})
+            log.exception("handler thread failed", extra={"queue": TRANSACTIONAL_QUEUE})
             self.error = exc
         finally:
             self._executor.close()

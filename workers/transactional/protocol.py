@@ -66,7 +66,7 @@ class TransactionProtocol:
     """The scripts of one worker, which claims a transaction only while it runs none. Used by one thread.
 
     Settling, waiting for a wake-up and claiming leave in one packet; the replies are read one after the other as they
-    come: `send_settlement`, `read_final_outcome`, `read_claim`. After an error the next call uses a new connection.
+    come: `send_outcome`, `read_final_outcome`, `read_claim`. After an error the next call uses a new connection.
     """
 
     def __init__(
@@ -102,15 +102,15 @@ class TransactionProtocol:
 
     def settle(self, transaction: Transaction, outcome: Outcome) -> str:
         """Returns the final outcome: this one, abandoned (too late), or stale (the run was presumed dead)."""
-        return text(self._run("txn_settle", *self._settlement(transaction, outcome)))
+        return text(self._run("txn_settle", *self._outcome_arguments(transaction, outcome)))
 
-    def send_settlement(self, transaction: Transaction, outcome: Outcome, wait_seconds: float) -> None:
+    def send_outcome(self, transaction: Transaction, outcome: Outcome, wait_seconds: float) -> None:
         """Sends the outcome, and a claim for the next event that comes within `wait_seconds`.
 
         Raises:
             RedisError, OSError: the store is unavailable; the outcome may have been settled.
         """
-        settlement = self._settlement(transaction, outcome)
+        settlement = self._outcome_arguments(transaction, outcome)
         run = f"{transaction.event_id} {transaction.round} {transaction.claim}"
         self._send([self._scripts["txn_settle"].command(settlement), self._wake_up(wait_seconds), self._claim(run)])
 
@@ -140,12 +140,12 @@ class TransactionProtocol:
     def _wake_up(self, seconds: float) -> Command:
         return ("BLPOP", self._keys.wake_up, seconds)
 
-    def _claim(self, settled_run: str) -> Command:
-        return self._scripts["txn_claim"].command(self._claim_arguments(settled_run))
+    def _claim(self, reported_run: str) -> Command:
+        return self._scripts["txn_claim"].command(self._claim_arguments(reported_run))
 
-    def _claim_arguments(self, settled_run: str) -> tuple[Argument, ...]:
-        # Claims are numbered by the clock, which continues after a process of this name has died, and needs no storage.
-        return (self._worker, self._process, time.monotonic_ns(), settled_run)
+    def _claim_arguments(self, reported_run: str) -> tuple[Argument, ...]:
+        # Claims are numbered by the clock: it never goes back, so no counter has to be stored.
+        return (self._worker, self._process, time.monotonic_ns(), reported_run)
 
     def _unless_late(self, transaction: Transaction | None) -> Transaction | None:
         if transaction is None or transaction.seconds_left > 0:
@@ -175,7 +175,7 @@ class TransactionProtocol:
     def _run_arguments(self, transaction: Transaction) -> tuple[Argument, ...]:
         return (transaction.event_id, transaction.round, self._worker, transaction.claim)
 
-    def _settlement(self, transaction: Transaction, outcome: Outcome) -> tuple[Argument, ...]:
+    def _outcome_arguments(self, transaction: Transaction, outcome: Outcome) -> tuple[Argument, ...]:
         return (
             *self._run_arguments(transaction),
             outcome.outcome,
@@ -187,7 +187,7 @@ class TransactionProtocol:
         )
 
     def recover(self, registry: Registry, default_timeout: float) -> int:
-        """Finishes transactions that were neglected. Returns how many orphans that made."""
+        """Finishes overdue transactions. Returns how many orphans that made."""
         orphans, *flat = self._run("txn_recover", self._dead_after_ms, RECOVERY_LIMIT)
         count = int(orphans)
         words = texts(flat)

@@ -1,7 +1,7 @@
 -- Claims: reading the record of a claimed job, ending a claim, burying a job.
 --
--- A claim is `{job}:{token}` in the set of leases. A script with a token that is not there any more changes nothing and
--- returns 'stale'.
+-- A claim is `{job}:{token}` in the sorted set of leases. A script with a token that is no longer there changes nothing
+-- and returns 'stale'.
 
 -- The fields that a claim needs, in the order in which `claim_reply` and exchange.lua read them.
 local function read_claim_record(job_id)
@@ -48,8 +48,8 @@ local function show_execution(queue, job_id, claim, worker, process, handler_tim
     'ended_at', '', 'worker_name', worker ~= '' and worker or process)
 end
 
--- End a claim. Returns false if it is not in force any more, or if its event waited for this to be erased and now is:
--- then the caller must change nothing.
+-- End a claim. Returns false if the claim is stale, or if its end completed a requested erasure: then the caller must
+-- change nothing.
 local function release(queue, job_id, token)
   local claim = job_id .. ':' .. token
   if redis.call('ZREM', LEASES .. queue, claim) == 0 then return false end

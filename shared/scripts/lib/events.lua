@@ -2,14 +2,14 @@
 
 local ATTEMPTS_KEPT = 50
 
--- The record keeps the token of a job's last claim, and the set of leases shows if that claim is in force.
+-- The record keeps the token of a job's last claim, and the leases show if that claim is current.
 local function is_claimed(job_id, queue)
   local token = redis.call('HGET', EVENT .. event_of(job_id), 'claim:' .. handler_of(job_id))
   return token and redis.call('ZSCORE', LEASES .. queue, job_id .. ':' .. token) ~= false
 end
 
--- The jobs that an event must have: none if it is closed, else its own, or one for each handler that is not done with
--- it.
+-- The jobs that an event must have: none if it is closed, else its own, or one for each handler that has not
+-- finished.
 local function expected_jobs(event_id)
   local key = EVENT .. event_id
   local known = redis.call('HMGET', key, 'handlers', 'closed_at')
@@ -72,7 +72,7 @@ local function drop_jobs(event_id)
   return running, dead
 end
 
--- Erase an event. Only its id stays, as seen, so that a second copy of the event does not bring the data back. A
+-- Erase an event. Only its id and decision stay, so that a second copy of the event does not bring the data back. A
 -- running job may finish: the record keeps the request in `erasing`, and the end of the claim (`release`) calls this
 -- again.
 -- Returns 'erased' or 'running', and how many attempts and dead letters were deleted.

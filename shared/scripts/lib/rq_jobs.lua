@@ -135,7 +135,7 @@ local function add_result(job_id, kind, exc, worker)
 end
 
 -- Put a job that is not ours, or lost its record, among the failed jobs, where an operator sees it.
-local function set_aside(job_id, queue)
+local function move_to_failed(job_id, queue)
   redis.call('HSET', JOB .. job_id, 'status', 'failed')
   redis.call('ZADD', FAILED .. queue, '+inf', job_id)
 end

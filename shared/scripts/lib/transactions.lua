@@ -37,7 +37,7 @@ end
 local function run_of(...) return table.concat({...}, ' ') end
 
 -- Check that this claim is the one whose handlers run.
-local function is_in_force(txn, round, worker, claim)
+local function is_current_run(txn, round, worker, claim)
   return txn and txn.running and txn.round == round and txn.worker == worker and txn.claim == claim
 end
 
@@ -132,7 +132,7 @@ local function make_orphan(id, txn)
 end
 
 -- The decision of a round whose key has expired. A success is kept as long as its event.
-local function past_decision(id)
+local function recorded_decision(id)
   local record = redis.call('HMGET', EVENT .. id, 'decision', 'reason')
   if not record[1] or record[1] == 'pending' then return {'abandoned', ''} end
   return {record[1], record[2] or ''}

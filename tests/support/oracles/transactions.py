@@ -72,7 +72,7 @@ class RecordedProtocol(TransactionProtocol):
 
     def delay(self, name: str, transaction: Transaction, outcome: Outcome | None = None) -> None:
         """Records a command without sending it: it may arrive later."""
-        args = self._run_arguments(transaction) if outcome is None else self._settlement(transaction, outcome)
+        args = self._run_arguments(transaction) if outcome is None else self._outcome_arguments(transaction, outcome)
         self.calls.append((self._worker, name, args))
 
     def _run(self, name: str, *args: Any) -> Any:

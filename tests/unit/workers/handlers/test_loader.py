@@ -82,7 +82,7 @@ def test_a_pattern_that_matches_no_listed_type_is_refused() -> None:
     [
         pytest.param(("user.create.complete",), {}, "after the commit.*use user.create", id="after the commit"),
         pytest.param(("user.password.update",), {}, "ignores responses", id="never waits"),
-        pytest.param(("user.create",), {"queue": "transactional"}, "is for transactions", id="the queue"),
+        pytest.param(("user.create",), {"queue": "transactional"}, "is reserved for transactions", id="the queue"),
         pytest.param(
             ("user.create",), {"transactional": False, "on_abandoned": undo}, "with transactional=True", id="undo alone"
         ),

@@ -21,6 +21,6 @@ def test_a_process_that_cannot_open_another_file_is_not_too_large(
 
         leaving.tick(7.0)
 
-    assert (slots.beat_at, stops) == (7.0, [])
+    assert (slots.last_heartbeat_at, stops) == (7.0, [])
     leaving.tick(8.0)
     assert stops == [True]
