@@ -131,10 +131,11 @@ class TextFormatter(logging.Formatter):
         return "  ".join(part for part in (at, level + record.getMessage(), known, where(record)) if part)
 
     def _run(self, at: str, facts: dict[str, object]) -> str:
-        line = (
-            f"{at}  {facts['event_type']:<32} {str(facts['event_id'])[:8]}  {facts['handler']:<32} "
-            f"{facts['outcome']:<11} {facts['elapsed_ms']:>7} ms  attempt {facts['attempt']}"
-        )
+        """One line of at most 80 columns where names are short, and another for what is not as usual."""
+        start, event_id = f"{at}  {facts['event_type']:<20}", str(facts["event_id"])[:8]
+        line = f"{start}  {event_id}  {facts['handler']:<16}  {facts['outcome']:<7}  {facts['elapsed_ms']:>5} ms"
+        attempt = f"attempt {facts['attempt']}" if facts["attempt"] != 1 or "error_type" in facts else ""
         again = f", again in {facts['delay_seconds']} s" if "delay_seconds" in facts else ""
         error = f"  {facts['error_type']}" if "error_type" in facts else ""
-        return line + again + error
+        details = attempt + again + error
+        return f"{line}\n{'':{len(at)}}  {details}" if details else line

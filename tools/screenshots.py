@@ -21,7 +21,7 @@ from rich.text import Text
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 SUREHOOK = ROOT / ".venv" / "bin" / "surehook"
-COLUMNS = 120
+COLUMNS = 80
 START_SECONDS = 120
 KEY = re.compile(r"(Authorization   )\S+")
 

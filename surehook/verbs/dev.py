@@ -15,7 +15,7 @@ from surehook.verbs.start import start
 
 EXAMPLE_HANDLERS = "examples.todos.handlers"
 EXAMPLE_FOLDER = Path("examples/todos")
-EXAMPLE_NOTE = " (the example; SUREHOOK_HANDLERS=your.module runs yours)"
+EXAMPLE_NOTE = "\n                  (the example; SUREHOOK_HANDLERS=your.module runs yours)"
 # Ctrl-C should take effect soon; a handler that takes longer runs again at the next start.
 GRACE_SECONDS = "5"
 ENV_FILE = Path(".env")
@@ -93,7 +93,7 @@ def _screen(settings: Settings, *, is_new: bool) -> str:
     from surehook.fusionauth.own_endpoint import endpoint_url  # noqa: PLC0415
 
     key = settings.api_keys[0].get_secret_value() if settings.api_keys else _instead_of_a_key(settings)
-    origin = " (new, kept in .env)" if is_new else ""
+    origin = " (new, in .env)" if is_new else ""
     store = "SUREHOOK_REDIS_URL" if settings.redis_url else f"{settings.data_dir}/ (survives restarts)"
     return f"""
   Surehook is running.

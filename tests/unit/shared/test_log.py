@@ -4,6 +4,8 @@ import sys
 
 from surehook.shared.log import JsonFormatter, TextFormatter
 
+TERMINAL_COLUMNS = 80
+
 
 def a_record(message: str = "handler ran", **extra: object) -> logging.LogRecord:
     record = logging.makeLogRecord({"msg": message, "levelno": logging.INFO, "levelname": "INFO"})
@@ -45,6 +47,7 @@ def test_a_run_is_one_line_that_a_person_can_read() -> None:
         )
     )
 
+    assert max(map(len, line.splitlines())) <= TERMINAL_COLUMNS
     words = line.split()[1:]
     assert words[:4] == ["user.delete", "3f0c9a1b", "delete_todos", "failed"]
     assert " ".join(words[4:]) == "12 ms attempt 2, again in 19.5 s OSError"
