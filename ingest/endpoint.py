@@ -14,8 +14,8 @@ from surehook.ingest.body import SenderLeft, check_headers, read_body
 from surehook.ingest.limits import Limits, Reservation
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.responses import Refusal, Response
-from surehook.ingest.store.acceptor import Acceptor, Outcome, Pending
-from surehook.ingest.store.batcher import Reply
+from surehook.ingest.store.acceptor import Acceptor, AcceptResult, Pending
+from surehook.ingest.store.batcher import ReplyReceiver
 from surehook.ingest.transactional.coordinator import Coordinator
 from surehook.shared.envelope import Envelope, parse_envelope
 from surehook.shared.errors import AuthenticationFailed, BacklogFull, MalformedBody, StoreError, StoreFull
@@ -28,7 +28,7 @@ LOG_EVERY_SECONDS = 1.0
 STORE_REASONS: dict[type[StoreError], str] = {StoreFull: "store_full", BacklogFull: "backlog_full"}
 
 
-class PendingResponse(Reply, Protocol):
+class PendingResponse(ReplyReceiver, Protocol):
     """The response to a delivery that has arrived completely; it receives what `Acceptor.accept` returns or raises."""
 
     started_at: float
@@ -56,7 +56,7 @@ class WebhookEndpoint:
         self._max_body_bytes = max_body_bytes
         self._coordinator = coordinator
         self._refusal_log = RateLimitedLog()
-        self._uncounted: list[tuple[Envelope, Outcome, float]] = []
+        self._uncounted: list[tuple[Envelope, AcceptResult, float]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -121,13 +121,13 @@ class WebhookEndpoint:
     def _is_transactional(self, envelope: Envelope) -> bool:
         return self._coordinator is not None and self._coordinator.include(envelope)
 
-    def respond(self, envelope: Envelope, outcome: Outcome, started_at: float) -> Response:
+    def respond(self, envelope: Envelope, outcome: AcceptResult, started_at: float) -> Response:
         """The response to an event that is in the store."""
         if not self._uncounted:
             # Metrics and logs are written after the responses of this iteration of the loop have left.
             asyncio.get_running_loop().call_soon(self._count)
         self._uncounted.append((envelope, outcome, time.perf_counter() - started_at))
-        if outcome is Outcome.DUPLICATE:
+        if outcome is AcceptResult.DUPLICATE:
             return responses.duplicate(envelope.event_id)
         return responses.accepted(envelope.event_id)
 
@@ -150,7 +150,7 @@ class WebhookEndpoint:
             if is_debug:
                 fields = {"event_id": envelope.event_id, "event_type": envelope.event_type, "outcome": outcome.value}
                 log.debug("event accepted", extra=fields)
-            if outcome is Outcome.DUPLICATE:
+            if outcome is AcceptResult.DUPLICATE:
                 self._metrics.duplicates.inc()
             else:
                 self._metrics.count_accepted(envelope.event_type)

@@ -1,4 +1,4 @@
-"""The function named in our jobs. Only `surehook worker` runs them; any other worker gets an error."""
+"""The function that RQ's job hashes name. Only `surehook worker` executes our jobs: here it raises an error."""
 
 
 def handle(event_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The table of claims that a worker process shares with its supervisor: which claims it holds, and their stages.
+"""Shared memory in which a worker process shows its supervisor the claims it holds and how far each is.
 
 It is a mapped file. The process writes to memory, which survives any death of the process and needs no lock that a
 handler may hold; so the supervisor knows which runs had started or are overdue, and whether the process is stalled.

@@ -16,7 +16,7 @@ from surehook.ingest.endpoint import IS_COMPLETE, STARTED_AT, WebhookEndpoint
 from surehook.ingest.http.response_writer import BufferedTransport, HeadCache
 from surehook.ingest.limits import Reservation
 from surehook.ingest.responses import Refusal, Response
-from surehook.ingest.store.acceptor import Outcome
+from surehook.ingest.store.acceptor import AcceptResult
 from surehook.shared.envelope import Envelope
 from surehook.shared.errors import AuthenticationFailed, StoreError
 
@@ -142,7 +142,7 @@ class Delivery:
         """True once it is answered, as for a future. A disconnect does not cancel it: the event is stored anyway."""
         return self.response_complete
 
-    def set_result(self, outcome: Outcome) -> None:
+    def set_result(self, outcome: AcceptResult) -> None:
         assert self.envelope is not None  # noqa: S101 - set when the event was passed to the acceptor
         try:
             self._finish(self._endpoint.respond(self.envelope, outcome, self.started_at))

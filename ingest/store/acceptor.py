@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.store.batcher import Batcher, Reply, fail
+from surehook.ingest.store.batcher import Batcher, ReplyReceiver, fail
 from surehook.ingest.store.connection import ErrorReply, Replies, pack
 from surehook.ingest.store.session import Session
 from surehook.shared.encryption import BodyCipher
@@ -19,21 +19,21 @@ from surehook.shared.settings import Settings
 FULL = ("OOM", "MISCONF")
 
 
-class Outcome(Enum):
+class AcceptResult(Enum):
     """The result of accepting an event, as the script replies it."""
 
     STORED = 1
     DUPLICATE = 0
 
 
-OUTCOMES = (Outcome.DUPLICATE, Outcome.STORED)  # by the script's reply
+RESULTS = (AcceptResult.DUPLICATE, AcceptResult.STORED)  # by the script's reply
 
 
 class Pending(NamedTuple):
     """An event that waits to be stored, and the receiver of its outcome."""
 
     envelope: Envelope
-    reply: Reply
+    reply: ReplyReceiver
 
     @property
     def size(self) -> int:
@@ -58,14 +58,14 @@ class Acceptor(Batcher[Pending]):
     def is_ready(self) -> bool:
         return self.session.connection is not None
 
-    async def accept(self, envelope: Envelope) -> Outcome:
+    async def accept(self, envelope: Envelope) -> AcceptResult:
         """Store an event, or find that it is stored already. Returns after the fsync.
 
         Raises:
             StoreUnavailable: it is not known to be stored; the sender may send it again.
             BacklogFull, StoreFull: it is not stored.
         """
-        reply: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[AcceptResult] = asyncio.get_running_loop().create_future()
         self.put(Pending(envelope, reply))
         return await reply
 
@@ -135,7 +135,7 @@ class Acceptor(Batcher[Pending]):
             if outcome < 0:
                 pending.reply.set_exception(BacklogFull())
             else:
-                pending.reply.set_result(OUTCOMES[outcome])
+                pending.reply.set_result(RESULTS[outcome])
 
     def _error_in(self, reply: Any, count: int) -> StoreError | None:
         if isinstance(reply, ErrorReply):

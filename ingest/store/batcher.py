@@ -24,7 +24,7 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 NOT_PRIMARY = ("READONLY", "LOADING", "MASTERDOWN")
 
 
-class Reply(Protocol):
+class ReplyReceiver(Protocol):
     """Receives the outcome of one item: a future, or something cheaper. Its methods raise nothing."""
 
     def done(self) -> bool: ...
@@ -36,7 +36,7 @@ class Item(Protocol):
     """One entry of a batch."""
 
     @property
-    def reply(self) -> Reply: ...
+    def reply(self) -> ReplyReceiver: ...
     @property
     def size(self) -> int: ...
 

@@ -111,7 +111,7 @@ class Coordinator:
             return await self._recorded_outcome(request)
         with self._outcomes.waiting_for(event_id) as waiter:
             outcome = await self._submit(request)
-            if outcome.state == "decided":
+            if outcome.state == "unconfirmed":
                 return await self._confirm(request, outcome.round)
             if outcome.state != "waiting":
                 return outcome

@@ -3,8 +3,8 @@
 -- the ingest process, ms a refusal is remembered, ms after the deadline in which an outcome may be confirmed, retention
 -- in s, ms after its last heartbeat for which a worker counts as alive, the fingerprint of the key the body is
 -- encrypted with (none or '': it is plain), limit of open events (none: unlimited).
--- Returns {state, round, ms left, reason}; state is waiting, completed, rejected, failed, abandoned, decided (a success
--- that waits to be confirmed), duplicate (an event that never was a transaction), paused (an operator paused the
+-- Returns {state, round, ms left, reason}; state is waiting, completed, rejected, failed, abandoned, unconfirmed (a
+-- success that waits to be confirmed), duplicate (an event that never was a transaction), paused (an operator paused the
 -- queue), no_worker (no worker is available) or backlog (the limit of open events is reached).
 local id, process = ARGV[1], ARGV[11]
 local key = EVENT .. id
@@ -29,7 +29,7 @@ if txn and (txn.state == 'waiting' or txn.state == 'running' or txn.state == 'co
     redis.call('HSET', TXN .. id, 'waiters', txn.waiters .. ' ' .. process)
   end
   redis.call('HINCRBY', TXN .. id, 'requests', 1)
-  return {is_undecided and 'waiting' or 'decided', txn.round, math.max(0, txn.deadline - now_ms), ''}
+  return {is_undecided and 'waiting' or 'unconfirmed', txn.round, math.max(0, txn.deadline - now_ms), ''}
 end
 
 local record = redis.call('HMGET', key, 'type', 'decision', 'reason', 'closed_at', 'body', 'committed')

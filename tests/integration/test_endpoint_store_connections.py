@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from harness.certificates import server_context
-from surehook.ingest.store.acceptor import Outcome
+from surehook.ingest.store.acceptor import AcceptResult
 from surehook.shared.embedded import socket_path
 from surehook.shared.settings import Settings
 from tests.integration.test_session import an_envelope, running
@@ -37,7 +37,7 @@ def test_the_endpoint_connects_over_tcp_with_a_login_and_a_database(
         async with tcp_proxy(socket_path(data_dir)) as man:
             url = f"redis://{user}:{quote(PASSWORD, safe='')}@127.0.0.1:{man.port}/3"
             async with running(Settings(redis_url=url)) as acceptor:
-                assert await acceptor.accept(an_envelope()) is Outcome.STORED
+                assert await acceptor.accept(an_envelope()) is AcceptResult.STORED
 
     asyncio.run(play())
 
@@ -71,7 +71,7 @@ def test_the_endpoint_connects_over_tls_only_to_a_trusted_server(
         async with tcp_proxy(socket_path(data_dir), context) as man:
             url = f"rediss://127.0.0.1:{man.port}/0"
             async with running(Settings(redis_url=f"{url}?ssl_ca_certs={trusted}")) as acceptor:
-                assert await acceptor.accept(an_envelope()) is Outcome.STORED
+                assert await acceptor.accept(an_envelope()) is AcceptResult.STORED
             async with running(Settings(redis_url=url)) as acceptor:
                 assert not acceptor.is_ready
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from surehook.ingest.store.acceptor import Outcome
+from surehook.ingest.store.acceptor import AcceptResult
 from surehook.ingest.store.connection import CLIENT_NAME
 from surehook.shared.embedded import socket_path
 from surehook.shared.errors import StoreUnavailable
@@ -51,7 +51,7 @@ def test_a_sentinel_that_hangs_does_not_keep_us_from_the_store(
             (one, other)[silent].passes_replies = False
             async with running(by_way_of(one, other)) as acceptor:
                 await until(lambda: acceptor.is_ready)
-                assert await acceptor.accept(an_envelope()) is Outcome.STORED
+                assert await acceptor.accept(an_envelope()) is AcceptResult.STORED
 
     asyncio.run(play())
 
@@ -68,7 +68,7 @@ def test_sentinels_that_fall_silent_later_change_nothing(
             one.passes_replies = other.passes_replies = False
             for _ in range(2):
                 await being_asked(other)
-                assert await acceptor.accept(an_envelope()) is Outcome.STORED
+                assert await acceptor.accept(an_envelope()) is AcceptResult.STORED
             assert endpoint_connections(store) == connected
 
     asyncio.run(play())
@@ -89,7 +89,7 @@ def test_a_store_that_is_lost_while_a_sentinel_is_asked_is_found_again(
             one.passes_replies = True
 
             await until(lambda: acceptor.is_ready)
-            assert await settled(acceptor.accept(an_envelope())) == [Outcome.STORED]
+            assert await settled(acceptor.accept(an_envelope())) == [AcceptResult.STORED]
 
     asyncio.run(play())
 

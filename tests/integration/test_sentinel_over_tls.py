@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from harness.certificates import server_context
-from surehook.ingest.store.acceptor import Outcome
+from surehook.ingest.store.acceptor import AcceptResult
 from surehook.shared.embedded import socket_path
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect
@@ -41,7 +41,7 @@ def test_tls_to_sentinel_and_store_requires_trusted_certificates(
             url = f"rediss+sentinel://127.0.0.1:{guide.port}/mine"
             async with running(Settings(redis_url=f"{url}?ssl_ca_certs={trusted}")) as acceptor:
                 await until(lambda: acceptor.is_ready)  # on a busy machine not at the first try
-                assert await acceptor.accept(an_envelope()) is Outcome.STORED
+                assert await acceptor.accept(an_envelope()) is AcceptResult.STORED
             assert await asyncio.to_thread(ping, f"{url}?ssl_ca_certs={trusted}")
             async with running(Settings(redis_url=url)) as acceptor:
                 assert not acceptor.is_ready

@@ -12,7 +12,7 @@ import redis
 
 from harness.events import a_body
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.store.acceptor import Acceptor, Outcome
+from surehook.ingest.store.acceptor import Acceptor, AcceptResult
 from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS
 from surehook.shared.embedded import socket_path
 from surehook.shared.envelope import Envelope, parse_envelope
@@ -43,7 +43,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def settled(*accepting: Awaitable[Outcome]) -> list[Outcome | type[BaseException]]:
+async def settled(*accepting: Awaitable[AcceptResult]) -> list[AcceptResult | type[BaseException]]:
     async with asyncio.timeout(MENDING_SECONDS):
         outcomes = await asyncio.gather(*accepting, return_exceptions=True)
     return [type(outcome) if isinstance(outcome, BaseException) else outcome for outcome in outcomes]
@@ -67,14 +67,14 @@ def _to(man: TcpProxy) -> Settings:
 def test_events_that_arrive_during_a_batch_go_in_the_next_one(settings: Settings, store: redis.Redis) -> None:
     events = [an_envelope() for _ in range(700)]
 
-    async def play() -> list[Outcome | type[BaseException]]:
+    async def play() -> list[AcceptResult | type[BaseException]]:
         async with running(settings) as acceptor:
             store.config_resetstat()
             return await settled(*(acceptor.accept(event) for event in [*events, events[0]]))
 
     outcomes = asyncio.run(play())
 
-    assert outcomes == [Outcome.STORED] * 700 + [Outcome.DUPLICATE]
+    assert outcomes == [AcceptResult.STORED] * 700 + [AcceptResult.DUPLICATE]
     assert store.info("commandstats")["cmdstat_evalsha"]["calls"] == 3  # 256 events at most in each
     assert store.lrange("rq:queue:events", 0, -1) == [event.event_id.encode() for event in events]
 
@@ -83,7 +83,7 @@ def test_replies_in_pieces_are_put_together(data_dir: Path, store: redis.Redis) 
     async def scenario(acceptor: Acceptor, man: TcpProxy) -> None:
         man.replies_in_pieces = True
 
-        assert await settled(*(acceptor.accept(an_envelope()) for _ in range(3))) == [Outcome.STORED] * 3
+        assert await settled(*(acceptor.accept(an_envelope()) for _ in range(3))) == [AcceptResult.STORED] * 3
 
     through(data_dir, scenario)
 
@@ -98,7 +98,7 @@ def test_a_connection_that_breaks_in_a_reply_is_an_error_and_is_reopened(data_di
         await until(lambda: acceptor.is_ready)
 
         # The store had it all: the sender, who sends them again, is told so.
-        assert await settled(*map(acceptor.accept, events)) == [Outcome.DUPLICATE] * 2
+        assert await settled(*map(acceptor.accept, events)) == [AcceptResult.DUPLICATE] * 2
 
     through(data_dir, scenario)
 
@@ -113,7 +113,7 @@ def test_a_silent_store_times_out_and_is_reconnected(data_dir: Path, store: redi
         man.passes_replies = True
 
         await until(lambda: acceptor.is_ready)
-        assert await acceptor.accept(an_envelope()) is Outcome.STORED
+        assert await acceptor.accept(an_envelope()) is AcceptResult.STORED
 
     through(data_dir, scenario)
 
@@ -129,7 +129,7 @@ def test_a_server_that_does_not_speak_the_protocol_is_rejected(
         man.instead = None
 
         await until(lambda: acceptor.is_ready and man.connections > connections)
-        assert await acceptor.accept(an_envelope()) is Outcome.STORED
+        assert await acceptor.accept(an_envelope()) is AcceptResult.STORED
 
     through(data_dir, scenario)
 
@@ -145,7 +145,7 @@ def test_a_reply_of_an_unexpected_shape_is_an_error(data_dir: Path, store: redis
         man.instead = None
 
         await until(lambda: acceptor.is_ready and man.connections > connections)
-        assert await acceptor.accept(an_envelope()) is Outcome.STORED
+        assert await acceptor.accept(an_envelope()) is AcceptResult.STORED
 
     through(data_dir, scenario)
 
@@ -166,7 +166,7 @@ def test_a_request_that_is_cancelled_leaves_the_others_their_answers(data_dir: P
         man.passes_replies = True
 
         await until(lambda: acceptor.is_ready)
-        assert await acceptor.accept(an_envelope()) is Outcome.STORED
+        assert await acceptor.accept(an_envelope()) is AcceptResult.STORED
 
     through(data_dir, scenario)
 
@@ -181,8 +181,8 @@ def test_a_request_that_is_cancelled_in_flight_changes_nothing_for_the_others(
             await asyncio.sleep(0)
         in_flight[1].cancel()
 
-        assert await settled(*in_flight) == [Outcome.STORED, asyncio.CancelledError, Outcome.STORED]
-        assert await acceptor.accept(an_envelope()) is Outcome.STORED
+        assert await settled(*in_flight) == [AcceptResult.STORED, asyncio.CancelledError, AcceptResult.STORED]
+        assert await acceptor.accept(an_envelope()) is AcceptResult.STORED
         assert man.connections == connections
 
     through(data_dir, scenario)
@@ -205,7 +205,7 @@ def test_a_primary_that_becomes_a_replica_gets_no_more(
 ) -> None:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 3600)  # its reply must be enough
 
-    async def play() -> list[Outcome | type[BaseException]]:
+    async def play() -> list[AcceptResult | type[BaseException]]:
         async with running(settings) as acceptor:
             store.replicaof("127.0.0.1", "1")
             demoted = await settled(acceptor.accept(an_envelope()))
@@ -215,7 +215,7 @@ def test_a_primary_that_becomes_a_replica_gets_no_more(
             return demoted + await settled(acceptor.accept(an_envelope()))
 
     try:
-        assert asyncio.run(play()) == [StoreUnavailable, Outcome.STORED]
+        assert asyncio.run(play()) == [StoreUnavailable, AcceptResult.STORED]
     finally:
         store.replicaof("NO", "ONE")
 
@@ -224,11 +224,17 @@ def test_a_full_backlog_refuses_new_events_but_recognises_duplicates(settings: S
     bounded = settings.model_copy(update={"max_backlog": 2})
     events = [an_envelope() for _ in range(3)]
 
-    async def play() -> list[Outcome | type[BaseException]]:
+    async def play() -> list[AcceptResult | type[BaseException]]:
         async with running(bounded) as acceptor:
             outcomes = await settled(*map(acceptor.accept, [*events, events[0]]))
             store.zrem("surehook:open", events[0].event_id)  # as if it were closed
             return outcomes + await settled(acceptor.accept(events[2]))
 
-    assert asyncio.run(play()) == [Outcome.STORED, Outcome.STORED, BacklogFull, Outcome.DUPLICATE, Outcome.STORED]
+    assert asyncio.run(play()) == [
+        AcceptResult.STORED,
+        AcceptResult.STORED,
+        BacklogFull,
+        AcceptResult.DUPLICATE,
+        AcceptResult.STORED,
+    ]
     assert issubclass(BacklogFull, StoreError)

@@ -78,8 +78,8 @@ class Transactional(WorkerSteps):
 
         expected = self.models[event].submit(reply.round, process, self.now, unavailable=self.unavailable())
         assert reply.state == expected
-        if reply.state in ("waiting", "decided"):
-            self.waiting.append(Request(event, reply.round, process, self.now, is_decided=reply.state == "decided"))
+        if reply.state in ("waiting", "unconfirmed"):
+            self.waiting.append(Request(event, reply.round, process, self.now, is_decided=reply.state == "unconfirmed"))
         elif reply.state not in ("no_worker", "paused"):
             self.answer(event, reply.state)
         if reply.state == "waiting":

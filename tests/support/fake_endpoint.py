@@ -14,7 +14,7 @@ from surehook.ingest.endpoint import PendingResponse, WebhookEndpoint, reply
 from surehook.ingest.http.fast_path import FastPath
 from surehook.ingest.http.protocol import WebhookProtocol, protocol_for
 from surehook.ingest.limits import Limits
-from surehook.ingest.store.acceptor import Outcome
+from surehook.ingest.store.acceptor import AcceptResult
 from surehook.shared.envelope import parse_envelope
 from surehook.shared.errors import AuthenticationFailed
 from surehook.shared.settings import Settings
@@ -43,8 +43,8 @@ class FakeEndpoint:
             self.pending.append(response)
         return self.starts
 
-    def respond(self, envelope: Any, outcome: Outcome, _: float) -> responses.Response:
-        return responses.accepted(envelope.event_id) if outcome is Outcome.STORED else responses.duplicate("known")
+    def respond(self, envelope: Any, outcome: AcceptResult, _: float) -> responses.Response:
+        return responses.accepted(envelope.event_id) if outcome is AcceptResult.STORED else responses.duplicate("known")
 
     def refuse(self, error: Exception) -> responses.Response:
         return responses.NOT_AUTHORIZED if isinstance(error, AuthenticationFailed) else responses.UNAVAILABLE

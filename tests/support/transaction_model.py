@@ -73,7 +73,7 @@ class Model:
             return "abandoned"
         current.waiters.add(process)
         current.requests += 1
-        return "decided" if is_settled else "waiting"
+        return "unconfirmed" if is_settled else "waiting"
 
     def starts(self, worker: str, claim: int, now: int) -> bool:
         """A worker claims: True if its handlers may start. `claim` is 0 when the claim brought another event."""

@@ -1,4 +1,4 @@
-"""Runs a handler with its timeout, and turns its outcome into a value."""
+"""Calls a handler with its timeout, and returns a `RunResult` instead of raising."""
 
 import inspect
 import time

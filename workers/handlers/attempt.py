@@ -1,4 +1,4 @@
-"""The attempt: the facts about its own run that a handler may ask for."""
+"""The `Attempt` that is passed to a handler: its number, its deadline, and whether its claim still holds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Acknowledgements: what a process tells the store about its claims. One exchange carries many of them."""
+"""The acknowledgements that a process sends to the store: finish, retry, bury, give back. One exchange carries many."""
 
 import base64
 import zlib

@@ -1,4 +1,4 @@
-"""Claims and leases in the store: each step is one script.
+"""Claims, renews and gives back jobs in the store: each step is one script.
 
 A claim is *stale* once its lease has been removed, usually by recovery after it expired: the store refuses its
 acknowledgements.

@@ -1,4 +1,4 @@
-"""The completion of a job: the acknowledgement for the store, and the facts to log once the store has answered."""
+"""Decides whether a job is finished, retried or a dead letter, and builds its acknowledgement."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""Executes a claimed job: chooses its handler, runs it, and says how the job is to be acknowledged."""
+"""Executes a claimed job: chooses its handler, has it run, and returns the completion."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Fetches claims and delivers acknowledgements, many in one exchange with the store.
+"""Fetches jobs (claims them under a lease) and sends acknowledgements, many in one exchange with the store.
 
 Handlers run on while an exchange is under way; the next one acknowledges the jobs that finish during it. Exchanges are
 numbered: if a reply is lost, the exchange is repeated and changes nothing the second time.

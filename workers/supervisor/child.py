@@ -1,4 +1,4 @@
-"""One worker process as its supervisor sees it: starts it, watches its slots, gives back its claims when it died."""
+"""One worker process as its supervisor sees it: starts it, watches it, gives back its claims when it has died."""
 
 import logging
 import os

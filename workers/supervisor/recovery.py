@@ -1,4 +1,4 @@
-"""Gives back the claims of processes that died together with their supervisor, once their leases have expired.
+"""Recovers claims of other machines: gives back jobs whose process and supervisor died, once the lease has expired.
 
 It runs in the supervisor, because a worker process that is recycled or killed after a few seconds does not watch the
 store for long enough to tell a death from a disturbance.

@@ -1,4 +1,4 @@
-"""The handler threads for transactional events. Each waits for the queue itself, to lose no time."""
+"""Fetches transactional events: each handler thread waits at the queue itself, to lose no time."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""The worker's side of a transaction: claiming, settling, and recovering runs of dead processes, each one script.
+"""Claims transactions, reports their outcome, and recovers the runs of dead processes, each with one script.
 
 A worker waits for a wake-up, which every submission sends, and then claims the first event of the queue. A wake-up that
 a dying worker takes with it costs only time, because every worker also checks once a second.

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from harness.signing import SIGNATURE
 from surehook.ingest.endpoint import PendingResponse, WebhookEndpoint
 from surehook.ingest.responses import Refusal, Response
-from surehook.ingest.store.acceptor import Outcome
+from surehook.ingest.store.acceptor import AcceptResult
 from surehook.shared.envelope import Envelope
 from surehook.shared.errors import SurehookError
 from tests.support.forged_tokens import AUTHORIZATION, Forger
@@ -63,7 +63,7 @@ class AuthenticationOracle:
         assert self.endpoint is not None
         return self.endpoint.refuse(error)
 
-    def respond(self, envelope: Envelope, outcome: Outcome, began: float) -> Response:
+    def respond(self, envelope: Envelope, outcome: AcceptResult, began: float) -> Response:
         assert self.endpoint is not None
         return self.endpoint.respond(envelope, outcome, began)
 

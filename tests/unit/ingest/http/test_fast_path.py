@@ -2,7 +2,7 @@
 
 import pytest
 
-from surehook.ingest.store.acceptor import Outcome
+from surehook.ingest.store.acceptor import AcceptResult
 from surehook.shared.envelope import parse_envelope
 from surehook.shared.errors import AuthenticationFailed, StoreUnavailable
 from tests.support.fake_endpoint import BODY, PATH, ClientConnection, FakeEndpoint, a_delivery, run_with
@@ -19,7 +19,7 @@ def test_a_complete_delivery_is_answered_without_asgi() -> None:
     async def scenario(connection: ClientConnection) -> None:
         await connection.receive(a_delivery())
         assert connection.transport.sent == b""
-        endpoint.pending[0].set_result(Outcome.STORED)
+        endpoint.pending[0].set_result(AcceptResult.STORED)
 
     connection = run_with(endpoint, scenario)
 
@@ -108,7 +108,7 @@ def test_a_pipelined_request_waits_for_the_previous_response() -> None:
     async def scenario(connection: ClientConnection) -> None:
         await connection.receive(a_delivery() + a_delivery())
         assert (len(endpoint.pending), connection.through_asgi) == (1, [])
-        endpoint.pending[0].set_result(Outcome.STORED)
+        endpoint.pending[0].set_result(AcceptResult.STORED)
         await connection.turn()
 
     connection = run_with(endpoint, scenario)
@@ -139,7 +139,7 @@ def test_a_connection_without_keep_alive_is_closed_after_the_response(sent: byte
 
     async def scenario(connection: ClientConnection) -> None:
         await connection.receive(sent)
-        endpoint.pending[0].set_result(Outcome.STORED)
+        endpoint.pending[0].set_result(AcceptResult.STORED)
 
     connection = run_with(endpoint, scenario)
 
@@ -158,7 +158,7 @@ def test_a_stopping_process_responds_and_closes_the_connection(when: str) -> Non
         else:
             await connection.receive(a_delivery())
             connection.protocol.shutdown()
-        endpoint.pending[0].set_result(Outcome.STORED)
+        endpoint.pending[0].set_result(AcceptResult.STORED)
 
     connection = run_with(endpoint, scenario)
 
@@ -175,7 +175,7 @@ def test_an_event_is_stored_although_its_sender_has_disconnected() -> None:
         connection.transport.close()
         connection.protocol.connection_lost(None)
         assert not endpoint.pending[0].done()
-        endpoint.pending[0].set_result(Outcome.STORED)
+        endpoint.pending[0].set_result(AcceptResult.STORED)
 
     connection = run_with(endpoint, scenario)
 
@@ -189,7 +189,7 @@ def test_an_idle_connection_keeps_no_body() -> None:
 
     async def scenario(connection: ClientConnection) -> None:
         await connection.receive(a_delivery())
-        endpoint.pending[0].set_result(Outcome.STORED)
+        endpoint.pending[0].set_result(AcceptResult.STORED)
 
     run_with(endpoint, scenario)
 
@@ -203,7 +203,7 @@ def test_a_changed_date_reaches_the_next_response() -> None:
         for day in (b"today", b"tomorrow"):
             connection.protocol.server_state.default_headers = [(b"date", day)]
             await connection.receive(a_delivery())
-            endpoint.pending[-1].set_result(Outcome.STORED)
+            endpoint.pending[-1].set_result(AcceptResult.STORED)
 
     sent = run_with(endpoint, scenario).transport.sent
 

@@ -11,7 +11,7 @@ from surehook.ingest.auth.credentials import authenticator_from
 from surehook.ingest.endpoint import WebhookEndpoint
 from surehook.ingest.limits import Limits
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.store.acceptor import Acceptor, Outcome
+from surehook.ingest.store.acceptor import Acceptor, AcceptResult
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.settings import Settings
 from tests.support.fake_endpoint import PATH, ClientConnection, FakeEndpoint, a_delivery, run_with
@@ -45,7 +45,7 @@ def test_a_failing_response_closes_only_its_own_connection(when: str) -> None:
         endpoint.respond = endpoint.refuse = fail  # type: ignore[method-assign,assignment]
         await connection.receive(a_delivery())
         if when == "stored":
-            endpoint.pending[0].set_result(Outcome.STORED)
+            endpoint.pending[0].set_result(AcceptResult.STORED)
         elif when == "store failed":
             endpoint.pending[0].set_exception(StoreUnavailable())
 
@@ -71,12 +71,12 @@ def test_a_lost_connection_leaves_nothing_behind(sent: bytes, reset: Exception |
     async def scenario(connection: ClientConnection) -> None:
         await connection.receive(sent)
         if sent == a_delivery():
-            endpoint.pending[0].set_result(Outcome.STORED)
+            endpoint.pending[0].set_result(AcceptResult.STORED)
         connection.transport.abort()  # as when the connection is lost
         connection.protocol.connection_lost(reset)
         assert connection.protocol.timeout_keep_alive_task is None
         if sent == a_delivery() * 2:
-            endpoint.pending[0].set_result(Outcome.STORED)
+            endpoint.pending[0].set_result(AcceptResult.STORED)
 
     gc.disable()
     try:
