@@ -29,8 +29,8 @@ def config(is_json: bool) -> None:
         for name, (value, origin) in rows.items():
             click.echo(f"{name}={_text(value)}\t{origin}")
         return
-    from rich.console import Console  # noqa: PLC0415 - only for a terminal
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     table = Table("setting", "value", "from", box=None, pad_edge=False, header_style="bold")
     for name, (value, origin) in rows.items():

@@ -6,12 +6,14 @@ import secrets
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from surehook.shared.errors import Misconfigured
-from surehook.shared.settings import Settings, load_settings
-from surehook.verbs.start import start
+
+if TYPE_CHECKING:
+    from surehook.shared.settings import Settings
 
 EXAMPLE_HANDLERS = "examples.todos.handlers"
 EXAMPLE_FOLDER = Path("examples/todos")
@@ -24,8 +26,10 @@ ENV_FILE = Path(".env")
 @click.command()
 def dev() -> None:
     """Start the store, ingest, a worker and the dashboard, and stop them with Ctrl-C."""
-    from surehook.verbs.dev_processes import Children, WorkerWatch, running_store, wait_until_ready  # noqa: PLC0415
-    from surehook.workers.handlers.loader import load_handlers  # noqa: PLC0415
+    from surehook.shared.settings import load_settings
+    from surehook.verbs.dev_processes import Children, WorkerWatch, running_store, wait_until_ready
+    from surehook.verbs.start import start
+    from surehook.workers.handlers.loader import load_handlers
 
     configured = load_settings()
     handlers = ",".join(configured.handlers) or _example()
@@ -74,7 +78,7 @@ def _example() -> str:
     return EXAMPLE_HANDLERS
 
 
-def _ensure_api_key(settings: Settings) -> bool:
+def _ensure_api_key(settings: "Settings") -> bool:
     """Write a random key to .env at the first start. Returns whether it did."""
     if settings.requires_authentication or settings.allow_unauthenticated:
         return False
@@ -89,8 +93,8 @@ def _ensure_api_key(settings: Settings) -> bool:
     return True
 
 
-def _screen(settings: Settings, *, is_new: bool) -> str:
-    from surehook.fusionauth.own_endpoint import endpoint_url  # noqa: PLC0415
+def _screen(settings: "Settings", *, is_new: bool) -> str:
+    from surehook.fusionauth.own_endpoint import endpoint_url
 
     key = settings.api_keys[0].get_secret_value() if settings.api_keys else _instead_of_a_key(settings)
     origin = " (new, in .env)" if is_new else ""
@@ -109,7 +113,7 @@ def _screen(settings: Settings, *, is_new: bool) -> str:
 """
 
 
-def _instead_of_a_key(settings: Settings) -> str:
+def _instead_of_a_key(settings: "Settings") -> str:
     if not settings.requires_authentication:
         return "none (all clients are accepted)"
     return "one of SUREHOOK_BASIC_AUTH" if settings.basic_auth else "not required (see `surehook config`)"

@@ -4,10 +4,6 @@ import sys
 
 import click
 
-from surehook.ingest.server import serve
-from surehook.ingest.supervisor import Supervisor
-from surehook.verbs.start import start
-
 
 @click.command()
 @click.option(
@@ -17,6 +13,10 @@ from surehook.verbs.start import start
 )
 def ingest(processes: int | None) -> None:
     """Receive webhooks and put them on disk before answering."""
+    from surehook.ingest.server import serve
+    from surehook.ingest.supervisor import Supervisor
+    from surehook.verbs.start import start
+
     settings = start()
     if processes is None:
         serve(settings)

@@ -34,9 +34,9 @@ def echo_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, whole_i
                 click.echo("  ".join(headers))
             click.echo("  ".join(row).rstrip())
         return
-    from rich.console import Console  # noqa: PLC0415 - only for a terminal
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, header in enumerate(headers):

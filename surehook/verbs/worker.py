@@ -6,11 +6,6 @@ from pathlib import Path
 import click
 
 from surehook.shared.errors import Misconfigured
-from surehook.shared.keys import TRANSACTIONAL_QUEUE
-from surehook.shared.transactional_events import transactional_types
-from surehook.verbs.start import start
-from surehook.workers.handlers.loader import load_handlers, require_agreement
-from surehook.workers.supervisor.supervisor import Supervisor
 
 
 @click.command()
@@ -26,6 +21,12 @@ from surehook.workers.supervisor.supervisor import Supervisor
 )
 def worker(queue: str | None, processes: int, threads: int, grace: float | None) -> None:
     """Run the handlers, with retries and dead letters."""
+    from surehook.shared.keys import TRANSACTIONAL_QUEUE
+    from surehook.shared.transactional_events import transactional_types
+    from surehook.verbs.start import start
+    from surehook.workers.handlers.loader import load_handlers, require_agreement
+    from surehook.workers.supervisor.supervisor import Supervisor
+
     settings = start()
     if grace is not None:
         settings = settings.model_copy(update={"grace": grace})
