@@ -147,14 +147,14 @@ def check(event):
     stack.start_ingest(**terms)
     worker = stack.start_worker(**terms)
     with stack.redis() as store, ThreadPoolExecutor(1) as pool:
-        attending = f"{Keys().prefix}:alive:queue:{TRANSACTIONAL_QUEUE}"
-        wait_until(lambda: store.zcard(attending), "the worker lives")
+        available = f"{Keys().prefix}:alive:queue:{TRANSACTIONAL_QUEUE}"
+        wait_until(lambda: store.zcard(available), "the worker lives")
         first = pool.submit(stack.deliver, an_event("user.create"))
         wait_until(stack.effects, "it runs")
 
         worker.terminate()
 
-        wait_until(lambda: not store.zcard(attending), "its worker deregisters", seconds=15)
+        wait_until(lambda: not store.zcard(available), "its worker deregisters", seconds=15)
         assert stack.deliver(an_event("user.create")).status_code == 503
         assert not first.done()
         (stack.folder / "go").touch()

@@ -24,6 +24,7 @@ FUNCTIONS = (
     *("is_proven", "lose_patience", "give_up", "_is_deaf", "_hear_no_more", "_barren_bytes", "unasked", "rekey"),
     *("whereabouts", "txn_common", "txn_as_fact", "sweep_turn", "refuse_bad_terms", "refuse_by_header", "refuse_dead"),
     *("refuse_disagreement", "refuse_other_body", "refuse_powerless", "refuse_unknown_type", "refuse_unless_durable"),
+    *("as_fact", "mark_of", "attending", "unharmed", "unattended", "LostJobs", "is_unsure"),
     *("let_ebb", "wait_for_yes", "check_the_truth", "run_vote"),
 )
 # Modules, by the folder in which they were: some of their names are in use elsewhere.
