@@ -31,38 +31,36 @@ def ledger(as_json: bool) -> None:
     length = Ledger(store, keys).counts().open
     hidden = length < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
     with click.progressbar(length=length, label="checking", file=sys.stderr, hidden=hidden) as bar:
-        statement = Ledger(store, keys, bar.update).read()
-    click.echo(json.dumps(_facts(statement)) if as_json else _table(statement))
-    if not statement.is_balanced:
+        report = Ledger(store, keys, bar.update).read()
+    click.echo(json.dumps(_facts(report)) if as_json else _table(report))
+    if not report.is_balanced:
         sys.exit(DOES_NOT_BALANCE)
 
 
-def _facts(statement: LedgerReport) -> dict[str, object]:
+def _facts(report: LedgerReport) -> dict[str, object]:
     return {
-        "balances": statement.is_balanced,
-        **{name: getattr(statement.stats, name) for name in COUNTS},
-        "off_by": statement.stats.off_by,
-        "open_events": {place.value: statement.events[place] for place in JOB_STATES},
-        "without_job": statement.without_job,
+        "balances": report.is_balanced,
+        **{name: getattr(report.stats, name) for name in COUNTS},
+        "off_by": report.stats.off_by,
+        "open_events": {state.value: report.events[state] for state in JOB_STATES},
+        "without_job": report.without_job,
     }
 
 
-def _table(statement: LedgerReport) -> str:
-    books = statement.stats
-    lines = [f"{name:<14}{getattr(books, name):>12,}" for name in COUNTS]
-    lines += [f"  {place.value:<12}{statement.events[place]:>12,}" for place in JOB_STATES]
+def _table(report: LedgerReport) -> str:
+    stats = report.stats
+    lines = [f"{name:<14}{getattr(stats, name):>12,}" for name in COUNTS]
+    lines += [f"  {state.value:<12}{report.events[state]:>12,}" for state in JOB_STATES]
     lines.append("")
-    if statement.is_balanced:
+    if report.is_balanced:
         lines.append("The ledger balances.")
-    if books.off_by:
+    if stats.off_by:
         lines.append(
-            f"The ledger does not balance: by the counts {books.open + books.off_by:,} events should be open, "
-            f"but {books.open:,} are."
+            f"The ledger does not balance: by the counts {stats.open + stats.off_by:,} events should be open, "
+            f"but {stats.open:,} are."
         )
-    if statement.without_job:
-        more = " or more" if statement.is_cut_short else ""
-        lines.append(
-            f"The ledger does not balance: {len(statement.without_job):,}{more} jobs of open events are missing:"
-        )
-        lines += [f"  {job_id}" for job_id in statement.without_job]
+    if report.without_job:
+        more = " or more" if report.is_cut_short else ""
+        lines.append(f"The ledger does not balance: {len(report.without_job):,}{more} jobs of open events are missing:")
+        lines += [f"  {job_id}" for job_id in report.without_job]
     return "\n".join(lines)

@@ -38,8 +38,10 @@ def test_only_started_jobs_of_a_dead_process_are_interrupted_and_only_overdue_on
 ) -> None:
     ids = {accept(): name for name in ("started", "ran", "reserved", "never noted")}
     claims = claims_of("child")
-    trip = claims.exchange_arguments(1, (), wanted=4, starting=2)
-    held = {ids[claim.job_id]: claim for claim in claims.parse_reply(claims.exchange_script().run(store, *trip)).claims}
+    arguments = claims.exchange_arguments(1, (), wanted=4, starting=2)
+    held = {
+        ids[claim.job_id]: claim for claim in claims.parse_reply(claims.exchange_script().run(store, *arguments)).claims
+    }
     for place, name in enumerate(("started", "ran", "reserved")):
         child.slots.reserve(place, held[name].key)
     for place in (0, 1):

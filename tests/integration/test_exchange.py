@@ -21,9 +21,9 @@ def test_a_claim_whose_reply_was_lost_is_given_again_and_counted_once(
     for _ in range(5):
         accept()
     claims = claims_of()
-    trip = claims.exchange_arguments(1, (), wanted=3, starting=1)
+    arguments = claims.exchange_arguments(1, (), wanted=3, starting=1)
 
-    lost, again = (claims.parse_reply(claims.exchange_script().run(store, *trip)) for _ in range(2))
+    lost, again = (claims.parse_reply(claims.exchange_script().run(store, *arguments)) for _ in range(2))
 
     assert [claim.runs for claim in lost.claims] == [1, 1, 1]
     assert again == lost
@@ -55,9 +55,9 @@ def test_each_ack_in_an_exchange_is_accepted_or_rejected_separately(
     let_lapse(store, lost)
     recover(claims_of("other"), store)
     notes = [(acks.finish(claim, "done", an_attempt()), "slow.1", True) for claim in (first, lost, last)]
-    trip = claims.exchange_arguments(claims.next_number(), notes, wanted=0, starting=0)
+    arguments = claims.exchange_arguments(claims.next_number(), notes, wanted=0, starting=0)
 
-    told, told_again = (claims.parse_reply(claims.exchange_script().run(store, *trip)) for _ in range(2))
+    told, told_again = (claims.parse_reply(claims.exchange_script().run(store, *arguments)) for _ in range(2))
 
     assert told.accepted_acks == (True, False, True)
     assert told_again == told
@@ -70,8 +70,8 @@ def test_reserved_jobs_of_a_dead_process_return_without_a_counted_attempt(
 ) -> None:
     ids = [accept() for _ in range(3)]
     claims = claims_of("dead")
-    trip = claims.exchange_arguments(1, (), wanted=3, starting=1)
-    for claim in claims.parse_reply(claims.exchange_script().run(store, *trip)).claims:
+    arguments = claims.exchange_arguments(1, (), wanted=3, starting=1)
+    for claim in claims.parse_reply(claims.exchange_script().run(store, *arguments)).claims:
         let_lapse(store, claim)
 
     assert sorted(recover(claims_of("other"), store)) == ["requeued", "returned", "returned"]
@@ -89,8 +89,8 @@ def test_a_job_that_ended_before_the_next_exchange_still_reports_its_start(
 ) -> None:
     event_id = accept()
     claims = claims_of()
-    trip = claims.exchange_arguments(1, (), wanted=1, starting=0)
-    (claim,) = claims.parse_reply(claims.exchange_script().run(store, *trip)).claims
+    arguments = claims.exchange_arguments(1, (), wanted=1, starting=0)
+    (claim,) = claims.parse_reply(claims.exchange_script().run(store, *arguments)).claims
     assert store.hget(f"rq:job:{event_id}", "status") == b"queued"
     attempt = an_attempt()
 
@@ -126,8 +126,10 @@ def test_a_job_that_crashed_its_process_is_claimed_without_other_jobs(
 
     taken = []
     for number in (1, 2, 3):
-        trip = claims.exchange_arguments(number, (), wanted=8, starting=8)
-        taken.append([each.job_id for each in claims.parse_reply(claims.exchange_script().run(store, *trip)).claims])
+        arguments = claims.exchange_arguments(number, (), wanted=8, starting=8)
+        taken.append(
+            [each.job_id for each in claims.parse_reply(claims.exchange_script().run(store, *arguments)).claims]
+        )
 
     assert taken == [[before], [killer], [after]]
 
@@ -142,11 +144,11 @@ def test_a_paused_queue_gives_no_claims_but_accepts_acks(
     running = claims.claim()
     command, key, value = pause
     getattr(store, command)(key, value)
-    trip = claims.exchange_arguments(
+    arguments = claims.exchange_arguments(
         claims.next_number(), [(acks.finish(running, "done", None), "one", True)], wanted=8, starting=8
     )
 
-    told = claims.parse_reply(claims.exchange_script().run(store, *trip))
+    told = claims.parse_reply(claims.exchange_script().run(store, *arguments))
 
     assert (told.accepted_acks, told.is_paused, told.claims) == ((True,), True, ())
     assert store.llen("rq:queue:events") == 1
