@@ -184,8 +184,9 @@ def test_a_users_package_may_be_called_like_one_of_ours(name: str, build_stack: 
 
     stack.deliver()
 
-    wait_until((stack.folder / "handled").exists)
-    assert (stack.folder / "handled").read_text() == f"{name}.hooks"
+    handled = stack.folder / "handled"
+    wait_until(lambda: handled.exists() and handled.read_text() != "", "the handler has written its name")
+    assert handled.read_text() == f"{name}.hooks"
 
 
 def test_trigger_sends_another_body_from_a_file_or_a_pipe(build_stack: Build) -> None:
