@@ -143,9 +143,9 @@ class WebhookEndpoint:
         return responses.UNAVAILABLE
 
     def _count(self) -> None:
-        not_counted, self._uncounted = self._uncounted, []
+        uncounted, self._uncounted = self._uncounted, []
         is_debug = log.isEnabledFor(logging.DEBUG)
-        for envelope, outcome, seconds in not_counted:
+        for envelope, outcome, seconds in uncounted:
             self._metrics.accept_seconds.observe(seconds)
             if is_debug:
                 fields = {"event_id": envelope.event_id, "event_type": envelope.event_type, "outcome": outcome.value}

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from harness.stack import wait_until
-from surehook.workers.maintenance import heartbeat as upkeep_module
+from surehook.workers.maintenance import heartbeat as heartbeat_module
 from surehook.workers.maintenance.heartbeat import Heartbeat
 from surehook.workers.queue.claims import DUE_AT_ONCE
 from surehook.workers.rq_worker import RQWorkers
@@ -16,13 +16,13 @@ class HoldsNothing:
 
 
 @pytest.fixture
-def upkeep(store: redis.Redis, claims_of: Any) -> Heartbeat:
+def heartbeat(store: redis.Redis, claims_of: Any) -> Heartbeat:
     fetcher: Any = HoldsNothing()
     return Heartbeat(RQWorkers(store, "events", ["w.1"]), fetcher, claims_of("w"))
 
 
-def test_a_worker_that_the_store_forgot_registers_again(upkeep: Heartbeat, store: redis.Redis) -> None:
-    upkeep.tick()
+def test_a_worker_that_the_store_forgot_registers_again(heartbeat: Heartbeat, store: redis.Redis) -> None:
+    heartbeat.tick()
 
     assert store.smembers("rq:workers") == {b"rq:worker:w.1"}
 
@@ -31,34 +31,34 @@ def schedule(store: redis.Redis, count: int) -> None:
     store.zadd("rq:scheduled:events", {f"00000000-0000-4000-8000-{number:012d}": 1 for number in range(count)})
 
 
-def test_all_retries_that_are_due_at_once_move_in_one_tick(upkeep: Heartbeat, store: redis.Redis) -> None:
+def test_all_retries_that_are_due_at_once_move_in_one_tick(heartbeat: Heartbeat, store: redis.Redis) -> None:
     schedule(store, 6 * DUE_AT_ONCE)
 
-    upkeep.tick()
+    heartbeat.tick()
 
     assert store.llen("rq:queue:events") == 6 * DUE_AT_ONCE
 
 
 def test_retries_that_are_due_wait_for_the_next_tick_when_this_one_is_over(
-    upkeep: Heartbeat, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    heartbeat: Heartbeat, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep_module, "TICK_SECONDS", 0.0)
+    monkeypatch.setattr(heartbeat_module, "TICK_SECONDS", 0.0)
     schedule(store, 2 * DUE_AT_ONCE)
 
-    upkeep.tick()
+    heartbeat.tick()
 
     assert store.llen("rq:queue:events") == DUE_AT_ONCE
 
 
 def test_a_process_that_lives_for_less_than_a_tick_moves_retries_too(
-    upkeep: Heartbeat, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    heartbeat: Heartbeat, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep_module, "TICK_SECONDS", 600.0)
+    monkeypatch.setattr(heartbeat_module, "TICK_SECONDS", 600.0)
     schedule(store, 1)
 
-    upkeep.start()
+    heartbeat.start()
     try:
         wait_until(lambda: store.llen("rq:queue:events") == 1, "at once")
     finally:
-        upkeep.stop()
-        upkeep.join()
+        heartbeat.stop()
+        heartbeat.join()

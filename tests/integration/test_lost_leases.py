@@ -40,17 +40,17 @@ def test_is_ours_is_false_after_another_worker_takes_the_lease(
     worker_harness = open_worker_harness(threads=1).start()
     rq_workers = RQWorkers(store, "events", [worker_harness.threads[0].name])
 
-    def upkeep() -> Heartbeat:
+    def heartbeat() -> Heartbeat:
         return Heartbeat(rq_workers, worker_harness.fetcher, claims_of("worker_harness"))
 
-    upkeep().tick()
+    heartbeat().tick()
     assert is_ours()
     (claim,) = texts(store.zrange(KEYS.leases("events"), 0, -1))
-    upkeep().tick()
+    heartbeat().tick()
     assert is_ours()
 
     store.zrem(KEYS.leases("events"), claim)  # as when it lapsed and was recovered by another
-    upkeep().tick()
+    heartbeat().tick()
 
     assert not is_ours()
     wait_until(lambda: counts.discarded == 1, "what it did no longer counts")

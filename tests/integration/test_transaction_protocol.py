@@ -115,7 +115,7 @@ class Transactional(WorkerSteps):
         process = self.draw(PROCESSES)
         self.waiting = [request for request in self.waiting if request.process != process]
 
-    # Time, upkeep, people
+    # Time, heartbeat, people
 
     def _time_jumps(self) -> None:
         self.jump(self.draw(JUMPS))
