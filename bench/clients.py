@@ -159,7 +159,7 @@ def _client(stack: Stack, parser: type) -> redis.asyncio.Redis:
 
 
 def _arguments(envelope: Envelope) -> tuple[bytes | str, ...]:
-    ids = (envelope.event_id, envelope.event_type, envelope.tenant_id, envelope.user_id, envelope.application_id)
+    ids = (envelope.event_id, envelope.event_type, envelope.tenant_id, envelope.user_id, envelope.application_ids)
     return (*ids, "webhook", envelope.body, EVENTS_QUEUE, "30", "")
 
 

@@ -61,7 +61,7 @@ def _fill(store: redis.Redis, events: int) -> None:
         arguments: list[bytes | str | int | float] = []
         for _ in range(min(AT_ONCE, events - start)):
             event = parse_envelope(next(source))
-            arguments += [event.event_id, event.event_type, event.tenant_id, event.user_id, event.application_id]
+            arguments += [event.event_id, event.event_type, event.tenant_id, event.user_id, event.application_ids]
             arguments += ["webhook", event.body[:200], EVENTS_QUEUE, "30", ""]  # the sweep does not read bodies
         script.run(store, *arguments)
 

@@ -13,6 +13,7 @@ is sent:
 | user.registration.create, .update and .delete in the samples of the .complete pages | ....complete |
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -116,6 +117,11 @@ _INSTANCE: tuple[_Row, ...] = (
     ("kickstart.success", "1.30.0", "instanceId"),
 )
 
+# audit-log.create has a tenant since FusionAuth 1.65.0, where the entry has one (FACTS §6).
+_WITHOUT_TENANT = frozenset({"event-log.create", "kickstart.success"})
+
+_APPLICATION_FIELDS = frozenset({"applicationId", "applicationIds", "applicationTimeToLiveInSeconds", "user"})
+
 
 @dataclass(frozen=True, slots=True)
 class EventType:
@@ -126,6 +132,15 @@ class EventType:
     scope: Scope
     since: str | None
     fields: tuple[str, ...]
+
+    @property
+    def can_name_tenant(self) -> bool:
+        return self.name not in _WITHOUT_TENANT
+
+    @property
+    def can_name_application(self) -> bool:
+        """Its events can name applications, or a user who is registered for some."""
+        return not _APPLICATION_FIELDS.isdisjoint(self.fields)
 
 
 def _event_types(rows: tuple[_Row, ...], scope: Scope, *, is_transactional: bool) -> dict[str, EventType]:
@@ -139,6 +154,13 @@ EVENT_TYPES: Mapping[str, EventType] = MappingProxyType(
     | _event_types(_NON_TRANSACTIONAL, "tenant", is_transactional=False)
     | _event_types(_INSTANCE, "instance", is_transactional=False)
 )
+
+
+def matches_pattern(pattern: str, event_type: str) -> bool:
+    """Tells whether a type fits a pattern such as `user.*`, in which `*` is any text."""
+    if "*" not in pattern:
+        return pattern == event_type
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), event_type) is not None
 
 
 def closest(name: str) -> list[str]:

@@ -194,7 +194,7 @@ def _is_in_a_loop() -> bool:
 
 
 def _matches(handler: Handler, envelope: Envelope) -> bool:
-    return handler.matches(envelope.event_type, envelope.tenant_id, envelope.application_id)
+    return handler.matches(envelope.event_type, envelope.tenant_id, envelope.application_ids)
 
 
 def _is_from(handler: Handler, source: Callable[..., object] | ModuleType) -> bool:

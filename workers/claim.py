@@ -19,7 +19,7 @@ class Claim(NamedTuple):
     """Empty until the event's handlers have been chosen."""
     event_type: str
     tenant_id: str
-    application_id: str
+    application_ids: str
     body: bytes
     key_id: str = ""
     """The fingerprint of the key the body is encrypted with; empty for a plain body."""

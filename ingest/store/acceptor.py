@@ -107,7 +107,7 @@ class Acceptor(Batcher[Pending]):
             envelope.event_type,
             envelope.tenant_id,
             envelope.user_id,
-            envelope.application_id,
+            envelope.application_ids,
             "webhook",
             body,
             EVENTS_QUEUE,

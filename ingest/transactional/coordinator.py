@@ -142,7 +142,7 @@ class Coordinator:
             envelope.event_type,
             envelope.tenant_id,
             envelope.user_id,
-            envelope.application_id,
+            envelope.application_ids,
             "webhook",
             body,
             f"{settings.handler_timeout:g}",

@@ -43,7 +43,7 @@ class EventRecord:
     handlers: tuple[str, ...]
     tenant_id: str
     user_id: str
-    application_id: str
+    application_ids: tuple[str, ...]
     source: str
 
     @property
@@ -160,7 +160,7 @@ def _event(event_id: str, record: dict[str, str], state: str, last_handler: str)
         handlers=tuple(filter(None, names)),
         tenant_id=record["tenant"],
         user_id=record["user"],
-        application_id=record["application"],
+        application_ids=tuple(filter(None, record["application"].split(","))),
         source=record["source"],
     )
 

@@ -65,7 +65,7 @@ def accept(store: redis.Redis) -> Accept:
             event.event_type,
             event.tenant_id,
             event.user_id,
-            event.application_id,
+            event.application_ids,
             "webhook",
             body,
             EVENTS_QUEUE,

@@ -1,7 +1,9 @@
 from typing import Any
+from uuid import uuid4
 
 import redis
 
+from harness.events import TENANT_ID, USER_ID
 from surehook import Event, on
 from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.shared.scripts import texts
@@ -44,6 +46,17 @@ def test_the_event_closes_with_its_last_handler(accept: Accept, run_worker: Any,
     assert store.zscore(KEYS.open, event_id) is not None
     run_worker()
     assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}
+
+
+def test_a_handler_for_an_application_runs_for_an_event_that_names_several(accept: Accept, run_worker: Any) -> None:
+    ran: list[str] = []
+    for name, application in (("ours", USER_ID), ("others", TENANT_ID)):
+        on("user.action", name=name, application=application)(lambda event, name=name: ran.append(name))
+
+    accept("user.action", applicationIds=[str(uuid4()), USER_ID])
+    run_worker(turns=2)
+
+    assert ran == ["ours"]
 
 
 def test_a_handler_waits_on_its_own_queue(accept: Accept, run_worker: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from surehook.shared.errors import Misconfigured
-from surehook.shared.event_types import EVENT_TYPES, closest
+from surehook.shared.event_types import EVENT_TYPES, closest, matches_pattern
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
 
 EVENT_PARAMETER, ATTEMPT_PARAMETER = "event", "attempt"
@@ -37,6 +37,23 @@ def require_known_type(event_type: Any, location: str) -> None:
         f"{location}: @on does not know the type {event_type!r}: {hint} A type newer than Surehook needs a pattern: "
         f"{event_type + '*'!r}"
     )
+
+
+def require_possible_match(event_type: str, tenant: str | None, application: str | None, location: str) -> None:
+    """Checks that events of a type, or of any known type of a pattern, can have what the handler filters by."""
+    known = [each for name, each in EVENT_TYPES.items() if matches_pattern(event_type, name)]
+    if not known:  # a pattern for types newer than this release
+        return
+    if tenant is not None and not any(each.can_name_tenant for each in known):
+        raise Misconfigured(
+            f"{location}: {event_type} is about the whole FusionAuth installation and has no tenant, so tenant=… never "
+            "matches: give it a handler without tenant"
+        )
+    if application is not None and not any(each.can_name_application for each in known):
+        raise Misconfigured(
+            f"{location}: an event of {event_type} names no application, so application=… never matches: give it a "
+            "handler without application, which looks at the event itself"
+        )
 
 
 def check_options(types: tuple[str, ...], retries: Any, backoff: Any, timeout: float | None, location: str) -> None:

@@ -1,12 +1,12 @@
 """`@on` and the registry: which handlers run for which events, and with which options."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from surehook.shared.errors import Misconfigured
+from surehook.shared.event_types import matches_pattern
 from surehook.shared.keys import EVENTS_QUEUE, TRANSACTIONAL_QUEUE
 from surehook.shared.transactional_events import require_transactional_type
 from surehook.workers.handlers.options import (
@@ -16,6 +16,7 @@ from surehook.workers.handlers.options import (
     location_of,
     queue_name,
     require_known_type,
+    require_possible_match,
     uuid_text,
 )
 from surehook.workers.handlers.retry import Backoff, RetryPolicy, exponential
@@ -43,15 +44,16 @@ class Handler:
     undo: "Handler | None" = None
     """Its `on_abandoned`: matches no event, and runs when a transaction that succeeded here was abandoned."""
 
-    def matches(self, event_type: str, tenant_id: str, application_id: str) -> bool:
+    def matches(self, event_type: str, tenant_id: str, application_ids: str) -> bool:
         if self.tenant_id is not None and self.tenant_id != tenant_id:
             return False
-        if self.application_id is not None and self.application_id != application_id:
+        # Joined UUIDs: one is contained in the text only if it is one of them.
+        if self.application_id is not None and self.application_id not in application_ids:
             return False
         return self.matches_type(event_type)
 
     def matches_type(self, event_type: str) -> bool:
-        return any(_matches(pattern, event_type) for pattern in self.types)
+        return any(matches_pattern(pattern, event_type) for pattern in self.types)
 
 
 class Registry:
@@ -73,18 +75,18 @@ class Registry:
         return self._by_name.get(name)
 
     def for_event(
-        self, event_type: str, tenant_id: str, application_id: str, *, committed: bool = False
+        self, event_type: str, tenant_id: str, application_ids: str, *, committed: bool = False
     ) -> list[Handler]:
         """The handlers that run for an event; if it is replayed as committed, the transactional ones too."""
         return [
             handler
             for handler in self
-            if handler.matches(event_type, tenant_id, application_id) and (committed or not handler.is_transactional)
+            if handler.matches(event_type, tenant_id, application_ids) and (committed or not handler.is_transactional)
         ]
 
-    def transactional_for(self, event_type: str, tenant_id: str, application_id: str) -> list[Handler]:
+    def transactional_for(self, event_type: str, tenant_id: str, application_ids: str) -> list[Handler]:
         """The handlers that decide a transaction, in the order they were registered."""
-        handlers = self.for_event(event_type, tenant_id, application_id, committed=True)
+        handlers = self.for_event(event_type, tenant_id, application_ids, committed=True)
         return [handler for handler in handlers if handler.is_transactional]
 
     @property
@@ -138,7 +140,9 @@ def on(
         backoff: seconds before each retry: a sequence (its last is repeated) or a function of the retry's number.
         timeout: seconds a run may take; by default SUREHOOK_HANDLER_TIMEOUT.
         queue: the queue of its jobs; each queue has workers of its own.
-        tenant, application: only events with this id.
+        tenant: only events with this id.
+        application: only events that name this application (`applicationId`, `applicationIds`, the keys of
+            `applicationTimeToLiveInSeconds`), or, where they name none, whose user is registered for it.
         transactional: FusionAuth waits for the outcome. It runs once, at most until the deadline.
         on_abandoned: called with the event of a transactional handler that succeeded after FusionAuth was told that the
             transaction failed. It must tolerate an effect that never happened.
@@ -151,6 +155,7 @@ def on(
         location = location_of(function)
         for event_type in types:
             require_known_type(event_type, location)
+            require_possible_match(event_type, tenant, application, location)
         check_options(types, retries, backoff, timeout, location)
         handler = Handler(
             function=function,
@@ -187,9 +192,3 @@ def _transactional(handler: Handler, on_abandoned: Callable[..., Any] | None, lo
         is_async=inspect.iscoroutinefunction(on_abandoned),
     )
     return replace(handler, is_transactional=True, undo=undo)
-
-
-def _matches(pattern: str, event_type: str) -> bool:
-    if "*" not in pattern:
-        return pattern == event_type
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), event_type) is not None

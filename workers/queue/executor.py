@@ -60,7 +60,7 @@ class JobExecutor:
         return Completion(acks.give_back(claim, delay_seconds=UNKNOWN_HANDLER_DELAY_SECONDS))
 
     def _handlers_for(self, claim: Claim) -> list[Handler]:
-        facts = (claim.event_type, claim.tenant_id, claim.application_id)
+        facts = (claim.event_type, claim.tenant_id, claim.application_ids)
         handlers = self._registry.for_event(*facts, committed=claim.committed)
         if self._has_transactional_handlers and not claim.committed and not claim.was_transactional:
             self._report_skipped(claim)
@@ -72,7 +72,7 @@ class JobExecutor:
             return
         if self._types.entries and not self._types.include(claim.event_type, claim.tenant_id):
             return  # intended: listed for other tenants, or for other types of a pattern
-        for handler in self._registry.transactional_for(claim.event_type, claim.tenant_id, claim.application_id):
+        for handler in self._registry.transactional_for(claim.event_type, claim.tenant_id, claim.application_ids):
             self._metrics.count_skipped(handler.name, claim.event_type)
             log.error(
                 "transactional handler skipped, the event came as an ordinary one: set "

@@ -31,12 +31,12 @@ def interrupt(
     """
     job_id = key.rpartition(":")[0]
     event_id, handler = JobId.parse(job_id)
-    event_type, tenant_id, application_id, runs, owner = texts(
+    event_type, tenant_id, application_ids, runs, owner = texts(
         store.hmget(keys.event(event_id), "type", "tenant", "application", f"runs:{handler}", "handler")
     )
     handler = handler or owner
     if not handler:
-        matching = registry.for_event(event_type, tenant_id, application_id)
+        matching = registry.for_event(event_type, tenant_id, application_ids)
         handler = matching[0].name if len(matching) == 1 else ""
     attempt = AttemptRecord(handler, int(runs or 0), datetime.now(UTC), 0, "interrupted", "the process died")
     outcome = claims.interrupt(key, attempt, state=state, counts=counts)

@@ -131,14 +131,14 @@ class TransactionalExecutor:
         except Exception:
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
             log.exception("transaction failed with an internal error", extra=facts)
-        subject = (transaction.event_type, transaction.tenant_id, transaction.application_id)
+        subject = (transaction.event_type, transaction.tenant_id, transaction.application_ids)
         undo = undo_jobs(self._registry.transactional_for(*subject), self._handler_timeout)
         return Outcome(FAILED, is_unknown=True, undo_jobs=undo)
 
     def decide(self, transaction: Transaction) -> Outcome:
         """Runs the handlers, and returns their outcome with the jobs that follow from it."""
         deadline = transaction.read_at + transaction.seconds_left
-        subject = (transaction.event_type, transaction.tenant_id, transaction.application_id)
+        subject = (transaction.event_type, transaction.tenant_id, transaction.application_ids)
         try:
             event = event_from(transaction.event_id, transaction.body)
         except MalformedBody:  # the record was changed by hand, or erased

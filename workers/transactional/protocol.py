@@ -35,7 +35,7 @@ class Transaction:
     seconds_left: float
     event_type: str
     tenant_id: str
-    application_id: str
+    application_ids: str
     body: bytes
     key_id: str = ""
     """The fingerprint of the key the body is encrypted with; "" if it is plain."""
@@ -192,8 +192,8 @@ class TransactionProtocol:
         count = int(orphans)
         words = texts(flat)
         for start in range(0, len(words), _DEAD_RUN_FIELDS):
-            event_id, number, event_type, tenant_id, application_id = words[start : start + _DEAD_RUN_FIELDS]
-            handlers = registry.transactional_for(event_type, tenant_id, application_id)
+            event_id, number, event_type, tenant_id, application_ids = words[start : start + _DEAD_RUN_FIELDS]
+            handlers = registry.transactional_for(event_type, tenant_id, application_ids)
             attempt = AttemptRecord("", 1, datetime.now(UTC), 0, "interrupted", "the process died")
             count += int(
                 self._run(
@@ -230,14 +230,14 @@ def _transaction(reply: Any, sent_at: float, store_ms: float | None = None) -> T
     event_id, number, claim, deadline_ms, now_ms, record = reply
     read_at = time.monotonic()
     left_ms = int(deadline_ms) - (int(now_ms) if store_ms is None else store_ms)
-    event_type, tenant_id, application_id, body, key_id = (value or b"" for value in record)
+    event_type, tenant_id, application_ids, body, key_id = (value or b"" for value in record)
     return Transaction(
         event_id=text(event_id),
         round=text(number),
         seconds_left=left_ms / 1000 - (read_at - sent_at),
         event_type=text(event_type),
         tenant_id=text(tenant_id),
-        application_id=text(application_id),
+        application_ids=text(application_ids),
         body=body,
         key_id=text(key_id),
         claim=int(claim),

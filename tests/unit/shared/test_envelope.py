@@ -59,7 +59,47 @@ def test_the_envelope_has_the_ids_of_the_event() -> None:
     envelope = parse_envelope(body_with(id=USER_ID.upper(), applicationId=USER_ID))
 
     assert envelope.event_id == USER_ID
-    assert (envelope.tenant_id, envelope.user_id, envelope.application_id) == (TENANT_ID, USER_ID, USER_ID)
+    assert (envelope.tenant_id, envelope.user_id, envelope.application_ids) == (TENANT_ID, USER_ID, USER_ID)
+
+
+OTHER_APPLICATION_ID = "cc05b7de-bb29-4d2c-ba2a-7d3c3a5ab2a8"
+
+
+@pytest.mark.parametrize(
+    ("fields", "application_ids"),
+    [
+        pytest.param({"applicationId": USER_ID.upper()}, [USER_ID], id="one"),
+        pytest.param({"applicationIds": [OTHER_APPLICATION_ID, USER_ID]}, [OTHER_APPLICATION_ID, USER_ID], id="a list"),
+        pytest.param({"applicationTimeToLiveInSeconds": {USER_ID: 60}}, [USER_ID], id="times to live"),
+        pytest.param(
+            {"applicationId": USER_ID, "applicationTimeToLiveInSeconds": {OTHER_APPLICATION_ID: 60, USER_ID: 60}},
+            [USER_ID, OTHER_APPLICATION_ID],
+            id="one, and times to live",
+        ),
+        pytest.param({"user": {"registrations": [{"applicationId": USER_ID}, {}]}}, [USER_ID], id="a registration"),
+        pytest.param(
+            {"applicationId": OTHER_APPLICATION_ID, "user": {"registrations": [{"applicationId": USER_ID}]}},
+            [OTHER_APPLICATION_ID],
+            id="one wins over registrations",
+        ),
+        pytest.param(
+            {"applicationIds": [], "user": {"registrations": [{"applicationId": USER_ID}]}}, [USER_ID], id="0"
+        ),
+        pytest.param({"applicationIds": [None, 7, [], {}, "x", f"{USER_ID}\n"]}, [], id="an odd list"),
+        pytest.param({"applicationIds": {USER_ID: 1}, "applicationTimeToLiveInSeconds": [USER_ID]}, [], id="odd kinds"),
+        pytest.param({"user": {"registrations": {"applicationId": USER_ID}}}, [], id="odd registrations"),
+        pytest.param({"user": [], "applicationId": None}, [], id="none"),
+    ],
+)
+def test_an_event_is_of_every_application_that_it_names(fields: dict[str, Any], application_ids: list[str]) -> None:
+    assert parse_envelope(body_with(**fields)).application_ids == ",".join(application_ids)
+
+
+@pytest.mark.parametrize("digits", ["1700000000000", "1700000000000.0", "1.7e12", "9" * 5_000])
+def test_any_whole_number_is_an_instant(digits: str) -> None:
+    body = b'{"event":{"type":"test","createInstant":%s}}' % digits.encode()
+
+    assert parse_envelope(body).event_type == "test"
 
 
 def test_a_tenant_that_is_no_uuid_is_not_indexed() -> None:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,8 +18,8 @@ def _nothing_declared() -> Iterator[None]:
     registry.declared[:] = before
 
 
-def wanting(event_type: str, tenant_id: str = "", application_id: str = "") -> list[str]:
-    return [each.name for each in Registry(registry.declared).for_event(event_type, tenant_id, application_id)]
+def wanting(event_type: str, tenant_id: str = "", application_ids: str = "") -> list[str]:
+    return [each.name for each in Registry(registry.declared).for_event(event_type, tenant_id, application_ids)]
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,31 @@ def test_a_handler_can_be_for_one_tenant_and_application() -> None:
     assert wanting("test", TENANT_ID, USER_ID) == ["theirs"]
     assert wanting("test", TENANT_ID, "") == []
     assert wanting("test", "", USER_ID) == []
+
+
+def test_a_handler_for_an_application_runs_for_events_of_several() -> None:
+    @on("user.action", name="theirs", application=USER_ID)
+    def handler(event: Any) -> None: ...
+
+    assert wanting("user.action", TENANT_ID, f"{TENANT_ID},{USER_ID}") == ["theirs"]
+    assert wanting("user.action", TENANT_ID, f"{TENANT_ID},{TENANT_ID}") == []
+
+
+@pytest.mark.parametrize("event_type", ["group.create", "user.bulk.create", "entity.*", "audit-log.create", "test"])
+def test_a_filter_by_application_that_can_never_match_is_refused(event_type: str) -> None:
+    with pytest.raises(Misconfigured, match=re.escape(f"{event_type} names no application")):
+        on("user.create", event_type, application=USER_ID)(lambda event: None)
+
+
+@pytest.mark.parametrize("event_type", ["event-log.create", "kickstart.success", "kickstart.*"])
+def test_a_filter_by_tenant_that_can_never_match_is_refused(event_type: str) -> None:
+    with pytest.raises(Misconfigured, match=re.escape(f"{event_type} is about the whole FusionAuth installation")):
+        on("user.create", event_type, tenant=TENANT_ID)(lambda event: None)
+
+
+@pytest.mark.parametrize("event_type", ["*", "user.*", "jwt.*", "brand.new.*", "jwt.public-key.update", "user.login.*"])
+def test_a_filter_that_can_match_some_type_is_accepted(event_type: str) -> None:
+    on(event_type, name="it", application=USER_ID, tenant=TENANT_ID)(lambda event: None)
 
 
 def test_default_handler_id() -> None:

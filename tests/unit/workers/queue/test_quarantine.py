@@ -13,7 +13,7 @@ BUSY = 2
 
 
 def a_claim(job_id: str = "a") -> JobInProgress:
-    facts: Any = {"event_type": "", "tenant_id": "", "application_id": "", "body": b"", "handler_name": ""}
+    facts: Any = {"event_type": "", "tenant_id": "", "application_ids": "", "body": b"", "handler_name": ""}
     claim = Claim("events", job_id, "token", runs=2, spent=0, interruptions=1, **facts)
     return JobInProgress(claim, slot=0, received_at=100.0, start_by=FOREVER)
 
