@@ -5,7 +5,7 @@ import zlib
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import redis
@@ -52,14 +52,13 @@ class Filter:
         return self == Filter()
 
     def matches(self, letter: DeadLetter) -> bool:
-        died_at = letter.died_at or datetime.max.replace(tzinfo=UTC)
         return (
             self.event_type in (None, letter.event_type)
             and self.handler in (None, letter.handler)
             and self.user_id in (None, letter.user_id)
             and self.tenant_id in (None, letter.tenant_id)
-            and (self.since is None or died_at >= self.since)
-            and (self.until is None or died_at <= self.until)
+            and (self.since is None or (letter.died_at is not None and letter.died_at >= self.since))
+            and (self.until is None or (letter.died_at is not None and letter.died_at <= self.until))
             and (self.error is None or self.error.lower() in letter.error.lower())
         )
 
@@ -76,7 +75,10 @@ class DeadLetters:
         self._discard = Script("discard", keys)
 
     def matching(self, filter_: Filter) -> Iterator[DeadLetter]:
-        """Takes a snapshot of the ids first: a job that is replayed and fails again is not returned twice."""
+        """Yields dead letters; other applications' failed jobs are none of them.
+
+        Takes a snapshot of the ids first: a job that is replayed and fails again is not returned twice.
+        """
         for queue in self._queues():
             ids = texts(self._store.zrange(rq_failed(queue), 0, -1))
             for start in range(0, len(ids), PAGE):
@@ -85,8 +87,12 @@ class DeadLetters:
                         yield letter
 
     def of(self, some_id: str) -> list[DeadLetter]:
-        """Returns the dead letters whose job id begins with the given characters."""
-        return [letter for letter in self.matching(Filter()) if letter.job_id.lower().startswith(some_id.lower())]
+        """Returns the dead letters whose job id begins with the given characters, at least one."""
+        return [
+            letter
+            for letter in self.matching(Filter())
+            if some_id and letter.job_id.lower().startswith(some_id.lower())
+        ]
 
     def attempts(self, letter: DeadLetter) -> list[dict[str, Any]]:
         lines = self._store.lrange(self._keys.attempts(letter.event_id), 0, -1)
@@ -133,6 +139,8 @@ class DeadLetters:
         replies = pipeline.execute()
         for position, job_id in enumerate(job_ids):
             record, ended_at, lines = replies[3 * position : 3 * position + 3]
+            if record[0] is None:  # another application's job: RQ keeps the failed jobs of all in the same place
+                continue
             handler = JobId.parse(job_id).handler
             last = _last_death(handler, [json.loads(line) for line in lines])
             yield DeadLetter(

@@ -13,7 +13,7 @@ from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings, load_settings
 from surehook.shared.store import connect, wait_for_store
 from surehook.verbs import options
-from surehook.verbs.options import as_json, bulk, each, filter_fields
+from surehook.verbs.options import as_json, bulk, each, filter_fields, require_selection
 from surehook.verbs.tables import echo_table, utc
 
 TIMEOUT_SECONDS = 10.0
@@ -97,22 +97,21 @@ def _open(settings: Settings) -> DeadLetters:
 
 def _chosen(letters: DeadLetters, ids: Sequence[str], given: dict[str, Any]) -> list[DeadLetter]:
     wanted = _filter(given)
+    require_selection(ids, given, has_filter=not wanted.is_empty)
     if ids:
         return _found(letters, ids)
-    if wanted.is_empty and not given["is_all"]:
-        raise click.UsageError("Name ids, a filter such as --type user.delete, or --all.")
     return list(letters.matching(wanted))
 
 
 def _found(letters: DeadLetters, ids: Iterable[str]) -> list[DeadLetter]:
-    found = []
+    found: list[DeadLetter] = []
     for some_id in ids:
         matches = letters.of(some_id)
         if not matches:
             raise NotFound(f"there is no dead letter {some_id}; `surehook dead-letters list` shows them")
         if len({letter.event_id for letter in matches}) > 1:
             raise click.UsageError(f"{some_id} is the beginning of several ids: give more of it.")
-        found.extend(matches)
+        found.extend(letter for letter in matches if letter not in found)
     return found
 
 

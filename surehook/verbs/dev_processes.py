@@ -124,7 +124,9 @@ def wait_until_ready(settings: Settings, children: Children, stops: list[int]) -
 
     def is_ready() -> bool:
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(endpoint_url(settings, "/readyz"), timeout=1, verify=trusted).is_success
+            url = endpoint_url(settings, "/readyz")
+            # A proxy of the environment is for other addresses than our own endpoint's.
+            return httpx.get(url, timeout=1, verify=trusted, trust_env=False).is_success
         return False
 
     children.wait_until(is_ready, stops, "ingest did not become ready; the lines above say why")

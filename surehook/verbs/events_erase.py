@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from surehook.admin.erasure import Erasure
 from surehook.shared.encryption import BodyCipher
-from surehook.shared.errors import NotFound
+from surehook.shared.errors import NotFound, SurehookError
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, unavailable, wait_for_store
@@ -35,6 +35,9 @@ class Report:
     running: set[str] = field(default_factory=set)
     mentions: set[str] = field(default_factory=set)
     unreadable: Counter[str] = field(default_factory=Counter)
+    missing: list[str] = field(default_factory=list)
+    is_complete: bool = True
+    """False if events of the user still arrived during the last pass."""
 
 
 @click.command()
@@ -64,6 +67,10 @@ def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) ->
     except (RedisError, OSError) as exc:
         unavailable(settings, exc)
     click.echo(json.dumps(_facts(report, user)) if as_json else "\n".join(_lines(report, is_dry=dry_run)))
+    if report.missing:
+        raise NotFound("\n".join(f"there is no event {each}, or it was erased before" for each in report.missing))
+    if not report.is_complete:
+        raise SurehookError(f"events of user {user} still arrive: run the command again when they have stopped")
 
 
 def _uuid(given: str, what: str) -> str:
@@ -75,9 +82,10 @@ def _uuid(given: str, what: str) -> str:
 
 def _erase_each(erasure: Erasure, event_ids: Sequence[str], *, is_dry: bool) -> Report:
     report = Report()
-    for event_id in event_ids:
+    for event_id in dict.fromkeys(event_ids):
         if not erasure.is_there(event_id):
-            raise NotFound(f"there is no event {event_id}, or it was erased before")
+            report.missing.append(event_id)
+            continue
         _erase(erasure, event_id, "", report, is_dry=is_dry)
     return report
 
@@ -96,8 +104,9 @@ def _erase_user(erasure: Erasure, user_id: str, *, is_dry: bool) -> Report:
                     report.mentions.add(found.event_id)
                 elif found.missing_key_id:
                     report.unreadable[found.missing_key_id] += 1
-            if before == (len(report.events), len(report.running)):
-                break
+            if is_dry or before == (len(report.events), len(report.running)):
+                return report
+    report.is_complete = False
     return report
 
 

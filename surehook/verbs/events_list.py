@@ -137,6 +137,6 @@ def _facts(event: EventRecord) -> dict[str, Any]:
         "handlers": list(event.handlers),
         "tenant_id": event.tenant_id,
         "user_id": event.user_id,
-        "application_ids": event.application_ids,
+        "application_ids": list(event.application_ids),
         "source": event.source,
     }

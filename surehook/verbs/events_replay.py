@@ -9,7 +9,7 @@ from surehook.admin.events import REPLAYABLE, EventFilter, EventLog, EventRecord
 from surehook.shared.errors import NotFound, SurehookError
 from surehook.verbs.events_list import filter_of, filters, line, one, open_log
 from surehook.verbs.events_resolve import open_decisions
-from surehook.verbs.options import bulk, each
+from surehook.verbs.options import bulk, each, require_selection
 
 NOT_REFUSED = "not a refused transaction, or its effects are still being undone"
 BY_DEFAULT = ("done", "unhandled", "completed")
@@ -59,10 +59,9 @@ def _replay_committed(ids: Sequence[str], options: dict[str, Any]) -> None:
 
 def _chosen(log: EventLog, ids: Sequence[str], options: dict[str, Any]) -> list[EventRecord]:
     wanted = filter_of(options)
+    require_selection(ids, options, has_filter=wanted != EventFilter())
     if ids:
-        return [_replayable(one(log, some_id)) for some_id in ids]
-    if wanted == EventFilter() and not options["is_all"]:
-        raise click.UsageError("Name ids, a filter such as --type user.delete, or --all.")
+        return [_replayable(one(log, some_id)) for some_id in dict.fromkeys(ids)]
     # A snapshot first, so that an event that is replayed and closed again is not replayed twice.
     states = wanted.states or BY_DEFAULT
     found = {event.event_id: event for event in log.matching(wanted) if event.state in states}

@@ -55,6 +55,14 @@ def bulk(command: Command) -> Command:
     return command
 
 
+def require_selection(ids: Sequence[str], given: dict[str, Any], *, has_filter: bool) -> None:
+    """Checks that a bulk command is given either ids, or filters, or --all."""
+    if ids and (has_filter or given["is_all"]):
+        raise click.UsageError("Name ids or filters, not both: ids would be taken whether they match or not.")
+    if not ids and not has_filter and not given["is_all"]:
+        raise click.UsageError("Name ids, a filter such as --type user.delete, or --all.")
+
+
 def each(
     chosen: Sequence[T],
     act: Callable[[T], bool],

@@ -15,9 +15,10 @@ from surehook.fusionauth.own_endpoint import endpoint_url, tls_trust
 from surehook.fusionauth.samples import sample
 from surehook.fusionauth.sender import Sender
 from surehook.fusionauth.transaction_setting import MOST_RESENDS, SETTINGS, run_operation
-from surehook.shared.errors import Misconfigured, SurehookError
+from surehook.shared.envelope import parse_event
+from surehook.shared.errors import MalformedBody, Misconfigured, SurehookError
 from surehook.shared.event_types import EVENT_TYPES, closest
-from surehook.shared.settings import load_settings
+from surehook.shared.settings import Settings, load_settings
 from surehook.shared.transactional_events import require_transactional_type
 
 # FusionAuth's documented example: connectTimeout 1000, readTimeout 2000.
@@ -74,13 +75,13 @@ def trigger(
     if transaction is not None:
         if event_type is not None:
             require_transactional_type(event_type, "--transaction")
-        with httpx.Client(timeout=TIMEOUT, verify=tls_trust(settings, is_own=not urls)) as client:
+        with _client(settings, is_own=not urls) as client:
             sys.exit(0 if _run_operations(client, sender, transaction, targets, bodies) else 1)
     if len(targets) > 1:
         raise click.UsageError("Several webhooks need --transaction, which says how their answers count.")
     target = targets[0]
     try:
-        with httpx.Client(timeout=TIMEOUT, verify=tls_trust(settings, is_own=not urls)) as client:
+        with _client(settings, is_own=not urls) as client:
             answers = _send_all(
                 lambda body: client.post(target, content=body, headers=sender.headers(body)), bodies, count
             )
@@ -88,6 +89,11 @@ def trigger(
         raise SurehookError(f"no answer from {target} ({type(exc).__name__}): is `surehook dev` running?") from exc
     if not all(httpx.codes.is_success(status) for status in answers):
         sys.exit(1)
+
+
+def _client(settings: Settings, *, is_own: bool) -> httpx.Client:
+    # A proxy of the environment is for other addresses than our own endpoint's.
+    return httpx.Client(timeout=TIMEOUT, verify=tls_trust(settings, is_own=is_own), trust_env=not is_own)
 
 
 def _run_operations(
@@ -116,7 +122,7 @@ def _bodies(event_type: str | None, data: BinaryIO | None, count: int) -> Iterat
         body = data.read()
         if event_type is not None and f'"{event_type}"'.encode() not in body:
             click.echo(f"note: the body does not mention {event_type}; it is sent as it is", err=True)
-        return iter([body] * count)
+        return iter([body]) if count == 1 else _copies(body, count)
     if event_type is None:
         raise click.UsageError("TYPE is missing; `surehook trigger --list` shows them.")
     if event_type not in EVENT_TYPES:
@@ -124,6 +130,19 @@ def _bodies(event_type: str | None, data: BinaryIO | None, count: int) -> Iterat
         hint = f"did you mean {' or '.join(near)}?" if near else "`surehook trigger --list` shows them."
         raise Misconfigured(f"there is no event type {event_type}: {hint}")
     return (json.dumps(sample(event_type, now=datetime.now(UTC), event_id=uuid4())).encode() for _ in range(count))
+
+
+def _copies(body: bytes, count: int) -> Iterator[bytes]:
+    """Returns the body with an id of its own for each copy; equal ids would be duplicates.
+
+    Raises:
+        Misconfigured: it is no event, so that it has no id to change.
+    """
+    try:
+        event = parse_event(body)
+    except MalformedBody as exc:
+        raise Misconfigured(f"--count needs a body that is an event, to give each its own id: {exc}") from exc
+    return (json.dumps({"event": {**event, "id": str(uuid4())}}).encode() for _ in range(count))
 
 
 def _send_all(post: Callable[[bytes], httpx.Response], bodies: Iterator[bytes], count: int) -> Counter[int]:

@@ -9,7 +9,7 @@ import pytest
 
 from harness.stack import Stack, wait_until
 from surehook.fusionauth.samples import SAMPLE_USER_ID
-from tests.support.terminal import SUREHOOK, Terminal
+from tests.support.terminal import Terminal
 
 Build = Callable[..., Stack]
 TERMINAL_COLUMNS = 80
@@ -187,38 +187,6 @@ def test_a_users_package_may_be_called_like_one_of_ours(name: str, build_stack: 
     handled = stack.folder / "handled"
     wait_until(lambda: handled.exists() and handled.read_text() != "", "the handler has written its name")
     assert handled.read_text() == f"{name}.hooks"
-
-
-def test_trigger_sends_another_body_from_a_file_or_a_pipe(build_stack: Build) -> None:
-    stack = build_stack()
-    stack.start_ingest()
-    (stack.folder / "body.json").write_text('{"event": {"type": "test"}}')
-
-    from_file = stack.run("trigger", "test", "--data", "body.json")
-    with (stack.folder / "body.json").open() as body:
-        command = [SUREHOOK, "trigger", "--data", "-"]
-        piped = subprocess.run(
-            command, stdin=body, cwd=stack.folder, env=stack.environ, capture_output=True, text=True, check=False
-        )
-
-    assert from_file.stdout.startswith("202 ")
-    assert piped.stdout.startswith("200 ")
-    assert '"duplicate"' in piped.stdout
-
-
-def test_trigger_says_that_no_server_listens(build_stack: Build) -> None:
-    ended = build_stack().run("trigger", "user.delete")
-
-    assert ended.returncode == 1
-    assert "is `surehook dev` running?" in ended.stderr
-
-
-def test_many_are_sent_and_counted(build_stack: Build) -> None:
-    stack = build_stack()
-    stack.start_ingest()
-
-    assert stack.run("trigger", "user.update", "--count", "25").stdout == "202: 25\n"
-    assert stack.open_events() == 25
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from harness.events import USER_ID
 from surehook.admin.erasure import Erasure
 from surehook.shared.encryption import BodyCipher, fingerprint
+from surehook.shared.errors import NotFound, SurehookError
 from surehook.shared.stats import StatsReader
 from tests.integration.conftest import KEYS, Accept, Erase
 from tests.integration.test_leases import an_attempt
@@ -149,6 +150,32 @@ def test_erase_requires_a_full_id(arguments: list[str], erase: Erase) -> None:
 def test_an_id_that_is_not_there_is_not_found(erase: Erase) -> None:
     with pytest.raises(Exception, match="there is no event"):
         erase(OTHER_ID)
+
+
+def test_the_other_ids_are_erased_where_one_is_not_there(accept: Accept, erase: Erase, store: redis.Redis) -> None:
+    first, last = accept(), accept()
+
+    with pytest.raises(NotFound, match=OTHER_ID):
+        erase(first, OTHER_ID, last)
+
+    assert_erased(store, first)
+    assert_erased(store, last)
+
+
+def test_an_erasure_that_events_outrun_is_not_called_complete(
+    accept: Accept, erase: Erase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_scan = Erasure.scan
+
+    def scan(self: Erasure, *arguments: Any, **options: Any) -> Any:
+        yield from real_scan(self, *arguments, **options)
+        accept()
+
+    monkeypatch.setattr(Erasure, "scan", scan)
+    accept()
+
+    with pytest.raises(SurehookError, match="still arrive"):
+        erase()
 
 
 def test_an_event_accepted_during_the_search_is_found_too(

@@ -1,8 +1,10 @@
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
 from click.testing import CliRunner
+from rq import Queue
 from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
@@ -123,6 +125,48 @@ def test_a_bulk_verb_takes_filters(filters: list[str], count: int, die: Any, sur
 
     assert surehook("dead-letters", "replay", "--dry-run", *filters)[1].endswith(f"{count} would be replayed\n")
     assert surehook("dead-letters", "replay", *filters) == (0, f"{count} replayed\n")
+
+
+@pytest.mark.parametrize("verb", ["replay", "discard"])
+@pytest.mark.parametrize("filters", [["--type", "user.update"], ["--all"], ["--since", "2020-01-01"]])
+def test_a_bulk_command_takes_ids_or_filters(
+    verb: str, filters: list[str], die: Any, surehook: Any, store: redis.Redis
+) -> None:
+    status, output = surehook("dead-letters", verb, die(), *filters)
+
+    assert status == 2
+    assert "not both" in output
+    assert store.zcard("rq:failed:events") == 1
+
+
+def test_an_empty_id_is_no_dead_letters_beginning(die: Any, surehook: Any, store: redis.Redis) -> None:
+    die()
+
+    assert surehook("dead-letters", "discard", "")[0] != 0
+    assert store.zcard("rq:failed:events") == 1
+
+
+@pytest.mark.parametrize("bound", ["--since", "--until"])
+def test_a_dead_letter_without_a_date_matches_no_time(bound: str, die: Any, surehook: Any, store: redis.Redis) -> None:
+    store.hdel(f"rq:job:{die()}", "ended_at")
+
+    assert surehook("dead-letters", "discard", bound, "2020-01-01") == (0, "0 discarded\n")
+
+
+@pytest.mark.parametrize("verb", ["replay", "discard"])
+def test_another_applications_failed_jobs_are_left_alone(
+    verb: str, die: Any, surehook: Any, store: redis.Redis
+) -> None:
+    die()
+    foreign = Queue("reports", connection=store).create_job("reports.build", job_id=str(uuid4()))
+    foreign.save()
+    FailedJobRegistry("reports", connection=store).add(foreign, ttl=-1)
+    store.sadd("rq:queues", "rq:queue:reports")
+
+    assert surehook("dead-letters", verb, "--all")[1] in ("1 replayed\n", "1 discarded\n")
+    assert surehook("dead-letters", verb, foreign.id)[0] != 0
+    assert foreign.id in FailedJobRegistry("reports", connection=store)
+    assert ledger(store)["accepted"] == 1
 
 
 @pytest.mark.parametrize("verb", ["replay", "discard"])
