@@ -82,3 +82,27 @@ def large(event):
     assert pids[21] != str(grown)
     assert stack.logged().count("worker process recycled") == 1
     assert "worker process died" not in stack.logged()
+
+
+def test_a_handlers_own_metrics_are_served_and_outlive_its_process(build_stack: Build) -> None:
+    stack = build_stack("""
+from prometheus_client import Counter
+SYNCED = Counter("myapp_synced_users", "Users copied", ["plan"])
+
+@on("user.delete", name="copy")
+def copy(event):
+    SYNCED.labels("gold").inc()
+    effect("copied", os.getpid())
+""")
+    metrics_url = f"http://127.0.0.1:{stack.worker_metrics_port}/metrics"
+    stack.start_ingest()
+    stack.start_worker(SUREHOOK_RECYCLE_JOBS="3")
+
+    for _ in range(7):
+        stack.deliver()
+
+    def synced() -> bool:
+        return 'myapp_synced_users_total{plan="gold"} 7.0' in stack.client.get(metrics_url).text
+
+    wait_until(synced, "every run is counted, those of recycled processes too")
+    assert len({line.split()[1] for line in stack.effects()}) > 1

@@ -1,11 +1,11 @@
-"""Adds up the metrics of all worker processes, and keeps one file for those that have died.
+"""Adds up the metrics of all worker processes, and keeps one file of each kind for those that have died.
 
 prometheus-client keeps the files of dead processes, so that totals never fall; with every replaced process there are
-more of them. Here their values are added to one file.
+more of them. Here their values are combined in one file of each kind. The handlers' own metrics are among them.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -14,8 +14,32 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-# The kinds of metric whose values add up.
-SUMMED = ("counter", "histogram")
+_Sample = tuple[float, float]
+"""A value, and the instant of a gauge that shows the most recent one."""
+_Combine = Callable[[_Sample, _Sample], _Sample]
+
+
+def _added(one: _Sample, other: _Sample) -> _Sample:
+    return one[0] + other[0], max(one[1], other[1])
+
+
+def _newer(one: _Sample, other: _Sample) -> _Sample:
+    return max(one, other, key=lambda sample: sample[1])
+
+
+COMBINED: Mapping[str, _Combine] = {
+    "counter": _added,
+    "histogram": _added,
+    "summary": _added,
+    "gauge_sum": _added,
+    "gauge_max": max,
+    "gauge_min": min,
+    "gauge_mostrecent": _newer,
+}
+"""By a file's kind: how a dead process's value and that of those before it become one."""
+
+# A gauge of this kind is a series for each process, and tells nothing when the process has died.
+PER_PROCESS = "gauge_all"
 DEAD = "dead"
 
 
@@ -36,21 +60,23 @@ class MetricFiles(Collector):
             return list(self._living.collect())  # type: ignore[no-untyped-call] # theirs
 
     def forget(self, pid: int) -> None:
-        """Add the values of a dead process to those of the others, and remove its files."""
+        """Combine the values of a dead process with those of the ones before it, and remove its files."""
         with self._lock:
             mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call] # theirs
-            for kind in SUMMED:
+            (self._folder / f"{PER_PROCESS}_{pid}.db").unlink(missing_ok=True)
+            for kind, combine in COMBINED.items():
                 source = self._folder / f"{kind}_{pid}.db"
                 if source.exists():
-                    _add(source, self._folder / f"{kind}_{DEAD}.db")
+                    _merge(source, self._folder / f"{kind}_{DEAD}.db", combine)
                     source.unlink()
 
 
-def _add(source: Path, target: Path) -> None:
-    sums = MmapedDict(str(target))  # type: ignore[no-untyped-call] # theirs
+def _merge(source: Path, target: Path, combine: _Combine) -> None:
+    merged = MmapedDict(str(target))  # type: ignore[no-untyped-call] # theirs
     try:
+        before = {key: (value, at) for key, value, at in merged.read_all_values()}  # type: ignore[no-untyped-call] # theirs
         for key, value, at, _ in MmapedDict.read_all_values_from_file(str(source)):  # type: ignore[no-untyped-call] # theirs
-            before, _ = sums.read_value(key)  # type: ignore[no-untyped-call] # theirs
-            sums.write_value(key, before + value, at)  # type: ignore[no-untyped-call] # theirs
+            sample = combine(before[key], (value, at)) if key in before else (value, at)
+            merged.write_value(key, *sample)  # type: ignore[no-untyped-call] # theirs
     finally:
-        sums.close()  # type: ignore[no-untyped-call] # theirs
+        merged.close()  # type: ignore[no-untyped-call] # theirs

@@ -10,17 +10,22 @@ from surehook.workers.supervisor.multiprocess_metrics import MetricFiles
 
 A_PROCESS = """
 import os
-from prometheus_client import Counter, Gauge, Histogram
+import sys
+from prometheus_client import Counter, Gauge, Histogram, Summary
 Counter("runs", "Runs", ["handler"]).labels("it").inc(2)
 Histogram("seconds", "Seconds", buckets=(1, 5)).observe(3)
 Gauge("running", "Running", multiprocess_mode="livesum").set(1)
+Summary("bytes", "Bytes").observe(5)
+for mode in ("sum", "max", "min", "mostrecent"):
+    Gauge(f"user_{mode}", "A handler's own", multiprocess_mode=mode).set(float(sys.argv[1]))
+Gauge("user_all", "A handler's own").set(1)
 print(os.getpid())
 """
 
 
-def count(folder: Path) -> int:
+def count(folder: Path, value: float = 1) -> int:
     ran = subprocess.run(
-        [sys.executable, "-c", A_PROCESS],
+        [sys.executable, "-c", A_PROCESS, str(value)],
         env={"PROMETHEUS_MULTIPROC_DIR": str(folder)},
         capture_output=True,
         text=True,
@@ -44,8 +49,9 @@ def test_sums_stay_and_files_go(tmp_path: Path) -> None:
     for pid in pids:
         files.forget(pid)
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["counter_dead.db", "histogram_dead.db"]
-    assert [line for line in before if not line.startswith("running")] == series(files)
+    kinds = ("counter", "gauge_max", "gauge_min", "gauge_mostrecent", "gauge_sum", "histogram", "summary")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{kind}_dead.db" for kind in kinds]
+    assert [line for line in before if not line.startswith(("running", "user_all"))] == series(files)
     count(tmp_path)
     assert 'runs_total{handler="it"} 8.0' in series(files)
     assert 'seconds_bucket{le="5.0"} 4.0' in series(files)
@@ -59,3 +65,14 @@ def test_forgetting_twice_counts_once(tmp_path: Path) -> None:
     files.forget(pid)
 
     assert 'runs_total{handler="it"} 2.0' in series(files)
+
+
+def test_gauges_of_dead_processes_are_combined_by_their_mode(tmp_path: Path) -> None:
+    files = MetricFiles(str(tmp_path))
+    for value in (3, -2, 2):
+        files.forget(count(tmp_path, value))
+
+    shown = series(files)
+
+    for line in ("user_sum 3.0", "user_max 3.0", "user_min -2.0", "user_mostrecent 2.0"):
+        assert line in shown
