@@ -18,7 +18,9 @@ from surehook.ingest.endpoint import WebhookEndpoint
 from surehook.ingest.http.fast_path import FastPath
 from surehook.ingest.limits import Limits
 from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.rate_limited_log import RateLimitedLog
 from surehook.ingest.responses import Response
+from surehook.ingest.routes import facts_of, spellings
 from surehook.ingest.store.acceptor import Acceptor
 from surehook.ingest.transactional.coordinator import Coordinator
 from surehook.shared.settings import Settings
@@ -27,12 +29,12 @@ from surehook.shared.settings import Settings
 class App(Starlette):
     """Passes deliveries directly to the endpoint: Starlette's routing would cost as much as parsing the event."""
 
-    webhook_path = ""
+    webhook_paths: tuple[str, ...] = ()
     endpoint: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_http = scope["type"] == "http"
-        if self.endpoint is not None and is_http and scope["path"] == self.webhook_path and scope["method"] == "POST":
+        if self.endpoint is not None and is_http and scope["path"] in self.webhook_paths and scope["method"] == "POST":
             await self.endpoint(scope, receive, send)
             return
         await super().__call__(scope, receive, send)
@@ -49,6 +51,7 @@ def create_app(
     authenticator = authenticator_from(settings, metrics)
     request_limits = limits or Limits(settings)
     acceptors: list[Acceptor] = []
+    refusal_log = RateLimitedLog("delivery refused")
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -64,7 +67,8 @@ def create_app(
             coordinator=coordinator if settings.transactional_events else None,
         )
         # The route answers other methods with 405. Starlette treats an instance of a class as a plain ASGI app.
-        app.router.routes.insert(0, Route(settings.webhook_path, endpoint, methods=["POST"]))
+        for path in app.webhook_paths:
+            app.router.routes.insert(0, Route(path, endpoint, methods=["POST"]))
         app.endpoint = ServerErrorMiddleware(endpoint, handler=_internal_error)
         background = BackgroundTasks()
         storing = background.start(acceptor.run())
@@ -88,30 +92,35 @@ def create_app(
         is_ready = bool(acceptors) and acceptors[-1].is_ready and authenticator.is_ready
         return _response(responses.READY if is_ready else responses.NOT_READY)
 
+    def count_refusal(reason: str, request: Request) -> None:
+        metrics.refused.labels(reason).inc()
+        # Apart by method, so that a balancer's GETs do not hide a mistyped webhook URL.
+        refusal_log.add(f"{reason} {request.method}", reason=reason, **facts_of(request))
+
+    async def not_found(request: Request, _: Exception) -> StarletteResponse:
+        count_refusal("not_found", request)
+        return _response(responses.NOT_FOUND)
+
+    async def method_not_allowed(request: Request, exc: Exception) -> StarletteResponse:
+        count_refusal("method_not_allowed", request)
+        allow = exc.headers if isinstance(exc, HTTPException) else None  # RFC 9110, section 15.5.6
+        response = _response(responses.METHOD_NOT_ALLOWED)
+        response.headers.update(allow or {})
+        return response
+
     app = App(
         routes=[Route("/healthz", _healthz), Route("/readyz", readyz)],
-        exception_handlers={404: _not_found, 405: _method_not_allowed, Exception: _internal_error},
+        exception_handlers={404: not_found, 405: method_not_allowed, Exception: _internal_error},
         lifespan=lifespan,
     )
-    # No redirect for a trailing slash: it would reveal the endpoint.
+    # No redirect for a trailing slash: FusionAuth would follow it with a GET, and take the 200 as delivered.
     app.router.redirect_slashes = False
-    app.webhook_path = settings.webhook_path
+    app.webhook_paths = spellings(settings.webhook_path)
     return app
 
 
 async def _healthz(_: Request) -> StarletteResponse:
     return _response(responses.ALIVE)
-
-
-async def _not_found(_: Request, __: Exception) -> StarletteResponse:
-    return _response(responses.NOT_FOUND)
-
-
-async def _method_not_allowed(_: Request, exc: Exception) -> StarletteResponse:
-    allow = exc.headers if isinstance(exc, HTTPException) else None  # RFC 9110, section 15.5.6
-    response = _response(responses.METHOD_NOT_ALLOWED)
-    response.headers.update(allow or {})
-    return response
 
 
 async def _internal_error(_: Request, __: Exception) -> StarletteResponse:

@@ -13,6 +13,7 @@ from surehook.ingest.auth.signature import require_signed_body
 from surehook.ingest.body import SenderLeft, check_headers, read_body
 from surehook.ingest.limits import Limits, Reservation
 from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.rate_limited_log import RateLimitedLog
 from surehook.ingest.responses import Refusal, Response
 from surehook.ingest.store.acceptor import Acceptor, AcceptResult, Pending
 from surehook.ingest.store.batcher import ReplyReceiver
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 
 STARTED_AT = "surehook.started_at"  # in an ASGI scope: when the headers had arrived, by time.perf_counter()
 IS_COMPLETE = "surehook.is_complete"  # in an ASGI scope: present if the whole body has arrived
-LOG_EVERY_SECONDS = 1.0
 STORE_REASONS: dict[type[StoreError], str] = {StoreFull: "store_full", BacklogFull: "backlog_full"}
 
 
@@ -55,7 +55,8 @@ class WebhookEndpoint:
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._coordinator = coordinator
-        self._refusal_log = RateLimitedLog()
+        self._refusal_log = RateLimitedLog("delivery refused")
+        self._duplicate_log = RateLimitedLog("duplicate delivery", logging.INFO)
         self._uncounted: list[tuple[Envelope, AcceptResult, float]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,12 +153,13 @@ class WebhookEndpoint:
                 log.debug("event accepted", extra=fields)
             if outcome is AcceptResult.DUPLICATE:
                 self._metrics.duplicates.inc()
+                self._duplicate_log.add("", event_id=envelope.event_id, event_type=envelope.event_type)
             else:
                 self._metrics.count_accepted(envelope.event_type)
 
     def _count_refusal(self, reason: str) -> None:
         self._metrics.refused.labels(reason).inc()
-        self._refusal_log.add(reason)
+        self._refusal_log.add(reason, reason=reason)
 
 
 def _parse(body: bytes, signed_digest: bytes | None) -> Envelope:
@@ -172,25 +174,6 @@ def _parse(body: bytes, signed_digest: bytes | None) -> Envelope:
         return parse_envelope(body)
     except MalformedBody as exc:
         raise Refusal(responses.malformed(str(exc)), "malformed") from exc
-
-
-class RateLimitedLog:
-    """Logs one line a second for each reason, with a count: a flood of refused deliveries must not flood the log."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-
-    def add(self, reason: str) -> None:
-        if reason in self._counts:
-            self._counts[reason] += 1
-            return
-        self._counts[reason] = 0
-        log.warning("delivery refused", extra={"reason": reason, "count": 1})
-        asyncio.get_running_loop().call_later(LOG_EVERY_SECONDS, self._log_count, reason)
-
-    def _log_count(self, reason: str) -> None:
-        if count := self._counts.pop(reason):
-            log.warning("delivery refused", extra={"reason": reason, "count": count})
 
 
 async def reply(response: Response, send: Send) -> None:

@@ -10,11 +10,11 @@ import uvicorn
 from prometheus_client import disable_created_metrics
 
 from surehook.ingest.app import create_app
-from surehook.ingest.endpoint import RateLimitedLog
 from surehook.ingest.http.fast_path import FastPath
 from surehook.ingest.http.protocol import protocol_for
 from surehook.ingest.limits import Limits
 from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.rate_limited_log import RateLimitedLog
 from surehook.ingest.tls import tls_options
 from surehook.shared.errors import Misconfigured
 from surehook.shared.metrics_server import serve_metrics
@@ -23,7 +23,6 @@ from surehook.shared.store_metrics import StoreGauges
 
 log = logging.getLogger(__name__)
 
-KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2048
 GARBAGE_THRESHOLD = (20_000, 20, 50)
 
@@ -68,11 +67,11 @@ def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, ser
     """
     limits = Limits(settings)
     limits.fit_to_file_limit()
-    refusals = RateLimitedLog()
+    refusals = RateLimitedLog("delivery refused")
 
     def count_refusal(reason: str) -> None:
         metrics.refused.labels(reason).inc()
-        refusals.add(reason)
+        refusals.add(reason, reason=reason)
 
     fast_path = FastPath(settings.webhook_path)
     config = uvicorn.Config(
@@ -84,7 +83,7 @@ def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, ser
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=int(settings.grace),
         backlog=BACKLOG,
         **tls_options(settings),

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 FIELDS = (
     "event_id",
     "event_type",
+    "known_type",
     "tenant_id",
     "handler",
     "attempt",
@@ -31,6 +32,8 @@ FIELDS = (
     "address",
     "pid",
     "status",
+    "method",
+    "path",
     "variable",
     "key_id",
     "ingest_has",

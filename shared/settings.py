@@ -120,6 +120,7 @@ class Settings(AuthSettings):
     max_body_bytes: int = Field(10 * MEBIBYTE, ge=1024)
     max_body_bytes_in_flight: int = Field(256 * MEBIBYTE, ge=1024)
     max_pending: int = Field(10_000, ge=1)
+    keep_alive: int = Field(620, ge=1)
     max_backlog: int = Field(1_000_000, ge=1)
     durability: Literal["fsync", "replicated", "trusted", "memory"] = "fsync"
     replicas: int = Field(1, ge=1)

@@ -16,6 +16,7 @@ from surehook.ingest.endpoint import IS_COMPLETE, STARTED_AT, WebhookEndpoint
 from surehook.ingest.http.response_writer import BufferedTransport, HeadCache
 from surehook.ingest.limits import Reservation
 from surehook.ingest.responses import Refusal, Response
+from surehook.ingest.routes import spellings
 from surehook.ingest.store.acceptor import AcceptResult
 from surehook.shared.envelope import Envelope
 from surehook.shared.errors import AuthenticationFailed, StoreError
@@ -27,7 +28,7 @@ class FastPath:
     """State shared by the connections of a process. `endpoint` is set once the store has been checked."""
 
     def __init__(self, path: str) -> None:
-        self.path = path.encode()
+        self.paths = frozenset(each.encode() for each in spellings(path))
         self.head_cache = HeadCache()
         self.endpoint: WebhookEndpoint | None = None
 
@@ -87,7 +88,7 @@ class FastPathProtocol(HttpToolsProtocol):
 
     def _may_take_fast_path(self) -> bool:
         return (
-            self.url == self.fast_path.path
+            self.url in self.fast_path.paths
             and self.parser.get_method() == b"POST"
             and self.fast_path.endpoint is not None
             and (self.cycle is None or self.cycle.response_complete)  # a pipelined request waits

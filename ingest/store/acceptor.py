@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.rate_limited_log import RateLimitedLog
 from surehook.ingest.store.batcher import Batcher, ReplyReceiver, fail
 from surehook.ingest.store.connection import ErrorReply, Replies, pack
 from surehook.ingest.store.session import Session
@@ -13,7 +14,7 @@ from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import Envelope
 from surehook.shared.errors import BacklogFull, StoreError, StoreFull, StoreUnavailable
 from surehook.shared.keys import EVENTS_QUEUE, Keys
-from surehook.shared.scripts import Script
+from surehook.shared.scripts import Script, text
 from surehook.shared.settings import Settings
 
 FULL = ("OOM", "MISCONF")
@@ -27,6 +28,7 @@ class AcceptResult(Enum):
 
 
 RESULTS = (AcceptResult.DUPLICATE, AcceptResult.STORED)  # by the script's reply
+OUTCOME_TYPES = {int, bytes}
 
 
 class Pending(NamedTuple):
@@ -52,6 +54,7 @@ class Acceptor(Batcher[Pending]):
         self._handler_timeout = f"{settings.handler_timeout:g}"
         self._max_backlog = settings.max_backlog
         self._with_source = False  # the store does not know the script
+        self._difference_log = RateLimitedLog("another event under a known id")
         self._is_stopping = False
 
     @property
@@ -132,16 +135,24 @@ class Acceptor(Batcher[Pending]):
         for pending, outcome in zip(batch, reply, strict=True):
             if pending.reply.done():
                 continue
-            if outcome < 0:
+            if type(outcome) is bytes:
+                self._log_difference(pending.envelope, text(outcome))
+                pending.reply.set_result(AcceptResult.DUPLICATE)
+            elif outcome < 0:
                 pending.reply.set_exception(BacklogFull())
             else:
                 pending.reply.set_result(RESULTS[outcome])
+
+    def _log_difference(self, envelope: Envelope, known_type: str) -> None:
+        """Report an event that is not stored because another one has its id."""
+        facts = {"event_id": envelope.event_id, "event_type": envelope.event_type, "known_type": known_type}
+        self._difference_log.add(envelope.event_type, **facts)
 
     def _error_in(self, reply: Any, count: int) -> StoreError | None:
         if isinstance(reply, ErrorReply):
             self._log_error(reply)
             return StoreFull(reply.code) if reply.code in FULL else StoreUnavailable(reply.code)
-        if isinstance(reply, list) and len(reply) == count and set(map(type, reply)) == {int}:
+        if isinstance(reply, list) and len(reply) == count and set(map(type, reply)) <= OUTCOME_TYPES:
             return None
         error = StoreUnavailable("the store's reply does not belong to the command")
         self.session.invalidate(error)

@@ -1,7 +1,8 @@
 -- Store a batch of events with their jobs, except those that were seen before.
 -- ARGV: ten for each event: id, type, tenant, user, application, source, body, queue, handler timeout, the fingerprint
 -- of the key the body is encrypted with ('': it is plain); then, if there is one, the limit of open events.
--- Returns for each event 1 if new, 0 if known, -1 if there is no room for it.
+-- Returns for each event 1 if new, 0 if known, -1 if there is no room for it; the type of the known event if it is
+-- another event with the same id.
 local FIELDS_PER_EVENT = 10
 local count = math.floor(#ARGV / FIELDS_PER_EVENT)
 local room = count
@@ -11,7 +12,11 @@ local outcomes, opened, waiting = {}, {}, {}
 for at = 1, count * FIELDS_PER_EVENT, FIELDS_PER_EVENT do
   local event_id, queue, key = ARGV[at], ARGV[at + 7], EVENT .. ARGV[at]
   if redis.call('EXISTS', key) == 1 then
-    outcomes[#outcomes + 1] = 0
+    local known = redis.call('HMGET', key, 'type', 'body', 'key_id')
+    -- An encrypted body is another one each time; an erased one is gone.
+    local is_comparable = known[2] and not known[3] and ARGV[at + 9] == ''
+    local differs = known[1] and (known[1] ~= ARGV[at + 1] or is_comparable and known[2] ~= ARGV[at + 6])
+    outcomes[#outcomes + 1] = differs and known[1] or 0
   elseif room <= 0 then
     outcomes[#outcomes + 1] = -1
   else

@@ -2,28 +2,17 @@
 
 import select
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.events import a_body
-from harness.stack import Stack, wait_until
+from harness.stack import Stack
 from surehook.ingest.body import BODY_SECONDS
 from surehook.ingest.http.protocol import HEADERS_SECONDS
 from tests.support.raw_http import a_request, connect, status_of
 
 MARGIN_SECONDS = 3.0
-# The real endpoint, but with the one timeout shortened that a test cannot wait for.
-QUICK_ENDPOINT = """
-import surehook.ingest.server
-from surehook.shared.settings import load_settings
-
-assert surehook.ingest.server.KEEP_ALIVE_SECONDS == 75
-surehook.ingest.server.KEEP_ALIVE_SECONDS = 1
-surehook.ingest.server.serve(load_settings())
-"""
 DRIBBLE_EVERY_SECONDS = 0.5
 
 
@@ -111,9 +100,7 @@ def test_slow_clients_are_disconnected_and_no_other_client_waits(build_stack: Ca
 
 def test_a_connection_that_stands_idle_after_an_answer_is_closed(build_stack: Callable[..., Stack]) -> None:
     stack = build_stack()
-    command = [sys.executable, "-c", QUICK_ENDPOINT]
-    stack.processes.append(subprocess.Popen(command, cwd=stack.folder, env=stack.environ, stderr=stack.log))
-    wait_until(stack.is_ready, "ingest is ready")
+    stack.start_ingest(SUREHOOK_KEEP_ALIVE="1")
     body = a_body()
 
     with connect(stack.port) as idle:

@@ -75,6 +75,8 @@ def ask(stack: Stack, sent: bytes, cut_at: int | None) -> bytes:
         pytest.param(sized(MUCH), 413, id="too large"),
         pytest.param(sized(BODY, "Content-Encoding: gzip"), 415, id="compressed"),
         pytest.param(sized(BODY).replace(b"application/json", b"text/plain"), 415, id="another type"),
+        pytest.param(sized(BODY).replace(b"-webhook ", b"-webhook/ "), 202, id="a slash at the end"),
+        pytest.param(sized(BODY).replace(b" /fusion", b" //fusion"), 404, id="a slash too many"),
         pytest.param(sized(BODY, method="PUT"), 405, id="another method"),
         pytest.param(sized(BODY).replace(b"/fusionauth-webhook", b"/elsewhere"), 404, id="another path"),
         pytest.param(a_request("Transfer-Encoding: chunked", body=chunk(BODY)), 202, id="a chunk"),

@@ -62,7 +62,8 @@ def test_authentication_comes_before_every_other_check(endpoint: OpenEndpoint) -
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/fusionauth", f"{PATH}/", f"{PATH}/more", "/healthz/", "/metrics", "/%00", "/../etc/passwd"]
+    "path",
+    ["/", "/fusionauth", f"{PATH}//", f"{PATH}/more", "/healthz/", "/metrics", "/%00", "/../etc/passwd"],
 )
 def test_another_path_is_404(endpoint: OpenEndpoint, path: str) -> None:
     response = endpoint.request("POST", path, content=a_body(), headers=HEADERS)
@@ -78,6 +79,45 @@ def test_another_method_is_405(endpoint: OpenEndpoint, method: str) -> None:
     assert response.status_code == 405
     assert response.headers["allow"] == "POST"
     assert response.json() == {"errors": [{"code": "[methodNotAllowed]"}], "exception": "[methodNotAllowed]"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "reason", "shown"),
+    [
+        pytest.param("POST", f"{PATH}//", "not_found", f"{PATH}//", id="a slash too many"),
+        pytest.param("POST", "/fusionauth-webhok?key=geheim", "not_found", "/fusionauth-webhok", id="a typing error"),
+        pytest.param("POST", "/%0Aline%1B%5B2J", "not_found", "/%0Aline%1B%5B2J", id="escape sequences"),
+        pytest.param("POST", "/" + "x" * 5000, "not_found", "/" + "x" * 99, id="a long path"),
+        pytest.param("GET", "/elsewhere", "not_found", "/elsewhere", id="GET elsewhere"),
+        pytest.param("PUT", PATH, "method_not_allowed", PATH, id="PUT"),
+        pytest.param("DELETE", f"{PATH}/", "method_not_allowed", f"{PATH}/", id="DELETE with a slash"),
+        pytest.param("POST", "/healthz", "method_not_allowed", "/healthz", id="POST to the health check"),
+    ],
+)
+def test_a_request_that_misses_the_endpoint_is_counted_and_logged(
+    endpoint: OpenEndpoint, caplog: pytest.LogCaptureFixture, method: str, path: str, reason: str, shown: str
+) -> None:
+    endpoint.request(method, path, content=a_body(), headers=HEADERS)
+
+    (line,) = [record for record in caplog.records if record.getMessage() == "delivery refused"]
+    fields = ("reason", "method", "path", "count")
+    assert [line.__dict__[name] for name in fields] == [reason, method, shown, 1]
+    assert line.levelname == "WARNING"
+    assert endpoint.metric("surehook_deliveries_refused_total", reason=reason) == 1
+
+
+def test_a_mistyped_webhook_url_is_logged_although_a_balancer_probes_another_path(
+    endpoint: OpenEndpoint, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("surehook.ingest.rate_limited_log.LOG_EVERY_SECONDS", 3600)
+
+    for _ in range(20):
+        endpoint.request("GET", "/")
+        endpoint.request("POST", "/mistyped")
+
+    lines = [record.__dict__ for record in caplog.records if record.getMessage() == "delivery refused"]
+    assert [(line["method"], line["path"]) for line in lines] == [("GET", "/"), ("POST", "/mistyped")]
+    assert endpoint.metric("surehook_deliveries_refused_total", reason="not_found") == 40
 
 
 @pytest.mark.parametrize(
@@ -160,7 +200,7 @@ def test_a_body_that_is_no_event_is_400_and_is_not_quoted(
 def test_a_flood_of_refusals_is_one_log_line_and_all_of_it_counted(
     endpoint: OpenEndpoint, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("surehook.ingest.endpoint.LOG_EVERY_SECONDS", 3600)
+    monkeypatch.setattr("surehook.ingest.rate_limited_log.LOG_EVERY_SECONDS", 3600)
     for _ in range(50):
         endpoint.deliver(headers={})
 
@@ -181,3 +221,10 @@ def test_a_failed_readiness_check_does_not_say_why(settings: Settings, store: re
 
     assert response.status_code == 503
     assert response.content == b'{"errors":[{"code":"[unavailable]"}],"exception":"[unavailable]"}'
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/"])
+@pytest.mark.parametrize("configured", [PATH, f"{PATH}/"])
+def test_a_slash_at_the_end_of_the_path_does_not_matter(settings: Settings, configured: str, path: str) -> None:
+    with open_endpoint(settings.model_copy(update={"webhook_path": configured})) as endpoint:
+        assert endpoint.request("POST", path, content=a_body(), headers=HEADERS).status_code == 202
