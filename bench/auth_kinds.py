@@ -11,7 +11,6 @@ from harness.stack import API_KEY
 
 BASIC_PAIR = "fusionauth:a-password-for-tests-only"
 REQUIRED_HEADER = "X-Webhook-Secret: a-header-for-tests-only"
-NO_API_KEY = {"SUREHOOK_API_KEYS": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def _public_key(algorithm: str, folder: Path) -> Mapping[str, str]:
 
 def _signed(algorithm: str) -> AuthKind:
     settings = _signing_secret if algorithm.startswith("HS") else partial(_public_key, algorithm)
-    return AuthKind(partial(_token, algorithm), lambda folder: {**NO_API_KEY, **settings(folder)})
+    return AuthKind(partial(_token, algorithm), settings)
 
 
 def _both(algorithm: str) -> AuthKind:
@@ -59,11 +58,11 @@ def _both(algorithm: str) -> AuthKind:
 
 # Every benchmark but `authentication` uses the first.
 KINDS: dict[str, AuthKind] = {
-    "API key": AuthKind(_api_key),
-    "none": AuthKind(lambda _: "", lambda _: {**NO_API_KEY, "SUREHOOK_ALLOW_UNAUTHENTICATED": "true"}),
-    "Basic": AuthKind(_basic, lambda _: {**NO_API_KEY, "SUREHOOK_BASIC_AUTH": BASIC_PAIR}),
+    "API key": AuthKind(_api_key, lambda _: {"SUREHOOK_API_KEYS": API_KEY}),
+    "none": AuthKind(lambda _: "", lambda _: {"SUREHOOK_ALLOW_UNAUTHENTICATED": "true"}),
+    "Basic": AuthKind(_basic, lambda _: {"SUREHOOK_BASIC_AUTH": BASIC_PAIR}),
     "required header": AuthKind(
-        lambda _: f"{REQUIRED_HEADER}\r\n", lambda _: {**NO_API_KEY, "SUREHOOK_REQUIRED_HEADER": REQUIRED_HEADER}
+        lambda _: f"{REQUIRED_HEADER}\r\n", lambda _: {"SUREHOOK_REQUIRED_HEADER": REQUIRED_HEADER}
     ),
     "HS256": _signed("HS256"),
     "RS256": _signed("RS256"),

@@ -14,7 +14,7 @@ from bench.auth_kinds import KINDS
 from bench.load import BODY_BYTES, Measured, bodies, measure, prepare, request
 from bench.machine import empty, listens
 from harness.processes import cpu_seconds
-from harness.stack import API_KEY, Stack, free_port, wait_until
+from harness.stack import Stack, free_port, wait_until
 from surehook.ingest.auth.credentials import authenticator_from
 from surehook.ingest.auth.signature import require_signed_body
 from surehook.ingest.metrics import IngestMetrics
@@ -81,6 +81,7 @@ def run(stack: Stack) -> None:
 
 def _start(stack: Stack, name: str) -> Endpoint:
     port = free_port()
+    stack.environ.pop("SUREHOOK_API_KEYS", None)  # the kind brings its own
     environ = KINDS[name].environ(stack.folder)
     process = stack.surehook(
         "ingest", **environ, SUREHOOK_BIND=f"127.0.0.1:{port}", SUREHOOK_METRICS_BIND="off", SUREHOOK_LOG_LEVEL="ERROR"
@@ -96,7 +97,7 @@ def _start(stack: Stack, name: str) -> Endpoint:
 async def _alone_seconds(name: str, folder: Path) -> float:
     """Returns the minimum of several rounds, because other processes can only make a round longer."""
     settings = {key.removeprefix("SUREHOOK_").lower(): value for key, value in KINDS[name].environ(folder).items()}
-    authenticator = authenticator_from(Settings.model_validate({"api_keys": API_KEY, **settings}), IngestMetrics())
+    authenticator = authenticator_from(Settings.model_validate(settings), IngestMetrics())
     body = next(bodies())
     head, _, _ = request(body, KINDS[name]).partition(b"\r\n\r\n")
     lines = (line.partition(b": ") for line in head.split(b"\r\n")[1:])

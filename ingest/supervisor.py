@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.05
 # On SIGHUP, the old processes stay if a new one does not serve within this time.
 SERVING_SECONDS = 30.0
+MISTAKE = "the configuration has a mistake; the line before says which. The old processes stay"
 KILL_GRACE_SECONDS = 5.0  # beyond the grace period, until a process is killed
 
 
@@ -148,8 +149,10 @@ class Supervisor:
         new = [self._start() for _ in range(self._processes)]
         deadline = time.monotonic() + SERVING_SECONDS
         while not all(map(Child.check_serving, new)) and not self._stops:
-            if time.monotonic() > deadline or any(child.process.poll() is not None for child in new):
-                log.error("ingest process replacement failed", extra={"reason": "the new processes do not serve"})
+            ended = [child.process.returncode for child in new if child.process.poll() is not None]
+            if time.monotonic() > deadline or ended:
+                reason = MISTAKE if CHILD_MISCONFIGURED in ended else "the new processes do not serve"
+                log.error("ingest process replacement failed", extra={"reason": reason})
                 self._stopping += new
                 break
             time.sleep(POLL_SECONDS)

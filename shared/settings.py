@@ -2,22 +2,20 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
 
-from surehook.shared.auth_settings import LOOPBACK, SECRET_LISTS, AuthSettings, Words, split
+from surehook.shared.auth_settings import LOOPBACK, SECRET_LISTS, AuthSettings, Words, require_length, split
 from surehook.shared.errors import Misconfigured
+from surehook.shared.sources import PREFIX, Found, Names, find_settings
 from surehook.shared.transactional_events import transactional_types
 
-PREFIX = "SUREHOOK_"
-SECRETS = (
-    "API_KEYS", "BASIC_AUTH", "DASHBOARD_LOGIN", "ENCRYPTION_KEYS", "REDIS_URL", "REQUIRED_HEADER", "SIGNING_SECRETS",
-)  # fmt: skip
+# They can come from a file, and are never shown.
+SECRETS = (*SECRET_LISTS, "dashboard_login", "encryption_keys", "redis_url")
 HIGHEST_PORT = 65_535
 MEBIBYTE = 1024 * 1024
 STORE_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://", "rediss+sentinel://")
@@ -47,22 +45,18 @@ def _require_path(value: str) -> str:
 
 
 def _require_login(value: SecretStr | None) -> SecretStr | None:
-    if value is None or all(value.get_secret_value().partition(":")):
-        return value
-    raise ValueError("expected user:password")
+    if value is None:
+        return None
+    if not all(value.get_secret_value().partition(":")):
+        raise ValueError("expected user:password")
+    require_length(value.get_secret_value().partition(":")[2], "the password")
+    return value
 
 
 def _require_prefix(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
         raise ValueError("expected letters, digits, '.', '_' or '-'")
     return value
-
-
-def _require_some_keys(value: Any) -> Any:
-    """An empty key file is a mistake: read as no keys, it would silently switch encryption off."""
-    if isinstance(value, str) and not split(value):
-        raise ValueError("expected at least one Fernet key")
-    return split(value)
 
 
 def _require_fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -77,9 +71,7 @@ def _require_fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
-FernetKeys = Annotated[
-    tuple[SecretStr, ...], NoDecode, BeforeValidator(_require_some_keys), AfterValidator(_require_fernet_keys)
-]
+FernetKeys = Annotated[tuple[SecretStr, ...], BeforeValidator(split), AfterValidator(_require_fernet_keys)]
 
 
 def _require_transactional_types(entries: tuple[str, ...]) -> tuple[str, ...]:
@@ -97,15 +89,6 @@ Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) el
 
 class Settings(AuthSettings):
     """The settings in force. Durations are seconds, sizes bytes, addresses `host:port`."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=".env",
-        env_file_encoding="utf-8",
-        extra="ignore",
-        frozen=True,
-        env_ignore_empty=True,
-    )
 
     redis_url: Annotated[SecretStr | None, AfterValidator(_require_store_url)] = None
     data_dir: Path = Path("data")
@@ -156,49 +139,46 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
-    """Read the environment and `.env`.
+    """Read the environment, `.env` and the files of secrets.
 
     Raises:
-        Misconfigured: names every mistake, what was expected, and never a secret's value.
+        Misconfigured: names every mistake and every misspelt name, what was expected, and never a secret's value.
     """
-    given: dict[str, Any] = {**_secrets_from_files(environ), **overrides}
+    found = found_settings(environ)
+    return build_settings(found, [each.sentence for each in found.unknown], **overrides)
+
+
+def found_settings(environ: Mapping[str, str] = os.environ) -> Found:
+    """Returns the settings that are given, as text, with all problems of their sources."""
+    lists = {*SECRET_LISTS, "encryption_keys"}
+    return find_settings(environ, Names(tuple(Settings.model_fields), SECRETS, lists))
+
+
+def build_settings(found: Found, mistakes: Sequence[str] = (), **overrides: Any) -> Settings:
+    """Check the settings that were found.
+
+    Raises:
+        Misconfigured: the sources or the values have mistakes, or `mistakes` are given.
+    """
+    told = [*mistakes, *found.mistakes]
+    values = {name: given.text for name, given in found.given.items()}
     try:
-        return Settings(**given)
+        settings = Settings(**{**values, **overrides})
     except ValidationError as exc:
-        raise Misconfigured("\n".join(_sentence(error) for error in exc.errors())) from None
+        raise Misconfigured("\n".join([*told, *(_sentence(error, found) for error in exc.errors())])) from None
+    if told:
+        raise Misconfigured("\n".join(told))
+    return settings
 
 
-def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Finds variables with our prefix that are no setting: misspelt, or added by an orchestrator."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    known |= {f"{PREFIX}{name}_FILE" for name in SECRETS}
-    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
-
-
-def _secrets_from_files(environ: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name in SECRETS:
-        path = environ.get(f"{PREFIX}{name}_FILE")
-        if path is None:
-            continue
-        if PREFIX + name in environ:
-            raise Misconfigured(f"{PREFIX}{name} and {PREFIX}{name}_FILE are both set: keep one")
-        try:
-            lines = Path(path).read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as exc:
-            raise Misconfigured(f"{PREFIX}{name}_FILE={path} cannot be read: {type(exc).__name__}") from exc
-        values = tuple(line.strip() for line in lines if line.strip())
-        found[name.lower()] = values if name in SECRET_LISTS else ",".join(values)
-    return found
-
-
-def _sentence(error: Any) -> str:
+def _sentence(error: Any, found: Found) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:
         return str(message)
-    name = PREFIX + str(error["loc"][0]).upper()
+    field = str(error["loc"][0])
+    label = found.given[field].label if field in found.given else PREFIX + field.upper()
     given = error.get("input")
     # An address with an @ may hold a password where none was expected.
-    is_hidden = name.removeprefix(PREFIX) in SECRETS or not isinstance(given, str) or "@" in given
+    is_hidden = field in SECRETS or not isinstance(given, str) or "@" in given
     shown = "" if is_hidden else f"={given}"
-    return f"{name}{shown}: {message[0].lower() + message[1:]}"
+    return f"{label}{shown}: {message[0].lower() + message[1:]}"

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from surehook.shared import sources
 from surehook.shared.embedded import socket_path, start_server, stop_server
-from surehook.shared.settings import PREFIX, Settings
+from surehook.shared.settings import Settings
+from surehook.shared.sources import PREFIX
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +20,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     """Removes the settings of the machine that runs the tests: its variables and its `.env`."""
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         monkeypatch.delenv(name)
-    monkeypatch.setitem(Settings.model_config, "env_file", str(tmp_path / "no.env"))
+    monkeypatch.setattr(sources, "ENV_FILE", tmp_path / "no.env")
 
 
 @pytest.fixture(scope="session")

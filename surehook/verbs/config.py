@@ -1,16 +1,15 @@
 """`surehook config`: shows the settings in force and the source of each."""
 
 import json
-import os
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import click
-from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from surehook.shared.settings import PREFIX, SECRETS, Settings, load_settings
+from surehook.shared.errors import Misconfigured
+from surehook.shared.settings import Settings, build_settings, found_settings
+from surehook.shared.sources import PREFIX, Found
 
 MASK = "********"
 
@@ -19,9 +18,19 @@ MASK = "********"
 @click.option("--json", "is_json", is_flag=True, help="One JSON object, for other programs.")
 def config(is_json: bool) -> None:
     """Show every setting, its value with secrets masked, and where it comes from."""
-    settings = load_settings()
-    found = origins()
-    rows = {PREFIX + name.upper(): (_shown(settings, name), found[name]) for name in type(settings).model_fields}
+    found = found_settings()
+    _show(_rows(build_settings(found), found), is_json=is_json)
+    if found.unknown:
+        raise Misconfigured("\n".join(each.sentence for each in found.unknown))
+
+
+def _rows(settings: Settings, found: Found) -> dict[str, tuple[Any, str]]:
+    """The value and the origin of each setting, and of each unknown variable no value, as it may be a secret."""
+    rows = {PREFIX + name.upper(): (_shown(settings, name), _origin(name, found)) for name in Settings.model_fields}
+    return rows | {each.name: (None, f"{each.origin}, no setting") for each in found.unknown}
+
+
+def _show(rows: dict[str, tuple[Any, str]], *, is_json: bool) -> None:
     if is_json:
         click.echo(json.dumps({name: {"value": value, "from": origin} for name, (value, origin) in rows.items()}))
         return
@@ -65,20 +74,5 @@ def _text(value: Any) -> str:
     )
 
 
-def origins(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """For each field of Settings `environment`, `.env`, `default`, or the secret's file, in the order they are read."""
-    env_file = str(Settings.model_config["env_file"])
-    written = {name.upper() for name, value in dotenv_values(env_file).items() if value}
-    given = {name.upper() for name, value in environ.items() if value}
-    found = {}
-    for field in Settings.model_fields:
-        name = PREFIX + field.upper()
-        file = environ.get(f"{name}_FILE") if field.upper() in SECRETS else None
-        found[field] = file or _origin(name, given, written)
-    return found
-
-
-def _origin(name: str, given: set[str], written: set[str]) -> str:
-    if name in given:
-        return "environment"
-    return ".env" if name in written else "default"
+def _origin(name: str, found: Found) -> str:
+    return found.given[name].origin if name in found.given else "default"

@@ -26,7 +26,7 @@ def proven(build_stack: Callable[..., Stack]) -> Stack:
     certificate, key = write_certificate(stack.folder)
     del stack.environ["SUREHOOK_API_KEYS"]
     for name, value in {
-        "BASIC_AUTH": "fusionauth:ge,heim",
+        "BASIC_AUTH": "fusionauth:ge,heimnis",
         "REQUIRED_HEADER": "X-Team: red",
         "SIGNING_SECRETS": SECRET,
     }.items():
@@ -145,8 +145,10 @@ def config_of(stack: Stack, **environ: str) -> dict[str, Any]:
 
 
 def test_config_says_what_is_in_force_and_where_it_comes_from_and_no_secret(proven: Stack) -> None:
-    (proven.folder / ".env").write_text("SUREHOOK_RETENTION=60\nSUREHOOK_GRACE=7\nSUREHOOK_API_KEYS=hunter2,hunter3\n")
-    shown = config_of(proven, SUREHOOK_GRACE="8", SUREHOOK_REDIS_URL="redis://user:hunter2@store:1/0?password=hunter2")
+    (proven.folder / ".env").write_text(
+        "SUREHOOK_RETENTION=60\nSUREHOOK_GRACE=7\nSUREHOOK_API_KEYS=hunter2-hunter2,hunter3-hunter3\n"
+    )
+    shown = config_of(proven, SUREHOOK_GRACE="8", SUREHOOK_REDIS_URL="redis://user:hunter2@store:1/0")
 
     assert shown["SUREHOOK_RETENTION"] == {"value": 60, "from": ".env"}
     assert shown["SUREHOOK_GRACE"] == {"value": 8.0, "from": "environment"}

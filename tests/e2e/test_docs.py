@@ -11,7 +11,8 @@ from cryptography.fernet import Fernet
 
 from harness.events import USER_ID, a_body, an_event
 from harness.stack import Stack, wait_until
-from surehook.shared.settings import PREFIX, Settings
+from surehook.shared.settings import Settings
+from surehook.shared.sources import PREFIX
 from tests.support.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]

@@ -53,8 +53,9 @@ def decides(event): ...
 def test_without_handlers_dev_runs_the_example_only_in_a_checkout(build_stack: Build) -> None:
     stack = build_stack()
     (stack.folder / "examples").unlink()
+    del stack.environ["SUREHOOK_HANDLERS"]
 
-    ended = stack.run("dev", SUREHOOK_HANDLERS="")
+    ended = stack.run("dev")
 
     assert ended.returncode == 2
     assert ended.stderr.startswith("surehook: SUREHOOK_HANDLERS is not set")

@@ -168,12 +168,12 @@ def test_without_an_id_a_byte_equal_resend_is_a_duplicate(endpoint: OpenEndpoint
 
 
 def test_every_configured_key_authenticates(settings: Settings) -> None:
-    rotating = Settings(data_dir=settings.data_dir, api_keys="old-key, new-key", metrics_bind="off")
+    rotating = Settings(data_dir=settings.data_dir, api_keys="the-old-key, the-new-key", metrics_bind="off")
 
     with open_endpoint(rotating) as endpoint:
         answers = [
             endpoint.deliver(headers={**HEADERS, "Authorization": key}).status_code
-            for key in ("old-key", "new-key", "Bearer new-key", "bearer old-key", "older-key")
+            for key in ("the-old-key", "the-new-key", "Bearer the-new-key", "bearer the-old-key", "older-key")
         ]
 
     assert answers == [202, 202, 202, 202, 401]

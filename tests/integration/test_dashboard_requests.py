@@ -142,13 +142,13 @@ def test_another_sites_page_requeues_nothing(
 
 
 def test_with_a_login_any_name_will_do(settings: Settings, die: Any) -> None:
-    with_login = Settings(data_dir=settings.data_dir, dashboard_login="operator:pass")
+    with_login = Settings(data_dir=settings.data_dir, dashboard_login="operator:a-password")
     client = create_dashboard(with_login).test_client()
     headers = {**OURS, "Host": "ops.example", "Origin": "https://ops.example"}
     die()
 
     assert client.post("/requeue/events", headers=headers).status_code == 401
-    assert client.post("/requeue/events", headers=headers, auth=("operator", "pass")).json == {
+    assert client.post("/requeue/events", headers=headers, auth=("operator", "a-password")).json == {
         "status": "OK",
         "count": 1,
     }

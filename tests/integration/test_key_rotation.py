@@ -35,7 +35,8 @@ def rotate(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Rotate:
     monkeypatch.setenv("SUREHOOK_DATA_DIR", str(settings.data_dir))
 
     def rotate(*arguments: str, keys: str = f"{NEW},{OLD}") -> tuple[int, str]:
-        monkeypatch.setenv("SUREHOOK_ENCRYPTION_KEYS", keys)
+        if keys:
+            monkeypatch.setenv("SUREHOOK_ENCRYPTION_KEYS", keys)
         result = CliRunner().invoke(cli, ["keys", "rotate", *arguments])
         if isinstance(result.exception, Exception):
             raise result.exception

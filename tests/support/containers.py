@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 OURS = ("ingest", "worker", "dashboard")
 PREFIX = "SUREHOOK_"
-SUPPLIED_BY_THE_OPERATOR = {"SUREHOOK_API_KEYS": "a-key", "SUREHOOK_DASHBOARD_LOGIN": "ops:a-password"}
+SUPPLIED_BY_THE_OPERATOR = {"SUREHOOK_API_KEYS": "a-key-for-tests-only", "SUREHOOK_DASHBOARD_LOGIN": "ops:a-password"}
 
 
 def read_compose() -> dict[str, Any]:

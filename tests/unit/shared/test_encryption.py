@@ -61,14 +61,14 @@ def test_two_spellings_of_a_key_have_one_fingerprint() -> None:
 def test_an_error_about_a_key_does_not_show_it(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUREHOOK_ENCRYPTION_KEYS", given)
 
-    with pytest.raises(Misconfigured, match=r"^SUREHOOK_ENCRYPTION_KEYS: .*Fernet key") as failure:
+    with pytest.raises(Misconfigured, match=r"^SUREHOOK_ENCRYPTION_KEYS: .*(Fernet key|at least one value)") as failure:
         load_settings()
 
     assert "hunter2" not in str(failure.value)
 
 
 def test_an_empty_file_of_keys_does_not_switch_encryption_off() -> None:
-    with pytest.raises(Misconfigured, match="at least one"):
+    with pytest.raises(Misconfigured, match="is empty"):
         load_settings({"SUREHOOK_ENCRYPTION_KEYS_FILE": "/dev/null"})
 
 

@@ -92,39 +92,49 @@ def refusal_of(authenticator: Authenticator, headers: dict[str, str]) -> str | N
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [
-        pytest.param({"Authorization": "key", "X-Team": "red", "X-Site": "1"}, None, id="all there"),
-        pytest.param({"Authorization": "key", "x-team": "blue, green", "X-SITE": "1"}, None, id="another value"),
+        pytest.param({"Authorization": "the-key-of-tests", "X-Team": "red", "X-Site": "1"}, None, id="all there"),
+        pytest.param(
+            {"Authorization": "the-key-of-tests", "x-team": "blue, green", "X-SITE": "1"}, None, id="another value"
+        ),
         pytest.param({"X-Team": "red", "X-Site": "1"}, "not_authorized", id="no key"),
-        pytest.param({"Authorization": "key", "X-Team": "red"}, "required_header", id="one of the two headers"),
-        pytest.param({"Authorization": "key", "X-Team": "1", "X-Site": "red"}, "required_header", id="swapped"),
-        pytest.param({"Authorization": "key", "X-Team": "RED", "X-Site": "1"}, "required_header", id="another case"),
-        pytest.param({"Authorization": "key", "X-Team": "", "X-Site": "1"}, "required_header", id="empty"),
+        pytest.param(
+            {"Authorization": "the-key-of-tests", "X-Team": "red"}, "required_header", id="one of the two headers"
+        ),
+        pytest.param(
+            {"Authorization": "the-key-of-tests", "X-Team": "1", "X-Site": "red"}, "required_header", id="swapped"
+        ),
+        pytest.param(
+            {"Authorization": "the-key-of-tests", "X-Team": "RED", "X-Site": "1"}, "required_header", id="another case"
+        ),
+        pytest.param({"Authorization": "the-key-of-tests", "X-Team": "", "X-Site": "1"}, "required_header", id="empty"),
     ],
 )
 def test_each_kind_must_pass(headers: dict[str, str], reason: str | None) -> None:
-    settings = Settings(api_keys=("key",), required_header=("X-Team: red", "X-Team: blue, green", "X-Site:1"))
+    settings = Settings(
+        api_keys=("the-key-of-tests",), required_header=("X-Team: red", "X-Team: blue, green", "X-Site:1")
+    )
 
     assert refusal_of(authenticator_from(settings, IngestMetrics()), headers) == reason
 
 
 def test_a_required_header_counts_only_once() -> None:
-    authenticator = authenticator_from(Settings(required_header=("X-Team: red",)), IngestMetrics())
+    authenticator = authenticator_from(Settings(required_header=("X-Team: red-as-a-secret",)), IngestMetrics())
 
     with pytest.raises(AuthenticationFailed, match="required_header"):
-        asyncio.run(authenticator.authenticate([(b"x-team", b"red"), (b"x-team", b"red")]))
+        asyncio.run(authenticator.authenticate([(b"x-team", b"red-as-a-secret")] * 2))
 
 
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
         ("BASIC_AUTH", "hunter2", "expected user:password"),
-        ("BASIC_AUTH", "a:b,hunter2:", "expected user:password"),
+        ("BASIC_AUTH", "a:bbbbbbbb,hunter2:", "expected user:password"),
         ("REQUIRED_HEADER", "hunter2", "expected Name: value"),
         ("REQUIRED_HEADER", "X-Key:  ", "expected Name: value"),
         ("REQUIRED_HEADER", "X Key: hunter2", "expected Name: value"),
         ("REQUIRED_HEADER", "Authorization: hunter2", "choose another name"),
         ("SIGNING_SECRETS", "-----BEGIN PUBLIC KEY----- hunter2", "SUREHOOK_SIGNING_PUBLIC_KEYS"),
-        ("SIGNING_SECRETS", "fine, ssh-rsa hunter2", "SUREHOOK_SIGNING_PUBLIC_KEYS"),
+        ("SIGNING_SECRETS", "a-fine-secret, ssh-rsa hunter2", "SUREHOOK_SIGNING_PUBLIC_KEYS"),
         ("JWKS_URL", "auth.example.com/jwks", "expected an address"),
         ("JWKS_URL", "https://user:hunter2@auth.example.com/jwks", "expected an address"),
         ("JWKS_URL", "file:///etc/passwd", "expected an address"),
@@ -162,8 +172,8 @@ def test_plain_http_is_allowed_for_keys_on_this_machine_or_explicitly(
 
 
 def test_a_secret_in_a_file_may_contain_a_comma(tmp_path: Path) -> None:
-    (tmp_path / "pairs").write_text("fusionauth:one,two\nother:three\n")
+    (tmp_path / "pairs").write_text("fusionauth:one,two-three\nother:three-four\n")
 
     settings = load_settings({"SUREHOOK_BASIC_AUTH_FILE": str(tmp_path / "pairs")})
 
-    assert [pair.get_secret_value() for pair in settings.basic_auth] == ["fusionauth:one,two", "other:three"]
+    assert [pair.get_secret_value() for pair in settings.basic_auth] == ["fusionauth:one,two-three", "other:three-four"]

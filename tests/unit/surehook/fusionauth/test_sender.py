@@ -36,9 +36,9 @@ def test_a_private_key_of_any_kind_signs(algorithm: str, tmp_path: Path) -> None
 
 def test_the_first_of_each_kind_is_sent() -> None:
     configured: dict[str, Any] = {
-        "basic_auth": ("one:geheim", "two:geheim"),
+        "basic_auth": ("one:geheimnis", "two:geheimnis"),
         "required_header": ("X-Team: red", "x-team: blue", "X-Site: 1"),
-        "signing_secrets": (SECRET, "another"),
+        "signing_secrets": (SECRET, "another-secret"),
     }
 
     assert is_accepted(Sender(Settings(**configured)), **configured)
@@ -48,7 +48,7 @@ def test_a_file_may_contain_the_secret(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"{SECRET}\n")
 
     assert is_accepted(
-        Sender(Settings(signing_secrets=("another",)), str(tmp_path / "secret")), signing_secrets=(SECRET,)
+        Sender(Settings(signing_secrets=("another-secret",)), str(tmp_path / "secret")), signing_secrets=(SECRET,)
     )
 
 

@@ -1,0 +1,77 @@
+"""A setting that is named is in force or is a mistake: from every source, at start and at reload."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+from cryptography.fernet import Fernet
+
+from harness.events import a_body
+from harness.signing import SECRET, signer
+from harness.stack import API_KEY, Stack, wait_until
+
+Build = Callable[..., Stack]
+
+
+def test_files_named_in_dotenv_are_in_force(build_stack: Build) -> None:
+    stack = build_stack()
+    (stack.folder / "secrets").write_text(f"{SECRET}\n")
+    (stack.folder / "keys").write_text(f"{Fernet.generate_key().decode()}\n")
+    (stack.folder / ".env").write_text("SUREHOOK_SIGNING_SECRETS_FILE=secrets\nSUREHOOK_ENCRYPTION_KEYS_FILE=keys\n")
+    stack.start_ingest()
+    body = a_body()
+
+    assert stack.deliver(body=body).status_code == 401
+    stack.client.headers.update(signer("HS256").headers(body))
+    assert stack.deliver(body=body).status_code == 202
+    with stack.redis() as store:
+        (key,) = store.scan_iter("surehook:event:*")
+        assert (store.hget(key, "body") or b"").startswith(b"gAAAA")
+
+
+@pytest.mark.parametrize("content", ["", "\n \n", "\u2028", None], ids=["emptied", "blank", "invisible", "removed"])
+def test_a_reload_in_the_middle_of_a_rotation_leaves_the_old_process(content: str | None, build_stack: Build) -> None:
+    stack = build_stack()
+    secrets = stack.folder / "secrets"
+    secrets.write_text(f"{SECRET}\n")
+    parent = stack.surehook("ingest", "--processes", "1", SUREHOOK_SIGNING_SECRETS_FILE=str(secrets))
+    wait_until(stack.is_ready, "ingest is ready")
+    assert stack.deliver().status_code == 401
+
+    if content is None:
+        secrets.unlink()
+    else:
+        secrets.write_text(content, "utf-8")
+    os.kill(parent.pid, signal.SIGHUP)
+    wait_until(lambda: "ingest process replacement failed" in stack.logged(), "the reload fails")
+
+    assert f"SUREHOOK_SIGNING_SECRETS_FILE={secrets}" in stack.logged()
+    assert "the configuration has a mistake" in stack.logged()
+    assert stack.deliver().status_code == 401
+    body = a_body()
+    stack.client.headers.update(signer("HS256").headers(body))
+    assert stack.deliver(body=body).status_code == 202
+
+
+@pytest.mark.parametrize("name", ["SUREHOOK_SIGNING_SECRETS", "SUREHOOK_BASIC_AUTH", "SUREHOOK_JWKS_URL",
+                                  "SUREHOOK_SIGNING_SECRETS_FILE", "SUREHOOK_ENCRYPTION_KEYS"])  # fmt: skip
+def test_an_empty_variable_beside_a_key_is_a_mistake(name: str, build_stack: Build) -> None:
+    ended = build_stack().run("ingest", **{name: ""})
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"surehook: {name} is empty in the environment: give it a value, or remove it\n"
+
+
+def test_a_misspelt_name_in_dotenv_stops_every_command(build_stack: Build) -> None:
+    stack = build_stack()
+    (stack.folder / ".env").write_text(f"DATABASE_URL=x\nSUREHOOK_HANDLER={API_KEY}\n")
+    sentence = "surehook: SUREHOOK_HANDLER, set in .env, is no setting: did you mean SUREHOOK_HANDLERS?\n"
+
+    for command in (["ingest"], ["worker"], ["dev"], ["dashboard"], ["ledger"], ["config"], ["config", "--json"]):
+        ended = stack.run(*command)
+        assert (ended.returncode, ended.stderr) == (2, sentence), command
+        assert API_KEY not in ended.stdout
+    assert json.loads(ended.stdout)["SUREHOOK_HANDLER"] == {"value": None, "from": ".env, no setting"}
+    assert stack.run("config").stdout.splitlines()[-1] == "SUREHOOK_HANDLER=-\t.env, no setting"

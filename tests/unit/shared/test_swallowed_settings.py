@@ -1,0 +1,152 @@
+"""Text that would be swallowed: lines, commas, weak secrets, broken lines of `.env`, misspelt names."""
+
+from pathlib import Path
+
+import pytest
+
+from surehook.shared import sources
+from surehook.shared.settings import load_settings
+from tests.support.setting_values import VALUES, mistakes_of, variable
+from tests.unit.shared.conftest import Source
+
+
+def test_lines_in_a_variable_are_no_list() -> None:
+    assert "SUREHOOK_API_KEYS: character 14 is a line break" in mistakes_of(
+        {"SUREHOOK_API_KEYS": "the-first-key\nthe-second-key"}
+    )
+
+
+@pytest.mark.parametrize("name", ["redis_url", "dashboard_login"])
+def test_a_file_with_one_value_too_many_is_a_mistake(name: str, source: Source, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("\n".join(VALUES[name]))
+
+    message = mistakes_of(source(f"{variable(name)}_FILE", str(tmp_path / "secret")))
+
+    assert message == f"{variable(name)}_FILE={tmp_path}/secret has 2 lines, expected one"
+
+
+def test_a_file_that_never_ends_is_a_mistake() -> None:
+    assert "larger than a file of secrets" in mistakes_of({"SUREHOOK_API_KEYS_FILE": "/dev/zero"})
+
+
+@pytest.mark.parametrize("given", ["one,key-of-mine", ",the-first-key", "the-first-key,", "the-first-key,,the-second"])
+def test_a_comma_in_a_key_is_not_swallowed(given: str, source: Source) -> None:
+    assert mistakes_of(source("SUREHOOK_API_KEYS", given)).startswith("SUREHOOK_API_KEYS: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("api_keys", "k"),
+        ("api_keys", "the-first-key,1234567"),
+        ("basic_auth", "fusionauth:1234567"),
+        ("required_header", "X-Key: 1234567"),
+        ("signing_secrets", "1234567"),
+        ("dashboard_login", "operator:1234567"),
+    ],
+)
+def test_a_secret_that_could_be_guessed_is_a_mistake(name: str, value: str, source: Source) -> None:
+    message = mistakes_of(source(variable(name), value))
+
+    assert "too short: at least 8 characters" in message
+    assert "1234567" not in message
+
+
+def test_a_header_beside_a_key_may_be_a_label() -> None:
+    settings = load_settings({"SUREHOOK_REQUIRED_HEADER": "X-Team: red", "SUREHOOK_API_KEYS": "the-first-key"})
+
+    assert settings.required_header[0].get_secret_value() == "X-Team: red"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('SUREHOOK_API_KEYS="the-first-key', "is a quotation mark missing?"),
+        ("SUREHOOK_API_KEYS='the-first-key' more", "is a quotation mark missing?"),
+        ("NOTE='a line\nSUREHOOK_API_KEYS=the-first-key\nOTHER='", "is a quotation mark missing?"),
+        ("SUREHOOK_API_KEYS=the-${UNSET}-key", "a variable in ${…} that is not set"),
+    ],
+)
+def test_a_line_of_dotenv_that_swallows_a_setting_is_a_mistake(line: str, says: str) -> None:
+    sources.ENV_FILE.write_text(f"HOME=x\n{line}\n")
+
+    message = mistakes_of({})
+
+    assert "no.env, line 2: " in message
+    assert says in message
+    assert "the-" not in message
+
+
+def test_other_programs_lines_in_dotenv_are_left_alone() -> None:
+    sources.ENV_FILE.write_bytes(
+        b"\xef\xbb\xbfSUREHOOK_GRACE=7\r\nSLACK_WEBHOOK_URL=1\nSLACK_WEBHOOK_URL=2\nA='x\nB=${NO}\nPORT=\nWEBHOOK_PATH=/x\n"
+    )
+
+    assert load_settings({"HOME": "/", "SLACK_WEBHOOK_URL": "x", "API_KEYS": "x"}).grace == 7
+
+
+def test_a_dotenv_that_cannot_be_read_is_a_mistake() -> None:
+    sources.ENV_FILE.mkdir()
+    assert "no.env cannot be read: Is a directory" in mistakes_of({})
+    sources.ENV_FILE.rmdir()
+
+    sources.ENV_FILE.write_bytes(b"SUREHOOK_API_KEYS=\xff\xfe")
+    assert "no.env cannot be read: it is not UTF-8" in mistakes_of({})
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("SUREHOOK_HANDLER", "did you mean SUREHOOK_HANDLERS?"),
+        ("SUREHOOK_API_KEY", "did you mean SUREHOOK_API_KEYS?"),
+        ("surehook_signing_secret", "did you mean SUREHOOK_SIGNING_SECRETS?"),
+        ("SUREHOOK_SIGNING_SECRET_FILE", "did you mean SUREHOOK_SIGNING_SECRETS_FILE?"),
+        ("SUREHOOK_API_KEYS_FILES", "did you mean SUREHOOK_API_KEYS_FILE?"),
+        ("SUREHOOK_BIND_FILE", "only secrets can come from a file"),
+        ("SUREHOOK_XYZZY", "`surehook config` lists all settings"),
+        ("SUREHOK_API_KEYS", "did you mean SUREHOOK_API_KEYS?"),
+        ("SURE_HOOK_API_KEYS", "did you mean SUREHOOK_API_KEYS?"),
+        ("SUREHOOK-API_KEYS", "did you mean SUREHOOK_API_KEYS?"),
+        ("SUREHOOKS_ENCRYPTION_KEYS_FILE", "did you mean SUREHOOK_ENCRYPTION_KEYS_FILE?"),
+        ("SUREHOOK_PORT", "`surehook config` lists all settings"),
+    ],
+)
+def test_a_misspelt_name_is_a_mistake_and_its_value_is_not_shown(name: str, advice: str, source: Source) -> None:
+    message = mistakes_of(source(name, "hunter2"))
+
+    assert message.startswith(f"{name.upper()}, set in ")
+    assert advice in message
+    assert "hunter2" not in message
+
+
+def test_variables_that_kubernetes_adds_are_no_mistakes() -> None:
+    load_settings(
+        {
+            "SUREHOOK_PORT": "tcp://10.0.0.1:8000",
+            "SUREHOOK_SERVICE_HOST": "10.0.0.1",
+            "SUREHOOK_SERVICE_PORT_HTTP": "8000",
+            "SUREHOOK_PORT_8000_TCP_ADDR": "10.0.0.1",
+            "SUREHOOK_INGEST_SERVICE_PORT": "8000",
+            "SUREHOOK_INGEST_PORT": "tcp://10.0.0.1:8000",
+        }
+    )
+
+
+def test_all_mistakes_of_all_sources_are_reported_together() -> None:
+    sources.ENV_FILE.write_text("SUREHOOK_HANDLER=x\nSUREHOOK_GRACE=\nSUREHOOK_RETENTION=long\n")
+
+    lines = mistakes_of({"SUREHOOK_API_KEYS_FILE": "/none", "SUREHOOK_BIND": "x"}).splitlines()
+
+    assert sorted(line.split(" ")[0].rstrip(",:") for line in lines) == [
+        "SUREHOOK_API_KEYS_FILE=/none",
+        "SUREHOOK_BIND=x",
+        "SUREHOOK_GRACE",
+        "SUREHOOK_HANDLER",
+        "SUREHOOK_RETENTION=long",
+    ]
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "-1"])
+@pytest.mark.parametrize("name", ["grace", "handler_timeout", "transaction_timeout"])
+def test_a_duration_is_a_finite_number(name: str, value: str, source: Source) -> None:
+    assert mistakes_of(source(variable(name), value)).startswith(f"{variable(name)}=")
