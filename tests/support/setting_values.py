@@ -40,6 +40,7 @@ VALUES = {
     "transaction_timeout": ("1", "2"),
     "decision_memory": ("1", "2"),
     "handler_timeout": ("1", "2"),
+    "keep_alive": ("1", "2"),
     "grace": ("1", "2"),
     "recycle_jobs": ("1", "2"),
     "recycle_mib": ("1", "2"),
