@@ -23,11 +23,13 @@ def check_headers(headers: Mapping[bytes, bytes], limit_bytes: int) -> int:
     Raises:
         Refusal: carries the response to send.
     """
-    length = headers.get(b"content-length", b"0")
+    length = headers.get(b"content-length", b"0").strip()
     if not length.isdigit() or len(length) > MAX_LENGTH_DIGITS or int(length) > limit_bytes:
         raise Refusal(responses.too_large(limit_bytes), "too_large")
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if media_type != b"application/json" or headers.get(b"content-encoding", b"identity") != b"identity":
+    encoding = headers.get(b"content-encoding")
+    is_encoded = encoding is not None and encoding.strip().lower() != b"identity"
+    if media_type != b"application/json" or is_encoded:
         raise Refusal(responses.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
     return int(length)
 

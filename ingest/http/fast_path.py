@@ -5,15 +5,13 @@ A request that waits for something other than the store (more of its body, keys,
 has happened to it by then.
 """
 
-import asyncio
 import logging
 import time
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from surehook.ingest.endpoint import IS_COMPLETE, STARTED_AT, WebhookEndpoint
-from surehook.ingest.http.response_writer import BufferedTransport, HeadCache
+from surehook.ingest.http.connection import ConnectionProtocol
+from surehook.ingest.http.response_writer import HeadCache
 from surehook.ingest.limits import Reservation
 from surehook.ingest.responses import Refusal, Response
 from surehook.ingest.routes import spellings
@@ -33,25 +31,22 @@ class FastPath:
         self.endpoint: WebhookEndpoint | None = None
 
 
-class FastPathProtocol(HttpToolsProtocol):
+class FastPathProtocol(ConnectionProtocol):
     """Extends uvicorn's protocol, which starts the ASGI app after the headers: this one first looks for the body."""
 
     fast_path: FastPath
 
-    is_stopping = False
+    is_chunked = False
+    keeps_alive = True  # as the headers say; trailers change nothing
     _started_at = 0.0
     _chunks: list[bytes] | None = None  # the body so far, while neither path has been taken
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        raw_transport = cast(asyncio.Transport, transport)
-        super().connection_made(raw_transport)
-        self.buffered = BufferedTransport(raw_transport, self.loop)
-        self.transport = cast(asyncio.Transport, self.buffered)  # it has every method that uvicorn uses
 
     def on_headers_complete(self) -> None:
         # When many requests arrive together, the last one waits; that time counts against its deadline.
         self._started_at = time.perf_counter()
-        self.headers = []  # receives the trailers, which are ignored: a field after the body authenticates nothing
+        if self.is_chunked:
+            # Receives the trailers, which are only counted: a field after the body authenticates nothing.
+            self.headers = self.headers.copy()
         if self._may_take_fast_path():
             self._chunks = []
         else:
@@ -94,13 +89,13 @@ class FastPathProtocol(HttpToolsProtocol):
             and (self.cycle is None or self.cycle.response_complete)  # a pipelined request waits
             and not self.expect_100_continue
             and not self.flow.write_paused  # the client does not read its responses
-            and b"transfer-encoding" not in dict(self.scope["headers"])  # its trailers would be taken for headers
+            and not self.is_chunked  # what follows its last chunk may yet be no HTTP
         )
 
     def _deliver(self, chunks: list[bytes]) -> bool:
         endpoint = cast(WebhookEndpoint, self.fast_path.endpoint)
-        is_kept_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        delivery = Delivery(self, endpoint, self._started_at, is_kept_alive=is_kept_alive and not self.is_stopping)
+        is_kept_alive = self.keeps_alive and not self.is_stopping
+        delivery = Delivery(self, endpoint, self._started_at, is_kept_alive=is_kept_alive)
         try:
             if not endpoint.receive_complete(self.scope["headers"], b"".join(chunks), delivery):
                 return False

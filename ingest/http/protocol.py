@@ -3,30 +3,32 @@
 import asyncio
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, cast
 
 import httptools
 
 from surehook.ingest import responses
 from surehook.ingest.body import BODY_SECONDS
 from surehook.ingest.http.fast_path import FastPath, FastPathProtocol
-from surehook.ingest.http.response_writer import build_head
+from surehook.ingest.http.head import (
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    Rejected,
+    check_head,
+    check_size,
+    headers_too_large,
+    is_100_continue,
+)
 from surehook.ingest.limits import Limits
-from surehook.ingest.responses import Response
 
 HEADERS_SECONDS = 10.0
 RESPONSE_SECONDS = 1.0
 # Complete requests that wait for the response to the previous one. A client may be a moment early; thousands in one
 # read would each take some kilobytes.
 MAX_PIPELINED = 1
-MAX_HEADERS_BYTES = 64 * 1024
-# How long a stopping process still serves idle connections, so that a request already on its way is not lost. Each
-# response then says that the connection closes.
-LINGER_SECONDS = 0.5
 
 
-class LimitExceeded(Exception):
-    """The client sent more than one connection may send. The text is a label of the metric."""
+class RequestAfterLast(Exception):
+    """A request follows the one that was the last of its connection, as its headers said."""
 
 
 class Phase(Enum):
@@ -49,45 +51,60 @@ class WebhookProtocol(FastPathProtocol):
     count_refusal: Callable[[str], None]
 
     _phase = Phase.HEADERS
-    _deadline: asyncio.TimerHandle | None = None
-    _keep_alive = True
     _header_bytes = 0  # received since the last headers were complete or the last piece of a body came
+    _head_bytes = 0  # of the headers of a chunked body, which count together with its trailers
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.limits.connections += 1
         if self.limits.connections > self.limits.max_connections:
             self._phase = Phase.OVER_LIMIT
-            self._close_after(RESPONSE_SECONDS)
+            self.close_after(RESPONSE_SECONDS)
             return
-        self._close_after(HEADERS_SECONDS)
+        self.close_after(HEADERS_SECONDS)
 
     def data_received(self, data: bytes) -> None:
+        if self.buffered.lingering is not None:
+            self.buffered.lingering.drop(len(data))
+            return
         if self._is_closing():
             return
         if self._phase is Phase.OVER_LIMIT:
-            # Not earlier: a response sent before the request arrived would be lost in the reset that follows.
-            self._respond_and_close(responses.UNAVAILABLE)
+            # Not earlier: the client may see a response before its request as one to nothing.
+            self.respond_and_close(responses.UNAVAILABLE, RESPONSE_SECONDS)
             return
         if self._phase is not Phase.BODY:  # the start of the next request, or blank lines before it
             self._phase = Phase.HEADERS
-        self._header_bytes += len(data)
-        self._unset_keepalive_if_required()
-        self._parse(data)
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        if len(data) <= MAX_HEAD_BYTES:
+            self._receive(data)
+        else:
+            self._receive_in_pieces(data)
         if self._is_closing():
             return
         self.start_asgi_with_buffered_body()
-        # Checked after parsing: the end of the headers may come together with a large body. Framing bytes of a chunked
-        # body are kept in memory like headers, so they count too.
-        if self._header_bytes > MAX_HEADERS_BYTES:
-            self._reject_connection("headers_too_large")
-            return
         # A request that arrived completely needs no timer.
         if self._deadline is not None or self._phase is Phase.IDLE:
             return
         # The endpoint answers a slow body itself; this closes connections whose body is not read, or whose client
         # ignores the response.
-        self._close_after(HEADERS_SECONDS if self._phase is Phase.HEADERS else BODY_SECONDS + RESPONSE_SECONDS)
+        self.close_after(HEADERS_SECONDS if self._phase is Phase.HEADERS else BODY_SECONDS + RESPONSE_SECONDS)
+
+    def _receive_in_pieces(self, data: bytes) -> None:
+        """Receive so little at a time that the parser never holds much more than one head may have."""
+        for start in range(0, len(data), MAX_HEAD_BYTES):
+            self._receive(data[start : start + MAX_HEAD_BYTES])
+            if self._is_closing():
+                return
+
+    def _receive(self, data: bytes) -> None:
+        self._header_bytes += len(data)
+        self._parse(data)
+        # Checked after parsing: the end of the headers may come together with a body. The framing of a chunked body
+        # counts like headers.
+        if self._header_bytes + self._head_bytes > MAX_HEAD_BYTES and not self._is_closing():
+            self._reject_connection(headers_too_large())
 
     def _is_closing(self) -> bool:
         return self._phase is Phase.CLOSING
@@ -96,7 +113,11 @@ class WebhookProtocol(FastPathProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError as exc:
-            self._reject_connection(str(exc.__context__) if isinstance(exc.__context__, LimitExceeded) else "not_http")
+            cause = exc.__context__
+            if cause is not None:
+                cause.__traceback__ = None  # refers to this frame: both would keep the data until garbage is collected
+            if not isinstance(cause, RequestAfterLast):
+                self._reject_connection(cause if isinstance(cause, Rejected) else Rejected())
         except httptools.HttpParserUpgrade as upgrade:
             self._parse_without_upgrade(rest=data[upgrade.args[0] :])
 
@@ -108,40 +129,60 @@ class WebhookProtocol(FastPathProtocol):
         """
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         if method == b"CONNECT":
-            self._reject_connection("not_http")
+            self._reject_connection(Rejected())
             return
         lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
         lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.start_parser()
         self._parse(b"\r\n".join([*lines, b"", rest]))
 
+    def start_parser(self) -> None:
+        """The parser reads on after each request, whatever its trailers say: the protocol decides which is the last."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_keep_alive=True)
+
     def on_message_begin(self) -> None:
+        if self._is_closing():
+            raise RequestAfterLast
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise LimitExceeded("too_many_at_once")  # an exception is the only way to stop the parser
+            raise Rejected(reason="too_many_at_once")
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= MAX_HEADERS:
+            raise headers_too_large()
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        if self._header_bytes > MAX_HEADERS_BYTES:  # most of it may be body that came in the same read
-            self._check_header_size()
+        headers = self.headers
+        fields = dict(headers)
+        keeps_alive = self.parser.should_keep_alive()
+        # By far the cheaper question: without a header about it, a connection is only kept by HTTP/1.1.
+        is_plain = keeps_alive and b"connection" not in fields and b"proxy-connection" not in fields
+        version = "1.1" if is_plain else self.parser.get_http_version()
+        check_head(version, headers, fields)
+        self.is_chunked = b"transfer-encoding" in fields
+        if self.is_chunked:
+            self._head_bytes = check_size(self.url, headers)
+        elif self._header_bytes > MAX_HEAD_BYTES:  # most of it may be body that came in the same read
+            check_size(self.url, headers)
+        self.keeps_alive = keeps_alive and version == "1.1"
+        expected = fields.get(b"expect")
+        self.expect_100_continue = expected is not None and version == "1.1" and is_100_continue(expected)
+        super().on_headers_complete()
         self._phase = Phase.BODY
         self._header_bytes = 0
-        self._cancel_deadline()
-        super().on_headers_complete()
+        self.buffered.is_request_complete = False
+        self.cancel_deadline()
 
     def start_asgi(self) -> None:
         super().start_asgi()
-        self._keep_alive = self.cycle.keep_alive
         # A client that sent `Expect: 100-continue` and is refused need not send the body: the next bytes may already
-        # be another request.
-        if self.is_stopping or self.expect_100_continue:
-            self.cycle.keep_alive = False
-
-    def _check_header_size(self) -> None:
-        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEADERS_BYTES:
-            raise LimitExceeded("headers_too_large")
+        # be another request. The rest of a chunked body may turn out to be no HTTP.
+        is_end_known = not (self.expect_100_continue or self.is_chunked)
+        self.cycle.keep_alive = self.keeps_alive and not self.is_stopping and is_end_known
 
     def on_body(self, body: bytes) -> None:
         self._header_bytes = 0
@@ -150,11 +191,15 @@ class WebhookProtocol(FastPathProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        self._phase = Phase.IDLE
-        self._header_bytes = 0
-        self._cancel_deadline()
-        if self.expect_100_continue and not self.cycle.response_started:
-            self.cycle.keep_alive = self._keep_alive and not self.is_stopping
+        if self.is_chunked:
+            check_size(self.url, self.headers)  # with the trailers
+        # What follows the last request is discarded, as for every response that says so.
+        self._phase = Phase.IDLE if self.keeps_alive else Phase.CLOSING
+        self._header_bytes = self._head_bytes = 0
+        self.buffered.is_request_complete = True
+        self.cancel_deadline()
+        if (self.expect_100_continue or self.is_chunked) and not self.cycle.response_started:
+            self.cycle.keep_alive = self.keeps_alive and not self.is_stopping
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -162,65 +207,26 @@ class WebhookProtocol(FastPathProtocol):
             self.transport.close()
         super().on_response_complete()
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.buffered.start_write_timeout()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if not self.transport.is_closing():
-            self.buffered.cancel_write_timeout()
-
-    def eof_received(self) -> None:
-        self.transport.close()  # asyncio would close it as well, but without the write timeout
-
-    def shutdown(self) -> None:
-        self.is_stopping = True
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
-            return
-        self.loop.call_later(LINGER_SECONDS, super().shutdown)
-
     def connection_lost(self, exc: Exception | None) -> None:
-        self._cancel_deadline()
         self.limits.connections -= 1
         if self._phase is Phase.OVER_LIMIT:
             self.count_refusal("too_many_connections")
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()  # uvicorn's own timer would keep a reset connection for 75 seconds
-        if self.pipeline:
-            # A pipelined request refers to its connection until it has run; both would stay in memory.
-            self.pipeline.clear()
-            self.cycle = cast(Any, None)
-        self.buffered.cancel_write_timeout()
 
-    def _reject_connection(self, reason: str) -> None:
+    def _reject_connection(self, error: Rejected) -> None:
         """Discard all further input, answer the requests that arrived completely, then close the connection."""
         self._phase = Phase.CLOSING
-        self._cancel_deadline()
-        self.count_refusal(reason)
+        self.cancel_deadline()
+        self.count_refusal(error.reason)
         is_running = self.cycle is not None and not self.cycle.response_complete
         if is_running and not self.cycle.more_body:
             self.cycle.keep_alive = False
         elif is_running and self.pipeline:
             self.pipeline.clear()  # the pipelined request broke off in its body; the one before it is still answered
-        elif reason == "headers_too_large" or (is_running and self.cycle.response_started):
+        elif is_running and self.cycle.response_started:
             self.transport.close()
         else:
-            self._respond_and_close(responses.NOT_HTTP)
-
-    def _respond_and_close(self, response: Response) -> None:
-        self.buffered.write_response(build_head(response, closes=True) + response.body)
-        self.transport.close()
-
-    def _close_after(self, seconds: float) -> None:
-        self._cancel_deadline()
-        self._deadline = self.loop.call_later(seconds, self.transport.close)
-
-    def _cancel_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+            self.respond_and_close(error.response)
 
 
 def protocol_for(limits: Limits, count_refusal: Callable[[str], None], fast_path: FastPath) -> type[WebhookProtocol]:

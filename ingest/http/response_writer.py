@@ -6,6 +6,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from surehook.ingest.http.lingering import COMPLETE_SECONDS, LINGER_SECONDS, Lingering
 from surehook.ingest.responses import Response
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -25,11 +26,18 @@ class BufferedTransport:
         self._loop = loop
         self._head = b""
         self._write_timeout: asyncio.TimerHandle | None = None
+        self.lingering: Lingering | None = None  # since `close`: nothing more is written
+        self.is_request_complete = False  # the client is not in the middle of a request
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    def is_closing(self) -> bool:
+        return self.lingering is not None or self._transport.is_closing()
+
     def write(self, data: bytes) -> None:
+        if self.lingering is not None:
+            return
         if self._head:
             data, self._head = self._head + data, b""
             self._transport.write(data)
@@ -41,7 +49,27 @@ class BufferedTransport:
         self._flush()
         self._transport.write(response)
 
-    def close(self) -> None:
+    def close(self, seconds: float = LINGER_SECONDS) -> None:
+        """End the responses, and close once the client closes too, or after this time at most.
+
+        With TLS the responses cannot be ended alone: the client knows the end by the response's length, or by the
+        close that follows the end of its request.
+        """
+        self._flush()
+        if self.is_closing():
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        elif self.is_request_complete:
+            self.close_now()
+            return
+        if self.is_request_complete:
+            seconds = COMPLETE_SECONDS
+        self.lingering = Lingering(self.close_now, self._loop, seconds)
+        if self._transport.get_write_buffer_size():
+            self.start_write_timeout()
+
+    def close_now(self) -> None:
         """Close once the client has read what was written, or the write timeout has passed."""
         self._flush()
         if not self._transport.is_closing():
@@ -52,6 +80,11 @@ class BufferedTransport:
         """Abort the connection after the timeout unless `cancel_write_timeout` is called first."""
         if self._write_timeout is None:
             self._write_timeout = self._loop.call_later(WRITE_TIMEOUT_SECONDS, self._transport.abort)
+
+    def cancel_timers(self) -> None:
+        self.cancel_write_timeout()
+        if self.lingering is not None:
+            self.lingering.cancel()
 
     def cancel_write_timeout(self) -> None:
         if self._write_timeout is not None:

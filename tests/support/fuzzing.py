@@ -44,6 +44,7 @@ class FakeTransport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.sent = b""
+        self.has_ended = False
         self._is_closed = False
 
     def write(self, data: Any) -> None:
@@ -57,6 +58,15 @@ class FakeTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self._is_closed
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.has_ended = True
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def pause_reading(self) -> None: ...
 
@@ -98,10 +108,10 @@ async def _deliver(config: uvicorn.Config, pieces: list[bytes]) -> bytes:
     transport = FakeTransport()
     protocol.connection_made(transport)
     for piece in pieces:
-        if not transport.is_closing():
+        if not protocol.transport.is_closing():
             protocol.data_received(piece)
         await asyncio.sleep(0)
-    while _is_under_way(protocol) and not transport.is_closing():  # noqa: ASYNC110 - the store has no event to await
+    while _is_under_way(protocol) and not protocol.transport.is_closing():  # noqa: ASYNC110 - the store has no event to await
         await asyncio.sleep(0)
     tasks = list(state.tasks)
     if tasks and protocol.cycle is not None and protocol.cycle.more_body:

@@ -29,7 +29,7 @@ def test_a_complete_delivery_is_answered_without_asgi() -> None:
         b"content-length: %d\r\n\r\n%b" % (len(ACCEPTED), ACCEPTED)
     )
     assert endpoint.limits.pending == 0
-    assert not connection.transport.is_closing()
+    assert not connection.protocol.transport.is_closing()
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_any_other_request_goes_through_asgi_with_its_complete_body(reads: list[
     connection = run_with(endpoint, lambda connection: connection.receive(*reads))
 
     assert (endpoint.bodies, connection.through_asgi) == ([], [BODY])
-    assert not connection.transport.is_closing()
+    assert not connection.protocol.transport.is_closing()
 
 
 def test_a_client_that_does_not_read_gets_its_next_response_through_asgi() -> None:
@@ -87,7 +87,7 @@ def test_a_refusal_takes_the_fast_path_too(error: Exception, status: int, *, is_
     connection = run_with(FakeEndpoint(starts=error), lambda connection: connection.receive(a_delivery()))
 
     assert (connection.statuses, connection.through_asgi) == ([status], [])
-    assert connection.transport.is_closing() is is_closed
+    assert connection.protocol.transport.is_closing() is is_closed
     assert (b"connection: close" in connection.transport.sent) is is_closed
 
 
@@ -144,7 +144,7 @@ def test_a_connection_without_keep_alive_is_closed_after_the_response(sent: byte
     connection = run_with(endpoint, scenario)
 
     assert b"connection: close" in connection.transport.sent
-    assert connection.transport.is_closing()
+    assert connection.protocol.transport.is_closing()
 
 
 @pytest.mark.parametrize("when", ["before the delivery", "during the delivery"])
@@ -164,7 +164,7 @@ def test_a_stopping_process_responds_and_closes_the_connection(when: str) -> Non
 
     assert connection.statuses == [202]
     assert b"connection: close" in connection.transport.sent
-    assert connection.transport.is_closing()
+    assert connection.protocol.transport.is_closing()
 
 
 def test_an_event_is_stored_although_its_sender_has_disconnected() -> None:

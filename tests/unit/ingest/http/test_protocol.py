@@ -2,7 +2,7 @@
 
 import pytest
 
-from surehook.ingest.http.protocol import MAX_HEADERS_BYTES
+from surehook.ingest.http.head import MAX_HEAD_BYTES, MAX_HEADERS
 from tests.support.fake_endpoint import FakeEndpoint, run_with
 
 LARGE = 1024 * 1024
@@ -11,15 +11,16 @@ LARGE = 1024 * 1024
 @pytest.mark.parametrize(
     ("headers", "is_accepted"),
     [
-        pytest.param([b"X: " + b"x" * (MAX_HEADERS_BYTES - 100)], True, id="just within the limit"),
-        pytest.param([b"X: " + b"x" * (MAX_HEADERS_BYTES + 1)], False, id="one header too long"),
-        pytest.param([b"X-%d: x" % number for number in range(MAX_HEADERS_BYTES // 8)], False, id="too many headers"),
+        pytest.param([b"X: " + b"x" * (MAX_HEAD_BYTES - 100)], True, id="just within the limit"),
+        pytest.param([b"X: " + b"x" * (MAX_HEAD_BYTES + 1)], False, id="one header too long"),
+        pytest.param([b"X-%d: x" % number for number in range(MAX_HEADERS - 2)], True, id="just as many as allowed"),
+        pytest.param([b"X-%d: x" % number for number in range(MAX_HEADERS - 1)], False, id="one header too many"),
     ],
 )
 def test_headers_are_measured_also_when_they_arrive_together_with_the_body(
     headers: list[bytes], is_accepted: bool
 ) -> None:
-    head = [b"POST / HTTP/1.1", b"Content-Length: %d" % LARGE, *headers, b"", b""]
+    head = [b"POST / HTTP/1.1", b"Host: x", b"Content-Length: %d" % LARGE, *headers, b"", b""]
 
     connection = run_with(FakeEndpoint(), lambda connection: connection.receive(b"\r\n".join(head) + b" " * LARGE))
 
