@@ -52,7 +52,7 @@ class WebhookProtocol(FastPathProtocol):
 
     _phase = Phase.HEADERS
     _header_bytes = 0  # received since the last headers were complete or the last piece of a body came
-    _head_bytes = 0  # of the headers of a chunked body, which count together with its trailers
+    _head_bytes = 0  # the size of a chunked body's headers, which count together with its trailers
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -193,7 +193,7 @@ class WebhookProtocol(FastPathProtocol):
             return
         if self.is_chunked:
             check_size(self.url, self.headers)  # with the trailers
-        # What follows the last request is discarded, as for every response that says so.
+        # Input after the last request is discarded.
         self._phase = Phase.IDLE if self.keeps_alive else Phase.CLOSING
         self._header_bytes = self._head_bytes = 0
         self.buffered.is_request_complete = True

@@ -1,4 +1,4 @@
-"""nginx and HAProxy before the endpoint: whatever strangers send through them, genuine deliveries are stored."""
+"""nginx and HAProxy before the endpoint: whatever others send through them, genuine deliveries are stored."""
 
 import http.client
 import select
