@@ -12,13 +12,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from surehook.shared.auth_settings import LOOPBACK, SECRET_LISTS, AuthSettings, Words, require_length, split
 from surehook.shared.errors import Misconfigured
 from surehook.shared.sources import PREFIX, Found, Names, find_settings
+from surehook.shared.store_address import StoreAddress, parse_store_address
 from surehook.shared.transactional_events import transactional_types
 
 # They can come from a file, and are never shown.
 SECRETS = (*SECRET_LISTS, "dashboard_login", "encryption_keys", "redis_url")
 HIGHEST_PORT = 65_535
 MEBIBYTE = 1024 * 1024
-STORE_SCHEMES = ("redis://", "rediss://", "unix://", "redis+sentinel://", "rediss+sentinel://")
 
 
 def _require_address(value: str) -> str:
@@ -30,12 +30,6 @@ def _require_address(value: str) -> str:
 
 def _require_address_or_off(value: str) -> str:
     return value if value == "off" else _require_address(value)
-
-
-def _require_store_url(value: SecretStr | None) -> SecretStr | None:
-    if value is None or value.get_secret_value().startswith(STORE_SCHEMES):
-        return value
-    raise ValueError(f"expected an address that starts with one of {', '.join(STORE_SCHEMES)}")
 
 
 def _require_path(value: str) -> str:
@@ -82,6 +76,10 @@ def _require_transactional_types(entries: tuple[str, ...]) -> tuple[str, ...]:
     return entries
 
 
+def _parsed(value: Any) -> Any:
+    return parse_store_address(value) if isinstance(value, str) else value
+
+
 Address = Annotated[str, AfterValidator(_require_address)]
 AddressOrOff = Annotated[str, AfterValidator(_require_address_or_off)]
 Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
@@ -90,7 +88,7 @@ Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) el
 class Settings(AuthSettings):
     """The settings in force. Durations are seconds, sizes bytes, addresses `host:port`."""
 
-    redis_url: Annotated[SecretStr | None, AfterValidator(_require_store_url)] = None
+    redis_url: Annotated[StoreAddress | None, BeforeValidator(_parsed)] = None
     data_dir: Path = Path("data")
     key_prefix: Annotated[str, AfterValidator(_require_prefix)] = "surehook"
     bind: Address = "127.0.0.1:8000"

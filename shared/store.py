@@ -1,7 +1,6 @@
 """Connects to the store: by URL, TLS, unix socket, Sentinel, or the embedded store's socket."""
 
 from typing import Any, Never, cast
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 import redis.asyncio
@@ -13,12 +12,11 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from surehook.shared.embedded import socket_path
-from surehook.shared.errors import Misconfigured, NotDurable, StoreUnavailable
+from surehook.shared.errors import NotDurable, StoreUnavailable
 from surehook.shared.settings import Settings
+from surehook.shared.store_address import StoreAddress, socket_address
 
 CONNECT_TIMEOUT_SECONDS = 0.4
-SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
-TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")  # in the URL's query, as redis-py has them for rediss://
 # An acknowledged write survives `kill -9` only with these settings: see docs/reliability.md.
 REQUIRED = {
     "appendonly": "yes",
@@ -28,11 +26,9 @@ REQUIRED = {
 }
 
 
-def store_url(settings: Settings) -> str:
+def store_address(settings: Settings) -> StoreAddress:
     """Returns the configured address, or the embedded store's socket."""
-    if settings.redis_url is not None:
-        return settings.redis_url.get_secret_value()
-    return f"unix://{socket_path(settings.data_dir)}"
+    return settings.redis_url or socket_address(socket_path(settings.data_dir))
 
 
 def connect(settings: Settings, *, timeout_seconds: float, most_connections: int | None = None) -> redis.Redis:
@@ -40,24 +36,23 @@ def connect(settings: Settings, *, timeout_seconds: float, most_connections: int
     options = _options(timeout_seconds, Retry(NoBackoff(), 0))
     if most_connections is not None:
         options["max_connections"] = most_connections
-    url = store_url(settings)
-    if _is_sentinel(url):
-        hosts, service, tls, extra = _sentinel_parts(url)
-        sentinel: Any = Sentinel(hosts, sentinel_kwargs=options | tls)  # type: ignore[no-untyped-call]
-        return cast(redis.Redis, sentinel.master_for(service, **options, **tls, **extra))
-    return redis.Redis.from_url(url, **options)
+    address = store_address(settings)
+    if address.service:
+        asking = options | address.sentinel_options()
+        sentinel: Any = Sentinel(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+        return cast(redis.Redis, sentinel.master_for(address.service, **options, **address.server_options()))
+    return redis.Redis(**options, **address.server_options())
 
 
 def connect_async(settings: Settings, *, timeout_seconds: float, **extra: Any) -> redis.asyncio.Redis:
     """Returns a client for the event loop, like `connect`."""
     options = _options(timeout_seconds, AsyncRetry(NoBackoff(), 0)) | extra
-    url = store_url(settings)
-    if _is_sentinel(url):
-        hosts, service, tls, more = _sentinel_parts(url)
-        plain = _options(timeout_seconds, AsyncRetry(NoBackoff(), 0))
-        sentinel: Any = AsyncSentinel(hosts, sentinel_kwargs=plain | tls)  # type: ignore[no-untyped-call]
-        return cast(redis.asyncio.Redis, sentinel.master_for(service, **options, **tls, **more))
-    return redis.asyncio.Redis.from_url(url, **options)
+    address = store_address(settings)
+    if address.service:
+        asking = _options(timeout_seconds, AsyncRetry(NoBackoff(), 0)) | address.sentinel_options()
+        sentinel: Any = AsyncSentinel(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+        return cast(redis.asyncio.Redis, sentinel.master_for(address.service, **options, **address.server_options()))
+    return redis.asyncio.Redis(**options, **address.server_options())
 
 
 async def close_async(store: redis.asyncio.Redis) -> None:
@@ -102,9 +97,8 @@ def unavailable(settings: Settings, exc: Exception) -> Never:
             f"no store answers at {socket_path(settings.data_dir)}: start one with `surehook dev`, run this in the "
             "same folder, or set SUREHOOK_REDIS_URL or SUREHOOK_DATA_DIR"
         ) from exc
-    host = urlsplit(store_url(settings)).netloc.rpartition("@")[2]
     raise StoreUnavailable(
-        f"the store at {host} does not answer ({type(exc).__name__}): check SUREHOOK_REDIS_URL"
+        f"the store at {settings.redis_url.place} does not answer ({type(exc).__name__}): check SUREHOOK_REDIS_URL"
     ) from exc
 
 
@@ -116,32 +110,3 @@ def _options(timeout_seconds: float, retry: Any) -> dict[str, Any]:
         "retry_on_error": [],
         "protocol": 2,  # rq reads replies as RESP2 gives them
     }
-
-
-def _is_sentinel(url: str) -> bool:
-    return urlsplit(url).scheme in SENTINEL_SCHEMES
-
-
-def _sentinel_parts(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any], dict[str, Any]]:
-    """`redis+sentinel://[user:password@]host:port,host:port/service[/db]` in parts.
-
-    Returns the Sentinels' addresses, the service's name, the TLS options, and the options of the servers.
-    """
-    parts = urlsplit(url)
-    login, _, addresses = parts.netloc.rpartition("@")
-    service, _, database = parts.path.strip("/").partition("/")
-    if not service:
-        raise Misconfigured(f"SUREHOOK_REDIS_URL: expected {parts.scheme}://host:port,host:port/service")
-    hosts = []
-    for address in addresses.split(","):
-        host, _, port = address.rpartition(":")
-        hosts.append((host, int(port)) if host else (port, 26_379))
-    query = parse_qs(parts.query)
-    extra: dict[str, Any] = {"db": int(database or query.get("db", ["0"])[0])}
-    user, _, password = login.partition(":")
-    if login:
-        extra |= {"username": unquote(user) or None, "password": unquote(password)}
-    tls: dict[str, Any] = {}
-    if parts.scheme.startswith("rediss"):
-        tls = {"ssl": True, **{name: query[name][0] for name in TLS_OPTIONS if name in query}}
-    return hosts, service, tls, extra

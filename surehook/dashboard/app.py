@@ -11,7 +11,7 @@ from flask import Flask, Response, jsonify, request
 from pydantic import SecretStr
 from rq.serializers import JSONSerializer
 from rq_dashboard import default_settings
-from rq_dashboard.web import blueprint, setup_rq_connection
+from rq_dashboard.web import blueprint
 from rq_dashboard.web import config as dashboard_config
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -20,7 +20,7 @@ from surehook.shared.auth_settings import LOOPBACK
 from surehook.shared.errors import Misconfigured
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings, host_and_port
-from surehook.shared.store import connect, store_url, wait_for_store
+from surehook.shared.store import connect, store_address, wait_for_store
 
 log = logging.getLogger(__name__)
 
@@ -54,16 +54,18 @@ def create_dashboard(settings: Settings) -> Flask:
     # Under its name, so that /static is its folder: its pages load their scripts from there.
     app = Flask("rq_dashboard")
     app.config.from_object(default_settings)
-    app.config["RQ_DASHBOARD_REDIS_URL"] = store_url(settings)
+    # Shown on every page.
+    app.config["RQ_DASHBOARD_REDIS_URL"] = (str(store_address(settings)),)
     # Takes the buttons off its pages.
     app.config["RQ_DASHBOARD_DISABLE_DELETE"] = True
     dashboard_config.serializer = JSONSerializer
-    setup_rq_connection(app)
+    app.redis_conn = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)  # type: ignore[attr-defined]
     login = settings.dashboard_login
     if login is not None:
         app.before_request(lambda: _require_login(login))
     app.before_request(lambda: _check_change(has_login=login is not None))
     app.register_blueprint(blueprint, url_prefix="")
+    app.before_request_funcs.pop("rq_dashboard")  # it would connect anew, by the address that pages show
     letters = DeadLetters(
         connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS),
         Keys(settings.key_prefix),

@@ -50,20 +50,11 @@ def _show(rows: dict[str, tuple[Any, str]], *, is_json: bool) -> None:
 def _shown(settings: Settings, name: str) -> Any:
     """Formats a value as JSON, with a mask for each secret, so that their number is visible."""
     value = getattr(settings, name)
-    if name == "redis_url" and value is not None:
-        return _without_password(value.get_secret_value())
     if isinstance(value, tuple):
         return [MASK if isinstance(each, SecretStr) else each for each in value]
     if isinstance(value, SecretStr):
         return MASK
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
-def _without_password(url: str) -> str:
-    """Returns the URL without its userinfo and query, which may contain passwords."""
-    scheme, _, rest = url.partition("://")
-    login, at, place = rest.partition("?")[0].rpartition("@")
-    return f"{scheme}://{MASK if login else ''}{at}{place}"
 
 
 def _text(value: Any) -> str:

@@ -12,7 +12,7 @@ from harness.certificates import server_context
 from surehook.ingest.store.acceptor import AcceptResult
 from surehook.shared.embedded import socket_path
 from surehook.shared.settings import Settings
-from tests.integration.test_session import an_envelope, running
+from tests.integration.test_session import an_envelope, running, until
 from tests.support.tcp_proxy import tcp_proxy
 
 PASSWORD = "100% odd: @/ and a space"
@@ -71,6 +71,7 @@ def test_the_endpoint_connects_over_tls_only_to_a_trusted_server(
         async with tcp_proxy(socket_path(data_dir), context) as man:
             url = f"rediss://127.0.0.1:{man.port}/0"
             async with running(Settings(redis_url=f"{url}?ssl_ca_certs={trusted}")) as acceptor:
+                await until(lambda: acceptor.is_ready)  # on a busy machine not at the first try
                 assert await acceptor.accept(an_envelope()) is AcceptResult.STORED
             async with running(Settings(redis_url=url)) as acceptor:
                 assert not acceptor.is_ready

@@ -79,7 +79,7 @@ def test_a_command_connects_through_sentinel(sentinel: int, port: int) -> None:
 
 def test_a_sentinel_url_without_a_service_name_is_a_readable_error() -> None:
     with pytest.raises(Misconfigured, match="host:port/service"):
-        connect(Settings(redis_url="redis+sentinel://127.0.0.1:26379"), timeout_seconds=1)
+        load_settings({"SUREHOOK_REDIS_URL": "redis+sentinel://127.0.0.1:26379"})
 
 
 def test_a_store_that_is_not_there_is_named_without_its_password() -> None:

@@ -56,7 +56,7 @@ def test_settings_accept_what_a_service_gets(name: str, monkeypatch: pytest.Monk
     settings = load_settings()
 
     assert settings.redis_url is not None
-    assert settings.redis_url.get_secret_value() == "redis://valkey:6379/0"
+    assert str(settings.redis_url) == "redis://valkey:6379/0"
 
 
 @pytest.mark.parametrize("name", OURS)
