@@ -27,6 +27,7 @@ class Limits:
         self.pending = 0
         self.body_bytes = 0
         self.connections = 0
+        self.handshakes = 0  # connections whose TLS handshake has not finished
 
     def reserve(self, body_bytes: int = 0) -> "Reservation":
         """Reserve room for a request and its body; the reservation must be released.

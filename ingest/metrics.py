@@ -74,7 +74,7 @@ class IngestMetrics:
         while True:
             self._pending.set(limits.pending)
             self._body_bytes.set(limits.body_bytes)
-            self._connections.set(limits.connections)
+            self._connections.set(limits.connections + limits.handshakes)
             await asyncio.sleep(UPDATE_SECONDS)
 
     def count_accepted(self, event_type: str) -> None:

@@ -5,17 +5,20 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable
+from typing import Any, cast
 
 import uvicorn
 from prometheus_client import disable_created_metrics
 
 from surehook.ingest.app import create_app
 from surehook.ingest.http.fast_path import FastPath
-from surehook.ingest.http.protocol import protocol_for
+from surehook.ingest.http.protocol import WebhookProtocol, protocol_for
 from surehook.ingest.limits import Limits
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.rate_limited_log import RateLimitedLog
 from surehook.ingest.tls import tls_options
+from surehook.ingest.tls_server import TlsServer
 from surehook.shared.errors import Misconfigured
 from surehook.shared.metrics_server import serve_metrics
 from surehook.shared.settings import Settings, host_and_port
@@ -30,8 +33,12 @@ GARBAGE_THRESHOLD = (20_000, 20, 50)
 class Server(uvicorn.Server):
     """uvicorn's server; it reports through a pipe to the supervisor when it accepts connections."""
 
-    def __init__(self, config: uvicorn.Config, serving: int | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, limits: Limits, count_refusal: Callable[[str], None], serving: int | None
+    ) -> None:
         super().__init__(config)
+        self._limits = limits
+        self._count_refusal = count_refusal
         self._serving = serving
 
     def stop(self, *_: object) -> None:
@@ -39,10 +46,22 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        context = self.config.ssl
+        await super().startup(sockets if context is None else [])
+        if context is not None:
+            for listener in sockets or []:
+                server = TlsServer(listener, context, self._create_protocol, self._limits, self._count_refusal)
+                self.servers.append(cast(Any, server))
         if self._serving is not None and not self.should_exit:
             os.write(self._serving, b"1")
             os.close(self._serving)
+
+    def _create_protocol(self) -> WebhookProtocol:
+        config: Any = self.config
+        protocol: WebhookProtocol = config.http_protocol_class(
+            config=config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
 
 def serve(settings: Settings) -> None:
@@ -92,7 +111,7 @@ def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, ser
         logging.getLogger(name).setLevel(logging.WARNING)
     if settings.durability == "memory":
         log.warning("store durability disabled", extra={"reason": "SUREHOOK_DURABILITY=memory loses events"})
-    server = Server(config, serving)
+    server = Server(config, limits, count_refusal, serving)
     # uvicorn handles signals only while its loop runs, and afterwards raises again the one that stopped it. With these
     # handlers a signal during startup is not lost, and a clean stop has exit status 0.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import uvloop
 from cryptography.x509 import load_pem_x509_certificate
 
 from surehook.shared.errors import Misconfigured
@@ -17,17 +16,7 @@ from surehook.shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-HANDSHAKE_SECONDS = 10.0
 NO_PASSWORD = b""  # or OpenSSL would ask the terminal for one
-
-
-class HandshakeTimeoutLoop(uvloop.Loop):
-    """An event loop that closes unfinished TLS handshakes after 10 s; the default is 60 s."""
-
-    async def create_server(self, *arguments: Any, **options: Any) -> Any:
-        if options.get("ssl") is not None:
-            options["ssl_handshake_timeout"] = HANDSHAKE_SECONDS
-        return await super().create_server(*arguments, **options)
 
 
 def tls_options(settings: Settings) -> dict[str, Any]:
@@ -51,7 +40,7 @@ def tls_options(settings: Settings) -> dict[str, Any]:
             "first holds the certificate and its chain, the second its private key without a password"
         ) from exc
     _check_dates(certificate)
-    return {"ssl_certfile": certificate, "ssl_keyfile": key, "loop": "surehook.ingest.tls:HandshakeTimeoutLoop"}
+    return {"ssl_certfile": certificate, "ssl_keyfile": key}
 
 
 def _require_pem(name: str, path: Path, kind: str) -> None:

@@ -1,4 +1,3 @@
-import asyncio
 import logging
 import ssl
 from pathlib import Path
@@ -8,7 +7,7 @@ import uvicorn
 
 from harness.certificates import write_certificate
 from harness.signing import signer
-from surehook.ingest.tls import HandshakeTimeoutLoop, tls_options
+from surehook.ingest.tls import tls_options
 from surehook.shared.errors import Misconfigured
 from surehook.shared.settings import Settings
 
@@ -67,25 +66,3 @@ def test_tls_1_2_is_the_minimum(tmp_path: Path) -> None:
 
     assert config.ssl is not None
     assert config.ssl.minimum_version >= ssl.TLSVersion.TLSv1_2
-
-
-def test_a_client_that_does_not_finish_the_handshake_is_disconnected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("surehook.ingest.tls.HANDSHAKE_SECONDS", 0.1)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*write_certificate(tmp_path))
-
-    async def scenario() -> bytes:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=context)
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        try:
-            async with asyncio.timeout(10):  # the default would be 60 s
-                return await reader.read()
-        finally:
-            writer.close()
-            server.close()
-
-    with asyncio.Runner(loop_factory=HandshakeTimeoutLoop) as runner:
-        assert runner.run(scenario()) == b""
