@@ -2,15 +2,12 @@
 
 import json
 import logging
-import socket
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
-from prometheus_client.exposition import ThreadingWSGIServer
 
+from surehook.shared.bounded_server import BoundedServer
 from surehook.shared.settings import host_and_port
 
 log = logging.getLogger(__name__)
@@ -35,11 +32,11 @@ def serve_metrics(
     if why_not_ready is not None:
         app = _with_readiness(app, why_not_ready)
     try:
-        server = make_server(host, port, app, _server_for(host), _Quiet)
+        server = BoundedServer(host, port, app)
     except OSError as exc:
         log.warning("metrics address is taken", extra={"address": address, "error_type": type(exc).__name__})
         return
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    server.start("metrics")
 
 
 def _with_readiness(metrics: Any, why_not_ready: Callable[[], list[str]]) -> Any:
@@ -53,15 +50,3 @@ def _with_readiness(metrics: Any, why_not_ready: Callable[[], list[str]]) -> Any
         return [json.dumps({"status": "not ready", "reasons": reasons} if reasons else {"status": "ready"}).encode()]
 
     return app
-
-
-def _server_for(host: str) -> type[ThreadingWSGIServer]:
-    class Server(ThreadingWSGIServer):
-        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-
-    return Server
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        """Logs no requests."""

@@ -89,6 +89,7 @@ def test_without_descriptors_connections_wait_and_the_process_does_not_spin(stac
     _, hard = resource.prlimit(ingest.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(ingest.pid, resource.RLIMIT_NOFILE, (few, hard))
     silent = [connect() for _ in range(20)]
+    metrics = socket.create_connection(("127.0.0.1", stack.metrics_port))
     wait_until(lambda: "connections not accepted" in stack.logged(), "it is logged")
 
     used = cpu_seconds(ingest.pid)
@@ -97,7 +98,7 @@ def test_without_descriptors_connections_wait_and_the_process_does_not_spin(stac
 
     assert used < 3.0
     assert stack.logged().count("connections not accepted") <= 6
-    for connection in silent:
+    for connection in (*silent, metrics):
         connection.close()
     resource.prlimit(ingest.pid, resource.RLIMIT_NOFILE, (hard, hard))
     assert deliver(connect()) == 202
