@@ -24,6 +24,7 @@ FIELDS = (
     "grace_seconds",
     "queue",
     "task",
+    "command",
     "job_id",
     "reason",
     "error_type",

@@ -41,6 +41,7 @@ class Script:
     """A script that runs on the store by its hash and is sent in full when the store does not know it."""
 
     def __init__(self, name: str, keys: Keys) -> None:
+        self.name = name
         folder = files("surehook.shared") / "scripts"
         definitions = [keys.for_scripts(), *((folder / "lib" / f"{part}.lua").read_text() for part in LIBRARY)]
         flags = _FLAGS if name in RUN_IN_A_FULL_STORE else ""

@@ -1,5 +1,6 @@
 """Connects to the store: by URL, TLS, unix socket, Sentinel, or the embedded store's socket."""
 
+from collections.abc import Callable
 from typing import Any, Never, cast
 
 import redis
@@ -15,6 +16,7 @@ from surehook.shared.embedded import socket_path
 from surehook.shared.errors import NotDurable, StoreUnavailable
 from surehook.shared.settings import Settings
 from surehook.shared.store_address import StoreAddress, socket_address
+from surehook.shared.store_connections import use_our_connections
 
 CONNECT_TIMEOUT_SECONDS = 0.4
 # An acknowledged write survives `kill -9` only with these settings: see docs/reliability.md.
@@ -31,17 +33,33 @@ def store_address(settings: Settings) -> StoreAddress:
     return settings.redis_url or socket_address(socket_path(settings.data_dir))
 
 
-def connect(settings: Settings, *, timeout_seconds: float, most_connections: int | None = None) -> redis.Redis:
-    """Returns a client for threads. It never repeats a command: a script that moved a job must not run twice."""
-    options = _options(timeout_seconds, Retry(NoBackoff(), 0))
+def connect(
+    settings: Settings,
+    *,
+    timeout_seconds: float,
+    most_connections: int | None = None,
+    on_connect: Callable[[], None] | None = None,
+) -> redis.Redis:
+    """Returns a client for threads. It never repeats a command: a script that moved a job must not run twice.
+
+    Args:
+        settings: where the store is.
+        timeout_seconds: how long to wait for a reply.
+        most_connections: how many connections it may open.
+        on_connect: called for each new connection.
+    """
+    options = plain = _options(timeout_seconds, Retry(NoBackoff(), 0))
     if most_connections is not None:
-        options["max_connections"] = most_connections
+        options = options | {"max_connections": most_connections}
+    if on_connect is not None:
+        options = options | {"redis_connect_func": lambda connection: (on_connect(), connection.on_connect())}
     address = store_address(settings)
     if address.service:
-        asking = options | address.sentinel_options()
+        asking = plain | address.sentinel_options()
         sentinel: Any = Sentinel(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
-        return cast(redis.Redis, sentinel.master_for(address.service, **options, **address.server_options()))
-    return redis.Redis(**options, **address.server_options())
+        store = cast(redis.Redis, sentinel.master_for(address.service, **options, **address.server_options()))
+        return use_our_connections(store)
+    return use_our_connections(redis.Redis(**options, **address.server_options()))
 
 
 def connect_async(settings: Settings, *, timeout_seconds: float, **extra: Any) -> redis.asyncio.Redis:

@@ -7,6 +7,8 @@ from abc import abstractmethod
 
 from redis.exceptions import RedisError
 
+from surehook.workers.store_report import StoreReport
+
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
@@ -39,6 +41,7 @@ class PeriodicThread(threading.Thread):
 
     def __init__(self, name: str, seconds: float) -> None:
         super().__init__(name=name, daemon=True)
+        self.report = StoreReport()
         self._seconds = seconds
         self._is_stopping = False
         self._wake_up = threading.Event()
@@ -54,15 +57,16 @@ class PeriodicThread(threading.Thread):
             self._wake_up.clear()
 
     def try_tick(self) -> bool:
-        """Tick; an error is logged. Returns whether the store was available."""
+        """Tick; an error is reported. Returns whether the store was available."""
         try:
             self.tick()
         except (RedisError, OSError) as exc:
-            # At DEBUG: the thread that claims events logs the outage once, for the whole process.
-            log.debug("store unavailable", extra={"task": self.name, "error_type": type(exc).__name__})
+            self.report.failed(self.name, exc)
             return False
-        except Exception:
-            log.exception("periodic task failed", extra={"task": self.name})
+        except Exception as exc:  # noqa: BLE001 - reported, and the next tick may succeed
+            self.report.broke(self.name, exc)
+            return True
+        self.report.succeeded(self.name)
         return True
 
     def tick_soon(self) -> None:

@@ -1,6 +1,5 @@
 """A thread's own connection to the store: commands leave together, and replies are read as they come."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -8,13 +7,15 @@ from typing import Any
 
 import redis
 from hiredis import pack_command
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as ClientTimeoutError
 
 from surehook.shared.backoff import pause_seconds
 from surehook.shared.scripts import Argument, Script
+from surehook.shared.store_errors import Meaning, fault_of
+from surehook.workers.store_report import StoreReport
 
-log = logging.getLogger(__name__)
-
+TIMEOUTS = (TimeoutError, ClientTimeoutError)
 FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 2.0
 
@@ -28,13 +29,16 @@ def _nothing() -> None:
 class Connection:
     """Connects when it is first used, and again after an error. Used by one thread."""
 
-    def __init__(self, store: redis.Redis) -> None:
+    def __init__(self, store: redis.Redis, report: StoreReport | None = None, task: str = "") -> None:
         self._store = store
         self._connection: Any = None
+        self._report = report or StoreReport()
+        self._task = task
 
     def send(self, commands: Sequence[Command]) -> None:
         """Sends the commands in one packet."""
         if self._connection is None:
+            # Only the pool asks Sentinel where the primary is: a closed connection would connect to its old address.
             self._connection = self._store.connection_pool.get_connection()
         # Joined: redis-py makes a system call for each part, and Python's lock changes hands around each.
         self._connection.send_packed_command([b"".join(map(_packed, commands))], check_health=False)
@@ -43,16 +47,12 @@ class Connection:
         """The next reply to a command sent before."""
         return self._connection.read_response()
 
-    def invalidate(self) -> None:
-        """Drops replies that have not arrived; the next packet goes on a new connection."""
-        if self._connection is not None:
-            self._connection.disconnect()
-
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.disconnect()
-            self._store.connection_pool.release(self._connection)
-            self._connection = None
+        """Drops replies that have not arrived; the next packet goes on a new connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+            self._store.connection_pool.release(connection)
 
     def call(self, script: Script, arguments: Command, during: Callable[[], None] = _nothing) -> Any:
         """Calls a script, and `during` while the store runs it."""
@@ -65,7 +65,7 @@ class Connection:
                 self.send([("EVAL", script.source, 0, *arguments)])
                 return self.read()
         except (RedisError, OSError):
-            self.invalidate()
+            self.close()
             raise
 
     def call_until_answered(
@@ -76,26 +76,31 @@ class Connection:
         A process that is stopping repeats it, too, but without long pauses.
         """
         failures = 0
+        may_repeat_at_once = True
         while True:
             sent_at = time.monotonic()
             try:
                 reply = self.call(script, arguments, during)
             except (RedisError, OSError) as exc:
-                if not failures:
-                    log.warning(outage_message(exc), extra={"error_type": type(exc).__name__})
+                if may_repeat_at_once and is_connection_at_fault(exc):
+                    # Closed while it was idle, or its server is no longer the primary: that alone is no outage.
+                    may_repeat_at_once = False
+                    continue
+                self._report.failed(self._task, exc, script.name)
                 time.sleep(FIRST_BACKOFF_SECONDS)
                 longest = LONGEST_BACKOFF_SECONDS
                 is_stopping.wait(pause_seconds(failures, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=longest))
                 failures += 1
                 continue
             if failures:
-                log.info("store available again")
+                self._report.succeeded(self._task)
             return reply, sent_at
 
 
-def outage_message(exc: Exception) -> str:
-    """The log message: a store that refuses commands can be reached, so the operator has another cause to look for."""
-    return "store refuses commands, waiting" if isinstance(exc, ResponseError) else "store unavailable, waiting"
+def is_connection_at_fault(exc: Exception) -> bool:
+    """Decides whether the same command may well succeed on a new connection. One that timed out would not."""
+    fault = fault_of(exc)
+    return fault.ends_connection or (fault.meaning is Meaning.NO_REPLY and not isinstance(exc, TIMEOUTS))
 
 
 def _packed(command: Command) -> bytes:

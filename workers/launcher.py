@@ -13,6 +13,7 @@ from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect
 from surehook.shared.transactional_events import transactional_types
+from surehook.workers.background import PeriodicThread
 from surehook.workers.connection import Connection
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.execution.runner import Runner
@@ -31,8 +32,9 @@ from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import HandlerThread
 from surehook.workers.rq_worker import RQWorkers, thread_names, unregister
 from surehook.workers.slots import Slots
+from surehook.workers.store_report import StoreReport
 from surehook.workers.transactional.executor import TransactionalExecutor
-from surehook.workers.transactional.fetching import SlotContext, StoreOutage, TransactionThread
+from surehook.workers.transactional.fetching import SlotContext, TransactionThread
 from surehook.workers.transactional.protocol import TransactionProtocol
 
 # Longer than a thread's blocking wait, short enough to notice a silent store.
@@ -64,27 +66,24 @@ class Launcher(ABC):
             handler_timeout=settings.handler_timeout,
         )
         self._metrics = WorkerMetrics()
+        self._report = StoreReport(self._metrics.set_not_ready)
         self._runner = Runner(settings.handler_timeout)
         self._missing_key = MissingKey(BodyCipher(settings.encryption_keys), self._claims.key_needed, self._metrics)
         self._types = transactional_types(settings.transactional_events)
-        self._recycling = Recycling(
-            slots,
-            queue,
-            jobs=settings.recycle_jobs,
-            mib=settings.recycle_mib,
-            finished=self._finished,
-            stop=self._stop_claiming,
-        )
+        limits = {"jobs": settings.recycle_jobs, "mib": settings.recycle_mib}
+        self._recycling = Recycling(slots, queue, **limits, finished=self._finished, stop=self._stop_claiming)
 
     def start(self, stops: list[int]) -> bool:
         """Registers the process and starts its threads. False: told to stop before the store could be reached."""
         self._watchdog = Watchdog(self._timeouts(), self._recycling.tick, self._recycling.leave)
         self._watchdog.start()
-        if not self._rq_workers.register_when_available(stops):
+        if not self._rq_workers.register_when_available(stops, self._report):
             return False
         # Not left to the watchdog's first tick: the first handler may be one that lets no other thread run.
         self._recycling.tick(time.monotonic())
         for thread in self._all_threads():
+            if isinstance(thread, PeriodicThread | Notifier):
+                thread.report = self._report
             thread.start()
         return True
 
@@ -135,7 +134,7 @@ class QueueLauncher(Launcher):
         self._notifier = Notifier(store, queue)
         self._fetcher = Fetcher(
             self._claims,
-            Connection(store),
+            Connection(store, self._report, "fetcher"),
             slots,
             Prefetch(threads),
             self._metrics,
@@ -187,7 +186,6 @@ class TransactionalLauncher(Launcher):
         most = CONNECTIONS_OF_A_THREAD * threads + OTHER_CONNECTIONS
         store = connect(settings, timeout_seconds=TRANSACTIONAL_STORE_TIMEOUT_SECONDS, most_connections=most)
         super().__init__(settings, store, slots, TRANSACTIONAL_QUEUE, process, threads)
-        outage = StoreOutage()
         self._threads = []
         for number, name in enumerate(self._names):
             context = SlotContext(slots, number)
@@ -199,8 +197,9 @@ class TransactionalLauncher(Launcher):
                 context,
                 handler_timeout=settings.handler_timeout,
                 missing_key=self._missing_key,
+                report=self._report,
             )
-            self._threads.append(TransactionThread(name, executor, context, outage))
+            self._threads.append(TransactionThread(name, executor, context, self._report))
         self._heartbeat = TransactionalHeartbeat(
             store,
             self._keys,

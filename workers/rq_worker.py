@@ -13,10 +13,11 @@ from rq.worker_registration import clean_worker_registry
 
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect
-from surehook.workers.connection import outage_message
+from surehook.workers.store_report import StoreReport
 
 log = logging.getLogger(__name__)
 
+REGISTRATION = "registration"
 RQ_WORKER_TTL_SECONDS = 30
 CONNECT_AGAIN_SECONDS = 0.2
 LAST_WORDS_SECONDS = 1.0
@@ -59,9 +60,8 @@ class RQWorkers:
             worker.register_birth()
             worker.set_state(WorkerStatus.IDLE)
 
-    def register_when_available(self, stops: list[int]) -> bool:
+    def register_when_available(self, stops: list[int], report: StoreReport) -> bool:
         """Waits for the store. False: told to stop before it could be reached."""
-        failures = 0
         while not stops:
             try:
                 self.register()
@@ -69,12 +69,10 @@ class RQWorkers:
                 log.warning("store is full, RQ's tools do not show this worker yet", extra={"queue": self._queue})
                 return True  # its work makes room again
             except (RedisError, OSError) as exc:
-                if not failures:
-                    facts = {"queue": self._queue, "error_type": type(exc).__name__}
-                    log.warning(outage_message(exc), extra=facts)
-                failures += 1
+                report.failed(REGISTRATION, exc)
                 time.sleep(CONNECT_AGAIN_SECONDS)
             else:
+                report.succeeded(REGISTRATION)
                 return True
         return False
 

@@ -44,12 +44,25 @@ class Fleet:
     def url(self) -> str:
         return f"redis+sentinel://127.0.0.1:{self._sentinel_port}/{SERVICE}"
 
-    def client(self, port: int) -> redis.Redis:
+    @staticmethod
+    def client_of(port: int) -> redis.Redis:
         return redis.Redis(port=port, protocol=2, socket_timeout=5)
+
+    def client(self, port: int) -> redis.Redis:
+        return self.client_of(port)
+
+    def fail_over(self) -> None:
+        """Makes Sentinel promote the replica although the primary is fine."""
+        with redis.Redis(port=self._sentinel_port, protocol=2) as sentinel:
+            sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
 
     def online_replicas(self) -> int:
         with self.client(self.primary()) as store:
             return len(store.execute_command("ROLE")[2])
+
+    def is_replica(self, port: int) -> bool:
+        with self.client(port) as store:
+            return bool(store.execute_command("ROLE")[0] == b"slave")
 
     def primary(self) -> int:
         """Returns the port of the primary according to Sentinel."""

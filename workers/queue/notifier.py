@@ -1,6 +1,5 @@
 """Waits for new jobs in a queue without taking any, and notifies the fetcher."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -10,8 +9,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from surehook.shared.keys import rq_queue
 from surehook.workers.background import BackgroundThread
-
-log = logging.getLogger(__name__)
+from surehook.workers.store_report import StoreReport
 
 WAIT_SECONDS = 1
 
@@ -22,6 +20,7 @@ class Notifier(BackgroundThread):
     def __init__(self, store: redis.Redis, queue: str) -> None:
         super().__init__("notifier")
         self.on_work: Callable[[], None] = lambda: None
+        self.report = StoreReport()
         self._store = store
         self._key = rq_queue(queue)
         self._is_requested = threading.Event()
@@ -31,16 +30,22 @@ class Notifier(BackgroundThread):
         self._is_requested.set()
 
     def work(self) -> None:
+        failures = 0
         while True:
             self._is_requested.wait()
             try:
                 # The head goes back to its place, so a client that dies here loses nothing.
-                if self._store.blmove(self._key, self._key, WAIT_SECONDS, "LEFT", "LEFT") is None:
+                moved = self._store.blmove(self._key, self._key, WAIT_SECONDS, "LEFT", "LEFT")
+            except (RedisError, OSError) as exc:
+                if not isinstance(exc, OutOfMemoryError):  # the fetcher makes room; only this wait needs some
+                    self.report.failed(self.name, exc)
+                if failures:  # it fails immediately, so do not try it in a loop; the fetcher looks now and then
+                    time.sleep(WAIT_SECONDS)
+                failures += 1
+            else:
+                failures = 0
+                self.report.succeeded(self.name)
+                if moved is None:
                     continue
-            except OutOfMemoryError:
-                # A full store refuses the move immediately, so do not try it in a loop.
-                time.sleep(WAIT_SECONDS)
-            except (RedisError, OSError):
-                pass  # the fetcher's next exchange fails as well, and logs it
             self._is_requested.clear()
             self.on_work()

@@ -48,7 +48,7 @@ class Recovery(PeriodicThread):
         # Read afterwards, so that a step of the store's clock that expired these leases is noticed in the same tick.
         seconds, micros = self._store.time()
         self._store_health.compare_clocks(seconds + micros / 1_000_000)
-        if not expired or not self._store_health.is_trustworthy(self._store.info("server")["uptime_in_seconds"]):
+        if not expired or not self._store_health.is_trustworthy():
             return
         for claims, key in expired:
             if interrupt(claims, self._registry, self._store, self._keys, key) in {"requeued", "buried"}:

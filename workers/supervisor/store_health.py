@@ -44,9 +44,13 @@ class StoreHealth:
             self._clock_difference = difference
             self._healthy_since = now
 
-    def is_trustworthy(self, store_uptime_seconds: float) -> bool:
+    def distrust(self) -> None:
+        """Called for each new connection: the store may have restarted, or another server is the primary now."""
+        self._healthy_since = self._clock()
+
+    def is_trustworthy(self) -> bool:
         """True if a lease that has expired by now proves a death."""
-        return self._clock() - self._healthy_since >= LEASE_SECONDS and store_uptime_seconds > LEASE_SECONDS
+        return self._clock() - self._healthy_since >= LEASE_SECONDS
 
     def _observe(self, *, longest: float, is_available: bool) -> None:
         now = self._clock()

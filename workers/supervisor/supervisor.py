@@ -20,6 +20,7 @@ from surehook.shared.store_metrics import StoreGauges
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.metrics import why_not_ready
 from surehook.workers.queue.claims import Claims
+from surehook.workers.store_report import StoreReport
 from surehook.workers.supervisor.child import Child
 from surehook.workers.supervisor.multiprocess_metrics import MetricFiles
 from surehook.workers.supervisor.recovery import Recovery
@@ -27,6 +28,7 @@ from surehook.workers.supervisor.store_health import StoreHealth
 
 log = logging.getLogger(__name__)
 
+RENEWAL, GIVING_BACK = "renewal for stalled processes", "giving back claims"
 POLL_SECONDS = 0.1
 STORE_TIMEOUT_SECONDS = 1.0
 RECOVERY_TIMEOUT_SECONDS = 4.0
@@ -56,6 +58,7 @@ class Supervisor:
         self._leaving: list[Child] = []
         self._unreported: list[Child] = []  # dead, and their claims not given back yet: the store is unavailable
         self._pending_restarts: list[PendingRestart] = []
+        self._report = StoreReport()
         self._signals = 0
         self._next_renewal = self._next_give_back = 0.0
 
@@ -69,7 +72,7 @@ class Supervisor:
             series.register(StoreGauges(self._settings))
             self._deaths = Counter("surehook_worker_process_deaths", "Processes that died", registry=series)
             recovery = self._recovery(Counter("surehook_interrupted_runs", "Runs whose process died", registry=series))
-            serve_metrics(self._settings.worker_metrics_bind, series, lambda: why_not_ready(folder))
+            serve_metrics(self._settings.worker_metrics_bind, series, lambda: self._why_not_ready(folder))
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             for queue in self._queues:
@@ -82,6 +85,9 @@ class Supervisor:
                 self._stop_children()
                 recovery.stop()
 
+    def _why_not_ready(self, folder: str) -> list[str]:
+        return sorted({*why_not_ready(folder), *self._report.reasons()})
+
     def _on_signal(self, *_: object) -> None:
         self._signals += 1  # a plain number: a signal handler must not take a lock
 
@@ -90,7 +96,8 @@ class Supervisor:
         self._children.append(child)
 
     def _recovery(self, interrupted: Counter) -> Recovery:
-        store, keys = connect(self._settings, timeout_seconds=RECOVERY_TIMEOUT_SECONDS), Keys(self._settings.key_prefix)
+        health, keys = StoreHealth(), Keys(self._settings.key_prefix)
+        store = connect(self._settings, timeout_seconds=RECOVERY_TIMEOUT_SECONDS, on_connect=health.distrust)
         claims = [
             Claims(
                 store,
@@ -102,7 +109,9 @@ class Supervisor:
             )
             for queue in self._queues
         ]
-        return Recovery(store, keys, claims, self._registry, interrupted, StoreHealth())
+        recovery = Recovery(store, keys, claims, self._registry, interrupted, health)
+        recovery.report = self._report
+        return recovery
 
     def _supervise(self) -> int:
         while not self._signals:
@@ -170,7 +179,9 @@ class Supervisor:
                 for child in stalled:
                     child.claims(store, self._settings).renew([])
         except (RedisError, OSError) as exc:
-            log.warning("store unavailable, leases not renewed", extra={"error_type": type(exc).__name__})
+            self._report.failed(RENEWAL, exc)
+        else:
+            self._report.succeeded(RENEWAL)
 
     def _stop_children(self) -> None:
         """Send SIGTERM, wait for the grace period or a second signal, then kill. Gives back the remaining claims."""
@@ -207,9 +218,11 @@ class Supervisor:
                 for child in children:
                     child.give_back(store, self._settings, self._registry, counts=counts)
         except (RedisError, OSError) as exc:
+            self._report.failed(GIVING_BACK, exc)
             if children is not self._unreported:
-                log.warning("store unavailable, claims not given back", extra={"error_type": type(exc).__name__})
+                log.warning("claims not given back", extra={"error_type": type(exc).__name__})
             return False
+        self._report.succeeded(GIVING_BACK)
         return True
 
     def _forget(self, child: Child) -> None:

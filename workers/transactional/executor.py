@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from surehook.shared.backoff import pause_seconds
 from surehook.shared.errors import BodyDamaged, KeyMissing, MalformedBody
 from surehook.shared.models import Event, event_from, parse_deep_event
+from surehook.workers.connection import is_connection_at_fault
 from surehook.workers.execution.attempts import AttemptRecord, record_attempt
 from surehook.workers.execution.masking import Masker, one_line
 from surehook.workers.execution.missing_key import MissingKey
@@ -19,11 +20,13 @@ from surehook.workers.execution.runner import RunContext, Runner, RunResult, Run
 from surehook.workers.handlers.errors import Reject
 from surehook.workers.handlers.registry import Handler, Registry
 from surehook.workers.metrics import WorkerMetrics
+from surehook.workers.store_report import StoreReport
 from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol, jobs_of, undo_jobs
 
 log = logging.getLogger(__name__)
 
 COMPLETED, REJECTED, FAILED = "completed", "rejected", "failed"
+SETTLEMENT = "settlement"
 LONGEST_REASON = 500
 LONGEST_BACKOFF_SECONDS = 0.5
 
@@ -60,6 +63,7 @@ class TransactionalExecutor:
         *,
         handler_timeout: float,
         missing_key: MissingKey,
+        report: StoreReport | None = None,
     ) -> None:
         self._transactions = transactions
         self._registry = registry
@@ -67,6 +71,7 @@ class TransactionalExecutor:
         self._metrics = metrics
         self._context = context
         self._handler_timeout = handler_timeout
+        self._report = report or StoreReport()
         self.missing_key = missing_key
         self.finished = 0
         self._is_stopping = False
@@ -88,7 +93,9 @@ class TransactionalExecutor:
             RedisError, OSError: the store is unavailable; the next call finds a claim whose reply was lost.
         """
         may_hold_claim, self._may_hold_claim = self._may_hold_claim, True
-        transaction = self._transactions.claim() if may_hold_claim else self._transactions.wait(wait_seconds)
+        transaction = self._transactions.claim() if may_hold_claim else None
+        if transaction is None:  # waits in any case: a call that returns has found the store able to do all it needs
+            transaction = self._transactions.wait(wait_seconds)
         before = self.finished
         while transaction is not None:
             transaction = self._execute(transaction, wait_seconds)
@@ -208,10 +215,12 @@ class TransactionalExecutor:
                 break
             except (RedisError, OSError) as exc:
                 self._log_runs()
-                if not failures:
-                    log.warning("store unavailable, outcome will be retried", extra={"error_type": type(exc).__name__})
+                if failures or not is_connection_at_fault(exc):
+                    self._report.failed(SETTLEMENT, exc, "txn_settle")
                 time.sleep(pause_seconds(failures, first_seconds=0.02, longest_seconds=LONGEST_BACKOFF_SECONDS))
                 failures += 1
+        if failures:
+            self._report.succeeded(SETTLEMENT)
         self._context.free()
         self._log_runs()
         if final != outcome.outcome:

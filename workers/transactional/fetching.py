@@ -10,6 +10,7 @@ from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.workers.execution.timeouts import Timeout
 from surehook.workers.queue.threads import OVERRUN_SECONDS
 from surehook.workers.slots import Slots
+from surehook.workers.store_report import StoreReport
 from surehook.workers.transactional.executor import TransactionalExecutor
 from surehook.workers.transactional.protocol import Transaction
 
@@ -47,38 +48,15 @@ class SlotContext:
         return True
 
 
-class StoreOutage:
-    """Logs an outage of the store once for all threads of a process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._is_out = False
-
-    def begin(self, exc: Exception) -> None:
-        with self._lock:
-            is_first, self._is_out = not self._is_out, True
-        if is_first:
-            facts = {"queue": TRANSACTIONAL_QUEUE, "error_type": type(exc).__name__}
-            log.warning("store unavailable, waiting", extra=facts)
-
-    def end(self) -> None:
-        if not self._is_out:
-            return
-        with self._lock:
-            is_first, self._is_out = self._is_out, False
-        if is_first:
-            log.info("store available again")
-
-
 class TransactionThread(threading.Thread):
     """One RQ worker, which runs one transaction at a time."""
 
-    def __init__(self, name: str, executor: TransactionalExecutor, context: SlotContext, outage: StoreOutage) -> None:
+    def __init__(self, name: str, executor: TransactionalExecutor, context: SlotContext, report: StoreReport) -> None:
         super().__init__(name=name, daemon=True)
         self.context = context
         self.error: BaseException | None = None
         self._executor = executor
-        self._outage = outage
+        self._report = report
         self._is_stopping = threading.Event()
 
     @property
@@ -108,7 +86,7 @@ class TransactionThread(threading.Thread):
                     continue
                 self._executor.run_until_idle(WAIT_SECONDS)
             except (RedisError, OSError) as exc:
-                self._outage.begin(exc)
+                self._report.failed(self.name, exc)
                 pause = pause_seconds(
                     failures, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=LONGEST_BACKOFF_SECONDS
                 )
@@ -116,4 +94,4 @@ class TransactionThread(threading.Thread):
                 failures += 1
             else:
                 failures = 0
-                self._outage.end()
+                self._report.succeeded(self.name)

@@ -159,7 +159,7 @@ class TransactionProtocol:
             self._sent_at = time.monotonic()
             self._connection.send([("TIME",), *commands])
         except BaseException:
-            self._connection.invalidate()
+            self._connection.close()
             raise
         seconds, micros = self._read()
         self._store_ms = int(seconds) * 1000 + int(micros) / 1000
@@ -169,7 +169,7 @@ class TransactionProtocol:
         try:
             return self._connection.read()
         except BaseException:
-            self._connection.invalidate()
+            self._connection.close()
             raise
 
     def _run_arguments(self, transaction: Transaction) -> tuple[Argument, ...]:

@@ -3,8 +3,6 @@ import pytest
 from surehook.workers.queue.claims import LEASE_SECONDS
 from surehook.workers.supervisor.store_health import StoreHealth
 
-LONG_UP = 1000.0
-
 
 class Clock:
     def __init__(self) -> None:
@@ -24,7 +22,7 @@ def health(clock: Clock) -> StoreHealth:
     """A health that has observed the store for the length of a lease."""
     health = StoreHealth(clock)
     tick(health, clock, times=int(LEASE_SECONDS))
-    assert health.is_trustworthy(LONG_UP)
+    assert health.is_trustworthy()
     return health
 
 
@@ -40,7 +38,7 @@ def test_a_new_supervisor_declares_no_process_dead(clock: Clock) -> None:
     health = StoreHealth(clock)
     tick(health, clock, times=int(LEASE_SECONDS) - 1)
 
-    assert not health.is_trustworthy(LONG_UP)
+    assert not health.is_trustworthy()
 
 
 @pytest.mark.parametrize(
@@ -51,20 +49,20 @@ def test_after_a_bad_tick_a_leases_time_must_pass(
     took: float, is_available: bool, health: StoreHealth, clock: Clock
 ) -> None:
     tick(health, clock, took=took, is_available=is_available)
-    assert not health.is_trustworthy(LONG_UP)
+    assert not health.is_trustworthy()
 
     tick(health, clock, times=int(LEASE_SECONDS) - 1)
-    assert not health.is_trustworthy(LONG_UP)
+    assert not health.is_trustworthy()
     tick(health, clock)
 
-    assert health.is_trustworthy(LONG_UP)
+    assert health.is_trustworthy()
 
 
 def test_a_suspended_machine_declares_no_process_dead(health: StoreHealth, clock: Clock) -> None:
     clock.now += 3600
     health.before_tick()
 
-    assert not health.is_trustworthy(LONG_UP)
+    assert not health.is_trustworthy()
 
 
 @pytest.mark.parametrize("step", [pytest.param(30.0, id="set forward"), pytest.param(-30.0, id="set back")])
@@ -74,15 +72,20 @@ def test_after_a_step_of_the_stores_clock_a_leases_time_must_pass(
     health.compare_clocks(5_000.0 + clock.now)
     tick(health, clock, times=int(LEASE_SECONDS))
     health.compare_clocks(5_000.5 + clock.now)
-    assert health.is_trustworthy(LONG_UP)
+    assert health.is_trustworthy()
 
     health.compare_clocks(5_000.5 + step + clock.now)
-    assert not health.is_trustworthy(LONG_UP)
+    assert not health.is_trustworthy()
     tick(health, clock, times=int(LEASE_SECONDS))
     health.compare_clocks(5_000.5 + step + clock.now)
 
-    assert health.is_trustworthy(LONG_UP)
+    assert health.is_trustworthy()
 
 
-def test_a_store_that_just_came_back_proves_nothing(health: StoreHealth) -> None:
-    assert not health.is_trustworthy(LEASE_SECONDS)
+def test_after_a_new_connection_a_leases_time_must_pass(health: StoreHealth, clock: Clock) -> None:
+    health.distrust()
+    assert not health.is_trustworthy()
+
+    tick(health, clock, times=int(LEASE_SECONDS))
+
+    assert health.is_trustworthy()
