@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -45,6 +46,14 @@ def _require_login(value: SecretStr | None) -> SecretStr | None:
         raise ValueError("expected user:password")
     require_length(value.get_secret_value().partition(":")[2], "the password")
     return value
+
+
+def _require_url(value: str | None) -> str | None:
+    parts = urlsplit(value or "http://localhost")
+    plain = parts.scheme in {"http", "https"} and parts.hostname and not (parts.query or parts.fragment)
+    if plain and "@" not in parts.netloc and re.fullmatch(r"[A-Za-z0-9._~/-]*", parts.path):
+        return value
+    raise ValueError("expected an address such as https://ops.example.com/surehook")
 
 
 def _require_prefix(value: str) -> str:
@@ -97,6 +106,7 @@ class Settings(AuthSettings):
     worker_metrics_bind: AddressOrOff = "127.0.0.1:9465"
     dashboard_bind: Address = "127.0.0.1:9181"
     dashboard_login: Annotated[SecretStr | None, AfterValidator(_require_login)] = None
+    dashboard_url: Annotated[str | None, AfterValidator(_require_url)] = None
     encryption_keys: FernetKeys = ()
     max_body_bytes: int = Field(10 * MEBIBYTE, ge=1024)
     max_body_bytes_in_flight: int = Field(256 * MEBIBYTE, ge=1024)
@@ -119,10 +129,17 @@ class Settings(AuthSettings):
 
     @model_validator(mode="after")
     def _require_dashboard_login(self) -> "Settings":
-        if self.dashboard_login is None and not is_loopback(self.dashboard_bind):
+        if self.dashboard_login is not None:
+            return self
+        if not is_loopback(self.dashboard_bind):
             raise ValueError(
                 f"{PREFIX}DASHBOARD_BIND={self.dashboard_bind} is open to other machines: "
                 f"set {PREFIX}DASHBOARD_LOGIN=user:password, or bind to 127.0.0.1"
+            )
+        if self.dashboard_url and urlsplit(self.dashboard_url).hostname not in LOOPBACK:
+            raise ValueError(
+                f"{PREFIX}DASHBOARD_URL={self.dashboard_url} is open to other machines: "
+                f"set {PREFIX}DASHBOARD_LOGIN=user:password"
             )
         return self
 

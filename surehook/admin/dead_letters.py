@@ -109,17 +109,31 @@ class DeadLetters:
 
     def replay_job(self, job_id: str) -> int:
         """Queues a dead letter with all its retries. Returns 1, or 0 if the job is no dead letter (any more)."""
+        if not self._is_ours(job_id):
+            return 0
         queue = text(self._store.hget(rq_job(job_id), "origin")) or self._queue_where_dead(job_id)
         return int(self._replay.run(self._store, queue, job_id, self._handler_timeout)) if queue else 0
 
     def replay_queue(self, queue: str) -> int:
         """Queues all dead letters of a queue and returns their number; one that no longer exists is skipped."""
         ids = texts(self._store.zrange(rq_failed(queue), 0, -1))
-        return sum(self._replay.run(self._store, queue, job_id, self._handler_timeout) for job_id in ids)
+        ours = (job_id for job_id in ids if self._is_ours(job_id))
+        return sum(self._replay.run(self._store, queue, job_id, self._handler_timeout) for job_id in ours)
+
+    def is_foreign(self, job_id: str) -> bool:
+        """Tells other applications' jobs from ours: RQ keeps them in the same place."""
+        return bool(self._store.exists(rq_job(job_id))) and not self._is_ours(job_id)
+
+    def queues(self) -> set[str]:
+        """Returns the queues that our jobs are or were on."""
+        return set(texts(self._store.smembers(self._keys.queues)))
 
     def discard(self, letter: DeadLetter) -> bool:
         """Closes it for good. Returns False if it is no dead letter any more."""
         return bool(self._discard.run(self._store, letter.queue, letter.job_id, self._retention_seconds))
+
+    def _is_ours(self, job_id: str) -> bool:
+        return bool(self._store.exists(self._keys.event(JobId.parse(job_id).event_id)))
 
     def _queue_where_dead(self, job_id: str) -> str:
         """Returns the queue of a job whose hash was deleted by hand."""

@@ -1,22 +1,22 @@
 """rq-dashboard on Surehook's store: with a login, without deleting, requeueing by Surehook's own script."""
 
-import hmac
 import logging
-import signal
-import threading
+import socket
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis
 from flask import Flask, Response, jsonify, request
-from pydantic import SecretStr
-from rq.serializers import JSONSerializer
 from rq_dashboard import default_settings
 from rq_dashboard.web import blueprint
-from rq_dashboard.web import config as dashboard_config
-from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.exceptions import HTTPException
 
 from surehook.admin.dead_letters import DeadLetters
-from surehook.shared.auth_settings import LOOPBACK
+from surehook.dashboard.guard import READING, Guard, sentence
+from surehook.dashboard.jobs import UNAVAILABLE, NoSuchJob, Unreadable, read_without_pickle
+from surehook.dashboard.logins import Logins
+from surehook.dashboard.pages import serve_safe_pages
+from surehook.dashboard.server import serve
 from surehook.shared.errors import Misconfigured
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings, host_and_port
@@ -25,10 +25,15 @@ from surehook.shared.store import connect, store_address, wait_for_store
 log = logging.getLogger(__name__)
 
 STORE_TIMEOUT_SECONDS = 10.0
-READING = ("GET", "HEAD", "OPTIONS")
+BACKLOG = 128
 # The only changes allowed here. Deleting and emptying lose events, and so does RQ's compacting when it is killed;
 # `surehook dead-letters discard` closes an event. Changes that an upgrade adds are refused, too.
 REQUEUE, REQUEUE_ALL = "rq_dashboard.requeue_job_view", "rq_dashboard.requeue_all"
+JOB_PAGE, JOB_DATA = "rq_dashboard.job_view", "rq_dashboard.job_info"
+REGISTRIES = {"queued", "scheduled", "deferred", "started", "finished", "failed", "canceled"}
+ORDERS = {"asc", "dsc"}
+MOST_ON_PAGE = 1000
+LAST_PAGE = 1_000_000
 
 
 def serve_dashboard(settings: Settings) -> None:
@@ -41,77 +46,105 @@ def serve_dashboard(settings: Settings) -> None:
     wait_for_store(settings)
     host, port = host_and_port(settings.dashboard_bind)
     try:
-        server = make_server(host, port, create_dashboard(settings), threaded=True)
-    except (OSError, SystemExit) as exc:
-        raise Misconfigured(f"SUREHOOK_DASHBOARD_BIND={settings.dashboard_bind}: the address is taken") from exc
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _stop(server))
+        listener = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG
+        )
+    except OSError as exc:
+        raise Misconfigured(f"SUREHOOK_DASHBOARD_BIND={settings.dashboard_bind}: {exc.strerror or exc}") from exc
+    application = create_dashboard(settings)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # an invalid request is a warning there, and anyone can send one
     log.info("dashboard listening", extra={"address": settings.dashboard_bind})
-    server.serve_forever()
+    serve(application, listener)
 
 
-def create_dashboard(settings: Settings) -> Flask:
-    # Under its name, so that /static is its folder: its pages load their scripts from there.
-    app = Flask("rq_dashboard")
+class Dashboard(Flask):
+    """Flask under the path of `DASHBOARD_URL`, with errors logged by type and place."""
+
+    def __init__(self, url: str | None) -> None:
+        # Under its name, so that /static and its templates are in its folder.
+        super().__init__("rq_dashboard")
+        self._path = urlsplit(url or "").path.rstrip("/")
+
+    def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Puts the path before every link. A proxy may send it, or cut it off."""
+        given = environ["PATH_INFO"]
+        if given == self._path or given.startswith(f"{self._path}/"):
+            environ["PATH_INFO"] = given.removeprefix(self._path)
+        environ["SCRIPT_NAME"] = self._path
+        return super().wsgi_app(environ, start_response)
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Flask's line quotes the path."""
+        log.error("dashboard page failed", exc_info=exc_info)
+
+
+def create_dashboard(settings: Settings, logins: Logins | None = None) -> Flask:
+    app = Dashboard(settings.dashboard_url)
     app.config.from_object(default_settings)
     # Shown on every page.
     app.config["RQ_DASHBOARD_REDIS_URL"] = (str(store_address(settings)),)
     # Takes the buttons off its pages.
     app.config["RQ_DASHBOARD_DISABLE_DELETE"] = True
-    dashboard_config.serializer = JSONSerializer
-    app.redis_conn = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)  # type: ignore[attr-defined]
-    login = settings.dashboard_login
-    if login is not None:
-        app.before_request(lambda: _require_login(login))
-    app.before_request(lambda: _check_change(has_login=login is not None))
+    store: Any = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
+    app.redis_conn = store  # type: ignore[attr-defined] # where rq-dashboard looks for it
+    read_without_pickle()
+    Guard(settings, logins or Logins()).attach(app)
+    app.before_request(_check_change)
+    app.before_request(_check_parts)
     app.register_blueprint(blueprint, url_prefix="")
-    app.before_request_funcs.pop("rq_dashboard")  # it would connect anew, by the address that pages show
+    app.before_request_funcs.pop("rq_dashboard")  # it connects to the store anew for each request
+    serve_safe_pages(app)
+    _replace_views(app, store, settings)
+    app.register_error_handler(Exception, _explain)
+    return app
+
+
+def _replace_views(app: Flask, store: redis.Redis, settings: Settings) -> None:
     letters = DeadLetters(
-        connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS),
+        store,
         Keys(settings.key_prefix),
         retention_seconds=settings.retention,
         handler_timeout=settings.handler_timeout,
     )
-    app.view_functions[REQUEUE] = lambda job_id: _requeued(letters.replay_job(job_id))
-    app.view_functions[REQUEUE_ALL] = lambda queue_name: _requeued(letters.replay_queue(queue_name))
-    app.register_error_handler(redis.RedisError, _store_unavailable)
-    return app
+
+    def requeue(job_id: str) -> Response:
+        return _not_ours() if letters.is_foreign(job_id) else _requeued(letters.replay_job(job_id))
+
+    def requeue_all(queue_name: str) -> Response:
+        return _requeued(letters.replay_queue(queue_name)) if queue_name in letters.queues() else _not_ours()
+
+    show_job, read_job = app.view_functions[JOB_PAGE], app.view_functions[JOB_DATA]
+
+    def job_page(**parts: Any) -> Any:
+        read_job(**parts)  # its script shows nothing if this fails
+        return show_job(**parts)
+
+    app.view_functions |= {REQUEUE: requeue, REQUEUE_ALL: requeue_all, JOB_PAGE: job_page}
 
 
-def _require_login(login: SecretStr) -> Response | None:
-    given = request.authorization
-    credentials = f"{given.username}:{given.password}" if given and given.type == "basic" else ""
-    if hmac.compare_digest(credentials.encode(), login.get_secret_value().encode()):
-        return None
-    return Response("Log in\n", 401, {"WWW-Authenticate": 'Basic realm="Surehook"'})
-
-
-def _check_change(*, has_login: bool) -> tuple[Response, int] | None:
+def _check_change() -> Response | None:
     if request.endpoint == REQUEUE_ALL and request.method in READING:
-        return jsonify(status="ERROR", message="requeue by POST"), 405
-    if request.endpoint is None or request.method in READING:
+        return sentence(405, "Requeue by POST.")
+    if request.endpoint is None or request.method in READING or request.endpoint in {REQUEUE, REQUEUE_ALL}:
         return None
-    if request.endpoint not in {REQUEUE, REQUEUE_ALL}:
-        return jsonify(status="DISABLED"), 403
-    if not _is_from_our_pages(has_login=has_login):
-        return jsonify(status="ERROR", message="only from the dashboard's own pages"), 403
-    return None
+    return sentence(403, "The dashboard deletes nothing: use `surehook dead-letters discard`.")
 
 
-def _is_from_our_pages(*, has_login: bool) -> bool:
-    """Decides whether a page of this dashboard sent the request: a browser adds the login for other sites' pages, too.
+def _check_parts() -> Response | None:
+    """Checks the parts of a path, which rq-dashboard takes as they are."""
+    parts = request.view_args or {}
+    if not _is_number(parts.get("per_page", 1), MOST_ON_PAGE):
+        return sentence(404, f"A page shows 1 to {MOST_ON_PAGE} jobs.")
+    is_known = parts.get("registry_name", "failed") in REGISTRIES and parts.get("order", "asc") in ORDERS
+    if is_known and _is_number(parts.get("page", 1), LAST_PAGE) and not parts.get("instance_number"):
+        return None
+    return sentence(404, "There is no such page.")
 
-    jQuery sets X-Requested-With on its posts; another site's page would need permission by CORS, which is never given.
-    """
-    if request.headers.get("X-Requested-With") != "XMLHttpRequest":
-        return False
-    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-        return False
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
-        return False
-    # DNS rebinding: a foreign name that resolves to 127.0.0.1 makes a foreign page look like one of ours.
-    return has_login or urlsplit(f"//{request.host}").hostname in LOOPBACK
+
+def _is_number(given: str | int, most: int) -> bool:
+    text = str(given)
+    return text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most
 
 
 def _requeued(count: int) -> Response:
@@ -119,11 +152,20 @@ def _requeued(count: int) -> Response:
     return jsonify(status="OK" if count else "GONE", count=count)
 
 
-def _store_unavailable(exc: Exception) -> tuple[Response, int]:
-    log.warning("store unavailable", extra={"error_type": type(exc).__name__})
-    return jsonify(status="ERROR", message="the store does not answer"), 503
+def _not_ours() -> Response:
+    return sentence(403, "This is another application's: only Surehook's own events are requeued here.")
 
 
-def _stop(server: BaseWSGIServer) -> None:
-    # shutdown() waits for serve_forever(), which this signal handler interrupts.
-    threading.Thread(target=server.shutdown, daemon=True).start()
+def _explain(exc: Exception) -> Any:
+    """Says in a sentence why a page cannot be shown, and logs the error's type and place."""
+    if isinstance(exc, HTTPException):
+        return exc
+    if isinstance(exc, NoSuchJob):
+        return sentence(404, "There is no such job (any more).")
+    if isinstance(exc, UNAVAILABLE):
+        log.warning("store unavailable", extra={"error_type": type(exc).__name__})
+        return sentence(503, "The store does not answer.")
+    log.warning("dashboard page failed", exc_info=exc)
+    if isinstance(exc, Unreadable):
+        return sentence(422, "This job cannot be shown: RQ cannot read what the store has of it.")
+    return sentence(500, "This page cannot be shown: the log of the dashboard has the error's type and place.")

@@ -14,7 +14,7 @@ LONGEST_FILE = 250
 # Generated, with one or two lines for each of the 64 event types: read its generator instead.
 GENERATED = {"workers/handlers/overloads.py"}
 # We use RQ's worker and registries, but not its transitions: only these files may import it.
-RQ_AWARE = {"workers/rq_worker.py", "surehook/dashboard/app.py", "bench/workers.py", "bench/straightforward.py"}
+RQ_AWARE = {"workers/rq_worker.py", "surehook/dashboard/jobs.py", "bench/workers.py", "bench/straightforward.py"}
 
 
 def name_of(path: Path) -> str:
