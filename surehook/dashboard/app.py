@@ -53,7 +53,7 @@ def serve_dashboard(settings: Settings) -> None:
         raise Misconfigured(f"SUREHOOK_DASHBOARD_BIND={settings.dashboard_bind}: {exc.strerror or exc}") from exc
     application = create_dashboard(settings)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # an invalid request is a warning there, and anyone can send one
+        logging.getLogger(name).setLevel(logging.ERROR)  # they warn of each invalid request
     log.info("dashboard listening", extra={"address": settings.dashboard_bind})
     serve(application, listener)
 

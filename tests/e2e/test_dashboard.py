@@ -1,12 +1,11 @@
 """rq-dashboard in a real browser: a dead letter is seen, read and requeued."""
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from harness.events import an_event
 from harness.stack import Stack, wait_until
@@ -18,19 +17,6 @@ def fails_until_mended(event):
     effect("ran")
     if not os.path.exists("mended"): raise ValueError("the todo service is down")
 """
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    chromium = shutil.which("chromium")
-    assert chromium, "no chromium on PATH: install it (Debian: apt-get install chromium)"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
-        )
-        yield browser.new_page()
-        browser.close()
 
 
 def answers(url: str) -> bool:
