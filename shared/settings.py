@@ -49,9 +49,7 @@ def _require_login(value: SecretStr | None) -> SecretStr | None:
 
 
 def _require_url(value: str | None) -> str | None:
-    parts = urlsplit(value or "http://localhost")
-    plain = parts.scheme in {"http", "https"} and parts.hostname and not (parts.query or parts.fragment)
-    if plain and "@" not in parts.netloc and re.fullmatch(r"[A-Za-z0-9._~/-]*", parts.path):
+    if value is None or re.fullmatch(r"https?://[\w.-]+(:\d+)?(/[\w.~-]+)*/?", value, re.ASCII):
         return value
     raise ValueError("expected an address such as https://ops.example.com/surehook")
 

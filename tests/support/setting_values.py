@@ -28,6 +28,7 @@ VALUES = {
     "worker_metrics_bind": ("off", "127.0.0.1:2"),
     "dashboard_bind": ("127.0.0.1:1", "127.0.0.1:2"),
     "dashboard_login": ("operator:the-first", "operator:the-second"),
+    "dashboard_url": ("http://localhost/one", "http://localhost/two"),
     "encryption_keys": (ONE, TWO),
     "max_body_bytes": ("2000", "3000"),
     "max_body_bytes_in_flight": ("2000", "3000"),

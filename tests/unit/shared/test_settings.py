@@ -41,6 +41,37 @@ def test_a_dashboard_that_others_reach_needs_a_login(monkeypatch: pytest.MonkeyP
         load_settings()
 
 
+def test_a_dashboard_behind_a_proxy_needs_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUREHOOK_DASHBOARD_URL", "https://ops.example/surehook")
+
+    with pytest.raises(Misconfigured, match="SUREHOOK_DASHBOARD_LOGIN"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ops.example.com/surehook",
+        "ftp://ops.example.com",
+        "https://",
+        "https:///surehook",
+        "https://user:a-password@ops.example.com",
+        "https://ops.example.com//elsewhere",
+        "https://ops.example.com/?a=b",
+        "https://ops.example.com/#a",
+        "https://ops.example.com:port/",
+        'https://ops.example.com/"',
+        "https://ops.example.com/\r\nX: y",
+    ],
+)
+def test_the_dashboards_url_is_a_plain_address(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUREHOOK_DASHBOARD_LOGIN", "operator:a-password")
+    monkeypatch.setenv("SUREHOOK_DASHBOARD_URL", url)
+
+    with pytest.raises(Misconfigured, match="SUREHOOK_DASHBOARD_URL"):
+        load_settings()
+
+
 def test_several_keys_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUREHOOK_API_KEYS", "the-old-key, the-new-key")
 
