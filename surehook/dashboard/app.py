@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from surehook.admin.dead_letters import DeadLetters
 from surehook.dashboard.guard import READING, Guard, sentence
-from surehook.dashboard.jobs import UNAVAILABLE, NoSuchJob, Unreadable, read_without_pickle
+from surehook.dashboard.jobs import NoSuchJob, Unreadable, read_without_pickle
 from surehook.dashboard.logins import Logins
 from surehook.dashboard.pages import serve_safe_pages
 from surehook.dashboard.server import serve
@@ -162,7 +162,7 @@ def _explain(exc: Exception) -> Any:
         return exc
     if isinstance(exc, NoSuchJob):
         return sentence(404, "There is no such job (any more).")
-    if isinstance(exc, UNAVAILABLE):
+    if isinstance(exc, redis.RedisError) and not str(exc).startswith("WRONGTYPE"):
         log.warning("store unavailable", extra={"error_type": type(exc).__name__})
         return sentence(503, "The store does not answer.")
     log.warning("dashboard page failed", exc_info=exc)

@@ -163,4 +163,4 @@ def current_job_entry(job: Any) -> Any:
     return {"job_id": job.id, "description": job.description, "created_at": created_at, "call_string": job.description}
 
 
-__all__ = ["UNAVAILABLE", "NoSuchJob", "Unreadable", "read_without_pickle"]
+__all__ = ["NoSuchJob", "Unreadable", "read_without_pickle"]
