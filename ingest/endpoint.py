@@ -11,6 +11,7 @@ from surehook.ingest import responses
 from surehook.ingest.auth.credentials import Authenticator, Headers, Waiting
 from surehook.ingest.auth.signature import require_signed_body
 from surehook.ingest.body import SenderLeft, check_headers, read_body
+from surehook.ingest.large_body import LARGE_BODY_BYTES, parse_large_envelope
 from surehook.ingest.limits import Limits, Reservation
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.rate_limited_log import RateLimitedLog
@@ -55,6 +56,7 @@ class WebhookEndpoint:
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._coordinator = coordinator
+        self._parsing = asyncio.Lock()
         self._refusal_log = RateLimitedLog("delivery refused")
         self._duplicate_log = RateLimitedLog("duplicate delivery", logging.INFO)
         self._uncounted: list[tuple[Envelope, AcceptResult, float]] = []
@@ -73,7 +75,7 @@ class WebhookEndpoint:
         """Take the steps of `_receive` for a delivery that has arrived completely, up to the store.
 
         `pending` receives the outcome later. False if a step would have to wait for something other than the store
-        (keys, handlers, more of the body): then nothing has happened, and the delivery goes through ASGI.
+        (keys, handlers, more of the body, its parsing): then nothing has happened, and the delivery goes through ASGI.
 
         Raises:
             AuthenticationFailed, Refusal, StoreError: pass it to `refuse`.
@@ -84,7 +86,7 @@ class WebhookEndpoint:
         reservation, announced_bytes = self._admit(headers)
         is_started = False
         try:
-            if announced_bytes == len(body):
+            if announced_bytes == len(body) <= LARGE_BODY_BYTES:
                 envelope = _parse(body, signed_digest)
                 if not self._is_transactional(envelope):
                     self._acceptor.put(Pending(envelope, pending))
@@ -102,13 +104,29 @@ class WebhookEndpoint:
         reservation, _ = self._admit(headers)
         try:
             body = await read_body(receive, self._max_body_bytes, reservation, is_complete=IS_COMPLETE in scope)
-            envelope = _parse(body, signed_digest)
+            envelope = await self._parse(body, signed_digest)
             if self._is_transactional(envelope):
                 assert self._coordinator is not None  # noqa: S101 - or no event is transactional
                 return await self._coordinator.decide(envelope, receive, started_at)
             return self.respond(envelope, await self._acceptor.accept(envelope), started_at)
         finally:
             reservation.release()
+
+    async def _parse(self, body: bytes, signed_digest: bytes | None) -> Envelope:
+        """Parse the body; a large one with pauses, and one after the other, so that other deliveries do not wait.
+
+        Raises:
+            AuthenticationFailed, Refusal: as `_parse`.
+        """
+        if len(body) <= LARGE_BODY_BYTES:
+            return _parse(body, signed_digest)
+        async with self._parsing:
+            if signed_digest is not None:
+                await asyncio.to_thread(require_signed_body, body, signed_digest)
+            try:
+                return await parse_large_envelope(body)
+            except MalformedBody as exc:
+                raise Refusal(responses.malformed(str(exc)), "malformed") from exc
 
     def _admit(self, headers: Headers) -> tuple[Reservation, int]:
         """Check size and type, and reserve room for the body. Returns the announced size too, 0 if there is none.

@@ -43,7 +43,15 @@ def parse_envelope(body: bytes) -> Envelope:
     Raises:
         MalformedBody: not JSON, not `{"event": {...}}`, no type, or a field of the envelope is of a wrong type.
     """
-    event = parse_event(body)
+    return envelope_of(parse_event(body), body)
+
+
+def envelope_of(event: Mapping[str, Any], body: bytes) -> Envelope:
+    """Reads the envelope from an event of this body.
+
+    Raises:
+        MalformedBody: no type, or a field of the envelope is of a wrong type.
+    """
     event_type = event.get("type")
     if not isinstance(event_type, str) or not _TYPE.fullmatch(event_type):
         raise MalformedBody("event.type must be an event type such as user.create")
@@ -71,15 +79,23 @@ def parse_event(body: bytes) -> dict[str, Any]:
     Raises:
         MalformedBody: it is not UTF-8, not JSON (RFC 8259: no NaN), nested too deeply, or has no such object.
     """
-    try:
-        # Twice as fast as json, and stricter: json reads all that it accepts, with the same result.
-        envelope = from_json(body, allow_inf_nan=False, cache_strings="keys")
-    except ValueError:
-        envelope = _parse_oddity(body)
+    envelope = parse_json(body)
     event = envelope.get("event") if isinstance(envelope, dict) else None
     if not isinstance(event, dict):
         raise MalformedBody('the body must be an object {"event": {...}}')
     return event
+
+
+def parse_json(text: bytes) -> Any:
+    """
+    Raises:
+        MalformedBody: it is not UTF-8, not JSON, or nested too deeply.
+    """
+    try:
+        # Twice as fast as json, and stricter: json reads all that it accepts, with the same result.
+        return from_json(text, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        return _parse_oddity(text)
 
 
 def _parse_oddity(body: bytes) -> Any:

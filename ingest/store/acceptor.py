@@ -28,7 +28,9 @@ class AcceptResult(Enum):
 
 
 RESULTS = (AcceptResult.DUPLICATE, AcceptResult.STORED)  # by the script's reply
-OUTCOME_TYPES = {int, bytes}
+LARGE_EVENT_BYTES = 1024 * 1024
+LARGE_EVENTS_AT_ONCE = 4
+KNOWN = b"known "  # before the type of the event that has the id, if it is another one
 
 
 class Pending(NamedTuple):
@@ -56,6 +58,7 @@ class Acceptor(Batcher[Pending]):
         self._with_source = False  # the store does not know the script
         self._difference_log = RateLimitedLog("another event under a known id")
         self._is_stopping = False
+        self._large_events = asyncio.Semaphore(LARGE_EVENTS_AT_ONCE)
 
     @property
     def is_ready(self) -> bool:
@@ -69,7 +72,12 @@ class Acceptor(Batcher[Pending]):
             BacklogFull, StoreFull: it is not stored.
         """
         reply: asyncio.Future[AcceptResult] = asyncio.get_running_loop().create_future()
-        self.put(Pending(envelope, reply))
+        pending = Pending(envelope, reply)
+        if pending.size > LARGE_EVENT_BYTES:
+            async with self._large_events:
+                await self._store_alone(pending)
+        else:
+            self.put(pending)
         return await reply
 
     def put(self, pending: Pending) -> None:
@@ -81,6 +89,20 @@ class Acceptor(Batcher[Pending]):
         if self._is_stopping or self.session.connection is None:
             raise StoreUnavailable
         self.add(pending)
+
+    async def _store_alone(self, pending: Pending) -> None:
+        """Store a large event on a connection of its own: on the common one, all others would wait behind it."""
+        if self._is_stopping:
+            raise StoreUnavailable
+        connection = await self.session.open_another()
+        try:
+            packed = await asyncio.to_thread(self._pack_events, [pending], with_source=True)
+            barrier, barrier_replies = self._barrier_for(len(packed))
+            replies = await connection.send_and_wait(packed + barrier, 1 + barrier_replies)
+            error = self._error_in(replies[0], 1) or self._replication_error(replies)
+            self._distribute([pending], replies[0], error)
+        finally:
+            connection.abort()
 
     async def wait_until_checked(self) -> None:
         """Wait until the store was checked for the first time, with any result."""
@@ -96,12 +118,15 @@ class Acceptor(Batcher[Pending]):
         self.session.stop()
 
     def _pack(self, batch: Sequence[Pending]) -> tuple[bytes, int]:
-        command: list[Any] = ["EVAL", self._script.source, 0] if self._with_source else ["EVALSHA", self._script.sha, 0]
-        self._with_source = False
+        with_source, self._with_source = self._with_source, False
+        return self._pack_events(batch, with_source=with_source), 1
+
+    def _pack_events(self, batch: Sequence[Pending], *, with_source: bool) -> bytes:
+        command: list[Any] = ["EVAL", self._script.source, 0] if with_source else ["EVALSHA", self._script.sha, 0]
         for pending in batch:
             command += self._arguments(pending.envelope)
         command.append(self._max_backlog)
-        return pack(command), 1
+        return pack(command)
 
     def _arguments(self, envelope: Envelope) -> tuple[bytes | str, ...]:
         body, key_id = self._cipher.encrypt(envelope.body)  # nothing readable leaves this process
@@ -128,6 +153,9 @@ class Acceptor(Batcher[Pending]):
             return
         error = self._error_in(reply, len(batch)) or self._replication_error(replies)
         self._send_next()
+        self._distribute(batch, reply, error)
+
+    def _distribute(self, batch: list[Pending], reply: Any, error: StoreError | None) -> None:
         if error:
             fail(batch, error)
             return
@@ -136,7 +164,7 @@ class Acceptor(Batcher[Pending]):
             if pending.reply.done():
                 continue
             if type(outcome) is bytes:
-                self._log_difference(pending.envelope, text(outcome))
+                self._log_difference(pending.envelope, text(outcome.removeprefix(KNOWN)))
                 pending.reply.set_result(AcceptResult.DUPLICATE)
             elif outcome < 0:
                 pending.reply.set_exception(BacklogFull())
@@ -152,8 +180,12 @@ class Acceptor(Batcher[Pending]):
         if isinstance(reply, ErrorReply):
             self._log_error(reply)
             return StoreFull(reply.code) if reply.code in FULL else StoreUnavailable(reply.code)
-        if isinstance(reply, list) and len(reply) == count and set(map(type, reply)) <= OUTCOME_TYPES:
+        if isinstance(reply, list) and len(reply) == count and all(map(_is_outcome, reply)):
             return None
         error = StoreUnavailable("the store's reply does not belong to the command")
         self.session.invalidate(error)
         return error
+
+
+def _is_outcome(reply: Any) -> bool:
+    return type(reply) is int or (type(reply) is bytes and reply.startswith(KNOWN))

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from surehook.ingest.store.connection import ErrorReply, Replies, pack
+from surehook.ingest.store.connection import MIN_BYTES_PER_SECOND, ErrorReply, Replies, pack
 from surehook.ingest.store.durability import missing_replicas, replication_barrier
 from surehook.ingest.store.session import Session
 from surehook.shared.errors import NotDurable, StoreError, StoreUnavailable
@@ -52,12 +52,19 @@ class Batcher(ABC, Generic[ItemT]):
     def __init__(self, session: Session, settings: Settings) -> None:
         self.session = session
         self._replicas = settings.replicas if settings.durability == "replicated" else 0
-        barrier = replication_barrier(self._replicas, Keys(settings.key_prefix).barrier) if self._replicas else ()
-        self._barrier = b"".join(map(pack, barrier))
-        self._barrier_replies = len(barrier)
+        self._barrier_key = Keys(settings.key_prefix).barrier
+        self._barrier, self._barrier_replies = self._barrier_for(0)
         self._waiting: list[ItemT] = []
         self._is_sending = False  # a batch is in flight or about to be sent
         self._last_error = ""
+
+    def _barrier_for(self, size: int) -> tuple[bytes, int]:
+        """The commands that wait for the replicas after a write of `size` bytes, and the number of their replies."""
+        if not self._replicas:
+            return b"", 0
+        more_ms = int(size / MIN_BYTES_PER_SECOND * 1000 / 2)
+        barrier = replication_barrier(self._replicas, self._barrier_key, more_ms)
+        return b"".join(map(pack, barrier)), len(barrier)
 
     def add(self, item: ItemT) -> None:
         self._waiting.append(item)

@@ -16,8 +16,11 @@ from surehook.ingest.store.sentinel import Address, primary_address
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.store import CONNECT_TIMEOUT_SECONDS
 
-# Connecting (0.4 s) and waiting for the reply together stay under a second; FusionAuth's read timeout is 2 s.
-REPLY_TIMEOUT_SECONDS = 0.5
+# FusionAuth's read timeout is 2 s. A shorter one would take a store for dead that writes a large event of another
+# process, because it answers no other command during that time.
+REPLY_TIMEOUT_SECONDS = 0.8
+# The speed that a store has at least, from the command to its disk. A large batch gets the time that it needs.
+MIN_BYTES_PER_SECOND = 16 * 1024 * 1024
 CLIENT_NAME = "surehook-ingest"
 
 Command = Sequence[str | bytes | int | float]
@@ -62,7 +65,11 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             on_replies(StoreUnavailable("the connection is lost"))
             return
-        deadline = self._loop.time() + REPLY_TIMEOUT_SECONDS
+        # The store works on one batch after the other: the time of a large one counts for those behind it too.
+        begins_at = self._loop.time()
+        if self._pending:
+            begins_at = max(begins_at, self._pending[-1][0] - REPLY_TIMEOUT_SECONDS)
+        deadline = begins_at + REPLY_TIMEOUT_SECONDS + len(packed) / MIN_BYTES_PER_SECOND
         self._pending.append((deadline, count, on_replies))
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._check_timeout)
@@ -70,6 +77,14 @@ class Connection(asyncio.Protocol):
 
     async def call(self, *commands: Command) -> Replies:
         """Send commands and wait for the replies, errors among them.
+
+        Raises:
+            StoreUnavailable: the replies did not arrive.
+        """
+        return await self.send_and_wait(b"".join(map(pack, commands)), len(commands))
+
+    async def send_and_wait(self, packed: bytes, count: int) -> Replies:
+        """Send `count` packed commands and wait, as `call` does.
 
         Raises:
             StoreUnavailable: the replies did not arrive.
@@ -84,7 +99,7 @@ class Connection(asyncio.Protocol):
             else:
                 future.set_result(replies)
 
-        self.send(b"".join(map(pack, commands)), len(commands), complete)
+        self.send(packed, count, complete)
         return await future
 
     def abort(self) -> None:

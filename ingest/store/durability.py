@@ -109,17 +109,17 @@ def _require_no_eviction(memory: bytes) -> None:
         )
 
 
-def replication_barrier(replicas: int, key: str) -> tuple[Command, ...]:
+def replication_barrier(replicas: int, key: str, more_ms: int = 0) -> tuple[Command, ...]:
     """The commands that wait until all earlier writes are on the disks of the replicas.
 
     The SET makes the wait cover all earlier writes, including events that turned out to be duplicates. WAIT comes first
     because to WAITAOF alone a replica replies before its fsync, and again only a second later, with its next heartbeat.
-    Once WAIT has found the data there, WAITAOF finds it fsynced.
+    Once WAIT has found the data there, WAITAOF finds it fsynced. A large write gets `more_ms` for each of the two.
     """
     return (
         ("SET", key, ""),
-        ("WAIT", replicas, REPLICAS_TIMEOUT_MS),
-        ("WAITAOF", 1, replicas, REPLICAS_TIMEOUT_MS),
+        ("WAIT", replicas, REPLICAS_TIMEOUT_MS + more_ms),
+        ("WAITAOF", 1, replicas, REPLICAS_TIMEOUT_MS + more_ms),
     )
 
 

@@ -74,6 +74,26 @@ class Session:
         if connection is not None:
             connection.abort()
 
+    async def open_another(self) -> Connection:
+        """Open another connection to the store in use, and check it like the first. The caller closes it.
+
+        Raises:
+            StoreUnavailable, NotDurable: no event may be sent to it.
+        """
+        current = self.connection
+        if current is None:
+            raise StoreUnavailable
+        connection = await open_connection(self._store, lambda: None, current.address)
+        try:
+            await self._durability.check(connection, self._store)
+        except (RedisError, OSError) as exc:
+            connection.abort()
+            raise StoreUnavailable from exc
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
+
     async def _pause(self) -> None:
         if self._reason is not None:
             if not self._is_stopping:

@@ -1,8 +1,8 @@
 -- Store a batch of events with their jobs, except those that were seen before.
 -- ARGV: ten for each event: id, type, tenant, user, application, source, body, queue, handler timeout, the fingerprint
 -- of the key the body is encrypted with ('': it is plain); then, if there is one, the limit of open events.
--- Returns for each event 1 if new, 0 if known, -1 if there is no room for it; the type of the known event if it is
--- another event with the same id.
+-- Returns for each event 1 if new, 0 if known, -1 if there is no room for it; 'known ' and the type of the stored
+-- event if it is another event with the same id.
 local FIELDS_PER_EVENT = 10
 local count = math.floor(#ARGV / FIELDS_PER_EVENT)
 local room = count
@@ -16,7 +16,7 @@ for at = 1, count * FIELDS_PER_EVENT, FIELDS_PER_EVENT do
     -- An encrypted body is another one each time; an erased one is gone.
     local is_comparable = known[2] and not known[3] and ARGV[at + 9] == ''
     local differs = known[1] and (known[1] ~= ARGV[at + 1] or is_comparable and known[2] ~= ARGV[at + 6])
-    outcomes[#outcomes + 1] = differs and known[1] or 0
+    outcomes[#outcomes + 1] = differs and 'known ' .. known[1] or 0
   elseif room <= 0 then
     outcomes[#outcomes + 1] = -1
   else

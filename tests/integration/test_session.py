@@ -92,6 +92,7 @@ def test_a_connection_that_breaks_in_a_reply_is_an_error_and_is_reopened(data_di
     events = [an_envelope(), an_envelope()]
 
     async def scenario(acceptor: Acceptor, man: TcpProxy) -> None:
+        await acceptor.accept(an_envelope())  # from now on the store knows the script
         man.cuts_after_bytes = 5
         assert await settled(*map(acceptor.accept, events)) == [StoreUnavailable] * 2
         man.cuts_after_bytes = None

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, Connection, Replies
+from surehook.ingest.store.connection import MIN_BYTES_PER_SECOND, REPLY_TIMEOUT_SECONDS, Connection, Replies
 from surehook.shared.errors import StoreUnavailable
 
 OK = b"+OK\r\n"
@@ -38,8 +38,8 @@ class RecordedConnection:
         self.connection = Connection(lambda: None)
         self.connection.connection_made(NullTransport())
 
-    def send(self) -> None:
-        self.connection.send(b"", 1, self.results.append)
+    def send(self, packed: bytes = b"") -> None:
+        self.connection.send(packed, 1, self.results.append)
 
     async def pass_time(self) -> None:
         loop = asyncio.get_running_loop()
@@ -104,5 +104,34 @@ def test_a_batch_sent_after_an_idle_period_has_the_full_timeout() -> None:
         await recorded.pass_time()
 
         assert not recorded.connection.is_open
+
+    run(scenario())
+
+
+def test_a_large_batch_and_those_behind_it_get_the_time_that_it_needs() -> None:
+    async def scenario() -> None:
+        recorded = RecordedConnection()
+        recorded.send(b"x" * MIN_BYTES_PER_SECOND)  # one second more
+        recorded.send()
+        await recorded.pass_time()
+        recorded.send()
+        await recorded.pass_time()
+        recorded.connection.data_received(OK)
+        await recorded.pass_time()
+        recorded.connection.data_received(OK + OK)
+
+        assert recorded.results == [[b"OK"]] * 3
+
+    run(scenario())
+
+
+def test_a_large_batch_without_a_reply_times_out() -> None:
+    async def scenario() -> None:
+        recorded = RecordedConnection()
+        recorded.send(b"x" * MIN_BYTES_PER_SECOND)
+        for _ in range(4):
+            await recorded.pass_time()
+
+        assert [type(result) for result in recorded.results] == [StoreUnavailable]
 
     run(scenario())
