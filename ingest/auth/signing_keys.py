@@ -39,6 +39,11 @@ CURVE_NAMES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 EDWARDS_ALGORITHMS = ("Ed25519", "EdDSA")
 PUBLIC_ALGORITHMS = frozenset((*RSA_ALGORITHMS, *CURVES.values(), *EDWARDS_ALGORITHMS))
 PUBLIC_MEMBERS = ("kty", "n", "e", "crv", "x", "y")
+EDWARDS_PRIME = 2**255 - 19
+_ORDER_EIGHT = int.from_bytes(
+    bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"
+)
+SMALL_ORDER = {0, 1, EDWARDS_PRIME - 1, _ORDER_EIGHT, EDWARDS_PRIME - _ORDER_EIGHT}  # their y coordinates
 MIN_RSA_BITS = 2048  # RFC 7518, section 3.3
 MAX_RSA_BITS = 8192  # with a longer key each forged token would cost a millisecond
 MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2, for HS256
@@ -146,7 +151,7 @@ def keys_from_jwks(document: bytes, pinned: Collection[str]) -> Mapping[str, Seq
 
 
 class WeakKey(ValueError):
-    """An RSA key that is too short to be safe, or so long that verifying is too slow."""
+    """An RSA key that is too short to be safe or too long to verify quickly, or an Ed25519 key of small order."""
 
 
 def _from_pem(block: bytes) -> SigningKey:
@@ -157,12 +162,14 @@ def _from_pem(block: bytes) -> SigningKey:
     if isinstance(key, EllipticCurvePublicKey):
         return SigningKey(frozenset({CURVES[CURVE_NAMES[key.curve.name]]}), ECKey.import_key(key))
     if isinstance(key, Ed25519PublicKey):
+        _require_large_order(key)
         return SigningKey(frozenset(EDWARDS_ALGORITHMS), OKPKey.import_key(key))
     raise ValueError("another kind of key")
 
 
 def _from_jwk(entry: Mapping[str, Any]) -> SigningKey:
-    if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
+    operations = entry.get("key_ops", ["verify"])
+    if entry.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
         raise ValueError("for another use")
     if "d" in entry:
         raise ValueError("a published private key authenticates nothing")
@@ -177,6 +184,7 @@ def _from_jwk(entry: Mapping[str, Any]) -> SigningKey:
         algorithms = frozenset({CURVES[key.curve_name]})
     elif key_type == "OKP" and entry["crv"] == "Ed25519":
         key = OKPKey.import_key(public)
+        _require_large_order(key.public_key)
         algorithms = frozenset(EDWARDS_ALGORITHMS)
     else:
         raise ValueError("another kind of key")
@@ -186,6 +194,16 @@ def _from_jwk(entry: Mapping[str, Any]) -> SigningKey:
     if algorithm in RSA_ALGORITHMS:
         algorithms &= {algorithm}
     return SigningKey(algorithms, key)
+
+
+def _require_large_order(key: Any) -> None:
+    """Checks that the point is none of the eight of small order: without any private key, a signature fits these.
+
+    The sign and multiples of the field's prime do not matter: OpenSSL reads several encodings as one point.
+    """
+    encoded = int.from_bytes(key.public_bytes_raw(), "little") & (2**255 - 1)
+    if encoded % EDWARDS_PRIME in SMALL_ORDER:
+        raise WeakKey("an Ed25519 key of small order")
 
 
 def _require_size(bits: int) -> None:
