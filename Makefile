@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 BENCH_INSTALLED := .venv-bench/.installed
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install run check prose test unit e2e soak bench clean lock overloads
+.PHONY: help install run check prose test unit e2e soak bench clean lock overloads sbom
 
 help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -70,6 +70,9 @@ lock: install ## resolve the lock files anew
 	$(LOCK) --group pyproject.toml:build -o requirements-build.lock
 	$(LOCK) pyproject.toml --group dev -o requirements-dev.lock
 	$(LOCK) --group pyproject.toml:bench -o requirements-bench.lock
+
+sbom: install ## list the packages of an installation in sbom.json (CycloneDX), from requirements.lock
+	$(BIN)/python -m tools.sbom
 
 overloads: install ## write the typed overloads of @on anew
 	$(BIN)/python -m tools.generate_overloads
