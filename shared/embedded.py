@@ -5,6 +5,7 @@ import fcntl
 import os
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,12 +13,17 @@ from pathlib import Path
 from typing import IO
 
 from surehook.shared.errors import Misconfigured, StoreUnavailable
+from surehook.shared.sources import reason
 
 LONGEST_SOCKET_PATH = 100  # 108 bytes on Linux, 104 on macOS, with room for what the server adds
 START_SECONDS = 60  # a large append-only file loads slowly
 STOP_SECONDS = 10
 POLL_SECONDS = 0.02
 LEFTOVER_POLL_SECONDS = 0.2
+PRIVATE = 0o600
+OTHERS = 0o077  # the permissions of the group and of all other users
+OTHERS_WRITE = 0o022
+OUR_FILES = ("appendonlydir", "appendonlydir/*", "store.*", "dev.lock", "*.rdb")
 
 
 def socket_path(data_dir: Path) -> Path:
@@ -40,11 +46,12 @@ def embedded_store(data_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Runs the store for as long as the block lasts. Its files stay.
 
     Raises:
-        Misconfigured: another process runs a store in this folder.
+        Misconfigured: another process runs a store in this folder, or the folder cannot be used.
         StoreUnavailable: the server does not start; its log says why.
     """
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data_dir / "dev.lock").open("w") as lock:
+    with _translated(data_dir):
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _open(data_dir, "dev.lock") as lock:
         if not _take_lock(lock):
             raise Misconfigured(
                 f"another `surehook dev` runs on {data_dir}: stop it, or set SUREHOOK_DATA_DIR to another folder"
@@ -80,7 +87,8 @@ def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
         "loglevel": "notice",
     }
     arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
-    with log.open("ab") as output, (data_dir / "store.lock").open("w") as lock:
+    _close_to_others(data_dir)
+    with _open(data_dir, log.name, os.O_APPEND) as output, _open(data_dir, "store.lock") as lock, _translated(data_dir):
         if not _take_lock(lock):
             raise StoreUnavailable(f"another store runs on {data_dir}: two must never write the same files")
         server = subprocess.Popen(
@@ -90,6 +98,7 @@ def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
             stderr=output,
             # A session of its own: Ctrl-C in the terminal must not stop the store before the workers.
             start_new_session=True,
+            umask=OTHERS,  # its files hold the bodies of events
             # The server keeps the lock until it exits, even if its parent dies first.
             pass_fds=[lock.fileno()],
         )
@@ -123,6 +132,59 @@ def _answers(path: Path) -> bool:
         return False
 
 
+@contextlib.contextmanager
+def _translated(data_dir: Path) -> Iterator[None]:
+    """
+    Raises:
+        Misconfigured: names the path that cannot be used.
+    """
+    try:
+        yield
+    except ProcessLookupError:
+        raise
+    except OSError as exc:
+        why = "it is not a folder" if isinstance(exc, FileExistsError) else reason(exc)
+        path = f"{exc.filename} cannot be used: " if exc.filename else ""
+        raise Misconfigured(
+            f"SUREHOOK_DATA_DIR={data_dir}: {path}{why}. Choose a folder that this user can write to, or set "
+            "SUREHOOK_REDIS_URL to another store"
+        ) from exc
+
+
+def _open(data_dir: Path, name: str, more_flags: int = os.O_TRUNC) -> IO[str]:
+    with _translated(data_dir):
+        descriptor = os.open(data_dir / name, os.O_WRONLY | os.O_CREAT | more_flags, PRIVATE)
+        return os.fdopen(descriptor, "a" if more_flags & os.O_APPEND else "w")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _close_to_others(data_dir: Path) -> None:
+    """Takes other users' permissions from the store's files, and their permission to write from the folder.
+
+    Raises:
+        Misconfigured: others can write to the folder, and it is not this user's own.
+    """
+    with _translated(data_dir):
+        folder = data_dir.stat()
+        if folder.st_mode & OTHERS_WRITE:
+            if folder.st_mode & stat.S_ISVTX or folder.st_uid != os.geteuid():
+                raise Misconfigured(
+                    f"SUREHOOK_DATA_DIR={data_dir}: other users can write to this folder: choose one of your own"
+                )
+            data_dir.chmod(stat.S_IMODE(folder.st_mode) & ~OTHERS_WRITE)
+        for path in (path for pattern in OUR_FILES for path in data_dir.glob(pattern)):
+            with contextlib.suppress(FileNotFoundError):  # a temporary file of a server that still runs
+                mode = path.stat().st_mode
+                if mode & OTHERS and not stat.S_ISSOCK(mode):
+                    path.chmod(stat.S_IMODE(mode) & ~OTHERS)
+
+
 def _take_lock(lock: IO[str]) -> bool:
     """Takes the lock if it is free. The last process that has the file open releases it."""
     try:
@@ -138,13 +200,14 @@ def _stop_leftover(data_dir: Path) -> None:
     began = time.monotonic()
     is_killed = False
     while True:
-        with (data_dir / "store.lock").open("w") as lock:
+        with _open(data_dir, "store.lock") as lock:
             if _take_lock(lock):
                 return
         waited = time.monotonic() - began
-        if pidfile.exists() and (pid := pidfile.read_text().strip()) and not is_killed:
+        pid = _read(pidfile)
+        if pid.isdigit() and not is_killed:
             is_killed = waited > STOP_SECONDS
-            with contextlib.suppress(ProcessLookupError):  # it has just exited by itself
+            with contextlib.suppress(ProcessLookupError), _translated(data_dir):  # it has just exited by itself
                 os.kill(int(pid), signal.SIGKILL if is_killed else signal.SIGTERM)
         if waited > 2 * STOP_SECONDS:
             raise StoreUnavailable(f"a store left behind on {data_dir} does not stop: see {pidfile}")

@@ -1,5 +1,6 @@
 """The HTTP server for Prometheus metrics and worker readiness, on its own address."""
 
+import errno
 import json
 import logging
 from collections.abc import Callable, Iterable
@@ -8,6 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from surehook.shared.bounded_server import BoundedServer
+from surehook.shared.errors import Misconfigured
 from surehook.shared.settings import host_and_port
 
 log = logging.getLogger(__name__)
@@ -16,7 +18,11 @@ READY_PATH = "/readyz"
 
 
 def serve_metrics(
-    address: str, registry: CollectorRegistry, why_not_ready: Callable[[], list[str]] | None = None
+    address: str,
+    registry: CollectorRegistry,
+    why_not_ready: Callable[[], list[str]] | None = None,
+    *,
+    variable: str = "SUREHOOK_METRICS_BIND",
 ) -> None:
     """Serves in a thread. An address in use (a second worker on this machine) is logged as a warning.
 
@@ -24,6 +30,10 @@ def serve_metrics(
         address: host:port, or off.
         registry: what to show.
         why_not_ready: the reasons for /readyz to answer 503; none means 200.
+        variable: the setting that holds the address.
+
+    Raises:
+        Misconfigured: the address cannot be used for another reason.
     """
     if address == "off":
         return
@@ -34,6 +44,8 @@ def serve_metrics(
     try:
         server = BoundedServer(host, port, app)
     except OSError as exc:
+        if exc.errno != errno.EADDRINUSE:
+            raise Misconfigured(f"{variable}={address}: {exc.strerror or exc}") from exc
         log.warning("metrics address is taken", extra={"address": address, "error_type": type(exc).__name__})
         return
     server.start("metrics")

@@ -24,7 +24,8 @@ MEBIBYTE = 1024 * 1024
 
 def _require_address(value: str) -> str:
     host, _, port = value.rpartition(":")
-    if not host or not port.isdigit() or not int(port) <= HIGHEST_PORT:
+    is_port = port.isascii() and port.isdigit() and int(port) <= HIGHEST_PORT
+    if not is_port or not re.fullmatch(r"[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]+(%\w+)?\]?", host):
         raise ValueError("expected host:port, such as 127.0.0.1:8000")
     return value
 

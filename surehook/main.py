@@ -6,6 +6,7 @@ Exit status: 0 fine, 1 failed, 2 misconfigured or misused, 3 not found.
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -55,6 +56,7 @@ def cli() -> None:
 def main() -> None:
     """Run a command. An error of Surehook's is a sentence on stderr, not a traceback."""
     try:
+        _require_folder()
         cli(prog_name="surehook")
     except NotFound as exc:
         _leave(exc, NOT_FOUND)
@@ -66,6 +68,17 @@ def main() -> None:
         # `surehook … | head`: the reader closed the pipe. Without this Python prints a second error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
+    except OSError as exc:
+        if exc.filename is None:
+            raise
+        _leave(SurehookError(f"{exc.filename} cannot be used: {exc.strerror}"), FAILED)
+
+
+def _require_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as exc:
+        raise Misconfigured(f"the current folder cannot be used: {exc.strerror}. Change to another one") from exc
 
 
 def _leave(exc: SurehookError, status: int) -> None:

@@ -5,7 +5,9 @@ A fetch that fails, or brings no usable key, leaves the previous keys in use.
 
 import asyncio
 import logging
+import os
 import random
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from urllib.parse import urlsplit
@@ -15,6 +17,7 @@ import httpx
 from surehook.ingest.auth.signing_keys import SigningKey, keys_from_jwks
 from surehook.ingest.metrics import IngestMetrics
 from surehook.shared.auth_settings import LOOPBACK
+from surehook.shared.errors import Misconfigured
 
 log = logging.getLogger(__name__)
 
@@ -136,9 +139,13 @@ class Jwks:
 
 
 def fetch_from(url: str) -> Fetch:
-    """A function that fetches the document, with limits of time and size, and without following redirects."""
+    """A function that fetches the document, with limits of time and size, and without following redirects.
+
+    Raises:
+        Misconfigured: the certificates to trust cannot be read.
+    """
     is_loopback = urlsplit(url).hostname in LOOPBACK  # the loopback address is reached without a proxy
-    verify = httpx.create_ssl_context() if url.startswith("https") else False
+    verify = _trusted() if url.startswith("https") else False
 
     async def fetch() -> bytes:
         try:
@@ -155,6 +162,15 @@ def fetch_from(url: str) -> Fetch:
             raise FetchFailed(type(exc).__name__) from exc
 
     return fetch
+
+
+def _trusted() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except OSError as exc:  # ssl.SSLError is one
+        given = {name: value for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if (value := os.environ.get(name))}
+        named = " and ".join(f"{name}={value}" for name, value in given.items()) or "the system's certificates"
+        raise Misconfigured(f"{named} cannot be used for SUREHOOK_JWKS_URL: {exc.strerror or exc}") from exc
 
 
 async def _read_document(response: httpx.Response) -> bytes:

@@ -82,15 +82,26 @@ def _ensure_api_key(settings: "Settings") -> bool:
     """Write a random key to .env at the first start. Returns whether it did."""
     if settings.requires_authentication or settings.allow_unauthenticated:
         return False
+    try:
+        _append_to_env_file(f"SUREHOOK_API_KEYS={secrets.token_urlsafe(32)}\n")
+    except OSError as exc:
+        raise Misconfigured(
+            f"{ENV_FILE.absolute()}: the key that FusionAuth needs cannot be written there ({exc.strerror}): run this "
+            "in a folder of your own, or set SUREHOOK_API_KEYS"
+        ) from exc
+    return True
+
+
+def _append_to_env_file(line: str) -> None:
     before = ENV_FILE.read_text("utf-8") if ENV_FILE.exists() else ""
     if before and not before.endswith("\n"):
         before += "\n"
     fresh = ENV_FILE.with_name(f".env.{os.getpid()}")
+    fresh.unlink(missing_ok=True)  # left behind by a killed process with this number
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(f"{before}SUREHOOK_API_KEYS={secrets.token_urlsafe(32)}\n")
+        file.write(f"{before}{line}")
     fresh.replace(ENV_FILE)
-    return True
 
 
 def _screen(settings: "Settings", *, is_new: bool) -> str:

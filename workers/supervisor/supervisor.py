@@ -72,7 +72,12 @@ class Supervisor:
             series.register(StoreGauges(self._settings))
             self._deaths = Counter("surehook_worker_process_deaths", "Processes that died", registry=series)
             recovery = self._recovery(Counter("surehook_interrupted_runs", "Runs whose process died", registry=series))
-            serve_metrics(self._settings.worker_metrics_bind, series, lambda: self._why_not_ready(folder))
+            serve_metrics(
+                self._settings.worker_metrics_bind,
+                series,
+                lambda: self._why_not_ready(folder),
+                variable="SUREHOOK_WORKER_METRICS_BIND",
+            )
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             for queue in self._queues:
