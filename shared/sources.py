@@ -122,9 +122,11 @@ def _from_dotenv(environ: Mapping[str, str], found: Found) -> dict[str, str]:
         return {}
     values = dotenv_values(stream=io.StringIO(text))
     variables: dict[str, str] = {}
+    defined = set(environ)
     for binding in parse_stream(io.StringIO(text)):
-        found.mistakes += _mistakes_in(binding, environ, values)
+        found.mistakes += _mistakes_in(binding, defined)
         key = binding.key
+        defined.add(key or "")
         if key is None or not (_is_ours(key) or _is_nearly_ours(key)):
             continue
         if key.upper() in variables and _is_ours(key):
@@ -133,15 +135,15 @@ def _from_dotenv(environ: Mapping[str, str], found: Found) -> dict[str, str]:
     return variables
 
 
-def _mistakes_in(binding: Binding, environ: Mapping[str, str], values: Mapping[str, str | None]) -> Iterator[str]:
+def _mistakes_in(binding: Binding, defined: Collection[str]) -> Iterator[str]:
     line = binding.original.line + len(binding.original.string) - len(binding.original.string.lstrip("\n"))
     swallows = "\n" in (binding.value or "") and PREFIX in (binding.value or "")
     if swallows or (binding.error and PREFIX in binding.original.string.upper()):
         yield f"{ENV_FILE}, line {line}: expected NAME=value; is a quotation mark missing?"
     if binding.key and _is_ours(binding.key):
         for name in _REFERENCE.findall(binding.value or ""):
-            if name not in environ and name not in values:
-                yield f"{ENV_FILE}, line {line}: the value refers to a variable in ${{…}} that is not set"
+            if name not in defined:
+                yield f"{ENV_FILE}, line {line}: the value refers to a variable in ${{…}} that is not set before it"
 
 
 def _is_ours(name: str) -> bool:

@@ -65,6 +65,7 @@ def test_a_header_beside_a_key_may_be_a_label() -> None:
         ("SUREHOOK_API_KEYS='the-first-key' more", "is a quotation mark missing?"),
         ("NOTE='a line\nSUREHOOK_API_KEYS=the-first-key\nOTHER='", "is a quotation mark missing?"),
         ("SUREHOOK_API_KEYS=the-${UNSET}-key", "a variable in ${…} that is not set"),
+        ("SUREHOOK_API_KEYS=the-${LATER}-key\nLATER=x", "a variable in ${…} that is not set"),
     ],
 )
 def test_a_line_of_dotenv_that_swallows_a_setting_is_a_mistake(line: str, says: str) -> None:
