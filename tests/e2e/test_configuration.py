@@ -55,6 +55,26 @@ def test_a_reload_in_the_middle_of_a_rotation_leaves_the_old_process(content: st
     assert stack.deliver(body=body).status_code == 202
 
 
+def test_a_worker_survives_a_secrets_file_that_is_being_rewritten(build_stack: Build) -> None:
+    stack = build_stack("@on('user.delete')\ndef handle(event): effect('done')\n")
+    keys, key = stack.folder / "keys", Fernet.generate_key().decode()
+    keys.write_text(f"{key}\n")
+    stack.environ["SUREHOOK_ENCRYPTION_KEYS_FILE"] = str(keys)
+    worker = stack.start_worker()
+    wait_until(lambda: "worker takes events" in stack.logged(), "the worker is ready")
+
+    keys.write_text("")
+    for pid in stack.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: f"SUREHOOK_ENCRYPTION_KEYS_FILE={keys} is empty" in stack.logged(), "the new process says why")
+    keys.write_text(f"{key}\n")
+
+    stack.start_ingest()
+    assert stack.deliver().status_code == 202
+    wait_until(stack.effects, "the event is handled")
+    assert worker.poll() is None
+
+
 @pytest.mark.parametrize("name", ["SUREHOOK_SIGNING_SECRETS", "SUREHOOK_BASIC_AUTH", "SUREHOOK_JWKS_URL",
                                   "SUREHOOK_SIGNING_SECRETS_FILE", "SUREHOOK_ENCRYPTION_KEYS"])  # fmt: skip
 def test_an_empty_variable_beside_a_key_is_a_mistake(name: str, build_stack: Build) -> None:

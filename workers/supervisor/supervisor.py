@@ -60,6 +60,7 @@ class Supervisor:
         self._pending_restarts: list[PendingRestart] = []
         self._report = StoreReport()
         self._signals = 0
+        self._has_served = False
         self._next_renewal = self._next_give_back = 0.0
 
     def run(self) -> int:
@@ -121,8 +122,10 @@ class Supervisor:
     def _supervise(self) -> int:
         while not self._signals:
             time.sleep(POLL_SECONDS)
+            self._has_served = self._has_served or any(child.slots.last_heartbeat_at for child in self._children)
             for child in self._children[:]:
-                if child.process.poll() == CHILD_MISCONFIGURED:
+                # Once one has served, a mistake may be a rotation in progress: the others work on, and it starts again.
+                if child.process.poll() == CHILD_MISCONFIGURED and not self._has_served:
                     return MISCONFIGURED
                 if child.process.poll() is None and child.slots.is_leaving:
                     self._children.remove(child)
