@@ -1,5 +1,6 @@
 """Logging: a constant message and a few allowed fields, as JSON lines or as text for people."""
 
+import contextlib
 import json
 import logging
 import sys
@@ -7,6 +8,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any, TextIO
 
 log = logging.getLogger(__name__)
 
@@ -41,23 +43,96 @@ FIELDS = (
     "worker_has",
 )
 RUN_FIELDS = ("event_type", "event_id", "handler", "outcome", "elapsed_ms", "attempt")
-QUIET_LIBRARIES = ("rq.worker", "rq.job", "werkzeug", "asyncio", "httpx", "httpcore")
+NAME = "surehook"
+# These log arguments, URLs and tracebacks, which may contain personal data.
+QUIET_LIBRARIES = frozenset({"rq.worker", "rq.job", "werkzeug", "httpx", "httpcore"})
 
 
 def set_up_logging(level: str, style: str | None) -> None:
-    """Write to stderr as JSON, or as text when asked for or when stderr is a terminal."""
+    """Write to stderr as JSON, or as text when asked for or when stderr is a terminal.
+
+    Handler modules configure logging as in any program: nothing here changes what other loggers do, except that their
+    lines have our format as long as no handler is configured for them.
+    """
     if style is None:
         style = "text" if sys.stderr.isatty() else "json"
-    # No log line shows these, so they are not collected (see "Optimization" in logging's documentation).
-    logging._srcfile = None  # noqa: SLF001
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler(sys.stderr)
     handler.setFormatter(TextFormatter() if style == "text" else JsonFormatter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in QUIET_LIBRARIES:
-        # These log arguments, URLs and tracebacks, which may contain personal data.
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    ours = logging.getLogger(NAME)
+    ours.handlers[:] = [handler]
+    ours.setLevel(level)
+    ours.propagate = False
+    # Not a handler of the root logger: logging.basicConfig() does nothing if there is one.
+    logging.lastResort = handler
+    logging.root.setLevel(_DefaultLevel(ours.level))
+    withstand_configuration()
     _hide_messages_of_uncaught_errors()
+
+
+def withstand_configuration() -> None:
+    """Makes our loggers independent of what a user's modules configure; called again after those were imported."""
+    for name, logger in logging.root.manager.loggerDict.copy().items():
+        if isinstance(logger, logging.Logger) and name.partition(".")[0] == NAME:
+            logger.__class__ = SurehookLogger
+    if logging.root.handlers and isinstance(logging.root.level, _DefaultLevel):
+        logging.root.setLevel(logging.WARNING)
+
+
+class _DefaultLevel(int):
+    """The level of the root logger while no module has set one."""
+
+
+class SurehookLogger(logging.Logger):
+    """Logs for Surehook, whatever is switched off or replaced for the whole process."""
+
+    _cache: dict[int, bool]  # logging empties it whenever a level changes
+
+    @property
+    def disabled(self) -> bool:
+        """False: logging.config disables every logger that its configuration does not name."""
+        return False
+
+    @disabled.setter
+    def disabled(self, _: bool) -> None:
+        pass
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's name
+        """Ignores logging.disable()."""
+        try:
+            return self._cache[level]
+        except KeyError:
+            is_enabled = self._cache[level] = level >= self.getEffectiveLevel()
+            return is_enabled
+
+    def makeRecord(self, *arguments: Any, extra: Any = None, sinfo: str | None = None) -> logging.LogRecord:  # noqa: N802 - logging's name
+        """Does without the process's record factory, which may raise."""
+        name, level, path, line, message, values, exc_info, function, given, *_ = (*arguments, None, None)
+        record = logging.LogRecord(name, level, path, line, message, values, exc_info, function, sinfo)
+        record.__dict__.update(extra or given or {})
+        return record
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Survives handlers and filters that a user has attached to our loggers."""
+        try:
+            super().handle(record)
+        except Exception:  # noqa: BLE001 - anything may be raised there
+            if logging.lastResort is not None and logging.lastResort not in logging.getLogger(NAME).handlers:
+                logging.lastResort.handle(record)
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes our lines, and those of libraries and handler modules as long as these configure no handlers."""
+
+    def filter(self, record: logging.LogRecord) -> Any:
+        return record.name not in QUIET_LIBRARIES and super().filter(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Says which call is wrong. Python would print the record's arguments, which may quote an event."""
+        facts = {"reason": f"{record.pathname}:{record.lineno}"}
+        problem = {"name": record.name, "levelno": logging.ERROR, "levelname": "ERROR", "msg": "log record malformed"}
+        with contextlib.suppress(Exception):
+            self.stream.write(self.format(logging.makeLogRecord(problem | facts)) + self.terminator)
+            self.flush()
 
 
 def _hide_messages_of_uncaught_errors() -> None:
@@ -66,14 +141,20 @@ def _hide_messages_of_uncaught_errors() -> None:
     Python would print the message, which may quote an event.
     """
     sys.excepthook = lambda *error: log.critical("uncaught exception", exc_info=error)
-    threading.excepthook = lambda thrown: log.error(
-        "uncaught exception in thread",
-        exc_info=(thrown.exc_type, thrown.exc_value or BaseException(), thrown.exc_traceback),
-    )
-    sys.unraisablehook = lambda thrown: log.error(
-        "unraisable exception",
-        exc_info=(thrown.exc_type, thrown.exc_value or BaseException(), thrown.exc_traceback),
-    )
+    threading.excepthook = lambda thrown: _log_thrown("uncaught exception in thread", thrown)
+    sys.unraisablehook = lambda thrown: _log_thrown("unraisable exception", thrown)
+
+
+def _log_thrown(message: str, thrown: Any) -> None:
+    if thrown.exc_type is SystemExit:  # a thread may end with it, as in any Python program
+        return
+    error = BaseException() if thrown.exc_value is None else thrown.exc_value
+    log.error(message, exc_info=(thrown.exc_type, error, thrown.exc_traceback))
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The message. asyncio's is replaced: it quotes the error and the arguments of a task."""
+    return "error in an event loop" if record.name == "asyncio" else record.getMessage()
 
 
 def facts_of(record: logging.LogRecord) -> dict[str, object]:
@@ -114,7 +195,7 @@ class JsonFormatter(logging.Formatter):
             "at": _instant(record.created),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **facts_of(record),
         }
         if error := where(record):
@@ -132,7 +213,7 @@ class TextFormatter(logging.Formatter):
             return self._run(at, facts)
         known = "  ".join(f"{name}={value}" for name, value in facts.items())
         level = "" if record.levelno == logging.INFO else f"{record.levelname} "
-        return "  ".join(part for part in (at, level + record.getMessage(), known, where(record)) if part)
+        return "  ".join(part for part in (at, level + _message(record), known, where(record)) if part)
 
     def _run(self, at: str, facts: dict[str, object]) -> str:
         """One line of at most 80 columns where names are short, and another for what is not as usual."""

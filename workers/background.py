@@ -1,12 +1,13 @@
 """The background threads of a worker process."""
 
 import logging
-import os
 import threading
 from abc import abstractmethod
 
 from redis.exceptions import RedisError
 
+from surehook.shared.child_processes import exit_now
+from surehook.shared.exit_status import FAILED
 from surehook.workers.store_report import StoreReport
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,7 @@ class BackgroundThread(threading.Thread):
             self.work()
         except BaseException:
             log.exception("background thread failed, worker process ends")
-            logging.shutdown()
-            os._exit(1)
+            exit_now(FAILED)
 
 
 class PeriodicThread(threading.Thread):

@@ -8,14 +8,15 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
-from surehook.shared.child_processes import stop_with_parent
+from surehook.shared.child_processes import EXIT_SECONDS, LAST_LINES_SECONDS, exit_now, exit_within, watch_parent
 from surehook.shared.errors import Misconfigured
 from surehook.shared.exit_status import CHILD_MISCONFIGURED, FAILED
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
-from surehook.shared.log import set_up_logging
+from surehook.shared.log import set_up_logging, withstand_configuration
 from surehook.shared.settings import Settings, load_settings
 from surehook.shared.transactional_events import transactional_types
 from surehook.workers.handlers.loader import load_handlers, require_agreement
@@ -37,7 +38,7 @@ IDLE_STOP_SECONDS = 0.5
 
 
 def main() -> int:
-    """Runs until SIGTERM, then lets running handlers finish. Returns the exit status."""
+    """Runs until the parent asks it to stop, then lets running handlers finish. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="surehook.workers.process")
     parser.add_argument("--queue", required=True)
     parser.add_argument("--name", required=True)
@@ -46,16 +47,43 @@ def main() -> int:
     parser.add_argument("--grace", type=float, required=True)
     arguments = parser.parse_args()
     stops: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _handle_signals(stops)
     _buffer_lines()
     faulthandler.register(SHOW_STACKS_SIGNAL, file=STDERR, all_threads=True)
-    stop_with_parent()
+    watch_parent(lambda: _stop(stops, arguments.grace))
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    status = _load_and_run(arguments, stops)
+    exit_within(EXIT_SECONDS, status)
+    return status
+
+
+def _handle_signals(stops: list[int]) -> None:
+    """Not ignored: programs that handlers start would inherit that. A forked process has Python's own handlers."""
+    signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
+    signal.signal(signal.SIGINT, lambda *_: None)
+    ours = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+            if signal.getsignal(number) is ours[number]:
+                signal.signal(number, handler)
+
+    os.register_at_fork(after_in_child=restore)
+
+
+def _stop(stops: list[int], grace_seconds: float) -> None:
+    """Asks the process to stop, and ends it after the grace period, whatever a user's code does."""
+    stops.append(signal.SIGTERM)
+    time.sleep(grace_seconds + LAST_LINES_SECONDS)
+    os._exit(FAILED)
+
+
+def _load_and_run(arguments: argparse.Namespace, stops: list[int]) -> int:
     try:
         settings = load_settings()
         set_up_logging(settings.log_level, settings.log_format)
         registry = load_handlers(settings.handlers, Path.cwd())
+        withstand_configuration()
         if arguments.queue == TRANSACTIONAL_QUEUE:
             require_agreement(registry, transactional_types(settings.transactional_events))
     except Misconfigured as exc:
@@ -63,12 +91,30 @@ def main() -> int:
         return CHILD_MISCONFIGURED
     gc.freeze()  # all objects so far are permanent: collections skip them
     gc.set_threshold(*GARBAGE_THRESHOLD)
-    try:
-        return _run(_launcher(settings, registry, arguments), stops, arguments.grace)
-    except Exception:
-        # The log has the traceback without the message: an error's text may quote an event.
-        log.exception("worker process failed", extra={"queue": arguments.queue})
-        return FAILED
+    status = [FAILED]
+
+    def run() -> None:
+        try:
+            status[0] = _run(_launcher(settings, registry, arguments), stops, arguments.grace)
+        except Exception:
+            # The log has the traceback without the message: an error's text may quote an event.
+            log.exception("worker process failed", extra={"queue": arguments.queue})
+        finally:
+            has_ended.set()
+
+    has_ended = threading.Event()
+    threading.Thread(target=run, name="main").start()
+    _wait_beside_signals(has_ended, stops)
+    return status[0]
+
+
+def _wait_beside_signals(has_ended: threading.Event, stops: list[int]) -> None:
+    """Waits in the main thread, where signal handlers of a user's module run, which may raise or block."""
+    while not has_ended.is_set():
+        try:
+            has_ended.wait()
+        except BaseException:  # noqa: BLE001 - SystemExit most often, which asks this process to stop
+            stops.append(signal.SIGTERM)
 
 
 def _buffer_lines() -> None:
@@ -98,18 +144,12 @@ def _run(launcher: Launcher, stops: list[int], grace_seconds: float) -> int:
         busy_at = now if launcher.has_jobs() else busy_at
         if now - busy_at > IDLE_STOP_SECONDS:
             # Its last exchange waits for a store that does not answer; the supervisor recovers any claims of the reply.
-            _exit(0)
+            exit_now(0)
         if stops and now - stopped_at > grace_seconds:
             log.warning("stopped with handlers running, the supervisor gives their jobs back")
-            _exit(FAILED)
+            exit_now(FAILED)
     launcher.close()
     return FAILED if launcher.has_broken() else 0
-
-
-def _exit(status: int) -> None:
-    """Exits immediately: threads may be blocked where no exception reaches them."""
-    logging.shutdown()
-    os._exit(status)
 
 
 if __name__ == "__main__":

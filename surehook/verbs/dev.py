@@ -28,8 +28,7 @@ def dev() -> None:
     """Start the store, ingest, a worker and the dashboard, and stop them with Ctrl-C."""
     from surehook.shared.settings import load_settings
     from surehook.verbs.dev_processes import Children, WorkerWatch, running_store, wait_until_ready
-    from surehook.verbs.start import start
-    from surehook.workers.handlers.loader import load_handlers
+    from surehook.verbs.start import load_registry, start
 
     configured = load_settings()
     handlers = ",".join(configured.handlers) or _example()
@@ -39,7 +38,7 @@ def dev() -> None:
     if "grace" not in configured.model_fields_set:
         os.environ["SUREHOOK_GRACE"] = GRACE_SECONDS
     settings = start()
-    registry = load_handlers(settings.handlers, Path.cwd())
+    registry = load_registry(settings)
     stops: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: stops.append(number))

@@ -1,8 +1,14 @@
 """The first steps of every long-running command."""
 
-from surehook.shared.child_processes import stop_with_parent
-from surehook.shared.log import set_up_logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from surehook.shared.child_processes import signals_restored, stop_with_parent
+from surehook.shared.log import set_up_logging, withstand_configuration
 from surehook.shared.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from surehook.workers.handlers.registry import Registry
 
 
 def start() -> Settings:
@@ -11,3 +17,17 @@ def start() -> Settings:
     settings = load_settings()
     set_up_logging(settings.log_level, settings.log_format)
     return settings
+
+
+def load_registry(settings: Settings) -> "Registry":
+    """Load the handlers in a process that only starts others, which run them.
+
+    Raises:
+        Misconfigured: there are none, or they are wrong.
+    """
+    from surehook.workers.handlers.loader import load_handlers
+
+    with signals_restored():
+        registry = load_handlers(settings.handlers, Path.cwd())
+    withstand_configuration()
+    return registry

@@ -1,7 +1,6 @@
 """`surehook worker`: runs the handlers."""
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -21,19 +20,22 @@ from surehook.shared.errors import Misconfigured
 )
 def worker(queue: str | None, processes: int, threads: int, grace: float | None) -> None:
     """Run the handlers, with retries and dead letters."""
+    from surehook.shared.child_processes import EXIT_SECONDS, exit_within
     from surehook.shared.keys import TRANSACTIONAL_QUEUE
     from surehook.shared.transactional_events import transactional_types
-    from surehook.verbs.start import start
-    from surehook.workers.handlers.loader import load_handlers, require_agreement
+    from surehook.verbs.start import load_registry, start
+    from surehook.workers.handlers.loader import require_agreement
     from surehook.workers.supervisor.supervisor import Supervisor
 
     settings = start()
     if grace is not None:
         settings = settings.model_copy(update={"grace": grace})
-    registry = load_handlers(settings.handlers, Path.cwd())
+    registry = load_registry(settings)
     if queue is not None and queue not in registry.queues:
         raise Misconfigured(f"--queue {queue}: the handlers use {', '.join(registry.queues)}")
     queues = registry.queues if queue is None else [queue]
     if queue in (None, TRANSACTIONAL_QUEUE):
         require_agreement(registry, transactional_types(settings.transactional_events))
-    sys.exit(Supervisor(settings, registry, queues, processes, threads).run())
+    status = Supervisor(settings, registry, queues, processes, threads).run()
+    exit_within(EXIT_SECONDS, status)  # the modules may have started threads here, too
+    sys.exit(status)

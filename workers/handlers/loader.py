@@ -48,11 +48,11 @@ def _import(module: str) -> None:
                 f"({Path.cwd()}) and among the installed packages"
             ) from exc
         raise Misconfigured(_sentence(module, exc)) from exc
-    except Exception as exc:  # a user's module may raise anything at import
+    except (Exception, SystemExit) as exc:  # a user's module may raise anything at import
         raise Misconfigured(_sentence(module, exc)) from exc
 
 
-def _sentence(module: str, exc: Exception) -> str:
+def _sentence(module: str, exc: BaseException) -> str:
     if isinstance(exc, SyntaxError):  # its message has the file and line
         return f"SUREHOOK_HANDLERS: {module} does not import: SyntaxError: {exc}"
     frame = traceback.extract_tb(exc.__traceback__)[-1]

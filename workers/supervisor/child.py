@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import redis
 
-from surehook.shared.child_processes import start_child
+from surehook.shared.child_processes import ask_to_stop, start_child
 from surehook.shared.keys import Keys
 from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
@@ -83,6 +83,10 @@ class Child:
         time.sleep(STACKS_SECONDS)
         self.kill()
         return True
+
+    def request_stop(self) -> None:
+        ask_to_stop(self.process)
+        self.process.terminate()  # a module of the user's may wait for it
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

@@ -192,11 +192,11 @@ class Supervisor:
             self._report.succeeded(RENEWAL)
 
     def _stop_children(self) -> None:
-        """Send SIGTERM, wait for the grace period or a second signal, then kill. Gives back the remaining claims."""
+        """Ask them to stop, kill them after the grace period or a second signal, and give back the remaining claims."""
         log.info("worker is stopping, running handlers may finish", extra={"grace_seconds": self._settings.grace})
         self._children, self._leaving = [*self._children, *self._leaving], []
         for child in self._children:
-            child.process.terminate()
+            child.request_stop()
         deadline = time.monotonic() + self._settings.grace
         not_given_back: list[Child] = []
         while self._children and time.monotonic() < deadline and self._signals <= FIRST_SIGNAL:
