@@ -72,9 +72,11 @@ class Launcher(ABC):
         self._types = transactional_types(settings.transactional_events)
         limits = {"jobs": settings.recycle_jobs, "mib": settings.recycle_mib}
         self._recycling = Recycling(slots, queue, **limits, finished=self._finished, stop=self._stop_claiming)
+        self._recycling.has_left_work = self._runner.has_left_work
 
     def start(self, stops: list[int]) -> bool:
         """Registers the process and starts its threads. False: told to stop before the store could be reached."""
+        self._runner.own_threads = frozenset(self._all_threads())
         self._watchdog = Watchdog(self._timeouts(), self._recycling.tick, self._recycling.leave)
         self._watchdog.start()
         if not self._rq_workers.register_when_available(stops, self._report):

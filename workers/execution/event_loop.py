@@ -3,9 +3,12 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any
 
+from surehook.workers.execution.leftovers import AsyncRun, LoopExecutor, create_task, current_run
 from surehook.workers.execution.timeouts import Timeout
 
 log = logging.getLogger(__name__)
@@ -20,14 +23,26 @@ class EventLoop:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.executor = LoopExecutor()
+        self.thread: threading.Thread | None = None
         self._is_closed = False
 
     def call(
-        self, timeout: Timeout, function: Callable[[], Awaitable[object]], deadline: float
+        self, timeout: Timeout, function: Callable[[], Awaitable[object]], deadline: float, variables: Context
     ) -> BaseException | None:
-        """Runs a coroutine in the loop while this thread waits; returns the exception it raised."""
-        future = asyncio.run_coroutine_threadsafe(_outcome(timeout, function, deadline), self._running_loop())
-        return future.result()
+        """Runs a coroutine in the loop while this thread waits; returns the exception it raised.
+
+        Its context variables begin as a copy of `variables`. If it is cut off, so are the tasks it has started.
+        """
+        loop = self._running_loop()
+        run = AsyncRun(deadline)
+        variables.run(current_run.set, run)
+        outcome = _outcome(timeout, function, deadline)
+        error = variables.run(asyncio.run_coroutine_threadsafe, outcome, loop).result()
+        run.is_over = True
+        if time.monotonic() >= deadline and not self._is_closed:
+            loop.call_soon_threadsafe(run.cancel_tasks)
+        return error
 
     def close(self) -> None:
         self._is_closed = True
@@ -38,7 +53,11 @@ class EventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._run, args=(self._loop,), name="event-loop", daemon=True).start()
+                self._loop.set_exception_handler(_report)
+                self._loop.set_task_factory(create_task)
+                self._loop.set_default_executor(self.executor)
+                self.thread = threading.Thread(target=self._run, args=(self._loop,), name="event-loop", daemon=True)
+                self.thread.start()
             return self._loop
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -50,6 +69,18 @@ class EventLoop:
             except BaseException:  # asyncio does not catch a SystemExit raised by a handler's task or callback
                 log.exception("event loop stopped by a handler's task, restarted")
         loop.close()
+
+
+def _report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Logs an error that no coroutine awaits. asyncio would log its message, which may quote an event."""
+    error = context.get("exception")
+    task = context.get("task") or context.get("future")
+    coroutine = task.get_coro() if isinstance(task, asyncio.Task) else None
+    facts = {"task": getattr(coroutine, "__qualname__", "")}
+    if error is None:
+        log.error("background task of a handler left behind", extra=facts)
+    else:
+        log.error("background task of a handler failed", extra=facts, exc_info=error)
 
 
 async def _outcome(

@@ -1,14 +1,17 @@
 """Calls a handler with its timeout, and returns a `RunResult` instead of raising."""
 
 import inspect
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
 from surehook.shared.models import Event
 from surehook.workers.execution.event_loop import EventLoop
+from surehook.workers.execution.leftovers import CutOffRuns, current_run
 from surehook.workers.execution.timeouts import Timeout
 from surehook.workers.handlers.attempt import Attempt
 from surehook.workers.handlers.errors import HandlerTimeout, Permanent, RetryLater
@@ -52,6 +55,9 @@ class Runner:
     def __init__(self, default_timeout_seconds: float) -> None:
         self._default_timeout_seconds = default_timeout_seconds
         self._event_loop = EventLoop()
+        self._cut_off = CutOffRuns()
+        self.own_threads: Collection[threading.Thread] = ()
+        """The threads of the process that no handler has started."""
 
     def timeout_of(self, handler: Handler) -> float:
         return handler.timeout_seconds or self._default_timeout_seconds
@@ -66,22 +72,33 @@ class Runner:
         started = time.monotonic()
         deadline = started + timeout
         context.start_run(deadline)
+        # Empty, as in a new thread: what a handler sets there (a user, a language) belongs to its event alone.
+        variables = Context()
         call = self._event_loop.call if handler.is_async else self._call
-        error = call(context.timeout, lambda: handler.function(*arguments), deadline)
+        error = call(context.timeout, lambda: handler.function(*arguments), deadline, variables)
         elapsed = time.monotonic() - started
         if elapsed >= timeout:
             # The clock decides: the handler may have swallowed the exception, or turned it into another.
             error = error if isinstance(error, HandlerTimeout) else HandlerTimeout()
             error.args = (f"ran longer than {timeout:g} s",)
+            self._cut_off.add(started, deadline, variables.get(current_run))
         return RunResult(_status(error), started_at, elapsed, error)
 
-    def _call(self, timeout: Timeout, function: Callable[[], Any], deadline: float) -> BaseException | None:
+    def _call(
+        self, timeout: Timeout, function: Callable[[], Any], deadline: float, variables: Context
+    ) -> BaseException | None:
         """Calls a plain function. If it returns a coroutine, as a decorator without `async` does, that runs as well."""
         returned: list[Any] = []
-        error = timeout.call(lambda: returned.append(function()), deadline)
+        error = timeout.call(lambda: returned.append(variables.run(function)), deadline)
         if error is not None or not inspect.isawaitable(returned[0]):
             return error
-        return self._event_loop.call(timeout, returned.pop, deadline)
+        return self._event_loop.call(timeout, returned.pop, deadline, variables)
+
+    def has_left_work(self, now: float) -> bool:
+        """Called at each tick: says whether the process must be replaced, because of work of runs that are over."""
+        executor, loop_thread = self._event_loop.executor, self._event_loop.thread
+        known = self.own_threads if loop_thread is None else (*self.own_threads, loop_thread)
+        return self._cut_off.has_left_work(now, executor, known) or executor.is_exhausted(now)
 
     def close(self) -> None:
         self._event_loop.close()

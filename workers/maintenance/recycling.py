@@ -16,7 +16,14 @@ class Recycling:
     """Checks the limits of one process. `stop` is called once: the process finishes running handlers and exits."""
 
     def __init__(
-        self, slots: Slots, queue: str, *, jobs: int, mib: int, finished: Callable[[], int], stop: Callable[[], None]
+        self,
+        slots: Slots,
+        queue: str,
+        *,
+        jobs: int,
+        mib: int,
+        finished: Callable[[], int],
+        stop: Callable[[], None],
     ) -> None:
         self._slots = slots
         self._queue = queue
@@ -24,6 +31,7 @@ class Recycling:
         self._mib = mib
         self._finished = finished
         self._stop = stop
+        self.has_left_work: Callable[[float], bool] = lambda _: False
         self._is_leaving = False
 
     def tick(self, now: float) -> None:
@@ -33,6 +41,8 @@ class Recycling:
             self.leave("RECYCLE_JOBS")
         elif self._mib and _resident_bytes() > self._mib * MEBIBYTE:
             self.leave("RECYCLE_MIB")
+        if self.has_left_work(now):
+            self.leave("work_left_behind")
 
     def leave(self, reason: str = "stuck_handler") -> None:
         """Leave; the supervisor starts the new process immediately. The reason is for the log."""
