@@ -7,7 +7,7 @@ import click
 from bench import figures
 from bench.machine import empty
 from bench.systems import SUREHOOK
-from harness.processes import children_of, resident_bytes
+from harness.processes import resident_bytes, serving_processes_of
 from harness.stack import Stack, wait_until
 from surehook.shared.embedded import socket_path
 from surehook.shared.keys import Keys
@@ -27,14 +27,14 @@ def run(stack: Stack) -> None:
         empty(store)
         worker = stack.start_worker()
         wait_until(lambda: store.scard("rq:workers"), "the worker is there")
-        (child,) = children_of(worker.pid)
+        (child,) = serving_processes_of(worker.pid)
         steady = _steady(child)
         rows = [("events", "worker process MiB", "its parent MiB"), _row(0, child, worker.pid)]
         for done in range(STEP, jobs + 1, STEP):
             SUREHOOK.fill(environ, STEP, 0.0)
             wait_until(lambda: int(store.hget(Keys().ledger, "done") or 0) == done, "all are done", seconds=120)  # noqa: B023 - at once
             rows.append(_row(done, child, worker.pid))
-        if child not in children_of(worker.pid):
+        if child not in serving_processes_of(worker.pid):
             raise SystemExit("the process was replaced during the run: these figures are void")
     click.echo("memory: one worker process with 8 threads, resident, a no-op handler\n")
     click.echo(figures.table(rows))

@@ -7,6 +7,11 @@ def children_of(pid: int) -> list[int]:
     return sorted(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
 
+def serving_processes_of(pid: int) -> list[int]:
+    """The processes that a supervisor keeps running. Those of a worker have a guard in between."""
+    return sorted(process for child in children_of(pid) for process in children_of(child) or [child])
+
+
 def resident_bytes(pid: int) -> int:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * 4096

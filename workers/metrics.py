@@ -1,7 +1,10 @@
 """The workers' metrics: each process writes them to PROMETHEUS_MULTIPROC_DIR, the supervisor serves the sums."""
 
-from typing import Protocol
+import os
+from types import SimpleNamespace
+from typing import Any, Protocol
 
+import prometheus_client.values
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -12,6 +15,20 @@ NOT_READY = "surehook_worker_not_ready"
 KEY_MISSING = "key_missing"
 NOT_READY_REASONS = (KEY_MISSING, *STORE_REASONS)
 SECONDS_BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
+
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def take_metrics_folder() -> None:
+    """Removes the variable from the environment, because programs that handlers start would write to our files.
+
+    prometheus-client looks it up again for each file that it opens.
+    """
+    folder = os.environ.pop(FOLDER_VARIABLE, None)
+    if folder is not None:
+        values: Any = prometheus_client.values
+        values.os = SimpleNamespace(path=os.path, getpid=os.getpid, environ={FOLDER_VARIABLE: folder})
 
 
 class Typed(Protocol):

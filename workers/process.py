@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from surehook.shared.child_processes import EXIT_SECONDS, LAST_LINES_SECONDS, exit_now, exit_within, watch_parent
 from surehook.shared.errors import Misconfigured
@@ -19,20 +20,21 @@ from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.log import set_up_logging, withstand_configuration
 from surehook.shared.settings import Settings, load_settings
 from surehook.shared.transactional_events import transactional_types
+from surehook.workers.guard import SHOW_STACKS_SIGNAL
 from surehook.workers.handlers.loader import load_handlers, require_agreement
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.launcher import Launcher, QueueLauncher, TransactionalLauncher
+from surehook.workers.metrics import take_metrics_folder
 from surehook.workers.slots import Slots
 
 log = logging.getLogger(__name__)
 
-# The supervisor asks for all stacks before it kills. Answered in C, so even while a handler holds Python's lock.
-SHOW_STACKS_SIGNAL = signal.SIGUSR2
 # Threads that compute yield to the fetcher this often (Python's default is 5 ms).
 SWITCH_INTERVAL_SECONDS = 0.001
 # An event leaves hundreds of objects and no cycles: with Python's 700, every second event caused a collection.
 GARBAGE_THRESHOLD = (10_000, 20, 20)
 STDERR = 2
+DEFAULT_HANDLERS: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
 POLL_SECONDS = 0.05
 IDLE_STOP_SECONDS = 0.5
 
@@ -49,6 +51,7 @@ def main() -> int:
     stops: list[int] = []
     _handle_signals(stops)
     _buffer_lines()
+    # The supervisor asks for all stacks before it kills. Answered in C, so even while a handler holds Python's lock.
     faulthandler.register(SHOW_STACKS_SIGNAL, file=STDERR, all_threads=True)
     watch_parent(lambda: _stop(stops, arguments.grace))
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
@@ -58,17 +61,26 @@ def main() -> int:
 
 
 def _handle_signals(stops: list[int]) -> None:
-    """Not ignored: programs that handlers start would inherit that. A forked process has Python's own handlers."""
+    """Not ignored: programs that handlers start would inherit that."""
     signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
     signal.signal(signal.SIGINT, lambda *_: None)
-    ours = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in DEFAULT_HANDLERS}
+    before = threading.local()
+
+    def block() -> None:
+        before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, DEFAULT_HANDLERS)
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before.mask)
 
     def restore() -> None:
-        for number, handler in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
-            if signal.getsignal(number) is ours[number]:
-                signal.signal(number, handler)
+        """A forked process has Python's own handlers from its first moment, so that it can be terminated."""
+        for number, default in DEFAULT_HANDLERS.items():
+            if signal.getsignal(number) is handlers[number]:
+                signal.signal(number, default)
+        unblock()
 
-    os.register_at_fork(after_in_child=restore)
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=restore)
 
 
 def _stop(stops: list[int], grace_seconds: float) -> None:
@@ -81,6 +93,7 @@ def _stop(stops: list[int], grace_seconds: float) -> None:
 def _load_and_run(arguments: argparse.Namespace, stops: list[int]) -> int:
     try:
         settings = load_settings()
+        take_metrics_folder()
         set_up_logging(settings.log_level, settings.log_format)
         registry = load_handlers(settings.handlers, Path.cwd())
         withstand_configuration()
@@ -125,6 +138,7 @@ def _buffer_lines() -> None:
 
 def _launcher(settings: Settings, registry: Registry, arguments: argparse.Namespace) -> Launcher:
     slots = Slots(arguments.slots)
+    slots.pid = os.getpid()
     if arguments.queue == TRANSACTIONAL_QUEUE:
         return TransactionalLauncher(settings, registry, slots, arguments.name, arguments.threads)
     return QueueLauncher(settings, registry, slots, arguments.queue, arguments.name, arguments.threads)

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-_HEADER = struct.Struct("<dBB6x")  # last beat, whether the process is leaving, whether an exchange is under way
+# Last beat, whether the process is leaving, whether an exchange is under way, the process's id.
+_HEADER = struct.Struct("<dBB2xI")
 _SLOT = struct.Struct("<B7xd176s")  # stage, deadline, claim
 _DEADLINE = struct.Struct("<d")
-_LEAVING_AT, _EXCHANGE_PENDING_AT = 8, 9
+_PID = struct.Struct("<I")
+_LEAVING_AT, _EXCHANGE_PENDING_AT, _PID_AT = 8, 9, 12
 # After this long without a beat, the supervisor renews the leases of a process.
 STALL_SECONDS = 2.0
 
@@ -56,6 +58,15 @@ class Slots:
     def beat(self, now: float) -> None:
         self.stalled_until = self.last_stall(now)
         _DEADLINE.pack_into(self._memory, 0, now)
+
+    @property
+    def pid(self) -> int:
+        """The process's id; 0 until it has written it."""
+        return int(_PID.unpack_from(self._memory, _PID_AT)[0])
+
+    @pid.setter
+    def pid(self, pid: int) -> None:
+        _PID.pack_into(self._memory, _PID_AT, pid)
 
     def mark_leaving(self) -> None:
         self._memory[_LEAVING_AT] = 1

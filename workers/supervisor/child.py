@@ -2,9 +2,9 @@
 
 import logging
 import os
-import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,10 @@ from surehook.shared.child_processes import ask_to_stop, start_child
 from surehook.shared.keys import Keys
 from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
+from surehook.workers import guard
 from surehook.workers.execution.timeouts import STUCK_SECONDS
 from surehook.workers.handlers.registry import Registry
-from surehook.workers.process import SHOW_STACKS_SIGNAL
+from surehook.workers.metrics import FOLDER_VARIABLE
 from surehook.workers.queue.claims import Claims, ClaimState
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import OVERRUN_SECONDS
@@ -31,11 +32,12 @@ log = logging.getLogger(__name__)
 # A stalled process without a started handler is killed after this time: there is no timeout to wait for.
 STALLED_IDLE_SECONDS = 30.0
 STACKS_SECONDS = 0.3
+KILLED_SECONDS = guard.CLEANING_SECONDS + 5
 
 
 @dataclass(slots=True)
 class Child:
-    """A process, and the restart policy of the place it fills."""
+    """A process, and the restart policy of the place it fills. `process` is its guard, which ends when it ends."""
 
     queue: str
     name: str
@@ -53,10 +55,10 @@ class Child:
         path = folder / f"{name}.slots"
         # Running and prefetched claims, and as many finished ones whose acknowledgement is on its way.
         slots = Slots.create(path, 2 * (threads + Prefetch(threads).most_ahead))
-        arguments = ["-m", "surehook.workers.process", "--queue", queue, "--name", name, "--threads", str(threads)]
+        command = [sys.executable, "-P", "-m", "surehook.workers.process", "--queue", queue, "--name", name]
+        options = ["--threads", str(threads), "--slots", str(path), "--grace", str(grace_seconds)]
         process = start_child(
-            [*arguments, "--slots", str(path), "--grace", str(grace_seconds)],
-            environ={"PROMETHEUS_MULTIPROC_DIR": str(folder)},
+            ["-IS", guard.__file__, str(grace_seconds), *command, *options], environ={FOLDER_VARIABLE: str(folder)}
         )
         return cls(queue, name, threads, process, slots, restarts)
 
@@ -79,7 +81,7 @@ class Child:
         message = "worker process killed, handler does not stop" if overdue else "worker process killed, it is stalled"
         log.error(message, extra={"queue": self.queue, "count": len(overdue)})
         self.culprits = tuple(slot.key for slot in overdue)
-        self.process.send_signal(SHOW_STACKS_SIGNAL)
+        self.process.send_signal(guard.SHOW_STACKS_SIGNAL)
         time.sleep(STACKS_SECONDS)
         self.kill()
         return True
@@ -89,8 +91,13 @@ class Child:
         self.process.terminate()  # a module of the user's may wait for it
 
     def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        """Kill it and everything it has started."""
+        self.process.send_signal(guard.KILL_SIGNAL)
+        try:
+            self.process.wait(KILLED_SECONDS)
+        except subprocess.TimeoutExpired:  # the guard is suspended
+            self.process.kill()
+            self.process.wait()
 
     @property
     def has_ended_cleanly(self) -> bool:

@@ -17,6 +17,7 @@ from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect
 from surehook.shared.store_metrics import StoreGauges
+from surehook.workers import guard
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.metrics import why_not_ready
 from surehook.workers.queue.claims import Claims
@@ -65,6 +66,8 @@ class Supervisor:
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT. Returns the exit status."""
+        guard.adopt_orphans()  # a killed guard leaves some
+        self._others = guard.children()  # started by a user's module
         with tempfile.TemporaryDirectory(prefix="surehook-workers-") as folder:
             self._folder = Path(folder)
             series = CollectorRegistry()
@@ -147,6 +150,7 @@ class Supervisor:
         if not child.has_ended_cleanly:
             log.error("worker process died", extra={"queue": child.queue, "status": child.process.returncode})
             self._deaths.inc()
+            guard.kill_descendants({*self._others, *(each.process.pid for each in (*self._children, *self._leaving))})
             if not self._give_back([child], counts=True):
                 self._unreported.append(child)
                 return True
@@ -234,5 +238,5 @@ class Supervisor:
         return True
 
     def _forget(self, child: Child) -> None:
+        self._metric_files.forget(child.slots.pid)
         child.forget(self._folder)
-        self._metric_files.forget(child.process.pid)

@@ -6,7 +6,7 @@ import subprocess
 import time
 from contextlib import suppress
 
-from harness.processes import children_of
+from harness.processes import serving_processes_of
 from harness.stack import Stack
 from surehook.shared.embedded import socket_path, start_server
 from tests.support.soak.network import Relay
@@ -39,7 +39,7 @@ class Actor:
 
     def children(self) -> list[int]:
         with suppress(FileNotFoundError, ProcessLookupError):
-            return children_of(self.parent)
+            return serving_processes_of(self.parent)
         return []
 
     def kill(self) -> None:
