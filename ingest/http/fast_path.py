@@ -89,7 +89,7 @@ class FastPathProtocol(ConnectionProtocol):
             and (self.cycle is None or self.cycle.response_complete)  # a pipelined request waits
             and not self.expect_100_continue
             and not self.flow.write_paused  # the client does not read its responses
-            and not self.is_chunked  # what follows its last chunk may yet be no HTTP
+            and not self.is_chunked  # its trailers may still break HTTP's rules
         )
 
     def _deliver(self, chunks: list[bytes]) -> bool:

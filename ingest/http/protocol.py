@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 import httptools
 
@@ -52,6 +53,7 @@ class WebhookProtocol(FastPathProtocol):
 
     _phase = Phase.HEADERS
     _header_bytes = 0  # received since the last headers were complete or the last piece of a body came
+    _earlier_cycle: Any = None  # the one before `cycle`, which waits for its response if the request is pipelined
     _head_bytes = 0  # the size of a chunked body's headers, which count together with its trailers
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -178,6 +180,7 @@ class WebhookProtocol(FastPathProtocol):
         self.cancel_deadline()
 
     def start_asgi(self) -> None:
+        self._earlier_cycle = self.cycle
         super().start_asgi()
         # A client that sent `Expect: 100-continue` and is refused need not send the body: the next bytes may already
         # be another request. The rest of a chunked body may turn out to be no HTTP.
@@ -222,7 +225,10 @@ class WebhookProtocol(FastPathProtocol):
         if is_running and not self.cycle.more_body:
             self.cycle.keep_alive = False
         elif is_running and self.pipeline:
-            self.pipeline.clear()  # the pipelined request broke off in its body; the one before it is still answered
+            # The pipelined request broke off in its body; the one before it is still answered.
+            self.pipeline.clear()
+            self.cycle, self._earlier_cycle = self._earlier_cycle, None
+            self.cycle.keep_alive = False
         elif is_running and self.cycle.response_started:
             self.transport.close()
         else:

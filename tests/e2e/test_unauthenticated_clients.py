@@ -215,5 +215,6 @@ def test_a_complete_request_before_an_incomplete_one_is_answered(stack: Stack) -
     answer = talk(stack.port, whole + broken)
 
     assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nconnection: close\r\n" in answer
     assert b"[malformed] " in answer
     assert b"no HTTP" not in answer

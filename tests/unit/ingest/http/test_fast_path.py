@@ -208,3 +208,19 @@ def test_a_changed_date_reaches_the_next_response() -> None:
     sent = run_with(endpoint, scenario).transport.sent
 
     assert sent.index(b"date: today") < sent.index(b"date: tomorrow")
+
+
+def test_a_pipelined_request_that_breaks_off_makes_the_answer_before_it_the_last() -> None:
+    endpoint = FakeEndpoint()
+    broken = a_request("Transfer-Encoding: chunked", body=b"zz\r\n")
+
+    async def scenario(connection: ClientConnection) -> None:
+        await connection.receive(a_delivery() + broken)
+        endpoint.pending[0].set_result(AcceptResult.STORED)
+        await connection.turn()
+
+    connection = run_with(endpoint, scenario)
+
+    assert (connection.statuses, connection.refused) == ([202], ["not_http"])
+    assert b"connection: close" in connection.transport.sent
+    assert connection.transport.has_ended
