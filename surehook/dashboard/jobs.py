@@ -79,6 +79,13 @@ class UnreadableJob:
 class ReadQueue(Queue):  # type: ignore[misc]
     job_class = ReadJob
 
+    @classmethod
+    def all(cls, connection: Any, **_: Any) -> list[Any]:
+        """Unlike RQ's, skips what is no queue: one strange entry does not hide the others."""
+        keys = [key.decode("utf-8", "replace") for key in connection.smembers(cls.redis_queues_keys)]
+        prefix = cls.redis_queue_namespace_prefix
+        return [cls(key.removeprefix(prefix), connection=connection) for key in keys if key.startswith(prefix)]
+
     def fetch_job(self, job_id: str) -> Any:
         """Unlike RQ's, leaves the id in the list if the job is not there."""
         try:

@@ -114,7 +114,7 @@ def _screen(settings: "Settings", *, is_new: bool) -> str:
 
   Webhook URL     {endpoint_url(settings)}
   Authorization   {key}{origin}
-  Dashboard       http://{settings.dashboard_bind}
+  Dashboard       {settings.dashboard_url or f"http://{settings.dashboard_bind}"}
   Handlers        {", ".join(settings.handlers)}{EXAMPLE_NOTE if settings.handlers == (EXAMPLE_HANDLERS,) else ""}
   Store           {store}
 

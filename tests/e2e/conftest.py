@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from harness.stack import Stack
+from harness.stack import DEADLINE_SECONDS, Stack
 from tests.support.flood import open_bounded_stack, wait_until_drained
 
 
@@ -41,6 +41,7 @@ def build_stack() -> Iterator[Callable[..., Stack]]:
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     assert chromium, "no chromium on PATH: install it (Debian: apt-get install chromium)"
+    expect.set_options(timeout=DEADLINE_SECONDS * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium,

@@ -119,6 +119,20 @@ def test_beyond_loopback_the_dashboard_wants_a_login(build_stack: Callable[..., 
     assert httpx.get(url, auth=("operator", "a-password")).status_code == 200
 
 
+def test_a_second_dashboard_says_why_it_does_not_start_and_the_first_ends_in_order(
+    build_stack: Callable[..., Stack],
+) -> None:
+    stack = build_stack()
+    start_dashboard(stack)
+
+    second = stack.run("dashboard")
+    stack.processes[-1].terminate()
+
+    assert second.returncode == 2
+    assert f"SUREHOOK_DASHBOARD_BIND=127.0.0.1:{stack.dashboard_port}: Address already in use" in second.stderr
+    assert stack.processes[-1].wait(20) == 0
+
+
 def test_the_dashboard_deletes_nothing(build_stack: Callable[..., Stack]) -> None:
     stack = build_stack(HANDLERS)
     stack.start_ingest()

@@ -148,6 +148,15 @@ def test_a_worker_that_rq_cannot_read_does_not_hide_the_others(client: FlaskClie
     assert snapshot(store) == before
 
 
+def test_an_entry_that_is_no_queue_does_not_hide_the_others(client: FlaskClient, store: redis.Redis) -> None:
+    store.sadd("rq:queues", "rq:queue:events", "nonsense", b"\xff", b"rq:queue:\xff", "rq:queue:a/b", "rq:queue:")
+
+    names = [queue["name"] for queue in read(client, "/0/data/queues.json")["queues"]]
+
+    assert {"events", "a/b"} <= set(names)
+    assert client.get("/").status_code == 200
+
+
 def test_a_list_leaves_ids_whose_job_has_gone(accept: Accept, client: FlaskClient, store: redis.Redis) -> None:
     store.delete(f"rq:job:{accept()}")
     before = snapshot(store)
