@@ -1,6 +1,7 @@
 """The store is reached by TCP, by socket and through Sentinel, by threads and by the event loop."""
 
 import asyncio
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from surehook.shared.embedded import start_server, stop_server
 from surehook.shared.errors import Misconfigured, StoreUnavailable
 from surehook.shared.settings import Settings, load_settings
 from surehook.shared.store import close_async, connect, connect_async, wait_for_store
+from tests.integration.test_session import running, until
 
 
 @pytest.fixture
@@ -28,21 +30,30 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.fixture
 def sentinel(port: int, tmp_path: Path) -> Iterator[int]:
     """A Sentinel that watches that server under the name `mine`."""
+    with running_sentinel(port, tmp_path) as number:
+        yield number
+
+
+@contextlib.contextmanager
+def running_sentinel(port: int, folder: Path, password: str | None = None) -> Iterator[int]:
     number = free_port()
-    configuration = tmp_path / "sentinel.conf"
+    configuration = folder / "sentinel.conf"
     configuration.write_text(
-        f"port {number}\nbind 127.0.0.1\ndir {tmp_path}\nsentinel monitor mine 127.0.0.1 {port} 1\n"
+        f"port {number}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor mine 127.0.0.1 {port} 1\n"
+        + (f"requirepass {password}\n" if password else "")
     )
     process = subprocess.Popen([str(get_binary_path()), str(configuration), "--sentinel"], stdout=subprocess.DEVNULL)
-    wait_until(lambda: is_watching(number), "Sentinel knows the server")
-    yield number
-    process.terminate()
-    process.wait()
-
-
-def is_watching(number: int) -> bool:
     try:
-        with redis.Redis(port=number) as client:
+        wait_until(lambda: is_watching(number, password), "Sentinel knows the server")
+        yield number
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def is_watching(number: int, password: str | None = None) -> bool:
+    try:
+        with redis.Redis(port=number, password=password) as client:
             return bool(client.execute_command("SENTINEL", "get-master-addr-by-name", "mine"))
     except redis.RedisError:
         return False
@@ -75,6 +86,22 @@ def test_a_command_connects_through_sentinel(sentinel: int, port: int) -> None:
     assert reached(settings) == [True, True]
     with connect(settings, timeout_seconds=2) as store:
         assert store.info("server")["tcp_port"] == port
+
+
+def test_a_sentinel_may_demand_a_login_of_its_own(port: int, tmp_path: Path) -> None:
+    with running_sentinel(port, tmp_path, "geheim") as number:
+        url = f"redis+sentinel://127.0.0.1:{number}/mine"
+        settings = Settings.model_validate({"redis_url": f"{url}?sentinel_password=geheim"})
+
+        assert reached(settings) == [True, True]
+        asyncio.run(is_ready(settings))
+        with pytest.raises(redis.ConnectionError):
+            reached(Settings.model_validate({"redis_url": url}))
+
+
+async def is_ready(settings: Settings) -> None:
+    async with running(settings) as acceptor:
+        await until(lambda: acceptor.is_ready)
 
 
 def test_a_sentinel_url_without_a_service_name_is_a_readable_error() -> None:
