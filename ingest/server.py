@@ -15,18 +15,17 @@ from surehook.ingest.app import create_app
 from surehook.ingest.http.fast_path import FastPath
 from surehook.ingest.http.protocol import WebhookProtocol, protocol_for
 from surehook.ingest.limits import Limits
+from surehook.ingest.listener import BACKLOG, listen
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.rate_limited_log import RateLimitedLog
 from surehook.ingest.tls import tls_options
 from surehook.ingest.tls_server import TlsServer
-from surehook.shared.errors import Misconfigured
 from surehook.shared.metrics_server import serve_metrics
-from surehook.shared.settings import Settings, host_and_port
+from surehook.shared.settings import Settings
 from surehook.shared.store_metrics import StoreGauges
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 2048
 GARBAGE_THRESHOLD = (20_000, 20, 50)
 
 
@@ -119,23 +118,6 @@ def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, ser
     log.info("ingest server listening", extra={"address": f"{settings.bind}{settings.webhook_path}"})
     _tune_garbage_collector()
     server.run(sockets=[listener])
-
-
-def listen(address: str) -> socket.socket:
-    """Open the listening socket.
-
-    Raises:
-        Misconfigured: the address is taken, or does not belong to this machine.
-    """
-    host, port = host_and_port(address)
-    try:
-        listener = socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG
-        )
-    except OSError as exc:
-        raise Misconfigured(f"SUREHOOK_BIND={address}: {exc.strerror or exc}") from exc
-    listener.setblocking(False)
-    return listener
 
 
 def _tune_garbage_collector() -> None:

@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry, Counter, disable_created_metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from surehook.ingest.auth.credentials import authenticator_from
+from surehook.ingest.listener import listen
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.server import listen
 from surehook.ingest.tls import tls_options
 from surehook.shared.child_processes import start_child
 from surehook.shared.exit_status import CHILD_MISCONFIGURED, MISCONFIGURED

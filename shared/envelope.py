@@ -147,8 +147,10 @@ def _user_id(event: Mapping[str, Any]) -> str:
 
 def _application_ids(event: Mapping[str, Any]) -> str:
     """The applications that an event names, else those that its user is registered for (FACTS §16)."""
-    named = [event.get("applicationId")]
     several, times_to_live = event.get("applicationIds"), event.get("applicationTimeToLiveInSeconds")
+    named = [event.get("applicationId")]
+    if several is None and times_to_live is None and (only := uuid_or_nothing(named[0])):
+        return only  # nearly always
     if isinstance(several, list):
         named += several
     if isinstance(times_to_live, dict):
@@ -164,4 +166,6 @@ def _registered_for(user: Any) -> list[Any]:
 
 
 def _joined(values: list[Any]) -> str:
+    if values in ([], [None]):  # most events; the general way costs a tenth of the parsing
+        return ""
     return ",".join(dict.fromkeys(filter(None, map(uuid_or_nothing, values))))

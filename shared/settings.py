@@ -19,6 +19,8 @@ from surehook.shared.transactional_events import transactional_types
 # They can come from a file, and are never shown.
 SECRETS = (*SECRET_LISTS, "dashboard_login", "encryption_keys", "redis_url")
 HIGHEST_PORT = 65_535
+UNIX = "unix:"  # before the path of a Unix socket in BIND
+SYSTEMD = "systemd"  # as BIND: the socket that systemd passes
 MEBIBYTE = 1024 * 1024
 
 
@@ -28,6 +30,15 @@ def _require_address(value: str) -> str:
     if not is_port or not re.fullmatch(r"[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]+(%\w+)?\]?", host):
         raise ValueError("expected host:port, such as 127.0.0.1:8000")
     return value
+
+
+def _require_listen_address(value: str) -> str:
+    if value == SYSTEMD or (value.startswith(UNIX) and value != UNIX):
+        return value
+    try:
+        return _require_address(value)
+    except ValueError as exc:
+        raise ValueError(f"{exc}, or [::]:8000, unix:/run/surehook/ingest.sock, or {SYSTEMD}") from None
 
 
 def _require_address_or_off(value: str) -> str:
@@ -99,7 +110,7 @@ class Settings(AuthSettings):
     redis_url: Annotated[StoreAddress | None, BeforeValidator(_parsed)] = None
     data_dir: Path = Path("data")
     key_prefix: Annotated[str, AfterValidator(_require_prefix)] = "surehook"
-    bind: Address = "127.0.0.1:8000"
+    bind: Annotated[str, AfterValidator(_require_listen_address)] = "127.0.0.1:8000"
     webhook_path: Annotated[str, AfterValidator(_require_path)] = "/fusionauth-webhook"
     metrics_bind: AddressOrOff = "127.0.0.1:9464"
     worker_metrics_bind: AddressOrOff = "127.0.0.1:9465"

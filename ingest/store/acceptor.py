@@ -180,7 +180,11 @@ class Acceptor(Batcher[Pending]):
         if isinstance(reply, ErrorReply):
             self._log_error(reply)
             return StoreFull(reply.code) if reply.code in FULL else StoreUnavailable(reply.code)
-        if isinstance(reply, list) and len(reply) == count and all(map(_is_outcome, reply)):
+        if (
+            isinstance(reply, list)
+            and len(reply) == count
+            and (set(map(type, reply)) == {int} or all(map(_is_outcome, reply)))
+        ):
             return None
         error = StoreUnavailable("the store's reply does not belong to the command")
         self.session.invalidate(error)

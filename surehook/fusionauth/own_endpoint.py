@@ -5,13 +5,19 @@ import ssl
 import httpx
 
 from surehook.shared.errors import Misconfigured
-from surehook.shared.settings import Settings, host_and_port
+from surehook.shared.settings import SYSTEMD, UNIX, Settings, host_and_port
 
 EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
 
 def endpoint_url(settings: Settings, path: str | None = None) -> str:
-    """Returns the URL of the webhook, or of another path of the endpoint."""
+    """Returns the URL of the webhook, or of another path of the endpoint.
+
+    Raises:
+        Misconfigured: it listens on a socket that has no URL.
+    """
+    if settings.bind == SYSTEMD or settings.bind.startswith(UNIX):
+        raise Misconfigured(f"SUREHOOK_BIND={settings.bind} has no URL: this command needs an address with a port")
     host, port = host_and_port(settings.bind)
     reachable = "127.0.0.1" if host in EVERY_INTERFACE else host
     scheme = "http" if settings.tls_cert is None else "https"
