@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from surehook.ingest.limits import Limits
 from surehook.shared.event_types import label
 
-NOT_READY_REASONS = ("store_unavailable", "not_durable")
+STORE_UNAVAILABLE, STORE_REFUSES, NOT_DURABLE = "store_unavailable", "store_refuses", "not_durable"
+NOT_READY_REASONS = (STORE_UNAVAILABLE, STORE_REFUSES, NOT_DURABLE)
 UPDATE_SECONDS = 1.0
 ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 

@@ -4,6 +4,7 @@ SurehookError
 ├── Misconfigured           a setting, a handler or the environment prevents a start (exit status 2)
 ├── StoreError
 │   ├── StoreUnavailable    the store cannot be reached, or does not answer in time
+│   │   └── StoreRefused    the store answers, but refuses what Surehook needs until a person changes something
 │   ├── NotDurable          the store answers, but would lose what we acknowledge
 │   ├── StoreFull           the store is out of memory or of disk
 │   └── BacklogFull         as many events are open as MAX_BACKLOG allows
@@ -29,6 +30,10 @@ class StoreError(SurehookError):
 
 class StoreUnavailable(StoreError):
     """The store cannot be reached, or does not respond in time."""
+
+
+class StoreRefused(StoreUnavailable):
+    """The store answers, but refuses what Surehook needs until a person changes something."""
 
 
 class NotDurable(StoreError):

@@ -13,10 +13,11 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from surehook.shared.embedded import socket_path
-from surehook.shared.errors import NotDurable, StoreUnavailable
-from surehook.shared.settings import Settings
+from surehook.shared.errors import Misconfigured, NotDurable, StoreUnavailable, SurehookError
+from surehook.shared.settings import Settings, load_settings
 from surehook.shared.store_address import StoreAddress, socket_address
 from surehook.shared.store_connections import use_our_connections
+from surehook.shared.store_errors import Meaning, advice, fault_of
 
 CONNECT_TIMEOUT_SECONDS = 0.4
 # An acknowledged write survives `kill -9` only with these settings: see docs/reliability.md.
@@ -110,6 +111,16 @@ def wait_for_store(settings: Settings) -> None:
 
 
 def unavailable(settings: Settings, exc: Exception) -> Never:
+    """Says what the store replied, or that it does not.
+
+    Raises:
+        Misconfigured: an operator has to change something first, such as the account's rights.
+        StoreUnavailable: a later attempt may succeed.
+    """
+    fault = fault_of(exc)
+    if fault.meaning is not Meaning.NO_REPLY:
+        error = Misconfigured if fault.meaning in {Meaning.REFUSED, Meaning.UNSUITABLE} else StoreUnavailable
+        raise error(f"{advice(fault)} ({fault.code})") from exc
     if settings.redis_url is None:
         raise StoreUnavailable(
             f"no store answers at {socket_path(settings.data_dir)}: start one with `surehook dev`, run this in the "
@@ -118,6 +129,16 @@ def unavailable(settings: Settings, exc: Exception) -> Never:
     raise StoreUnavailable(
         f"the store at {settings.redis_url.place} does not answer ({type(exc).__name__}): check SUREHOOK_REDIS_URL"
     ) from exc
+
+
+def error_for_operator(exc: Exception) -> SurehookError | None:
+    """Translates an error of the client that a command did not expect; None for any other error."""
+    if not isinstance(exc, RedisError):
+        return None
+    try:
+        unavailable(load_settings(), exc)
+    except SurehookError as error:
+        return error
 
 
 def _options(timeout_seconds: float, retry: Any) -> dict[str, Any]:

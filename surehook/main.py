@@ -72,6 +72,12 @@ def main() -> None:
         if exc.filename is None:
             raise
         _leave(SurehookError(f"{exc.filename} cannot be used: {exc.strerror}"), FAILED)
+    except Exception as exc:
+        # Imported only now: all help, and most mistakes, need no client of the store.
+        error = import_module("surehook.shared.store").error_for_operator(exc)
+        if error is None:
+            raise
+        _leave(error, MISCONFIGURED if isinstance(error, Misconfigured) else FAILED)
 
 
 def _require_folder() -> None:

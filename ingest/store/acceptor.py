@@ -62,7 +62,7 @@ class Acceptor(Batcher[Pending]):
 
     @property
     def is_ready(self) -> bool:
-        return self.session.connection is not None
+        return self.session.connection is not None and not self.session.is_refusing
 
     async def accept(self, envelope: Envelope) -> AcceptResult:
         """Store an event, or find that it is stored already. Returns after the fsync.
@@ -178,7 +178,7 @@ class Acceptor(Batcher[Pending]):
 
     def _error_in(self, reply: Any, count: int) -> StoreError | None:
         if isinstance(reply, ErrorReply):
-            self._log_error(reply)
+            self._log_error(reply, self._script.name)
             return StoreFull(reply.code) if reply.code in FULL else StoreUnavailable(reply.code)
         if (
             isinstance(reply, list)

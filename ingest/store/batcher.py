@@ -16,12 +16,11 @@ from surehook.ingest.store.session import Session
 from surehook.shared.errors import NotDurable, StoreError, StoreUnavailable
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
+from surehook.shared.store_errors import advice
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 4 * 1024 * 1024
-# The server answers but does not accept writes: find out where the primary is now.
-NOT_PRIMARY = ("READONLY", "LOADING", "MASTERDOWN")
 
 
 class ReplyReceiver(Protocol):
@@ -126,13 +125,16 @@ class Batcher(ABC, Generic[ItemT]):
             return StoreUnavailable(missing)
         return None
 
-    def _log_error(self, reply: ErrorReply) -> None:
+    def _log_error(self, reply: ErrorReply, script: str) -> None:
         """Log that the store refuses a command (out of memory, a replica after a failover), once for each cause."""
-        if reply.code != self._last_error:
-            log.error("store refuses commands", extra={"error_type": reply.code})
-        self._last_error = reply.code
-        if reply.code in NOT_PRIMARY:
-            self.session.invalidate(StoreUnavailable(f"the store replies {reply.code}"))
+        fault = reply.fault
+        if fault.code != self._last_error:
+            log.error("store refuses commands", extra={"error_type": fault.code, "reason": advice(fault, script)})
+        self._last_error = fault.code
+        if fault.ends_connection:  # find out where the primary is now
+            self.session.invalidate(StoreUnavailable(f"the store replies {fault.code}"))
+        elif fault.is_lasting:
+            self.session.mark_refusing()
 
 
 def fail(items: Iterable[Item], error: StoreError) -> None:

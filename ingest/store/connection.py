@@ -13,8 +13,9 @@ import hiredis
 import redis.asyncio
 
 from surehook.ingest.store.sentinel import Address, primary_address
-from surehook.shared.errors import StoreUnavailable
+from surehook.shared.errors import StoreRefused, StoreUnavailable
 from surehook.shared.store import CONNECT_TIMEOUT_SECONDS
+from surehook.shared.store_errors import StoreFault, advice, fault_of_reply
 
 # FusionAuth's read timeout is 2 s. A shorter one would take a store for dead that writes a large event of another
 # process, because it answers no other command during that time.
@@ -34,6 +35,11 @@ class ErrorReply(Exception):
     @property
     def code(self) -> str:
         return str(self).partition(" ")[0]
+
+    @property
+    def fault(self) -> StoreFault:
+        """What the reply means."""
+        return fault_of_reply(str(self))
 
 
 def pack(command: Command) -> bytes:
@@ -193,7 +199,15 @@ async def _connect(store: redis.asyncio.Redis, connection: Connection) -> list[C
     return login
 
 
+def unavailable(reply: ErrorReply, command: str = "") -> StoreUnavailable:
+    """The error for a reply that prevents all work: one that passes by itself, or one that a person must act on."""
+    fault = reply.fault
+    if fault.is_lasting:
+        return StoreRefused(f"{advice(fault, fault.command or command)} ({fault.code})")
+    return StoreUnavailable(f"the store replies {fault.code}")
+
+
 def _require_login(login: Sequence[Command], replies: Replies) -> None:
     for command, reply in zip(login, replies, strict=True):
         if isinstance(reply, ErrorReply) and command[0] != "CLIENT":  # the account may lack permission for a name
-            raise StoreUnavailable(f"the store refuses the login ({reply.code})")
+            raise unavailable(reply, " ".join(map(str, command[:1])))

@@ -7,12 +7,22 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, Command, Connection, ErrorReply, open_connection
+from surehook.ingest.store.connection import (
+    REPLY_TIMEOUT_SECONDS,
+    Command,
+    Connection,
+    ErrorReply,
+    open_connection,
+    unavailable,
+)
 from surehook.ingest.store.sentinel import Address
 from surehook.shared.errors import NotDurable, StoreUnavailable
 from surehook.shared.keys import Keys
+from surehook.shared.rights import ingest_rights
+from surehook.shared.scripts import texts
 from surehook.shared.settings import Settings
 from surehook.shared.store import REQUIRED, require_durable
+from surehook.shared.store_errors import Meaning
 
 REPLICAS_TIMEOUT_MS = int(REPLY_TIMEOUT_SECONDS * 1000 / 2) - 50  # for each of two waits
 # The server fsyncs before it looks at the timeout, which therefore only ends the wait for an fsync that never comes.
@@ -29,6 +39,7 @@ class Durability:
         self._is_required = settings.durability in {"fsync", "replicated"}
         self._replicas = settings.replicas if settings.durability == "replicated" else 0
         self._barrier = Keys(settings.key_prefix).barrier
+        self._rights = ingest_rights(Keys(settings.key_prefix))
 
     async def check(self, connection: Connection, store: redis.asyncio.Redis) -> None:
         """Check the store and, if required, its replicas, which are reached with the login of `store`.
@@ -38,14 +49,15 @@ class Durability:
             StoreUnavailable: it does not answer, or is not a primary.
         """
         role, found, memory = await connection.call(("ROLE",), READ_SETTINGS, ("INFO", "memory"))
-        if isinstance(role, ErrorReply) and role.code == "LOADING":
-            raise StoreUnavailable("the store loads its files")
+        for reply in (role, found, memory):
+            _require_known(reply)
         if isinstance(role, list) and role[0] != b"master":
             raise StoreUnavailable("the store is a replica")
+        await self._require_rights(connection)
         if isinstance(memory, bytes):  # readable even in managed stores that hide their settings
             _require_no_eviction(memory)
         if self._is_required:
-            require_durable(_pairs(found))
+            require_durable(_settings_in(found))
             await self._require_complete_aof(connection)
         if self._replicas:
             await self._check_replicas(role, store)
@@ -53,6 +65,16 @@ class Durability:
             *_, acknowledged = await connection.call(*replication_barrier(self._replicas, self._barrier))
             if missing := missing_replicas(acknowledged, self._replicas):
                 raise NotDurable(missing)
+
+    async def _require_rights(self, connection: Connection) -> None:
+        """
+        Raises:
+            StoreRefused: names the rights that the account lacks.
+        """
+        (refused,) = await connection.call(("EVAL", self._rights.script.source, 0, *self._rights.commands))
+        if isinstance(refused, ErrorReply):
+            raise unavailable(refused, "EVAL")
+        self._rights.require(texts(refused))
 
     async def _require_complete_aof(self, connection: Connection) -> None:
         """Raise NotDurable while the store writes its first append-only file, which a restart would ignore.
@@ -66,6 +88,8 @@ class Durability:
             ("WAITAOF", 1, 0, OWN_FILE_TIMEOUT_MS),
             ("INFO", "persistence"),
         )
+        for reply in (written, acknowledged, persistence):
+            _require_known(reply)
         if not _has_complete_aof(written, acknowledged, persistence):
             raise NotDurable(
                 "the store is still writing its first append-only file after CONFIG SET appendonly yes: until it is "
@@ -128,6 +152,8 @@ def missing_replicas(acknowledged: Any, needed: int) -> str:
     match acknowledged:
         case [int(own), int(others)] if own and others >= needed:
             return ""
+        case ErrorReply():
+            return f"{needed} replicas must have it on disk, and the store refuses to tell ({acknowledged.code})"
         case [_, found] | found:
             return f"{needed} replicas must have it on disk, and {found} reported it"
 
@@ -141,7 +167,8 @@ async def _problem_with(address: Address, store: redis.asyncio.Redis) -> str:
             (found,) = await connection.call(READ_SETTINGS)
         finally:
             connection.abort()
-        require_durable(_pairs(found), f"the replica {name}")
+        _require_known(found)
+        require_durable(_settings_in(found), f"the replica {name}")
     except NotDurable as exc:
         return str(exc)
     except (StoreUnavailable, RedisError, OSError) as exc:
@@ -149,7 +176,25 @@ async def _problem_with(address: Address, store: redis.asyncio.Redis) -> str:
     return ""
 
 
-def _pairs(reply: ErrorReply | Sequence[bytes]) -> dict[str, str]:
-    if isinstance(reply, ErrorReply):  # a managed store, or no permission
+def _require_known(reply: Any) -> None:
+    """
+    Raises:
+        StoreUnavailable: the store does not answer the question now, so it may be answered later.
+    """
+    if isinstance(reply, ErrorReply) and not reply.fault.is_lasting and reply.fault.meaning is not Meaning.FULL:
+        raise unavailable(reply)
+
+
+def _settings_in(reply: ErrorReply | Sequence[bytes]) -> dict[str, str]:
+    """
+    Raises:
+        NotDurable: the account may not ask for them.
+    """
+    if not isinstance(reply, ErrorReply):
+        return {name.decode(): value.decode() for name, value in zip(reply[::2], reply[1::2], strict=True)}
+    if reply.fault.meaning is Meaning.UNSUITABLE:  # a managed store has no CONFIG
         return {}
-    return {name.decode(): value.decode() for name, value in zip(reply[::2], reply[1::2], strict=True)}
+    raise NotDurable(
+        "the store does not say whether it keeps acknowledged events: allow the account in SUREHOOK_REDIS_URL "
+        f"CONFIG GET ({reply.fault.code}; docs/operations.md, Accounts)"
+    )

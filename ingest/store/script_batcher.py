@@ -83,7 +83,7 @@ class ScriptBatcher(Batcher[Call]):
 
     def _answer(self, call: Call, reply: Any) -> None:
         if isinstance(reply, ErrorReply):
-            self._log_error(reply)
+            self._log_error(reply, call.script.name)
             call.reply.set_exception(StoreUnavailable(reply.code))
             return
         self._last_error = ""

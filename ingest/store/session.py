@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import logging
+import time
 
 from redis.exceptions import RedisError
 
-from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.metrics import NOT_DURABLE, STORE_REFUSES, STORE_UNAVAILABLE, IngestMetrics
 from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, Connection, open_connection
 from surehook.ingest.store.durability import Durability
 from surehook.ingest.store.sentinel import primary_address
-from surehook.shared.errors import NotDurable, StoreUnavailable
+from surehook.shared.errors import NotDurable, StoreRefused, StoreUnavailable
 from surehook.shared.settings import Settings
 from surehook.shared.store import close_async, connect_async
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 CHECK_EVERY_SECONDS = 5.0
 RECHECK_SECONDS = 0.25
+REFUSING_SECONDS = 10.0
 STORE_ERRORS = (RedisError, OSError, StoreUnavailable, NotDurable)
 
 
@@ -34,12 +36,22 @@ class Session:
         self.was_checked = asyncio.Event()
         self._reason: str | None = "not checked yet"
         self._logged = ""
+        self._refusing_until = 0.0
         self._is_stopping = False
 
     @property
     def connection(self) -> Connection | None:
         """The connection; None unless the store is reachable and durable."""
         return None if self._reason else self._connection
+
+    @property
+    def is_refusing(self) -> bool:
+        """True for some time after the store refused a command for a reason that a retry does not cure."""
+        return time.monotonic() < self._refusing_until
+
+    def mark_refusing(self) -> None:
+        self._refusing_until = time.monotonic() + REFUSING_SECONDS
+        self._metrics.set_not_ready(STORE_REFUSES)
 
     async def run(self) -> None:
         """Connect and check: at the start, every few seconds, and after a loss until it succeeds. Ends after `stop`."""
@@ -61,10 +73,10 @@ class Session:
 
     def invalidate(self, exc: Exception) -> None:
         """Accept nothing until the store was checked again. Commands in flight fail."""
-        reason = "not_durable" if isinstance(exc, NotDurable) else "store_unavailable"
+        reason = _reason_of(exc)
         message = str(exc) if isinstance(exc, NotDurable | StoreUnavailable) else reason
-        # A different durability problem is logged again, as the operator has to solve it; an outage is logged once.
-        is_new = self._reason != reason or (isinstance(exc, NotDurable) and message != self._logged)
+        # A problem that the operator has to solve is logged again when it changes; an outage is logged once.
+        is_new = self._reason != reason or (reason != STORE_UNAVAILABLE and message != self._logged)
         if is_new and not self._is_stopping:
             log.error("store not ready", extra={"reason": message, "error_type": type(exc).__name__})
         self._reason, self._logged = reason, message
@@ -122,7 +134,7 @@ class Session:
         if self._reason is not None:
             log.info("store ready")
         self._reason = None
-        self._metrics.set_not_ready(None)
+        self._metrics.set_not_ready(STORE_REFUSES if self.is_refusing else None)
 
     async def _has_primary_moved(self, connection: Connection) -> bool:
         """True after a failover: an old primary that is cut off may still answer, but loses what it accepts."""
@@ -135,3 +147,9 @@ class Session:
     def _on_connection_lost(self) -> None:
         if self._connection is not None:
             self.invalidate(StoreUnavailable("the connection was lost"))
+
+
+def _reason_of(exc: Exception) -> str:
+    if isinstance(exc, NotDurable):
+        return NOT_DURABLE
+    return STORE_REFUSES if isinstance(exc, StoreRefused) else STORE_UNAVAILABLE

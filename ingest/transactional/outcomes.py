@@ -5,6 +5,7 @@ A lost reply costs time but never changes the outcome: at its deadline each requ
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -18,6 +19,9 @@ from surehook.shared.errors import StoreUnavailable
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
 from surehook.shared.store import close_async, connect_async
+from surehook.shared.store_errors import advice
+
+log = logging.getLogger(__name__)
 
 WAIT_SECONDS = REPLY_TIMEOUT_SECONDS / 2  # an idle store replies well before the timeout
 BATCH_SIZE = 256
@@ -77,7 +81,8 @@ class Outcomes:
         self._connection: Connection | None = None
         self._lost = asyncio.Event()
         self._waiters: dict[str, set[Waiter]] = {}
-        self._is_stopping = False
+        self._is_stopping = self._has_replied = False
+        self._last_error = ""
 
     @contextlib.contextmanager
     def waiting_for(self, event_id: str) -> Iterator[Waiter]:
@@ -107,9 +112,14 @@ class Outcomes:
                 await asyncio.sleep(pause_seconds(failures, first_seconds=0.05, longest_seconds=MAX_PAUSE_SECONDS))
                 failures += 1
                 continue
-            failures = 0
+            self._has_replied = False
             self._connection.send(self._pop, 1, self._on_replies)
             await self._lost.wait()
+            if self._has_replied or self._is_stopping:
+                failures = 0
+                continue
+            await asyncio.sleep(pause_seconds(failures, first_seconds=0.05, longest_seconds=MAX_PAUSE_SECONDS))
+            failures += 1
         await close_async(self._store)
 
     def stop(self) -> None:
@@ -125,13 +135,27 @@ class Outcomes:
         if isinstance(replies, StoreUnavailable):
             return  # `run` reconnects
         (popped,) = replies
-        if isinstance(popped, ErrorReply) or self._has_primary_moved():
+        if isinstance(popped, ErrorReply):
+            self._log_error(popped)
+            self._reconnect()
+            return
+        self._has_replied, self._last_error = True, ""
+        if self._has_primary_moved():
             self._reconnect()
             return
         for line in popped[1] if popped else ():
             self._deliver(line.decode())
         if self._connection is not None:
             self._connection.send(self._pop, 1, self._on_replies)
+
+    def _log_error(self, reply: ErrorReply) -> None:
+        fault = reply.fault
+        if fault.is_lasting:
+            self._session.mark_refusing()
+        if fault.is_lasting and fault.code != self._last_error:
+            facts = {"error_type": fault.code, "command": "BLMPOP", "reason": advice(fault, "BLMPOP")}
+            log.error("store refuses commands", extra=facts)
+        self._last_error = fault.code
 
     def _has_primary_moved(self) -> bool:
         """True after a failover: the old primary may still reply, but receives no outcomes."""

@@ -25,6 +25,7 @@ def worker(queue: str | None, processes: int, threads: int, grace: float | None)
     from surehook.shared.transactional_events import transactional_types
     from surehook.verbs.start import load_registry, start
     from surehook.workers.handlers.loader import require_agreement
+    from surehook.workers.rights import require_rights
     from surehook.workers.supervisor.supervisor import Supervisor
 
     settings = start()
@@ -36,6 +37,7 @@ def worker(queue: str | None, processes: int, threads: int, grace: float | None)
     queues = registry.queues if queue is None else [queue]
     if queue in (None, TRANSACTIONAL_QUEUE):
         require_agreement(registry, transactional_types(settings.transactional_events))
+    require_rights(settings)
     status = Supervisor(settings, registry, queues, processes, threads).run()
     exit_within(EXIT_SECONDS, status)  # the modules may have started threads here, too
     sys.exit(status)
