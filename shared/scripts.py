@@ -5,6 +5,7 @@ Each is sent behind the key names and the definitions of `scripts/lib/` that it 
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Protocol
@@ -42,10 +43,7 @@ class Script:
 
     def __init__(self, name: str, keys: Keys) -> None:
         self.name = name
-        folder = files("surehook.shared") / "scripts"
-        definitions = [keys.for_scripts(), *((folder / "lib" / f"{part}.lua").read_text() for part in LIBRARY)]
-        flags = _FLAGS if name in RUN_IN_A_FULL_STORE else ""
-        self.source = (flags + linked((folder / f"{name}.lua").read_text(), "\n".join(definitions))).encode()
+        self.source = _source(name, keys)
         self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
 
     def run(self, store: Store, *args: Argument) -> Any:
@@ -70,6 +68,14 @@ class Script:
     def command(self, args: Sequence[Argument]) -> tuple[Argument, ...]:
         # No KEYS: the store is one server (or one with replicas), not a cluster, and scripts follow ids to keys.
         return ("EVALSHA", self.sha, 0, *args)
+
+
+@cache
+def _source(name: str, keys: Keys) -> bytes:
+    folder = files("surehook.shared") / "scripts"
+    definitions = [keys.for_scripts(), *((folder / "lib" / f"{part}.lua").read_text() for part in LIBRARY)]
+    flags = _FLAGS if name in RUN_IN_A_FULL_STORE else ""
+    return (flags + linked((folder / f"{name}.lua").read_text(), "\n".join(definitions))).encode()
 
 
 def linked(script: str, shared: str) -> str:

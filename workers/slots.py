@@ -36,6 +36,7 @@ class Slot:
     stage: Stage
     ends_by: float
     key: str
+    index: int = 0
 
 
 class Slots:
@@ -110,7 +111,11 @@ class Slots:
     def occupied(self) -> list[Slot]:
         """Every claim in the table."""
         found = (_SLOT.unpack_from(self._memory, self._offset(index)) for index in range(self.count))
-        return [Slot(Stage(stage), ends_by, key.rstrip(b"\0").decode()) for stage, ends_by, key in found if stage]
+        return [
+            Slot(Stage(stage), ends_by, key.rstrip(b"\0").decode(), index)
+            for index, (stage, ends_by, key) in enumerate(found)
+            if stage
+        ]
 
     def overdue(self, now: float) -> list[Slot]:
         """Claims that have started and are past their deadline."""

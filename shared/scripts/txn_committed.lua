@@ -7,6 +7,7 @@ if record[1] ~= 'rejected' and record[1] ~= 'failed' and record[1] ~= 'abandoned
 reopen(id)
 redis.call('ZREM', DECIDED .. record[1], id)
 redis.call('HSET', EVENT .. id, 'committed', 1)
+redis.call('HDEL', EVENT .. id, 'given_up')
 create_job(id, queue, ARGV[3])
 enqueue(id, queue)
 return 1

@@ -1,4 +1,5 @@
--- Record the outcome of a transactional event's handlers.
+-- Record the outcome of a transactional event's handlers, or the death of the process that ran them, which its
+-- supervisor reports as a failure with an unknown effect.
 -- ARGV: event id, round, worker, claim, outcome (completed, rejected or failed), 1 if a handler was cut off and its
 -- effect is unknown, reason, jobs that undo, jobs to queue once the response is confirmed, then attempts.
 -- Returns the final outcome: this one, 'abandoned' if it came too late, or 'stale' if this run was presumed dead. A
@@ -23,32 +24,57 @@ local function end_lease(job_id, queue)
   hide_execution(queue, job_id, claim)
 end
 
--- Handle the end of a run that was presumed dead and undone. Its effect may be later than the undo, so the undo runs
--- again, and the orphan is listed again if it was resolved. It was counted as orphaned before.
-local function finish_presumed_dead()
+-- The jobs of an event's handlers that are not done, in the scripts' format.
+local function unfinished_jobs()
+  local jobs = {}
+  for _, job_id in ipairs(expected_jobs(id)) do
+    local name = handler_of(job_id)
+    if name ~= '' then
+      local timeout = redis.call('HGET', JOB .. job_id, 'timeout') or '30'
+      table.insert(jobs, name .. ' ' .. (redis.call('HGET', EVENT .. id, 'queue:' .. name) or 'events') .. ' ' .. timeout)
+    end
+  end
+  return table.concat(jobs, ' ')
+end
+
+-- Undo the effects of a run that ended after it was undone, because they may be later than the undo. During another
+-- round this waits for the round's end; a success of that round makes it needless.
+local function undo_again()
   local key = EVENT .. id
-  if redis.call('HGET', key, 'presumed_dead') ~= run_of(round, worker, claim) then return end
-  redis.call('HDEL', key, 'presumed_dead')
-  local is_orphan = is_unknown or outcome == 'completed'
-  if is_orphan then redis.call('ZADD', ORPHANS, 'NX', now_ms, id) end
-  if not is_orphan and undo_jobs == '' then return end
-  redis.call('PERSIST', key)
-  redis.call('PERSIST', ATTEMPTS .. id)
-  for i = 10, #ARGV do add_attempt(id, ARGV[i]) end
-  if undo_jobs == '' then return end
+  if redis.call('ZSCORE', TXNS, id) then
+    local late = redis.call('HGET', key, 'late_undo') or ''
+    redis.call('HSET', key, 'late_undo', join_jobs(late, undo_jobs))
+    return
+  end
+  local jobs = join_jobs(undo_jobs, unfinished_jobs())
   redis.call('DECRBY', EXTRA_JOBS, math.max(0, #expected_jobs(id) - 1))
   for name in string.gmatch(redis.call('HGET', key, 'handlers') or '', '[^,]+') do
     end_lease(id .. '_' .. name, redis.call('HGET', key, 'queue:' .. name))
   end
   drop_jobs(id)
   reopen(id)
-  queue_follow_ups(id, {}, undo_jobs, 'abandoned')
+  queue_follow_ups(id, {}, jobs, 'abandoned')
+end
+
+-- Handle the certain end of a run that was given up and undone. If it may have had an effect, the orphan is listed
+-- again, in case it was resolved. It was counted as orphaned before.
+local function finish_given_up()
+  local key = EVENT .. id
+  if not end_given_up(id, run_of(round, worker, claim)) then return end
+  local is_orphan = is_unknown or outcome == 'completed'
+  if is_orphan then redis.call('ZADD', ORPHANS, 'NX', now_ms, id) end
+  local is_erased = redis.call('HGET', key, 'outcome') == 'erased'  -- then only the id is left
+  if is_orphan or (undo_jobs ~= '' and not is_erased) then redis.call('PERSIST', key) end
+  if is_erased or (not is_orphan and undo_jobs == '') then return end
+  redis.call('PERSIST', ATTEMPTS .. id)
+  for i = 10, #ARGV do add_attempt(id, ARGV[i]) end
+  if undo_jobs ~= '' then undo_again() end
 end
 
 if not is_current_run(txn, round, worker, claim) then
   local earlier = earlier_result()
   if earlier then return earlier end
-  finish_presumed_dead()
+  finish_given_up()
   return 'stale'
 end
 for i = 10, #ARGV do add_attempt(id, ARGV[i]) end

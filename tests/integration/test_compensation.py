@@ -163,8 +163,8 @@ def test_a_refusal_that_arrives_after_the_end_expires_on_time(store: redis.Redis
     assert store.ttl(KEYS.attempts(event_id)) > 0
 
 
-@pytest.mark.parametrize("committed", [False, True], ids=["asked again", "run as a fact"])
-def test_an_old_run_is_ignored_once_the_event_runs_again(
+@pytest.mark.parametrize("committed", [False, True], ids=["answered yes", "run as a fact"])
+def test_a_run_given_up_is_ignored_once_its_effect_agrees_with_fusionauth(
     committed: bool, store: redis.Redis, protocol: Protocol, claims_of: Clerks, make_due: MakeDue
 ) -> None:
     event_id, frozen, transaction = _claimed(store, protocol)

@@ -42,7 +42,7 @@ def test_a_handler_cut_off_at_the_deadline_is_an_orphan(transactional_executor: 
     outcome = transactional_executor().decide(Transaction(event["id"], "r", 0.3, "user.create", "", "", a_body(event)))
 
     assert (outcome.outcome, outcome.is_unknown) == ("failed", True)
-    assert outcome.undo_jobs == "first-abandoned events 30 stuck-abandoned events 30"
+    assert outcome.undo_jobs == "stuck-abandoned events 30 first-abandoned events 30"
     assert [attempt.outcome for attempt in outcome.attempts] == ["done", "timed out"]
 
 

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, Phase, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
-from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.scripts import text
 from surehook.workers.handlers.registry import Registry, declared, on
 from tests.support.ledger import ledger
+from tests.support.transaction_invariants import Invariants
 from tests.support.transaction_machine import (
     EVENTS,
     JUMPS,
@@ -31,14 +31,15 @@ from tests.support.transaction_machine import (
     Environment,
     Request,
 )
-from tests.support.transaction_model import REFUSALS
+from tests.support.transaction_people import PeopleSteps
+from tests.support.transaction_round import REFUSALS
 from tests.support.transaction_workers import WorkerSteps
 from tests.support.transactions import KEYS, jump
 
 EARLY = 10  # until then nothing is erased or held, for most of it must lead somewhere
 
 
-class Transactional(WorkerSteps):
+class Transactional(WorkerSteps, PeopleSteps, Invariants):
     """Every step that any party can take, or fail to take."""
 
     @initialize()
@@ -57,6 +58,9 @@ class Transactional(WorkerSteps):
             "settle": bool(self.running),
             "give_back": bool(self.without_outcome()),
             "machine_sleeps": bool(self.running),
+            "sleeps_through_a_second_asking": bool(self.running) and len(self.waiting) < MOST_WAITING,
+            "handler_acts": bool(self.without_outcome()),
+            "worker_dies": bool(self.running),
             "late_command": bool(self.calls),
             "erase": self.steps > EARLY,
             "pause": self.is_paused or self.steps > EARLY,
@@ -72,7 +76,10 @@ class Transactional(WorkerSteps):
     # Senders
 
     def _submit(self) -> None:
-        event, process = self.draw((*EVENTS, EVENTS[0])), self.draw(PROCESSES)
+        self.submit(self.draw((*EVENTS, EVENTS[0])))
+
+    def submit(self, event: int) -> None:
+        process = self.draw(PROCESSES)
         reply = self.protocol.submit(self.ids[event], process)
 
         expected = self.models[event].submit(reply.round, process, self.now, unavailable=self.unavailable())
@@ -134,8 +141,21 @@ class Transactional(WorkerSteps):
             self.everybody_lives()
 
     def _machine_sleeps(self) -> None:
-        """Its worker is presumed dead and its run lost, without its knowledge."""
+        self.sleep(self.draw(list(self.running)))
+
+    def _sleeps_through_a_second_asking(self) -> None:
+        """Its worker's run is undone and forgotten, and then the event is sent again."""
         name = self.draw(list(self.running))
+        event = self.ids.index(self.running[name].event_id)
+        self.sleep(name)
+        self.the_store_agrees_with_the_model()
+        self._jobs_run()
+        self.jump(25)
+        self.everybody_lives()
+        self.submit(event)
+
+    def sleep(self, name: str) -> None:
+        """Its worker is presumed dead and its run lost, without its knowledge."""
         worker = name.rpartition("-")[0]
         self.generations[worker] += name == self.name(worker)
         self.jump(35)
@@ -148,7 +168,8 @@ class Transactional(WorkerSteps):
         self.recover(by_ingest=self.draw(OFTEN))
 
     def recover(self, *, by_ingest: bool) -> None:
-        assert self.requeued() == []  # no transaction is ever queued a second time
+        if self.draw(RARELY):
+            assert self.requeued() == []  # no transaction is ever queued a second time
         if by_ingest:
             self.protocol.recover()
             self.expect_recovery()
@@ -169,31 +190,10 @@ class Transactional(WorkerSteps):
         for model in self.models:
             model.jobs_ran()
 
-    def _erase(self) -> None:
-        event = self.draw(EVENTS)
-        assert self.erasure().erase(self.ids[event]).outcome == self.models[event].erase()
-        self.witness.resolved.add(event)
-
-    def _pause(self) -> None:
-        self.is_paused = not self.is_paused
-        (self.store.sadd if self.is_paused else self.store.srem)(KEYS.paused, TRANSACTIONAL_QUEUE)
-
-    def _operator_resolves(self) -> None:
-        self.resolve(self.draw(EVENTS), committed=self.draw(OFTEN))
-
-    def resolve(self, event: int, *, committed: bool) -> None:
-        model = self.models[event]
-        assert self.protocol.resolve(self.ids[event]) == model.is_orphan
-        model.is_orphan = False
-        self.witness.resolved.add(event)
-        may_commit = model.decision in REFUSALS and model.is_closed and not model.is_erased
-        if committed:
-            assert self.protocol.replay_committed(self.ids[event]) == may_commit
-        if committed and may_commit:
-            model.is_committed, model.is_closed, model.jobs, model.presumed_dead = True, False, [""], None
-
     def teardown(self) -> None:
         """After any history, once time has passed, every client has an answer and nothing is left behind."""
+        for name in list(self.running):
+            self.die(name)  # a process that was given up ends some day, and its supervisor reports it
         self.close_protocols()
         if self.is_paused:
             self._pause()

@@ -2,25 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from tests.support.transaction_round import REFUSALS, Round, Run
 from tests.support.transactions import Windows
-
-REFUSALS = ("rejected", "failed", "abandoned")
-
-
-@dataclass
-class Round:
-    """One transaction of an event; an event that is sent again later gets another round."""
-
-    number: str
-    deadline: int
-    state: str = "waiting"
-    worker: str | None = None
-    requests: int = 1
-    waiters: set[str] = field(default_factory=set)
-    starts: int = 0
-    undo: tuple[str, ...] = ()
-    claim: int = 0
-    settled_by: tuple[str, int] | None = None
 
 
 @dataclass
@@ -37,7 +20,10 @@ class Model:
     is_committed: bool = False
     orphans: int = 0
     is_orphan: bool = False
-    presumed_dead: tuple[str, str, int] | None = None
+    given_up: set[Run] = field(default_factory=set)
+    """The runs that were presumed dead, and may still have effects."""
+    late_undo: set[str] = field(default_factory=set)
+    """The undo jobs that wait for the end of the round."""
     is_erasing: bool = False
     is_undone_first: bool = False
     is_erased: bool = False
@@ -59,7 +45,7 @@ class Model:
             return self.decision
         if unavailable:
             return unavailable
-        self.decision, self.is_closed, self.presumed_dead = "pending", False, None
+        self.decision, self.is_closed = "pending", False
         self.round = Round(number, now + self.windows.budget, waiters={process})
         return "waiting"
 
@@ -88,7 +74,7 @@ class Model:
         current.starts += 1
         return True
 
-    def settle(self, run: tuple[str, str, int], outcome: str, now: int, *, is_unknown: bool, undo: list[str]) -> str:
+    def settle(self, run: Run, outcome: str, now: int, *, is_unknown: bool, undo: list[str]) -> str:
         number, *by = run
         self.forget(now)
         current = self.round
@@ -110,7 +96,7 @@ class Model:
         self._end(now, undo, is_orphan=is_unknown or outcome == "completed")
         return current.state
 
-    def give_back(self, run: tuple[str, str, int], now: int) -> str:
+    def give_back(self, run: Run, now: int) -> str:
         self.forget(now)
         current = self.round
         if current is None or run != (current.number, current.worker, current.claim):
@@ -181,7 +167,7 @@ class Model:
         self.recover(now)
         current = self.round
         if current and current.worker and now > current.deadline + self.windows.dead:
-            self.presumed_dead = (current.number, current.worker, current.claim)
+            self.given_up.add((current.number, current.worker, current.claim))
             current.worker = None
             self._end(now, undo, is_orphan=True)
 
@@ -200,6 +186,7 @@ class Model:
     def _confirm(self) -> str:
         assert self.round
         self.decision, self.confirmed, self.round = "completed", self.round.number, None
+        self.given_up, self.late_undo = set(), set()
         self._queue_jobs(["committed"], is_success=True)
         return "completed"
 
@@ -223,22 +210,32 @@ class Model:
     def _end(self, now: int, undo: list[str], *, is_orphan: bool) -> None:
         self.remembered_until = min(self._decided_at, now) + self.windows.memory
         self.forget(now)
-        self._queue_jobs(undo)
+        late, self.late_undo = self.late_undo, set()
+        self._queue_jobs(sorted({*undo, *late}))
         self.orphans += is_orphan
         self.is_orphan = self.is_orphan or is_orphan
 
-    def _end_late(self, run: tuple[str, str, int], undo: list[str], *, is_orphan: bool) -> None:
+    def _end_late(self, run: Run, undo: list[str], *, is_orphan: bool) -> None:
         """Ends a run whose worker was presumed dead: its sender has its answer, so the effect is only undone again."""
-        if run != self.presumed_dead:
+        if run not in self.given_up:
             return
-        self.presumed_dead = None
+        self.given_up.remove(run)
         self.is_orphan = self.is_orphan or is_orphan
-        self._queue_jobs(undo)
+        if self.is_erased:
+            return
+        if self.round and self.remembered_until is None:
+            self.late_undo |= set(undo)
+        else:
+            self._queue_jobs(undo)
+
+    def commit(self) -> None:
+        """FusionAuth went ahead: the handlers run as for a committed event."""
+        self.is_committed, self.is_closed, self.jobs, self.given_up = True, False, [""], set()
 
     def _erase(self) -> None:
         self.jobs, self.is_closed, self.is_erased = [], True, True
         self.is_erasing = self.is_undone_first = self.is_orphan = False
-        self.presumed_dead, self.confirmed = None, ""
+        self.confirmed = ""
 
     def _queue_jobs(self, jobs: list[str], *, is_success: bool = False) -> None:
         if self.is_erasing and (is_success or not jobs):

@@ -24,7 +24,10 @@ class WorkerSteps(MachineState):
     def _settle(self) -> None:
         name, delivery = self.draw(list(self.running)), self.draw(("once", "twice", "and claim", "and claim", "lost"))
         running, protocol, queued = self.running[name], self.protocol_of(name), self.queued()
-        outcome = self.outcomes.setdefault(running.claim, self.draw_outcome())
+        outcome = self.outcomes.get(running.claim) or self.draw_outcome()
+        if running.claim not in self.outcomes:
+            self.outcomes[running.claim] = outcome
+            self.witness.ends(running.round, outcome)
         if delivery == "lost":  # the worker tries again, and this command may arrive later
             protocol.delay("txn_settle", running, outcome)
             return
@@ -88,8 +91,24 @@ class WorkerSteps(MachineState):
             else:
                 self.gave_back(name, run, is_done=reply == b"done")
 
+    def _handler_acts(self) -> None:
+        """A handler has its effect now, maybe long after its worker was presumed dead."""
+        self.witness.acts(self.running[self.draw(self.without_outcome())].round)
+
+    def _worker_dies(self) -> None:
+        """Its supervisor lives, and reports the death."""
+        self.die(self.draw(list(self.running)))
+
+    def die(self, name: str) -> None:
+        running = self.running.pop(name)
+        self.generations[name.rpartition("-")[0]] += name in self.idle()
+        outcome = Outcome("failed", is_unknown=True, undo_jobs=UNDO_JOBS)
+        self.witness.dies(running.round)
+        for _ in range(1 + self.draw(OFTEN)):  # the first reply may have been lost
+            self.settled(name, running, outcome, self.protocol_of(name).settle(running, outcome))
+
     def _worker_freezes(self) -> None:
-        """Its process sends no more heartbeats: it has died, or it goes on later."""
+        """Its process sends no more heartbeats: its machine is lost, or it goes on later."""
         if self.draw(OFTEN):
             self.protocol.consume_wake_up()  # the wake-up is lost with it
         worker = self.draw(WORKERS)

@@ -87,11 +87,8 @@ class Protocol:
 
     def notifications(self, process: str) -> list[tuple[str, str, str]]:
         """Returns event, round and state of every notification of a process since the last call."""
-        found = []
-        while message := self.store.lpop(KEYS.replies(process)):
-            event_id, number, state, _ = text(message).split(" ", 3)
-            found.append((event_id, number, state))
-        return found
+        lines: Any = self.store.lpop(KEYS.replies(process), 1000)
+        return notifications(lines or [])
 
     def _run(self, name: str, *args: Any) -> Any:
         return self._scripts[name].run(self.store, *args)
@@ -99,24 +96,44 @@ class Protocol:
 
 def jump(store: redis.Redis, forward_ms: int) -> None:
     """Moves the store's clock, by moving every instant it has stored the other way."""
-    for key in store.scan_iter(count=1000):
-        kind = store.type(key)
-        if kind == b"hash":
-            _shift_fields(store, key, forward_ms)
-        elif kind == b"zset" and not key.startswith(b"rq:"):
-            members: Any = store.zrange(key, 0, -1, withscores=True)
-            store.zadd(key, {member: score - forward_ms for member, score in members})
-        if (left := store.pttl(key)) >= 0:
-            store.pexpire(key, max(1, left - forward_ms)) if left > forward_ms else store.delete(key)
-
-
-def _shift_fields(store: redis.Redis, key: Any, forward_ms: int) -> None:
-    for name, value in zip(INSTANTS, store.hmget(key, INSTANTS), strict=True):
-        if value is not None:
-            store.hset(key, name, int(float(value)) - forward_ms)
+    keys: Any = store.keys()
+    with store.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.type(key)
+            pipeline.pttl(key)
+        replies = pipeline.execute()
+    known = list(zip(keys, replies[::2], replies[1::2], strict=True))
+    hashes = [key for key, kind, _ in known if kind == b"hash"]
+    sets = [key for key, kind, _ in known if kind == b"zset" and not key.startswith(b"rq:")]
+    with store.pipeline(transaction=False) as pipeline:
+        for key in hashes:
+            pipeline.hmget(key, INSTANTS)
+        for key in sets:
+            pipeline.zrange(key, 0, -1, withscores=True)
+        values = pipeline.execute()
+    with store.pipeline(transaction=False) as pipeline:
+        for key, found in zip(hashes, values, strict=False):
+            for name, value in zip(INSTANTS, found, strict=True):
+                if value is not None:
+                    pipeline.hset(key, name, int(float(value)) - forward_ms)
+        for key, members in zip(sets, values[len(hashes) :], strict=True):
+            pipeline.zadd(key, {member: score - forward_ms for member, score in members})
+        for key, _, left in known:
+            if left >= 0:
+                pipeline.pexpire(key, max(1, left - forward_ms)) if left > forward_ms else pipeline.delete(key)
+        pipeline.execute()
 
 
 def jobs_of(store: redis.Redis, event_id: str, queue: str = "events") -> Sequence[str]:
     """Returns the handlers with a waiting job of this event."""
-    waiting = texts(store.lrange(rq_queue(queue), 0, -1))
-    return sorted(JobId.parse(job_id).handler for job_id in waiting if JobId.parse(job_id).event_id == event_id)
+    return by_event(texts(store.lrange(rq_queue(queue), 0, -1)), event_id)
+
+
+def by_event(job_ids: Sequence[str], event_id: str) -> Sequence[str]:
+    """Returns the handlers of this event's jobs."""
+    return sorted(JobId.parse(job_id).handler for job_id in job_ids if JobId.parse(job_id).event_id == event_id)
+
+
+def notifications(lines: Sequence[bytes]) -> list[tuple[str, str, str]]:
+    """Returns event, round and state of each line."""
+    return [(event_id, number, state) for event_id, number, state, _ in (text(line).split(" ", 3) for line in lines)]

@@ -13,7 +13,7 @@ from uuid import uuid4
 import redis
 
 from surehook.shared.child_processes import ask_to_stop, start_child
-from surehook.shared.keys import Keys
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
 from surehook.workers import guard
@@ -25,7 +25,8 @@ from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import OVERRUN_SECONDS
 from surehook.workers.rq_worker import forget_workers, thread_names
 from surehook.workers.slots import STALL_SECONDS, Slots, Stage
-from surehook.workers.supervisor.interruption import interrupt
+from surehook.workers.supervisor.interruption import INTERRUPTED, interrupt
+from surehook.workers.transactional.interruption import end_run
 
 log = logging.getLogger(__name__)
 
@@ -104,16 +105,40 @@ class Child:
         """True if it ended in order, without claims and without a reply of the store on its way."""
         return self.process.poll() == 0 and not self.slots.occupied() and not self.slots.is_exchange_pending
 
-    def give_back(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> None:
-        """Give back its claims: runs that had started count as interrupted, the others do not."""
+    def give_back(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> int:
+        """Give back its claims: runs that had started count as interrupted, the others do not. Returns their number."""
+        give_back = self._end_transactions if self.queue == TRANSACTIONAL_QUEUE else self._give_back_jobs
+        interrupted = give_back(store, settings, registry, counts=counts)
+        forget_workers(store, thread_names(self.name, self.threads), self.queue)
+        return interrupted
+
+    def _give_back_jobs(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> int:
         keys = Keys(settings.key_prefix)
         claims = self.claims(store, settings)
         started = {slot.key for slot in self.slots.occupied() if slot.stage is not Stage.RESERVED}
+        interrupted = 0
         for key in claims.claims_of(self.name):
             is_blamed = counts and (self.culprits is None or key in self.culprits)
             state = ClaimState.STARTED if key in started else ClaimState.RESERVED
-            interrupt(claims, registry, store, keys, key, state=state, counts=is_blamed)
-        forget_workers(store, thread_names(self.name, self.threads), self.queue)
+            outcome = interrupt(claims, registry, store, keys, key, state=state, counts=is_blamed)
+            interrupted += outcome in INTERRUPTED
+        return interrupted
+
+    def _end_transactions(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> int:  # noqa: ARG002 - no run is repeated
+        names = thread_names(self.name, self.threads)
+        return sum(
+            end_run(
+                store,
+                Keys(settings.key_prefix),
+                registry,
+                names[slot.index],
+                self.name,
+                slot.key,
+                has_started=slot.stage is not Stage.RESERVED,
+                handler_timeout=settings.handler_timeout,
+            )
+            for slot in self.slots.occupied()
+        )
 
     def claims(self, store: redis.Redis, settings: Settings) -> Claims:
         return Claims(

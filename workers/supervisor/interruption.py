@@ -14,6 +14,9 @@ from surehook.workers.queue.claims import Claims, ClaimState
 
 log = logging.getLogger(__name__)
 
+INTERRUPTED = frozenset({"requeued", "buried"})
+"""The outcomes of a run that had started."""
+
 
 def interrupt(
     claims: Claims,
@@ -40,7 +43,7 @@ def interrupt(
         handler = matching[0].name if len(matching) == 1 else ""
     attempt = AttemptRecord(handler, int(runs or 0), datetime.now(UTC), 0, "interrupted", "the process died")
     outcome = claims.interrupt(key, attempt, state=state, counts=counts)
-    if outcome in ("requeued", "buried"):
+    if outcome in INTERRUPTED:
         level = logging.ERROR if outcome == "buried" else logging.WARNING
         log.log(level, "run interrupted", extra={"job_id": job_id, "handler": handler, "outcome": outcome})
     return outcome

@@ -13,7 +13,7 @@ from surehook.shared.keys import Keys
 from surehook.workers.background import TICK_SECONDS, PeriodicThread
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.queue.claims import Claims
-from surehook.workers.supervisor.interruption import interrupt
+from surehook.workers.supervisor.interruption import INTERRUPTED, interrupt
 from surehook.workers.supervisor.store_health import StoreHealth
 
 
@@ -51,5 +51,5 @@ class Recovery(PeriodicThread):
         if not expired or not self._store_health.is_trustworthy():
             return
         for claims, key in expired:
-            if interrupt(claims, self._registry, self._store, self._keys, key) in {"requeued", "buried"}:
+            if interrupt(claims, self._registry, self._store, self._keys, key) in INTERRUPTED:
                 self._interrupted.inc()

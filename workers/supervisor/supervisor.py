@@ -75,7 +75,8 @@ class Supervisor:
             series.register(self._metric_files)
             series.register(StoreGauges(self._settings))
             self._deaths = Counter("surehook_worker_process_deaths", "Processes that died", registry=series)
-            recovery = self._recovery(Counter("surehook_interrupted_runs", "Runs whose process died", registry=series))
+            self._interrupted = Counter("surehook_interrupted_runs", "Runs whose process died", registry=series)
+            recovery = self._recovery(self._interrupted)
             serve_metrics(
                 self._settings.worker_metrics_bind,
                 series,
@@ -228,7 +229,7 @@ class Supervisor:
         try:
             with connect(self._settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
                 for child in children:
-                    child.give_back(store, self._settings, self._registry, counts=counts)
+                    self._interrupted.inc(child.give_back(store, self._settings, self._registry, counts=counts))
         except (RedisError, OSError) as exc:
             self._report.failed(GIVING_BACK, exc)
             if children is not self._unreported:

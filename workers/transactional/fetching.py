@@ -12,6 +12,7 @@ from surehook.workers.queue.threads import OVERRUN_SECONDS
 from surehook.workers.slots import Slots
 from surehook.workers.store_report import StoreReport
 from surehook.workers.transactional.executor import TransactionalExecutor
+from surehook.workers.transactional.interruption import run_key
 from surehook.workers.transactional.protocol import Transaction
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class SlotContext:
         self._index = index
 
     def reserve(self, transaction: Transaction) -> None:
-        self._slots.reserve(self._index, f"{transaction.event_id}:{transaction.round}")
+        self._slots.reserve(self._index, run_key(transaction))
 
     def start_run(self, deadline: float) -> None:
         self._slots.start(self._index, deadline + OVERRUN_SECONDS)

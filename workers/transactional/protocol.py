@@ -217,8 +217,8 @@ def jobs_of(handlers: Sequence[Handler], default_timeout: float) -> str:
 
 
 def undo_jobs(handlers: Sequence[Handler], default_timeout: float) -> str:
-    """The jobs of these handlers' `on_abandoned` functions, where they have one."""
-    return jobs_of([each.undo for each in handlers if each.undo is not None], default_timeout)
+    """The jobs of these handlers' `on_abandoned` functions, where they have one: the last effect is undone first."""
+    return jobs_of([each.undo for each in reversed(handlers) if each.undo is not None], default_timeout)
 
 
 def _transaction(reply: Any, sent_at: float, store_ms: float | None = None) -> Transaction | None:

@@ -92,10 +92,12 @@ local function erase(event_id, retention)
     return 'running', 0, dead
   end
   local attempts = redis.call('LLEN', ATTEMPTS .. event_id)
-  local decision = redis.call('HGET', key, 'decision')  -- the sender's response stays final
+  -- The sender's response stays final, and a run that was given up stays known.
+  local kept = redis.call('HMGET', key, 'decision', 'given_up')
   redis.call('DEL', key, ATTEMPTS .. event_id)
   redis.call('HSET', key, 'closed_at', now_ms, 'outcome', 'erased')
-  if decision then redis.call('HSET', key, 'decision', decision) end
+  if kept[1] then redis.call('HSET', key, 'decision', kept[1]) end
+  if kept[2] then redis.call('HSET', key, 'given_up', kept[2]) end
   redis.call('ZREM', ORPHANS, event_id)
   redis.call('EXPIRE', key, retention)
   if redis.call('ZREM', OPEN, event_id) == 1 then redis.call('HINCRBY', LEDGER, 'erased', 1) end
@@ -174,7 +176,7 @@ local function reopen(id)
     redis.call('HDEL', key, 'state:' .. name, 'queue:' .. name)
   end
   forget_job(id)
-  redis.call('HDEL', key, 'handlers', 'handler', 'closed_at', 'outcome', 'presumed_dead')
+  redis.call('HDEL', key, 'handlers', 'handler', 'closed_at', 'outcome')
   redis.call('PERSIST', key)
   redis.call('PERSIST', ATTEMPTS .. id)
   if redis.call('ZADD', OPEN, record[3], id) == 1 then

@@ -66,6 +66,34 @@ local function decide(id, txn, state, reason)
   notify_waiters(id, txn, state, reason)
 end
 
+-- A run that is presumed dead may still have effects: its process may only be suspended. The event's record keeps these
+-- runs in `given_up`, through later rounds, until their end is certain or FusionAuth has got a success.
+local function mark_given_up(id, run)
+  local known = redis.call('HGET', EVENT .. id, 'given_up')
+  redis.call('HSET', EVENT .. id, 'given_up', known and known .. ';' .. run or run)
+end
+
+-- Forget a run that was given up. Returns false if it was not.
+local function end_given_up(id, run)
+  local others, is_known = {}, false
+  for each in string.gmatch(redis.call('HGET', EVENT .. id, 'given_up') or '', '[^;]+') do
+    if each == run then is_known = true else table.insert(others, each) end
+  end
+  if #others > 0 then redis.call('HSET', EVENT .. id, 'given_up', table.concat(others, ';'))
+  elseif is_known then redis.call('HDEL', EVENT .. id, 'given_up') end
+  return is_known
+end
+
+-- Join two lists of jobs ("handler queue timeout …"). A handler that is in both appears once.
+local function join_jobs(first, second)
+  local names, jobs = {}, {}
+  for name, rest in string.gmatch(first .. ' ' .. second, '(%S+) (%S+ %S+)') do
+    if not names[name] then table.insert(jobs, name .. ' ' .. rest) end
+    names[name] = true
+  end
+  return table.concat(jobs, ' ')
+end
+
 local function drop_job(id)
   redis.call('ZREM', WIP .. TRANSACTIONAL, id .. ':' .. id)
   delete_job(id)
@@ -98,6 +126,12 @@ local function finish_round(id, txn, undo, is_orphan)
   redis.call('ZREM', TXNS, id)
   if txn.running then forget_run(txn.worker, run_of(id, txn.round, txn.claim)) end
   redis.call('HSET', TXN .. id, 'running', '')
+  -- Runs of earlier rounds that ended during this one: see `undo_again`.
+  local late = redis.call('HGET', EVENT .. id, 'late_undo')
+  if late then
+    redis.call('HDEL', EVENT .. id, 'late_undo')
+    undo = join_jobs(undo, late)
+  end
   queue_follow_ups(id, txn, undo, txn.state)
   if is_orphan then  -- also if it has just been erased: its id stays listed until a person resolves it
     redis.call('ZADD', ORPHANS, now_ms, id)
@@ -112,6 +146,7 @@ end
 -- Make a success final, because a process that can respond has it, and queue the handlers that run after the commit.
 local function confirm(id, txn)
   redis.call('HSET', EVENT .. id, 'decision', 'completed', 'decided_at', now_ms, 'confirmed', txn.round)
+  redis.call('HDEL', EVENT .. id, 'given_up', 'late_undo')  -- an effect agrees with the answer from now on
   redis.call('ZREM', TXNS, id)
   queue_follow_ups(id, txn, txn.commit_jobs or '', 'completed')
   redis.call('DEL', TXN .. id)

@@ -9,21 +9,24 @@ from surehook.workers.transactional.protocol import Outcome, Transaction, Transa
 
 
 class Witness:
-    """Follows each transaction by its round. A round has an effect if its handlers started and were not given back."""
+    """Follows each transaction by its round. A round may have an effect from the start of its handlers on."""
 
     def __init__(self) -> None:
         self.event_of: dict[str, int] = {}
         self.started: set[str] = set()
-        self.ended: set[str] = set()
-        """Its handlers have ended with a success, or with an unknown outcome."""
+        self.acted: set[str] = set()
+        """Its handlers had an effect."""
+        self.undone: set[str] = set()
+        """Undone after its last effect."""
         self.harmless: set[str] = set()
-        """Its handlers refused, and had no effect."""
+        """Its handlers refused: it is no orphan."""
         self.confirmed: set[str] = set()
         self.unsure: set[str] = set()
-        """May be an orphan: its worker may not know of it, or was presumed dead and refused later."""
-        self.undone: set[str] = set()
+        """May be an orphan: its worker may not know of it, died, or was presumed dead and refused later."""
         self.resolved: set[int] = set()
         """Events that an operator has resolved, erased or run as committed."""
+        self.erased: set[int] = set()
+        self.committed: set[int] = set()
 
     def asked(self, event: int, number: str) -> None:
         self.event_of[number] = event
@@ -32,33 +35,40 @@ class Witness:
         assert number not in self.started, "its handlers start a second time"
         self.started.add(number)
 
+    def acts(self, number: str) -> None:
+        self.acted.add(number)
+        self.undone.discard(number)
+
+    def ends(self, number: str, outcome: Outcome) -> None:
+        """Its handlers have ended, and its worker is about to report the outcome."""
+        if outcome.outcome == "completed" or outcome.is_unknown:
+            self.acts(number)
+
+    def dies(self, number: str) -> None:
+        self.unsure.add(number)
+
     def gives_back(self, number: str) -> None:
         self.started.discard(number)
+        self.acted.discard(number)
 
     def settles(self, number: str, outcome: Outcome, state: str) -> None:
         if outcome.outcome == "completed" or outcome.is_unknown:
-            self.ended.add(number)
-            self.undone.discard(number)
-        elif state == "stale":
-            self.unsure.add(number)
-        else:
-            self.harmless.add(number)
+            return
+        (self.unsure if state == "stale" else self.harmless).add(number)
 
     def undoes(self, event: int) -> None:
         self.undone |= {number for number, whose in self.event_of.items() if whose == event}
 
     def check(self, orphaned: int, listed: set[int]) -> None:
-        """Checks at the end that each effect was answered with success, or is an orphan, listed and undone."""
+        """Checks at the end that each effect was answered with success or undone, and that each orphan is listed."""
         assert self.confirmed <= self.started
         assert not self.confirmed & self.harmless
         orphans = self.started - self.confirmed - self.harmless - self.unsure
         assert len(orphans) <= orphaned <= len(orphans | (self.unsure - self.confirmed))
-        latest = {event: number for number, event in self.event_of.items()}
-        for number in orphans:
-            event = self.event_of[number]
-            assert event in listed | self.resolved
-            if latest[event] == number and event not in self.resolved:
-                assert number in self.undone or number not in self.ended
+        assert {self.event_of[number] for number in orphans} <= listed | self.resolved
+        kept = {self.event_of[number] for number in self.confirmed} | self.committed | self.erased
+        left = {number for number in self.acted - self.undone if self.event_of[number] not in kept}
+        assert not left, "an effect stands behind a refusal"
 
 
 LATE = ("txn_claim", "txn_settle", "txn_give_back")
