@@ -8,7 +8,8 @@ from surehook.ingest.limits import Limits
 from surehook.shared.event_types import label
 
 STORE_UNAVAILABLE, STORE_REFUSES, NOT_DURABLE = "store_unavailable", "store_refuses", "not_durable"
-NOT_READY_REASONS = (STORE_UNAVAILABLE, STORE_REFUSES, NOT_DURABLE)
+INCOMPATIBLE_STORE = "incompatible_store"
+NOT_READY_REASONS = (STORE_UNAVAILABLE, STORE_REFUSES, NOT_DURABLE, INCOMPATIBLE_STORE)
 UPDATE_SECONDS = 1.0
 ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 

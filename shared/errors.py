@@ -2,6 +2,7 @@
 
 SurehookError
 ├── Misconfigured           a setting, a handler or the environment prevents a start (exit status 2)
+│   └── IncompatibleStore   the store has a format that this version cannot read
 ├── StoreError
 │   ├── StoreUnavailable    the store cannot be reached, or does not answer in time
 │   │   └── StoreRefused    the store answers, but refuses what Surehook needs until a person changes something
@@ -22,6 +23,10 @@ class SurehookError(Exception):
 
 class Misconfigured(SurehookError):
     """A setting, a handler or the environment prevents a start."""
+
+
+class IncompatibleStore(Misconfigured):
+    """The store has a format that this version cannot read."""
 
 
 class StoreError(SurehookError):

@@ -18,6 +18,11 @@ class Keys:
     prefix: str = "surehook"
 
     @property
+    def store_format(self) -> str:
+        """Number: the format of everything below; see `store_format.py`."""
+        return f"{self.prefix}:format"
+
+    @property
     def open(self) -> str:
         """Sorted set: every event that is not closed, scored by its received-at in milliseconds."""
         return f"{self.prefix}:open"

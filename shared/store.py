@@ -14,10 +14,12 @@ from redis.sentinel import Sentinel
 
 from surehook.shared.embedded import socket_path
 from surehook.shared.errors import Misconfigured, NotDurable, StoreUnavailable, SurehookError
+from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings, load_settings
 from surehook.shared.store_address import StoreAddress, socket_address
 from surehook.shared.store_connections import use_our_connections
 from surehook.shared.store_errors import Meaning, advice, fault_of
+from surehook.shared.store_format import StoreFormat
 
 CONNECT_TIMEOUT_SECONDS = 0.4
 # An acknowledged write survives `kill -9` only with these settings: see docs/reliability.md.
@@ -98,14 +100,15 @@ def require_durable(found: dict[str, str], whose: str = "the store") -> None:
 
 
 def wait_for_store(settings: Settings) -> None:
-    """Checks that the store can be reached, for a command that is about to use it.
+    """Checks that the store can be reached and read, for a command that is about to use it.
 
     Raises:
         StoreUnavailable: says which address was tried and what to do.
+        IncompatibleStore: a version wrote to it whose format this one does not read.
     """
     try:
         with connect(settings, timeout_seconds=5) as store:
-            store.ping()
+            StoreFormat().check(store, Keys(settings.key_prefix), writes=False)
     except (RedisError, OSError) as exc:
         unavailable(settings, exc)
 

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from redis.exceptions import RedisError
 
 from surehook.shared.child_processes import exit_now
+from surehook.shared.errors import IncompatibleStore
 from surehook.shared.exit_status import FAILED
 from surehook.workers.store_report import StoreReport
 
@@ -63,6 +64,8 @@ class PeriodicThread(threading.Thread):
         except (RedisError, OSError) as exc:
             self.report.failed(self.name, exc)
             return False
+        except IncompatibleStore:
+            return True  # the process ends, and says why
         except Exception as exc:  # noqa: BLE001 - reported, and the next tick may succeed
             self.report.broke(self.name, exc)
             return True

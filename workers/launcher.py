@@ -18,6 +18,7 @@ from surehook.workers.connection import Connection
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.execution.runner import Runner
 from surehook.workers.execution.timeouts import Timeout, Watchdog
+from surehook.workers.format_guard import FormatGuard
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.heartbeat import Heartbeat
 from surehook.workers.maintenance.recycling import Recycling
@@ -56,7 +57,8 @@ class Launcher(ABC):
         self._store = store
         self._keys = Keys(settings.key_prefix)
         self._names = thread_names(process, threads)
-        self._rq_workers = RQWorkers(store, queue, self._names)
+        self.guard = FormatGuard(store, self._keys)
+        self._rq_workers = RQWorkers(store, queue, self._names, self.guard.check)
         self._claims = Claims(
             store,
             self._keys,

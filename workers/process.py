@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from surehook.shared.child_processes import EXIT_SECONDS, LAST_LINES_SECONDS, exit_now, exit_within, watch_parent
-from surehook.shared.errors import Misconfigured
+from surehook.shared.errors import IncompatibleStore, Misconfigured
 from surehook.shared.exit_status import CHILD_MISCONFIGURED, FAILED
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.log import set_up_logging, withstand_configuration
@@ -109,6 +109,9 @@ def _load_and_run(arguments: argparse.Namespace, stops: list[int]) -> int:
     def run() -> None:
         try:
             status[0] = _run(_launcher(settings, registry, arguments), stops, arguments.grace)
+        except IncompatibleStore as exc:
+            log.error("store not usable", extra={"reason": str(exc)})  # noqa: TRY400 - the sentence says it all
+            status[0] = CHILD_MISCONFIGURED
         except Exception:
             # The log has the traceback without the message: an error's text may quote an event.
             log.exception("worker process failed", extra={"queue": arguments.queue})
@@ -148,7 +151,7 @@ def _run(launcher: Launcher, stops: list[int], grace_seconds: float) -> int:
     if not launcher.start(stops):
         return 0
     log.info("worker takes events", extra={"queue": launcher.queue})
-    while launcher.is_running() and not stops:
+    while launcher.is_running() and not stops and launcher.guard.refusal is None:
         time.sleep(POLL_SECONDS)
     launcher.stop()
     stopped_at = busy_at = time.monotonic()
@@ -163,6 +166,8 @@ def _run(launcher: Launcher, stops: list[int], grace_seconds: float) -> int:
             log.warning("stopped with handlers running, the supervisor gives their jobs back")
             exit_now(FAILED)
     launcher.close()
+    if launcher.guard.refusal is not None:
+        raise launcher.guard.refusal
     return FAILED if launcher.has_broken() else 0
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -45,16 +46,23 @@ class Worker(BaseWorker):  # type: ignore[misc]
 
 
 class RQWorkers:
-    """The RQ workers of one process, registered and kept alive together."""
+    """The RQ workers of one process, registered and kept alive together.
 
-    def __init__(self, store: redis.Redis, queue: str, names: list[str]) -> None:
+    `before_heartbeat` is called before the registration and each heartbeat; it may raise to prevent them.
+    """
+
+    def __init__(
+        self, store: redis.Redis, queue: str, names: list[str], before_heartbeat: Callable[[], None] = lambda: None
+    ) -> None:
         self._store = store
         self._queue = queue
         self._workers = [Worker(store, queue, name) for name in names]
+        self._before_heartbeat = before_heartbeat
         self._next_heartbeat = self._next_forgetting = 0.0
 
     def register(self) -> None:
         """Registers all workers; safe to repeat after a lost reply, or after the store lost its data."""
+        self._before_heartbeat()
         for worker in self._workers:
             self._store.delete(worker.key)  # RQ refuses a name that exists; our names are unique
             worker.register_birth()
@@ -86,6 +94,7 @@ class RQWorkers:
             self._next_forgetting = now + FORGET_EVERY_SECONDS
 
     def heartbeat(self) -> None:
+        self._before_heartbeat()
         try:
             if self._store.exists(*(worker.key for worker in self._workers)) < len(self._workers):
                 self.register()

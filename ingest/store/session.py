@@ -7,20 +7,22 @@ import time
 
 from redis.exceptions import RedisError
 
-from surehook.ingest.metrics import NOT_DURABLE, STORE_REFUSES, STORE_UNAVAILABLE, IngestMetrics
+from surehook.ingest.metrics import INCOMPATIBLE_STORE, NOT_DURABLE, STORE_REFUSES, STORE_UNAVAILABLE, IngestMetrics
 from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, Connection, open_connection
 from surehook.ingest.store.durability import Durability
 from surehook.ingest.store.sentinel import primary_address
-from surehook.shared.errors import NotDurable, StoreRefused, StoreUnavailable
+from surehook.shared.errors import IncompatibleStore, NotDurable, StoreRefused, StoreUnavailable
+from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
 from surehook.shared.store import close_async, connect_async
+from surehook.shared.store_format import StoreFormat
 
 log = logging.getLogger(__name__)
 
 CHECK_EVERY_SECONDS = 5.0
 RECHECK_SECONDS = 0.25
 REFUSING_SECONDS = 10.0
-STORE_ERRORS = (RedisError, OSError, StoreUnavailable, NotDurable)
+STORE_ERRORS = (RedisError, OSError, StoreUnavailable, NotDurable, IncompatibleStore)
 
 
 class Session:
@@ -31,6 +33,7 @@ class Session:
         # Provides address, login and Sentinels; events go through `connection`.
         self._store = connect_async(settings, timeout_seconds=REPLY_TIMEOUT_SECONDS)
         self._durability = Durability(settings)
+        self._format, self._format_key = StoreFormat(), Keys(settings.key_prefix).store_format
         self._connection: Connection | None = None
         self._lost = asyncio.Event()
         self.was_checked = asyncio.Event()
@@ -74,7 +77,7 @@ class Session:
     def invalidate(self, exc: Exception) -> None:
         """Accept nothing until the store was checked again. Commands in flight fail."""
         reason = _reason_of(exc)
-        message = str(exc) if isinstance(exc, NotDurable | StoreUnavailable) else reason
+        message = str(exc) if isinstance(exc, NotDurable | StoreUnavailable | IncompatibleStore) else reason
         # A problem that the operator has to solve is logged again when it changes; an outage is logged once.
         is_new = self._reason != reason or (reason != STORE_UNAVAILABLE and message != self._logged)
         if is_new and not self._is_stopping:
@@ -125,6 +128,7 @@ class Session:
                 connection = self._connection = await open_connection(self._store, self._on_connection_lost)
             elif await self._has_primary_moved(connection):
                 raise StoreUnavailable("Sentinel has made another server the primary")
+            await self._check_format(connection)
             await self._durability.check(connection, self._store)
         except STORE_ERRORS as exc:
             self.invalidate(exc)
@@ -135,6 +139,11 @@ class Session:
             log.info("store ready")
         self._reason = None
         self._metrics.set_not_ready(STORE_REFUSES if self.is_refusing else None)
+
+    async def _check_format(self, connection: Connection) -> None:
+        (stored,) = await connection.call(("GET", self._format_key))
+        if isinstance(stored, bytes | None) and self._format.must_be_written(stored):
+            await connection.call(("SET", self._format_key, self._format.newest))
 
     async def _has_primary_moved(self, connection: Connection) -> bool:
         """True after a failover: an old primary that is cut off may still answer, but loses what it accepts."""
@@ -152,4 +161,6 @@ class Session:
 def _reason_of(exc: Exception) -> str:
     if isinstance(exc, NotDurable):
         return NOT_DURABLE
+    if isinstance(exc, IncompatibleStore):
+        return INCOMPATIBLE_STORE
     return STORE_REFUSES if isinstance(exc, StoreRefused) else STORE_UNAVAILABLE

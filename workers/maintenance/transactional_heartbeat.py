@@ -54,9 +54,9 @@ class TransactionalHeartbeat(PeriodicThread):
             self._deregister.run(self._store, *self._message.deregister)
         message = self._message.available if self._is_available else self._message.unavailable
         self._message.compare(texts(self._heartbeat.run(self._store, *message)))
+        self._rq_workers.keep_alive(time.monotonic())  # before the recovery, whose failure must not make RQ forget us
         if orphans := self._transactions.recover(self._registry, self._handler_timeout):
             log.error("transactional effects orphaned", extra={"count": orphans})
-        self._rq_workers.keep_alive(time.monotonic())
 
     def leave(self) -> None:
         """Become unavailable; runs in progress continue, and so do heartbeats."""

@@ -4,6 +4,7 @@ import logging
 import signal
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from surehook.shared.metrics_server import serve_metrics
 from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect
+from surehook.shared.store_format import StoreFormat
 from surehook.shared.store_metrics import StoreGauges
 from surehook.workers import guard
 from surehook.workers.handlers.registry import Registry
@@ -65,7 +67,13 @@ class Supervisor:
         self._next_renewal = self._next_give_back = 0.0
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT. Returns the exit status."""
+        """Run until SIGTERM or SIGINT. Returns the exit status.
+
+        Raises:
+            IncompatibleStore: a version wrote to the store whose format this one does not read.
+        """
+        with suppress(RedisError, OSError), connect(self._settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
+            StoreFormat().check(store, Keys(self._settings.key_prefix))
         guard.adopt_orphans()  # a killed guard leaves some
         self._others = guard.children()  # started by a user's module
         with tempfile.TemporaryDirectory(prefix="surehook-workers-") as folder:

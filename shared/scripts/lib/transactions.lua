@@ -12,6 +12,10 @@ local RECHECK_MS = 1000
 local REPLIES_TTL_MS = 10000
 local WAKE_UP_TTL_SECONDS = 60
 local DEFAULT_RETENTION_SECONDS = 86400
+-- Fields that were deleted by hand, or that another version did not write: the transaction ends as that of a dead
+-- process does.
+local DEFAULTS = {state = 'running', round = '', deadline = '0', waiters = '', requests = '1', worker = '', claim = '',
+  refusal_ttl = '60000', confirm_window = '0', retention = '86400'}
 local FIELDS = {'state', 'round', 'deadline', 'waiters', 'requests', 'running', 'worker', 'claim', 'undo_jobs',
   'commit_jobs', 'refusal_ttl', 'confirm_window', 'retention'}
 
@@ -24,13 +28,13 @@ end
 -- Read the transaction of an event. Returns nil if there is none.
 local function load_txn(id)
   local values = redis.call('HMGET', TXN .. id, unpack(FIELDS))
-  if not values[1] then return nil end
+  if not values[1] and redis.call('EXISTS', TXN .. id) == 0 then return nil end
   local txn = {}
-  for i, name in ipairs(FIELDS) do txn[name] = values[i] end
+  for i, name in ipairs(FIELDS) do txn[name] = values[i] or DEFAULTS[name] end
   for _, name in ipairs({'deadline', 'refusal_ttl', 'confirm_window', 'retention'}) do
-    txn[name] = tonumber(txn[name])
+    txn[name] = tonumber(txn[name]) or tonumber(DEFAULTS[name])
   end
-  txn.running = txn.running == '1'
+  txn.running = (txn.running or (txn.state == 'running' and '1')) == '1'
   return txn
 end
 
@@ -57,7 +61,7 @@ end
 -- Record a refusal. From now on every copy of the event gets it.
 local function decide(id, txn, state, reason)
   txn.state = state
-  redis.call('HSET', TXN .. id, 'state', state, 'decided_at', now_ms)
+  redis.call('HSET', TXN .. id, 'state', state, 'decided_at', now_ms, 'running', txn.running and '1' or '')
   redis.call('HSET', EVENT .. id, 'decision', state, 'decided_at', now_ms, 'reason', reason)
   local list = DECIDED .. state
   redis.call('ZREMRANGEBYSCORE', list, '-inf', now_ms - txn.retention * 1000)
@@ -171,4 +175,20 @@ local function recorded_decision(id)
   local record = redis.call('HMGET', EVENT .. id, 'decision', 'reason')
   if not record[1] or record[1] == 'pending' then return {'abandoned', ''} end
   return {record[1], record[2] or ''}
+end
+
+-- Call a function for a transaction. If it fails, because a key has another type than it must have, the transaction is
+-- set aside: it is listed as an orphan, once, and the others go on.
+-- Returns what the function returned, or 1 if the transaction was set aside.
+local function guarded(id, act)
+  local is_done, result = pcall(act)
+  if is_done then return result end
+  redis.call('ZREM', TXNS, id)
+  redis.call('DEL', TXN .. id)
+  if redis.call('ZADD', ORPHANS, 'NX', now_ms, id) == 1 then redis.call('HINCRBY', LEDGER, 'orphaned', 1) end
+  pcall(function()
+    redis.call('HSET', EVENT .. id, 'decision', 'abandoned', 'decided_at', now_ms)
+    queue_follow_ups(id, {retention = DEFAULT_RETENTION_SECONDS}, '', 'abandoned')
+  end)
+  return 1
 end

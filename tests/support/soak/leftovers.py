@@ -13,6 +13,7 @@ AT_ONCE = 1000
 _ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Kinds that exist as long as the installation.
 LASTING = {
+    "format": r"surehook:format",
     "open": r"surehook:open",
     "ledger": r"surehook:ledger",
     "extra jobs": r"surehook:extra-jobs",
