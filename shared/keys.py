@@ -159,6 +159,7 @@ class Keys:
                 "WORKERS_OF": "rq:workers:",
                 "FINISHED": "rq:finished:",
                 "FAILED": rq_failed(""),
+                "CANCELED": "rq:canceled:",
                 "SCHEDULED": rq_scheduled(""),
                 "INTERMEDIATE_SUFFIX": ":intermediate",
             }.items()

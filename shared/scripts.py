@@ -20,7 +20,8 @@ Argument = bytes | str | int | float
 # These finish, renew, recover and delete, so they must also run in a full store, to free memory. Without the flag the
 # store refuses a script whose first write needs memory. The other scripts add new data.
 RUN_IN_A_FULL_STORE = {
-    "exchange", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark", "erase", "discard",
+    "exchange", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark",
+    "sweep_canceled", "sweep_failed", "erase", "discard",
     "heartbeat", "deregister",
     "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
 }  # fmt: skip

@@ -109,7 +109,7 @@ end
 -- A thread has started it. Sent only for long runs: the others have finished by the next exchange.
 local function start(ack)
   if not valid_claims[ack.claim] then return false end
-  show_execution(queue, ack.job_id, ack.claim, ack.worker, process, handler_timeout)
+  show_execution(queue, ack.job_id, ack.claim, ack.worker, handler_timeout)
   if redis.call('EXISTS', WORKER .. ack.worker) == 1 then
     redis.call('HSET', WORKER .. ack.worker, 'state', 'busy')
     redis.call('SADD', WORKER .. ack.worker .. ':executions', ack.claim)
@@ -171,7 +171,7 @@ local function start_lease(job_id, token, starts, runs)
   table.insert(leases, claim)
   table.insert(new_claims, claim)
   redis.call('HSET', EVENT .. event_of(job_id), 'runs:' .. handler, runs, 'claim:' .. handler, token)
-  if starts then show_execution(queue, job_id, claim, '', process, handler_timeout) end
+  if starts then show_execution(queue, job_id, claim, '', handler_timeout) end
 end
 
 -- Claim one job of those popped. Returns nothing if there is no reason to run it.

@@ -14,13 +14,6 @@ local function has_moved(job_id)
   return false
 end
 
-local function is_expected(job_id)
-  for _, each in ipairs(expected_jobs(event_of(job_id))) do
-    if each == job_id then return true end
-  end
-  return false
-end
-
 local function is_queued(job_id)
   for _, name in ipairs(redis.call('SMEMBERS', OUR_QUEUES)) do
     if redis.call('LPOS', QUEUE .. name, job_id) then return true end
@@ -33,7 +26,7 @@ end
 
 local function is_somewhere(job_id, queue)
   return redis.call('ZSCORE', FAILED .. queue, job_id) or redis.call('ZSCORE', SCHEDULED .. queue, job_id)
-    or is_claimed(job_id, queue) or (searches and is_queued(job_id))
+    or redis.call('ZSCORE', CANCELED .. queue, job_id) or is_claimed(job_id, queue) or (searches and is_queued(job_id))
 end
 
 -- A transaction that is not over belongs to txn_recover, and is never queued a second time.

@@ -16,6 +16,7 @@ from surehook.shared.stats import StatsReader
 from surehook.workers.background import PeriodicThread
 from surehook.workers.maintenance.job_index import MAX_SUSPECTS, JobScan
 from surehook.workers.maintenance.missing_jobs import MissingJobs
+from surehook.workers.maintenance.rq_tools import RQTools
 from surehook.workers.metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Sweep:
         self._keys = keys
         self._queues = [EVENTS_QUEUE, *queues]
         self._lock, self._mark = Script("sweep_lock", keys), Script("sweep_mark", keys)
+        self._rq_tools = RQTools(store, keys, handler_timeout=handler_timeout)
         self._stats = StatsReader(store, keys)
         self._scan = JobScan(store, keys, self._keep_lock)
         self._lost = MissingJobs(store, keys, handler_timeout=handler_timeout, on_page=self._keep_lock)
@@ -46,6 +48,7 @@ class Sweep:
         """Sweep once. Returns the jobs that were queued again; none if another process is sweeping."""
         if not self._lock.run(self._store, LOCK_MS, *self._queues):
             return []
+        self._rq_tools.put_right()
         stats = self._stats.read()
         if stats.open > FEW_OPEN and text(self._store.get(self._keys.sweep_mark)) == str(stats.drift):
             return []

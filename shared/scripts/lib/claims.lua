@@ -37,15 +37,17 @@ local function find_claims(queue, token_prefix, prefix, expires_at)
   return claims
 end
 
--- Show a running claim to RQ's tools. `worker` is '' until the process has chosen a thread.
-local function show_execution(queue, job_id, claim, worker, process, handler_timeout)
+-- Show a running claim to RQ's tools. `worker` is '' until the process has chosen a thread. The execution names the
+-- worker; the job does not, so that RQ refuses to send it a stop command, which no worker of ours obeys.
+local function show_execution(queue, job_id, claim, worker, handler_timeout)
   local now, far = iso_now(), now_seconds + FAR_FUTURE_SECONDS
   redis.call('ZADD', WIP .. queue, far, claim)
-  redis.call('ZADD', EXECUTIONS .. job_id, far, claim)
-  redis.call('HSET', EXECUTION .. claim, 'id', string.match(claim, ':(.+)$'), 'job_id', job_id,
+  local token = string.match(claim, ':(.+)$')
+  redis.call('ZADD', EXECUTIONS .. job_id, far, token)
+  redis.call('HSET', EXECUTION .. claim, 'id', token, 'job_id', job_id,
     'created_at', now_seconds, 'last_heartbeat', now_seconds, 'worker_name', worker)
   write_to_job(job_id, queue, handler_timeout, 'status', 'started', 'started_at', now, 'last_heartbeat', now,
-    'ended_at', '', 'worker_name', worker ~= '' and worker or process)
+    'ended_at', '', 'worker_name', '')
 end
 
 -- End a claim. Returns false if the claim is stale, or if its end completed a requested erasure: then the caller must
@@ -56,6 +58,13 @@ local function release(queue, job_id, token)
   redis.call('SREM', PROCESS_CLAIMS .. token_prefix_of(claim), claim)
   hide_execution(queue, job_id, claim)
   return not erase_if_requested(job_id)
+end
+
+-- An attempt that is written by a script: '@' in it stands for the job's handler.
+local function add_attempt_of(job_id, attempt)
+  local handler = handler_of(job_id)
+  if handler == '' then handler = redis.call('HGET', EVENT .. event_of(job_id), 'handler') or '' end
+  add_attempt(job_id, (string.gsub(attempt, '"@"', '"' .. handler .. '"')))
 end
 
 -- Make a job a dead letter: an entry in RQ's FailedJobRegistry. A replay starts with the full retry budget.

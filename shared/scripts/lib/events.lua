@@ -26,6 +26,13 @@ local function expected_jobs(event_id)
   return jobs
 end
 
+local function is_expected(job_id)
+  for _, each in ipairs(expected_jobs(event_of(job_id))) do
+    if each == job_id then return true end
+  end
+  return false
+end
+
 local function add_attempt(job_id, attempt)
   local key = ATTEMPTS .. event_of(job_id)
   if redis.call('RPUSH', key, attempt) > ATTEMPTS_KEPT then redis.call('LTRIM', key, -ATTEMPTS_KEPT, -1) end
@@ -39,7 +46,7 @@ end
 local function reset_counters(job_id)
   local handler = handler_of(job_id)
   redis.call('HDEL', EVENT .. event_of(job_id), 'runs:' .. handler, 'spent:' .. handler, 'interrupted:' .. handler,
-    'claim:' .. handler)
+    'claim:' .. handler, 'misdirected:' .. handler)
 end
 
 -- Delete every job of an event that is not running. Returns true if one is running, and how many were dead letters.
