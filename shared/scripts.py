@@ -24,6 +24,7 @@ RUN_IN_A_FULL_STORE = {
     "sweep_canceled", "sweep_failed", "erase", "discard",
     "heartbeat", "deregister",
     "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
+    "txn_lost",
 }  # fmt: skip
 _FLAGS = "#!lua flags=allow-oom\n"  # must be the first line (Redis 7, Valkey)
 

@@ -6,7 +6,6 @@ gets an error or nothing, and a success becomes an orphan: when this process aba
 
 import asyncio
 import contextlib
-import logging
 import time
 from dataclasses import dataclass
 from uuid import uuid4
@@ -20,6 +19,7 @@ from surehook.ingest.responses import Refusal, Response
 from surehook.ingest.store.script_batcher import ScriptBatcher
 from surehook.ingest.store.session import Session
 from surehook.ingest.transactional.heartbeat import Heartbeat
+from surehook.ingest.transactional.lost_responses import LostResponses
 from surehook.ingest.transactional.outcomes import SENDER_GONE, TOO_LATE, Outcome, Outcomes, Waiter
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import Envelope
@@ -30,8 +30,6 @@ from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
 from surehook.shared.transactional_events import transactional_types
 
-log = logging.getLogger(__name__)
-
 CONFIRM_MS = 250
 # How long past the deadline a response may wait for a slow store.
 STORE_GRACE_SECONDS = 0.35
@@ -41,7 +39,7 @@ RESPONSE_SECONDS = 0.0004
 MAX_HEAD_START_SECONDS = 0.1
 WAITERS_WITHOUT_HEAD_START = 20
 NO_ROUND = ""  # matches no round, so it changes none
-SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon")
+SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon", "txn_lost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +66,7 @@ class Coordinator:
         self._batcher = ScriptBatcher(session, settings, SCRIPT_NAMES)
         self._outcomes = Outcomes(settings, session, self._process)
         self._heartbeat = Heartbeat(settings, session, self._process, self._types)
+        self._lost = LostResponses(self._batcher, metrics, retention_seconds=settings.retention)
         self._background: set[asyncio.Task[None]] = set()
 
     def include(self, envelope: Envelope) -> bool:
@@ -98,11 +97,13 @@ class Coordinator:
         async with asyncio.TaskGroup() as group:
             if self._types.entries:
                 group.create_task(self._outcomes.run())
+                group.create_task(self._lost.run())
             group.create_task(self._heartbeat.run())
         await asyncio.gather(*self._background)
 
     def stop(self) -> None:
         self._outcomes.stop()
+        self._lost.stop()
         self._heartbeat.stop()
 
     async def _await_outcome(self, request: Request, receive: Receive) -> Outcome:
@@ -123,7 +124,7 @@ class Coordinator:
                 if outcome.state == "completed" and outcome.round:
                     outcome = await self._confirm(request, outcome.round)
                 if outcome.state == "completed" and disconnect.done():
-                    self._report_lost_response("the sender disconnected after the confirmation", event_id)
+                    self._lost.add(event_id, waiter.round, "the sender disconnected after the confirmation")
             finally:
                 disconnect.cancel()
         return outcome
@@ -184,9 +185,8 @@ class Coordinator:
                 state, reason = await self._call_by_deadline(request, name, round_id, *more)
             except StoreUnavailable:
                 if time.perf_counter() > stop_retrying_at:
-                    self._report_lost_response(
-                        "the store did not report the outcome in time", request.envelope.event_id
-                    )
+                    event_id = request.envelope.event_id
+                    await self._lost.add_and_ask(event_id, round_id, "the store did not report the outcome in time")
                     raise
                 await asyncio.sleep(CONFIRM_RETRY_SECONDS)
             else:
@@ -209,10 +209,6 @@ class Coordinator:
     async def _abandon(self, event_id: str, round_id: str) -> None:
         with contextlib.suppress(StoreUnavailable):  # the recovery finds it
             await self._batcher.call("txn_abandon", event_id, round_id, 1)
-
-    def _report_lost_response(self, reason: str, event_id: str) -> None:
-        self._metrics.responses_lost.inc()
-        log.warning("response lost", extra={"event_id": event_id, "reason": reason})
 
     def _count(self, envelope: Envelope, outcome: str) -> None:
         self._metrics.transactions.labels(label(envelope.event_type), outcome).inc()

@@ -13,7 +13,9 @@ from surehook.shared.scripts import Script, text
 
 ORPHANED = "orphaned"
 REFUSALS = ("rejected", "failed", "abandoned")
-STATES = (ORPHANED, *REFUSALS)
+UNANSWERED = "unanswered"
+"""A confirmed success whose sender got an error, or had gone."""
+STATES = (ORPHANED, UNANSWERED, *REFUSALS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from surehook.admin.events import CLOSED_STATES, OPEN_STATES, EventFilter, EventLog, EventRecord
-from surehook.admin.transactions import ORPHANED, STATES
+from surehook.admin.transactions import ORPHANED, STATES, UNANSWERED
 from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
@@ -35,7 +35,7 @@ def filters(*states: str) -> Callable[[Callable[..., None]], Callable[..., None]
 
 
 @click.command("list")
-@filters(*GROUPS, *OPEN_STATES, *CLOSED_STATES, ORPHANED)
+@filters(*GROUPS, *OPEN_STATES, *CLOSED_STATES, ORPHANED, UNANSWERED)
 @click.option(
     "--limit", default=LIMIT, show_default=True, type=click.IntRange(1), help="At most this many, the newest."
 )

@@ -87,3 +87,43 @@ def test_a_success_confirmed_at_the_deadline_survives_a_lost_reply(
 
     assert store.hget(KEYS.event(envelope.event_id), "decision") == b"completed"
     assert metrics.registry.get_sample_value("surehook_responses_lost_after_confirm_total") == counted
+    listed = store.zrange(KEYS.decided("unanswered"), 0, -1)
+    assert listed == [envelope.event_id.encode()] * counted
+    assert protocol.resolve(envelope.event_id) == bool(counted)
+    assert store.zcard(KEYS.decided("unanswered")) == 0
+
+
+def test_a_success_that_was_not_confirmed_is_no_lost_response(
+    settings: Settings, store: redis.Redis, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No call reaches the store any more when the outcome arrives."""
+    envelope = parse_envelope(a_body(an_event("user.create")))
+    protocol.beat("worker")
+    asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 0.5})
+    metrics = IngestMetrics()
+    room = Room(store, KEYS, "worker", "worker")
+
+    async def run() -> None:
+        async with running(asked) as acceptor:
+            await until(lambda: acceptor.is_ready)
+            asking = Coordinator(asked, metrics, acceptor.session)
+            task = asyncio.create_task(asking.run())
+            answer = asyncio.create_task(asking.decide(envelope, stay, time.perf_counter()))
+            while not (claimed := room.claim()):  # noqa: ASYNC110 - the store has no event to await
+                await asyncio.sleep(0.01)
+            monkeypatch.setattr(ScriptBatcher, "call", cut_off)
+            room.settle(claimed, Outcome("completed"))
+            with pytest.raises(StoreUnavailable):
+                await answer
+            monkeypatch.undo()
+            asking.stop()
+            await task
+
+    asyncio.run(run())
+
+    assert metrics.registry.get_sample_value("surehook_responses_lost_after_confirm_total") == 0
+    assert store.zcard(KEYS.decided("unanswered")) == 0
+
+
+async def cut_off(*_: object) -> None:
+    raise StoreUnavailable("the store is away")
