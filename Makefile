@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 BENCH_INSTALLED := .venv-bench/.installed
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install run check prose test unit e2e soak bench clean lock overloads sbom
+.PHONY: help install run check prose test unit e2e mutants soak bench clean lock overloads sbom
 
 help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ unit: install ## the unit tests alone (VENV=.venv-3.13 PYTHON=python3.13 for ano
 
 e2e: install ## chaos and browser
 	$(BIN)/pytest -m "browser or chaos" tests/e2e
+
+mutants: install ## run mutants of the store's scripts, each against the tests that must notice it (WORD=lease for some)
+	$(BIN)/python -m tests.support.mutants $(WORD)
 
 SECONDS ?= 600
 soak: install ## kill, freeze and cut off processes at random for ten minutes (SECONDS=600, SEED=any)

@@ -54,8 +54,7 @@ class Launcher(ABC):
     ) -> None:
         self.queue = queue
         self._settings = settings
-        self._store = store
-        self._keys = Keys(settings.key_prefix)
+        self._store, self._keys = store, Keys(settings.key_prefix)
         self._names = thread_names(process, threads)
         self.guard = FormatGuard(store, self._keys)
         self._rq_workers = RQWorkers(store, queue, self._names, self.guard.check)

@@ -100,6 +100,25 @@ def test_an_effect_beside_a_success_stays(
     assert is_balanced(store)
 
 
+@ENDS
+def test_a_late_end_of_a_run_that_was_not_given_up_changes_nothing(
+    end: Outcome, store: redis.Redis, protocol: Protocol
+) -> None:
+    event_id = str(uuid4())
+    first, transaction = _ask(store, protocol, event_id, "first")
+    assert first.give_back(transaction)
+    second = TransactionProtocol(store, KEYS, "second", "worker")
+    again = second.claim()
+    assert again is not None
+    assert second.settle(again, Outcome("rejected", "no")) == "rejected"
+
+    assert first.settle(transaction, end) == "stale"
+
+    assert jobs_of(store, event_id) == []
+    assert store.zcard(KEYS.orphans) == 0
+    assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}
+
+
 def test_each_of_two_runs_that_were_given_up_is_undone_when_it_ends(
     given_up: Given, store: redis.Redis, protocol: Protocol
 ) -> None:

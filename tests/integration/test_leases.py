@@ -10,6 +10,7 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
+from surehook.admin.dead_letters import Filter
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.handlers.registry import Registry
@@ -61,6 +62,49 @@ def test_a_lease_in_force_is_left_alone(accept: Accept, claims_of: Any, store: r
     assert recover(claims_of("other"), store) == []
 
 
+def test_a_lease_that_is_renewed_between_the_look_and_the_recovery_is_left_alone(
+    accept: Accept, claims_of: Any, store: redis.Redis
+) -> None:
+    event_id = accept()
+    claim = claims_of("alive").claim()
+    let_lapse(store, claim)
+    (expired,) = claims_of("other").expired()
+
+    assert claims_of("alive").renew([claim.key]) == []
+
+    assert interrupt(claims_of("other"), NO_HANDLERS, store, KEYS, expired) == "stale"
+    assert claims_of("alive").finish(claim, "done", an_attempt())
+    assert store.llen("rq:queue:events") == 0
+    assert store.llen(KEYS.attempts(event_id)) == 1
+
+
+@pytest.mark.parametrize("registry", ["failed", "scheduled"])
+def test_a_job_that_is_claimed_is_in_no_registry_any_more(
+    registry: str, accept: Accept, claims_of: Any, store: redis.Redis
+) -> None:
+    event_id = accept()
+    store.zadd(f"rq:{registry}:events", {event_id: 1e12})  # as a requeue of RQ's leaves it that was killed half-way
+
+    assert claims_of().claim().job_id == event_id
+
+    assert store.zcard(f"rq:{registry}:events") == 0
+
+
+@pytest.mark.parametrize("state", list(ClaimState), ids=lambda state: state.value)
+def test_a_job_whose_record_was_deleted_while_it_ran_is_not_run_again(
+    state: ClaimState, accept: Accept, claims_of: Any, store: redis.Redis
+) -> None:
+    event_id = accept()
+    claim = claims_of("dead").claim()
+    let_lapse(store, claim)
+    store.delete(KEYS.event(event_id))
+
+    assert interrupt(claims_of("other"), NO_HANDLERS, store, KEYS, claim.key, state=state) == "stale"
+
+    assert store.llen("rq:queue:events") == 0
+    assert not store.exists(f"rq:job:{event_id}", KEYS.event(event_id), KEYS.leases("events"))
+
+
 @pytest.mark.parametrize(
     "late",
     [
@@ -101,7 +145,7 @@ def test_a_job_that_kills_its_process_three_times_is_a_dead_letter(
         outcomes += recover(claims_of("other"), store)
 
     assert outcomes == ["requeued", "requeued", "buried"]
-    (letter,) = dead_letters.of("")
+    (letter,) = dead_letters.matching(Filter())
     assert "died 3 times" in dead_letters.traceback(letter)
     assert dead_letters.replay(letter)
     assert claims_of("fresh").claim().interruptions == 0

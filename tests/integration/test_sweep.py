@@ -7,6 +7,7 @@ import redis
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
+from surehook.admin.dead_letters import Filter
 from surehook.shared.stats import Stats, StatsReader
 from surehook.workers.maintenance import sweeper as sweep_module
 from surehook.workers.maintenance.missing_jobs import MissingJobs
@@ -179,10 +180,10 @@ def test_drift_stays_constant_through_an_events_whole_life(
         lambda: claims.retry(claims.claim(), an_attempt(), "", delay_seconds=60, spends_retry=True),
         make_due,
         lambda: claims.bury(claims.claim(), an_attempt(), ""),
-        lambda: [dead_letters.replay(letter) for letter in dead_letters.of("")],
+        lambda: [dead_letters.replay(letter) for letter in dead_letters.matching(Filter())],
         lambda: claims.give_back(claims.claim(), delay_seconds=0),
         lambda: claims.bury(claims.claim(), an_attempt(), ""),
-        lambda: [dead_letters.discard(letter) for letter in dead_letters.of("")],
+        lambda: [dead_letters.discard(letter) for letter in dead_letters.matching(Filter())],
         lambda: claims.finish(claims.claim(), "done", None),
     ]
 

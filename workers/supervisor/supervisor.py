@@ -67,11 +67,7 @@ class Supervisor:
         self._next_renewal = self._next_give_back = 0.0
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT. Returns the exit status.
-
-        Raises:
-            IncompatibleStore: a version wrote to the store whose format this one does not read.
-        """
+        """Run until SIGTERM or SIGINT. Returns the exit status; raises IncompatibleStore if it cannot read the store."""
         with suppress(RedisError, OSError), connect(self._settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
             StoreFormat().check(store, Keys(self._settings.key_prefix))
         guard.adopt_orphans()  # a killed guard leaves some

@@ -1,0 +1,1 @@
+"""Mutants of the Lua scripts: `make mutants` runs each against the tests that must notice it."""

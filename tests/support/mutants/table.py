@@ -1,0 +1,166 @@
+"""The mutants: each is one change of a script that the named tests must notice."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[3]
+SCRIPTS = ROOT / "shared" / "scripts"
+LEASES, EXCHANGE, SWEEP = "test_leases", "test_exchange", "test_sweep"
+PROTOCOL, GIVEN_UP, MALFORMED = "test_transaction_protocol", "test_given_up_runs", "test_malformed_transactions"
+RQ_TOOLS, LOST_REPLIES, ACCEPT = "test_rq_tools", "test_lost_replies", "test_accept"
+
+
+class Mutant(NamedTuple):
+    """Replaces `before`, which the script contains once, by `after`."""
+
+    name: str
+    script: str
+    before: str
+    after: str
+    tests: str
+
+
+MUTANTS = (
+    Mutant("a renewed lease counts as lapsed", "interrupt", "tonumber(expires_at) > now_ms", "false", LEASES),
+    Mutant(
+        "a dead process's job without a record runs", "interrupt", "EVENT .. event_of(job_id)) == 0", "'') == 1", LEASES
+    ),
+    Mutant("a reserved job counts as interrupted", "interrupt", "known == 'reserved' or", "", "test_child"),
+    Mutant("interruptions are not limited", "interrupt", "count >= allowed", "false", LEASES),
+    Mutant(
+        "a claimed job stays failed",
+        "exchange",
+        "call('ZREM', FAILED .. queue, unpack(job_ids))",
+        "call('TIME')",
+        LEASES,
+    ),
+    Mutant(
+        "a claimed job stays scheduled",
+        "exchange",
+        "call('ZREM', SCHEDULED .. queue, unpack(job_ids))",
+        "call('TIME')",
+        LEASES,
+    ),
+    Mutant(
+        "a stale ack is applied",
+        "exchange",
+        "if not valid_claims[ack.claim] then return false end\n  valid",
+        "valid",
+        LEASES,
+    ),
+    Mutant(
+        "a repeated exchange is applied again", "exchange", "if last_number == number then", "if false then", EXCHANGE
+    ),
+    Mutant("an older exchange is applied", "exchange", "if last_number > number then", "if false then", EXCHANGE),
+    Mutant(
+        "a closed event runs again",
+        "exchange",
+        "if not record[1] or record[2] or record[4]",
+        "if not record[1] or record[4]",
+        EXCHANGE,
+    ),
+    Mutant(
+        "a lost lease is renewed",
+        "renew",
+        "call('ZSCORE', LEASES .. queue, claim) then",
+        "call('TIME') then",
+        LEASES,
+    ),
+    Mutant("a duplicate is stored", "accept", "call('EXISTS', key) == 1 then", "call('EXISTS', key) == 2 then", ACCEPT),
+    Mutant("the limit of open events is ignored", "accept", "room <= 0", "false", ACCEPT),
+    Mutant("a job that has moved is queued again", "sweep", "and not has_moved(job_id) and", "and", SWEEP),
+    Mutant(
+        "a scheduled job is queued again",
+        "sweep",
+        "call('ZSCORE', SCHEDULED .. queue, job_id)\n",
+        "call('ZSCORE', SCHEDULED, job_id)\n",
+        SWEEP,
+    ),
+    Mutant("extra jobs are not counted down", "lib/events", "call('DECR', EXTRA_JOBS)", "call('TIME')", SWEEP),
+    Mutant(
+        "an expired event starts",
+        "txn_claim",
+        "if now_ms <= txn.deadline then return start(id, txn) end",
+        "if true then return start(id, txn) end",
+        PROTOCOL,
+    ),
+    Mutant(
+        "a late packet claims", "txn_claim", "if tonumber(claim) <= tonumber(before) then", "if false then", PROTOCOL
+    ),
+    Mutant("a late outcome counts", "txn_settle", "and now_ms <= txn.deadline then", "then", PROTOCOL),
+    Mutant(
+        "a success is confirmed at any time",
+        "lib/transactions",
+        "now_ms <= txn.deadline + txn.confirm_window",
+        "true",
+        PROTOCOL,
+    ),
+    Mutant(
+        "a run is given back after its deadline", "txn_give_back", "and now_ms <= txn.deadline then", "then", PROTOCOL
+    ),
+    Mutant(
+        "one sender that leaves abandons for all",
+        "txn_abandon",
+        "> 0 then return {'left', ''} end",
+        "> 99 then return end",
+        PROTOCOL,
+    ),
+    Mutant("another round is confirmed", "txn_confirm", "or txn.round ~= ARGV[2]", "", PROTOCOL),
+    Mutant(
+        "every stale outcome undoes again",
+        "txn_settle",
+        "if not end_given_up(id, run_of(round, worker, claim)) then return end",
+        "end_given_up(id, '')",
+        GIVEN_UP,
+    ),
+    Mutant(
+        "a second asking forgets what was given up",
+        "lib/events",
+        "'closed_at', 'outcome')\n",
+        "'closed_at', 'outcome', 'given_up')\n",
+        GIVEN_UP,
+    ),
+    Mutant(
+        "a run presumed dead is not remembered",
+        "txn_bury",
+        "mark_given_up(id, run_of(txn.round, txn.worker, txn.claim))",
+        "",
+        GIVEN_UP,
+    ),
+    Mutant(
+        "a late effect is forgotten in a later round", "lib/transactions", "undo = join_jobs(undo, late)", "", GIVEN_UP
+    ),
+    Mutant(
+        "another run's undo is dropped", "txn_settle", "join_jobs(undo_jobs, unfinished_jobs())", "undo_jobs", GIVEN_UP
+    ),
+    Mutant(
+        "an effect beside a success is undone",
+        "lib/transactions",
+        "call('HDEL', EVENT .. id, 'given_up', 'late_undo')",
+        "call('TIME')",
+        GIVEN_UP,
+    ),
+    Mutant("a missing field has no value", "lib/transactions", "values[i] or DEFAULTS[name]", "values[i]", MALFORMED),
+    Mutant(
+        "an unreadable transaction stops the others",
+        "lib/transactions",
+        "local is_done, result = pcall(act)",
+        "local is_done, result = true, act()",
+        MALFORMED,
+    ),
+    Mutant(
+        "a stock worker's failure stays a dead letter",
+        "sweep_failed",
+        "elseif not is_dead_letter(job_id) then",
+        "elseif false then",
+        RQ_TOOLS,
+    ),
+    Mutant(
+        "our dead letters are given back", "sweep_failed", "elseif not is_dead_letter(job_id) then", "else", RQ_TOOLS
+    ),
+    Mutant("a stock worker gets a job for ever", "sweep_failed", "misdirected > most", "false", RQ_TOOLS),
+    Mutant("a running job is cancelled", "sweep_canceled", "and not is_claimed(job_id, queue) then", "then", RQ_TOOLS),
+    Mutant(
+        "a response of another round counts as lost", "txn_lost", "'confirmed') == round", "'decision')", LOST_REPLIES
+    ),
+)
