@@ -15,7 +15,7 @@ from typing import Any
 
 from surehook.shared.child_processes import EXIT_SECONDS, LAST_LINES_SECONDS, exit_now, exit_within, watch_parent
 from surehook.shared.errors import IncompatibleStore, Misconfigured
-from surehook.shared.exit_status import CHILD_MISCONFIGURED, FAILED
+from surehook.shared.exit_status import CHILD_INCOMPATIBLE, CHILD_MISCONFIGURED, FAILED
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.log import set_up_logging, withstand_configuration
 from surehook.shared.settings import Settings, load_settings
@@ -111,7 +111,7 @@ def _load_and_run(arguments: argparse.Namespace, stops: list[int]) -> int:
             status[0] = _run(_launcher(settings, registry, arguments), stops, arguments.grace)
         except IncompatibleStore as exc:
             log.error("store not usable", extra={"reason": str(exc)})  # noqa: TRY400 - the sentence says it all
-            status[0] = CHILD_MISCONFIGURED
+            status[0] = CHILD_INCOMPATIBLE
         except Exception:
             # The log has the traceback without the message: an error's text may quote an event.
             log.exception("worker process failed", extra={"queue": arguments.queue})

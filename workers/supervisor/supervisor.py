@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter
 from redis.exceptions import RedisError
 
-from surehook.shared.exit_status import CHILD_MISCONFIGURED, MISCONFIGURED
+from surehook.shared.exit_status import CHILD_INCOMPATIBLE, CHILD_MISCONFIGURED, MISCONFIGURED
 from surehook.shared.keys import Keys
 from surehook.shared.metrics_server import serve_metrics
 from surehook.shared.restart_policy import RestartPolicy
@@ -67,7 +67,7 @@ class Supervisor:
         self._next_renewal = self._next_give_back = 0.0
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT. Returns the exit status; raises IncompatibleStore if it cannot read the store."""
+        """Run until SIGTERM or SIGINT. Returns the exit status. Raises IncompatibleStore for a store it cannot read."""
         with suppress(RedisError, OSError), connect(self._settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
             StoreFormat().check(store, Keys(self._settings.key_prefix))
         guard.adopt_orphans()  # a killed guard leaves some
@@ -133,7 +133,8 @@ class Supervisor:
             self._has_served = self._has_served or any(child.slots.last_heartbeat_at for child in self._children)
             for child in self._children[:]:
                 # Once one has served, a mistake may be a rotation in progress: the others work on, and it starts again.
-                if child.process.poll() == CHILD_MISCONFIGURED and not self._has_served:
+                status = child.process.poll()
+                if status == CHILD_INCOMPATIBLE or (status == CHILD_MISCONFIGURED and not self._has_served):
                     return MISCONFIGURED
                 if child.process.poll() is None and child.slots.is_leaving:
                     self._children.remove(child)
