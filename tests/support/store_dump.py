@@ -7,15 +7,16 @@ from typing import Any
 
 import redis
 
+from surehook.shared.keys import Keys
 from tests.support.ledger import is_balanced
 
 PACKED = b"exc_string"
 
 
 def kept_keys(store: redis.Redis) -> list[bytes]:
-    """Returns all keys except heartbeats."""
+    """Returns all keys except heartbeats and the number of the store's format."""
     keys: Any = store.keys()
-    return [key for key in keys if b":alive:" not in key]
+    return [key for key in keys if b":alive:" not in key and key != Keys().store_format.encode()]
 
 
 def contents(store: redis.Redis, key: bytes) -> bytes:
