@@ -205,11 +205,6 @@ class WebhookProtocol(FastPathProtocol):
             self.cycle.keep_alive = self.keeps_alive and not self.is_stopping
         super().on_message_complete()
 
-    def on_response_complete(self) -> None:
-        if self._phase is Phase.CLOSING and not self.pipeline:
-            self.transport.close()
-        super().on_response_complete()
-
     def connection_lost(self, exc: Exception | None) -> None:
         self.limits.connections -= 1
         if self._phase is Phase.OVER_LIMIT:
