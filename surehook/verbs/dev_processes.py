@@ -19,7 +19,7 @@ from surehook.shared.settings import Settings
 from surehook.shared.store import connect
 
 POLL_SECONDS = 0.1
-READY_SECONDS = 60
+READY_SECONDS = 600  # a store loads half a million events in 40 s, and any process that ends is noticed at once
 STOP_SECONDS = 10
 STORE_TIMEOUT_SECONDS = 10.0
 
