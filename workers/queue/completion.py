@@ -2,13 +2,14 @@
 
 import logging
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from surehook.shared.errors import MalformedBody
 from surehook.shared.models import parse_deep_event
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord, record_attempt
-from surehook.workers.execution.masking import Masker
+from surehook.workers.execution.masking.error_text import ErrorText, MaskedError, error_text, mask_error
 from surehook.workers.execution.run_log import run_facts
 from surehook.workers.execution.runner import RunResult, RunStatus
 from surehook.workers.handlers.errors import LONGEST_DELAY_SECONDS, RetryLater
@@ -36,20 +37,26 @@ class Completion(NamedTuple):
     """The handler was told that its lease is lost: its result does not count, even if the store accepts it."""
 
 
-def completion_of(handler: Handler, claim: Claim, result: RunResult) -> Completion:
-    """Decides what a run's result means for its job: finished, retried or a dead letter."""
+def completion_of(handler: Handler, claim: Claim, result: RunResult, finish_run: Callable[[], None]) -> Completion:
+    """Decides what a run's result means for its job: finished, retried or a dead letter.
+
+    `finish_run` is called when no more of the user's code runs: masking may take long, and must not count as a run
+    that does not stop at its timeout.
+    """
     if result.error is None:
         attempt = record_attempt(handler.name, claim.runs, result, result.status.value)
         return Completion(acks.finish(claim, "done", attempt), attempt, result.elapsed_seconds)
     delay = _delay_seconds(handler, claim, result)
     outcome = "dead letter" if delay is None else result.status.value
-    words, traceback = _masked_error(handler, claim, result.error)
-    attempt = record_attempt(handler.name, claim.runs, result, outcome, words)
+    text = _text_of(handler, result.error)
+    finish_run()
+    error = _masked(handler, claim, text)
+    attempt = record_attempt(handler.name, claim.runs, result, outcome, error.line)
     if delay is None:
-        ack = acks.bury(claim, attempt, traceback)
+        ack = acks.bury(claim, attempt, error.traceback)
     else:
         spends_retry = result.status is not RunStatus.LATER
-        ack = acks.retry(claim, attempt, traceback, delay_seconds=delay, spends_retry=spends_retry)
+        ack = acks.retry(claim, attempt, error.traceback, delay_seconds=delay, spends_retry=spends_retry)
     return Completion(ack, attempt, result.elapsed_seconds, type(result.error).__name__, delay)
 
 
@@ -98,19 +105,31 @@ def _requested_delay_seconds(later: RetryLater) -> float:
     return min(max(0.0, seconds), LONGEST_DELAY_SECONDS)
 
 
-def _masked_error(handler: Handler, claim: Claim, error: BaseException) -> tuple[str, str]:
-    """The error in one line and as a traceback, both masked."""
+def _text_of(handler: Handler, error: BaseException) -> ErrorText | str:
+    """The error as text, or its type's name if that fails: a user's class may fail in any of its methods."""
     try:
-        masker = _masker(claim)
-        return masker.error(error), masker.traceback_of(error)
-    except Exception:  # a user's exception class may fail in any of its methods
+        return error_text(error)
+    except Exception:
         log.exception("error cannot be shown", extra={"handler": handler.name})
-        name = type(error).__name__
-        return name, f"{name} (the rest of it cannot be shown)\n"
+        return type(error).__name__
 
 
-def _masker(claim: Claim) -> Masker:
+def _masked(handler: Handler, claim: Claim, text: ErrorText | str) -> MaskedError:
+    if isinstance(text, str):
+        return _not_shown(text)
     try:
-        return Masker(parse_deep_event(claim.body))
+        return mask_error(text, _event(claim))
+    except Exception:
+        log.exception("error cannot be shown", extra={"handler": handler.name})
+        return _not_shown(text.type_name)
+
+
+def _not_shown(type_name: str) -> MaskedError:
+    return MaskedError(type_name, f"{type_name} (the rest of it cannot be shown)\n")
+
+
+def _event(claim: Claim) -> dict[str, Any]:
+    try:
+        return parse_deep_event(claim.body)
     except MalformedBody:
-        return Masker({})
+        return {}

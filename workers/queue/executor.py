@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 from surehook.shared.errors import BodyDamaged, KeyMissing, MalformedBody
 from surehook.shared.models import event_from
@@ -19,6 +20,13 @@ from surehook.workers.queue.completion import Completion, completion_of
 log = logging.getLogger(__name__)
 
 UNKNOWN_HANDLER_DELAY_SECONDS = 30.0
+
+
+class JobContext(RunContext, Protocol):
+    """The thread that executes a job."""
+
+    def finish_runs(self) -> None:
+        """Records that no handler runs any more: what follows has no deadline."""
 
 
 class JobExecutor:
@@ -42,7 +50,7 @@ class JobExecutor:
         self._queue = queue
         self._missing_key = missing_key
 
-    def execute(self, claim: Claim, context: RunContext) -> Completion:
+    def execute(self, claim: Claim, context: JobContext) -> Completion:
         """Executes one job: a handler's own job, or an event's first, which several handlers may want."""
         if claim.handler_name:
             handler = self._registry.named(claim.handler_name)
@@ -84,7 +92,7 @@ class JobExecutor:
         parts = [(each.name, each.queue, self._runner.timeout_of(each)) for each in handlers]
         return Completion(acks.fan_out(claim, parts))
 
-    def _run(self, handler: Handler, claim: Claim, context: RunContext) -> Completion:
+    def _run(self, handler: Handler, claim: Claim, context: JobContext) -> Completion:
         """Decrypts, parses, runs and records."""
         try:
             if claim.key_id:
@@ -94,7 +102,9 @@ class JobExecutor:
             self._missing_key.report(claim, exc.key_id)
             return Completion(acks.give_back(claim))
         except (MalformedBody, BodyDamaged) as exc:  # the record was changed by hand
-            return completion_of(handler, claim, RunResult(RunStatus.PERMANENT, datetime.now(UTC), 0.0, exc))
+            return completion_of(
+                handler, claim, RunResult(RunStatus.PERMANENT, datetime.now(UTC), 0.0, exc), context.finish_runs
+            )
         if event.misfits:
             warn_of_untyped_fields(event, claim, self._metrics)
-        return completion_of(handler, claim, self._runner.run(handler, event, claim.runs, context))
+        return completion_of(handler, claim, self._runner.run(handler, event, claim.runs, context), context.finish_runs)

@@ -107,6 +107,12 @@ class HandlerThread(threading.Thread):
         self._slots.start(job.slot, deadline + OVERRUN_SECONDS)
         job.started_at = time.monotonic()
 
+    def finish_runs(self) -> None:
+        """Ends the slot's deadline, like the end of the job."""
+        job = self._job
+        if job is not None:
+            self._slots.ran(job.slot)
+
     def is_ours(self) -> bool:
         """False once another worker has the job, or may have it, as no renewal succeeded for a whole lease."""
         job = self._job

@@ -10,10 +10,9 @@ from redis.exceptions import RedisError
 
 from surehook.shared.backoff import pause_seconds
 from surehook.shared.errors import BodyDamaged, KeyMissing, MalformedBody
-from surehook.shared.models import Event, event_from, parse_deep_event
+from surehook.shared.models import Event, event_from
 from surehook.workers.connection import is_connection_at_fault
 from surehook.workers.execution.attempts import AttemptRecord, record_attempt
-from surehook.workers.execution.masking import Masker, one_line
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.execution.run_log import run_facts, warn_of_untyped_fields
 from surehook.workers.execution.runner import RunContext, Runner, RunResult, RunStatus
@@ -22,12 +21,12 @@ from surehook.workers.handlers.registry import Handler, Registry
 from surehook.workers.metrics import WorkerMetrics
 from surehook.workers.store_report import StoreReport
 from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol, jobs_of, undo_jobs
+from surehook.workers.transactional.refusal import masked
 
 log = logging.getLogger(__name__)
 
 COMPLETED, REJECTED, FAILED = "completed", "rejected", "failed"
 SETTLEMENT = "settlement"
-LONGEST_REASON = 500
 LONGEST_BACKOFF_SECONDS = 0.5
 
 
@@ -160,12 +159,12 @@ class TransactionalExecutor:
         done: list[Handler] = []
         for handler in self._registry.transactional_for(*subject):
             run = self._run(handler, event, deadline - time.monotonic())
-            masker = None if run.error is None else Masker(parse_deep_event(transaction.body))
-            record = _record(handler, run, masker)
+            error, reason = masked(run.error, transaction.body, self._context.finish_runs)
+            record = _record(handler, run, error)
             attempts.append(record)
             self._unlogged.append(UnloggedRun(transaction, handler, run, record))
-            if masker is not None:
-                return self._refusal(run.error, [*done, handler], attempts, masker)
+            if run.error is not None:
+                return self._refusal(run.error, reason, [*done, handler], attempts)
             done.append(handler)
         return Outcome(
             COMPLETED,
@@ -183,7 +182,7 @@ class TransactionalExecutor:
         return self._runner.run(replace(handler, timeout_seconds=seconds), event, 1, self._context)
 
     def _refusal(
-        self, error: BaseException | None, tried: list[Handler], attempts: list[AttemptRecord], masker: Masker
+        self, error: BaseException, reason: str, tried: list[Handler], attempts: list[AttemptRecord]
     ) -> Outcome:
         """The outcome when the last handler tried did not return. The earlier ones had their effect, which is undone.
 
@@ -193,7 +192,6 @@ class TransactionalExecutor:
         to_undo = tried if is_unknown else tried[:-1]
         undo = undo_jobs(to_undo, self._handler_timeout)
         if isinstance(error, Reject):
-            reason = one_line(masker.mask(error.message)[:LONGEST_REASON])
             return Outcome(REJECTED, reason, undo_jobs=undo, attempts=tuple(attempts))
         return Outcome(FAILED, is_unknown=is_unknown, undo_jobs=undo, attempts=tuple(attempts))
 
@@ -243,7 +241,6 @@ class TransactionalExecutor:
         log.log(logging.WARNING if is_failure else logging.INFO, "handler ran", extra=facts)
 
 
-def _record(handler: Handler, run: RunResult, masker: Masker | None) -> AttemptRecord:
+def _record(handler: Handler, run: RunResult, error: str) -> AttemptRecord:
     outcome = REJECTED if isinstance(run.error, Reject) else run.status.value
-    error = masker.error(run.error) if masker is not None and run.error is not None else ""
     return record_attempt(handler.name, 1, run, outcome, error)
