@@ -14,6 +14,7 @@ from surehook.shared.errors import Misconfigured
 from surehook.shared.exit_status import CHILD_MISCONFIGURED
 from surehook.shared.log import set_up_logging
 from surehook.shared.settings import load_settings
+from surehook.shared.visible import visible
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def main() -> int:
         set_up_logging(settings.log_level, settings.log_format)
         run(settings, IngestMetrics(), socket.socket(fileno=arguments.listener), arguments.serving)
     except Misconfigured as exc:
-        sys.stderr.write(f"{exc}\n")
+        sys.stderr.write(f"{visible(str(exc))}\n")
         return CHILD_MISCONFIGURED
     return 0
 

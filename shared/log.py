@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO
 
+from surehook.shared.visible import visible_line
+
 log = logging.getLogger(__name__)
 
 # Only these fields of a record are written: anything else passed in `extra` stays out of the logs.
@@ -200,7 +202,7 @@ class JsonFormatter(logging.Formatter):
         }
         if error := where(record):
             line["error"] = error
-        return _encode(line)
+        return _encode(line).replace("\x7f", "\\u007f")
 
 
 class TextFormatter(logging.Formatter):
@@ -213,7 +215,8 @@ class TextFormatter(logging.Formatter):
             return self._run(at, facts)
         known = "  ".join(f"{name}={value}" for name, value in facts.items())
         level = "" if record.levelno == logging.INFO else f"{record.levelname} "
-        return "  ".join(part for part in (at, level + _message(record), known, where(record)) if part)
+        parts = (at, level + _message(record), known, where(record))
+        return "  ".join(visible_line(part) for part in parts if part)
 
     def _run(self, at: str, facts: dict[str, object]) -> str:
         """One line of at most 80 columns where names are short, and another for what is not as usual."""
@@ -223,4 +226,5 @@ class TextFormatter(logging.Formatter):
         again = f", again in {facts['delay_seconds']} s" if "delay_seconds" in facts else ""
         error = f"  {facts['error_type']}" if "error_type" in facts else ""
         details = attempt + again + error
-        return f"{line}\n{'':{len(at)}}  {details}" if details else line
+        shown = visible_line(line)
+        return f"{shown}\n{'':{len(at)}}  {visible_line(details)}" if details else shown

@@ -3,6 +3,7 @@
 Exit status: 0 fine, 1 failed, 2 misconfigured or misused, 3 not found.
 """
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -12,6 +13,7 @@ import click
 
 from surehook.shared.errors import Misconfigured, NotFound, SurehookError
 from surehook.shared.exit_status import FAILED, MISCONFIGURED, NOT_FOUND
+from surehook.verbs.output import echo
 
 # Each command is a file in verbs/, imported when it is called; the help text lists them in this order.
 VERBS = {
@@ -57,7 +59,7 @@ def main() -> None:
     """Run a command. An error of Surehook's is a sentence on stderr, not a traceback."""
     try:
         _require_folder()
-        cli(prog_name="surehook")
+        sys.exit(_run())
     except NotFound as exc:
         _leave(exc, NOT_FOUND)
     except Misconfigured as exc:
@@ -87,6 +89,21 @@ def _require_folder() -> None:
         raise Misconfigured(f"the current folder cannot be used: {exc.strerror}. Change to another one") from exc
 
 
+def _run() -> int | None:
+    """Runs the command. click would print its own errors, which quote the arguments, without escaping them."""
+    try:
+        status: int | None = cli.main(prog_name="surehook", standalone_mode=False)
+    except click.ClickException as exc:
+        shown = io.StringIO()
+        exc.show(shown)
+        echo(shown.getvalue(), err=True, nl=False)
+        return exc.exit_code
+    except click.Abort:
+        echo("Aborted!", err=True)
+        return FAILED
+    return status
+
+
 def _leave(exc: SurehookError, status: int) -> None:
-    click.echo(f"surehook: {exc}", err=True)
+    echo(f"surehook: {exc}", err=True)
     sys.exit(status)

@@ -20,6 +20,7 @@ from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.log import set_up_logging, withstand_configuration
 from surehook.shared.settings import Settings, load_settings
 from surehook.shared.transactional_events import transactional_types
+from surehook.shared.visible import visible
 from surehook.workers.guard import SHOW_STACKS_SIGNAL
 from surehook.workers.handlers.loader import load_handlers, require_agreement
 from surehook.workers.handlers.registry import Registry
@@ -100,7 +101,7 @@ def _load_and_run(arguments: argparse.Namespace, stops: list[int]) -> int:
         if arguments.queue == TRANSACTIONAL_QUEUE:
             require_agreement(registry, transactional_types(settings.transactional_events))
     except Misconfigured as exc:
-        sys.stderr.write(f"{exc}\n")
+        sys.stderr.write(f"{visible(str(exc))}\n")
         return CHILD_MISCONFIGURED
     gc.freeze()  # all objects so far are permanent: collections skip them
     gc.set_threshold(*GARBAGE_THRESHOLD)

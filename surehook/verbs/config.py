@@ -1,6 +1,5 @@
 """`surehook config`: shows the settings in force and the source of each."""
 
-import json
 import sys
 from typing import Any
 
@@ -10,6 +9,8 @@ from pydantic import SecretStr
 from surehook.shared.errors import Misconfigured
 from surehook.shared.settings import Settings, build_settings, found_settings
 from surehook.shared.sources import PREFIX, Found
+from surehook.shared.visible import visible_line
+from surehook.verbs.output import echo, echo_json
 
 MASK = "********"
 
@@ -32,19 +33,19 @@ def _rows(settings: Settings, found: Found) -> dict[str, tuple[Any, str]]:
 
 def _show(rows: dict[str, tuple[Any, str]], *, is_json: bool) -> None:
     if is_json:
-        click.echo(json.dumps({name: {"value": value, "from": origin} for name, (value, origin) in rows.items()}))
+        echo_json({name: {"value": value, "from": origin} for name, (value, origin) in rows.items()})
         return
     if not sys.stdout.isatty():
         for name, (value, origin) in rows.items():
-            click.echo(f"{name}={_text(value)}\t{origin}")
+            echo(f"{visible_line(name)}={visible_line(_text(value))}\t{visible_line(origin)}")
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table("setting", "value", "from", box=None, pad_edge=False, header_style="bold")
     for name, (value, origin) in rows.items():
-        table.add_row(name, _text(value), origin, style=None if origin != "default" else "dim")
-    Console(markup=False, highlight=False, soft_wrap=True).print(table)
+        table.add_row(*map(visible_line, (name, _text(value), origin)), style=None if origin != "default" else "dim")
+    Console(markup=False, emoji=False, highlight=False, soft_wrap=True).print(table)
 
 
 def _shown(settings: Settings, name: str) -> Any:

@@ -1,6 +1,5 @@
 """`surehook dead-letters`: lists, shows, replays and discards events that ran out of retries."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +11,10 @@ from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings, load_settings
 from surehook.shared.store import connect, wait_for_store
+from surehook.shared.visible import visible_line
 from surehook.verbs import options
 from surehook.verbs.options import as_json, bulk, each, filter_fields, require_selection
+from surehook.verbs.output import echo, echo_json
 from surehook.verbs.tables import echo_table, utc
 
 TIMEOUT_SECONDS = 10.0
@@ -37,11 +38,11 @@ def list_(as_json: bool, **wanted: Any) -> None:
     letters = sorted(_open(load_settings()).matching(_filter(wanted)), key=_died_at)
     if as_json:
         for letter in letters:
-            click.echo(json.dumps(_facts(letter)))
+            echo_json(_facts(letter))
         return
     echo_table(HEADERS, map(_cells, letters))
     if not letters:
-        click.echo("no dead letters")
+        echo("no dead letters")
 
 
 @dead_letters.command()
@@ -53,15 +54,15 @@ def show(some_id: str, as_json: bool) -> None:
     for letter in _found(letters, [some_id]):
         attempts, traceback = letters.attempts(letter), letters.traceback(letter)
         if as_json:
-            click.echo(json.dumps(_facts(letter) | {"attempts": attempts, "traceback": traceback}))
+            echo_json(_facts(letter) | {"attempts": attempts, "traceback": traceback})
             continue
-        click.echo(_line(letter))
+        echo(_line(letter))
         for attempt in attempts:
-            click.echo(
+            echo(
                 f"  {attempt['at']}  attempt {attempt['number']}  {attempt['outcome']}  "
-                f"{attempt['elapsed_ms']} ms  {attempt['error']}"
+                f"{attempt['elapsed_ms']} ms  {visible_line(attempt['error'])}"
             )
-        click.echo(f"\n{traceback}", nl=False)
+        echo(f"\n{traceback}", nl=False)
 
 
 @dead_letters.command()
@@ -145,4 +146,4 @@ def _cells(letter: DeadLetter) -> tuple[str, ...]:
 
 
 def _line(letter: DeadLetter) -> str:
-    return "  ".join(_cells(letter))
+    return "  ".join(map(visible_line, _cells(letter)))

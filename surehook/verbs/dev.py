@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from surehook.shared.errors import Misconfigured
+from surehook.verbs.output import echo
 
 if TYPE_CHECKING:
     from surehook.shared.settings import Settings
@@ -42,25 +43,25 @@ def dev() -> None:
     stops: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: stops.append(number))
-    click.echo("starting the store" if settings.redis_url is None else "using the store of SUREHOOK_REDIS_URL")
+    echo("starting the store" if settings.redis_url is None else "using the store of SUREHOOK_REDIS_URL")
     with running_store(settings) as store:
         children = Children(store)
         try:
-            click.echo("starting ingest")
+            echo("starting ingest")
             children.start("ingest")
             wait_until_ready(settings, children, stops)
             if not stops:
-                click.echo(f"starting a worker on {', '.join(registry.queues)}, and the dashboard")
+                echo(f"starting a worker on {', '.join(registry.queues)}, and the dashboard")
                 watch = WorkerWatch(settings, registry.queues)
                 children.start("worker")
                 children.start("dashboard")
                 watch.wait(children, stops)
             if not stops:
-                click.echo(_screen(settings, is_new=is_new))
+                echo(_screen(settings, is_new=is_new))
             children.watch(stops)
         finally:
             children.stop(settings.grace, stops)
-    click.echo("stopped; nothing is lost, waiting events are in the store")
+    echo("stopped; nothing is lost, waiting events are in the store")
 
 
 def _example() -> str:

@@ -1,7 +1,6 @@
 """`surehook events list` and `show`."""
 
 import heapq
-import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -13,9 +12,11 @@ from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, wait_for_store
+from surehook.shared.visible import visible_line
 from surehook.verbs import options
 from surehook.verbs.events_resolve import echo_decisions
 from surehook.verbs.options import as_json, filter_fields
+from surehook.verbs.output import echo, echo_body, echo_json
 from surehook.verbs.tables import echo_table, utc
 
 TIMEOUT_SECONDS = 10.0
@@ -50,13 +51,13 @@ def list_(as_json: bool, limit: int, **wanted: Any) -> None:
     newest = heapq.nlargest(limit, found, key=lambda event: (event.received_at, event.event_id))
     if as_json:
         for event in newest:
-            click.echo(json.dumps(_facts(event)))
+            echo_json(_facts(event))
     else:
         echo_table(HEADERS, map(_cells, newest))
     if not seen[0] and not as_json:
-        click.echo("no such events")
+        echo("no such events")
     if seen[0] > limit:
-        click.echo(f"the newest {limit} of {seen[0]}; --limit shows more", err=True)
+        echo(f"the newest {limit} of {seen[0]}; --limit shows more", err=True)
 
 
 @click.command()
@@ -72,19 +73,22 @@ def show(some_id: str, with_body: bool, as_json: bool) -> None:
     note = "the body is encrypted" if body.startswith(ENCRYPTED) else ""
     if as_json:
         shown = {"body": body.decode("utf-8", "replace")} if with_body else {}
-        click.echo(json.dumps(_facts(event) | {"attempts": attempts} | shown))
+        echo_json(_facts(event) | {"attempts": attempts} | shown)
     else:
         for name, value in _facts(event).items():
-            click.echo(f"{name:<15}{', '.join(value) if isinstance(value, list) else value or '-'}")
+            shown_value = ", ".join(value) if isinstance(value, list) else value or "-"
+            echo(f"{name:<15}{visible_line(shown_value)}")
         for attempt in attempts:
-            click.echo(
-                f"  {attempt['at']}  {attempt['handler']}  attempt {attempt['number']}  {attempt['outcome']}  "
-                f"{attempt['elapsed_ms']} ms  {attempt['error']}".rstrip()
+            echo(
+                visible_line(
+                    f"  {attempt['at']}  {attempt['handler']}  attempt {attempt['number']}  {attempt['outcome']}  "
+                    f"{attempt['elapsed_ms']} ms  {attempt['error']}".rstrip()
+                )
             )
         if with_body:
-            click.echo(body)
+            echo_body(body)
     if note:
-        click.echo(note, err=True)
+        echo(note, err=True)
 
 
 def open_log() -> EventLog:
@@ -113,7 +117,7 @@ def filter_of(given: dict[str, Any]) -> EventFilter:
 
 
 def line(event: EventRecord) -> str:
-    return "  ".join(_cells(event))
+    return "  ".join(map(visible_line, _cells(event)))
 
 
 def _cells(event: EventRecord) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """`surehook events resolve`, and the lists of refused transactions and orphans."""
 
-import json
 from collections.abc import Callable, Sequence
 
 import click
@@ -11,6 +10,7 @@ from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, wait_for_store
+from surehook.verbs.output import echo, echo_json
 from surehook.verbs.tables import echo_table, utc
 
 TIMEOUT_SECONDS = 10.0
@@ -29,13 +29,13 @@ def echo_decisions(wanted: EventFilter, limit: int, *, as_json: bool) -> None:
     count = len(found)
     if as_json:
         for decision in found[:limit]:
-            click.echo(json.dumps(_facts(decision)))
+            echo_json(_facts(decision))
     else:
         echo_table(HEADERS, map(_cells, found[:limit]), whole_ids=True)
     if not as_json and not count:
-        click.echo("no such events")
+        echo("no such events")
     if count > limit:
-        click.echo(f"the newest {limit} of {count}; --limit shows more", err=True)
+        echo(f"the newest {limit} of {count}; --limit shows more", err=True)
 
 
 @click.command()
@@ -64,7 +64,7 @@ def each(ids: Sequence[str], act: Callable[[str], bool], done: str, not_done: st
     missed = []
     for event_id in map(str.lower, ids):
         if act(event_id):
-            click.echo(f"{event_id} {done}")
+            echo(f"{event_id} {done}")
         else:
             missed.append(event_id)
     if missed:

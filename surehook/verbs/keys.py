@@ -14,6 +14,7 @@ from surehook.shared.errors import Misconfigured
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, unavailable, wait_for_store
+from surehook.verbs.output import echo
 from surehook.verbs.progress import Progress
 
 TIMEOUT_SECONDS = 10.0
@@ -76,15 +77,15 @@ def _report(passes: list[PassCounts], cipher: BodyCipher, *, is_dry: bool) -> bo
     first, last = passes[0], passes[-1]
     encrypted = sum(_count(counts, Result.ENCRYPTED) for counts in passes)
     verb = "would be encrypted" if is_dry else "encrypted"
-    click.echo(f"{encrypted} {verb} with key {cipher.newest_key_id}, {_count(first, Result.FINE)} need no change")
+    echo(f"{encrypted} {verb} with key {cipher.newest_key_id}, {_count(first, Result.FINE)} need no change")
     for key_id, count in sorted(_by_key(last, Result.KEY_MISSING).items()):
-        click.echo(f"{count} unreadable: SUREHOOK_ENCRYPTION_KEYS lacks the key {key_id}")
+        echo(f"{count} unreadable: SUREHOOK_ENCRYPTION_KEYS lacks the key {key_id}")
     for key_id, count in sorted(_by_key(last, Result.DAMAGED).items()):
-        click.echo(f"{count} damaged: key {key_id} cannot decrypt them")
+        echo(f"{count} damaged: key {key_id} cannot decrypt them")
     still_coming = _by_key(last, Result.ENCRYPTED) if len(passes) == MOST_PASSES else {}
     for key_id, count in sorted(still_coming.items()):
         how = f"with key {key_id}" if key_id else "unencrypted"
-        click.echo(
+        echo(
             f"{count} stored since then {how}: an ingest process does not have key {cipher.newest_key_id} as its first"
         )
     return not still_coming and not _count(last, Result.KEY_MISSING) and not _count(last, Result.DAMAGED)

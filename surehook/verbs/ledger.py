@@ -1,6 +1,5 @@
 """`surehook ledger`: checks that every accepted event is closed, or open with a job."""
 
-import json
 import sys
 
 import click
@@ -9,6 +8,8 @@ from surehook.admin.ledger import Ledger, LedgerReport
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, wait_for_store
+from surehook.shared.visible import visible_line
+from surehook.verbs.output import echo_json
 from surehook.workers.maintenance.job_index import JOB_STATES
 
 TIMEOUT_SECONDS = 10.0
@@ -32,7 +33,7 @@ def ledger(as_json: bool) -> None:
     hidden = length < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
     with click.progressbar(length=length, label="checking", file=sys.stderr, hidden=hidden) as bar:
         report = Ledger(store, keys, bar.update).read()
-    click.echo(json.dumps(_facts(report)) if as_json else _table(report))
+    echo_json(_facts(report)) if as_json else _table(report)
     if not report.is_balanced:
         sys.exit(DOES_NOT_BALANCE)
 
@@ -62,5 +63,5 @@ def _table(report: LedgerReport) -> str:
     if report.without_job:
         more = " or more" if report.is_cut_short else ""
         lines.append(f"The ledger does not balance: {len(report.without_job):,}{more} jobs of open events are missing:")
-        lines += [f"  {job_id}" for job_id in report.without_job]
+        lines += [f"  {visible_line(job_id)}" for job_id in report.without_job]
     return "\n".join(lines)

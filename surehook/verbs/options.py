@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from surehook.verbs.output import echo
+
 Command = Callable[..., None]
 T = TypeVar("T")
 SHOW_PROGRESS_FROM = 20
@@ -75,8 +77,8 @@ def each(
     """Acts on each item, or with --dry-run prints it. `otherwise` explains why some items did not change."""
     if options["dry_run"]:
         for item in chosen:
-            click.echo(line(item))
-        click.echo(f"{len(chosen)} would be {verb}")
+            echo(line(item))
+        echo(f"{len(chosen)} would be {verb}")
         return
     count = 0
     hidden = len(chosen) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
@@ -86,7 +88,7 @@ def each(
             bar.update(1)
             if options["rate"]:
                 time.sleep(1 / options["rate"])
-    click.echo(f"{count} {verb}" + (f", {len(chosen) - count} {otherwise}" if count < len(chosen) else ""))
+    echo(f"{count} {verb}" + (f", {len(chosen) - count} {otherwise}" if count < len(chosen) else ""))
 
 
 def _lower(value: str | None) -> str | None:

@@ -1,6 +1,5 @@
 """`surehook queues`: lists, pauses and resumes queues."""
 
-import json
 from dataclasses import asdict
 
 import click
@@ -10,6 +9,8 @@ from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.stats import QueueStats
 from surehook.shared.store import connect, wait_for_store
+from surehook.shared.visible import visible_line
+from surehook.verbs.output import echo, echo_json
 
 TIMEOUT_SECONDS = 10.0
 HEAD = ("queue", "waiting", "running", "scheduled", "dead", "workers", "oldest", "")
@@ -28,15 +29,15 @@ def list_(as_json: bool) -> None:
     rows = found.all()
     if as_json:
         for queue in rows:
-            click.echo(json.dumps(asdict(queue)))
+            echo_json(asdict(queue))
         return
     table = [HEAD, *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for name, *numbers, state in table:
         cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)]
-        click.echo("  ".join((name.ljust(widths[0]), *cells, state)).rstrip())
+        echo("  ".join((name.ljust(widths[0]), *cells, state)).rstrip())
     if found.is_suspended:
-        click.echo("All workers are suspended by `rq suspend`; `rq resume` ends that.")
+        echo("All workers are suspended by `rq suspend`; `rq resume` ends that.")
 
 
 @queues.command()
@@ -44,7 +45,7 @@ def list_(as_json: bool) -> None:
 def pause(name: str) -> None:
     """Claim no more jobs from a queue. Running handlers finish; new and due jobs wait."""
     is_new = _open().pause(name)
-    click.echo(f"{name} is paused" if is_new else f"{name} was paused already")
+    echo(f"{visible_line(name)} is paused" if is_new else f"{visible_line(name)} was paused already")
 
 
 @queues.command()
@@ -52,7 +53,7 @@ def pause(name: str) -> None:
 def resume(name: str) -> None:
     """Let workers claim jobs from a queue again."""
     was_paused = _open().resume(name)
-    click.echo(f"{name} is resumed" if was_paused else f"{name} was not paused")
+    echo(f"{name} is resumed" if was_paused else f"{name} was not paused")
 
 
 def _open() -> Queues:
@@ -64,4 +65,4 @@ def _open() -> Queues:
 def _cells(queue: QueueStats) -> tuple[str, ...]:
     numbers = (queue.waiting, queue.running, queue.scheduled, queue.dead, queue.workers)
     age = f"{queue.oldest_waiting_seconds:,.0f} s" if queue.waiting else "-"
-    return (queue.name, *(f"{number:,}" for number in numbers), age, "paused" if queue.is_paused else "")
+    return (visible_line(queue.name), *(f"{number:,}" for number in numbers), age, "paused" if queue.is_paused else "")

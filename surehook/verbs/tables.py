@@ -4,7 +4,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-import click
+from surehook.shared.visible import visible_line
+from surehook.verbs.output import echo
 
 SHORT_ID = 8  # characters of an id on a terminal: every command that shows or replays takes them
 COLOURS = {
@@ -31,8 +32,8 @@ def echo_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, whole_i
     if not sys.stdout.isatty():
         for number, row in enumerate(rows):
             if number == 0:
-                click.echo("  ".join(headers))
-            click.echo("  ".join(row).rstrip())
+                echo("  ".join(headers))
+            echo("  ".join(map(visible_line, row)).rstrip())
         return
     from rich.console import Console
     from rich.table import Table
@@ -43,6 +44,8 @@ def echo_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, whole_i
         table.add_column(header, overflow="fold", no_wrap=number == 0 or header.endswith("(UTC)"))
     for first, *others in rows:
         shown = first if whole_ids else first[:SHORT_ID]
-        table.add_row(shown, *(Text(cell, style=COLOURS.get(cell.strip(), "")) for cell in others))
+        # As Text, since rich would read square brackets in a string as its own markup.
+        cells = (Text(visible_line(cell), style=COLOURS.get(cell.strip(), "")) for cell in others)
+        table.add_row(Text(visible_line(shown)), *cells)
     if table.row_count:
-        Console(highlight=False).print(table)
+        Console(markup=False, emoji=False, highlight=False).print(table)

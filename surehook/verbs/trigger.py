@@ -20,6 +20,7 @@ from surehook.shared.errors import MalformedBody, Misconfigured, SurehookError
 from surehook.shared.event_types import EVENT_TYPES, closest
 from surehook.shared.settings import Settings, load_settings
 from surehook.shared.transactional_events import require_transactional_type
+from surehook.verbs.output import echo
 
 # FusionAuth's documented example: connectTimeout 1000, readTimeout 2000.
 TIMEOUT = httpx.Timeout(2.0, connect=1.0)
@@ -66,7 +67,7 @@ def trigger(
 ) -> None:
     """Post an event of TYPE to the running ingest, as FusionAuth would, and show the answer."""
     if is_list:
-        click.echo("\n".join(EVENT_TYPES))
+        echo("\n".join(EVENT_TYPES))
         return
     settings = load_settings()
     bodies = _bodies(event_type, data, count)
@@ -110,10 +111,8 @@ def _run_operations(
         operations.append(operation)
         for response in operation.responses:
             again = f"  (sent again, {response.resend} of {MOST_RESENDS})" if response.resend else ""
-            click.echo(
-                f"{response.text}{again}" if len(targets) == 1 else f"{response.webhook}  {response.text}{again}"
-            )
-        click.echo(operation.sentence)
+            echo(f"{response.text}{again}" if len(targets) == 1 else f"{response.webhook}  {response.text}{again}")
+        echo(operation.sentence)
     return all(operation.commits for operation in operations)
 
 
@@ -121,7 +120,7 @@ def _bodies(event_type: str | None, data: BinaryIO | None, count: int) -> Iterat
     if data is not None:
         body = data.read()
         if event_type is not None and f'"{event_type}"'.encode() not in body:
-            click.echo(f"note: the body does not mention {event_type}; it is sent as it is", err=True)
+            echo(f"note: the body does not mention {event_type}; it is sent as it is", err=True)
         return iter([body]) if count == 1 else _copies(body, count)
     if event_type is None:
         raise click.UsageError("TYPE is missing; `surehook trigger --list` shows them.")
@@ -148,8 +147,8 @@ def _copies(body: bytes, count: int) -> Iterator[bytes]:
 def _send_all(post: Callable[[bytes], httpx.Response], bodies: Iterator[bytes], count: int) -> Counter[int]:
     if count == 1:
         response = post(next(bodies))
-        click.echo(f"{response.status_code} {response.text}")
-        click.echo(_explanation(response))
+        echo(f"{response.status_code} {response.text}")
+        echo(_explanation(response))
         return Counter([response.status_code])
     answers: Counter[int] = Counter()
     with click.progressbar(
@@ -158,7 +157,7 @@ def _send_all(post: Callable[[bytes], httpx.Response], bodies: Iterator[bytes], 
         for body in bar:
             answers[post(body).status_code] += 1
     for status, number in sorted(answers.items()):
-        click.echo(f"{status}: {number}")
+        echo(f"{status}: {number}")
     return answers
 
 

@@ -49,3 +49,14 @@ def test_every_package_is_listed_for_the_wheel() -> None:
 @pytest.mark.parametrize("path", [path for path in [*FILES, *SCRIPTS] if name_of(path) not in GENERATED], ids=name_of)
 def test_a_file_is_one_story(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+def test_commands_print_only_through_the_place_that_makes_control_characters_visible() -> None:
+    files = [*(ROOT / "surehook" / "verbs").glob("*.py"), ROOT / "surehook" / "main.py"]
+    others = [path for path in files if path.name not in ("output.py", "progress.py")]
+
+    assert [
+        path.name
+        for path in others
+        if re.search(r"click\.s?echo\(|(?<![.\w])print\(|std(out|err)\.write\(", path.read_text("utf-8"))
+    ] == []

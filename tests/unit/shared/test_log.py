@@ -51,3 +51,15 @@ def test_a_run_is_one_line_that_a_person_can_read() -> None:
     words = line.split()[1:]
     assert words[:4] == ["user.delete", "3f0c9a1b", "delete_todos", "failed"]
     assert " ".join(words[4:]) == "12 ms attempt 2, again in 19.5 s OSError"
+
+
+HOSTILE = "\x1b]52;c;aGk=\x07\x9b\u202e\r\x7f\nforged"
+
+
+def test_text_from_outside_cannot_control_a_terminal_or_forge_a_line() -> None:
+    run = dict.fromkeys(("event_type", "event_id", "handler", "outcome", "elapsed_ms", "error_type"), HOSTILE)
+    records = [a_record(reason=HOSTILE, event_id=HOSTILE), a_record(HOSTILE), a_record(**run, attempt=2)]
+
+    for line in [formatter.format(record) for record in records for formatter in (JsonFormatter(), TextFormatter())]:
+        assert not set(HOSTILE[:-6]) & {"\x1b", "\x07", "\x9b", "\u202e", "\r", "\x7f"} & set(line)
+        assert "\nforged" not in line
