@@ -38,7 +38,7 @@ class ErrorReply(Exception):
 
     @property
     def fault(self) -> StoreFault:
-        """What the reply means."""
+        """The meaning of the reply."""
         return fault_of_reply(str(self))
 
 

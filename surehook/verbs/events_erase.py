@@ -15,7 +15,7 @@ from surehook.shared.errors import NotFound, SurehookError
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, unavailable, wait_for_store
-from surehook.verbs.output import echo_json
+from surehook.verbs.output import echo, echo_json
 from surehook.verbs.progress import Progress
 
 TIMEOUT_SECONDS = 10.0
@@ -66,7 +66,10 @@ def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) ->
                 report = _erase_user(erasure, _uuid(user, "--user"), is_dry=dry_run)
     except (RedisError, OSError) as exc:
         unavailable(settings, exc)
-    echo_json(_facts(report, user)) if as_json else "\n".join(_lines(report, is_dry=dry_run))
+    if as_json:
+        echo_json(_facts(report, user))
+    else:
+        echo("\n".join(_lines(report, is_dry=dry_run)))
     if report.missing:
         raise NotFound("\n".join(f"there is no event {each}, or it was erased before" for each in report.missing))
     if not report.is_complete:

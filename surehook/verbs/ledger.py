@@ -9,7 +9,7 @@ from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
-from surehook.verbs.output import echo_json
+from surehook.verbs.output import echo, echo_json
 from surehook.workers.maintenance.job_index import JOB_STATES
 
 TIMEOUT_SECONDS = 10.0
@@ -33,7 +33,10 @@ def ledger(as_json: bool) -> None:
     hidden = length < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
     with click.progressbar(length=length, label="checking", file=sys.stderr, hidden=hidden) as bar:
         report = Ledger(store, keys, bar.update).read()
-    echo_json(_facts(report)) if as_json else _table(report)
+    if as_json:
+        echo_json(_facts(report))
+    else:
+        echo(_table(report))
     if not report.is_balanced:
         sys.exit(DOES_NOT_BALANCE)
 

@@ -40,13 +40,16 @@ def stack(open_stack: Stack) -> Iterator[Stack]:
 
 
 def flood(stack: Stack, first: bytes, endless: bytes) -> tuple[bytes, bool]:
-    """Write and read until the endpoint closes; returns its answer, and whether it closed."""
+    """Write and read until the endpoint ends its side; returns its answer, and whether it ended.
+
+    It may end a little after the last byte: on a fast machine all of them arrive while the first request is answered.
+    """
     received, sent, deadline = b"", 0, time.monotonic() + FLOOD_SECONDS
     with connect(stack.port) as connection:
         connection.sendall(first)
         connection.setblocking(False)
-        while sent < SENT_BYTES and time.monotonic() < deadline:
-            readable, writable, _ = select.select([connection], [connection], [], 1)
+        while time.monotonic() < deadline:
+            readable, writable, _ = select.select([connection], [connection] if sent < SENT_BYTES else [], [], 1)
             try:
                 if readable:
                     if not (chunk := connection.recv(65536)):
