@@ -12,13 +12,12 @@ import time
 from collections.abc import Generator
 from typing import Any
 
-from surehook.shared.envelope import Envelope, envelope_of, parse_json
+from surehook.shared.envelope import MAX_DEPTH, Envelope, envelope_of, parse_json
 from surehook.shared.errors import MalformedBody
 
 LARGE_BODY_BYTES = 64 * 1024  # a smaller body is parsed at once
 STEP_SECONDS = 0.002
 STEPS_PER_LOOK = 32  # at the clock
-MAX_DEPTH = 900
 MAX_NEEDED_BYTES = 128 * 1024  # the sum of what the envelope needs
 DECODED_AT_ONCE = 256 * 1024
 

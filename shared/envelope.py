@@ -20,6 +20,8 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # FusionAuth's types are dotted words. Other text must not get into logs, job descriptions and web pages.
 _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
+MAX_DEPTH = 900
+
 
 class Envelope(NamedTuple):
     """The fields of an event that the endpoint needs. Ids are lower-case UUIDs, "" where there is none.
@@ -101,10 +103,23 @@ def parse_json(text: bytes) -> Any:
 def _parse_oddity(body: bytes) -> Any:
     """Parses what the fast parser refuses: lone surrogates, long numbers, deep nesting, and invalid JSON."""
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_int=_whole_number)
+        found = json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_int=_whole_number)
     except (ValueError, RecursionError):
         # The library's message quotes the body, so it goes no further.
         raise MalformedBody("the body is not JSON") from None
+    _require_depth(found)
+    return found
+
+
+def _require_depth(value: Any) -> None:
+    """Refuses deep nesting on every Python alike: the library's own limit differs, and is gone since 3.12."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        containers = [each for each in level if isinstance(each, dict | list)]
+        if not containers:
+            return
+        level = [child for each in containers for child in (each.values() if isinstance(each, dict) else each)]
+    raise MalformedBody(f"the body is nested more than {MAX_DEPTH} deep")
 
 
 def _no_constant(_: str) -> None:
