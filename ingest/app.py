@@ -18,7 +18,7 @@ from surehook.ingest.endpoint import WebhookEndpoint
 from surehook.ingest.http.fast_path import FastPath
 from surehook.ingest.limits import Limits
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.rate_limited_log import RateLimitedLog
+from surehook.ingest.refusals import Refusals
 from surehook.ingest.responses import Response
 from surehook.ingest.routes import facts_of, spellings
 from surehook.ingest.store.acceptor import Acceptor
@@ -41,7 +41,11 @@ class App(Starlette):
 
 
 def create_app(
-    settings: Settings, metrics: IngestMetrics, limits: Limits | None = None, fast_path: FastPath | None = None
+    settings: Settings,
+    metrics: IngestMetrics,
+    limits: Limits | None = None,
+    fast_path: FastPath | None = None,
+    refusals: Refusals | None = None,
 ) -> Starlette:
     """The ASGI app of one ingest process. Its endpoint is also given to the `fast_path`.
 
@@ -51,7 +55,7 @@ def create_app(
     authenticator = authenticator_from(settings, metrics)
     request_limits = limits or Limits(settings)
     acceptors: list[Acceptor] = []
-    refusal_log = RateLimitedLog("delivery refused")
+    all_refusals = refusals or Refusals(metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -63,6 +67,7 @@ def create_app(
             request_limits,
             acceptor,
             metrics,
+            all_refusals,
             max_body_bytes=settings.max_body_bytes,
             coordinator=coordinator if settings.transactional_events else None,
         )
@@ -92,17 +97,12 @@ def create_app(
         is_ready = bool(acceptors) and acceptors[-1].is_ready and authenticator.is_ready
         return _response(responses.READY if is_ready else responses.NOT_READY)
 
-    def count_refusal(reason: str, request: Request) -> None:
-        metrics.refused.labels(reason).inc()
-        # Apart by method, so that a balancer's GETs do not hide a mistyped webhook URL.
-        refusal_log.add(f"{reason} {request.method}", reason=reason, **facts_of(request))
-
     async def not_found(request: Request, _: Exception) -> StarletteResponse:
-        count_refusal("not_found", request)
+        all_refusals.count_request("not_found", **facts_of(request))
         return _response(responses.NOT_FOUND)
 
     async def method_not_allowed(request: Request, exc: Exception) -> StarletteResponse:
-        count_refusal("method_not_allowed", request)
+        all_refusals.count_request("method_not_allowed", **facts_of(request))
         allow = exc.headers if isinstance(exc, HTTPException) else None  # RFC 9110, section 15.5.6
         response = _response(responses.METHOD_NOT_ALLOWED)
         response.headers.update(allow or {})

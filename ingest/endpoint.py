@@ -15,6 +15,7 @@ from surehook.ingest.large_body import LARGE_BODY_BYTES, parse_large_envelope
 from surehook.ingest.limits import Limits, Reservation
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.rate_limited_log import RateLimitedLog
+from surehook.ingest.refusals import Refusals
 from surehook.ingest.responses import Refusal, Response
 from surehook.ingest.store.acceptor import Acceptor, AcceptResult, Pending
 from surehook.ingest.store.batcher import ReplyReceiver
@@ -46,6 +47,7 @@ class WebhookEndpoint:
         limits: Limits,
         acceptor: Acceptor,
         metrics: IngestMetrics,
+        refusals: Refusals,
         *,
         max_body_bytes: int,
         coordinator: Coordinator | None = None,
@@ -57,7 +59,7 @@ class WebhookEndpoint:
         self._max_body_bytes = max_body_bytes
         self._coordinator = coordinator
         self._parsing = asyncio.Lock()
-        self._refusal_log = RateLimitedLog("delivery refused")
+        self._count_refusal = refusals.count
         self._duplicate_log = RateLimitedLog("duplicate delivery", logging.INFO)
         self._uncounted: list[tuple[Envelope, AcceptResult, float]] = []
 
@@ -174,10 +176,6 @@ class WebhookEndpoint:
                 self._duplicate_log.add("", event_id=envelope.event_id, event_type=envelope.event_type)
             else:
                 self._metrics.count_accepted(envelope.event_type)
-
-    def _count_refusal(self, reason: str) -> None:
-        self._metrics.refused.labels(reason).inc()
-        self._refusal_log.add(reason, reason=reason)
 
 
 def _parse(body: bytes, signed_digest: bytes | None) -> Envelope:

@@ -17,7 +17,7 @@ from surehook.ingest.http.protocol import WebhookProtocol, protocol_for
 from surehook.ingest.limits import Limits
 from surehook.ingest.listener import BACKLOG, listen
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.rate_limited_log import RateLimitedLog
+from surehook.ingest.refusals import Refusals
 from surehook.ingest.tls import tls_options
 from surehook.ingest.tls_server import TlsServer
 from surehook.shared.metrics_server import serve_metrics
@@ -85,16 +85,11 @@ def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, ser
     """
     limits = Limits(settings)
     limits.fit_to_file_limit()
-    refusals = RateLimitedLog("delivery refused")
-
-    def count_refusal(reason: str) -> None:
-        metrics.refused.labels(reason).inc()
-        refusals.add(reason, reason=reason)
-
+    refusals = Refusals(metrics)
     fast_path = FastPath(settings.webhook_path)
     config = uvicorn.Config(
-        create_app(settings, metrics, limits, fast_path),
-        http=protocol_for(limits, count_refusal, fast_path),
+        create_app(settings, metrics, limits, fast_path, refusals),
+        http=protocol_for(limits, refusals.count, fast_path),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -110,7 +105,7 @@ def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, ser
         logging.getLogger(name).setLevel(logging.WARNING)
     if settings.durability == "memory":
         log.warning("store durability disabled", extra={"reason": "SUREHOOK_DURABILITY=memory loses events"})
-    server = Server(config, limits, count_refusal, serving)
+    server = Server(config, limits, refusals.count, serving)
     # uvicorn handles signals only while its loop runs, and afterwards raises again the one that stopped it. With these
     # handlers a signal during startup is not lost, and a clean stop has exit status 0.
     for number in (signal.SIGTERM, signal.SIGINT):

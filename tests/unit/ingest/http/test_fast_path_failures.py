@@ -11,6 +11,7 @@ from surehook.ingest.auth.credentials import authenticator_from
 from surehook.ingest.endpoint import WebhookEndpoint
 from surehook.ingest.limits import Limits
 from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.refusals import Refusals
 from surehook.ingest.store.acceptor import Acceptor, AcceptResult
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.settings import Settings
@@ -24,7 +25,9 @@ def test_a_reservation_is_released_once_while_the_store_is_unavailable() -> None
     async def play() -> list[int]:
         acceptor = Acceptor(settings, metrics)  # never run
         connection = ClientConnection(
-            WebhookEndpoint(authenticator_from(settings, metrics), limits, acceptor, metrics, max_body_bytes=4096),
+            WebhookEndpoint(
+                authenticator_from(settings, metrics), limits, acceptor, metrics, Refusals(metrics), max_body_bytes=4096
+            ),
             limits,
         )
         await connection.receive(a_delivery(), a_delivery())
