@@ -126,5 +126,5 @@ class TlsServer:
 
 
 async def _wait_until_closing(transport: asyncio.Transport) -> None:
-    while not transport.is_closing():  # noqa: ASYNC110 - uvicorn polls too: a protocol tells nobody of its end
+    while not transport.is_closing():  # noqa: ASYNC110 - the protocol has no event for it, so uvicorn polls too
         await asyncio.sleep(POLL_SECONDS)

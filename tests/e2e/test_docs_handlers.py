@@ -10,19 +10,24 @@ import surehook.events
 PAGE = (Path(__file__).parents[2] / "docs" / "handlers.md").read_text("utf-8")
 
 
-def test_the_examples_of_the_page_run(tmp_path: Path) -> None:
-    for name, code in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL):
-        (tmp_path / name).write_text(code)
-
+def assert_passed(count: int, folder: Path) -> None:
+    """Run the tests in a folder as a reader of the page would."""
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", tmp_path],
-        cwd=tmp_path,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", folder],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
 
-    assert "6 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert f"{count} passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_the_examples_of_the_page_run(tmp_path: Path) -> None:
+    for name, code in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL):
+        (tmp_path / name).write_text(code)
+
+    assert_passed(6, tmp_path)
 
 
 OLDER_EVENT_LAST = """
@@ -46,15 +51,7 @@ def test_the_mirror_of_the_page_keeps_the_newest_state(tmp_path: Path) -> None:
     (tmp_path / "mirror.py").write_text(code[1])
     (tmp_path / "test_mirror.py").write_text(OLDER_EVENT_LAST)
 
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", tmp_path],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert_passed(1, tmp_path)
 
 
 def test_the_classes_that_the_page_names_exist() -> None:
@@ -116,12 +113,4 @@ def test_the_recipe_for_connections_survives_a_restart_of_the_database(tmp_path:
     (tmp_path / "django" / "db.py").write_text(DJANGO_DB)
     (tmp_path / "test_recipe.py").write_text(RECIPE_TEST)
 
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", tmp_path],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert "2 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert_passed(2, tmp_path)

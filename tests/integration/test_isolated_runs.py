@@ -14,7 +14,7 @@ from surehook import Event, on
 from surehook.testing import an_event, run_handler
 from tests.integration.conftest import Accept, Counts, RunWorker
 
-person: ContextVar[str] = ContextVar("person", default="nobody")
+person: ContextVar[str] = ContextVar("person", default="unset")
 EXACT = 50
 
 
@@ -67,7 +67,7 @@ def test_a_run_does_not_see_what_another_has_set(
     run_worker(turns=3)
 
     assert counts.runs == [("first", "done"), ("second", "done"), ("first", "done")]
-    assert seen == [("nobody", False)] * 3
+    assert seen == [("unset", False)] * 3
 
 
 @pytest.mark.parametrize("handler", HANDLERS, ids=NAMES)
@@ -78,7 +78,7 @@ def test_transactional_handlers_and_their_undo_do_not_see_each_others_variables(
     for _ in range(2):
         assert decide(a_transactional_event("user.create")).status_code == 200
 
-    assert seen == [("nobody", False)] * 4
+    assert seen == [("unset", False)] * 4
 
 
 def test_the_kit_runs_a_handler_without_the_variables_of_the_test() -> None:
@@ -88,5 +88,5 @@ def test_the_kit_runs_a_handler_without_the_variables_of_the_test() -> None:
     assert run_handler(note, an_event("user.delete")).outcome == "done"
     assert run_handler(note, an_event("user.delete")).outcome == "done"
 
-    assert seen == [("nobody", False)] * 2
+    assert seen == [("unset", False)] * 2
     assert person.get() == "the test's"
