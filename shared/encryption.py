@@ -7,11 +7,14 @@ it in its log.
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
 from surehook.shared.errors import BodyDamaged, KeyMissing
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 FINGERPRINT_DIGITS = 12
 
@@ -22,7 +25,7 @@ class BodyCipher:
     def __init__(self, keys: Sequence[SecretStr] = ()) -> None:
         secrets = [key.get_secret_value() for key in keys]
         self.key_ids = tuple(fingerprint(secret) for secret in secrets)
-        self._fernets = MultiFernet([Fernet(secret) for secret in secrets]) if secrets else None
+        self._fernets = _fernets(secrets) if secrets else None
 
     @property
     def newest_key_id(self) -> str:
@@ -50,10 +53,19 @@ class BodyCipher:
             return body
         if self._fernets is None or key_id not in self.key_ids:
             raise KeyMissing(key_id)
+
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415 - loaded with the keys
+
         try:
             return self._fernets.decrypt(body)
         except InvalidToken:
             raise BodyDamaged(f"the stored body was changed: key {key_id} does not decrypt it") from None
+
+
+def _fernets(secrets: Sequence[str]) -> "MultiFernet":
+    from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415 - slow to import, and not needed without keys
+
+    return MultiFernet([Fernet(secret) for secret in secrets])
 
 
 def fingerprint(key: str) -> str:

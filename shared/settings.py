@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 
 from surehook.shared.auth_settings import LOOPBACK, SECRET_LISTS, AuthSettings, Words, require_length, split
@@ -73,6 +72,11 @@ def _require_prefix(value: str) -> str:
 
 
 def _require_fernet_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not value:
+        return value
+
+    from cryptography.fernet import Fernet  # noqa: PLC0415 - slow to import, and not needed without keys
+
     for position, key in enumerate(value, 1):
         try:
             Fernet(key.get_secret_value())
