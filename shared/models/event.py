@@ -40,16 +40,6 @@ class Event(Model):
         """The fields that did not fit the type's model, as in `("user.birthDate",)`. Empty if it did."""
         return self._misfits
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            try:
-                return super().__getattr__(name)
-            except AttributeError:
-                if type(self) is Event and not name.startswith("_"):
-                    return None  # the fields of such an event are unknown
-                raise
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Event) and type(self) is type(other) and (self.id, self.raw) == (other.id, other.raw)
 

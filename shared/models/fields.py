@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
+from uuid import UUID
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -17,7 +18,8 @@ _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 class Fields(Mapping[str, Any]):
     """A JSON object whose fields read as attributes: `user.firstName` as `user.first_name`, a missing one as None.
 
-    Also a read-only mapping under FusionAuth's own names: `user["firstName"]`.
+    Also a read-only mapping under FusionAuth's own names: `user["firstName"]`. A key that is an id is found by its text
+    in any spelling, and by its UUID.
     """
 
     __slots__ = ("_fields",)
@@ -38,8 +40,15 @@ class Fields(Mapping[str, Any]):
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"events are immutable: {name} cannot be deleted")
 
-    def __getitem__(self, name: str) -> Any:
-        return frozen(self._fields[name])
+    def __getitem__(self, name: str | UUID) -> Any:
+        try:
+            return frozen(self._fields[name])  # type: ignore[index] # a UUID is never there as itself
+        except KeyError:
+            wanted = id_of(name)
+            same = () if wanted is None else (each for each in self._fields if id_of(each) == wanted)
+            for key in same:
+                return frozen(self._fields[key])
+            raise
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
@@ -84,6 +93,16 @@ class FrozenDict(dict[Key, Value]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(str, self))})"
+
+
+def id_of(key: object) -> UUID | None:
+    """The UUID that a key is or spells; None if it does neither."""
+    if isinstance(key, UUID):
+        return key
+    try:
+        return UUID(key) if isinstance(key, str) else None
+    except ValueError:
+        return None
 
 
 def frozen(value: Any) -> Any:

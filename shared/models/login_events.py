@@ -4,7 +4,8 @@ from typing import Literal
 from uuid import UUID
 
 from surehook.shared.models.event import Event, UserEvent
-from surehook.shared.models.model import Flag, Instant, Map, Whole
+from surehook.shared.models.id_map import IdMap
+from surehook.shared.models.model import Flag, Instant, Whole
 from surehook.shared.models.people import RefreshToken, TwoFactorMethod, User, UserLoginFailedReason
 from surehook.shared.models.things import Email
 
@@ -139,7 +140,7 @@ class JWTRefreshTokenRevoke(Event):
 
     type: Literal["jwt.refresh-token.revoke"]
     application_id: UUID | None = None
-    application_time_to_live_in_seconds: Map[UUID, Whole] | None = None
+    application_time_to_live_in_seconds: IdMap[Whole] | None = None
     refresh_token: RefreshToken | None = None
     user: User | None = None
     user_id: UUID | None = None

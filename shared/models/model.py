@@ -56,10 +56,14 @@ Map = Annotated[Mapping[Key, Value], AfterValidator(FrozenDict)]
 Json = Annotated[Any, BeforeValidator(frozen), PlainSerializer(thawed)]
 
 
+def _letters(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
 class Model(BaseModel):
     """A JSON object of a known shape. Fields read as attributes, and under FusionAuth's own names as `user["email"]`.
 
-    `user.get("newField")` reads one that this version of Surehook does not know.
+    A field that did not come reads as None, whether or not this class declares it.
     """
 
     model_config = ConfigDict(
@@ -71,11 +75,13 @@ class Model(BaseModel):
         hide_input_in_errors=True,
     )
     _attribute_of: ClassVar[dict[str, str]] = {}
+    _attribute_by_letters: ClassVar[dict[str, str]] = {}
     _known_names: ClassVar[set[str]] = set()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         cls._attribute_of = {field.alias or name: name for name, field in cls.model_fields.items()}
+        cls._attribute_by_letters = {_letters(name): name for name in cls.model_fields}
         Model._known_names.update(cls._attribute_of)
 
     @staticmethod
@@ -113,10 +119,11 @@ class Model(BaseModel):
             for spelling in (name, camel(name)):
                 if spelling in extra:
                     return frozen(extra[spelling])
-            raise AttributeError(
-                f"{type(self).__name__} has no field {name}. One that may come without being known is read with "
-                f".get({camel(name)!r})"
-            )
+            meant = self._attribute_by_letters.get(_letters(name))
+            if meant is not None or name.startswith("_"):
+                hint = f": it is spelt {meant}" if meant else ""
+                raise AttributeError(f"{type(self).__name__} has no field {name}{hint}")
+            return None  # FusionAuth leaves out what is null, in fields that are newer than this class, too
 
         def __setattr__(self, name: str, value: Any) -> None:
             raise AttributeError(f"events are immutable: {name} cannot be set")

@@ -88,7 +88,7 @@ class UserTwoFactorConfiguration(Model):
 
 
 class User(Model):
-    """A user, without the fields that FusionAuth does not send: password, salt, secrets."""
+    """A user. Only an import (user.bulk.create) may name the fields of a password."""
 
     active: Flag | None = None
     birth_date: Day | None = None
@@ -98,7 +98,9 @@ class User(Model):
     connector_id: UUID | None = None
     data: Fields | None = None
     email: str | None = None
+    encryption_scheme: str | None = None
     expiry: Instant | None = None
+    factor: Whole | None = None
     first_name: str | None = None
     full_name: str | None = None
     id: UUID | None = None
@@ -108,16 +110,19 @@ class User(Model):
     last_login_instant: Instant | None = None
     last_name: str | None = None
     last_update_instant: Instant | None = None
+    legacy_identifier: str | None = None
     memberships: tuple[GroupMember, ...] | None = None
     middle_name: str | None = None
     mobile_phone: str | None = None
     parent_email: str | None = None
+    password: str | None = None
     password_change_reason: str | None = None  # Administrative, Breached, Expired, Validation
     password_change_required: Flag | None = None
     password_last_update_instant: Instant | None = None
     phone_number: str | None = None
     preferred_languages: tuple[str, ...] | None = None
     registrations: tuple[UserRegistration, ...] | None = None
+    salt: str | None = None
     tenant_id: UUID | None = None
     timezone: str | None = None
     two_factor: UserTwoFactorConfiguration | None = None
@@ -137,6 +142,8 @@ class IdentityProviderLink(Model):
     data: Fields | None = None
     display_name: str | None = None
     identity_provider_id: UUID | None = None
+    identity_provider_name: str | None = None
+    identity_provider_type: str | None = None  # Apple, ExternalJWT, Google, OpenIDConnect, SAMLv2, …
     identity_provider_user_id: str | None = None
     insert_instant: Instant | None = None
     last_login_instant: Instant | None = None
@@ -162,7 +169,9 @@ class DeviceInfo(Model):
 
 
 class RefreshTokenMetaData(Model):
+    data: Fields | None = None
     device: DeviceInfo | None = None
+    resources: tuple[str, ...] | None = None
     scopes: tuple[str, ...] | None = None
 
 

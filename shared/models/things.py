@@ -5,7 +5,8 @@ from uuid import UUID
 from pydantic import Field
 
 from surehook.shared.models.fields import Fields
-from surehook.shared.models.model import Flag, Instant, Json, Map, Model, Number, Whole
+from surehook.shared.models.id_map import IdMap
+from surehook.shared.models.model import Flag, Instant, Json, Model, Number, Whole
 
 
 class Location(Model):
@@ -51,7 +52,7 @@ class Group(Model):
     insert_instant: Instant | None = None
     last_update_instant: Instant | None = None
     name: str | None = None
-    roles: Map[UUID, tuple[ApplicationRole, ...]] | None = None
+    roles: IdMap[tuple[ApplicationRole, ...]] | None = None
     tenant_id: UUID | None = None
 
 

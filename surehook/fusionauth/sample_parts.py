@@ -152,6 +152,8 @@ def identity_provider_link(now: int) -> dict[str, Any]:
     return {
         "displayName": "Orchard Staff Directory",
         "identityProviderId": IDENTITY_PROVIDER_ID,
+        "identityProviderName": "Orchard Staff Directory",
+        "identityProviderType": "SAMLv2",
         "identityProviderUserId": "staff-20817",
         "insertInstant": now,
         "lastLoginInstant": now,

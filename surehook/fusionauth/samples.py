@@ -57,7 +57,12 @@ def _revoked_refresh_token(now: int) -> dict[str, Any]:
         "data": {},
         "id": "be40917d-63f8-4a25-8e0c-a1d7f5c3296b",
         "insertInstant": now - _HOUR_MS,
-        "metaData": {"device": {"name": "Kitchen tablet", "type": "TABLET"}, "scopes": ["offline_access"]},
+        "metaData": {
+            "data": {},
+            "device": {"name": "Kitchen tablet", "type": "TABLET"},
+            "resources": ["https://shop.example.com/"],
+            "scopes": ["offline_access"],
+        },
         "startInstant": now - _HOUR_MS,
         "tenantId": parts.TENANT_ID,
         "token": "sample-refresh-token",

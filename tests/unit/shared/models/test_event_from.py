@@ -146,8 +146,11 @@ def test_a_missing_field_is_none_by_attribute_and_missing_by_name() -> None:
     assert "email" not in event.user
     with pytest.raises(KeyError):
         event.user["email"]
-    with pytest.raises(AttributeError, match="User has no field e_mail"):
-        getattr(event.user, "e_mail")  # noqa: B009 - a misspelt field
+    assert getattr(event.user, "pronouns") is None  # noqa: B009 - as if the class knew it
+    assert getattr(event, "users") is None  # noqa: B009 - a field of other types
+    for misspelt, name in ((event.user, "e_mail"), (event.user, "firstName"), (event, "tenantID")):
+        with pytest.raises(AttributeError, match=f"{name}: it is spelt (email|first_name|tenant_id)"):
+            getattr(misspelt, name)
 
 
 def test_an_event_knows_its_instant_and_ids() -> None:
@@ -231,7 +234,10 @@ def test_roles_are_read_by_application() -> None:
     assert isinstance(event, GroupCreate)
     assert event.group is not None
     assert event.group.roles is not None
-    assert event.group.roles[UUID(TENANT_ID)][0].name == "reader"
+    assert event.group.roles[UUID(TENANT_ID)][0].name == event.group.roles[TENANT_ID][0].name == "reader"
+    assert isinstance(hash(event.group.roles), int)
+    with pytest.raises(TypeError):
+        event.group.roles.clear()
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"event": {}}', b'{"event": {"type": ["x"]}}'])

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import yaml
 from pydantic.fields import FieldInfo
 
 from surehook.shared.event_types import EVENT_TYPES
@@ -18,6 +19,9 @@ from surehook.shared.models.model import Model
 from tests.support.payloads import EVENT_ID, PUBLISHED, each_payload, leaves, thawed
 
 LIST = Path(PUBLISHED).parent / "catalog.json"
+OPENAPI = LIST.parent / "openapi.yaml"
+# Ours by another name there, and bases that are only ours.
+RENAMED = {"RefreshTokenMetaData": "MetaData"}
 LOOKS_LIKE_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Fields of any shape, and two that are not always the UUID that they look like.
 FREE = re.compile(r"\.(data|newValue|oldValue|lambdaResult)\b|\.entity\.clientId$|\.original\.clientId$")
@@ -103,6 +107,26 @@ def models() -> list[type[Model]]:
         found += (more := waiting.pop().__subclasses__())
         waiting += more
     return found
+
+
+@pytest.mark.skipif(not OPENAPI.exists(), reason="FusionAuth's own classes are not there")
+def test_a_class_has_every_field_of_fusionauths_class() -> None:
+    theirs = yaml.load(OPENAPI.read_text(), Loader=yaml.CSafeLoader)["components"]["schemas"]
+    schema_of: dict[type[Model], str] = {model: f"{model.__name__}Event" for model in MODELS.values()}
+    compared, lacking = set(), []
+    for model in models():
+        name = schema_of.get(model) or RENAMED.get(model.__name__, model.__name__)
+        if name in theirs:
+            compared.add(model.__name__)
+            known = {field.alias or name for name, field in model.model_fields.items()}
+            lacking += [
+                f"{model.__name__}.{field}" for field in theirs[name].get("properties", {}) if field not in known
+            ]
+
+    assert lacking == []
+    # FusionAuth publishes no classes of the events of entities, nor our bases.
+    assert {each.__name__ for each in models() if each.__module__.endswith((".people", ".things"))} <= compared
+    assert len(compared) > 80
 
 
 @pytest.mark.parametrize("model", models(), ids=lambda model: model.__name__)
