@@ -1,0 +1,11 @@
+"""A simulated FusionAuth: its webhook sender, and the part of its API that concerns webhooks.
+
+1. `instance` holds what an installation knows: tenants, webhooks, keys, API keys and its configuration. `records`
+   checks and completes what the API saves, and `quirks` lists what no public source settles or what differs by version.
+2. `delivery` fires an event: it finds the webhooks that receive it, sends under the tenant's transaction setting,
+   sends again to those that failed, and records every attempt in the `event_log`.
+3. `http_client` sends one request as FusionAuth's HTTP client does; `signing_keys` makes the keys and signs with them.
+4. `api` answers the API's requests, and `server` serves it on an address of its own.
+
+Each behaviour names its source in FACTS.
+"""
