@@ -15,7 +15,7 @@ from bench.load import bodies
 from bench.machine import empty
 from harness.stack import Stack, wait_until
 from surehook.shared.envelope import parse_envelope
-from surehook.shared.keys import EVENTS_QUEUE, Keys, rq_job, rq_queue
+from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script
 from surehook.workers.queue import acks
 from surehook.workers.queue.acks import Ack
@@ -83,14 +83,14 @@ def _fan_out(store: redis.Redis) -> None:
 def _lose_one(store: redis.Redis, jobs: int, round_number: int) -> tuple[float, float]:
     """Returns the seconds until the job is back, and the store's CPU time for that."""
     index = (2 * round_number + 1) * jobs // (2 * ROUNDS)
-    job_id = store.lindex(rq_queue(EVENTS_QUEUE), index)
+    job_id = store.lindex(Keys().rq_queue(EVENTS_QUEUE), index)
     assert isinstance(job_id, bytes)  # noqa: S101 - the queue is that long
     used = _store_seconds(store)
-    store.lset(rq_queue(EVENTS_QUEUE), index, "gone")
-    store.lrem(rq_queue(EVENTS_QUEUE), 1, "gone")
-    store.delete(rq_job(job_id.decode()))
+    store.lset(Keys().rq_queue(EVENTS_QUEUE), index, "gone")
+    store.lrem(Keys().rq_queue(EVENTS_QUEUE), 1, "gone")
+    store.delete(Keys().rq_job(job_id.decode()))
     began = time.monotonic()
-    wait_until(lambda: store.exists(rq_job(job_id.decode())), "it is queued again", seconds=LONGEST_SECONDS)
+    wait_until(lambda: store.exists(Keys().rq_job(job_id.decode())), "it is queued again", seconds=LONGEST_SECONDS)
     return time.monotonic() - began, _store_seconds(store) - used
 
 

@@ -1,21 +1,22 @@
 """Every key in the store is named here, ours and RQ's, for Python and for the scripts alike.
 
-Ours start with `KEY_PREFIX`. RQ's names are fixed by RQ (`rq:`), so that `rq info` and rq-dashboard find them.
+All start with `KEY_PREFIX`, so that several installations, and other applications' RQ jobs, can share a database. Under
+the default prefix alone RQ's keys are where RQ looks for them (`rq:`), so that its tools need no setting.
 """
 
 from dataclasses import dataclass
 
 EVENTS_QUEUE = "events"
 TRANSACTIONAL_QUEUE = "transactional"
-RQ_QUEUES = "rq:queues"
-RQ_SUSPENDED = "rq:suspended"
+DEFAULT_PREFIX = "surehook"
+RQ_PREFIX = "rq"
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The names of all keys under one prefix."""
 
-    prefix: str = "surehook"
+    prefix: str = DEFAULT_PREFIX
 
     @property
     def store_format(self) -> str:
@@ -147,40 +148,60 @@ class Keys:
                 "ORPHANS": self.orphans,
                 "ALIVE": self.alive("", "").removesuffix(":"),
                 "TRANSACTIONAL": TRANSACTIONAL_QUEUE,
-                "JOB": rq_job(""),
-                "QUEUE": rq_queue(""),
-                "QUEUES": RQ_QUEUES,
-                "SUSPENDED": RQ_SUSPENDED,
-                "RESULTS": rq_results(""),
-                "WIP": "rq:wip:",
-                "EXECUTION": "rq:execution:",
-                "EXECUTIONS": "rq:executions:",
-                "WORKER": "rq:worker:",
-                "WORKERS_OF": "rq:workers:",
-                "FINISHED": "rq:finished:",
-                "FAILED": rq_failed(""),
-                "CANCELED": "rq:canceled:",
-                "SCHEDULED": rq_scheduled(""),
+                "JOB": self.rq_job(""),
+                "QUEUE": self.rq_queue(""),
+                "QUEUES": self.rq_queues,
+                "SUSPENDED": self.rq_suspended,
+                "RESULTS": self.rq_results(""),
+                "WIP": f"{self.rq}:wip:",
+                "EXECUTION": f"{self.rq}:execution:",
+                "EXECUTIONS": f"{self.rq}:executions:",
+                "WORKER": self.rq_worker(""),
+                "WORKERS_OF": self.rq_workers_of(""),
+                "FINISHED": f"{self.rq}:finished:",
+                "FAILED": self.rq_failed(""),
+                "CANCELED": f"{self.rq}:canceled:",
+                "SCHEDULED": self.rq_scheduled(""),
                 "INTERMEDIATE_SUFFIX": ":intermediate",
             }.items()
         )
 
+    # RQ's keys.
 
-def rq_job(job_id: str) -> str:
-    return f"rq:job:{job_id}"
+    @property
+    def rq(self) -> str:
+        """The prefix of RQ's keys, as its variable RQ_KEY_PREFIX names it: RQ's own, unless `prefix` was changed."""
+        return RQ_PREFIX if self.prefix == DEFAULT_PREFIX else f"{self.prefix}:{RQ_PREFIX}"
 
+    @property
+    def rq_queues(self) -> str:
+        return f"{self.rq}:queues"
 
-def rq_queue(queue: str) -> str:
-    return f"rq:queue:{queue}"
+    @property
+    def rq_suspended(self) -> str:
+        return f"{self.rq}:suspended"
 
+    @property
+    def rq_workers(self) -> str:
+        return f"{self.rq}:workers"
 
-def rq_failed(queue: str) -> str:
-    return f"rq:failed:{queue}"
+    def rq_workers_of(self, queue: str) -> str:
+        return f"{self.rq}:workers:{queue}"
 
+    def rq_worker(self, name: str) -> str:
+        return f"{self.rq}:worker:{name}"
 
-def rq_scheduled(queue: str) -> str:
-    return f"rq:scheduled:{queue}"
+    def rq_job(self, job_id: str) -> str:
+        return f"{self.rq}:job:{job_id}"
 
+    def rq_queue(self, queue: str) -> str:
+        return f"{self.rq}:queue:{queue}"
 
-def rq_results(job_id: str) -> str:
-    return f"rq:results:{job_id}"
+    def rq_failed(self, queue: str) -> str:
+        return f"{self.rq}:failed:{queue}"
+
+    def rq_scheduled(self, queue: str) -> str:
+        return f"{self.rq}:scheduled:{queue}"
+
+    def rq_results(self, job_id: str) -> str:
+        return f"{self.rq}:results:{job_id}"

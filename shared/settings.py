@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 
 from surehook.shared.auth_settings import LOOPBACK, SECRET_LISTS, AuthSettings, Words, require_length, split
 from surehook.shared.errors import Misconfigured
+from surehook.shared.keys import DEFAULT_PREFIX, RQ_PREFIX
 from surehook.shared.sources import PREFIX, Found, Names, find_settings
 from surehook.shared.store_address import StoreAddress, parse_store_address
 from surehook.shared.transactional_events import transactional_types
@@ -68,6 +69,8 @@ def _require_url(value: str | None) -> str | None:
 def _require_prefix(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
         raise ValueError("expected letters, digits, '.', '_' or '-'")
+    if value == RQ_PREFIX:
+        raise ValueError("RQ's own keys begin with this: expected another prefix")
     return value
 
 
@@ -113,7 +116,7 @@ class Settings(AuthSettings):
 
     redis_url: Annotated[StoreAddress | None, BeforeValidator(_parsed)] = None
     data_dir: Path = Path("data")
-    key_prefix: Annotated[str, AfterValidator(_require_prefix)] = "surehook"
+    key_prefix: Annotated[str, AfterValidator(_require_prefix)] = DEFAULT_PREFIX
     bind: Annotated[str, AfterValidator(_require_listen_address)] = "127.0.0.1:8000"
     webhook_path: Annotated[str, AfterValidator(_require_path)] = "/fusionauth-webhook"
     metrics_bind: AddressOrOff = "127.0.0.1:9464"

@@ -52,12 +52,11 @@ class Launcher(ABC):
     def __init__(
         self, settings: Settings, store: redis.Redis, slots: Slots, queue: str, process: str, threads: int
     ) -> None:
-        self.queue = queue
-        self._settings = settings
+        self.queue, self._settings = queue, settings
         self._store, self._keys = store, Keys(settings.key_prefix)
         self._names = thread_names(process, threads)
         self.guard = FormatGuard(store, self._keys)
-        self._rq_workers = RQWorkers(store, queue, self._names, self.guard.check)
+        self._rq_workers = RQWorkers(store, self._keys, queue, self._names, self.guard.check)
         self._claims = Claims(
             store,
             self._keys,
@@ -134,7 +133,7 @@ class QueueLauncher(Launcher):
         executor = JobExecutor(
             registry, self._runner, self._metrics, queue=queue, missing_key=self._missing_key, types=self._types
         )
-        self._notifier = Notifier(store, queue)
+        self._notifier = Notifier(store, self._keys, queue)
         self._fetcher = Fetcher(
             self._claims,
             Connection(store, self._report, "fetcher"),
@@ -211,6 +210,7 @@ class TransactionalLauncher(Launcher):
             registry,
             HeartbeatMessage(WORKER, process, self._types, self.queue),
             self._missing_key,
+            self._claims,
             handler_timeout=settings.handler_timeout,
         )
 

@@ -1,17 +1,24 @@
-"""RQ's view of a worker process: each handler thread is one RQ worker, registered and alive for RQ's tools."""
+"""RQ's view of a worker process: each handler thread is one RQ worker, registered and alive for RQ's tools.
+
+RQ itself is not imported: it reads the prefix of its keys from the environment when it is imported, and a handler that
+uses RQ for jobs of its own must find its own prefix there. A test compares these keys with those of RQ's workers.
+"""
 
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 import redis
 from redis.exceptions import OutOfMemoryError, RedisError
-from rq.worker import BaseWorker, WorkerStatus
-from rq.worker_registration import clean_worker_registry
 
+from surehook.shared.keys import Keys
+from surehook.shared.scripts import texts
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect
 from surehook.workers.store_report import StoreReport
@@ -19,30 +26,12 @@ from surehook.workers.store_report import StoreReport
 log = logging.getLogger(__name__)
 
 REGISTRATION = "registration"
-RQ_WORKER_TTL_SECONDS = 30
+TTL_SECONDS = 90  # as rq_jobs.lua has it
+TTL_OF_ENDED_SECONDS = 60  # as RQ has it
 CONNECT_AGAIN_SECONDS = 0.2
 LAST_WORDS_SECONDS = 1.0
 HEARTBEAT_EVERY_SECONDS = 3.0
 FORGET_EVERY_SECONDS = 10.0
-
-
-class Worker(BaseWorker):  # type: ignore[misc]
-    """An RQ worker for registration and `rq info` only; RQ fetches and runs nothing with it."""
-
-    def __init__(self, store: redis.Redis, queue: str, name: str) -> None:
-        # prepare_for_work asks the store for our address; a worker must start even while the store is unavailable.
-        super().__init__(
-            [queue],
-            name=name,
-            connection=store,
-            serializer="json",
-            worker_ttl=RQ_WORKER_TTL_SECONDS,
-            prepare_for_work=False,
-        )
-        self.hostname, self.pid = socket.gethostname(), os.getpid()
-
-    def _set_connection(self, connection: redis.Redis) -> redis.Redis:
-        return connection  # RQ would raise the socket timeout to minutes; a silent store must be noticed
 
 
 class RQWorkers:
@@ -52,21 +41,32 @@ class RQWorkers:
     """
 
     def __init__(
-        self, store: redis.Redis, queue: str, names: list[str], before_heartbeat: Callable[[], None] = lambda: None
+        self,
+        store: redis.Redis,
+        keys: Keys,
+        queue: str,
+        names: list[str],
+        before_heartbeat: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
+        self._registries = (keys.rq_workers, keys.rq_workers_of(queue))
         self._queue = queue
-        self._workers = [Worker(store, queue, name) for name in names]
+        self._workers = [keys.rq_worker(name) for name in names]
         self._before_heartbeat = before_heartbeat
         self._next_heartbeat = self._next_forgetting = 0.0
 
     def register(self) -> None:
         """Registers all workers; safe to repeat after a lost reply, or after the store lost its data."""
         self._before_heartbeat()
-        for worker in self._workers:
-            self._store.delete(worker.key)  # RQ refuses a name that exists; our names are unique
-            worker.register_birth()
-            worker.set_state(WorkerStatus.IDLE)
+        facts = _facts(self._queue)
+        with self._store.pipeline() as pipeline:
+            for worker in self._workers:
+                pipeline.delete(worker)
+                pipeline.hset(worker, mapping=facts)
+                pipeline.expire(worker, TTL_SECONDS)
+            for registry in self._registries:
+                pipeline.sadd(registry, *self._workers)
+            pipeline.execute()
 
     def register_when_available(self, stops: list[int], report: StoreReport) -> bool:
         """Waits for the store. False: told to stop before it could be reached."""
@@ -96,30 +96,52 @@ class RQWorkers:
     def heartbeat(self) -> None:
         self._before_heartbeat()
         try:
-            if self._store.exists(*(worker.key for worker in self._workers)) < len(self._workers):
+            if self._store.exists(*self._workers) < len(self._workers):
                 self.register()
             with self._store.pipeline(transaction=False) as pipeline:
                 for worker in self._workers:
-                    worker.heartbeat(pipeline=pipeline)
+                    pipeline.hset(worker, "last_heartbeat", _now())
+                    pipeline.expire(worker, TTL_SECONDS)
+                    pipeline.expire(_executions(worker), TTL_SECONDS)
                 pipeline.execute()
         except OutOfMemoryError:
             # Only RQ's tools need this: it must not stop the worker from emptying a full store.
             log.debug("store is full, no heartbeat for RQ's tools", extra={"queue": self._queue})
 
     def unregister(self) -> None:
-        for worker in self._workers:
-            worker.register_death()
+        with self._store.pipeline() as pipeline:
+            for registry in self._registries:
+                pipeline.srem(registry, *self._workers)
+            for worker in self._workers:
+                pipeline.hset(worker, "death", _now())
+                pipeline.expire(worker, TTL_OF_ENDED_SECONDS)
+                pipeline.delete(_executions(worker))
+            pipeline.execute()
 
     def forget_dead_workers(self) -> None:
         """Removes workers whose key has expired from RQ's lists."""
-        clean_worker_registry(self._workers[0].queues[0])
+        known: Any = self._store.smembers(self._registries[-1])
+        workers = texts(known)
+        with self._store.pipeline(transaction=False) as pipeline:
+            for worker in workers:
+                pipeline.exists(worker)
+            dead = [worker for worker, is_there in zip(workers, pipeline.execute(), strict=True) if not is_there]
+        if dead:
+            for registry in self._registries:
+                self._store.srem(registry, *dead)
+
+    def remove(self) -> None:
+        """Removes the workers of a killed process immediately, instead of when their keys expire."""
+        for registry in self._registries:
+            self._store.srem(registry, *self._workers)
+        self._store.delete(*self._workers, *map(_executions, self._workers))
 
 
 def unregister(settings: Settings, queue: str, names: list[str]) -> None:
     """Unregisters a process that ends, on a connection of its own with a short timeout."""
     try:
         with connect(settings, timeout_seconds=LAST_WORDS_SECONDS) as store:
-            RQWorkers(store, queue, names).unregister()
+            RQWorkers(store, Keys(settings.key_prefix), queue, names).unregister()
     except (RedisError, OSError) as exc:
         # RQ forgets the workers when their keys expire.
         log.warning("store unavailable at exit", extra={"error_type": type(exc).__name__})
@@ -129,9 +151,25 @@ def thread_names(process: str, threads: int) -> list[str]:
     return [f"{process}.{number}" for number in range(1, threads + 1)]
 
 
-def forget_workers(store: redis.Redis, names: list[str], queue: str) -> None:
-    """Removes killed workers from RQ's lists immediately, instead of when their keys expire."""
-    keys: list[Any] = [f"{BaseWorker.redis_worker_namespace_prefix}{name}" for name in names]
-    store.srem("rq:workers", *keys)
-    store.srem(f"rq:workers:{queue}", *keys)
-    store.delete(*keys, *(f"{key}:executions" for key in keys))
+def _facts(queue: str) -> dict[Any, Any]:
+    """The fields of a worker's hash, as RQ writes them."""
+    now = _now()
+    return {
+        "birth": now,
+        "last_heartbeat": now,
+        "queues": queue,
+        "pid": os.getpid(),
+        "hostname": socket.gethostname(),
+        "ip_address": "unknown",
+        "version": version("rq"),
+        "python_version": sys.version,
+        "state": "idle",
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _executions(worker: str) -> str:
+    return f"{worker}:executions"

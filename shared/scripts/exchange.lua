@@ -6,7 +6,8 @@
 -- number of arguments, and those.
 -- Returns the acks' results as letters (d applied, s refused: stale or erased), 1 if the queue is paused, and the claims, each:
 -- job id, token, its runs with this one, retries spent, interruptions, type, tenant, application, handler, body, key
--- id, set if FusionAuth committed in spite of a refusal, decision.
+-- id, set if FusionAuth committed in spite of a refusal, decision; and the ids of jobs without an event record, which
+-- were put aside.
 -- A repeated exchange gets its first reply again; an older one changes nothing and gets no reply.
 local queue, process, number, prefix = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local lease_ms, retention, handler_timeout = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
@@ -164,6 +165,7 @@ local function apply_acks()
 end
 
 local leases, new_claims = {}, {}  -- the new claims, written together
+local without_record = {}  -- jobs without an event record
 
 local function start_lease(job_id, token, starts, runs)
   local claim, handler = job_id .. ':' .. token, handler_of(job_id)
@@ -178,8 +180,8 @@ end
 local function claim_job(job_id, token, starts, record)
   local has_job = redis.call('EXISTS', JOB .. job_id) == 1
   if not record[1] and has_job then
-    -- Another application's, on a queue of the same name, or its record was deleted by hand.
-    return move_to_failed(job_id, queue)
+    table.insert(without_record, job_id)
+    return set_aside(job_id, queue)
   end
   if not record[1] or record[2] or record[4] or (handler_of(job_id) == '' and record[3]) then
     return delete_job(job_id)  -- closed, or replaced by one job per handler: a useless copy
@@ -232,7 +234,7 @@ end
 local last = redis.call('HMGET', EXCHANGE .. process, 'number', 'results')
 local last_number = tonumber(last[1] or 0)
 if last_number > number then return false end
-if last_number == number then return {last[2], 0, find_claims(queue, token_prefix, prefix, now_ms + lease_ms)} end
+if last_number == number then return {last[2], 0, find_claims(queue, token_prefix, prefix, now_ms + lease_ms), {}} end
 
 local results = apply_acks()
 local is_paused = wanted > 0
@@ -241,4 +243,4 @@ local claims = is_paused and {} or claim_jobs()
 write_leases(claims)
 redis.call('HSET', EXCHANGE .. process, 'number', number, 'results', results)
 redis.call('EXPIRE', EXCHANGE .. process, EXCHANGE_TTL_SECONDS)
-return {results, is_paused and 1 or 0, claims}
+return {results, is_paused and 1 or 0, claims, without_record}

@@ -53,7 +53,7 @@ for _ = 1, 100 do
     decide(id, txn, 'abandoned', '')
     finish_round(id, txn, '', false)
   elseif redis.call('EXISTS', EVENT .. id) == 0 and redis.call('EXISTS', JOB .. id) == 1 then
-    move_to_failed(id, TRANSACTIONAL)  -- another application's, on a queue of the same name
+    set_aside(id, TRANSACTIONAL)
   end
 end
 return false

@@ -11,7 +11,7 @@ from typing import Any
 import redis
 
 from surehook.shared.job_id import JobId
-from surehook.shared.keys import RQ_QUEUES, Keys, rq_failed, rq_job, rq_queue, rq_results
+from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, text, texts
 
 PAGE = 200
@@ -80,7 +80,7 @@ class DeadLetters:
         Takes a snapshot of the ids first: a job that is replayed and fails again is not returned twice.
         """
         for queue in self._queues():
-            ids = texts(self._store.zrange(rq_failed(queue), 0, -1))
+            ids = texts(self._store.zrange(self._keys.rq_failed(queue), 0, -1))
             for start in range(0, len(ids), PAGE):
                 for letter in self._read(queue, ids[start : start + PAGE]):
                     if filter_.matches(letter):
@@ -99,7 +99,7 @@ class DeadLetters:
         return [attempt for attempt in map(json.loads, lines) if attempt["handler"] in ("", letter.handler)]
 
     def traceback(self, letter: DeadLetter) -> str:
-        newest: Any = self._store.xrevrange(rq_results(letter.job_id), count=1)
+        newest: Any = self._store.xrevrange(self._keys.rq_results(letter.job_id), count=1)
         packed = newest[0][1].get(b"exc_string") if newest else None
         return zlib.decompress(b64decode(packed)).decode() if packed else ""
 
@@ -111,18 +111,18 @@ class DeadLetters:
         """Queues a dead letter with all its retries. Returns 1, or 0 if the job is no dead letter (any more)."""
         if not self._is_ours(job_id):
             return 0
-        queue = text(self._store.hget(rq_job(job_id), "origin")) or self._queue_where_dead(job_id)
+        queue = text(self._store.hget(self._keys.rq_job(job_id), "origin")) or self._queue_where_dead(job_id)
         return int(self._replay.run(self._store, queue, job_id, self._handler_timeout)) if queue else 0
 
     def replay_queue(self, queue: str) -> int:
         """Queues all dead letters of a queue and returns their number; one that no longer exists is skipped."""
-        ids = texts(self._store.zrange(rq_failed(queue), 0, -1))
+        ids = texts(self._store.zrange(self._keys.rq_failed(queue), 0, -1))
         ours = (job_id for job_id in ids if self._is_ours(job_id))
         return sum(self._replay.run(self._store, queue, job_id, self._handler_timeout) for job_id in ours)
 
     def is_foreign(self, job_id: str) -> bool:
         """Tells other applications' jobs from ours: RQ keeps them in the same place."""
-        return bool(self._store.exists(rq_job(job_id))) and not self._is_ours(job_id)
+        return bool(self._store.exists(self._keys.rq_job(job_id))) and not self._is_ours(job_id)
 
     def queues(self) -> set[str]:
         """Returns the queues that our jobs are or were on."""
@@ -137,18 +137,21 @@ class DeadLetters:
 
     def _queue_where_dead(self, job_id: str) -> str:
         """Returns the queue of a job whose hash was deleted by hand."""
-        found = (queue for queue in self._queues() if self._store.zscore(rq_failed(queue), job_id) is not None)
-        return next(found, "")
+        for queue in self._queues():
+            if self._store.zscore(self._keys.rq_failed(queue), job_id) is not None:
+                return queue
+        return ""
 
     def _queues(self) -> list[str]:
-        return sorted(name.removeprefix(rq_queue("")) for name in texts(self._store.smembers(RQ_QUEUES)))
+        keys = texts(self._store.smembers(self._keys.rq_queues))
+        return sorted(key.removeprefix(self._keys.rq_queue("")) for key in keys)
 
     def _read(self, queue: str, job_ids: list[str]) -> Iterator[DeadLetter]:
         pipeline = self._store.pipeline(transaction=False)
         for job_id in job_ids:
             event_id = JobId.parse(job_id).event_id
             pipeline.hmget(self._keys.event(event_id), "type", "tenant", "user")
-            pipeline.hget(rq_job(job_id), "ended_at")
+            pipeline.hget(self._keys.rq_job(job_id), "ended_at")
             pipeline.lrange(self._keys.attempts(event_id), 0, -1)
         replies = pipeline.execute()
         for position, job_id in enumerate(job_ids):

@@ -1,12 +1,18 @@
 """`surehook dashboard`: rq-dashboard on our store."""
 
+import os
+
 import click
 
 
 @click.command()
 def dashboard() -> None:
     """Show queues, jobs and dead letters in a browser (rq-dashboard)."""
-    from surehook.dashboard.app import serve_dashboard
+    from surehook.shared.keys import Keys
     from surehook.verbs.start import start
 
-    serve_dashboard(start())
+    settings = start()
+    os.environ["RQ_KEY_PREFIX"] = Keys(settings.key_prefix).rq  # RQ reads it when it is imported
+    from surehook.dashboard.app import serve_dashboard
+
+    serve_dashboard(settings)

@@ -106,7 +106,7 @@ class WorkerWatch:
     def _workers(self, queue: str) -> set[str]:
         if queue == TRANSACTIONAL_QUEUE:  # ingest relies on the heartbeat of these workers
             return set(texts(self._store.zrange(self._keys.available(queue), 0, -1)))
-        return set(texts(self._store.smembers(f"rq:workers:{queue}")))
+        return set(texts(self._store.smembers(self._keys.rq_workers_of(queue))))
 
 
 @contextlib.contextmanager

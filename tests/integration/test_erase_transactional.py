@@ -11,7 +11,7 @@ from surehook.admin.dead_letters import DeadLetters
 from surehook.admin.erasure import Erasure
 from surehook.admin.transactions import ORPHANED, Decisions
 from surehook.shared.encryption import BodyCipher
-from surehook.shared.keys import rq_queue
+from surehook.shared.keys import Keys
 from surehook.shared.scripts import texts
 from surehook.shared.stats import StatsReader
 from surehook.workers.claim import Claim
@@ -117,7 +117,7 @@ def test_the_answer_stands_after_erasure_without_its_message(
 
 def _check_that_nothing_is_left(store: redis.Redis, event_id: str) -> None:
     assert set(texts(store.hkeys(KEYS.event(event_id)))) == {"closed_at", "outcome", "decision"}
-    assert not store.exists(KEYS.attempts(event_id), f"rq:job:{event_id}_back", rq_queue("events"))
+    assert not store.exists(KEYS.attempts(event_id), f"rq:job:{event_id}_back", Keys().rq_queue("events"))
     assert ledger(store)["erased"] == 1
     assert is_balanced(store)
 

@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError as StoreIsAway
 
 from harness.stack import wait_until
 from surehook import Event, on
+from surehook.shared.keys import Keys
 from surehook.shared.scripts import texts
 from surehook.workers.connection import Connection
 from surehook.workers.queue.claims import ClaimState, token_prefix_of
@@ -200,7 +201,7 @@ def test_rqs_tools_see_which_thread_runs_what(accept: Accept, open_worker_harnes
     on("user.delete", name="it")(lambda event: is_over.wait(20))
     event_id = accept()
     worker_harness = open_worker_harness(threads=2)
-    rq_workers = RQWorkers(store, "events", [thread.name for thread in worker_harness.threads])
+    rq_workers = RQWorkers(store, Keys(), "events", [thread.name for thread in worker_harness.threads])
     rq_workers.register()
     worker_harness.start()
 

@@ -10,6 +10,7 @@ from redis.exceptions import OutOfMemoryError
 from harness.stack import wait_until
 from surehook import on
 from surehook.admin.dead_letters import Filter
+from surehook.shared.keys import Keys
 from surehook.workers.rq_worker import RQWorkers
 from surehook.workers.store_report import StoreReport
 from tests.integration.conftest import Accept, Open
@@ -81,7 +82,7 @@ def test_a_worker_starts_and_lives_on_a_full_store_and_is_shown_once_there_is_ro
     fill: Fill, store: redis.Redis
 ) -> None:
     fill()
-    rq_workers = RQWorkers(store, "events", ["w.1"])
+    rq_workers = RQWorkers(store, Keys(), "events", ["w.1"])
 
     assert rq_workers.register_when_available([], StoreReport())
     rq_workers.heartbeat()

@@ -4,6 +4,7 @@ import pytest
 import redis
 
 from harness.stack import wait_until
+from surehook.shared.keys import Keys
 from surehook.workers.maintenance import heartbeat as heartbeat_module
 from surehook.workers.maintenance.heartbeat import Heartbeat
 from surehook.workers.queue.claims import DUE_AT_ONCE
@@ -18,7 +19,7 @@ class HoldsNothing:
 @pytest.fixture
 def heartbeat(store: redis.Redis, claims_of: Any) -> Heartbeat:
     fetcher: Any = HoldsNothing()
-    return Heartbeat(RQWorkers(store, "events", ["w.1"]), fetcher, claims_of("w"))
+    return Heartbeat(RQWorkers(store, Keys(), "events", ["w.1"]), fetcher, claims_of("w"))
 
 
 def test_a_worker_that_the_store_forgot_registers_again(heartbeat: Heartbeat, store: redis.Redis) -> None:
@@ -28,7 +29,12 @@ def test_a_worker_that_the_store_forgot_registers_again(heartbeat: Heartbeat, st
 
 
 def schedule(store: redis.Redis, count: int) -> None:
-    store.zadd("rq:scheduled:events", {f"00000000-0000-4000-8000-{number:012d}": 1 for number in range(count)})
+    ids = [f"00000000-0000-4000-8000-{number:012d}" for number in range(count)]
+    with store.pipeline(transaction=False) as pipeline:
+        for event_id in ids:
+            pipeline.hset(Keys().event(event_id), "type", "user.delete")
+        pipeline.execute()
+    store.zadd("rq:scheduled:events", dict.fromkeys(ids, 1))
 
 
 def test_all_retries_that_are_due_at_once_move_in_one_tick(heartbeat: Heartbeat, store: redis.Redis) -> None:

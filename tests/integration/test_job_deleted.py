@@ -9,7 +9,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from surehook.admin.dead_letters import DeadLetters
-from surehook.shared.keys import rq_job
+from surehook.shared.keys import Keys
 from surehook.workers.claim import Claim
 from surehook.workers.queue import acks
 from surehook.workers.queue.claims import ClaimState
@@ -70,7 +70,7 @@ def test_a_job_deleted_while_it_runs_is_whole_again_when_its_run_ends(
     claims = claims_of()
     claim = claims.claim()
 
-    store.delete(rq_job(event_id))
+    store.delete(Keys().rq_job(event_id))
     before_deletion(claims, claim)
     assert end(claims, store, claim)
 
@@ -85,7 +85,7 @@ def test_a_dead_letter_whose_job_was_deleted_while_it_ran_is_replayed(
 ) -> None:
     event_id = accept()
     claim = claims_of().claim()
-    store.delete(rq_job(event_id))
+    store.delete(Keys().rq_job(event_id))
     bury(claims_of(), store, claim)
 
     assert dead_letters.replay_job(event_id) == 1
@@ -98,9 +98,9 @@ def test_a_dead_letter_whose_job_was_deleted_afterwards_is_replayed(
 ) -> None:
     event_id = accept()
     bury(claims_of(), store, claims_of().claim())
-    store.delete(rq_job(event_id))
+    store.delete(Keys().rq_job(event_id))
     for name, value in left.items():
-        store.hset(rq_job(event_id), name, value)
+        store.hset(Keys().rq_job(event_id), name, value)
 
     assert dead_letters.replay_job(event_id) == 1
     assert fetch(store, event_id).args == [event_id]
@@ -111,7 +111,7 @@ def test_a_retry_whose_job_was_deleted_while_it_waited_is_whole_when_it_is_due(
 ) -> None:
     event_id = accept()
     retry(claims_of(), store, claims_of().claim())
-    store.delete(rq_job(event_id))
+    store.delete(Keys().rq_job(event_id))
 
     assert make_due() == 1
     assert fetch(store, event_id).args == [event_id]

@@ -9,6 +9,7 @@ import redis
 
 from harness.stack import wait_until
 from surehook import Attempt, Event, on
+from surehook.shared.keys import Keys
 from surehook.shared.scripts import texts
 from surehook.workers.maintenance.heartbeat import Heartbeat
 from surehook.workers.queue.threads import PARENT_RENEWS_EVERY_SECONDS, HandlerThread, JobInProgress
@@ -38,7 +39,7 @@ def test_is_ours_is_false_after_another_worker_takes_the_lease(
 
     event_id = accept()
     worker_harness = open_worker_harness(threads=1).start()
-    rq_workers = RQWorkers(store, "events", [worker_harness.threads[0].name])
+    rq_workers = RQWorkers(store, Keys(), "events", [worker_harness.threads[0].name])
 
     def heartbeat() -> Heartbeat:
         return Heartbeat(rq_workers, worker_harness.fetcher, claims_of("worker_harness"))

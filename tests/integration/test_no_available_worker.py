@@ -9,7 +9,7 @@ from harness.events import an_event
 from harness.stack import wait_until
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.heartbeat import INGEST, WORKER, HeartbeatMessage
-from surehook.shared.keys import RQ_SUSPENDED, TRANSACTIONAL_QUEUE
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.settings import Settings
 from surehook.shared.transactional_events import transactional_types
 from surehook.workers.execution.missing_key import MissingKey
@@ -28,7 +28,7 @@ def pause(store: redis.Redis) -> None:
 
 
 def suspend(store: redis.Redis) -> None:
-    store.set(RQ_SUSPENDED, 1)
+    store.set(Keys().rq_suspended, 1)
 
 
 @pytest.mark.parametrize("hold", [pause, suspend])
@@ -66,15 +66,16 @@ def lacking(counts: Any) -> MissingKey:
 
 
 @pytest.fixture
-def transactional_heartbeat(store: redis.Redis, lacking: MissingKey) -> TransactionalHeartbeat:
+def transactional_heartbeat(store: redis.Redis, lacking: MissingKey, claims_of: Any) -> TransactionalHeartbeat:
     return TransactionalHeartbeat(
         store,
         KEYS,
-        RQWorkers(store, TRANSACTIONAL_QUEUE, ["room.1"]),
+        RQWorkers(store, Keys(), TRANSACTIONAL_QUEUE, ["room.1"]),
         TransactionProtocol(store, KEYS, "worker", "worker"),
         Registry([]),
         HeartbeatMessage(WORKER, "worker", transactional_types(("user.create",)), TRANSACTIONAL_QUEUE),
         lacking,
+        claims_of("worker", TRANSACTIONAL_QUEUE),
         handler_timeout=30,
     )
 

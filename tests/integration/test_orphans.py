@@ -16,7 +16,7 @@ from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.store.session import Session
 from surehook.ingest.transactional.coordinator import Coordinator as Asking
 from surehook.shared.envelope import parse_envelope
-from surehook.shared.keys import TRANSACTIONAL_QUEUE, rq_queue
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
 from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
@@ -107,4 +107,4 @@ def test_a_sender_that_hangs_up_abandons_at_once(settings: Settings, store: redi
     asyncio.run(run())
 
     assert store.hget(KEYS.transaction(envelope.event_id), "state") == b"abandoned"
-    assert store.llen(rq_queue(TRANSACTIONAL_QUEUE)) == 0
+    assert store.llen(Keys().rq_queue(TRANSACTIONAL_QUEUE)) == 0

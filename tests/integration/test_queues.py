@@ -10,6 +10,7 @@ import redis
 
 from harness.stack import wait_until
 from surehook import Event, on
+from surehook.shared.keys import Keys
 from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
 from surehook.workers.rq_worker import RQWorkers
@@ -118,7 +119,7 @@ def test_the_list_tells_each_queue(
     claims.claim()
     head = text(store.lindex("rq:queue:events", 0))
     store.hset(f"rq:job:{head}", "enqueued_at", "2020-01-01T00:00:00.000000Z")
-    RQWorkers(store, "events", ["w.1"]).register()
+    RQWorkers(store, Keys(), "events", ["w.1"]).register()
     store.sadd("rq:workers:events", "rq:worker:long-dead")
     surehook("queues", "pause", "slow")
 

@@ -13,9 +13,11 @@ from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 
 from harness.stack import wait_until
 from surehook import on
+from surehook.shared.keys import Keys
 from surehook.shared.scripts import text, texts
 from surehook.shared.settings import Settings
 from surehook.workers.rq_worker import RQWorkers, thread_names
@@ -127,7 +129,7 @@ def let_stock_run(store: redis.Redis, *call: Any, retry: Retry | None = None) ->
 
 
 def let_ours_run(store: redis.Redis, worker_harness: WorkerHarness, registry: str) -> None:
-    RQWorkers(store, "events", [worker_harness.threads[0].name]).register()
+    RQWorkers(store, Keys(), "events", [worker_harness.threads[0].name]).register()
     worker_harness.start()
     wait_until(lambda: store.zcard(f"rq:{registry}:events") == 1)
 
@@ -181,7 +183,7 @@ def test_rq_info_reads_everything(accept: Accept, run_worker: Any, settings: Set
     accept()
     accept()
     run_worker()
-    RQWorkers(store, "events", thread_names("w", 2)).register()
+    RQWorkers(store, Keys(), "events", thread_names("w", 2)).register()
     url = f"unix://{settings.data_dir}/store.sock"
 
     shown = subprocess.run(
@@ -191,6 +193,25 @@ def test_rq_info_reads_everything(accept: Accept, run_worker: Any, settings: Set
     assert "events       |█ 1, 0 executing, 1 finished, 0 failed" in shown
     assert "w.1" in shown
     assert "w.2" in shown
+
+
+def test_a_worker_is_registered_as_rq_registers_its_own(store: redis.Redis) -> None:
+    RQWorkers(store, Keys(), "events", ["ours"]).register()
+    stock = SimpleWorker(["events"], connection=store, name="stock", worker_ttl=30)
+    stock.register_birth()
+    stock.set_state(WorkerStatus.IDLE)
+
+    ours, theirs = (store.hgetall(f"rq:worker:{name}") for name in ("ours", "stock"))
+
+    assert ours.keys() == theirs.keys()
+    same = [b"queues", b"pid", b"hostname", b"version", b"python_version", b"state"]
+    assert [ours[name] for name in same] == [theirs[name] for name in same]
+    assert abs(store.ttl("rq:worker:ours") - store.ttl("rq:worker:stock")) <= 1
+    assert {worker.name for worker in SimpleWorker.all(connection=store)} == {"ours", "stock"}
+    RQWorkers(store, Keys(), "events", ["ours"]).unregister()
+    stock.register_death()
+    assert store.hgetall("rq:worker:ours").keys() == store.hgetall("rq:worker:stock").keys()
+    assert not store.exists("rq:workers", "rq:workers:events")
 
 
 def test_a_timeout_of_less_than_a_second_does_not_stop_rq_from_reading_the_job(

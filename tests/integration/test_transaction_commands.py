@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from harness.events import a_body, an_event
-from surehook.shared.keys import rq_queue
+from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.handlers.registry import on
@@ -55,7 +55,7 @@ def test_a_dry_run_of_committed_runs_nothing(surehook: Surehook, decide: Any, st
     )
     assert surehook("events", "replay", yes, "--committed", "--dry-run")[0] == 3
 
-    assert store.llen(rq_queue("events")) == 0
+    assert store.llen(Keys().rq_queue("events")) == 0
 
 
 def test_replay_as_committed_names_the_events_that_run_and_those_that_do_not(
@@ -67,7 +67,7 @@ def test_replay_as_committed_names_the_events_that_run_and_those_that_do_not(
 
     assert status == 3
     assert f"{yes} is not a refused transaction" in said
-    assert store.lrange(rq_queue("events"), 0, -1) == [event_id.encode()]
+    assert store.lrange(Keys().rq_queue("events"), 0, -1) == [event_id.encode()]
 
 
 @pytest.mark.parametrize("more", [["--type", "user.create"], ["--state", "done"], ["--all"]])
@@ -78,7 +78,7 @@ def test_replay_as_committed_takes_no_filter(
 
     assert status == 2
     assert "ids alone" in said
-    assert store.llen(rq_queue("events")) == 0
+    assert store.llen(Keys().rq_queue("events")) == 0
 
 
 def test_orphans_and_refusals_are_listed_each_in_their_state(surehook: Surehook, decide: Any) -> None:

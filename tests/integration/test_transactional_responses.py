@@ -12,7 +12,7 @@ from harness.events import TENANT_ID, USER_ID, an_event
 from harness.stack import wait_until
 from surehook import Event, Permanent, Reject, RetryLater
 from surehook.events import UserCreate
-from surehook.shared.keys import TRANSACTIONAL_QUEUE, rq_queue
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.settings import Settings
 from surehook.workers.handlers.registry import on
 from surehook.workers.transactional.executor import TransactionalExecutor
@@ -99,7 +99,7 @@ def test_no_decision_in_time_is_a_504_and_the_event_never_starts(
     assert response.json()["exception"].startswith("[deadlineExceeded]")
     assert time.monotonic() - began >= TIMEOUT_SECONDS
     assert not transactional_executor().run_until_idle(0.01)
-    assert (seen, store.llen(rq_queue(TRANSACTIONAL_QUEUE))) == ([], 0)
+    assert (seen, store.llen(Keys().rq_queue(TRANSACTIONAL_QUEUE))) == ([], 0)
     assert ledger(store)["open"] == 0
 
 
@@ -184,7 +184,7 @@ def test_however_many_wait_one_connection_listens_for_their_answers(
     room = transactional_executor()
     with open_endpoint(asked) as endpoint, ThreadPoolExecutor(MANY) as pool:
         answers = [pool.submit(endpoint.deliver, an_event("user.create")) for _ in range(MANY)]
-        wait_until(lambda: store.llen(rq_queue(TRANSACTIONAL_QUEUE)) == MANY, "all wait")
+        wait_until(lambda: store.llen(Keys().rq_queue(TRANSACTIONAL_QUEUE)) == MANY, "all wait")
 
         blocked: Any = store.info("clients")
         assert blocked["blocked_clients"] == 1

@@ -15,7 +15,7 @@ from harness.stack import wait_until
 from surehook.admin.erasure import Erasure
 from surehook.admin.events import EventLog
 from surehook.shared.encryption import BodyCipher
-from surehook.shared.keys import TRANSACTIONAL_QUEUE, rq_queue
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
 from surehook.shared.stats import StatsReader
@@ -63,7 +63,7 @@ def test_a_transaction_given_back_too_late_never_runs(store: redis.Redis, protoc
 
     assert not worker.give_back(transaction)
     assert not worker.give_back(transaction)
-    assert store.llen(rq_queue(TRANSACTIONAL_QUEUE)) == 0
+    assert store.llen(Keys().rq_queue(TRANSACTIONAL_QUEUE)) == 0
     assert store.zcard(KEYS.orphans) == 0
     assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}
 
@@ -79,7 +79,7 @@ def test_a_transaction_in_hand_is_erased_when_it_is_over_and_its_answer_stands(
     assert protocol.confirm(event_id, transaction.round) == ("completed", "")
 
     assert store.hget(KEYS.event(event_id), "body") is None
-    assert store.llen(rq_queue("events")) == 0
+    assert store.llen(Keys().rq_queue("events")) == 0
     assert protocol.submit(event_id, "endpoint").state == "completed"
     assert ledger(store) == {"open": 0, "accepted": 1, "erased": 1}
 
@@ -121,7 +121,7 @@ def test_an_orphan_that_is_erased_is_off_the_list(store: redis.Redis, protocol: 
     assert Erasure(store, KEYS, BodyCipher(), retention_seconds=3600).erase(event_id).outcome == "erased"
 
     assert store.zcard(KEYS.orphans) == 0
-    assert store.llen(rq_queue("events")) == 0
+    assert store.llen(Keys().rq_queue("events")) == 0
     assert StatsReader(store, KEYS).read().drift == 0
 
 

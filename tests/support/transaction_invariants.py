@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from hypothesis.stateful import invariant
 
-from surehook.shared.keys import EVENTS_QUEUE, rq_queue
+from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import text, texts
 from tests.support.transaction_machine import PROCESSES, MachineState
 from tests.support.transaction_round import REFUSALS
@@ -23,7 +23,7 @@ class Invariants(MachineState):
             pipeline.zcard(KEYS.open)
             for key in (KEYS.orphans, *map(KEYS.decided, REFUSALS)):
                 pipeline.zrange(key, 0, -1)
-            pipeline.lrange(rq_queue(EVENTS_QUEUE), 0, -1)
+            pipeline.lrange(Keys().rq_queue(EVENTS_QUEUE), 0, -1)
             *replies, counts, opened, orphans, rejected, failed, abandoned, jobs = pipeline.execute()
         self.every_waiting_process_is_notified_once(dict(zip(PROCESSES, replies, strict=True)))
         counts = {text(name): int(number) for name, number in counts.items()}

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from surehook.admin.erasure import Erasure
 from surehook.shared.encryption import BodyCipher
-from surehook.shared.keys import TRANSACTIONAL_QUEUE, rq_queue
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.scripts import texts
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.job_index import JobScan
@@ -159,7 +159,7 @@ class MachineState(RuleBasedStateMachine):
         self.answers[event].append(state)
 
     def queued(self) -> list[str]:
-        return texts(self.store.lrange(rq_queue(TRANSACTIONAL_QUEUE), 0, -1))
+        return texts(self.store.lrange(Keys().rq_queue(TRANSACTIONAL_QUEUE), 0, -1))
 
     def claimed(self, name: str, queued: list[str], transaction: Transaction | None, *, is_lost: bool) -> None:
         """Records and checks the result of a claim; `queued` is what the queue held before it."""

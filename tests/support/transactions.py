@@ -8,7 +8,7 @@ from uuid import uuid4
 import redis
 
 from surehook.shared.job_id import JobId
-from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys, rq_queue
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.scripts import Script, text, texts
 
 KEYS = Keys()
@@ -126,7 +126,7 @@ def jump(store: redis.Redis, forward_ms: int) -> None:
 
 def jobs_of(store: redis.Redis, event_id: str, queue: str = "events") -> Sequence[str]:
     """Returns the handlers with a waiting job of this event."""
-    return by_event(texts(store.lrange(rq_queue(queue), 0, -1)), event_id)
+    return by_event(texts(store.lrange(Keys().rq_queue(queue), 0, -1)), event_id)
 
 
 def by_event(job_ids: Sequence[str], event_id: str) -> Sequence[str]:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import redis
 
-from surehook.shared.keys import RQ_QUEUES, Keys, rq_failed, rq_queue, rq_scheduled
+from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, text, texts
 
 T = TypeVar("T")
@@ -106,13 +106,14 @@ class JobScan:
     def _pages(self) -> Iterator[tuple[JobState, list[bytes]]]:
         """The jobs of all queues, those of other applications too, so that none of ours is overlooked."""
         names = set(texts(self._store.smembers(self._keys.queues)))
-        names |= {name.removeprefix(rq_queue("")) for name in texts(self._store.smembers(RQ_QUEUES))}
+        keys = self._keys
+        names |= {name.removeprefix(keys.rq_queue("")) for name in texts(self._store.smembers(keys.rq_queues))}
         for queue in sorted(names):
-            for key, state in ((rq_scheduled(queue), JobState.SCHEDULED), (rq_failed(queue), JobState.DEAD)):
+            for key, state in ((keys.rq_scheduled(queue), JobState.SCHEDULED), (keys.rq_failed(queue), JobState.DEAD)):
                 for page in self._scan(key):
                     yield state, page
                     self._on_page(0)
-            for page in self._read_list(rq_queue(queue)):
+            for page in self._read_list(self._keys.rq_queue(queue)):
                 yield JobState.WAITING, page
                 self._on_page(0)
             for page in self._scan(self._keys.leases(queue)):

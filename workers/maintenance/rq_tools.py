@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from surehook.shared.keys import Keys, rq_failed
+from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, texts
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.queue.acks import packed
@@ -37,7 +37,7 @@ class RQTools:
     def put_right(self) -> None:
         for queue in sorted(texts(self._store.smembers(self._keys.queues))):
             self._bury_cancelled(queue)
-            count: Any = self._store.zcard(rq_failed(queue))
+            count: Any = self._store.zcard(self._keys.rq_failed(queue))
             now = time.monotonic()
             if 0 < count <= FEW_FAILED or (count and now >= self._read_again.get(queue, now)):
                 self._give_back_failed(queue)
@@ -60,7 +60,7 @@ class RQTools:
         )
         totals, cursor = [0, 0], 0
         while True:
-            reply: Any = self._store.zscan(rq_failed(queue), cursor, count=PAGE)
+            reply: Any = self._store.zscan(self._keys.rq_failed(queue), cursor, count=PAGE)
             cursor, members = reply
             if members:
                 found = self._failed.run(self._store, *words, *(member for member, _ in members))

@@ -10,11 +10,13 @@ import redis
 from redis.exceptions import RedisError
 
 from surehook.shared.heartbeat import HEARTBEAT_SECONDS, HeartbeatMessage
-from surehook.shared.keys import Keys
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.scripts import Script, texts
 from surehook.workers.background import PeriodicThread
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.handlers.registry import Registry
+from surehook.workers.queue.claims import Claims
+from surehook.workers.queue.jobs_without_record import JobsWithoutRecord
 from surehook.workers.rq_worker import RQWorkers
 from surehook.workers.transactional.protocol import TransactionProtocol
 
@@ -33,6 +35,7 @@ class TransactionalHeartbeat(PeriodicThread):
         registry: Registry,
         message: HeartbeatMessage,
         missing_key: MissingKey,
+        claims: Claims,
         *,
         handler_timeout: float,
     ) -> None:
@@ -43,6 +46,8 @@ class TransactionalHeartbeat(PeriodicThread):
         self._registry = registry
         self._message = message
         self._missing_key = missing_key
+        self._claims = claims
+        self._without_record = JobsWithoutRecord(TRANSACTIONAL_QUEUE)
         self._handler_timeout = handler_timeout
         self._heartbeat, self._deregister = Script("heartbeat", keys), Script("deregister", keys)
         self._is_available, self._is_leaving = True, False
@@ -57,6 +62,8 @@ class TransactionalHeartbeat(PeriodicThread):
         self._rq_workers.keep_alive(time.monotonic())  # before the recovery, whose failure must not make RQ forget us
         if orphans := self._transactions.recover(self._registry, self._handler_timeout):
             log.error("transactional effects orphaned", extra={"count": orphans})
+        # No transaction is ever scheduled: what is due here are the jobs that `txn_claim` has put aside.
+        self._without_record.report(self._claims.promote_due())
 
     def leave(self) -> None:
         """Become unavailable; runs in progress continue, and so do heartbeats."""

@@ -18,6 +18,7 @@ from surehook.shared.scripts import Argument, Script, text, texts
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.queue.acks import Ack, milliseconds, packed
+from surehook.workers.queue.jobs_without_record import JobsWithoutRecord
 
 LEASE_SECONDS = 10.0
 # A claim whose lease is about to expire is not started any more.
@@ -67,6 +68,7 @@ class Claims:
         self._handler_timeout = f"{handler_timeout:g}"
         self._scripts = {name: Script(name, keys) for name in SCRIPT_NAMES}
         self._token_prefix = token_prefix_of(process)
+        self._without_record = JobsWithoutRecord(queue)
 
     def exchange_script(self) -> Script:
         return self._scripts["exchange"]
@@ -93,7 +95,8 @@ class Claims:
     def parse_reply(self, reply: Any) -> FetchResult:
         if reply is None:
             raise RuntimeError("the store has seen a later exchange of this process: two processes have its name")
-        outcomes, is_paused, rows = reply
+        outcomes, is_paused, rows, without_record = reply
+        self._without_record.report(len(without_record), texts(without_record))
         claims = tuple(self._claim(*row) for row in rows)
         return FetchResult(tuple(letter == DONE for letter in outcomes.decode()), bool(is_paused), claims)
 

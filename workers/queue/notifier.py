@@ -7,7 +7,7 @@ from collections.abc import Callable
 import redis
 from redis.exceptions import OutOfMemoryError, RedisError
 
-from surehook.shared.keys import rq_queue
+from surehook.shared.keys import Keys
 from surehook.workers.background import BackgroundThread
 from surehook.workers.store_report import StoreReport
 
@@ -17,12 +17,12 @@ WAIT_SECONDS = 1
 class Notifier(BackgroundThread):
     """One per worker process. Each push to a queue wakes the notifiers of all its processes."""
 
-    def __init__(self, store: redis.Redis, queue: str) -> None:
+    def __init__(self, store: redis.Redis, keys: Keys, queue: str) -> None:
         super().__init__("notifier")
         self.on_work: Callable[[], None] = lambda: None
         self.report = StoreReport()
         self._store = store
-        self._key = rq_queue(queue)
+        self._key = keys.rq_queue(queue)
         self._is_requested = threading.Event()
 
     def request(self) -> None:

@@ -23,7 +23,7 @@ from surehook.workers.metrics import FOLDER_VARIABLE
 from surehook.workers.queue.claims import Claims, ClaimState
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import OVERRUN_SECONDS
-from surehook.workers.rq_worker import forget_workers, thread_names
+from surehook.workers.rq_worker import RQWorkers, thread_names
 from surehook.workers.slots import STALL_SECONDS, Slots, Stage
 from surehook.workers.supervisor.interruption import INTERRUPTED, interrupt
 from surehook.workers.transactional.interruption import end_run
@@ -109,7 +109,8 @@ class Child:
         """Give back its claims: runs that had started count as interrupted, the others do not. Returns their number."""
         give_back = self._end_transactions if self.queue == TRANSACTIONAL_QUEUE else self._give_back_jobs
         interrupted = give_back(store, settings, registry, counts=counts)
-        forget_workers(store, thread_names(self.name, self.threads), self.queue)
+        names = thread_names(self.name, self.threads)
+        RQWorkers(store, Keys(settings.key_prefix), self.queue, names).remove()
         return interrupted
 
     def _give_back_jobs(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> int:

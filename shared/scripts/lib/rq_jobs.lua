@@ -4,6 +4,7 @@
 
 local RESULT_TTL_SECONDS = 500  -- RQ's default
 local FAR_FUTURE_SECONDS = 31536000  -- RQ's tools fail a job whose rq:wip entry has expired: ours never does
+local SET_ASIDE_MS = 10000
 local WORKER_TTL_SECONDS = 90        -- as RQ's own heartbeat sets it for our workers
 
 local clock = redis.call('TIME')
@@ -134,10 +135,10 @@ local function add_result(job_id, kind, exc, worker)
   redis.call('XADD', RESULTS .. job_id, 'MAXLEN', 10, '*', unpack(fields))
 end
 
--- Put a job that is not ours, or lost its record, among the failed jobs, where an operator sees it.
-local function move_to_failed(job_id, queue)
-  redis.call('HSET', JOB .. job_id, 'status', 'failed')
-  redis.call('ZADD', FAILED .. queue, '+inf', job_id)
+-- Put aside a job without an event record here: another application's, on a queue of the same name, or one whose record
+-- was deleted by hand. It stays in RQ's registry and is queued again when it is due, so its own workers may take it.
+local function set_aside(job_id, queue)
+  schedule(job_id, queue, SET_ASIDE_MS)
 end
 
 local function add_to_worker_statistics(worker, counts)

@@ -11,10 +11,11 @@ def beat(now): raise LookupError
 thread = Watchdog([], beat, lambda: None)
 """
 NOTIFIER = """
+from surehook.shared.keys import Keys
 from surehook.workers.queue.notifier import Notifier
 class Store:
     def blmove(self, *_): raise LookupError
-thread = Notifier(Store(), "events")
+thread = Notifier(Store(), Keys(), "events")
 thread.request()
 """
 
