@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
+from surehook.ingest.difference_log import DifferenceLog
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.rate_limited_log import RateLimitedLog
 from surehook.ingest.store.batcher import Batcher, ReplyReceiver, fail
 from surehook.ingest.store.connection import ErrorReply, Replies, pack
 from surehook.ingest.store.session import Session
@@ -56,7 +56,7 @@ class Acceptor(Batcher[Pending]):
         self._handler_timeout = f"{settings.handler_timeout:g}"
         self._max_backlog = settings.max_backlog
         self._with_source = False  # the store does not know the script
-        self._difference_log = RateLimitedLog("another event under a known id")
+        self._difference_log = DifferenceLog()
         self._is_stopping = False
         self._large_events = asyncio.Semaphore(LARGE_EVENTS_AT_ONCE)
 
@@ -164,17 +164,12 @@ class Acceptor(Batcher[Pending]):
             if pending.reply.done():
                 continue
             if type(outcome) is bytes:
-                self._log_difference(pending.envelope, text(outcome.removeprefix(KNOWN)))
+                self._difference_log.add(pending.envelope, text(outcome.removeprefix(KNOWN)))
                 pending.reply.set_result(AcceptResult.DUPLICATE)
             elif outcome < 0:
                 pending.reply.set_exception(BacklogFull())
             else:
                 pending.reply.set_result(RESULTS[outcome])
-
-    def _log_difference(self, envelope: Envelope, known_type: str) -> None:
-        """Report an event that is not stored because another one has its id."""
-        facts = {"event_id": envelope.event_id, "event_type": envelope.event_type, "known_type": known_type}
-        self._difference_log.add(envelope.event_type, **facts)
 
     def _error_in(self, reply: Any, count: int) -> StoreError | None:
         if isinstance(reply, ErrorReply):

@@ -14,6 +14,7 @@ from starlette.types import Receive
 
 from surehook.ingest import responses
 from surehook.ingest.body import SenderLeft
+from surehook.ingest.difference_log import DifferenceLog
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.responses import Refusal, Response
 from surehook.ingest.store.script_batcher import ScriptBatcher
@@ -67,6 +68,7 @@ class Coordinator:
         self._outcomes = Outcomes(settings, session, self._process)
         self._heartbeat = Heartbeat(settings, session, self._process, self._types)
         self._lost = LostResponses(self._batcher, metrics, retention_seconds=settings.retention)
+        self._difference_log = DifferenceLog()
         self._background: set[asyncio.Task[None]] = set()
 
     def include(self, envelope: Envelope) -> bool:
@@ -137,7 +139,7 @@ class Coordinator:
     async def _submit(self, request: Request) -> Outcome:
         envelope, settings = request.envelope, self._settings
         body, key_id = self._cipher.encrypt(envelope.body)  # nothing readable leaves this process
-        state, round_id, _, reason = await self._batcher.call(
+        state, round_id, _, reason, known_type = await self._batcher.call(
             "txn_submit",
             envelope.event_id,
             envelope.event_type,
@@ -157,6 +159,8 @@ class Coordinator:
             key_id,
             settings.max_backlog,
         )
+        if known_type:
+            self._difference_log.add(envelope, text(known_type))
         return Outcome(text(round_id), text(state), text(reason))
 
     async def _wait(self, waiter: Waiter, request: Request) -> Outcome:

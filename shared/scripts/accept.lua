@@ -13,10 +13,8 @@ for at = 1, count * FIELDS_PER_EVENT, FIELDS_PER_EVENT do
   local event_id, queue, key = ARGV[at], ARGV[at + 7], EVENT .. ARGV[at]
   if redis.call('EXISTS', key) == 1 then
     local known = redis.call('HMGET', key, 'type', 'body', 'key_id')
-    -- An encrypted body is another one each time; an erased one is gone.
-    local is_comparable = known[2] and not known[3] and ARGV[at + 9] == ''
-    local differs = known[1] and (known[1] ~= ARGV[at + 1] or is_comparable and known[2] ~= ARGV[at + 6])
-    outcomes[#outcomes + 1] = differs and 'known ' .. known[1] or 0
+    local known_type = other_type(known[1], known[2], known[3], ARGV[at + 1], ARGV[at + 6], ARGV[at + 9])
+    outcomes[#outcomes + 1] = known_type and 'known ' .. known_type or 0
   elseif room <= 0 then
     outcomes[#outcomes + 1] = -1
   else

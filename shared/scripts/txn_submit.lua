@@ -3,12 +3,17 @@
 -- the ingest process, ms a refusal is remembered, ms after the deadline in which an outcome may be confirmed, retention
 -- in s, ms after its last heartbeat for which a worker counts as alive, the fingerprint of the key the body is
 -- encrypted with (none or '': it is plain), limit of open events (none: unlimited).
--- Returns {state, round, ms left, reason}; state is waiting, completed, rejected, failed, abandoned, unconfirmed (a
--- success that waits to be confirmed), duplicate (an event that never was a transaction), paused (an operator paused the
--- queue), no_worker (no worker is available) or backlog (the limit of open events is reached).
+-- Returns {state, round, ms left, reason, the type of the stored event if it is another event with the same id}; state
+-- is waiting, completed, rejected, failed, abandoned, unconfirmed (a success that waits to be confirmed), duplicate (an
+-- event that never was a transaction), paused (an operator paused the queue), no_worker (no worker is available) or
+-- backlog (the limit of open events is reached).
 local id, process = ARGV[1], ARGV[11]
 local key = EVENT .. id
 local txn = load_txn(id)
+local record = redis.call('HMGET', key, 'type', 'decision', 'reason', 'closed_at', 'body', 'committed', 'key_id')
+local known_type = other_type(record[1], record[5], record[7], ARGV[2], ARGV[7], ARGV[16] or '') or ''
+
+local function reply(state, round, ms_left, reason) return {state, round, ms_left, reason, known_type} end
 
 if txn and (txn.state == 'waiting' or txn.state == 'running' or txn.state == 'completed') then
   local is_undecided = txn.state ~= 'completed'
@@ -18,36 +23,35 @@ if txn and (txn.state == 'waiting' or txn.state == 'running' or txn.state == 'co
       redis.call('LREM', QUEUE .. TRANSACTIONAL, 1, id)
       finish_round(id, txn, '', false)
     end
-    return {'abandoned', txn.round, 0, ''}
+    return reply('abandoned', txn.round, 0, '')
   end
   if not is_undecided and not is_confirmable(txn) then
     make_orphan(id, txn)
-    return {'abandoned', txn.round, 0, ''}
+    return reply('abandoned', txn.round, 0, '')
   end
   local waiters = ' ' .. (txn.waiters or '') .. ' '
   if not string.find(waiters, ' ' .. process .. ' ', 1, true) then
     redis.call('HSET', TXN .. id, 'waiters', txn.waiters .. ' ' .. process)
   end
   redis.call('HINCRBY', TXN .. id, 'requests', 1)
-  return {is_undecided and 'waiting' or 'unconfirmed', txn.round, math.max(0, txn.deadline - now_ms), ''}
+  return reply(is_undecided and 'waiting' or 'unconfirmed', txn.round, math.max(0, txn.deadline - now_ms), '')
 end
 
-local record = redis.call('HMGET', key, 'type', 'decision', 'reason', 'closed_at', 'body', 'committed')
-if txn then return {txn.state, txn.round, 0, record[3] or ''} end
+if txn then return reply(txn.state, txn.round, 0, record[3] or '') end
 if record[1] or record[4] then
-  if not record[2] then return {'duplicate', '', 0, ''} end
+  if not record[2] then return reply('duplicate', '', 0, '') end
   -- A refusal is final while its effects are being undone, once the body is erased, and once a person has said that
   -- FusionAuth committed its transaction.
   local is_final = record[2] ~= 'pending' and (not record[4] or not record[5] or record[6])
-  if record[2] == 'completed' or is_final then return {record[2], '', 0, record[3] or ''} end
+  if record[2] == 'completed' or is_final then return reply(record[2], '', 0, record[3] or '') end
 end
 if redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, TRANSACTIONAL) == 1 then
-  return {'paused', '', 0, ''}
+  return reply('paused', '', 0, '')
 end
 if redis.call('ZCOUNT', ALIVE .. 'queue:' .. TRANSACTIONAL, '(' .. now_ms - ARGV[15], '+inf') == 0 then
-  return {'no_worker', '', 0, ''}
+  return reply('no_worker', '', 0, '')
 end
-if ARGV[17] and redis.call('ZCARD', OPEN) >= tonumber(ARGV[17]) then return {'backlog', '', 0, ''} end
+if ARGV[17] and redis.call('ZCARD', OPEN) >= tonumber(ARGV[17]) then return reply('backlog', '', 0, '') end
 
 if not record[1] then
   redis.call('HSET', key, 'type', ARGV[2], 'tenant', ARGV[3], 'user', ARGV[4], 'application', ARGV[5],
@@ -68,4 +72,4 @@ create_job(id, TRANSACTIONAL, ARGV[8])
 register_queue(TRANSACTIONAL)
 redis.call('RPUSH', QUEUE .. TRANSACTIONAL, id)
 wake_worker()
-return {'waiting', ARGV[9], tonumber(ARGV[10]), ''}
+return reply('waiting', ARGV[9], tonumber(ARGV[10]), '')

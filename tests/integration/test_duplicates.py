@@ -1,15 +1,19 @@
 """Reports of a delivery whose id is known: a resend, or another event with the same id."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 
 from harness.events import USER_ID, an_event
-from harness.stack import API_KEY
+from harness.stack import API_KEY, wait_until
+from surehook import Reject, on
 from surehook.shared.settings import Settings
 from surehook.workers.execution.attempts import AttemptRecord
+from surehook.workers.transactional.executor import TransactionalExecutor
 from tests.support.claiming import SingleClaims
 from tests.support.endpoint import OpenEndpoint, open_endpoint
 
@@ -62,6 +66,59 @@ def test_another_event_under_a_known_id_is_a_warning_with_both_types(
 
     assert response.status_code == 200
     assert different_events(caplog) == [("WARNING", event["id"], new_type, "user.create")]
+
+
+@pytest.mark.parametrize("happens", ["", "it is decided", "it is refused"])
+def test_another_event_under_the_id_of_a_transaction_is_a_warning_with_both_types(
+    transactional_endpoint: OpenEndpoint,
+    transactional_executor: Callable[..., TransactionalExecutor],
+    caplog: pytest.LogCaptureFixture,
+    happens: str,
+) -> None:
+    seen: list[str] = []
+
+    @on("user.create", name="decide", transactional=True)
+    def decide(event: Any) -> None:
+        seen.append(event.user.email)
+        if happens == "it is refused":
+            raise Reject("no")
+
+    event = an_event("user.create")
+    other = {**event, "user": {**event["user"], "email": "another@example.com"}}
+    with ThreadPoolExecutor(3) as senders:
+        first = senders.submit(transactional_endpoint.deliver, event)
+        if happens:
+            transactional_executor().run_until_idle(1)
+            first.result()
+        second = senders.submit(transactional_endpoint.deliver, other)
+        third = senders.submit(transactional_endpoint.deliver, {**event, "type": "user.delete", "tenantId": USER_ID})
+        wait_until(lambda: len(different_events(caplog)) == 2, "both are reported")
+        if not happens:
+            transactional_executor().run_until_idle(1)
+        statuses = {each.result().status_code for each in (first, second, third)}
+
+    assert sorted(different_events(caplog)) == [
+        ("WARNING", event["id"], "user.create", "user.create"),
+        ("WARNING", event["id"], "user.delete", "user.create"),
+    ]
+    assert statuses == {422 if happens == "it is refused" else 200}
+    assert seen == [event["user"]["email"]]
+
+
+def test_a_resent_transaction_is_no_warning(
+    transactional_endpoint: OpenEndpoint,
+    transactional_executor: Callable[..., TransactionalExecutor],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    on("user.create", name="decide", transactional=True)(lambda event: None)
+    event = an_event("user.create")
+    with ThreadPoolExecutor(1) as senders:
+        first = senders.submit(transactional_endpoint.deliver, event)
+        transactional_executor().run_until_idle(1)
+        first.result()
+
+    assert transactional_endpoint.deliver(event).status_code == 200
+    assert different_events(caplog) == []
 
 
 def test_a_resend_is_one_line_at_info_and_no_warning(endpoint: OpenEndpoint, caplog: pytest.LogCaptureFixture) -> None:

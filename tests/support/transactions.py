@@ -51,7 +51,7 @@ class Protocol:
 
     def submit(self, event_id: str, process: str, event_type: str = "user.create") -> Reply:
         windows = self.windows
-        state, number, left, reason = self._run(
+        state, number, left, reason, _ = self._run(
             "txn_submit", event_id, event_type, "", "", "", "webhook", b'{"event":{}}', "30", uuid4().hex,
             windows.budget, process, windows.memory, windows.confirm, windows.retention, windows.beat,
         )  # fmt: skip

@@ -2,6 +2,14 @@
 
 local ATTEMPTS_KEPT = 50
 
+-- Returns the type of a stored event if a delivery with its id is another event. An encrypted body is another one each
+-- time; an erased one is gone.
+local function other_type(known_type, known_body, known_key_id, event_type, body, key_id)
+  if not known_type then return nil end
+  local is_comparable = known_body and not known_key_id and key_id == ''
+  if known_type ~= event_type or is_comparable and known_body ~= body then return known_type end
+end
+
 -- The record keeps the token of a job's last claim, and the leases show if that claim is current.
 local function is_claimed(job_id, queue)
   local token = redis.call('HGET', EVENT .. event_of(job_id), 'claim:' .. handler_of(job_id))
