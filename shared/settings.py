@@ -132,6 +132,7 @@ class Settings(AuthSettings):
     max_backlog: int = Field(1_000_000, ge=1)
     durability: Literal["fsync", "replicated", "trusted", "memory"] = "fsync"
     replicas: int = Field(1, ge=1)
+    store_timeout: float = Field(1.5, gt=0)
     handlers: Words = ()
     transactional_events: Annotated[Words, AfterValidator(_require_transactional_types)] = ()
     transaction_timeout: float = Field(1.5, ge=0.1)

@@ -6,6 +6,7 @@ FORMAT. It writes FORMAT into the store when it starts to use it, so that older 
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 from redis.exceptions import ResponseError
@@ -15,8 +16,31 @@ from surehook.shared.keys import Keys
 
 FORMAT = 1
 OLDEST = 1
+CLUSTER = (
+    "the store is part of a cluster (cluster_enabled:1), where no event could run: use one server, or one with "
+    "replicas and Sentinel (SUREHOOK_REDIS_URL)"
+)
 UNNUMBERED = b"1"
 """The format of a store without a number: it is empty, or was written before the number existed."""
+
+
+def require_no_cluster(store: redis.Redis) -> None:
+    """
+    Raises:
+        IncompatibleStore: the server is part of a cluster.
+        RedisError, OSError: it cannot be reached.
+    """
+    with suppress(ResponseError):  # an account without INFO, or a server without clusters
+        found: Any = store.execute_command("INFO", "cluster")  # type: ignore[no-untyped-call]
+        if is_cluster(found):
+            raise IncompatibleStore(CLUSTER)
+
+
+def is_cluster(info: Any) -> bool:
+    """Reads the reply to INFO."""
+    if isinstance(info, dict):  # redis-py has parsed it
+        return bool(info.get("cluster_enabled"))
+    return isinstance(info, bytes) and b"cluster_enabled:1" in info
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +69,10 @@ class StoreFormat:
         """Check the store, and write the number if it must be written.
 
         Raises:
-            IncompatibleStore: this build cannot use the store.
+            IncompatibleStore: this build cannot use the store, or it is a cluster.
             RedisError, OSError: it cannot be reached.
         """
+        require_no_cluster(store)
         stored = store.get(keys.store_format)
         if self.must_be_written(stored) and writes:  # type: ignore[arg-type] # redis-py also types asynchronous replies
             with suppress(ResponseError):  # a full store: written by a later check

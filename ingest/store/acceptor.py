@@ -50,7 +50,7 @@ class Acceptor(Batcher[Pending]):
     max_batch = 256
 
     def __init__(self, settings: Settings, metrics: IngestMetrics) -> None:
-        super().__init__(Session(settings, metrics), settings)
+        super().__init__(Session(settings, metrics), settings, settings.store_timeout)
         self._script = Script("accept", Keys(settings.key_prefix))
         self._cipher = BodyCipher(settings.encryption_keys)
         self._handler_timeout = f"{settings.handler_timeout:g}"
@@ -116,6 +116,10 @@ class Acceptor(Batcher[Pending]):
         """Accept nothing more; events in flight still receive their outcome, then `run` ends."""
         self._is_stopping = True
         self.session.stop()
+
+    def _on_overdue(self, error: StoreUnavailable) -> None:
+        super()._on_overdue(error)
+        self.session.pause(error)
 
     def _pack(self, batch: Sequence[Pending]) -> tuple[bytes, int]:
         with_source, self._with_source = self._with_source, False

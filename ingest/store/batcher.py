@@ -2,6 +2,9 @@
 
 Items that arrive while a batch is in flight go into the next one, so that one fsync covers all of them. A lone item
 does not wait. When the store is unavailable, slow or full, or replies unexpectedly, items fail instead of waiting.
+
+A batch without a reply in time is overdue: its items fail, and those behind it. The connection stays, because the reply
+may come late; until then nothing more is sent.
 """
 
 import asyncio
@@ -10,7 +13,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from surehook.ingest.store.connection import MIN_BYTES_PER_SECOND, ErrorReply, Replies, pack
+from surehook.ingest.store.connection import (
+    MIN_BYTES_PER_SECOND,
+    Connection,
+    ErrorReply,
+    OnReplies,
+    Replies,
+    no_reply_within,
+    pack,
+)
 from surehook.ingest.store.durability import missing_replicas, replication_barrier
 from surehook.ingest.store.session import Session
 from surehook.shared.errors import NotDurable, StoreError, StoreUnavailable
@@ -48,8 +59,13 @@ class Batcher(ABC, Generic[ItemT]):
 
     max_batch: ClassVar[int]
 
-    def __init__(self, session: Session, settings: Settings) -> None:
+    def __init__(self, session: Session, settings: Settings, timeout_seconds: float) -> None:
         self.session = session
+        self._timeout_seconds = timeout_seconds
+        self.is_overdue = False
+        self._in_flight: Sequence[ItemT] | None = None
+        self._overdue_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None  # one for all batches; a timer for each would slow them down
         self._replicas = settings.replicas if settings.durability == "replicated" else 0
         self._barrier_key = Keys(settings.key_prefix).barrier
         self._barrier, self._barrier_replies = self._barrier_for(0)
@@ -92,9 +108,43 @@ class Batcher(ABC, Generic[ItemT]):
             self._on_reply_or_error(batch, StoreUnavailable("the connection is lost"))
             return
         packed, count = self._pack(batch)
+        self._send(connection, batch, packed, count, lambda replies: self._on_reply_or_error(batch, replies))
+
+    def _send(
+        self, connection: Connection, batch: Sequence[ItemT], packed: bytes, count: int, on_replies: OnReplies
+    ) -> None:
         if self._barrier:  # rare, and it copies the batch
             packed += self._barrier
-        connection.send(packed, count + self._barrier_replies, lambda replies: self._on_reply_or_error(batch, replies))
+        loop = asyncio.get_running_loop()
+        self._in_flight = batch
+        self._overdue_at = loop.time() + self._timeout_seconds + len(packed) / MIN_BYTES_PER_SECOND
+        if self._timer is None:
+            self._timer = loop.call_at(self._overdue_at, self._check_overdue)
+        connection.send(packed, count + self._barrier_replies, on_replies)
+
+    def _check_overdue(self) -> None:
+        self._timer = None
+        if self._in_flight is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self._overdue_at <= loop.time():
+            self._on_overdue(StoreUnavailable(no_reply_within(self._timeout_seconds)))
+        else:
+            self._timer = loop.call_at(self._overdue_at, self._check_overdue)
+
+    def _on_overdue(self, error: StoreUnavailable) -> None:
+        self.is_overdue = True
+        items = [*(self._in_flight or ()), *self._waiting]
+        self._waiting = []
+        self._fail(items, error)
+
+    def _on_done(self) -> None:
+        """The batch in flight has a reply or an error, in time or late."""
+        self._in_flight, self.is_overdue = None, False
+
+    def _fail(self, items: Sequence[ItemT], error: StoreError) -> None:
+        """Report an error to the receivers."""
+        fail(items, error)
 
     def _next_batch(self) -> list[ItemT]:
         """The oldest items, as many as the store handles within the reply timeout."""
@@ -108,9 +158,10 @@ class Batcher(ABC, Generic[ItemT]):
         return [item for item in batch if not item.reply.done()]  # done: the caller no longer waits
 
     def _on_reply_or_error(self, batch: list[ItemT], replies: Replies | StoreUnavailable) -> None:
+        self._on_done()
         if isinstance(replies, StoreUnavailable):
+            self._fail(batch, replies)
             self._send_next()
-            fail(batch, replies)
         else:
             self._on_replies(batch, replies)
 

@@ -20,6 +20,9 @@ from surehook.shared.store_errors import StoreFault, advice, fault_of_reply
 # FusionAuth's read timeout is 2 s. A shorter one would take a store for dead that writes a large event of another
 # process, because it answers no other command during that time.
 REPLY_TIMEOUT_SECONDS = 0.8
+# A connection that is silent for longer is lost. Its callers stop waiting earlier: a disk that stalls for a second must
+# not cost a healthy connection.
+SILENCE_SECONDS = 3.0
 # The speed that a store has at least, from the command to its disk. A large batch gets the time that it needs.
 MIN_BYTES_PER_SECOND = 16 * 1024 * 1024
 CLIENT_NAME = "surehook-ingest"
@@ -52,8 +55,11 @@ def pack(command: Command) -> bytes:
 class Connection(asyncio.Protocol):
     """Replies arrive in the order in which batches were sent. A batch that times out closes the connection."""
 
-    def __init__(self, on_lost: Callable[[], None]) -> None:
+    def __init__(self, on_lost: Callable[[], None], timeout_seconds: float = SILENCE_SECONDS) -> None:
         self._on_lost = on_lost
+        self._timeout_seconds = timeout_seconds
+        self.loss = "the connection was lost"
+        """The reason for the loss, once it is lost."""
         self._reader = hiredis.Reader(replyError=ErrorReply)
         self._replies: Replies = []
         self._pending: deque[tuple[float, int, OnReplies]] = deque()  # deadline, number of replies, receiver
@@ -74,8 +80,8 @@ class Connection(asyncio.Protocol):
         # The store works on one batch after the other: the time of a large one counts for those behind it too.
         begins_at = self._loop.time()
         if self._pending:
-            begins_at = max(begins_at, self._pending[-1][0] - REPLY_TIMEOUT_SECONDS)
-        deadline = begins_at + REPLY_TIMEOUT_SECONDS + len(packed) / MIN_BYTES_PER_SECOND
+            begins_at = max(begins_at, self._pending[-1][0] - self._timeout_seconds)
+        deadline = begins_at + self._timeout_seconds + len(packed) / MIN_BYTES_PER_SECOND
         self._pending.append((deadline, count, on_replies))
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._check_timeout)
@@ -134,7 +140,7 @@ class Connection(asyncio.Protocol):
         pending, self._pending = self._pending, deque()
         self._on_lost()  # first: a receiver that retries must not use this connection
         for *_, on_replies in pending:
-            on_replies(StoreUnavailable("the connection was lost"))
+            on_replies(StoreUnavailable(self.loss))
 
     def _on_reply(self, reply: Any) -> None:
         self._replies.append(reply)
@@ -152,20 +158,29 @@ class Connection(asyncio.Protocol):
             return
         deadline, *_ = self._pending[0]
         if deadline <= self._loop.time():
+            self.loss = no_reply_within(self._timeout_seconds)
             self.abort()
         else:
             self._timer = self._loop.call_at(deadline, self._check_timeout)
 
 
+def no_reply_within(seconds: float) -> str:
+    """The words for a store that is silent."""
+    return f"no reply within {seconds:g} s"
+
+
 async def open_connection(
-    store: redis.asyncio.Redis, on_lost: Callable[[], None], address: Address | None = None
+    store: redis.asyncio.Redis,
+    on_lost: Callable[[], None],
+    address: Address | None = None,
+    timeout_seconds: float = SILENCE_SECONDS,
 ) -> Connection:
     """Connect with the settings of `store`, to its address or to the given one; log in and select the database.
 
     Raises:
         StoreUnavailable: it cannot be reached, refuses the login, or no Sentinel knows its address.
     """
-    connection = Connection(on_lost)
+    connection = Connection(on_lost, timeout_seconds)
     connection.address = address or await primary_address(store)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):

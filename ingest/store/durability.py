@@ -162,7 +162,7 @@ async def _problem_with(address: Address, store: redis.asyncio.Redis) -> str:
     """Describes why a replica is not durable; "" if it is. It needs the primary's settings, as it may replace it."""
     name = f"{address[0]}:{address[1]}"
     try:
-        connection = await open_connection(store, lambda: None, address)
+        connection = await open_connection(store, lambda: None, address, REPLY_TIMEOUT_SECONDS)
         try:
             (found,) = await connection.call(READ_SETTINGS)
         finally:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from surehook.ingest.store.batcher import Batcher, fail
-from surehook.ingest.store.connection import ErrorReply, Replies, pack
+from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, ErrorReply, Replies, no_reply_within, pack
 from surehook.ingest.store.session import Session
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.keys import Keys
@@ -45,7 +45,7 @@ class ScriptBatcher(Batcher[Call]):
     max_batch = 64  # fewer than of events: with more, no call is answered while the store works on the others
 
     def __init__(self, session: Session, settings: Settings, names: Sequence[str]) -> None:
-        super().__init__(session, settings)
+        super().__init__(session, settings, REPLY_TIMEOUT_SECONDS)
         keys = Keys(settings.key_prefix)
         self._scripts = {name: Script(name, keys) for name in names}
 
@@ -55,6 +55,8 @@ class ScriptBatcher(Batcher[Call]):
         Raises:
             StoreUnavailable: it is unknown whether the script ran.
         """
+        if self.is_overdue:
+            raise StoreUnavailable(no_reply_within(REPLY_TIMEOUT_SECONDS))
         script = self._scripts[name]
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.add(Call(script, args, _packed(script, args), reply))

@@ -15,7 +15,7 @@ from surehook.shared.errors import IncompatibleStore, NotDurable, StoreRefused, 
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
 from surehook.shared.store import close_async, connect_async
-from surehook.shared.store_format import StoreFormat
+from surehook.shared.store_format import CLUSTER, StoreFormat, is_cluster
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,13 @@ class Session:
 
     def invalidate(self, exc: Exception) -> None:
         """Accept nothing until the store was checked again. Commands in flight fail."""
+        self.pause(exc)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+
+    def pause(self, exc: Exception) -> None:
+        """Accept nothing until the store was checked again, and keep the connection: replies may come late."""
         reason = _reason_of(exc)
         message = str(exc) if isinstance(exc, NotDurable | StoreUnavailable | IncompatibleStore) else reason
         # A problem that the operator has to solve is logged again when it changes; an outage is logged once.
@@ -85,9 +92,6 @@ class Session:
         self._reason, self._logged = reason, message
         self._lost.set()
         self._metrics.set_not_ready(reason)
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.abort()
 
     async def open_another(self) -> Connection:
         """Open another connection to the store in use, and check it like the first. The caller closes it.
@@ -128,6 +132,7 @@ class Session:
                 connection = self._connection = await open_connection(self._store, self._on_connection_lost)
             elif await self._has_primary_moved(connection):
                 raise StoreUnavailable("Sentinel has made another server the primary")
+            await require_no_cluster(connection)
             await self._check_format(connection)
             await self._durability.check(connection, self._store)
         except STORE_ERRORS as exc:
@@ -155,7 +160,17 @@ class Session:
 
     def _on_connection_lost(self) -> None:
         if self._connection is not None:
-            self.invalidate(StoreUnavailable("the connection was lost"))
+            self.invalidate(StoreUnavailable(self._connection.loss))
+
+
+async def require_no_cluster(connection: Connection) -> None:
+    """
+    Raises:
+        IncompatibleStore: the server is part of a cluster.
+    """
+    (found,) = await connection.call(("INFO", "cluster"))
+    if is_cluster(found):
+        raise IncompatibleStore(CLUSTER)
 
 
 def _reason_of(exc: Exception) -> str:

@@ -107,7 +107,9 @@ class Outcomes:
         while not self._is_stopping:
             self._lost.clear()
             try:
-                self._connection = await open_connection(self._store, self._lost.set)
+                self._connection = await open_connection(
+                    self._store, self._lost.set, timeout_seconds=REPLY_TIMEOUT_SECONDS
+                )
             except (StoreUnavailable, RedisError, OSError):
                 await asyncio.sleep(pause_seconds(failures, first_seconds=0.05, longest_seconds=MAX_PAUSE_SECONDS))
                 failures += 1

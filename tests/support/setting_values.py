@@ -36,6 +36,7 @@ VALUES = {
     "max_backlog": ("1", "2"),
     "durability": ("trusted", "memory"),
     "replicas": ("2", "3"),
+    "store_timeout": ("1", "2"),
     "handlers": ("one", "two"),
     "transactional_events": ("user.create", "user.update"),
     "transaction_timeout": ("1", "2"),

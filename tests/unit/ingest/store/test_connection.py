@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from surehook.ingest.store.connection import MIN_BYTES_PER_SECOND, REPLY_TIMEOUT_SECONDS, Connection, Replies
+from surehook.ingest.store.connection import MIN_BYTES_PER_SECOND, SILENCE_SECONDS, Connection, Replies
 from surehook.shared.errors import StoreUnavailable
 
 OK = b"+OK\r\n"
-SOME_SECONDS = REPLY_TIMEOUT_SECONDS * 0.6  # twice this exceeds the timeout
+SOME_SECONDS = SILENCE_SECONDS * 0.6  # twice this exceeds the timeout
+LARGE = bytes(int(MIN_BYTES_PER_SECOND * SILENCE_SECONDS * 1.25))  # gets more than twice the time
 
 
 class ManualClockLoop(asyncio.SelectorEventLoop):
@@ -111,7 +112,7 @@ def test_a_batch_sent_after_an_idle_period_has_the_full_timeout() -> None:
 def test_a_large_batch_and_those_behind_it_get_the_time_that_it_needs() -> None:
     async def scenario() -> None:
         recorded = RecordedConnection()
-        recorded.send(b"x" * MIN_BYTES_PER_SECOND)  # one second more
+        recorded.send(LARGE)
         recorded.send()
         await recorded.pass_time()
         recorded.send()
@@ -128,7 +129,7 @@ def test_a_large_batch_and_those_behind_it_get_the_time_that_it_needs() -> None:
 def test_a_large_batch_without_a_reply_times_out() -> None:
     async def scenario() -> None:
         recorded = RecordedConnection()
-        recorded.send(b"x" * MIN_BYTES_PER_SECOND)
+        recorded.send(LARGE)
         for _ in range(4):
             await recorded.pass_time()
 
