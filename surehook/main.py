@@ -22,6 +22,7 @@ VERBS = {
     "worker": "Run the handlers, with retries and dead letters.",
     "dashboard": "Show queues, jobs and dead letters in a browser.",
     "trigger": "Post an event to ingest, as FusionAuth would.",
+    "simulate": "Run a FusionAuth with users of its own, for trying a receiver.",
     "events": "List, show, replay, resolve or erase events.",
     "dead-letters": "List, show, replay or discard events out of retries.",
     "queues": "List, pause or resume queues.",

@@ -13,7 +13,7 @@ class Sender:
     """
 
     def __init__(self, settings: Settings, signing_key: str | None = None, key_id: str | None = None) -> None:
-        self._fixed = {"Content-Type": "application/json", **_authorization(settings), **_required(settings)}
+        self._fixed = {"Content-Type": "application/json", **fixed_headers(settings)}
         self._signer = None
         if settings.is_signed or signing_key is not None:
             from surehook.fusionauth.signer import Signer  # noqa: PLC0415 - slow to import, and rarely needed
@@ -24,6 +24,11 @@ class Sender:
         """Returns the headers for a body."""
         fixed = {name.encode(): value.encode() for name, value in self._fixed.items()}
         return fixed if self._signer is None else {**fixed, **self._signer.header(body)}
+
+
+def fixed_headers(settings: Settings) -> dict[str, str]:
+    """Returns the headers that are configured at the webhook."""
+    return {**_authorization(settings), **_required(settings)}
 
 
 def _authorization(settings: Settings) -> dict[str, str]:

@@ -5,7 +5,8 @@
 2. `delivery` fires an event: it finds the webhooks that receive it, sends under the tenant's transaction setting,
    sends again to those that failed, and records every attempt in the `event_log`.
 3. `http_client` sends one request as FusionAuth's HTTP client does; `signing_keys` makes the keys and signs with them.
-4. `api` answers the API's requests, and `server` serves it on an address of its own.
+4. `population` fires the events of users who register, log in and leave; `operations` sends them and keeps count.
+5. `api` answers the API's requests, `page` shows what was sent, and `server` serves both.
 
 Each behaviour names its source in FACTS.
 """

@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from surehook.fusionauth.simulator import record_endpoints as records
 from surehook.fusionauth.simulator import system_endpoints as system
 from surehook.fusionauth.simulator.api_call import ApiCall, Handler, json_body
 from surehook.fusionauth.simulator.instance import ApiKey, Instance
+from surehook.fusionauth.simulator.page import POLICY, Page
 from surehook.fusionauth.simulator.records import InvalidRequest
 
 TENANT_HEADER = "X-FusionAuth-TenantId"
@@ -27,13 +28,15 @@ RECORD_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 class Api:
     """Answers requests about one installation."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, page: Page | None = None) -> None:
         self.instance = instance
+        self._page = page or Page()
 
     def app(self) -> Starlette:
         """Assembles the app: every route, the key that it needs, and its methods."""
         return Starlette(
             routes=[
+                Route("/", self._open(self._show)),
                 Route("/.well-known/jwks.json", self._open(system.jwks)),
                 Route("/api/jwt/public-key", self._open(system.public_key)),
                 Route("/api/status", self._open(lambda _: Response())),
@@ -71,6 +74,9 @@ class Api:
             ],
             exception_handlers={InvalidRequest: _refuse, 404: _not_found},
         )
+
+    def _show(self, _: ApiCall) -> Response:
+        return HTMLResponse(self._page.html(), headers={"Content-Security-Policy": POLICY})
 
     def _open(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:

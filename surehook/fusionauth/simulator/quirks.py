@@ -25,9 +25,16 @@ class Quirks:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of FusionAuth, and what follows from it (FACTS §10 and §16)."""
+    """A version of FusionAuth, and what follows from it (FACTS §10 and §16).
+
+    Raises:
+        ValueError: the text is no version.
+    """
 
     text: str = NEWEST_VERSION
+
+    def __post_init__(self) -> None:
+        _numbers(self.text)
 
     def is_at_least(self, other: str) -> bool:
         return _numbers(self.text) >= _numbers(other)

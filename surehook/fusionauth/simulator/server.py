@@ -9,6 +9,7 @@ import uvicorn
 
 from surehook.fusionauth.simulator.api import Api
 from surehook.fusionauth.simulator.instance import Instance
+from surehook.fusionauth.simulator.page import Page
 from surehook.shared.errors import Misconfigured
 
 START_SECONDS = 10.0
@@ -17,13 +18,13 @@ START_SECONDS = 10.0
 class ApiServer:
     """The API of an installation; `with` starts and stops it. Port 0 takes a free one."""
 
-    def __init__(self, instance: Instance, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, instance: Instance, *, page: Page | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
         try:
             self._listener = socket.create_server((host, port))
         except OSError as exc:
             raise Misconfigured(f"the simulator cannot listen on {host}:{port}: {exc.strerror}") from exc
         config = uvicorn.Config(
-            Api(instance).app(), log_config=None, access_log=False, server_header=False, lifespan="off"
+            Api(instance, page).app(), log_config=None, access_log=False, server_header=False, lifespan="off"
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="simulated-api", daemon=True)

@@ -13,8 +13,9 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from surehook.fusionauth.simulator.quirks import Quirks
-from surehook.ingest.auth.signature import DIGEST_CLAIM, HEADER
+from surehook.ingest.auth.signature import DIGEST_CLAIM
 
+SIGNATURE_HEADER = "X-FusionAuth-Signature-JWT"
 CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", *CURVES, "Ed25519")
 RSA_BITS = 2048
@@ -53,7 +54,7 @@ class SimulatedKey:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SecurityWarning)  # "EdDSA" is an older name (RFC 9864)
             token = jwt.encode(token_header, {DIGEST_CLAIM: digest}, self._key, algorithms=[algorithm])
-        return HEADER.decode(), token
+        return SIGNATURE_HEADER, token
 
 
 def generate_key(algorithm: str, *, now_ms: int, name: str = "", secret: str | None = None) -> SimulatedKey:

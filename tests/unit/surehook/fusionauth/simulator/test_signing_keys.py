@@ -20,7 +20,7 @@ def test_a_signature_verifies_with_the_published_key_or_the_secret(algorithm: st
 
     name, token = key.signature_header(b'{"event":{}}', Quirks())
 
-    assert name == HEADER.decode()
+    assert name.lower() == HEADER.decode().lower()
     header, claims = decoded(token, key)
     assert header["kid"] == key.json["kid"]
     assert set(claims) == {DIGEST_CLAIM}
