@@ -3,14 +3,18 @@
 import contextlib
 import json
 import logging
+import os
 import sys
+import textwrap
 import threading
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO
 
-from surehook.shared.visible import visible_line
+from surehook.shared.log_details import Details, extra_of, message_of, place_of, traceback_of
+from surehook.shared.tracebacks import coloured
+from surehook.shared.visible import visible, visible_line
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +50,14 @@ FIELDS = (
 )
 RUN_FIELDS = ("event_type", "event_id", "handler", "outcome", "elapsed_ms", "attempt")
 NAME = "surehook"
+TRACEBACK = "traceback"
 # These log arguments, URLs and tracebacks, which may contain personal data.
 QUIET_LIBRARIES = frozenset({"rq.worker", "rq.job", "werkzeug", "httpx", "httpcore"})
 
 
-def set_up_logging(level: str, style: str | None) -> None:
+def set_up_logging(
+    level: str, style: str | None, *, runs_handlers: bool = False, shows_tracebacks: bool = False
+) -> None:
     """Write to stderr as JSON, or as text when asked for or when stderr is a terminal.
 
     Handler modules configure logging as in any program: nothing here changes what other loggers do, except that their
@@ -59,7 +66,9 @@ def set_up_logging(level: str, style: str | None) -> None:
     if style is None:
         style = "text" if sys.stderr.isatty() else "json"
     handler = _StderrHandler(sys.stderr)
-    handler.setFormatter(TextFormatter() if style == "text" else JsonFormatter())
+    is_coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    details = Details(runs_handlers, shows_tracebacks, is_coloured)
+    handler.setFormatter(TextFormatter(details) if style == "text" else JsonFormatter(details))
     ours = logging.getLogger(NAME)
     ours.handlers[:] = [handler]
     ours.setLevel(level)
@@ -154,25 +163,9 @@ def _log_thrown(message: str, thrown: Any) -> None:
     log.error(message, exc_info=(thrown.exc_type, error, thrown.exc_traceback))
 
 
-def _message(record: logging.LogRecord) -> str:
-    """The message. asyncio's is replaced: it quotes the error and the arguments of a task."""
-    return "error in an event loop" if record.name == "asyncio" else record.getMessage()
-
-
 def facts_of(record: logging.LogRecord) -> dict[str, object]:
     known = record.__dict__
     return {name: known[name] for name in FIELDS if name in known}
-
-
-def where(record: logging.LogRecord) -> str:
-    """Returns the error's type and place; unlike a traceback's text, these cannot quote personal data."""
-    if not record.exc_info or record.exc_info[0] is None:
-        return ""
-    trace = record.exc_info[2]
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    return f"{record.exc_info[0].__name__}{place}"
 
 
 _encode = json.JSONEncoder(default=str).encode
@@ -189,33 +182,58 @@ def _instant(created: float) -> str:
     return f"{_second(at)}.{milliseconds:03d}+00:00"
 
 
-class JsonFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    def __init__(self, details: Details = Details()) -> None:  # noqa: B008 - immutable
+        super().__init__()
+        self._details = details
+
+    def _traceback(self, record: logging.LogRecord) -> str:
+        """A user's record has what logging would write; a failed run, in `surehook dev`, its masked traceback."""
+        if self._details.is_users(record):
+            return traceback_of(record)
+        return str(getattr(record, TRACEBACK, "")) if self._details.shows_tracebacks else ""
+
+
+class JsonFormatter(_Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {
+        line: dict[str, object] = {
             "at": _instant(record.created),
             "level": record.levelname,
             "logger": record.name,
-            "message": _message(record),
+            "message": message_of(record),
             **facts_of(record),
         }
-        if error := where(record):
+        if self._details.is_users(record):
+            line |= {f"extra_{name}" if name in line else name: value for name, value in extra_of(record).items()}
+        if traceback := self._traceback(record):
+            line[TRACEBACK] = traceback
+        if error := place_of(record):
             line["error"] = error
         return _encode(line).replace("\x7f", "\\u007f")
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(_Formatter):
     """Text for people, in UTC: a run of a handler is an aligned line, other records are a message with its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
+        traceback = self._traceback(record).rstrip()
+        if not traceback:
+            return self._line(record)
+        shown = coloured(traceback) if self._details.is_coloured else visible(traceback)
+        return f"{self._line(record)}\n{textwrap.indent(shown, '  ')}"
+
+    def _line(self, record: logging.LogRecord) -> str:
         at = time.strftime("%H:%M:%SZ", time.gmtime(record.created))
         facts = facts_of(record)
         if all(name in facts for name in RUN_FIELDS):
             return self._run(at, facts)
+        if self._details.is_users(record):
+            facts = extra_of(record)
         known = "  ".join(f"{name}={value}" for name, value in facts.items())
         level = "" if record.levelno == logging.INFO else f"{record.levelname} "
-        parts = (at, level + _message(record), known, where(record))
+        parts = (at, level + message_of(record), known, place_of(record))
         return "  ".join(visible_line(part) for part in parts if part)
 
     def _run(self, at: str, facts: dict[str, object]) -> str:

@@ -19,6 +19,7 @@ from surehook.shared.exit_status import CHILD_INCOMPATIBLE, CHILD_MISCONFIGURED,
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.log import set_up_logging, withstand_configuration
 from surehook.shared.settings import Settings, load_settings
+from surehook.shared.tracebacks import take_display
 from surehook.shared.transactional_events import transactional_types
 from surehook.shared.visible import visible
 from surehook.workers.guard import SHOW_STACKS_SIGNAL
@@ -95,7 +96,7 @@ def _load_and_run(arguments: argparse.Namespace, stops: list[int]) -> int:
     try:
         settings = load_settings()
         take_metrics_folder()
-        set_up_logging(settings.log_level, settings.log_format)
+        set_up_logging(settings.log_level, settings.log_format, runs_handlers=True, shows_tracebacks=take_display())
         registry = load_handlers(settings.handlers, Path.cwd())
         withstand_configuration()
         if arguments.queue == TRANSACTIONAL_QUEUE:

@@ -1,8 +1,6 @@
 """Dead letters: RQ's failed registries, read with the records of their events."""
 
 import json
-import zlib
-from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +8,11 @@ from typing import Any
 
 import redis
 
+from surehook.admin.attempts import read_attempt
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, text, texts
+from surehook.shared.tracebacks import unpacked
 
 PAGE = 200
 
@@ -96,12 +96,12 @@ class DeadLetters:
 
     def attempts(self, letter: DeadLetter) -> list[dict[str, Any]]:
         lines = self._store.lrange(self._keys.attempts(letter.event_id), 0, -1)
-        return [attempt for attempt in map(json.loads, lines) if attempt["handler"] in ("", letter.handler)]
+        return [attempt for attempt in map(read_attempt, lines) if attempt["handler"] in ("", letter.handler)]
 
     def traceback(self, letter: DeadLetter) -> str:
         newest: Any = self._store.xrevrange(self._keys.rq_results(letter.job_id), count=1)
         packed = newest[0][1].get(b"exc_string") if newest else None
-        return zlib.decompress(b64decode(packed)).decode() if packed else ""
+        return unpacked(packed) if packed else ""
 
     def replay(self, letter: DeadLetter) -> bool:
         """Queues it with all its retries. Returns False if it is no dead letter any more."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 
+from surehook.admin.attempts import read_attempt
 from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script, text, texts
 
@@ -103,7 +104,7 @@ class EventLog:
         return list({event.event_id: event for page in self._all_ids(some_id) for event in self._read(page)}.values())
 
     def attempts(self, event_id: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._store.lrange(self._keys.attempts(event_id), 0, -1)]
+        return list(map(read_attempt, self._store.lrange(self._keys.attempts(event_id), 0, -1)))
 
     def body(self, event_id: str) -> bytes:
         """Returns the body as it is stored."""

@@ -25,12 +25,17 @@ ENV_FILE = Path(".env")
 
 
 @click.command()
-def dev() -> None:
+@click.option("--unmasked", is_flag=True, help="Show the values of events in tracebacks, on this terminal only.")
+def dev(unmasked: bool) -> None:
     """Start the store, ingest, a worker and the dashboard, and stop them with Ctrl-C."""
+    from surehook.shared import tracebacks
     from surehook.shared.settings import load_settings
     from surehook.verbs.dev_processes import Children, WorkerWatch, running_store, wait_until_ready
     from surehook.verbs.start import load_registry, start
 
+    if unmasked and not sys.stderr.isatty():
+        raise Misconfigured("--unmasked is for a terminal: a file or a pipe would keep the values of events")
+    os.environ[tracebacks.VARIABLE] = tracebacks.UNMASKED if unmasked else tracebacks.MASKED
     configured = load_settings()
     handlers = ",".join(configured.handlers) or _example()
     is_new = _ensure_api_key(configured)

@@ -16,7 +16,7 @@ from surehook.shared.visible import visible_line
 from surehook.verbs import options
 from surehook.verbs.events_resolve import echo_decisions
 from surehook.verbs.options import as_json, filter_fields
-from surehook.verbs.output import echo, echo_body, echo_json
+from surehook.verbs.output import echo, echo_body, echo_json, echo_traceback
 from surehook.verbs.tables import echo_table, utc
 
 TIMEOUT_SECONDS = 10.0
@@ -65,7 +65,10 @@ def list_(as_json: bool, limit: int, **wanted: Any) -> None:
 @click.option("--body", "with_body", is_flag=True, help="Print the body too, which is personal data.")
 @as_json
 def show(some_id: str, with_body: bool, as_json: bool) -> None:
-    """Show an event and its attempts. ID: the event's, or its first characters."""
+    """Show an event and its attempts, with the tracebacks of those that failed.
+
+    ID: the event's, or its first characters.
+    """
     log = open_log()
     event = one(log, some_id)
     attempts = log.attempts(event.event_id)
@@ -85,6 +88,7 @@ def show(some_id: str, with_body: bool, as_json: bool) -> None:
                     f"{attempt['elapsed_ms']} ms  {attempt['error']}".rstrip()
                 )
             )
+            echo_traceback(attempt.get("traceback", ""))
         if with_body:
             echo_body(body)
     if note:

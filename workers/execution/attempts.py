@@ -4,7 +4,9 @@ import json
 from datetime import datetime
 from typing import NamedTuple
 
-from surehook.workers.execution.runner import RunResult
+from surehook.shared.tracebacks import packed
+from surehook.workers.execution.masking.error_text import NO_ERROR, MaskedError
+from surehook.workers.execution.runner import RunResult, RunStatus
 
 _encode = json.JSONEncoder().encode
 _NO_ERROR = '""'
@@ -19,14 +21,20 @@ class AttemptRecord(NamedTuple):
     elapsed_ms: float
     outcome: str
     error: str = ""
+    traceback: str = ""
+    """Masked and packed, of a run that failed."""
 
     def as_json(self) -> str:
         # Formatted by hand, as every run writes one: ids, outcomes and numbers need no escaping.
         return (
             f'{{"handler": "{self.handler}", "number": {self.number}, '
             f'"at": "{self.started_at.isoformat(timespec="milliseconds")}", "elapsed_ms": {self.elapsed_ms}, '
-            f'"outcome": "{self.outcome}", "error": {_encode(self.error) if self.error else _NO_ERROR}}}'
+            f'"outcome": "{self.outcome}", "error": {_encode(self.error) if self.error else _NO_ERROR}'
+            f"{self._traceback()}}}"
         )
+
+    def _traceback(self) -> str:
+        return f', "traceback": "{self.traceback}"' if self.traceback else ""
 
     def times(self) -> tuple[str, str]:
         """Its duration and its start, in RQ's format."""
@@ -34,6 +42,10 @@ class AttemptRecord(NamedTuple):
         return f"{self.elapsed_ms / 1000:.4f}", f"{started_at}Z"
 
 
-def record_attempt(handler: str, number: int, result: RunResult, outcome: str, error: str = "") -> AttemptRecord:
-    """The record of a run. `error` is one line, already masked."""
-    return AttemptRecord(handler, number, result.started_at, round(result.elapsed_seconds * 1000, 1), outcome, error)
+def record_attempt(
+    handler: str, number: int, result: RunResult, outcome: str, error: MaskedError = NO_ERROR
+) -> AttemptRecord:
+    """The record of a run. A handler that has refused, or asked to run later, has not failed: no traceback is kept."""
+    has_failed = error.traceback and result.status is not RunStatus.LATER
+    elapsed_ms, traceback = round(result.elapsed_seconds * 1000, 1), packed(error.traceback) if has_failed else ""
+    return AttemptRecord(handler, number, result.started_at, elapsed_ms, outcome, error.line, traceback)

@@ -1,5 +1,6 @@
 """Calls a handler with its timeout, and returns a `RunResult` instead of raising."""
 
+import asyncio
 import inspect
 import threading
 import time
@@ -78,8 +79,7 @@ class Runner:
         error = call(context.timeout, lambda: handler.function(*arguments), deadline, variables)
         elapsed = time.monotonic() - started
         if elapsed >= timeout:
-            # The clock decides: the handler may have swallowed the exception, or turned it into another.
-            error = error if isinstance(error, HandlerTimeout) else HandlerTimeout()
+            error = _timed_out(error)
             error.args = (f"ran longer than {timeout:g} s",)
             self._cut_off.add(started, deadline, variables.get(current_run))
         return RunResult(_status(error), started_at, elapsed, error)
@@ -102,6 +102,18 @@ class Runner:
 
     def close(self) -> None:
         self._event_loop.close()
+
+
+def _timed_out(error: BaseException | None) -> HandlerTimeout:
+    """The clock decides: the handler may have swallowed the exception, or turned it into another."""
+    if isinstance(error, HandlerTimeout):
+        return error
+    found = HandlerTimeout()
+    # asyncio's timeout: the cancelled coroutine shows where the handler waited
+    if isinstance(error, TimeoutError) and isinstance(error.__cause__, asyncio.CancelledError):
+        return found.with_traceback(error.__cause__.__traceback__)
+    found.__context__ = error
+    return found
 
 
 def _status(error: BaseException | None) -> RunStatus:

@@ -9,8 +9,8 @@ import redis
 
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, texts
+from surehook.shared.tracebacks import packed
 from surehook.workers.execution.attempts import AttemptRecord
-from surehook.workers.queue.acks import packed
 
 log = logging.getLogger(__name__)
 

@@ -1,11 +1,10 @@
 """The acknowledgements that a process sends to the store: finish, retry, bury, give back. One exchange carries many."""
 
-import base64
-import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from surehook.shared.scripts import Argument
+from surehook.shared.tracebacks import packed
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
 
@@ -66,8 +65,3 @@ def fan_out(claim: Claim, handlers: Iterable[tuple[str, str, float]]) -> Ack:
 
 def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
-
-
-def packed(text: str) -> str:
-    """A traceback in RQ's format: zlib, then base64."""
-    return base64.b64encode(zlib.compress(text.encode("utf-8", "replace"))).decode()

@@ -15,9 +15,10 @@ import redis
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Argument, Script, text, texts
+from surehook.shared.tracebacks import packed
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
-from surehook.workers.queue.acks import Ack, milliseconds, packed
+from surehook.workers.queue.acks import Ack, milliseconds
 from surehook.workers.queue.jobs_without_record import JobsWithoutRecord
 
 LEASE_SECONDS = 10.0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from surehook.shared.errors import MalformedBody
+from surehook.shared.log import TRACEBACK
 from surehook.shared.models import parse_deep_event
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord, record_attempt
@@ -32,6 +33,8 @@ class Completion(NamedTuple):
     """None when no handler ran."""
     elapsed_seconds: float = 0.0
     error_type: str = ""
+    traceback: str = ""
+    """For the terminal of `surehook dev`."""
     delay_seconds: float | None = None
     is_discarded: bool = False
     """The handler was told that its lease is lost: its result does not count, even if the store accepts it."""
@@ -51,13 +54,13 @@ def completion_of(handler: Handler, claim: Claim, result: RunResult, finish_run:
     text = _text_of(handler, result.error)
     finish_run()
     error = _masked(handler, claim, text)
-    attempt = record_attempt(handler.name, claim.runs, result, outcome, error.line)
+    attempt = record_attempt(handler.name, claim.runs, result, outcome, error)
     if delay is None:
         ack = acks.bury(claim, attempt, error.traceback)
     else:
         spends_retry = result.status is not RunStatus.LATER
         ack = acks.retry(claim, attempt, error.traceback, delay_seconds=delay, spends_retry=spends_retry)
-    return Completion(ack, attempt, result.elapsed_seconds, type(result.error).__name__, delay)
+    return Completion(ack, attempt, result.elapsed_seconds, type(result.error).__name__, error.shown, delay)
 
 
 def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowledged: bool) -> None:
@@ -76,7 +79,7 @@ def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowl
     facts = run_facts(claim, attempt.handler, outcome, claim.runs) | {"elapsed_ms": attempt.elapsed_ms}
     level = logging.INFO
     if completion.error_type:
-        facts["error_type"] = completion.error_type
+        facts["error_type"], facts[TRACEBACK] = completion.error_type, completion.traceback
         level = logging.ERROR if completion.delay_seconds is None else logging.WARNING
     if completion.delay_seconds is not None:
         facts["delay_seconds"] = round(completion.delay_seconds, 1)
@@ -125,7 +128,8 @@ def _masked(handler: Handler, claim: Claim, text: ErrorText | str) -> MaskedErro
 
 
 def _not_shown(type_name: str) -> MaskedError:
-    return MaskedError(type_name, f"{type_name} (the rest of it cannot be shown)\n")
+    text = f"{type_name} (the rest of it cannot be shown)\n"
+    return MaskedError(type_name, text, text)
 
 
 def _event(claim: Claim) -> dict[str, Any]:

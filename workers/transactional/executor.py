@@ -10,9 +10,11 @@ from redis.exceptions import RedisError
 
 from surehook.shared.backoff import pause_seconds
 from surehook.shared.errors import BodyDamaged, KeyMissing, MalformedBody
+from surehook.shared.log import TRACEBACK
 from surehook.shared.models import Event, event_from
 from surehook.workers.connection import is_connection_at_fault
 from surehook.workers.execution.attempts import AttemptRecord, record_attempt
+from surehook.workers.execution.masking.error_text import MaskedError
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.execution.run_log import run_facts, warn_of_untyped_fields
 from surehook.workers.execution.runner import RunContext, Runner, RunResult, RunStatus
@@ -47,6 +49,7 @@ class UnloggedRun(NamedTuple):
     handler: Handler
     run: RunResult
     record: AttemptRecord
+    traceback: str
 
 
 class TransactionalExecutor:
@@ -162,7 +165,7 @@ class TransactionalExecutor:
             error, reason = masked(run.error, transaction.body, self._context.finish_runs)
             record = _record(handler, run, error)
             attempts.append(record)
-            self._unlogged.append(UnloggedRun(transaction, handler, run, record))
+            self._unlogged.append(UnloggedRun(transaction, handler, run, record, error.shown))
             if run.error is not None:
                 return self._refusal(run.error, reason, [*done, handler], attempts)
             done.append(handler)
@@ -230,17 +233,18 @@ class TransactionalExecutor:
         """Counts and logs runs while the store works, so that no sender waits for our log."""
         runs, self._unlogged = self._unlogged, []
         for run in runs:
-            self._log_run(*run)
+            self._log_run(run)
 
-    def _log_run(self, transaction: Transaction, handler: Handler, run: RunResult, record: AttemptRecord) -> None:
+    def _log_run(self, unlogged: UnloggedRun) -> None:
+        transaction, handler, run, record, traceback = unlogged
         self._metrics.count(handler.name, transaction, record.outcome, run.elapsed_seconds)
         facts = run_facts(transaction, handler.name, record.outcome, 1) | {"elapsed_ms": record.elapsed_ms}
         if run.error is not None:
-            facts["error_type"] = type(run.error).__name__
+            facts["error_type"], facts[TRACEBACK] = type(run.error).__name__, traceback
         is_failure = run.error is not None and not isinstance(run.error, Reject)
         log.log(logging.WARNING if is_failure else logging.INFO, "handler ran", extra=facts)
 
 
-def _record(handler: Handler, run: RunResult, error: str) -> AttemptRecord:
+def _record(handler: Handler, run: RunResult, error: MaskedError) -> AttemptRecord:
     outcome = REJECTED if isinstance(run.error, Reject) else run.status.value
     return record_attempt(handler.name, 1, run, outcome, error)

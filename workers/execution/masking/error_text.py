@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from surehook.shared.tracebacks import bounded as bounded_traceback
+from surehook.shared.tracebacks import is_ours, shows_values
 from surehook.workers.execution.masking.masker import Masker
 
 LONGEST_LINE = 200
@@ -39,6 +41,11 @@ class MaskedError(NamedTuple):
 
     line: str
     traceback: str
+    shown: str = ""
+    """The traceback for the terminal of `surehook dev`: with the event's values, if its user has asked for them."""
+
+
+NO_ERROR = MaskedError("", "")
 
 
 def error_text(exc: BaseException) -> ErrorText:
@@ -58,7 +65,9 @@ def mask_error(error: ErrorText, event: dict[str, Any]) -> MaskedError:
     line, *masked = Masker(event).mask_all([error.message, *messages])
     remaining = iter(masked)
     parts = [next(remaining) if part.is_message else part.text for part in error.traceback]
-    return MaskedError(line_of(error.type_name, line), "".join(parts))
+    traceback = bounded_traceback("".join(parts))
+    plain = bounded_traceback("".join(part.text for part in error.traceback)) if shows_values() else traceback
+    return MaskedError(line_of(error.type_name, line), traceback, plain)
 
 
 def line_of(type_name: str, masked_message: str) -> str:
@@ -108,10 +117,11 @@ def _parts(error: traceback.TracebackException) -> Iterator[traceback.TracebackE
     elif error.__context__ is not None and not error.__suppress_context__:
         yield error.__context__
         yield Part("\nDuring handling of the above exception, another exception occurred:\n\n", is_message=False)
+    frames = traceback.StackSummary.from_list([frame for frame in error.stack if not is_ours(frame.filename)])
     yield Part("Traceback (most recent call last):\n", is_message=False)
     # Files and their lines are code. A name that is no file's may come from an event, and its lines too.
-    is_code = all(Path(frame.filename).is_absolute() for frame in error.stack)
-    yield Part("".join(error.stack.format()), is_message=not is_code)
+    is_code = all(Path(frame.filename).is_absolute() for frame in frames)
+    yield Part("".join(frames.format()), is_message=not is_code)
     # All lines together: a value may have several.
     message = "".join(error.format_exception_only())
     name = _CLASS.match(message)

@@ -1,0 +1,76 @@
+"""Tracebacks as text: bounded and packed for the store, coloured for a terminal."""
+
+import base64
+import os
+import re
+import sys
+import sysconfig
+import zlib
+from pathlib import Path
+
+from surehook.shared.visible import visible
+
+# Set by `surehook dev` for its workers.
+VARIABLE = "_SUREHOOK_TRACEBACKS"
+MASKED, UNMASKED = "masked", "unmasked"
+# A longer text keeps its beginning and, as that says what was raised, most of its end.
+LONGEST, BEGINNING = 32_768, 8_192
+_LIBRARIES = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_OURS = f"{Path(__file__).parents[1]}/"
+_FRAME = re.compile(r'^\s*[|+]?\s*File "(.*)", line \d+')
+_BOLD, _DIM, _RED, _END = "\x1b[1;36m", "\x1b[2m", "\x1b[31m", "\x1b[0m"
+
+
+class _Display:
+    """Says if this process shows the event's values in tracebacks."""
+
+    shows_values = False
+
+
+_display = _Display()
+
+
+def take_display() -> bool:
+    """Reads how `surehook dev` wants tracebacks shown; says whether at all. Programs of handlers inherit nothing."""
+    wanted = os.environ.pop(VARIABLE, "")
+    _display.shows_values = wanted == UNMASKED and sys.stderr.isatty()
+    return wanted in (MASKED, UNMASKED)
+
+
+def shows_values() -> bool:
+    return _display.shows_values
+
+
+def is_ours(file: str) -> bool:
+    """Says whether a frame of this file is Surehook's own: it calls the user's code, and explains nothing."""
+    return file.startswith(_OURS)
+
+
+def bounded(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    end = len(text) - (LONGEST - BEGINNING)
+    return f"{text[:BEGINNING]}\n… ({end - BEGINNING} characters left out)\n{text[end:]}"
+
+
+def packed(text: str) -> str:
+    """The text in RQ's format: zlib, then base64."""
+    return base64.b64encode(zlib.compress(text.encode("utf-8", "replace"))).decode()
+
+
+def unpacked(text: str | bytes) -> str:
+    return zlib.decompress(base64.b64decode(text)).decode()
+
+
+def coloured(text: str) -> str:
+    """For a terminal: frames of the user's code in colour, those of libraries dim, and what was raised in red."""
+    shown: list[str] = []
+    style = ""
+    for line in visible(text).splitlines():
+        frame = _FRAME.match(line)
+        if frame:
+            style = _DIM if frame[1].startswith(_LIBRARIES) or not frame[1].startswith("/") else _BOLD
+        elif line and not line[0].isspace():  # a heading, or the error itself
+            style = "" if line.endswith(":") and " " in line else _RED
+        shown.append(f"{style}{line}{_END}" if style and line else line)
+    return "\n".join(shown)

@@ -1,0 +1,44 @@
+"""`surehook dev` shows what a handler printed and logged, and why it failed."""
+
+import json
+from collections.abc import Callable
+
+from harness.stack import Stack, wait_until
+from tests.support.terminal import Terminal
+
+Build = Callable[..., Stack]
+
+
+def test_dev_shows_why_a_handler_failed_and_what_it_printed_and_logged(build_stack: Build) -> None:
+    stack = build_stack("""
+import logging
+@on("user.delete", name="breaks")
+def breaks(event):
+    print("printed", event.user.email)
+    try: {}[event.user.email]
+    except KeyError:
+        logging.getLogger("myapp").exception("not there", extra={"order": 5})
+        raise
+""")
+    terminal = Terminal(stack, "--unmasked", SUREHOOK_HANDLERS="myhooks")
+    terminal.wait_for("Ctrl-C stops everything")
+
+    stack.run("trigger", "user.delete")
+
+    screen = terminal.wait_for("again in")
+    assert "printed mirela.tanase@example.com" in screen
+    assert "ERROR not there  order=5" in screen
+    # Ours below the line of the run, theirs below the line of their own.
+    wait_until(lambda: terminal.screen().count("KeyError: 'mirela.tanase@example.com'") == 2)
+    assert terminal.screen().count(f'\x1b[1;36m  File "{stack.folder}/myhooks.py", line') == 2
+    store = {"SUREHOOK_DATA_DIR": str(stack.folder / "store")}
+    event_id = json.loads(stack.run("events", "list", "--json", **store).stdout)["event_id"]
+    assert "KeyError: '***'" in stack.run("events", "show", event_id, **store).stdout
+    assert terminal.ctrl_c() == 0
+
+
+def test_values_of_events_are_for_terminals_only(build_stack: Build) -> None:
+    ended = build_stack().run("dev", "--unmasked")
+
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "--unmasked is for a terminal" in ended.stderr
