@@ -8,12 +8,10 @@ import logging
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from surehook.ingest.auth.credentials import authenticator_from
 from surehook.ingest.listener import listen
@@ -22,9 +20,11 @@ from surehook.ingest.tls import tls_options
 from surehook.shared.child_processes import start_child
 from surehook.shared.exit_status import CHILD_MISCONFIGURED, MISCONFIGURED
 from surehook.shared.metrics_server import serve_metrics
+from surehook.shared.multiprocess_metrics import MetricFiles
 from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
 from surehook.shared.store_metrics import StoreGauges
+from surehook.shared.working_folder import working_folder
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +79,10 @@ class Supervisor:
         tls_options(self._settings)
         self._listener = listen(self._settings.bind)
         disable_created_metrics()  # type: ignore[no-untyped-call] # as in the processes
-        with tempfile.TemporaryDirectory(prefix="surehook-metrics-") as self._folder:
+        with working_folder("surehook-ingest-") as self._folder:
             series = CollectorRegistry()
-            MultiProcessCollector(series, path=self._folder)  # type: ignore[no-untyped-call] # its own
+            self._metric_files = MetricFiles(self._folder.path)
+            series.register(self._metric_files)
             series.register(StoreGauges(self._settings))
             self._deaths = Counter("surehook_ingest_process_deaths", "Processes that died", registry=series)
             serve_metrics(self._settings.metrics_bind, series)
@@ -116,11 +117,11 @@ class Supervisor:
     def _start(self) -> Child:
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
-        inherited = (self._listener.fileno(), writer)
+        inherited = (self._listener.fileno(), writer, self._folder.lock)
         try:
             process = start_child(
                 ["-m", "surehook.ingest.process", "--listener", str(inherited[0]), "--serving", str(writer)],
-                environ={"PROMETHEUS_MULTIPROC_DIR": self._folder},
+                environ={"PROMETHEUS_MULTIPROC_DIR": str(self._folder.path)},
                 pass_fds=inherited,
             )
         finally:
@@ -193,4 +194,4 @@ class Supervisor:
         os.close(child.serving)
         if child.process.stdin is not None:
             child.process.stdin.close()
-        mark_process_dead(child.process.pid, self._folder)  # type: ignore[no-untyped-call] # its gauges end with it
+        self._metric_files.forget(child.process.pid)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import prometheus_client.values
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from surehook.shared.event_types import label
 from surehook.workers.store_report import STORE_REASONS
@@ -81,8 +81,8 @@ class WorkerMetrics:
         durations.observe(seconds)
 
 
-def why_not_ready(folder: str) -> list[str]:
+def why_not_ready(processes: Collector) -> list[str]:
     """The reasons given by any living worker process."""
     series = CollectorRegistry()
-    MultiProcessCollector(series, path=folder)  # type: ignore[no-untyped-call] # its own
+    series.register(processes)
     return [reason for reason in NOT_READY_REASONS if series.get_sample_value(NOT_READY, {"reason": reason})]

@@ -103,6 +103,25 @@ def test_a_reload_under_load_refuses_no_connection(build_stack: Build) -> None:
         assert ledger(store)["accepted"] == traffic.seen["202"]
 
 
+def test_replaced_processes_and_a_killed_parent_leave_no_files(build_stack: Build) -> None:
+    stack = build_stack()
+    parent, old = start(stack, 2)
+    assert stack.deliver().status_code == 202
+    (folder,) = stack.folder.glob("surehook-ingest-*")
+
+    os.kill(parent, signal.SIGHUP)
+    wait_until(lambda: not set(old) & set(children_of(parent)), "they are replaced")
+
+    wait_until(lambda: not [pid for pid in old if list(folder.glob(f"*_{pid}.db"))], "their files are gone")
+    assert 'surehook_events_accepted_total{type="user.delete"} 1.0' in metrics_of(stack)
+    orphaned = children_of(parent)
+    os.kill(parent, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_alive, orphaned)), "its processes have ended")
+    stack.surehook("ingest", "--processes", "2")
+    wait_until(stack.is_ready, "another serves")
+    assert folder not in list(stack.folder.glob("surehook-ingest-*"))
+
+
 def test_a_reload_brings_new_code_and_new_settings(build_stack: Build) -> None:
     stack = build_stack()
     shutil.copytree(ROOT / "surehook", stack.folder / "code" / "surehook")  # the links become folders

@@ -5,5 +5,4 @@
    Between the two is a `guard`, which ends everything that the process has started.
 3. When a process has died, `interruption` gives back the claims it held.
 4. `recovery` does the same for claims of other machines whose leases have expired, if `store_health` trusts that.
-5. `multiprocess_metrics` adds up the metrics of all processes, including dead ones.
 """

@@ -16,6 +16,7 @@ from surehook.shared.child_processes import ask_to_stop, start_child
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
+from surehook.shared.working_folder import WorkingFolder
 from surehook.workers import guard
 from surehook.workers.execution.timeouts import STUCK_SECONDS
 from surehook.workers.handlers.registry import Registry
@@ -51,15 +52,19 @@ class Child:
     """The claims for which it was killed. None: any run that had started may have caused its death."""
 
     @classmethod
-    def start(cls, queue: str, threads: int, grace_seconds: float, folder: Path, restarts: RestartPolicy) -> "Child":
+    def start(
+        cls, queue: str, threads: int, grace_seconds: float, folder: WorkingFolder, restarts: RestartPolicy
+    ) -> "Child":
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-        path = folder / f"{name}.slots"
+        path = folder.path / f"{name}.slots"
         # Running and prefetched claims, and as many finished ones whose acknowledgement is on its way.
         slots = Slots.create(path, 2 * (threads + Prefetch(threads).most_ahead))
         command = [sys.executable, "-P", "-m", "surehook.workers.process", "--queue", queue, "--name", name]
         options = ["--threads", str(threads), "--slots", str(path), "--grace", str(grace_seconds)]
         process = start_child(
-            ["-IS", guard.__file__, str(grace_seconds), *command, *options], environ={FOLDER_VARIABLE: str(folder)}
+            ["-IS", guard.__file__, str(grace_seconds), *command, *options],
+            environ={FOLDER_VARIABLE: str(folder.path)},
+            pass_fds=(folder.lock,),
         )
         return cls(queue, name, threads, process, slots, restarts)
 

@@ -2,11 +2,9 @@
 
 import logging
 import signal
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter
 from redis.exceptions import RedisError
@@ -14,18 +12,19 @@ from redis.exceptions import RedisError
 from surehook.shared.exit_status import CHILD_INCOMPATIBLE, CHILD_MISCONFIGURED, MISCONFIGURED
 from surehook.shared.keys import Keys
 from surehook.shared.metrics_server import serve_metrics
+from surehook.shared.multiprocess_metrics import MetricFiles
 from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect
 from surehook.shared.store_format import StoreFormat
 from surehook.shared.store_metrics import StoreGauges
+from surehook.shared.working_folder import working_folder
 from surehook.workers import guard
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.metrics import why_not_ready
 from surehook.workers.queue.claims import Claims
 from surehook.workers.store_report import StoreReport
 from surehook.workers.supervisor.child import Child
-from surehook.workers.supervisor.multiprocess_metrics import MetricFiles
 from surehook.workers.supervisor.recovery import Recovery
 from surehook.workers.supervisor.store_health import StoreHealth
 
@@ -72,10 +71,9 @@ class Supervisor:
             StoreFormat().check(store, Keys(self._settings.key_prefix))
         guard.adopt_orphans()  # a killed guard leaves some
         self._others = guard.children()  # started by a user's module
-        with tempfile.TemporaryDirectory(prefix="surehook-workers-") as folder:
-            self._folder = Path(folder)
+        with working_folder("surehook-workers-") as self._folder:
             series = CollectorRegistry()
-            self._metric_files = MetricFiles(folder)
+            self._metric_files = MetricFiles(self._folder.path)
             series.register(self._metric_files)
             series.register(StoreGauges(self._settings))
             self._deaths = Counter("surehook_worker_process_deaths", "Processes that died", registry=series)
@@ -84,7 +82,7 @@ class Supervisor:
             serve_metrics(
                 self._settings.worker_metrics_bind,
                 series,
-                lambda: self._why_not_ready(folder),
+                self._why_not_ready,
                 variable="SUREHOOK_WORKER_METRICS_BIND",
             )
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -99,8 +97,8 @@ class Supervisor:
                 self._stop_children()
                 recovery.stop()
 
-    def _why_not_ready(self, folder: str) -> list[str]:
-        return sorted({*why_not_ready(folder), *self._report.reasons()})
+    def _why_not_ready(self) -> list[str]:
+        return sorted({*why_not_ready(self._metric_files), *self._report.reasons()})
 
     def _on_signal(self, *_: object) -> None:
         self._signals += 1  # a plain number: a signal handler must not take a lock
@@ -245,4 +243,4 @@ class Supervisor:
 
     def _forget(self, child: Child) -> None:
         self._metric_files.forget(child.slots.pid)
-        child.forget(self._folder)
+        child.forget(self._folder.path)

@@ -1,14 +1,18 @@
-"""Adds up the metrics of all worker processes, and keeps one file of each kind for those that have died.
+"""Adds up the metrics of several processes, and keeps one file of each kind for those that have died.
 
 prometheus-client keeps the files of dead processes, so that totals never fall; with every replaced process there are
 more of them. Here their values are combined in one file of each kind. The handlers' own metrics are among them.
+
+A process that starts or grows a file is not alone with it: its file may be empty when it is read, and a killed process
+may leave it so.
 """
 
+import struct
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -41,14 +45,17 @@ COMBINED: Mapping[str, _Combine] = {
 # A gauge of this kind is a series for each process, and tells nothing when the process has died.
 PER_PROCESS = "gauge_all"
 DEAD = "dead"
+# The errors of reading a file that is removed, empty or half written.
+UNREADABLE = (OSError, struct.error, RuntimeError, ValueError)
+# How often all files are read, and if a file that cannot be read is left out. The totals fall if one is.
+READINGS = (False, False, True, True)
 
 
 class MetricFiles(Collector):
-    """Collects the metrics of all worker processes, including those that have ended."""
+    """Collects the metrics of all processes, including those that have ended."""
 
-    def __init__(self, folder: str) -> None:
-        self._folder = Path(folder)
-        self._living = MultiProcessCollector(CollectorRegistry(), path=folder)  # type: ignore[no-untyped-call] # theirs
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         # A scrape between adding and removing would count a process twice.
         self._lock = threading.Lock()
 
@@ -57,7 +64,15 @@ class MetricFiles(Collector):
 
     def collect(self) -> Iterable[Metric]:
         with self._lock:
-            return list(self._living.collect())  # type: ignore[no-untyped-call] # theirs
+            for leaves_out in READINGS:
+                with suppress(*UNREADABLE):  # changed while it was read
+                    return self._read(leaves_out_unreadable=leaves_out)
+            return self._read(leaves_out_unreadable=True)
+
+    def _read(self, *, leaves_out_unreadable: bool) -> list[Metric]:
+        paths = self._folder.glob("*.db")
+        files = [str(path) for path in paths if not leaves_out_unreadable or _is_readable(path)]
+        return list(MultiProcessCollector.merge(files))  # type: ignore[no-untyped-call] # theirs
 
     def forget(self, pid: int) -> None:
         """Combine the values of a dead process with those of the ones before it, and remove its files."""
@@ -75,8 +90,23 @@ def _merge(source: Path, target: Path, combine: _Combine) -> None:
     merged = MmapedDict(str(target))  # type: ignore[no-untyped-call] # theirs
     try:
         before = {key: (value, at) for key, value, at in merged.read_all_values()}  # type: ignore[no-untyped-call] # theirs
-        for key, value, at, _ in MmapedDict.read_all_values_from_file(str(source)):  # type: ignore[no-untyped-call] # theirs
+        for key, value, at in _values(source):
             sample = combine(before[key], (value, at)) if key in before else (value, at)
             merged.write_value(key, *sample)  # type: ignore[no-untyped-call] # theirs
     finally:
         merged.close()  # type: ignore[no-untyped-call] # theirs
+
+
+def _values(source: Path) -> Iterator[tuple[str, float, float]]:
+    """The values in a file, up to the place where its process was killed."""
+    with suppress(*UNREADABLE):
+        for key, value, at, _ in MmapedDict.read_all_values_from_file(str(source)):  # type: ignore[no-untyped-call] # theirs
+            yield key, value, at
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        MultiProcessCollector.merge([str(path)])  # type: ignore[no-untyped-call] # theirs
+    except UNREADABLE:
+        return False
+    return True

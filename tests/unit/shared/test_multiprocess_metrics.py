@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from surehook.workers.supervisor.multiprocess_metrics import MetricFiles
+from surehook.shared.multiprocess_metrics import MetricFiles
 
 A_PROCESS = """
 import os
@@ -41,7 +41,7 @@ def series(files: MetricFiles) -> list[str]:
 
 
 def test_sums_stay_and_files_go(tmp_path: Path) -> None:
-    files = MetricFiles(str(tmp_path))
+    files = MetricFiles(tmp_path)
     pids = [count(tmp_path) for _ in range(3)]
     before = series(files)
     assert 'runs_total{handler="it"} 6.0' in before
@@ -58,7 +58,7 @@ def test_sums_stay_and_files_go(tmp_path: Path) -> None:
 
 
 def test_forgetting_twice_counts_once(tmp_path: Path) -> None:
-    files = MetricFiles(str(tmp_path))
+    files = MetricFiles(tmp_path)
     pid = count(tmp_path)
 
     files.forget(pid)
@@ -67,8 +67,23 @@ def test_forgetting_twice_counts_once(tmp_path: Path) -> None:
     assert 'runs_total{handler="it"} 2.0' in series(files)
 
 
+def test_a_file_that_is_empty_or_gone_costs_no_scrape(tmp_path: Path) -> None:
+    files = MetricFiles(tmp_path)
+    count(tmp_path)
+    (tmp_path / "counter_1.db").touch()  # a process has just made it
+    (tmp_path / "histogram_2.db").write_bytes(b"\x40\x00\x00\x00")  # and was killed before it had a size
+    (tmp_path / "summary_3.db").symlink_to("gone")  # removed between listing and reading
+
+    assert 'runs_total{handler="it"} 2.0' in series(files)
+
+    for pid in (1, 2, 3):
+        files.forget(pid)
+    assert 'runs_total{handler="it"} 2.0' in series(files)
+    assert not list(tmp_path.glob("*_[12].db"))
+
+
 def test_gauges_of_dead_processes_are_combined_by_their_mode(tmp_path: Path) -> None:
-    files = MetricFiles(str(tmp_path))
+    files = MetricFiles(tmp_path)
     for value in (3, -2, 2):
         files.forget(count(tmp_path, value))
 
