@@ -89,7 +89,15 @@ class StatsReader:
 
 def _queue(fields: list[Any], now: float) -> QueueStats:
     name, waiting, running, scheduled, dead, is_paused, head_since, workers = fields
-    waited = now - datetime.fromisoformat(text(head_since)).timestamp() if head_since else 0.0
+    waited = now - _seconds(text(head_since)) if head_since else 0.0
     return QueueStats(
         text(name), waiting, running, scheduled, dead, bool(is_paused), round(max(0.0, waited), 3), workers
     )
+
+
+def _seconds(instant: str) -> float:
+    """An instant in RQ's format. One that another application has written in another format counts as long ago."""
+    try:
+        return datetime.fromisoformat(instant).timestamp()
+    except ValueError:
+        return 0.0

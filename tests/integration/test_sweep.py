@@ -83,6 +83,25 @@ def test_an_event_that_has_its_jobs_is_left_alone(
     assert stats_of(store).drift == 0
 
 
+@pytest.mark.parametrize(
+    "put",
+    [
+        pytest.param(lambda claims: None, id="waiting"),
+        pytest.param(lambda claims: claims.claim(), id="running"),
+        pytest.param(
+            lambda claims: claims.retry(claims.claim(), an_attempt(), "", delay_seconds=60, spends_retry=True),
+            id="scheduled",
+        ),
+        pytest.param(lambda claims: claims.bury(claims.claim(), an_attempt(), ""), id="dead"),
+    ],
+)
+def test_a_suspect_that_has_a_job_is_left_alone(put: Any, accept: Accept, claims_of: Any, store: redis.Redis) -> None:
+    event_id = accept()
+    put(claims_of())
+
+    assert MissingJobs(store, KEYS, handler_timeout=30).queue_again([event_id], since="9999") == []
+
+
 def test_a_handlers_own_job_is_found_missing_too(accept: Accept, claims_of: Any, look: Any, store: redis.Redis) -> None:
     event_id = accept()
     claims_of().fan_out(claims_of().claim(), [("one", "events", 30.0), ("two", "other", 30.0)])
@@ -130,6 +149,37 @@ def test_with_a_long_backlog_nothing_is_looked_up_until_the_counts_change(
     store.delete(KEYS.sweep_mark)  # as it does by itself after some minutes
     look()
     assert store.info("commandstats")["cmdstat_lrange"]["calls"] > read
+
+
+@pytest.mark.parametrize(("sweep_seconds", "rest_seconds"), [(0.1, 8), (5, 100), (60, 300)])
+def test_a_loss_that_a_copy_hides_is_found_soon_unless_the_backlog_is_huge(
+    sweep_seconds: float, rest_seconds: int, accept: Accept, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_module, "FEW_OPEN", 0)
+    instants = iter([0.0, sweep_seconds, 0.0, 0.0])
+    sweep = Sweep(store, KEYS, [], handler_timeout=30, clock=lambda: next(instants))
+    lost, doubled = accept(), accept()
+    assert sweep.run() == []
+    lose_the_job(store, lost)
+    store.rpush("rq:queue:events", doubled)
+    store.delete(KEYS.sweep_lock)
+    assert sweep.run() == []  # the counts are the same
+
+    assert rest_seconds - 5 < store.ttl(KEYS.sweep_mark) <= rest_seconds
+
+    store.delete(KEYS.sweep_mark, KEYS.sweep_lock)  # as they do by themselves
+    assert sweep.run() == [lost]
+
+
+def test_a_head_of_the_queue_that_another_application_wrote_does_not_stop_the_sweep(
+    accept: Accept, look: Any, store: redis.Redis
+) -> None:
+    lost = accept()
+    lose_the_job(store, lost)
+    store.hset("rq:job:theirs", "enqueued_at", "yesterday")
+    store.rpush("rq:queue:events", "theirs")
+
+    assert look() == [lost]
 
 
 def test_a_job_that_moved_during_the_scan_is_left_to_the_next_one(accept: Accept, store: redis.Redis) -> None:

@@ -2,11 +2,13 @@
 
 Looking up every event takes seconds with half a million open events, so counts are compared first. Every transition is
 one script, so the number of jobs minus the number of open events stays the same until a job is lost. Every event is
-looked up when that difference changes, when there are few, and every few minutes in any case.
+looked up when that difference changes, when there are few, and from time to time in any case: a copy of a job, which
+RQ's tools can make, hides the loss of another. The looking takes a twentieth of the time at most.
 """
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 import redis
 
@@ -27,14 +29,25 @@ SWEEP_EVERY_SECONDS = 2.0
 # up events.
 LOCK_MS = 1_500
 FEW_OPEN = 2_000
-FULL_SWEEP_EVERY_SECONDS = 300
+# The time between two sweeps that look up every event: a multiple of the time that the first took, within limits.
+REST_FACTOR = 20
+LEAST_REST_SECONDS, MOST_REST_SECONDS = 8, 300
 MAX_LOGGED = 20
 
 
 class Sweep:
     """Finds jobs that exist nowhere, and queues them again."""
 
-    def __init__(self, store: redis.Redis, keys: Keys, queues: Iterable[str], *, handler_timeout: float) -> None:
+    def __init__(
+        self,
+        store: redis.Redis,
+        keys: Keys,
+        queues: Iterable[str],
+        *,
+        handler_timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._store = store
         self._keys = keys
         self._queues = [EVENTS_QUEUE, *queues]
@@ -52,15 +65,21 @@ class Sweep:
         stats = self._stats.read()
         if stats.open > FEW_OPEN and text(self._store.get(self._keys.sweep_mark)) == str(stats.drift):
             return []
+        started_at = self._clock()
         suspects = self._scan.run().suspects
         lost = self._lost.queue_again(suspects, since=stats.read_at)
         if len(suspects) < MAX_SUSPECTS:
             # The difference as it was at the start: a job lost since then changes it, and causes another sweep.
-            self._mark.run(self._store, stats.drift + len(lost), FULL_SWEEP_EVERY_SECONDS)
+            self._mark.run(self._store, stats.drift + len(lost), rest_seconds(self._clock() - started_at))
         return lost
 
     def _keep_lock(self, _: int) -> None:
         self._store.pexpire(self._keys.sweep_lock, LOCK_MS)
+
+
+def rest_seconds(sweep_seconds: float) -> int:
+    """How long no full sweep follows one that took this long, while the counts do not change."""
+    return round(min(max(REST_FACTOR * sweep_seconds, LEAST_REST_SECONDS), MOST_REST_SECONDS))
 
 
 class Sweeper(PeriodicThread):
