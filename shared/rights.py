@@ -20,12 +20,13 @@ INGEST_SCRIPTS = (
     "txn_recover",
     "deregister",
     "stats",
+    "txn_lost",
 )
-INGEST_COMMANDS = ("EVAL", "EVALSHA", "SET", "DEL", "BLMPOP", "ZCARD")
+INGEST_COMMANDS = ("EVAL", "EVALSHA", "GET", "SET", "DEL", "BLMPOP", "ZCARD")
 WORKER_SCRIPTS = (
-    "exchange", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark", "expected_jobs",
-    "expected_job_counts", "txn_claim", "txn_settle", "txn_give_back", "txn_recover", "txn_bury", "heartbeat",
-    "deregister", "stats",
+    "exchange", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark", "sweep_canceled",
+    "sweep_failed", "expected_jobs", "expected_job_counts", "txn_claim", "txn_settle", "txn_give_back",
+    "txn_recover", "txn_bury", "heartbeat", "deregister", "stats",
 )  # fmt: skip
 WORKER_COMMANDS = (
     "EVAL", "EVALSHA", "TIME", "MULTI", "EXEC", "BLMOVE", "BLPOP", "DEL", "EXISTS", "EXPIRE", "GET", "HEXISTS", "HMGET",

@@ -8,7 +8,13 @@ import time
 from redis.exceptions import RedisError
 
 from surehook.ingest.metrics import INCOMPATIBLE_STORE, NOT_DURABLE, STORE_REFUSES, STORE_UNAVAILABLE, IngestMetrics
-from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, Connection, open_connection
+from surehook.ingest.store.connection import (
+    REPLY_TIMEOUT_SECONDS,
+    Connection,
+    ErrorReply,
+    open_connection,
+    unavailable,
+)
 from surehook.ingest.store.durability import Durability
 from surehook.ingest.store.sentinel import primary_address
 from surehook.shared.errors import IncompatibleStore, NotDurable, StoreRefused, StoreUnavailable
@@ -147,7 +153,9 @@ class Session:
 
     async def _check_format(self, connection: Connection) -> None:
         (stored,) = await connection.call(("GET", self._format_key))
-        if isinstance(stored, bytes | None) and self._format.must_be_written(stored):
+        if isinstance(stored, ErrorReply):
+            raise unavailable(stored, "GET")
+        if self._format.must_be_written(stored):
             await connection.call(("SET", self._format_key, self._format.newest))
 
     async def _has_primary_moved(self, connection: Connection) -> bool:
