@@ -1,7 +1,7 @@
 -- Start the handlers of the next transactional event that is in time.
--- ARGV: worker; its process; the number of this claim, which is greater than that of any earlier claim; the run, as
--- "id round claim", that a call before this one in the same packet settles ('' for none).
--- Returns nothing, or {event id, round, claim, deadline, now, {type, tenant, application, body, key id}}.
+-- ARGV: worker; its process; the number of this claim, which is greater than that of any earlier claim; the worker's
+-- last run, as "id round claim", which it has settled or settles with a call before this one ('' for none).
+-- Returns nothing, {event id, round, claim, deadline, now, {type, tenant, application, body, key id}}, or 'unsettled'.
 local worker, claim = ARGV[1], ARGV[3]
 
 local function claim_of(id, txn)
@@ -24,7 +24,9 @@ end
 -- lost, and its handlers have not started. If the held claim is a later one, its handlers may run, and this is a late
 -- packet.
 local held = redis.call('GET', TXN_RUN .. worker)
-if held and held == ARGV[4] then return false end  -- the store did not know txn_settle, so that run is not over
+-- The outcome of the worker's last run is lost: it went to a primary that failed before it had reached this server, or
+-- the store did not know txn_settle. The worker must report it again.
+if held and held == ARGV[4] then return 'unsettled' end
 if held then
   local id, round, before = string.match(held, '^(%S+) (%S+) (%S+)$')
   if tonumber(claim) <= tonumber(before) then return false end

@@ -58,10 +58,16 @@ end
 
 -- Handle the certain end of a run that was given up and undone. If it may have had an effect, the orphan is listed
 -- again, in case it was resolved. It was counted as orphaned before.
-local function finish_given_up()
+-- A run of the present round that the store does not know was claimed from a primary that failed before the claim had
+-- reached this server. Its end is handled in the same way, once.
+local function finish_late()
   local key = EVENT .. id
-  if not end_given_up(id, run_of(round, worker, claim)) then return end
+  local was_given_up = end_given_up(id, run_of(round, worker, claim))
+  local is_first = txn and txn.round == round
+    and redis.call('HSETNX', TXN .. id, 'ended:' .. run_of(worker, claim), 1) == 1
+  if not was_given_up and not is_first then return end
   local is_orphan = is_unknown or outcome == 'completed'
+  if is_orphan and not was_given_up then redis.call('HINCRBY', LEDGER, 'orphaned', 1) end
   if is_orphan then redis.call('ZADD', ORPHANS, 'NX', now_ms, id) end
   local is_erased = redis.call('HGET', key, 'outcome') == 'erased'  -- then only the id is left
   if is_orphan or (undo_jobs ~= '' and not is_erased) then redis.call('PERSIST', key) end
@@ -74,7 +80,7 @@ end
 if not is_current_run(txn, round, worker, claim) then
   local earlier = earlier_result()
   if earlier then return earlier end
-  finish_given_up()
+  finish_late()
   return 'stale'
 end
 for i = 10, #ARGV do add_attempt(id, ARGV[i]) end

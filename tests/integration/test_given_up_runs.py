@@ -101,19 +101,22 @@ def test_an_effect_beside_a_success_stays(
 
 
 @ENDS
-def test_a_late_end_of_a_run_that_was_not_given_up_changes_nothing(
-    end: Outcome, store: redis.Redis, protocol: Protocol
+@pytest.mark.parametrize("is_round_over", [False, True], ids=["during a later round", "after it"])
+def test_an_outcome_that_arrives_again_in_a_later_round_changes_nothing(
+    is_round_over: bool, end: Outcome, store: redis.Redis, protocol: Protocol
 ) -> None:
     event_id = str(uuid4())
     first, transaction = _ask(store, protocol, event_id, "first")
-    assert first.give_back(transaction)
-    second = TransactionProtocol(store, KEYS, "second", "worker")
-    again = second.claim()
-    assert again is not None
-    assert second.settle(again, Outcome("rejected", "no")) == "rejected"
+    assert first.settle(transaction, Outcome("rejected", "no")) == "rejected"
+    jump(store, 600_000)
+    second, again = _ask(store, protocol, event_id, "second")
+    if is_round_over:
+        assert second.settle(again, Outcome("rejected", "no")) == "rejected"
 
     assert first.settle(transaction, end) == "stale"
 
+    if not is_round_over:
+        assert second.settle(again, Outcome("rejected", "no")) == "rejected"
     assert jobs_of(store, event_id) == []
     assert store.zcard(KEYS.orphans) == 0
     assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}

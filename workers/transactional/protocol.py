@@ -6,7 +6,7 @@ a dying worker takes with it costs only time, because every worker also checks o
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ DEAD_AFTER_MS = 10_000
 RECOVERY_LIMIT = 100
 SCRIPT_NAMES = ("txn_claim", "txn_settle", "txn_give_back", "txn_recover", "txn_bury")
 _DEAD_RUN_FIELDS = 5
+_UNSETTLED = b"unsettled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class TransactionProtocol:
         self._connection = Connection(store)
         self._sent_at = self._store_ms = 0.0
         self._is_claiming = False
+        self._last: tuple[Transaction, Outcome] | None = None
+        """The last outcome, without its event: a store that fails may lose it."""
 
     def close(self) -> None:
         self._connection.close()
@@ -88,11 +91,11 @@ class TransactionProtocol:
     def claim(self) -> Transaction | None:
         """Claims the next event that is in time. Also finds an earlier claim whose reply was lost."""
         sent_at = time.monotonic()
-        return self._unless_late(_transaction(self._run("txn_claim", *self._claim_arguments("")), sent_at))
+        return self._claimed(self._run("txn_claim", *self._claim_arguments()), sent_at)
 
     def wait(self, seconds: float) -> Transaction | None:
         """Claims the next event that comes within `seconds`."""
-        self._send([self._wake_up(seconds), self._claim("")])
+        self._send([self._wake_up(seconds), self._claim()])
         return self.read_claim()
 
     def give_back(self, transaction: Transaction) -> bool:
@@ -102,6 +105,7 @@ class TransactionProtocol:
 
     def settle(self, transaction: Transaction, outcome: Outcome) -> str:
         """Returns the final outcome: this one, abandoned (too late), or stale (the run was presumed dead)."""
+        self._last = (replace(transaction, body=b""), outcome)
         return text(self._run("txn_settle", *self._outcome_arguments(transaction, outcome)))
 
     def send_outcome(self, transaction: Transaction, outcome: Outcome, wait_seconds: float) -> None:
@@ -110,9 +114,9 @@ class TransactionProtocol:
         Raises:
             RedisError, OSError: the store is unavailable; the outcome may have been settled.
         """
+        self._last = (replace(transaction, body=b""), outcome)
         settlement = self._outcome_arguments(transaction, outcome)
-        run = f"{transaction.event_id} {transaction.round} {transaction.claim}"
-        self._send([self._scripts["txn_settle"].command(settlement), self._wake_up(wait_seconds), self._claim(run)])
+        self._send([self._scripts["txn_settle"].command(settlement), self._wake_up(wait_seconds), self._claim()])
 
     def read_final_outcome(self, transaction: Transaction, outcome: Outcome) -> str:
         """The final outcome of the settlement that was sent, as `settle` returns it.
@@ -135,19 +139,24 @@ class TransactionProtocol:
             reply = self._read()
         except NoScriptError:
             return self.claim()
-        return self._unless_late(_transaction(reply, self._sent_at, self._store_ms))
+        return self._claimed(reply, self._sent_at, self._store_ms)
 
     def _wake_up(self, seconds: float) -> Command:
         return ("BLPOP", self._keys.wake_up, seconds)
 
-    def _claim(self, reported_run: str) -> Command:
-        return self._scripts["txn_claim"].command(self._claim_arguments(reported_run))
+    def _claim(self) -> Command:
+        return self._scripts["txn_claim"].command(self._claim_arguments())
 
-    def _claim_arguments(self, reported_run: str) -> tuple[Argument, ...]:
+    def _claim_arguments(self) -> tuple[Argument, ...]:
+        last = f"{self._last[0].event_id} {self._last[0].round} {self._last[0].claim}" if self._last else ""
         # Claims are numbered by the clock: it never goes back, so no counter has to be stored.
-        return (self._worker, self._process, time.monotonic_ns(), reported_run)
+        return (self._worker, self._process, time.monotonic_ns(), last)
 
-    def _unless_late(self, transaction: Transaction | None) -> Transaction | None:
+    def _claimed(self, reply: Any, sent_at: float, store_ms: float | None = None) -> Transaction | None:
+        if reply == _UNSETTLED and self._last:
+            self.settle(*self._last)
+            return self.claim()
+        transaction = _transaction(reply, sent_at, store_ms)
         if transaction is None or transaction.seconds_left > 0:
             return transaction
         self.give_back(transaction)
@@ -195,16 +204,8 @@ class TransactionProtocol:
             event_id, number, event_type, tenant_id, application_ids = words[start : start + _DEAD_RUN_FIELDS]
             handlers = registry.transactional_for(event_type, tenant_id, application_ids)
             attempt = AttemptRecord("", 1, datetime.now(UTC), 0, "interrupted", "the process died")
-            count += int(
-                self._run(
-                    "txn_bury",
-                    event_id,
-                    number,
-                    self._dead_after_ms,
-                    undo_jobs(handlers, default_timeout),
-                    attempt.as_json(),
-                )
-            )
+            undo = undo_jobs(handlers, default_timeout)
+            count += int(self._run("txn_bury", event_id, number, self._dead_after_ms, undo, attempt.as_json()))
         return count
 
     def _run(self, name: str, *args: Any) -> Any:
