@@ -78,8 +78,8 @@ class TransactionalExecutor:
         self.finished = 0
         self._is_stopping = False
         self._unlogged: list[UnloggedRun] = []
-        self._may_hold_claim = True
-        """A claim's reply may have been lost."""
+        # The reply to a claim may have been lost, or was in a packet with an outcome that was sent again.
+        self._may_hold_claim, self._has_lost_packet = True, False
 
     def stop(self) -> None:
         """Claims nothing more."""
@@ -102,7 +102,7 @@ class TransactionalExecutor:
         while transaction is not None:
             transaction = self._execute(transaction, wait_seconds)
             self.finished += 1
-        self._may_hold_claim = False
+        self._may_hold_claim, self._has_lost_packet = self._has_lost_packet, False
         return self.finished - before
 
     def _execute(self, transaction: Transaction, wait_seconds: float) -> Transaction | None:
@@ -179,9 +179,8 @@ class TransactionalExecutor:
     def _run(self, handler: Handler, event: Event, seconds_left: float) -> RunResult:
         seconds = min(self._runner.timeout_of(handler), seconds_left)
         if seconds <= 0:
-            return RunResult(
-                RunStatus.FAILED, datetime.now(UTC), 0.0, TimeoutError("no time was left before the deadline")
-            )
+            error = TimeoutError("no time was left before the deadline")
+            return RunResult(RunStatus.FAILED, datetime.now(UTC), 0.0, error)
         return self._runner.run(replace(handler, timeout_seconds=seconds), event, 1, self._context)
 
     def _refusal(
@@ -221,6 +220,7 @@ class TransactionalExecutor:
                 time.sleep(pause_seconds(failures, first_seconds=0.02, longest_seconds=LONGEST_BACKOFF_SECONDS))
                 failures += 1
         if failures:
+            self._has_lost_packet = True
             self._report.succeeded(SETTLEMENT)
         self._context.free()
         self._log_runs()
