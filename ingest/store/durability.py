@@ -154,6 +154,8 @@ def missing_replicas(acknowledged: Any, needed: int) -> str:
             return ""
         case ErrorReply():
             return f"{needed} replicas must have it on disk, and the store refuses to tell ({acknowledged.code})"
+        case [0, _]:
+            return "the store must have it on its own disk, and has not written it there"
         case [_, found] | found:
             return f"{needed} replicas must have it on disk, and {found} reported it"
 

@@ -51,6 +51,10 @@ def test_an_event_that_a_replica_lacks_is_acknowledged_by_no_process(
     assert reasons.count("1 replicas must have it on disk, and 0 reported it") == 2
 
 
+def test_a_store_that_has_not_written_to_its_own_disk_is_named() -> None:
+    assert missing_replicas([0, 2], 2).startswith("the store must have it on its own disk")
+
+
 @pytest.mark.parametrize(
     ("acknowledged", "needed", "is_missing"),
     [
