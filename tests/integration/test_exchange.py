@@ -152,3 +152,14 @@ def test_a_paused_queue_gives_no_claims_but_accepts_acks(
 
     assert (told.accepted_acks, told.is_paused, told.claims) == ((True,), True, ())
     assert store.llen("rq:queue:events") == 1
+
+
+def test_a_copy_of_a_job_whose_event_is_closed_does_not_run(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
+    event_id = accept()
+    claims = claims_of()
+    assert claims.finish(claims.claim(), "done", an_attempt())
+    store.rpush("rq:queue:events", event_id)
+
+    assert claims.claim() is None
+
+    assert is_balanced(store)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "shared" / "scripts"
 LEASES, EXCHANGE, SWEEP = "test_leases", "test_exchange", "test_sweep"
-PROTOCOL, GIVEN_UP, MALFORMED = "test_transaction_protocol", "test_given_up_runs", "test_malformed_transactions"
+DEADLINES, GIVEN_UP, MALFORMED = "test_transaction_deadlines", "test_given_up_runs", "test_malformed_transactions"
 RQ_TOOLS, LOST_REPLIES, ACCEPT = "test_rq_tools", "test_lost_replies", "test_accept"
+LIMIT, ROLLED_BACK = "test_open_event_limit", "test_rolled_back_store"
 
 
 class Mutant(NamedTuple):
@@ -67,7 +68,7 @@ MUTANTS = (
         LEASES,
     ),
     Mutant("a duplicate is stored", "accept", "call('EXISTS', key) == 1 then", "call('EXISTS', key) == 2 then", ACCEPT),
-    Mutant("the limit of open events is ignored", "accept", "room <= 0", "false", ACCEPT),
+    Mutant("the limit of open events is ignored", "accept", "room <= 0", "false", LIMIT),
     Mutant("a job that has moved is queued again", "sweep", "and not has_moved(job_id) and", "and", SWEEP),
     Mutant(
         "a scheduled job is queued again",
@@ -82,35 +83,35 @@ MUTANTS = (
         "txn_claim",
         "if now_ms <= txn.deadline then return start(id, txn) end",
         "if true then return start(id, txn) end",
-        PROTOCOL,
+        DEADLINES,
     ),
     Mutant(
-        "a late packet claims", "txn_claim", "if tonumber(claim) <= tonumber(before) then", "if false then", PROTOCOL
+        "a late packet claims", "txn_claim", "if tonumber(claim) <= tonumber(before) then", "if false then", DEADLINES
     ),
-    Mutant("a late outcome counts", "txn_settle", "and now_ms <= txn.deadline then", "then", PROTOCOL),
+    Mutant("a late outcome counts", "txn_settle", "and now_ms <= txn.deadline then", "then", DEADLINES),
     Mutant(
         "a success is confirmed at any time",
         "lib/transactions",
         "now_ms <= txn.deadline + txn.confirm_window",
         "true",
-        PROTOCOL,
+        DEADLINES,
     ),
     Mutant(
-        "a run is given back after its deadline", "txn_give_back", "and now_ms <= txn.deadline then", "then", PROTOCOL
+        "a run is given back after its deadline", "txn_give_back", "and now_ms <= txn.deadline then", "then", DEADLINES
     ),
     Mutant(
         "one sender that leaves abandons for all",
         "txn_abandon",
         "> 0 then return {'left', ''} end",
         "> 99 then return end",
-        PROTOCOL,
+        DEADLINES,
     ),
-    Mutant("another round is confirmed", "txn_confirm", "or txn.round ~= ARGV[2]", "", PROTOCOL),
+    Mutant("another round is confirmed", "txn_confirm", "or txn.round ~= ARGV[2]", "", DEADLINES),
     Mutant(
         "every stale outcome undoes again",
         "txn_settle",
-        "if not end_given_up(id, run_of(round, worker, claim)) then return end",
-        "end_given_up(id, '')",
+        "if not was_given_up and not is_first then return end",
+        "",
         GIVEN_UP,
     ),
     Mutant(
@@ -139,6 +140,20 @@ MUTANTS = (
         "call('HDEL', EVENT .. id, 'given_up', 'late_undo')",
         "call('TIME')",
         GIVEN_UP,
+    ),
+    Mutant(
+        "a lost outcome counts as a claim that did not start",
+        "txn_claim",
+        "if held and held == ARGV[4] then",
+        "if false then",
+        ROLLED_BACK,
+    ),
+    Mutant(
+        "the effect of a lost claim stands",
+        "txn_settle",
+        "if not was_given_up and not is_first then return end",
+        "if not was_given_up then return end",
+        ROLLED_BACK,
     ),
     Mutant("a missing field has no value", "lib/transactions", "values[i] or DEFAULTS[name]", "values[i]", MALFORMED),
     Mutant(
