@@ -61,56 +61,59 @@ def test_the_classes_that_the_page_names_exist() -> None:
     assert len(named) > 10
 
 
-# Stands in for Django's connections: a connection for each thread, which an error marks as perhaps unusable, and
-# close_old_connections(), which closes those that are marked or older than CONN_MAX_AGE (0 by default).
-DJANGO_DB = """
-import threading, time
-server = [1]  # a restart changes it
-local = threading.local()
-class OperationalError(Exception): pass
-class Connection:
-    def __init__(self): self.server, self.close_at, self.errors_occurred = server[0], time.monotonic(), False
-def execute():
-    if getattr(local, "connection", None) is None: local.connection = Connection()
-    if local.connection.server != server[0]:
-        local.connection.errors_occurred = True
-        raise OperationalError
-def close_old_connections():
-    connection = getattr(local, "connection", None)
-    if connection and (connection.errors_occurred or time.monotonic() >= connection.close_at): local.connection = None
-"""
+# Django on SQLite. A database that restarts ends the connections of idle threads: the test closes them under Django.
 RECIPE_TEST = """
-from django import db
+import django
+from django.conf import settings
+
+settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "a.sqlite3"}})
+django.setup()
+from django.db import connection
 from connections import with_connections
 from surehook import on
 from surehook.testing import an_event, run_handler
 
+opened = []
+
+def query():
+    with connection.cursor() as cursor: cursor.execute("SELECT 1")
+    opened.append(connection.connection)
+
 @on("user.create", name="kept")
-def kept(event): db.execute()
+def kept(event): query()
 
 @on("user.create", name="fresh")
 @with_connections
 def fresh(event, attempt):
     assert attempt.number == 1
-    db.execute()
+    query()
+
+@on("user.create", name="asynchronous")
+@with_connections
+async def asynchronous(event):
+    import asyncio
+    await asyncio.sleep(0)
+    await asyncio.to_thread(query)
+    done.append(event.id)
+
+done = []
 
 def outcomes(handler):
     runs = [run_handler(handler, an_event("user.create")).outcome]
-    db.server[0] += 1
+    opened[-1].close()
     return runs + [run_handler(handler, an_event("user.create")).outcome for _ in range(3)]
 
 def test_without_the_recipe_every_later_event_fails(): assert outcomes(kept) == ["done"] + ["failed"] * 3
 
 def test_with_the_recipe_none_fails(): assert outcomes(fresh) == ["done"] * 4
+
+def test_an_async_handler_runs(): assert run_handler(asynchronous, an_event("user.create")).outcome == "done" and done
 """
 
 
 def test_the_recipe_for_connections_survives_a_restart_of_the_database(tmp_path: Path) -> None:
     (recipe,) = re.findall(r"```python\n# connections.py\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "connections.py").write_text(recipe)
-    (tmp_path / "django").mkdir()
-    (tmp_path / "django" / "__init__.py").touch()
-    (tmp_path / "django" / "db.py").write_text(DJANGO_DB)
     (tmp_path / "test_recipe.py").write_text(RECIPE_TEST)
 
-    assert_passed(2, tmp_path)
+    assert_passed(3, tmp_path)
