@@ -15,9 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from surehook.ingest.store.connection import (
     MIN_BYTES_PER_SECOND,
-    Connection,
     ErrorReply,
-    OnReplies,
     Replies,
     no_reply_within,
     pack,
@@ -97,22 +95,24 @@ class Batcher(ABC, Generic[ItemT]):
         """Distribute the replies, after `_send_next`, so that the store works at the same time."""
 
     def _send_next(self) -> None:
-        batch: list[ItemT] = []
-        while self._waiting and not batch:
+        while self._waiting:
             batch = self._next_batch()
-        self._is_sending = bool(batch)
-        if not batch:
-            return
-        connection = self.session.connection
-        if connection is None:
-            self._on_reply_or_error(batch, StoreUnavailable("the connection is lost"))
-            return
-        packed, count = self._pack(batch)
-        self._send(connection, batch, packed, count, lambda replies: self._on_reply_or_error(batch, replies))
+            if batch and self._send(batch):
+                return
+        self._is_sending = False
 
-    def _send(
-        self, connection: Connection, batch: Sequence[ItemT], packed: bytes, count: int, on_replies: OnReplies
-    ) -> None:
+    def _send(self, batch: list[ItemT]) -> bool:
+        """Sends a batch. If that is not possible, its items fail."""
+        connection = self.session.connection
+        if connection is None or not connection.is_open:
+            self._fail(batch, StoreUnavailable("the connection is lost"))
+            return False
+        try:
+            packed, count = self._pack(batch)
+        except Exception as exc:  # out of memory, for one: later batches must not wait for this one
+            log.exception("deliveries not sent to the store")
+            self._fail(batch, StoreUnavailable(type(exc).__name__))
+            return False
         if self._barrier:  # rare, and it copies the batch
             packed += self._barrier
         loop = asyncio.get_running_loop()
@@ -120,7 +120,8 @@ class Batcher(ABC, Generic[ItemT]):
         self._overdue_at = loop.time() + self._timeout_seconds + len(packed) / MIN_BYTES_PER_SECOND
         if self._timer is None:
             self._timer = loop.call_at(self._overdue_at, self._check_overdue)
-        connection.send(packed, count + self._barrier_replies, on_replies)
+        connection.send(packed, count + self._barrier_replies, lambda replies: self._on_reply_or_error(batch, replies))
+        return True
 
     def _check_overdue(self) -> None:
         self._timer = None

@@ -69,8 +69,7 @@ class Fetcher(threading.Thread):
         self._to_hand_over: list[JobInProgress] = []
         self._to_log: list[tuple[Completion, bool]] = []
         self._queue_may_have_jobs = True
-        self._paused_until = 0.0
-        self._number = 0
+        self._number, self._paused_until = 0, 0.0
 
     # Called by other threads.
 
@@ -180,7 +179,8 @@ class Fetcher(threading.Thread):
     def _wanted(self, now: float) -> int:
         if self._is_stopping.is_set() or self._quarantine.job is not None or now < self._paused_until:
             return 0
-        long_running = sum(now - job.started_at > self._prefetch.exchange_seconds for job in self._jobs.values())
+        since, jobs = now - self._prefetch.exchange_seconds, self._jobs.values()
+        long_running = sum(job.started_at < since and not job.has_finished for job in jobs)
         return min(self._prefetch.wanted(self._busy, long_running), len(self._free_slots))
 
     def _exchange(self, now: float) -> None:
