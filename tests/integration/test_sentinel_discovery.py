@@ -10,9 +10,12 @@ import redis
 
 from surehook.ingest.store.acceptor import AcceptResult
 from surehook.ingest.store.connection import CLIENT_NAME
+from surehook.shared import store_connections
 from surehook.shared.embedded import socket_path
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.settings import Settings
+from surehook.shared.store import connect
+from surehook.workers.connection import Connection
 from tests.integration.test_session import an_envelope, running, settled, until
 from tests.support.replicas import SERVICE, lone_sentinel
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
@@ -40,6 +43,44 @@ def watch(sentinel: Path, port: int) -> None:
 def by_way_of(*guides: TcpProxy) -> Settings:
     addresses = ",".join(f"127.0.0.1:{guide.port}" for guide in guides)
     return Settings(redis_url=f"redis+sentinel://{addresses}/{SERVICE}")
+
+
+def port_of(connection: Connection) -> int:
+    """The port of the server that answers; 0 if the connection has ended."""
+    try:
+        connection.send([("PING",)])
+        assert connection.read() == b"PONG"
+        return int(connection._connection.port)  # noqa: SLF001
+    except redis.ConnectionError:
+        connection.close()
+        return 0
+
+
+def test_a_worker_leaves_an_old_primary_that_still_answers(
+    sentinel: Path, data_dir: Path, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_connections, "ASK_SENTINEL_EVERY_SECONDS", 0.05)
+
+    async def play() -> None:
+        async with two_ways(sentinel, data_dir) as (guide, _, old), tcp_proxy(socket_path(data_dir)) as new:
+            with connect(by_way_of(guide), timeout_seconds=4) as client:
+                connection = Connection(client)
+                assert await asyncio.to_thread(port_of, connection) == old.port
+                with redis.Redis(unix_socket_path=str(sentinel)) as sentinels:
+                    sentinels.execute_command("SENTINEL", "REMOVE", SERVICE)
+                watch(sentinel, new.port)
+
+                async with asyncio.timeout(10):
+                    while await asyncio.to_thread(port_of, connection) != new.port:  # noqa: ASYNC110 - a thread asks
+                        await asyncio.sleep(0.02)
+
+                guide.passes_replies = False
+                for _ in range(20):  # Sentinels that hang delay nothing and change nothing
+                    async with asyncio.timeout(2):
+                        assert await asyncio.to_thread(port_of, connection) == new.port
+                connection.close()
+
+    asyncio.run(play())
 
 
 @pytest.mark.parametrize("silent", [0, 1], ids=["listed first", "listed second"])
