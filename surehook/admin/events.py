@@ -89,8 +89,11 @@ class EventLog:
     def matching(self, wanted: EventFilter) -> Iterator[EventRecord]:
         """Returns events in no order. Open ones come from the open set, closed ones from a scan of all records."""
         only_open = bool(wanted.states) and set(wanted.states) <= set(OPEN_STATES)
+        seen: set[str] = set()  # a scan returns some ids twice while the store rearranges its keys
         for page in self._open_ids() if only_open else self._all_ids(""):
-            for event in self._read(page):
+            new = [event_id for event_id in page if event_id not in seen]
+            seen.update(new)
+            for event in self._read(new):
                 if wanted.matches(event):
                     yield event
 

@@ -4,7 +4,7 @@ import redis
 
 from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
-from surehook.shared.stats import QueueStats, StatsReader
+from surehook.shared.stats import QueueStats, Stats, StatsReader
 
 
 class Queues:
@@ -16,12 +16,10 @@ class Queues:
         self._stats = StatsReader(store, keys)
 
     def all(self) -> tuple[QueueStats, ...]:
-        return self._stats.read().queues
+        return self.read().queues
 
-    @property
-    def is_suspended(self) -> bool:
-        """Says whether `rq suspend` stops all workers, paused queues or not."""
-        return self._stats.read().is_suspended
+    def read(self) -> Stats:
+        return self._stats.read()
 
     def pause(self, name: str) -> bool:
         """Stops workers from fetching from it. Returns False if it was paused already."""

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from surehook.shared.keys import EVENTS_QUEUE, Keys
-from surehook.shared.scripts import Script, text
+from surehook.shared.scripts import Script, text, texts
 
 ORPHANED = "orphaned"
 REFUSALS = ("rejected", "failed", "abandoned")
@@ -47,8 +47,7 @@ class Decisions:
 
     def listed(self, state: str) -> Iterator[Decision]:
         """Returns the newest first. An orphan stays until it is resolved, any other for RETENTION."""
-        key = self._keys.orphans if state == ORPHANED else self._keys.decided(state)
-        members: Any = self._store.zrange(key, 0, -1, desc=True, withscores=True)
+        members: Any = self._store.zrange(self._list_of(state), 0, -1, desc=True, withscores=True)
         for event_id, at_ms in members:
             *record, outcome = self._store.hmget(
                 self._keys.event(text(event_id)), "type", "tenant", "user", "reason", "outcome"
@@ -58,6 +57,14 @@ class Decisions:
             event_type, tenant_id, user_id, reason = (text(value or b"") for value in record)
             at = datetime.fromtimestamp(at_ms / 1000, UTC)
             yield Decision(text(event_id), state, at, event_type, tenant_id, user_id, reason)
+
+    def like(self, some_id: str, *states: str) -> list[str]:
+        """Returns the ids with these states that begin with the given characters."""
+        members = (member for state in states for member in texts(self._store.zrange(self._list_of(state), 0, -1)))
+        return sorted({member for member in members if some_id and member.startswith(some_id.lower())})
+
+    def _list_of(self, state: str) -> str:
+        return self._keys.orphans if state == ORPHANED else self._keys.decided(state)
 
     def handlers_of(self, event_id: str) -> set[str]:
         """Returns the handlers that ran for it, according to the kept attempts."""

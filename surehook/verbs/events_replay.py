@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from surehook.admin.events import REPLAYABLE, EventFilter, EventLog, EventRecord
+from surehook.admin.transactions import REFUSALS
 from surehook.shared.errors import NotFound, SurehookError
 from surehook.verbs.events_list import filter_of, filters, line, one, open_log
-from surehook.verbs.events_resolve import open_decisions
+from surehook.verbs.events_resolve import open_decisions, whole_ids
 from surehook.verbs.options import bulk, each, require_selection
 
 NOT_REFUSED = "not a refused transaction, or its effects are still being undone"
@@ -27,7 +28,7 @@ def replay(ids: Sequence[str], *, committed: bool, **options: Any) -> None:
     not asked again.
     """
     if committed:
-        _replay_committed([some_id.lower() for some_id in ids], options)
+        _replay_committed(ids, options)
         return
     log = open_log()
     each(
@@ -51,6 +52,7 @@ def _replay_committed(ids: Sequence[str], options: dict[str, Any]) -> None:
     if filter_of(options) != EventFilter() or options["is_all"]:
         raise click.UsageError("--committed takes ids alone, neither filters nor --all.")
     decisions = open_decisions()
+    ids = whole_ids(ids, decisions, *REFUSALS)
     facts = [event_id for event_id in ids if decisions.is_refused(event_id)]
     each(facts, decisions.replay_committed, options, line=str, verb="replayed", otherwise=NOT_REFUSED)
     if missed := sorted(set(ids) - set(facts)):

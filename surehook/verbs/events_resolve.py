@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import click
 
 from surehook.admin.events import EventFilter
-from surehook.admin.transactions import Decision, Decisions
+from surehook.admin.transactions import ORPHANED, Decision, Decisions
 from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
@@ -42,7 +42,8 @@ def echo_decisions(wanted: EventFilter, limit: int, *, as_json: bool) -> None:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 def resolve(ids: Sequence[str]) -> None:
     """Take orphans off the list, after you have checked their effects."""
-    each(ids, open_decisions().resolve, "resolved", "not an unresolved orphan")
+    decisions = open_decisions()
+    each(whole_ids(ids, decisions, ORPHANED), decisions.resolve, "resolved", "not an unresolved orphan")
 
 
 def open_decisions() -> Decisions:
@@ -56,13 +57,24 @@ def open_decisions() -> Decisions:
     )
 
 
+def whole_ids(ids: Sequence[str], decisions: Decisions, *states: str) -> list[str]:
+    """Completes ids of which the first characters are given; one that begins no listed id stays as it is."""
+    found = []
+    for some_id in ids:
+        matching = decisions.like(some_id, *states)
+        if len(matching) > 1:
+            raise click.UsageError(f"{some_id} is the beginning of several ids: give more of it.")
+        found += matching or [some_id.lower()]
+    return list(dict.fromkeys(found))
+
+
 def each(ids: Sequence[str], act: Callable[[str], bool], done: str, not_done: str) -> None:
     """
     Raises:
         NotFound: for some of the ids there was nothing to do; the others are done.
     """
     missed = []
-    for event_id in map(str.lower, ids):
+    for event_id in ids:
         if act(event_id):
             echo(f"{event_id} {done}")
         else:

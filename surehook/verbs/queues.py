@@ -25,13 +25,12 @@ def queues() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(as_json: bool) -> None:
     """List queues: their jobs, their workers, how long the oldest job has waited."""
-    found = _open()
-    rows = found.all()
+    found = _open().read()
     if as_json:
-        for queue in rows:
-            echo_json(asdict(queue))
+        for queue in found.queues:
+            echo_json(asdict(queue) | {"is_suspended": found.is_suspended})
         return
-    table = [HEAD, *map(_cells, rows)]
+    table = [HEAD, *map(_cells, found.queues)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for name, *numbers, state in table:
         cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)]

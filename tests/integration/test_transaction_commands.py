@@ -145,3 +145,23 @@ def test_a_success_without_other_handlers_is_listed_and_runs_again(
     assert told == [event_id]
     assert event_id in surehook("events", "list", "--state", "done")[1]
     assert ledger(store) == {"open": 0, "accepted": 1, "done": 1}
+
+
+def test_the_first_characters_of_an_id_are_enough(surehook: Surehook, decide: Any) -> None:
+    orphan, refused = decide(Outcome("completed"), is_late=True), decide(Outcome("rejected"))
+
+    assert surehook("events", "resolve", orphan[:8]) == (0, f"{orphan} resolved\n")
+    assert surehook("events", "replay", refused[:8].upper(), "--committed") == (0, "1 replayed\n")
+    assert surehook("events", "resolve", "") == (3, " is not an unresolved orphan")
+
+
+def test_characters_with_which_several_ids_begin_are_refused(
+    surehook: Surehook, decide: Any, store: redis.Redis
+) -> None:
+    first = decide(Outcome("rejected"))
+    store.zadd(KEYS.decided("rejected"), {f"{first[:8]}-0000-4000-8000-000000000000": 1})
+
+    status, said = surehook("events", "replay", first[:8], "--committed")
+
+    assert status == 2
+    assert "several ids" in said
