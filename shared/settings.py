@@ -17,7 +17,7 @@ from surehook.shared.store_address import StoreAddress, parse_store_address
 from surehook.shared.transactional_events import transactional_types
 
 # They can come from a file, and are never shown.
-SECRETS = (*SECRET_LISTS, "dashboard_login", "encryption_keys", "redis_url")
+SECRETS = (*SECRET_LISTS, "dashboard_login", "encryption_keys", "fusionauth_api_key", "redis_url")
 HIGHEST_PORT = 65_535
 UNIX = "unix:"  # before the path of a Unix socket in BIND
 SYSTEMD = "systemd"  # as BIND: the socket that systemd passes
@@ -142,6 +142,8 @@ class Settings(AuthSettings):
     recycle_jobs: int = Field(0, ge=0)
     recycle_mib: int = Field(0, ge=0)
     retention: int = Field(86_400, ge=1)
+    fusionauth_url: Annotated[str | None, AfterValidator(_require_url)] = None
+    fusionauth_api_key: SecretStr | None = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Upper] = "INFO"
     log_format: Literal["json", "text"] | None = None
 

@@ -16,7 +16,7 @@ def test_lines_in_a_variable_are_no_list() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["redis_url", "dashboard_login"])
+@pytest.mark.parametrize("name", ["redis_url", "dashboard_login", "fusionauth_api_key"])
 def test_a_file_with_one_value_too_many_is_a_mistake(name: str, source: Source, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("\n".join(VALUES[name]))
 

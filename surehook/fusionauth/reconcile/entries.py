@@ -1,0 +1,91 @@
+"""One entry of FusionAuth's Webhook Event Log (FACTS §10 and §16)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from surehook.shared.envelope import Envelope, envelope_of
+from surehook.shared.errors import MalformedBody
+
+SUCCESS = "Success"
+RUNNING, SUCCEEDED, FAILED = "Running", "Succeeded", "Failed"
+NO_STATUS = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to deliver an event. A status of -1 had no answer; its request may have arrived."""
+
+    webhook_id: str
+    is_success: bool
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """An event that FusionAuth fired. `result` tells of its transaction, not of its delivery."""
+
+    log_id: str
+    sequence: int
+    inserted_at_ms: int
+    result: str
+    envelope: Envelope
+    attempts: tuple[Attempt, ...]
+
+    def attempts_of(self, webhook_ids: frozenset[str]) -> list[Attempt]:
+        return [attempt for attempt in self.attempts if attempt.webhook_id in webhook_ids]
+
+
+def entry_from_json(row: Mapping[str, Any]) -> LogEntry:
+    """Reads an entry.
+
+    The stored body is parsed JSON, so its bytes may differ from those that were signed; they are written anew.
+
+    Raises:
+        MalformedBody: it holds no event that we could take.
+    """
+    event = _event(row.get("event"))
+    body = json.dumps({"event": event}, ensure_ascii=False, separators=(",", ":")).encode()
+    if event.get("id") is None:
+        # Without an id, ours is made of the body's bytes, which are not those that were sent.
+        raise MalformedBody("the event has no id")
+    attempts = row.get("attempts")
+    return LogEntry(
+        log_id=str(row.get("id") or ""),
+        sequence=_number(row.get("sequence")),
+        inserted_at_ms=_number(row.get("insertInstant")),
+        result=str(row.get("eventResult") or RUNNING),
+        envelope=envelope_of(event, body),
+        attempts=tuple(_attempt(each) for each in attempts if isinstance(each, dict))
+        if isinstance(attempts, list)
+        else (),
+    )
+
+
+def _event(stored: Any) -> Mapping[str, Any]:
+    """Returns the event; the envelope around it may be missing, and the whole may be text."""
+    if isinstance(stored, str):
+        try:
+            stored = json.loads(stored)
+        except ValueError:
+            raise MalformedBody("the stored event is no JSON") from None
+    if isinstance(stored, dict) and isinstance(stored.get("event"), dict):
+        stored = stored["event"]
+    if not isinstance(stored, dict):
+        raise MalformedBody("there is no event in the entry")
+    return stored
+
+
+def _attempt(row: Mapping[str, Any]) -> Attempt:
+    call = row.get("webhookCallResponse")
+    status = call.get("statusCode") if isinstance(call, dict) else None
+    return Attempt(
+        webhook_id=str(row.get("webhookId") or ""),
+        is_success=row.get("attemptResult") == SUCCESS,
+        status=status if isinstance(status, int) else NO_STATUS,
+    )
+
+
+def _number(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) else 0

@@ -1,0 +1,54 @@
+"""Our webhooks among FusionAuth's: which lead to our endpoint, and which events they are sent (FACTS §8)."""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from surehook.shared.event_types import EVENT_TYPES
+from surehook.shared.settings import Settings
+
+Json = Mapping[str, Any]
+
+
+def ours_among(webhooks: Sequence[Json], settings: Settings) -> list[Json]:
+    """Returns the webhooks that lead to our endpoint.
+
+    Those whose URL has our path; if several have, those that also send a secret of ours. FusionAuth knows our address
+    by a name of its own, so the host is not compared.
+    """
+    same_path = [hook for hook in webhooks if urlsplit(str(hook.get("url"))).path == settings.webhook_path]
+    if len(same_path) < 2:  # noqa: PLR2004 - one, or none
+        return same_path
+    return [hook for hook in same_path if sends_our_secret(hook, settings)] or same_path
+
+
+def sends_our_secret(webhook: Json, settings: Settings) -> bool:
+    """Says whether the webhook's headers or Basic pair are among those that the endpoint accepts."""
+    headers = {str(name).lower(): str(value) for name, value in (webhook.get("headers") or {}).items()}
+    authorization = headers.get("authorization", "")
+    keys = [key.get_secret_value() for key in settings.api_keys]
+    pair = f"{webhook.get('httpAuthenticationUsername')}:{webhook.get('httpAuthenticationPassword')}"
+    pairs = [each.get_secret_value() for each in settings.basic_auth]
+    return _is_among(authorization.removeprefix("Bearer "), keys) or _is_among(pair, pairs)
+
+
+def _is_among(value: str, secrets: Sequence[str]) -> bool:
+    return any(hmac.compare_digest(value.encode(), secret.encode()) for secret in secrets)
+
+
+def receives(webhook: Json, tenants: Mapping[str, Json], event_type: str, tenant_id: str) -> bool:
+    """Says whether a webhook is sent an event: its own switch, the tenant's, and its assignment must agree."""
+    if not (webhook.get("eventsEnabled") or {}).get(event_type):
+        return False
+    known = EVENT_TYPES.get(event_type)
+    if known is not None and known.scope == "instance" and not tenant_id:
+        return True
+    is_assigned = bool(webhook.get("global")) or tenant_id in (webhook.get("tenantIds") or ())
+    is_of_instance = known is not None and known.scope == "instance"
+    return is_assigned and (is_of_instance or tenant_enables(tenants.get(tenant_id) or {}, event_type))
+
+
+def tenant_enables(tenant: Json, event_type: str) -> bool:
+    events = (tenant.get("eventConfiguration") or {}).get("events") or {}
+    return bool((events.get(event_type) or {}).get("enabled"))

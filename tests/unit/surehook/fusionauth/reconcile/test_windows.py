@@ -1,0 +1,86 @@
+"""A period of the event log is read whole, in windows that are narrow where it is full."""
+
+from typing import Any
+
+import pytest
+
+from surehook.fusionauth.client import FusionAuthError
+from surehook.fusionauth.reconcile.windows import FIRST_WINDOW_MS, MAX_ROWS_OF_A_WINDOW, read_windows
+
+HOUR = 3_600_000
+
+
+class Log:
+    """An event log in memory, whose pages may run short."""
+
+    def __init__(self, instants: list[int], *, page_limit: int = 500, drops: int = 0) -> None:
+        self.rows: list[dict[str, Any]] = [
+            {"id": str(n), "sequence": n, "insertInstant": at} for n, at in enumerate(sorted(instants), 1)
+        ]
+        self.page_limit, self.drops = page_limit, drops
+        self.searches: list[tuple[int, int, int]] = []
+
+    def search_event_log(
+        self, *, start_ms: int, end_ms: int, start_row: int, rows: int
+    ) -> tuple[int, list[dict[str, Any]]]:
+        found = [row for row in self.rows if start_ms <= row["insertInstant"] < end_ms]
+        self.searches.append((start_ms, end_ms, len(found)))
+        if self.drops:  # the retention deletes old rows while we read
+            self.drops -= 1
+            self.rows = self.rows[1:]
+        return len(found), found[start_row : start_row + min(rows, self.page_limit)]
+
+
+def read(log: Log, end: int) -> list[int]:
+    return [row["sequence"] for window in read_windows(log, 0, end) for row in window.rows]
+
+
+@pytest.mark.parametrize("page_limit", [1, 7, 499, 500])
+def test_every_entry_is_read_once_and_in_order_though_pages_run_short(page_limit: int) -> None:
+    instants = [n * 7919 % HOUR for n in range(1200)]
+
+    assert read(Log(instants, page_limit=page_limit), HOUR) == list(range(1, 1201))
+
+
+def test_a_full_window_is_halved_and_an_empty_one_grows() -> None:
+    burst = [10 * HOUR] * 10 + [10 * HOUR + n % 60_000 for n in range(20_000)]
+    log = Log(burst)
+
+    assert len(read(log, 48 * HOUR)) == len(burst)
+
+    read_rows = [count for _, _, count in log.searches]
+    assert max(end - start for start, end, _ in log.searches) > FIRST_WINDOW_MS
+    assert sum(count > MAX_ROWS_OF_A_WINDOW for count in read_rows) < 20
+    assert len(log.searches) < 200
+
+
+def test_one_full_millisecond_is_read_too() -> None:
+    log = Log([5] * (MAX_ROWS_OF_A_WINDOW + 1))
+
+    assert len(read(log, 10)) == MAX_ROWS_OF_A_WINDOW + 1
+
+
+def test_rows_that_the_retention_deletes_between_two_pages_hide_no_others() -> None:
+    """A deleted row moves all others up by one, so that a page would begin one row too late."""
+    log = Log(list(range(1500)), drops=2)
+
+    assert set(range(3, 1501)) <= set(read(log, 1500))
+
+
+def test_pages_that_never_add_up_are_an_error_and_no_silent_gap() -> None:
+    class Lying(Log):
+        def search_event_log(
+            self, *, start_ms: int, end_ms: int, start_row: int, rows: int
+        ) -> tuple[int, list[dict[str, Any]]]:
+            total, found = super().search_event_log(start_ms=start_ms, end_ms=end_ms, start_row=start_row, rows=rows)
+            return total + 1, found
+
+    with pytest.raises(FusionAuthError, match="holds 4 entries"):
+        read(Lying([1, 2, 3]), 10)
+
+
+def test_an_empty_period_asks_nothing() -> None:
+    log = Log([1])
+
+    assert read(log, 0) == []
+    assert log.searches == []
