@@ -69,7 +69,7 @@ def _fill(store: redis.Redis, events: int) -> None:
 def _fan_out(store: redis.Redis) -> None:
     """Fans out every event to all handlers, as a worker does."""
     claims = Claims(store, Keys(), EVENTS_QUEUE, "bench", retention_seconds=60, handler_timeout=30)
-    script, parts = claims.exchange_script(), [(name, EVENTS_QUEUE, 30.0) for name in HANDLERS]
+    script, parts = claims.exchange_script(), [acks.HandlerJob(name, EVENTS_QUEUE, 30.0) for name in HANDLERS]
     exchanges = -(-int(store.zcard(Keys().open)) // AT_ONCE)
     sent: list[tuple[Ack, str, bool]] = []
     for number in range(1, exchanges + 2):

@@ -25,7 +25,7 @@ class Keys:
 
     @property
     def open(self) -> str:
-        """Sorted set: every event that is not closed, scored by its received-at in milliseconds."""
+        """Sorted set: every event that is not closed, scored by its number in the order of acceptance."""
         return f"{self.prefix}:open"
 
     @property
@@ -62,6 +62,24 @@ class Keys:
     def paused(self) -> str:
         """Set: the queues an operator has paused."""
         return f"{self.prefix}:paused"
+
+    def line(self, handler: str, key_hash: str) -> str:
+        """Sorted set: the jobs of a handler and key that are not over, in their order; see docs/ordering.md."""
+        return f"{self.prefix}:line:{handler}:{key_hash}"
+
+    @property
+    def unrouted(self) -> str:
+        """Sorted set: claimed events whose handlers have not been chosen, if one may have an order, by number."""
+        return f"{self.prefix}:unrouted"
+
+    @property
+    def waiting_lines(self) -> str:
+        """Sorted set: lines that wait for unrouted events, scored by the number of their next job."""
+        return f"{self.prefix}:waiting-lines"
+
+    def latest(self, handler: str, subject_hash: str) -> str:
+        """String: the instant of the newest change of a subject that a handler with `latest_only` has applied."""
+        return f"{self.prefix}:latest:{handler}:{subject_hash}"
 
     def event(self, event_id: str) -> str:
         """Hash: the event record."""
@@ -134,6 +152,10 @@ class Keys:
                 "SWEEP_LOCK": self.sweep_lock,
                 "SWEEP_MARK": self.sweep_mark,
                 "PAUSED": self.paused,
+                "LINE": f"{self.prefix}:line:",
+                "UNROUTED": self.unrouted,
+                "WAITING_LINES": self.waiting_lines,
+                "LATEST": f"{self.prefix}:latest:",
                 "EVENT": self.event(""),
                 "ATTEMPTS": self.attempts(""),
                 "LEASES": self.leases(""),
@@ -162,6 +184,7 @@ class Keys:
                 "FAILED": self.rq_failed(""),
                 "CANCELED": f"{self.rq}:canceled:",
                 "SCHEDULED": self.rq_scheduled(""),
+                "DEFERRED": self.rq_deferred(""),
                 "INTERMEDIATE_SUFFIX": ":intermediate",
             }.items()
         )
@@ -202,6 +225,9 @@ class Keys:
 
     def rq_scheduled(self, queue: str) -> str:
         return f"{self.rq}:scheduled:{queue}"
+
+    def rq_deferred(self, queue: str) -> str:
+        return f"{self.rq}:deferred:{queue}"
 
     def rq_results(self, job_id: str) -> str:
         return f"{self.rq}:results:{job_id}"

@@ -21,14 +21,14 @@ Argument = bytes | str | int | float
 # store refuses a script whose first write needs memory. The other scripts add new data.
 RUN_IN_A_FULL_STORE = {
     "exchange", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark",
-    "sweep_canceled", "sweep_failed", "erase", "discard",
+    "sweep_canceled", "sweep_failed", "sweep_order", "erase", "discard",
     "heartbeat", "deregister",
     "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
     "txn_lost",
 }  # fmt: skip
 _FLAGS = "#!lua flags=allow-oom\n"  # must be the first line (Redis 7, Valkey)
 
-LIBRARY = ("rq_jobs", "events", "claims", "transactions")  # each may use the definitions of those before it
+LIBRARY = ("rq_jobs", "ordering", "events", "claims", "transactions")  # each may use the definitions of those before it
 _DEFINED = re.compile(r"local (?:function )?(\w+)")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _COMMENT = re.compile(r" *--.*")

@@ -16,6 +16,8 @@ class QueueStats:
     waiting: int
     running: int
     scheduled: int
+    deferred: int
+    """Jobs that wait for their turn: see docs/ordering.md."""
     dead: int
     is_paused: bool
     oldest_waiting_seconds: float
@@ -23,7 +25,7 @@ class QueueStats:
 
     @property
     def jobs(self) -> int:
-        return self.waiting + self.running + self.scheduled + self.dead
+        return self.waiting + self.running + self.scheduled + self.deferred + self.dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,10 @@ class StatsReader:
 
 
 def _queue(fields: list[Any], now: float) -> QueueStats:
-    name, waiting, running, scheduled, dead, is_paused, head_since, workers = fields
+    name, waiting, running, scheduled, deferred, dead, is_paused, head_since, workers = fields
     waited = now - _seconds(text(head_since)) if head_since else 0.0
-    return QueueStats(
-        text(name), waiting, running, scheduled, dead, bool(is_paused), round(max(0.0, waited), 3), workers
-    )
+    age = round(max(0.0, waited), 3)
+    return QueueStats(text(name), waiting, running, scheduled, deferred, dead, bool(is_paused), age, workers)
 
 
 def _seconds(instant: str) -> float:

@@ -42,6 +42,7 @@ class StoreGauges(Collector):
         running = GaugeMetricFamily("surehook_running", "Jobs that a worker has claimed", labels=["queue"])
         age = GaugeMetricFamily("surehook_oldest_waiting_seconds", "Age of the oldest waiting job", labels=["queue"])
         scheduled = GaugeMetricFamily("surehook_scheduled", "Jobs scheduled for a later retry", labels=["queue"])
+        deferred = GaugeMetricFamily("surehook_deferred", "Jobs that wait for their turn", labels=["queue"])
         dead = GaugeMetricFamily("surehook_dead_letters", "Dead letters", labels=["queue"])
         paused = GaugeMetricFamily("surehook_queue_paused", "1 while paused by an operator", labels=["queue"])
         for queue in stats.queues:
@@ -49,9 +50,10 @@ class StoreGauges(Collector):
             running.add_metric([queue.name], queue.running)
             age.add_metric([queue.name], queue.oldest_waiting_seconds)
             scheduled.add_metric([queue.name], queue.scheduled)
+            deferred.add_metric([queue.name], queue.deferred)
             dead.add_metric([queue.name], queue.dead)
             paused.add_metric([queue.name], int(queue.is_paused or stats.is_suspended))
-        yield from (depth, running, age, scheduled, dead, paused)
+        yield from (depth, running, age, scheduled, deferred, dead, paused)
         yield GaugeMetricFamily("surehook_open_events", "Events not closed", value=stats.open)
         yield GaugeMetricFamily(
             "surehook_orphans",

@@ -6,37 +6,29 @@ Nothing waits: a retry runs immediately, and `delay_seconds` says when it would 
 import asyncio
 import contextlib
 import inspect
-import json
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from types import ModuleType
-from typing import Any, TypeVar, overload
-from uuid import UUID, uuid4
+from typing import Any
 
-from surehook.fusionauth.samples import sample
 from surehook.shared.envelope import Envelope, parse_envelope
-from surehook.shared.event_types import EVENT_TYPES
-from surehook.shared.models import MODELS, Event, event_from
-from surehook.shared.models.fields import camel
-from surehook.shared.models.model import Model
+from surehook.shared.models import Event
+from surehook.testing_events import an_event
+from surehook.workers.execution.order_keys import find_place
 from surehook.workers.execution.runner import Runner, RunResult, RunStatus
 from surehook.workers.execution.timeouts import Timeout, Watchdog
 from surehook.workers.handlers import registry
 from surehook.workers.handlers.errors import Reject, RetryLater
+from surehook.workers.handlers.ordering import DEFERRED, HOLD, OUTDATED, UNCHANGED, has_changed
 from surehook.workers.handlers.registry import Handler, Registry
 from surehook.workers.transactional.executor import REJECTED
 
 __all__ = ["Ran", "an_event", "deliver", "run_handler"]
 
-E = TypeVar("E", bound=Event)
-
 TIMEOUT_SECONDS = 30.0  # the default of SUREHOOK_HANDLER_TIMEOUT
+NOT_FAILED = frozenset({RunStatus.DONE.value, UNCHANGED, OUTDATED, DEFERRED})
 MOST_RUNS = 100  # RetryLater spends no retry, so a handler could postpone itself forever
-# The keys inside these fields are the user's own and stay as they are.
-_FREE_FORM = frozenset({"data", "tokens", "newValue", "oldValue"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +38,10 @@ class Ran:
     handler: str
     attempt: int
     outcome: str
-    """`done`, `failed`, `timed out`, `later`, `permanent`, or `rejected` by a transactional handler."""
+    """`done`, `failed`, `timed out`, `later`, `permanent`, or `rejected` by a transactional handler.
+
+    A handler that did not run: `unchanged`, `outdated`, or `deferred` behind a dead letter of its key.
+    """
     error: BaseException | None
     delay_seconds: float | None
     """When it would run again; None if it would not."""
@@ -55,33 +50,7 @@ class Ran:
 
     @property
     def is_dead_letter(self) -> bool:
-        return self.outcome != RunStatus.DONE.value and self.delay_seconds is None and not self.is_answer
-
-
-@overload
-def an_event(of: type[E], /, **fields: Any) -> E: ...
-@overload
-def an_event(of: str, /, **fields: Any) -> Event: ...
-def an_event(of: type[Event] | str, /, **fields: Any) -> Event:
-    """Builds an event as FusionAuth sends it, with its own id and the given changes.
-
-    `an_event(UserDelete, user={"id": some_id, "email": None})`: given values replace those of the sample, a dict
-    field by field; None leaves a field out. Names may be FusionAuth's or in snake_case.
-
-    Raises:
-        ValueError: the fields do not fit the given class. Given the type's name instead, the function returns the
-            plain `Event` that a handler would get.
-    """
-    event_type = of if isinstance(of, str) else _type_of(of)
-    changes = _plain(fields)
-    event_id = changes.setdefault("id", str(uuid4()))
-    base = _sample(event_type)
-    body = json.dumps({"event": _merged(base, changes)}).encode()
-    event = event_from(event_id, body)
-    if isinstance(of, type) and not isinstance(event, of):
-        where = ", ".join(event.misfits)
-        raise ValueError(f"{where} has no valid value for a {of.__name__}")  # noqa: TRY004 - not the type, the value is wrong
-    return event
+        return self.outcome not in NOT_FAILED and self.delay_seconds is None and not self.is_answer
 
 
 def run_handler(function: Callable[..., object], event: Event, /, *, attempt: int = 1, is_ours: bool = True) -> Ran:
@@ -94,6 +63,8 @@ def run_handler(function: Callable[..., object], event: Event, /, *, attempt: in
     handlers = Registry(each for each in registry.declared if each.function is function)
     for handler in handlers:
         if _matches(handler, envelope):
+            if outcome := _reason_to_skip(handler, event):
+                return Ran(handler.name, attempt, outcome, None, None)
             with _open_context(handler) as context:
                 return _ran(handler, context.run(event, attempt, is_ours=is_ours), attempt, attempt - 1)
     name = _name_of(function)
@@ -101,32 +72,77 @@ def run_handler(function: Callable[..., object], event: Event, /, *, attempt: in
     raise ValueError(f"{name} is for {wanted}, with its tenant and application" if wanted else f"{name} has no @on(…)")
 
 
-def deliver(event: Event, /, *handlers: Callable[..., object] | ModuleType) -> dict[str, tuple[Ran, ...]]:
+def deliver(
+    event: Event | Sequence[Event], /, *handlers: Callable[..., object] | ModuleType
+) -> dict[str, tuple[Ran, ...]]:
     """Runs every handler that matches the event until it is done or a dead letter. Returns the runs by handler id.
 
-    `handlers` are functions, or modules for all in them; without any, all that have been imported. An event
-    without handlers gives an empty dict.
+    Several events are delivered one after the other: `latest_only` and a dead letter that holds its line count for
+    the later ones. `handlers` are functions, or modules for all in them; without any, all that have been imported. An
+    event without handlers gives an empty dict.
 
     Raises:
         ValueError: a function is no handler, or a module has none.
     """
-    envelope = parse_envelope(event.raw)
     for source in handlers:
         if not any(_is_from(handler, source) for handler in registry.declared):
             raise ValueError(f"{_name_of(source)} has no @on(…)")
     chosen = Registry(each for each in registry.declared if not handlers or any(_is_from(each, it) for it in handlers))
-    return {handler.name: tuple(_runs(handler, event)) for handler in chosen if _matches(handler, envelope)}
+    runs: dict[str, tuple[Ran, ...]] = {}
+    lines = _Lines()
+    for each in [event] if isinstance(event, Event) else event:
+        envelope = parse_envelope(each.raw)
+        for handler in chosen:
+            if _matches(handler, envelope):
+                runs[handler.name] = (*runs.get(handler.name, ()), *_runs(handler, each, lines))
+    return runs
 
 
-def _runs(handler: Handler, event: Event) -> Iterator[Ran]:
+def _runs(handler: Handler, event: Event, lines: "_Lines") -> Iterator[Ran]:
     spent = 0
     with _open_context(handler) as context:
         for attempt in range(1, MOST_RUNS + 1):
-            ran = _ran(handler, context.run(event, attempt, is_ours=True), attempt, spent)
+            place = find_place(handler.order, event, context, lambda: None) if handler.order else ""
+            if outcome := _reason_to_skip(handler, event) or lines.reason_to_skip(handler, place):
+                yield Ran(handler.name, attempt, outcome, None, None)
+                return
+            run = context.run(event, attempt, is_ours=True) if isinstance(place, str) else place
+            ran = _ran(handler, run, attempt, spent)
             yield ran
             if ran.delay_seconds is None:
+                lines.record(handler, place, ran)
                 return
             spent += ran.outcome != RunStatus.LATER.value
+
+
+def _reason_to_skip(handler: Handler, event: Event) -> str:
+    return UNCHANGED if handler.changed and not has_changed(event, handler.changed) else ""
+
+
+class _Lines:
+    """Remembers which events were applied, and which keys a dead letter holds."""
+
+    def __init__(self) -> None:
+        self._held: set[tuple[str, str]] = set()
+        self._applied: dict[tuple[str, str], int] = {}
+
+    def reason_to_skip(self, handler: Handler, place: str | RunResult) -> str:
+        key, subject, changed_at = self._parts(place)
+        if (handler.name, key) in self._held:
+            return DEFERRED
+        return OUTDATED if changed_at < self._applied.get((handler.name, subject), 0) else ""
+
+    def record(self, handler: Handler, place: str | RunResult, last: Ran) -> None:
+        key, subject, changed_at = self._parts(place)
+        if key and last.is_dead_letter and handler.order is not None and handler.order.on_dead == HOLD:
+            self._held.add((handler.name, key))
+        if subject and last.outcome == RunStatus.DONE.value:
+            self._applied[handler.name, subject] = changed_at
+
+    def _parts(self, place: str | RunResult) -> tuple[str, str, int]:
+        """The key, the subject of `latest_only` and the instant of its change."""
+        _, key, subject, changed_at = (*(place if isinstance(place, str) else "").split(":"), "", "", "", "")[:4]
+        return key, subject, int(changed_at or 0)
 
 
 def _ran(handler: Handler, run: RunResult, attempt: int, spent: int) -> Ran:
@@ -205,45 +221,3 @@ def _is_from(handler: Handler, source: Callable[..., object] | ModuleType) -> bo
 
 def _name_of(source: Any) -> str:
     return str(getattr(source, "__name__", type(source).__name__))
-
-
-def _type_of(model: type[Event]) -> str:
-    for event_type, known in MODELS.items():
-        if known is model:
-            return event_type
-    raise ValueError(f"{model.__name__} has no single type: name the type, as in an_event('user.delete')")
-
-
-def _sample(event_type: str) -> dict[str, Any]:
-    if event_type in EVENT_TYPES:
-        event: dict[str, Any] = sample(event_type, now=datetime.now(UTC), event_id=uuid4())["event"]
-        return event
-    return {"type": event_type, "createInstant": int(time.time() * 1000)}
-
-
-class _Replacement(dict[str, Any]):
-    """An object of another event; it replaces the sample's as a whole."""
-
-
-def _plain(value: Any, *, renames: bool = True) -> Any:
-    """Converts a value to JSON with FusionAuth's names."""
-    if isinstance(value, Model):
-        return _Replacement(_plain({name: value[name] for name in (*value.keys(),)}, renames=False))
-    if isinstance(value, Mapping):
-        names = {name: camel(name) if renames and isinstance(name, str) else str(name) for name in value}
-        return {
-            names[name]: _plain(inner, renames=renames and names[name] not in _FREE_FORM)
-            for name, inner in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_plain(item, renames=renames) for item in value]
-    if isinstance(value, datetime):
-        return int(value.timestamp() * 1000)
-    return str(value) if isinstance(value, UUID | date) else value
-
-
-def _merged(base: Any, change: Any) -> Any:
-    if not isinstance(base, dict) or not isinstance(change, dict) or isinstance(change, _Replacement):
-        return change
-    merged = base | {name: _merged(base.get(name), value) for name, value in change.items()}
-    return {name: value for name, value in merged.items() if value is not None}

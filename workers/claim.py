@@ -27,6 +27,10 @@ class Claim(NamedTuple):
     """An operator says that FusionAuth went ahead: transactional handlers run, too."""
     was_transactional: bool = False
     """The event came as a transaction, so its transactional handlers have run already."""
+    place: str = ""
+    """Its place in a line, for a handler with an order; empty until its key is known."""
+    is_outdated: bool = False
+    """Its handler has `latest_only`, and has applied a newer change."""
 
     @property
     def event_id(self) -> str:

@@ -134,15 +134,10 @@ class QueueLauncher(Launcher):
             registry, self._runner, self._metrics, queue=queue, missing_key=self._missing_key, types=self._types
         )
         self._notifier = Notifier(store, self._keys, queue)
-        self._fetcher = Fetcher(
-            self._claims,
-            Connection(store, self._report, "fetcher"),
-            slots,
-            Prefetch(threads),
-            self._metrics,
-            self._notifier.request,
-            self._missing_key.is_paused,
-        )
+        self._claims.order_types(registry.ordered_types)
+        connection, wake_up = Connection(store, self._report, "fetcher"), self._notifier.request
+        is_paused = self._missing_key.is_paused
+        self._fetcher = Fetcher(self._claims, connection, slots, Prefetch(threads), self._metrics, wake_up, is_paused)
         self._notifier.on_work = self._fetcher.wake_up
         self._threads = [
             HandlerThread(name, self._fetcher.handoff, self._fetcher.inbox, executor, slots) for name in self._names

@@ -30,7 +30,7 @@ for at = 1, count * FIELDS_PER_EVENT, FIELDS_PER_EVENT do
       waiting[queue] = ids
     end
     ids[#ids + 1] = event_id
-    opened[#opened + 1] = now_ms
+    opened[#opened + 1] = 0  -- its number, see below
     opened[#opened + 1] = event_id
   end
 end
@@ -39,7 +39,9 @@ if #opened > 0 then
     register_queue(queue)
     redis.call('RPUSH', QUEUE .. queue, unpack(ids))
   end
+  -- The open set has each event's number in the order of acceptance: how many were accepted, with this one.
+  local number = redis.call('HINCRBY', LEDGER, 'accepted', #opened / 2) - #opened / 2
+  for at = 1, #opened, 2 do opened[at] = number + (at + 1) / 2 end
   redis.call('ZADD', OPEN, unpack(opened))
-  redis.call('HINCRBY', LEDGER, 'accepted', #opened / 2)
 end
 return outcomes

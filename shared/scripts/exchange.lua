@@ -2,16 +2,16 @@
 --
 -- ARGV: queue, process, exchange number, prefix of new tokens (it begins with the process's own prefix), lease in ms,
 -- retention in s, handler timeout, claims wanted, how many of them start immediately (the others are *reserved*: a
--- crash does not count for them), then acks, each: kind, job id, token, worker, 1 if RQ's tools show it as running,
+-- crash does not count for them), patterns of the types of handlers with an order, then acks, each: kind, job id, token, worker, 1 if RQ's tools show it as running,
 -- number of arguments, and those.
 -- Returns the acks' results as letters (d applied, s refused: stale or erased), 1 if the queue is paused, and the claims, each:
 -- job id, token, its runs with this one, retries spent, interruptions, type, tenant, application, handler, body, key
--- id, set if FusionAuth committed in spite of a refusal, decision; and the ids of jobs without an event record, which
--- were put aside.
+-- id, set if FusionAuth committed in spite of a refusal, decision, place in a line, 1 if a newer change was applied; and
+-- the ids of jobs without an event record, which were put aside.
 -- A repeated exchange gets its first reply again; an older one changes nothing and gets no reply.
 local queue, process, number, prefix = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local lease_ms, retention, handler_timeout = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local wanted, starting = tonumber(ARGV[8]), tonumber(ARGV[9])
+local wanted, starting, ordered_types = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
 local token_prefix = string.match(prefix, '^[^-]*')
 local EXCHANGE_TTL_SECONDS = 3600
 
@@ -24,7 +24,9 @@ local function end_claim(ack)
   valid_claims[ack.claim] = nil
   table.insert(ended_claims, ack.claim)
   if ack.is_shown_running then hide_execution(queue, ack.job_id, ack.claim) end
-  if redis.call('HEXISTS', EVENT .. event_of(ack.job_id), 'erasing') == 0 then return true end
+  local record = redis.call('HMGET', EVENT .. event_of(ack.job_id), 'erasing', 'line:' .. handler_of(ack.job_id))
+  ack.place = record[2]
+  if not record[1] then return true end
   redis.call('ZREM', LEASES .. queue, ack.claim)  -- immediately: erasing looks there for running jobs
   return not erase_if_requested(ack.job_id)
 end
@@ -57,6 +59,8 @@ function apply.finish(ack, at)
   close(ack.job_id, ARGV[at], retention, closed)
 end
 
+apply.skip = apply.finish  -- it had no reason to run: see `settle_turn`
+
 -- A handler failed or asked to run later. Arguments: delay in ms, 1 if this spends a retry, attempt, exc, handler,
 -- seconds, started at.
 function apply.retry(ack, at)
@@ -88,11 +92,18 @@ function apply.give_back(ack, at)
   if delay_ms > 0 then schedule(ack.job_id, queue, delay_ms) else enqueue_first(ack.job_id, queue) end
 end
 
+-- The job has a key of its handler's, and waits for its turn, uncounted. Arguments: its place.
+function apply.place(ack, at)
+  redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'runs:' .. handler_of(ack.job_id), -1)
+  reset_run_fields(ack.job_id, queue, handler_timeout)
+  queue_in_turn(ack.job_id, queue, ARGV[at])
+end
+
 -- Several handlers match the event: one job for each replaces the event's own. The body is stored once.
--- Arguments: handler, its queue, its timeout, and so on.
+-- Arguments: handler, its queue, its timeout, its place in a line ('': none), and so on.
 function apply.fan_out(ack, at, last)
   local names = {}
-  for i = at, last, 3 do
+  for i = at, last, 4 do
     table.insert(names, ARGV[i])
     redis.call('HSET', EVENT .. ack.job_id, 'queue:' .. ARGV[i], ARGV[i + 1])
   end
@@ -100,10 +111,10 @@ function apply.fan_out(ack, at, last)
   redis.call('INCRBY', EXTRA_JOBS, #names - 1)
   reset_counters(ack.job_id)
   delete_job(ack.job_id)
-  for i = at, last, 3 do
+  for i = at, last, 4 do
     local job_id = ack.job_id .. '_' .. ARGV[i]
     create_job(job_id, ARGV[i + 1], ARGV[i + 2])
-    enqueue(job_id, ARGV[i + 1])
+    queue_in_turn(job_id, ARGV[i + 1], ARGV[i + 3])
   end
 end
 
@@ -119,22 +130,11 @@ local function start(ack)
   return true
 end
 
-local function read_acks()
-  local acks, claims, at = {}, {}, 10
-  while at <= #ARGV do
-    local last = at + 5 + tonumber(ARGV[at + 5])
-    local claim = ARGV[at + 1] .. ':' .. ARGV[at + 2]
-    table.insert(claims, claim)
-    table.insert(acks, {kind = ARGV[at], job_id = ARGV[at + 1], worker = ARGV[at + 3], is_shown_running = ARGV[at + 4] == '1',
-      claim = claim, at = at + 6, last = last})
-    at = last + 1
+local function find_valid_claims(claims)
+  if #claims == 0 then return end
+  for i, expires_at in ipairs(redis.call('ZMSCORE', LEASES .. queue, unpack(claims))) do
+    valid_claims[claims[i]] = expires_at or nil
   end
-  if #claims > 0 then
-    for i, expires_at in ipairs(redis.call('ZMSCORE', LEASES .. queue, unpack(claims))) do
-      valid_claims[claims[i]] = expires_at or nil
-    end
-  end
-  return acks
 end
 
 local function write_collected()
@@ -149,14 +149,17 @@ local function write_collected()
 end
 
 local function apply_acks()
+  local acks, claims = read_acks(11)
+  find_valid_claims(claims)
   local results = {}
-  for _, ack in ipairs(read_acks()) do
+  for _, ack in ipairs(acks) do
     local is_done
     if ack.kind == 'start' then
       is_done = start(ack)
     else
       is_done = end_claim(ack)
       if is_done then apply[ack.kind](ack, ack.at, ack.last) end
+      if is_done and ack.place then settle_turn(ack.job_id, ack.place, ack.kind, retention) end
     end
     table.insert(results, is_done and 'd' or 's')
   end
@@ -188,6 +191,7 @@ local function claim_job(job_id, token, starts, record)
   end
   if record[12] and redis.call('ZSCORE', LEASES .. queue, job_id .. ':' .. record[12]) then return end
   if not has_job then create_job(job_id, queue, handler_timeout) end
+  if not admit_in_turn(job_id, queue, record[16], record[1], record[9], ordered_types) then return end
   local runs = tonumber(record[11] or 0) + 1
   start_lease(job_id, token, starts, runs)
   return claim_reply(job_id, token, runs, record)

@@ -1,9 +1,9 @@
 -- Read the ledger and the queues in one instant: no event moves while a script reads.
 -- ARGV: the queue that always exists.  Returns: now in s, now in RQ's format, the ledger's counts of accepted, done,
 -- discarded, erased and orphaned events, open events, the extra jobs of fanned-out events, 1 if `rq suspend` is in
--- force, and for each queue of ours: name, waiting, running, scheduled, dead, 1 if paused, the first waiting job's
--- enqueued_at, its number of workers.
-local counts = redis.call('HMGET', LEDGER, 'accepted', 'done', 'discarded', 'erased', 'orphaned')
+-- force, and for each queue of ours: name, waiting, running, scheduled, deferred, dead, 1 if paused, the first waiting
+-- job's enqueued_at, its number of workers.
+local counts = redis.call('HMGET', LEDGER, 'accepted', 'done', 'discarded', 'erased', 'orphaned', 'renumbered')
 local names = redis.call('SMEMBERS', OUR_QUEUES)
 if redis.call('SISMEMBER', OUR_QUEUES, ARGV[1]) == 0 then table.insert(names, ARGV[1]) end
 table.sort(names)
@@ -16,9 +16,10 @@ for _, name in ipairs(names) do
   -- A transaction runs without a lease and counts until it is over.
   if name == TRANSACTIONAL then running = math.max(0, redis.call('ZCARD', TXNS) - waiting) end
   table.insert(queues, {name, waiting, running,
-    redis.call('ZCARD', SCHEDULED .. name), redis.call('ZCARD', FAILED .. name),
+    redis.call('ZCARD', SCHEDULED .. name), redis.call('ZCARD', DEFERRED .. name), redis.call('ZCARD', FAILED .. name),
     redis.call('SISMEMBER', PAUSED, name), head and redis.call('HGET', JOB .. head, 'enqueued_at') or '', workers})
 end
-return {tostring(now_seconds), iso_now(), tonumber(counts[1] or 0), tonumber(counts[2] or 0), tonumber(counts[3] or 0),
+local accepted = tonumber(counts[1] or 0) - tonumber(counts[6] or 0)  -- an event that runs again got another number
+return {tostring(now_seconds), iso_now(), accepted, tonumber(counts[2] or 0), tonumber(counts[3] or 0),
   tonumber(counts[4] or 0), tonumber(counts[5] or 0), redis.call('ZCARD', OPEN),
   tonumber(redis.call('GET', EXTRA_JOBS) or 0), redis.call('EXISTS', SUSPENDED), queues}

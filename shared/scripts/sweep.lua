@@ -26,7 +26,8 @@ end
 
 local function is_somewhere(job_id, queue)
   return redis.call('ZSCORE', FAILED .. queue, job_id) or redis.call('ZSCORE', SCHEDULED .. queue, job_id)
-    or redis.call('ZSCORE', CANCELED .. queue, job_id) or is_claimed(job_id, queue) or (searches and is_queued(job_id))
+    or redis.call('ZSCORE', CANCELED .. queue, job_id) or redis.call('ZSCORE', DEFERRED .. queue, job_id)
+    or is_claimed(job_id, queue) or (searches and is_queued(job_id))
 end
 
 -- A transaction that is not over belongs to txn_recover, and is never queued a second time.

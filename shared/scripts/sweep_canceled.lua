@@ -11,6 +11,7 @@ for _, job_id in ipairs(redis.call('ZRANGE', CANCELED .. queue, 0, MOST - 1)) do
     if queue ~= TRANSACTIONAL and is_expected(job_id) then
       ensure_job(job_id, queue, ARGV[2])
       redis.call('ZREM', SCHEDULED .. queue, job_id)
+      redis.call('ZREM', DEFERRED .. queue, job_id)
       if redis.call('HGET', JOB .. job_id, 'status') == 'queued' then redis.call('LREM', QUEUE .. queue, 0, job_id) end
       add_attempt_of(job_id, ARGV[3])
       bury(job_id, queue, ARGV[4], '')

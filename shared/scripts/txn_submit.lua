@@ -57,8 +57,7 @@ if not record[1] then
   redis.call('HSET', key, 'type', ARGV[2], 'tenant', ARGV[3], 'user', ARGV[4], 'application', ARGV[5],
     'source', ARGV[6], 'body', ARGV[7], 'received_at', now_ms)
   if ARGV[16] and ARGV[16] ~= '' then redis.call('HSET', key, 'key_id', ARGV[16]) end
-  redis.call('ZADD', OPEN, now_ms, id)
-  redis.call('HINCRBY', LEDGER, 'accepted', 1)
+  redis.call('ZADD', OPEN, redis.call('HINCRBY', LEDGER, 'accepted', 1), id)
 else
   reopen(id)
   redis.call('ZREM', DECIDED .. record[2], id)

@@ -13,7 +13,7 @@ from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script, text, texts
 
 PAGE = 200
-OPEN_STATES = ("waiting", "running", "scheduled", "dead")
+OPEN_STATES = ("waiting", "running", "scheduled", "deferred", "dead")
 # Completed: a committed transaction without any handler to run afterwards.
 CLOSED_STATES = ("done", "unhandled", "completed", "discarded", "rejected", "failed", "abandoned")
 REPLAYABLE = ("done", "unhandled", "completed", "discarded")

@@ -24,7 +24,7 @@ def ledger(as_json: bool) -> None:
     """Say whether the ledger balances. Exit status 1, and the ids, if it does not.
 
     It balances when accepted - done - discarded - erased = open, and every open event has a job that waits, runs, is
-    scheduled or is dead.
+    scheduled, is deferred (waits for its turn) or is dead.
     """
     settings = load_settings()
     wait_for_store(settings)

@@ -13,7 +13,7 @@ from surehook.shared.visible import visible_line
 from surehook.verbs.output import echo, echo_json
 
 TIMEOUT_SECONDS = 10.0
-HEAD = ("queue", "waiting", "running", "scheduled", "dead", "workers", "oldest", "")
+HEAD = ("queue", "waiting", "running", "scheduled", "deferred", "dead", "workers", "oldest", "")
 
 
 @click.group()
@@ -62,6 +62,6 @@ def _open() -> Queues:
 
 
 def _cells(queue: QueueStats) -> tuple[str, ...]:
-    numbers = (queue.waiting, queue.running, queue.scheduled, queue.dead, queue.workers)
+    numbers = (queue.waiting, queue.running, queue.scheduled, queue.deferred, queue.dead, queue.workers)
     age = f"{queue.oldest_waiting_seconds:,.0f} s" if queue.waiting else "-"
     return (visible_line(queue.name), *(f"{number:,}" for number in numbers), age, "paused" if queue.is_paused else "")

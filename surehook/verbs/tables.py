@@ -13,6 +13,7 @@ COLOURS = {
     "completed": "green",
     "running": "cyan",
     "scheduled": "yellow",
+    "deferred": "yellow",
     "waiting": "yellow",
     "dead": "red",
     "failed": "red",

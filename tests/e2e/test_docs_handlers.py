@@ -31,17 +31,24 @@ def test_the_examples_of_the_page_run(tmp_path: Path) -> None:
 
 
 OLDER_EVENT_LAST = """
-from mirror import copy_user, mirror
+from mirror import copy_email, mirror
 from surehook.events import UserUpdateComplete
-from surehook.testing import an_event, run_handler
+from surehook.testing import an_event, deliver
 
 
-def test_an_older_event_that_arrives_last_is_skipped():
-    for instant, email in ((2000, "new@example.com"), (1000, "old@example.com")):
-        user = {"lastUpdateInstant": instant, "email": email}
-        run_handler(copy_user, an_event(UserUpdateComplete, user=user))
+def an_update(instant, email, before):
+    user = {"lastUpdateInstant": instant, "email": email}
+    return an_event(UserUpdateComplete, user=user, original=user | {"email": before})
 
-    assert [email for _, email in mirror.values()] == ["new@example.com"]
+
+def test_an_older_event_that_arrives_last_is_skipped_and_so_is_one_that_changes_something_else():
+    newest, older = an_update(2000, "new@example.com", "old@example.com"), an_update(1000, "old@example.com", "a@b.c")
+    login = an_update(3000, "new@example.com", "new@example.com")
+
+    ran = deliver([newest, older, login], copy_email)["mirror_copy_email"]
+
+    assert [each.outcome for each in ran] == ["done", "outdated", "unchanged"]
+    assert list(mirror.values()) == ["new@example.com"]
 """
 
 

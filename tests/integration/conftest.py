@@ -82,7 +82,9 @@ def claims_of(store: redis.Redis) -> Callable[..., SingleClaims]:
     """The claims of a worker by name, on a queue."""
 
     def claims_of(worker: str = "one", queue: str = EVENTS_QUEUE) -> SingleClaims:
-        return SingleClaims(store, KEYS, queue, worker, retention_seconds=3600, handler_timeout=30)
+        claims = SingleClaims(store, KEYS, queue, worker, retention_seconds=3600, handler_timeout=30)
+        claims.order_types(Registry(registry_module.declared).ordered_types)
+        return claims
 
     return claims_of
 

@@ -33,11 +33,12 @@ def test_a_ledger_that_balances_says_where_everything_is(accept: Accept, claims_
 
     assert status == 0
     assert " ".join(shown.split()) == (
-        "accepted 6 done 1 discarded 0 erased 0 open 5 running 1 waiting 2 scheduled 1 dead 1 The ledger balances."
+        "accepted 6 done 1 discarded 0 erased 0 open 5 "
+        "running 1 waiting 2 scheduled 1 deferred 0 dead 1 The ledger balances."
     )
     status, shown = surehook("ledger", "--json")
     assert status == 0
-    assert json.loads(shown)["open_events"] == {"running": 1, "waiting": 2, "scheduled": 1, "dead": 1}
+    assert json.loads(shown)["open_events"] == {"running": 1, "waiting": 2, "scheduled": 1, "deferred": 0, "dead": 1}
 
 
 def test_an_event_without_a_job_is_named(accept: Accept, surehook: Surehook, store: redis.Redis) -> None:

@@ -127,8 +127,8 @@ def test_the_list_tells_each_queue(
 
     assert events.pop("oldest_waiting_seconds") > 100_000_000
     assert events == {
-        "name": "events", "waiting": 1, "running": 1, "scheduled": 1, "dead": 1, "is_paused": False, "workers": 1,
-        "is_suspended": False,
+        "name": "events", "waiting": 1, "running": 1, "scheduled": 1, "deferred": 0, "dead": 1,
+        "is_paused": False, "workers": 1, "is_suspended": False,
     }  # fmt: skip
     assert (slow["name"], slow["waiting"], slow["is_paused"], slow["workers"]) == ("slow", 1, True, 0)
     assert "paused" in surehook("queues", "list")[1].splitlines()[2]

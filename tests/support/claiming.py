@@ -39,8 +39,8 @@ class SingleClaims(Claims):
     def give_back(self, claim: Claim, *, delay_seconds: float) -> bool:
         return self.acknowledge(acks.give_back(claim, delay_seconds=delay_seconds))
 
-    def fan_out(self, claim: Claim, handlers: Iterable[tuple[str, str, float]]) -> bool:
-        return self.acknowledge(acks.fan_out(claim, handlers))
+    def fan_out(self, claim: Claim, handlers: Iterable[tuple[str, str, float] | tuple[str, str, float, str]]) -> bool:
+        return self.acknowledge(acks.fan_out(claim, [acks.HandlerJob(*part) for part in handlers]))
 
     def _exchange(self, sent: Iterable[tuple[Ack, str, bool]], *, wanted: int) -> FetchResult:
         arguments = self.exchange_arguments(self.next_number(), sent, wanted=wanted, starting=wanted)

@@ -11,7 +11,10 @@ def ledger(store: redis.Redis) -> dict[str, int]:
         both.zcard(Keys().open)
         both.hgetall(Keys().ledger)
         opened, counts = both.execute()
-    return {"open": int(opened), **{text(name): int(count) for name, count in counts.items()}}
+    entries = {"open": int(opened), **{text(name): int(count) for name, count in counts.items()}}
+    if renumbered := entries.pop("renumbered", 0):
+        entries["accepted"] -= renumbered  # a replayed event gets a new number, which is no new event
+    return entries
 
 
 def is_balanced(store: redis.Redis) -> bool:

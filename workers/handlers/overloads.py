@@ -8,12 +8,13 @@ A function under `@on("user.delete")` takes a `UserDelete` or a base of it (`Use
 it takes their common base, under a pattern an `Event`. It keeps its own type. Workers never import this module.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from surehook.shared.models import account_events, event, login_events, other_events
 from surehook.workers.handlers import registry
 from surehook.workers.handlers.attempt import Attempt
+from surehook.workers.handlers.ordering import KeyFunction, KeyName, OnDead
 from surehook.workers.handlers.retry import Backoff
 
 E = TypeVar("E")
@@ -32,6 +33,10 @@ class Options(TypedDict, total=False):
     application: str | None
     transactional: bool
     on_abandoned: Callable[..., Any] | None
+    ordered_by: KeyName | KeyFunction | None
+    on_dead: OnDead
+    latest_only: bool
+    changed: Sequence[str]
 
 
 # fmt: off

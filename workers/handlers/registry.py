@@ -1,7 +1,7 @@
 """`@on` and the registry: which handlers run for which events, and with which options."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from surehook.workers.handlers.options import (
     require_possible_match,
     uuid_text,
 )
+from surehook.workers.handlers.ordering import KeyFunction, KeyName, OnDead, Order, changed_fields, order_of
 from surehook.workers.handlers.retry import Backoff, RetryPolicy, exponential
 
 HandlerFunction = TypeVar("HandlerFunction", bound=Callable[..., Any])
@@ -41,6 +42,8 @@ class Handler:
     accepts_attempt: bool
     is_async: bool
     is_transactional: bool = False
+    order: Order | None = None
+    changed: tuple[str, ...] = ()
     undo: "Handler | None" = None
     """Its `on_abandoned`: matches no event, and runs when a transaction that succeeded here was abandoned."""
 
@@ -90,6 +93,11 @@ class Registry:
         return [handler for handler in handlers if handler.is_transactional]
 
     @property
+    def ordered_types(self) -> frozenset[str]:
+        """The types and patterns of handlers with an order."""
+        return frozenset(event_type for handler in self if handler.order is not None for event_type in handler.types)
+
+    @property
     def queues(self) -> list[str]:
         """Every queue of a handler, and the queues in which events arrive."""
         arrivals = {TRANSACTIONAL_QUEUE for handler in self if handler.is_transactional}
@@ -131,6 +139,10 @@ def on(
     application: str | None = None,
     transactional: bool = False,
     on_abandoned: Callable[..., Any] | None = None,
+    ordered_by: KeyName | KeyFunction | None = None,
+    on_dead: OnDead = "hold",
+    latest_only: bool = False,
+    changed: Sequence[str] = (),
 ) -> Callable[[HandlerFunction], HandlerFunction]:
     """Runs the function for events of these types (`"user.create"`, `"user.*"`, `"*"`).
 
@@ -146,6 +158,12 @@ def on(
         transactional: FusionAuth waits for the outcome. It runs once, at most until the deadline.
         on_abandoned: called with the event of a transactional handler that succeeded after FusionAuth was told that the
             transaction failed. It must tolerate an effect that never happened.
+        ordered_by: runs one event of a key at a time, in the order of acceptance, through retries: `"user"`,
+            `"tenant"`, `"linked_object"`, or a function of the event. An event without the key runs in no order.
+        on_dead: what a dead letter does to the later events of its key: `"hold"` them until it is replayed or
+            discarded, or `"skip"` it.
+        latest_only: skips an event whose object is older (`last_update_instant`) than one that was applied.
+        changed: runs only if one of these fields of the event's object differs from `original`.
 
     Raises:
         Misconfigured: an option is wrong; the message says what to change.
@@ -168,7 +186,14 @@ def on(
             application_id=uuid_text(application, "application", location),
             accepts_attempt=accepts_attempt(function, location),
             is_async=inspect.iscoroutinefunction(function),
+            order=order_of(ordered_by, on_dead, latest_only, types, location),
+            changed=changed_fields(changed, types, location),
         )
+        if transactional and (handler.order is not None or handler.changed):
+            raise Misconfigured(
+                f"{location}: ordered_by and changed are for handlers without transactional=True, which FusionAuth "
+                "waits for"
+            )
         declared.append(_transactional(handler, on_abandoned, location) if transactional else handler)
         if on_abandoned is not None and not transactional:
             raise Misconfigured(f"{location}: on_abandoned is for handlers with transactional=True")

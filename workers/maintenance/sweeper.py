@@ -17,6 +17,7 @@ from surehook.shared.scripts import Script, text
 from surehook.shared.stats import StatsReader
 from surehook.workers.background import PeriodicThread
 from surehook.workers.maintenance.job_index import MAX_SUSPECTS, JobScan
+from surehook.workers.maintenance.lines import Lines
 from surehook.workers.maintenance.missing_jobs import MissingJobs
 from surehook.workers.maintenance.rq_tools import RQTools
 from surehook.workers.metrics import WorkerMetrics
@@ -54,6 +55,7 @@ class Sweep:
         self._lock, self._mark = Script("sweep_lock", keys), Script("sweep_mark", keys)
         self._rq_tools = RQTools(store, keys, handler_timeout=handler_timeout)
         self._stats = StatsReader(store, keys)
+        self._lines = Lines(store, keys)
         self._scan = JobScan(store, keys, self._keep_lock)
         self._lost = MissingJobs(store, keys, handler_timeout=handler_timeout, on_page=self._keep_lock)
 
@@ -68,6 +70,7 @@ class Sweep:
         started_at = self._clock()
         suspects = self._scan.run().suspects
         lost = self._lost.queue_again(suspects, since=stats.read_at)
+        self._lines.mend([queue.name for queue in stats.queues])
         if len(suspects) < MAX_SUSPECTS:
             # The difference as it was at the start: a job lost since then changes it, and causes another sweep.
             self._mark.run(self._store, stats.drift + len(lost), rest_seconds(self._clock() - started_at))

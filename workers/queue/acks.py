@@ -10,6 +10,7 @@ from surehook.workers.execution.attempts import AttemptRecord
 
 START = "start"
 FINISH = "finish"
+SKIP = "skip"
 
 
 class Ack(NamedTuple):
@@ -43,6 +44,11 @@ def finish(claim: Claim, outcome: str, attempt: AttemptRecord | None) -> Ack:
     return Ack(FINISH, claim, (outcome, attempt.as_json(), *attempt.times()))
 
 
+def skip(claim: Claim, attempt: AttemptRecord) -> Ack:
+    """The handler had no reason to run."""
+    return Ack(SKIP, claim, ("done", attempt.as_json(), *attempt.times()))
+
+
 def retry(claim: Claim, attempt: AttemptRecord, traceback: str, *, delay_seconds: float, spends_retry: bool) -> Ack:
     delay, spends = milliseconds(delay_seconds), int(spends_retry)
     arguments = (delay, spends, attempt.as_json(), packed(traceback), attempt.handler, *attempt.times())
@@ -57,10 +63,24 @@ def give_back(claim: Claim, *, delay_seconds: float = 0.0) -> Ack:
     return Ack("give_back", claim, (milliseconds(delay_seconds),))
 
 
-def fan_out(claim: Claim, handlers: Iterable[tuple[str, str, float]]) -> Ack:
-    """Replaces the event's job by one for each (handler, queue, timeout in seconds)."""
-    flat = tuple(part for name, queue, timeout in handlers for part in (name, queue, f"{timeout:g}"))
+class HandlerJob(NamedTuple):
+    """The job of one handler of an event. `place` is its place in a line, for a handler with an order."""
+
+    handler: str
+    queue: str
+    timeout_seconds: float
+    place: str = ""
+
+
+def fan_out(claim: Claim, jobs: Iterable[HandlerJob]) -> Ack:
+    """Replaces the event's job by these."""
+    flat = tuple(part for name, queue, timeout, place in jobs for part in (name, queue, f"{timeout:g}", place))
     return Ack("fan_out", claim, flat)
+
+
+def place(claim: Claim, place: str) -> Ack:
+    """Gives the job its place in a line: it waits for its turn, uncounted."""
+    return Ack("place", claim, (place,))
 
 
 def milliseconds(seconds: float) -> int:

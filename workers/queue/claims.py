@@ -4,6 +4,7 @@ A claim is *stale* once its lease has been removed, usually by recovery after it
 acknowledgements.
 """
 
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -70,6 +71,11 @@ class Claims:
         self._scripts = {name: Script(name, keys) for name in SCRIPT_NAMES}
         self._token_prefix = token_prefix_of(process)
         self._without_record = JobsWithoutRecord(queue)
+        self._ordered_types = ""
+
+    def order_types(self, types: Iterable[str]) -> None:
+        """Names the types and patterns of the process's handlers with an order."""
+        self._ordered_types = lua_patterns(types)
 
     def exchange_script(self) -> Script:
         return self._scripts["exchange"]
@@ -88,6 +94,7 @@ class Claims:
             self._handler_timeout,
             wanted,
             starting,
+            self._ordered_types,
         ]
         for ack, worker, is_shown_running in acks:
             flat += ack.packed(worker, is_shown_running=is_shown_running)
@@ -160,6 +167,8 @@ class Claims:
         key_id: bytes | None,
         committed: bytes | None,
         decision: bytes | None,
+        place: bytes | None,
+        is_outdated: int,
     ) -> Claim:
         whole_id = job_id.decode()
         return Claim(
@@ -177,7 +186,15 @@ class Claims:
             key_id=(key_id or b"").decode(),
             committed=committed is not None,
             was_transactional=decision is not None,
+            place=(place or b"").decode(),
+            is_outdated=bool(is_outdated),
         )
+
+
+def lua_patterns(types: Iterable[str]) -> str:
+    """Types and patterns such as `user.*` as patterns of Lua, separated by spaces."""
+    escaped = ("".join(".*" if c == "*" else c if c.isalnum() else f"%{c}" for c in each) for each in sorted(types))
+    return " ".join(f"^{each}$" for each in escaped if not set(each) & set(string.whitespace))
 
 
 def token_prefix_of(process: str) -> str:

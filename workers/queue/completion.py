@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from surehook.shared.errors import MalformedBody
@@ -63,6 +64,12 @@ def completion_of(handler: Handler, claim: Claim, result: RunResult, finish_run:
     return Completion(ack, attempt, result.elapsed_seconds, type(result.error).__name__, error.shown, delay)
 
 
+def skipped(handler: Handler, claim: Claim, outcome: str) -> Completion:
+    """The completion of a job that has no reason to run: `unchanged` or `outdated`."""
+    attempt = AttemptRecord(handler.name, claim.runs, datetime.now(UTC), 0.0, outcome)
+    return Completion(acks.skip(claim, attempt), attempt)
+
+
 def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowledged: bool) -> None:
     """Logs and counts a completion. `is_acknowledged`: the store accepted it, so the claim was still in force."""
     claim, attempt = completion.ack.claim, completion.attempt
@@ -75,6 +82,7 @@ def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowl
     if completion.is_discarded or not is_acknowledged:
         metrics.stale.inc()
         outcome = "discarded"
+    message = "handler skipped" if completion.ack.kind == acks.SKIP else "handler ran"
     metrics.count(attempt.handler, claim, outcome, completion.elapsed_seconds)
     facts = run_facts(claim, attempt.handler, outcome, claim.runs) | {"elapsed_ms": attempt.elapsed_ms}
     level = logging.INFO
@@ -83,7 +91,7 @@ def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowl
         level = logging.ERROR if completion.delay_seconds is None else logging.WARNING
     if completion.delay_seconds is not None:
         facts["delay_seconds"] = round(completion.delay_seconds, 1)
-    log.log(level, "handler ran", extra=facts)
+    log.log(level, message, extra=facts)
 
 
 def _delay_seconds(handler: Handler, claim: Claim, result: RunResult) -> float | None:

@@ -6,16 +6,20 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from surehook.shared.errors import BodyDamaged, KeyMissing, MalformedBody
-from surehook.shared.models import event_from
+from surehook.shared.event_types import matches_pattern
+from surehook.shared.job_id import JobId
+from surehook.shared.models import Event, event_from
 from surehook.shared.transactional_events import TransactionalTypes, can_be_transactional
 from surehook.workers.claim import Claim
 from surehook.workers.execution.missing_key import MissingKey
+from surehook.workers.execution.order_keys import find_place
 from surehook.workers.execution.run_log import run_facts, warn_of_untyped_fields
 from surehook.workers.execution.runner import RunContext, Runner, RunResult, RunStatus
+from surehook.workers.handlers.ordering import OUTDATED, UNCHANGED, has_changed
 from surehook.workers.handlers.registry import Handler, Registry
 from surehook.workers.metrics import WorkerMetrics
 from surehook.workers.queue import acks
-from surehook.workers.queue.completion import Completion, completion_of
+from surehook.workers.queue.completion import Completion, completion_of, skipped
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +48,7 @@ class JobExecutor:
     ) -> None:
         self._registry = registry
         self._has_transactional_handlers = any(handler.is_transactional for handler in registry)
+        self._ordered_types = registry.ordered_types
         self._types = types
         self._runner = runner
         self._metrics = metrics
@@ -54,13 +59,16 @@ class JobExecutor:
         """Executes one job: a handler's own job, or an event's first, which several handlers may want."""
         if claim.handler_name:
             handler = self._registry.named(claim.handler_name)
-            return self._unknown_handler(claim) if handler is None else self._run(handler, claim, context)
+            if handler is None:
+                return self._unknown_handler(claim)
+            return self._run(handler, claim, context)
         handlers = self._handlers_for(claim)
         if not handlers:
             return Completion(acks.finish(claim, "unhandled", None))
-        if len(handlers) == 1 and handlers[0].queue == self._queue:
+        # An event that may have a place in a line must not run as long as the choice of its handlers is not known.
+        if len(handlers) == 1 and handlers[0].queue == self._queue and not self._may_be_ordered(claim):
             return self._run(handlers[0], claim, context)
-        return self._fan_out(claim, handlers)
+        return self._fan_out(claim, handlers, context)
 
     def _unknown_handler(self, claim: Claim) -> Completion:
         facts = {"job_id": claim.job_id, "handler": claim.handler_name}
@@ -88,16 +96,65 @@ class JobExecutor:
                 extra=run_facts(claim, handler.name, "skipped", claim.runs),
             )
 
-    def _fan_out(self, claim: Claim, handlers: Sequence[Handler]) -> Completion:
-        parts = [(each.name, each.queue, self._runner.timeout_of(each)) for each in handlers]
-        return Completion(acks.fan_out(claim, parts))
+    def _may_be_ordered(self, claim: Claim) -> bool:
+        return any(matches_pattern(each, claim.event_type) for each in self._ordered_types)
+
+    def _fan_out(self, claim: Claim, handlers: Sequence[Handler], context: JobContext) -> Completion:
+        places: dict[str, str] = {}
+        if any(handler.order is not None for handler in handlers):
+            try:
+                places = self._places(self._read(claim)[1], handlers, context)
+            except KeyMissing as exc:
+                self._missing_key.report(claim, exc.key_id)
+                return Completion(acks.give_back(claim))
+            except (MalformedBody, BodyDamaged):
+                pass  # each handler's job says so
+        jobs = [
+            acks.HandlerJob(each.name, each.queue, self._runner.timeout_of(each), places.get(each.name, ""))
+            for each in handlers
+        ]
+        return Completion(acks.fan_out(claim, jobs))
+
+    def _places(self, event: Event, handlers: Sequence[Handler], context: JobContext) -> dict[str, str]:
+        """The places in lines, by handler. Where a key function fails, the handler's own job calls it again."""
+        found = {
+            handler.name: find_place(handler.order, event, context, context.finish_runs)
+            for handler in handlers
+            if handler.order is not None
+        }
+        return {name: place for name, place in found.items() if isinstance(place, str)}
+
+    def _enter_line(self, handler: Handler, claim: Claim, event: Event, context: JobContext) -> Completion | None:
+        """Gives a job of a handler with an order its place in a line. None: it may run now."""
+        if handler.order is None or claim.place:
+            return None
+        place = find_place(handler.order, event, context, context.finish_runs)
+        if isinstance(place, RunResult):
+            return completion_of(handler, claim, place, context.finish_runs)
+        if not place:
+            return None
+        if JobId.parse(claim.job_id).handler:
+            return Completion(acks.place(claim, place))
+        job = acks.HandlerJob(handler.name, handler.queue, self._runner.timeout_of(handler), place)
+        return Completion(acks.fan_out(claim, [job]))
+
+    def _read(self, claim: Claim) -> tuple[Claim, Event]:
+        """Decrypts and parses.
+
+        Raises:
+            KeyMissing: this worker lacks the key.
+            MalformedBody, BodyDamaged: the record was changed by hand.
+        """
+        if claim.key_id:
+            claim = claim._replace(body=self._missing_key.decrypt(claim.body, claim.key_id), key_id="")
+        return claim, event_from(claim.event_id, claim.body)
 
     def _run(self, handler: Handler, claim: Claim, context: JobContext) -> Completion:
         """Decrypts, parses, runs and records."""
+        if claim.is_outdated:
+            return skipped(handler, claim, OUTDATED)
         try:
-            if claim.key_id:
-                claim = claim._replace(body=self._missing_key.decrypt(claim.body, claim.key_id), key_id="")
-            event = event_from(claim.event_id, claim.body)
+            claim, event = self._read(claim)
         except KeyMissing as exc:
             self._missing_key.report(claim, exc.key_id)
             return Completion(acks.give_back(claim))
@@ -105,6 +162,11 @@ class JobExecutor:
             return completion_of(
                 handler, claim, RunResult(RunStatus.PERMANENT, datetime.now(UTC), 0.0, exc), context.finish_runs
             )
+        if handler.changed and not has_changed(event, handler.changed):
+            return skipped(handler, claim, UNCHANGED)
+        waits = self._enter_line(handler, claim, event, context)
+        if waits is not None:
+            return waits
         if event.misfits:
             warn_of_untyped_fields(event, claim, self._metrics)
         return completion_of(handler, claim, self._runner.run(handler, event, claim.runs, context), context.finish_runs)

@@ -13,7 +13,7 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError
 
-from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
+from surehook.shared.keys import EVENTS_QUEUE, TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.scripts import Argument, Script, text, texts
 from surehook.workers.connection import Command, Connection
 from surehook.workers.execution.attempts import AttemptRecord
@@ -213,7 +213,9 @@ class TransactionProtocol:
 
 
 def jobs_of(handlers: Sequence[Handler], default_timeout: float) -> str:
-    """Jobs of these handlers, in the format of the scripts."""
+    """Jobs of these handlers, in the format of the scripts. If one has an order, a worker chooses them: `*`."""
+    if any(handler.order is not None for handler in handlers):
+        return f"* {EVENTS_QUEUE} {default_timeout:g}"
     return " ".join(f"{each.name} {each.queue} {each.timeout_seconds or default_timeout:g}" for each in handlers)
 
 

@@ -8,12 +8,13 @@ local function read_claim_record(job_id)
   local handler = handler_of(job_id)
   return redis.call('HMGET', EVENT .. event_of(job_id), 'type', 'closed_at', 'handlers', 'state:' .. handler,
     'spent:' .. handler, 'interrupted:' .. handler, 'tenant', 'application', 'handler', 'body', 'runs:' .. handler,
-    'claim:' .. handler, 'key_id', 'committed', 'decision')
+    'claim:' .. handler, 'key_id', 'committed', 'decision', 'line:' .. handler)
 end
 
 local function claim_reply(job_id, token, runs, record)
   return {job_id, token, tonumber(runs), tonumber(record[5] or 0), tonumber(record[6] or 0),
-    record[1], record[7], record[8], record[9], record[10], record[13], record[14], record[15]}
+    record[1], record[7], record[8], record[9], record[10], record[13], record[14], record[15],
+    record[16], record[16] and is_outdated(job_id, record[16]) or 0}
 end
 
 -- Put popped jobs back at the front of their queue, from `first` on.
@@ -75,4 +76,20 @@ local function bury(job_id, queue, exc, worker)
   redis.call('ZADD', FAILED .. queue, '+inf', job_id)
   add_result(job_id, 2, exc, worker)
   redis.call('PERSIST', RESULTS .. job_id)
+  settle_dead_turn(job_id)
+end
+
+-- Read the acks of an exchange from its arguments, `first` is the first one's. Each has the key of its claim, and where
+-- its own arguments begin and end.
+local function read_acks(first)
+  local acks, claims, at = {}, {}, first
+  while at <= #ARGV do
+    local last = at + 5 + tonumber(ARGV[at + 5])
+    local claim = ARGV[at + 1] .. ':' .. ARGV[at + 2]
+    table.insert(claims, claim)
+    table.insert(acks, {kind = ARGV[at], job_id = ARGV[at + 1], worker = ARGV[at + 3], is_shown_running = ARGV[at + 4] == '1',
+      claim = claim, at = at + 6, last = last})
+    at = last + 1
+  end
+  return acks, claims
 end

@@ -70,6 +70,7 @@ local function drop_jobs(event_id)
     dead = dead + redis.call('ZREM', FAILED .. queue, job_id)
     redis.call('ZREM', SCHEDULED .. queue, job_id)
     redis.call('ZREM', FINISHED .. queue, job_id)
+    forget_turn(job_id, queue)
     if known[2] == 'queued' then  -- LREM costs the queue's length, so it is spared for jobs that are done
       redis.call('LREM', QUEUE .. queue, 0, job_id)
       redis.call('LREM', QUEUE .. queue .. INTERMEDIATE_SUFFIX, 0, job_id)
@@ -185,16 +186,16 @@ end
 -- Open a closed event again as if no handler had run, each with its full retry budget.
 local function reopen(id)
   local key = EVENT .. id
-  local record = redis.call('HMGET', key, 'handlers', 'outcome', 'received_at')
+  local record = redis.call('HMGET', key, 'handlers', 'outcome')
   for name in string.gmatch(record[1] or '', '[^,]+') do
     forget_job(id .. '_' .. name, redis.call('HGET', key, 'queue:' .. name))
-    redis.call('HDEL', key, 'state:' .. name, 'queue:' .. name)
+    redis.call('HDEL', key, 'state:' .. name, 'queue:' .. name, 'line:' .. name)
   end
   forget_job(id)
-  redis.call('HDEL', key, 'handlers', 'handler', 'closed_at', 'outcome')
+  redis.call('HDEL', key, 'handlers', 'handler', 'closed_at', 'outcome', 'line:')
   redis.call('PERSIST', key)
   redis.call('PERSIST', ATTEMPTS .. id)
-  if redis.call('ZADD', OPEN, record[3], id) == 1 then
+  if renumber(id) == 1 then
     redis.call('HINCRBY', LEDGER, record[2] == 'discarded' and 'discarded' or 'done', -1)
   end
 end

@@ -111,6 +111,12 @@ local function queue_follow_ups(id, txn, jobs, outcome)
   local erasing = redis.call('HGET', EVENT .. id, 'erasing')
   if erasing and (jobs == '' or outcome == 'completed') then return erase(id, erasing) end
   if erasing then redis.call('HSET', EVENT .. id, 'undo_first', 1) end
+  local queue, timeout = string.match(jobs, '^%* (%S+) (%S+)$')
+  if queue then  -- a handler has an order, so a worker chooses all of them, in the order of the confirmations
+    renumber(id)
+    create_job(id, queue, timeout)
+    return enqueue(id, queue)
+  end
   local names = {}
   for name, queue in string.gmatch(jobs, '(%S+) (%S+) %S+') do
     table.insert(names, name)
