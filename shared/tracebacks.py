@@ -15,6 +15,10 @@ VARIABLE = "_SUREHOOK_TRACEBACKS"
 MASKED, UNMASKED = "masked", "unmasked"
 # A longer text keeps its beginning and, as that says what was raised, most of its end.
 LONGEST, BEGINNING = 32_768, 8_192
+# RQ's own workers may have written a longer one.
+LONGEST_UNPACKED_BYTES = 1024 * 1024
+LEFT_OUT = "\n… (the rest is left out)\n"
+UNREADABLE = "(the traceback cannot be read: it is not in RQ's format)\n"
 _LIBRARIES = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _OURS = f"{Path(__file__).parents[1]}/"
 _FRAME = re.compile(r'^\s*[|+]?\s*File "(.*)", line \d+')
@@ -59,7 +63,13 @@ def packed(text: str) -> str:
 
 
 def unpacked(text: str | bytes) -> str:
-    return zlib.decompress(base64.b64decode(text)).decode()
+    """Reads a packed text up to a bound: every client of the store can write a few bytes that unpack to gigabytes."""
+    unpacking = zlib.decompressobj()
+    try:
+        found = unpacking.decompress(base64.b64decode(text, validate=True), LONGEST_UNPACKED_BYTES)
+    except (ValueError, zlib.error):
+        return UNREADABLE
+    return found.decode("utf-8", "replace") + ("" if unpacking.eof else LEFT_OUT)
 
 
 def coloured(text: str) -> str:

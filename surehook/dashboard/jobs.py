@@ -1,5 +1,7 @@
 """Reads RQ's jobs for rq-dashboard without unpickling anything, and without changing the store.
 
+Compressed tracebacks are read up to a bound.
+
 RQ's serializer is pickle unless another one is named, and a pickle runs code of its author's choice: of anyone who can
 write to the store. rq-dashboard 0.9.0 names no serializer for a job's page and for its workers' jobs. What is no JSON,
 or not written by this version of RQ, is shown as just that.
@@ -13,7 +15,10 @@ from rq import Queue, Worker
 from rq.exceptions import NoSuchJobError as NoSuchJob
 from rq.executions import Execution
 from rq.job import Job
+from rq.results import Result
 from rq_dashboard import web
+
+from surehook.shared.tracebacks import packed, unpacked
 
 NOT_JSON = "(cannot be shown: it is not JSON)"
 UNREADABLE = "(cannot be shown: RQ cannot read this job)"
@@ -39,6 +44,17 @@ class Json:
             return NOT_JSON
 
 
+class ReadResult(Result):  # type: ignore[misc]
+    """A result of a job."""
+
+    @classmethod
+    def restore(cls, job_id: str, result_id: str, payload: dict[Any, Any], **options: Any) -> Any:
+        stored = payload.get(b"exc_string")
+        if stored:
+            payload = {**payload, b"exc_string": packed(unpacked(stored)).encode()}  # RQ unpacks without a bound
+        return super().restore(job_id, result_id, payload, **options)
+
+
 class ReadJob(Job):  # type: ignore[misc]
     """A job whose arguments stay unread: descriptions are shown instead."""
 
@@ -51,7 +67,8 @@ class ReadJob(Job):  # type: ignore[misc]
             Unreadable: RQ did not write this.
         """
         try:
-            return super().restore({**raw_data, b"data": b"-"})
+            # `exc_info` is an older place for the traceback, which nothing here shows.
+            return super().restore({**raw_data, b"data": b"-", b"exc_info": b""})
         except Exception as exc:
             raise Unreadable from exc
 
@@ -61,7 +78,7 @@ class ReadJob(Job):  # type: ignore[misc]
             Unreadable: RQ did not write this.
         """
         try:
-            return super().latest_result(timeout)
+            return ReadResult.fetch_latest(self, serializer=self.serializer, timeout=timeout)
         except UNAVAILABLE:
             raise
         except Exception as exc:

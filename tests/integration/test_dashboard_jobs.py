@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import tracemalloc
 import zlib
 from base64 import b64encode
 from pathlib import Path
@@ -129,7 +130,7 @@ def test_results_and_keys_of_another_kind_do_not_hide_the_others(client: FlaskCl
     store.zadd("rq:failed:events", dict.fromkeys(("good", "garbage", "list", "string", "<img src=x>"), 1))
 
     assert set(listed(client, "events", "failed")) == {"good", "garbage", "list", "string", "<img src=x>"}
-    assert client.get("/0/view/job/garbage").status_code == 422
+    assert client.get("/0/view/job/list").status_code == 422
     assert client.get("/0/view/job/none").status_code == 404
 
 
@@ -185,3 +186,21 @@ def test_other_applications_jobs_are_not_requeued(die: Any, client: FlaskClient,
     assert store.zrange("rq:failed:events", 0, -1) == [b"beside-ours", b"no-job"]
     assert store.lrange("rq:queue:events", 0, -1) == [ours.encode()]
     assert not store.exists(KEYS.event("no-job"))
+
+
+@pytest.mark.parametrize("path", ["/0/data/jobs/events/failed/100/asc/1.json", "/0/data/job/bomb.json"])
+def test_a_traceback_that_unpacks_to_gigabytes_is_cut(path: str, client: FlaskClient, store: redis.Redis) -> None:
+    packing = zlib.compressobj(9)
+    bomb = b"".join(packing.compress(bytes(2**20)) for _ in range(64)) + packing.flush()
+    put(store, "bomb", "events", exc_info=bomb)
+    store.zadd("rq:failed:events", {"bomb": 1})
+    store.xadd("rq:results:bomb", {"type": "2", "exc_string": b64encode(bomb)})
+
+    tracemalloc.start()
+    answer = client.get(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert answer.status_code == 200
+    assert "the rest is left out" in str(answer.json)
+    assert most < 32 * 2**20

@@ -53,10 +53,22 @@ def test_silent_connections_cost_few_threads_and_end_so_that_readers_are_answere
 
     silent = [connect(port, opened) for _ in range(SILENT)]
 
-    assert threading.active_count() <= before + bounded_server.MAX_CONNECTIONS
+    most = bounded_server.MAX_CONNECTIONS + bounded_server.MAX_ENDING
+    assert threading.active_count() <= before + most
     wait_until(lambda: "surehook_example_total 1.0" in scrape(port), "a reader is answered")
     assert [read_until_closed(connection) for connection in silent] == [b""] * SILENT
     wait_until(lambda: threading.active_count() <= before, "their threads have ended")
+
+
+def test_silent_connections_make_room_for_a_reader(
+    port: int, opened: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_server, "CONNECTION_SECONDS", 600.0)
+    silent = [connect(port, opened) for _ in range(SILENT)]
+
+    wait_until(lambda: "surehook_example_total 1.0" in scrape(port), "a reader is answered")
+
+    assert read_until_closed(silent[0]) == b""
 
 
 def test_a_client_that_sends_a_little_now_and_then_is_disconnected(port: int, opened: ExitStack) -> None:

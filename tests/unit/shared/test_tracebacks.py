@@ -1,12 +1,23 @@
 """Tracebacks for the store and for a terminal."""
 
+import base64
 import json
 import sys
+import zlib
 
 import pytest
 
 from surehook.shared import tracebacks
-from surehook.shared.tracebacks import BEGINNING, LONGEST, bounded, coloured, packed, unpacked
+from surehook.shared.tracebacks import (
+    BEGINNING,
+    LONGEST,
+    LONGEST_UNPACKED_BYTES,
+    UNREADABLE,
+    bounded,
+    coloured,
+    packed,
+    unpacked,
+)
 
 TEXT = f"""Traceback (most recent call last):
   File "/srv/myapp/hooks.py", line 3, in mirror
@@ -21,6 +32,25 @@ ValueError: \x1b[2J no JSON
 def test_a_text_survives_packing() -> None:
     for text in (TEXT, "", "\ud800 half a pair"):
         assert unpacked(packed(text)) == text.replace("\ud800", "?")
+
+
+def test_a_text_that_unpacks_to_more_than_a_megabyte_is_cut_and_says_so() -> None:
+    text = unpacked(packed("x" * LONGEST_UNPACKED_BYTES + "y"))
+
+    assert text == "x" * LONGEST_UNPACKED_BYTES + "\n… (the rest is left out)\n"
+
+
+def test_a_cut_in_the_middle_of_a_character_is_no_error() -> None:
+    assert unpacked(packed("xé" * LONGEST_UNPACKED_BYTES)).endswith("\n… (the rest is left out)\n")
+
+
+@pytest.mark.parametrize("stored", [b"no base64", b"!", base64.b64encode(b"no zlib"), b"\xff", "é"])
+def test_what_is_no_packed_text_is_said(stored: str | bytes) -> None:
+    assert unpacked(stored) == UNREADABLE
+
+
+def test_a_text_that_breaks_off_is_read_up_to_there() -> None:
+    assert unpacked(base64.b64encode(zlib.compress(b"Traceback")[:-4])).startswith("Traceback\n…")
 
 
 def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
