@@ -14,6 +14,8 @@ from collections.abc import Callable
 from flask import Flask, Response, g
 from jinja2 import BaseLoader, Environment
 
+from surehook.dashboard.headers import page_headers
+
 STYLE = """<style nonce="{{ nonce }}">
 #compact-btn, #requeue-job-btn { display: none }
 p.fixed.intro { height: auto }
@@ -87,24 +89,7 @@ def serve_safe_pages(app: Flask) -> None:
 
 
 def add_headers(response: Response) -> Response:
-    source = f"'nonce-{_nonce()}'"
-    policy = {
-        "default-src": "'none'",
-        "script-src": source,
-        "style-src": f"'self' {source}",
-        "img-src": "'self' data:",
-        "connect-src": "'self'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "frame-ancestors": "'none'",
-    }
-    response.headers["Content-Security-Policy"] = "; ".join(f"{name} {value}" for name, value in policy.items())
-    response.headers["X-Frame-Options"] = "DENY"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.update(page_headers(_nonce()))
     return response
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 import signal
 import socket
 import sys
@@ -10,14 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from surehook.dashboard.headers import text_headers
+
+log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 100
 # From the first byte to the last. Each connection serves one request, so a client that is slow with a request, with a
 # response, or between the two ends here.
 CONNECTION_SECONDS = 30.0
 MAX_HEADERS_BYTES = 16 * 1024
+HEADER_OVERHEAD_BYTES = 4  # colon, blank and line end
 THREADS = 8
 STOP_SECONDS = 2
 
@@ -25,7 +32,15 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
-HEADERS_TOO_LARGE: Answer = (431, [(b"content-length", b"0")], b"")
+
+def _sentence(status: int, text: str) -> Answer:
+    headers = {**text_headers(), "Content-Length": str(len(text)), "Connection": "close"}
+    return status, [(name.encode(), value.encode()) for name, value in headers.items()], text.encode()
+
+
+NOT_HTTP = _sentence(400, "This is no valid HTTP request.\n")
+HEADERS_TOO_LARGE = _sentence(431, "The headers are too large.\n")
+FAILED = _sentence(500, "This page cannot be shown: the log of the dashboard has the error's type and place.\n")
 
 
 class BoundedProtocol(H11Protocol):
@@ -49,6 +64,13 @@ class BoundedProtocol(H11Protocol):
         super().handle_events()
         if self.cycle is not None:
             self.without_request.pop(self, None)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
+        status, headers, body = NOT_HTTP
+        head = h11.Response(status_code=status, headers=headers, reason=b"Bad Request")
+        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
@@ -98,14 +120,23 @@ class WsgiInThreads:
 
     async def __call__(self, scope: Any, _: Any, send: Any) -> None:
         loop = asyncio.get_running_loop()
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS_BYTES:  # h11 read them at once
+        size = sum(len(name) + len(value) + HEADER_OVERHEAD_BYTES for name, value in scope["headers"])
+        if size > MAX_HEADERS_BYTES:  # h11 has read them at once
             status, headers, body = HEADERS_TOO_LARGE
         else:
-            status, headers, body = await loop.run_in_executor(self._threads, self._respond, scope)
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
+            status, headers, body = await loop.run_in_executor(self._threads, self.respond, scope)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _respond(self, scope: Any) -> Answer:
+    def respond(self, scope: Any) -> Answer:
+        """Runs the application. uvicorn would answer its errors without our headers."""
+        try:
+            return self._run(scope)
+        except Exception:
+            log.exception("dashboard page failed")
+            return FAILED
+
+    def _run(self, scope: Any) -> Answer:
         status, headers = 500, []
 
         def start_response(line: str, lines: list[tuple[str, str]], _: object = None) -> Callable[[bytes], object]:
@@ -116,7 +147,7 @@ class WsgiInThreads:
 
         chunks = self._application(environ_of(scope), start_response)
         try:
-            return status, headers, b"".join(chunks)
+            return status, [*headers, (b"connection", b"close")], b"".join(chunks)
         finally:
             getattr(chunks, "close", lambda: None)()
 

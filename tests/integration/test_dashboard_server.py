@@ -11,10 +11,14 @@ import pytest
 from harness.stack import wait_until
 from surehook.dashboard import server as server_module
 from surehook.dashboard.app import create_dashboard
-from surehook.dashboard.server import build_server
+from surehook.dashboard.server import WsgiInThreads, build_server
 from surehook.shared.settings import Settings
 
 GET = b"GET /0/data/queues.json HTTP/1.1\r\nHost: localhost\r\n"
+SCOPE: dict[str, Any] = {
+    "server": None, "client": None, "headers": [], "method": "GET", "raw_path": b"/", "query_string": b"",
+    "http_version": "1.1", "scheme": "http",
+}  # fmt: skip
 Start = Callable[[], int]
 
 
@@ -121,6 +125,36 @@ def test_large_headers_are_refused(sent: bytes, start: Start) -> None:
     answer = talk(start(), sent)
 
     assert answer == b"" or answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        pytest.param(b"no HTTP\r\n\r\n", 400, id="no HTTP"),
+        pytest.param(GET + b"Content-Length: x\r\n\r\n", 400, id="no length"),
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", 400, id="no host"),
+        pytest.param(GET + b"x: y\r\n" * 4_000 + b"\r\n", 431, id="large headers"),
+        pytest.param(GET.replace(b"0/data", b"none"), 404, id="no page"),
+    ],
+)
+def test_every_answer_has_the_headers_that_keep_a_browser_safe(sent: bytes, status: int, start: Start) -> None:
+    head = talk(start(), sent + b"\r\n").partition(b"\r\n\r\n")[0].lower()
+
+    assert head.startswith(b"http/1.1 %d " % status)
+    assert b"content-security-policy: default-src 'none'" in head
+    for line in (b"x-frame-options: deny", b"x-content-type-options: nosniff", b"cache-control: no-store"):
+        assert line in head.split(b"\r\n")
+    assert b"server:" not in head
+
+
+def test_an_error_of_the_application_is_answered_with_these_headers() -> None:
+    def application(*_: object) -> list[bytes]:
+        raise OSError
+
+    status, headers, _ = WsgiInThreads(application).respond(SCOPE)
+
+    assert status == 500
+    assert (b"X-Frame-Options", b"DENY") in headers
 
 
 def test_a_body_is_not_read(start: Start) -> None:
