@@ -5,11 +5,12 @@ Client certificates, address lists and renewal without a restart are left to a r
 
 import logging
 import ssl
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cryptography.x509 import load_pem_x509_certificate
+from cryptography.x509 import InvalidVersion, load_pem_x509_certificate
 
 from surehook.shared.errors import Misconfigured
 from surehook.shared.settings import Settings
@@ -45,16 +46,23 @@ def tls_options(settings: Settings) -> dict[str, Any]:
 
 def _require_pem(name: str, path: Path, kind: str) -> None:
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
+        content = path.read_bytes()  # the comments between its parts may be in any encoding
+    except OSError as exc:
         raise Misconfigured(f"{name}={path} cannot be read: {type(exc).__name__}") from exc
-    if f"{kind}-----" not in text:
+    if f"{kind}-----".encode() not in content:
         raise Misconfigured(f"{name}={path} holds no {kind} in PEM form")
 
 
 def _check_dates(path: Path) -> None:
-    certificate = load_pem_x509_certificate(path.read_bytes())
-    if not certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc:
-        log.error(
-            "TLS certificate outside its validity period", extra={"variable": "SUREHOOK_TLS_CERT", "reason": str(path)}
-        )
+    facts = {"variable": "SUREHOOK_TLS_CERT", "reason": str(path)}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about parts that clients may tolerate
+            certificate = load_pem_x509_certificate(path.read_bytes())
+        is_valid = certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc
+    except (ValueError, InvalidVersion):
+        # OpenSSL, which serves it, is less strict: whether clients accept it is for them to say.
+        log.warning("TLS certificate not checked for its dates", extra=facts)
+        return
+    if not is_valid:
+        log.error("TLS certificate outside its validity period", extra=facts)

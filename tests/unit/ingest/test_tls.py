@@ -59,6 +59,36 @@ def test_a_certificate_that_has_expired_is_an_error_in_the_log(
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(b"\x17\r", b"\x17\r301399", id="a month that does not exist"),
+        pytest.param(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x06", id="a version that does not exist"),
+    ],
+)
+def test_a_certificate_that_only_openssl_reads_is_used(
+    old: bytes, new: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate, key = write_certificate(tmp_path)
+    der = ssl.PEM_cert_to_DER_cert(Path(certificate).read_text())
+    at = der.index(old)
+    Path(certificate).write_text(ssl.DER_cert_to_PEM_cert(der[:at] + new + der[at + len(new) :]))
+
+    assert options_for(certificate, key)["ssl_certfile"] == Path(certificate)
+    assert [record.message for record in caplog.records] == ["TLS certificate not checked for its dates"]
+
+
+def test_a_trusted_certificate_and_comments_in_another_encoding_are_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate, key = write_certificate(tmp_path)
+    pem = Path(certificate).read_text().replace("CERTIFICATE", "TRUSTED CERTIFICATE")
+    Path(certificate).write_bytes("# für München\n".encode("latin-1") + pem.encode())
+
+    assert options_for(certificate, key)["ssl_certfile"] == Path(certificate)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 def test_tls_1_2_is_the_minimum(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
     config = uvicorn.Config(lambda: None, **tls_options(Settings(tls_cert=Path(certificate), tls_key=Path(key))))
