@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -21,11 +21,13 @@ BLANKS = " \t\r\n"  # ignored around a value; any other invisible character is a
 LONGEST_FILE_CHARACTERS = 1024 * 1024
 # Kubernetes sets these for a service whose name starts with surehook.
 _SERVICE_LINK = re.compile(r"SUREHOOK_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
-_NEARLY_PREFIX = re.compile(r"S[A-Z]{0,4}_?HO\w*[_-]")
+_NEARLY_PREFIX = re.compile(r"SURE|HOO|H00|OOK")  # of all names, those that are worth comparing with ours
+_COMMENT = re.compile(r"(#|//|;).*\s")
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 _REFERENCE = re.compile(r"\$\{([^}:]*)\}")
 ALIKE = 0.6
 ALIKE_WITH_ANOTHER_PREFIX = 0.9
+ALIKE_PREFIX = 0.77  # WEBHOOK_ has 0.67
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,8 @@ def _from_dotenv(environ: Mapping[str, str], found: Found) -> dict[str, str]:
 
 def _mistakes_in(binding: Binding, defined: Collection[str]) -> Iterator[str]:
     line = binding.original.line + len(binding.original.string) - len(binding.original.string.lstrip("\n"))
-    swallows = "\n" in (binding.value or "") and PREFIX in (binding.value or "")
-    if swallows or (binding.error and PREFIX in binding.original.string.upper()):
+    later_lines = binding.original.string.strip().splitlines()[1:]  # the parser only knows some of the line ends
+    if any(PREFIX in each for each in later_lines) or (binding.error and PREFIX in binding.original.string.upper()):
         yield f"{ENV_FILE}, line {line}: expected NAME=value; is a quotation mark missing?"
     if binding.key and _is_ours(binding.key):
         for name in _REFERENCE.findall(binding.value or ""):
@@ -152,7 +154,19 @@ def _is_ours(name: str) -> bool:
 
 def _is_nearly_ours(name: str) -> bool:
     """True for a name that may be a setting's with a slip in the prefix."""
-    return bool(_NEARLY_PREFIX.match(name.upper()))
+    return bool(_NEARLY_PREFIX.search(_without_invisible(name).upper()))
+
+
+def _without_invisible(name: str) -> str:
+    return "".join(character for character in name if character.isprintable())
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """Names with about our prefix that could be meant, also by characters that no name has, as in `$env:NAME`."""
+    shown = _without_invisible(name).upper()
+    for each in (re.sub(r"\W", "_", shown).strip("_"), *re.findall(r"\w+", shown)[-1:]):
+        if SequenceMatcher(None, each[: len(PREFIX)], PREFIX).ratio() >= ALIKE_PREFIX:
+            yield each
 
 
 def _is_service_link(name: str, value: str) -> bool:
@@ -162,7 +176,8 @@ def _is_service_link(name: str, value: str) -> bool:
 def _report_unknown(name: str, origin: str, names: Names, found: Found) -> None:
     known = {each.removeprefix(PREFIX): each for each in names.known()}
     if not name.startswith(PREFIX):  # another program's, unless it is nearly one of our names
-        near = get_close_matches(name, known.values(), 1, ALIKE_WITH_ANOTHER_PREFIX)
+        matches = (get_close_matches(each, known.values(), 1, ALIKE_WITH_ANOTHER_PREFIX) for each in _spellings(name))
+        near = next(filter(None, matches), [])
         if not near:
             return
     else:
@@ -202,6 +217,12 @@ def _problem_with(name: str, value: str, origin: str) -> str | None:
     return require_visible(value.strip(BLANKS), name)
 
 
+def _problem_with_line(line: str, label: str) -> str | None:
+    if _COMMENT.match(line):  # it would be a key that can be guessed
+        return f"{label} looks like a comment, and every line is a value: remove it"
+    return require_visible(line, label)
+
+
 def _take_file(field_name: str, path: str, names: Names, found: Found) -> None:
     label = f"{_variable(field_name)}_FILE={path}"
     try:
@@ -212,7 +233,7 @@ def _take_file(field_name: str, path: str, names: Names, found: Found) -> None:
         return
     lines = [line.strip(BLANKS) for line in text.split("\n")]
     values = tuple(line for line in lines if line)
-    problems = (require_visible(line, f"{label}, line {number}") for number, line in enumerate(lines, 1))
+    problems = (_problem_with_line(line, f"{label}, line {number}") for number, line in enumerate(lines, 1))
     if len(text) > LONGEST_FILE_CHARACTERS:
         found.mistakes.append(f"{label} is larger than a file of secrets can be")
     elif not values:

@@ -151,3 +151,62 @@ def test_all_mistakes_of_all_sources_are_reported_together() -> None:
 @pytest.mark.parametrize("name", ["grace", "handler_timeout", "transaction_timeout"])
 def test_a_duration_is_a_finite_number(name: str, value: str, source: Source) -> None:
     assert mistakes_of(source(variable(name), value)).startswith(f"{variable(name)}=")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("\u200bSUREHOOK_SIGNING_SECRETS", id="an invisible character before it"),
+        pytest.param("\ufeffSUREHOOK_SIGNING_SECRETS", id="a byte order mark before it"),
+        pytest.param("\0".join("SUREHOOK_SIGNING_SECRETS"), id="UTF-16"),
+        pytest.param("$env:SUREHOOK_BIND", id="PowerShell"),
+        pytest.param("%SUREHOOK_BIND%", id="cmd"),
+        pytest.param('"SUREHOOK_BIND"', id="quotes"),
+        pytest.param("SUREHOOK.SIGNING_SECRETS", id="a dot"),
+        pytest.param("surehook.signing.secrets", id="dots"),
+        pytest.param("\u0405UREHOOK_SIGNING_SECRETS", id="a Cyrillic letter"),
+        pytest.param("SUREH00K_SIGNING_SECRETS", id="zeros"),
+        pytest.param("SURHEOOK_SIGNING_SECRETS", id="letters exchanged"),
+        pytest.param("REHOOK_SIGNING_SECRETS", id="letters missing"),
+        pytest.param("_SUREHOOK_SIGNING_SECRETS", id="an underscore"),
+    ],
+)
+def test_a_name_that_only_looks_like_a_setting_is_a_mistake(name: str) -> None:
+    sources.ENV_FILE.write_text(f"SUREHOOK_API_KEYS=the-first-key\n{name}=x\n")
+
+    assert "no.env, is no setting: did you mean SUREHOOK_" in mistakes_of({})
+
+
+@pytest.mark.parametrize("name", ["WEBHOOK_SIGNING_PUBLIC_KEYS", "PROD_SUREHOOK_API_KEYS", "FACEBOOK_URL", "SURE"])
+def test_a_setting_of_another_program_is_none_of_ours(name: str) -> None:
+    sources.ENV_FILE.write_text(f"SUREHOOK_API_KEYS=the-first-key\n{name}=x\n")
+
+    assert load_settings({}).api_keys[0].get_secret_value() == "the-first-key"
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\x85", "\x0b", "\x0c"])
+def test_a_line_end_that_only_an_editor_shows_is_a_mistake(end: str) -> None:
+    for text in ("NOTE=x", "# a note"):
+        sources.ENV_FILE.write_text(f"A=x\n{text}{end}SUREHOOK_SIGNING_SECRETS=the-secret\n")
+
+        assert "no.env, line 2: expected NAME=value" in mistakes_of({"SUREHOOK_API_KEYS": "the-first-key"})
+
+
+@pytest.mark.parametrize("comment", ["# our webhook", "// our webhook", "; our webhook", "#\tour-webhook"])
+def test_a_comment_in_a_file_of_secrets_is_no_secret(comment: str, source: Source, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"{comment}\nthe-first-key\n")
+
+    message = mistakes_of(source("SUREHOOK_API_KEYS_FILE", str(tmp_path / "keys")))
+
+    assert (
+        message
+        == f"SUREHOOK_API_KEYS_FILE={tmp_path}/keys, line 1 looks like a comment, and every line is a value: remove it"
+    )
+
+
+def test_a_secret_may_begin_like_a_comment(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("#4711-the-first-key\n")
+
+    settings = load_settings({"SUREHOOK_API_KEYS_FILE": str(tmp_path / "keys")})
+
+    assert settings.api_keys[0].get_secret_value() == "#4711-the-first-key"
