@@ -1,5 +1,6 @@
 """Limits of a request's head, and what HTTP demands of it beyond the parser's own checks (RFC 9110, RFC 9112)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -13,7 +14,9 @@ HEADER_OVERHEAD_BYTES = 4  # colon, blank and line end
 VERSIONS = frozenset(("1.0", "1.1"))
 # Which of two values counts, a proxy may see differently.
 SINGLE_HEADERS = frozenset((b"host", b"content-type", b"content-encoding", b"content-length", b"transfer-encoding"))
-HOST_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=:[]"
+_HOST = re.compile(  # RFC 3986, section 3.2.2: a name, an IPv4 address, or others in brackets; then a port
+    rb"(?:\[[0-9A-Za-z:.~_!$&'()*+,;=-]+\]|(?:[0-9A-Za-z.~_!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)(?::[0-9]*)?"
+)
 
 BLANKS = b" \t"
 CACHED_HOSTS = 64
@@ -55,7 +58,7 @@ def check_head(version: str, headers: HeaderList, fields: Mapping[bytes, bytes])
 
 @lru_cache(CACHED_HOSTS)
 def is_host(value: bytes) -> bool:
-    return not value.rstrip(BLANKS).translate(None, HOST_CHARACTERS)
+    return _HOST.fullmatch(value.rstrip(BLANKS)) is not None
 
 
 def check_size(url: bytes, headers: HeaderList) -> int:

@@ -26,6 +26,9 @@ RESPONSE_SECONDS = 1.0
 # Complete requests that wait for the response to the previous one. A client may be a moment early; thousands in one
 # read would each take some kilobytes.
 MAX_PIPELINED = 1
+# Connections above the limit that are open at once, to be told so. Others are reset: each takes a descriptor of those
+# that are kept for the store and the logs.
+MAX_REFUSED = 40
 
 
 class RequestAfterLast(Exception):
@@ -61,7 +64,10 @@ class WebhookProtocol(FastPathProtocol):
         self.limits.connections += 1
         if self.limits.connections > self.limits.max_connections:
             self._phase = Phase.OVER_LIMIT
-            self.close_after(RESPONSE_SECONDS)
+            if self.limits.connections > self.limits.max_connections + MAX_REFUSED:
+                self.transport.abort()
+            else:
+                self.close_after(RESPONSE_SECONDS)
             return
         self.close_after(HEADERS_SECONDS)
 
