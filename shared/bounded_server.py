@@ -18,6 +18,7 @@ from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 16
+MAX_ENDING = 16  # whose threads are about to find out
 CONNECTION_SECONDS = 5.0  # from the accept to the last byte of the response; one request each
 MAX_HEADERS_BYTES = 16 * 1024
 RETRY_ACCEPT_SECONDS = 1.0
@@ -26,7 +27,10 @@ NOTHING_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class BoundedServer(ThreadingMixIn, WSGIServer):
-    """Serves a WSGI app in threads, one for each connection. Connections beyond the limit are closed at once."""
+    """Serves a WSGI app in threads, one for each connection.
+
+    At the limit the oldest connection that has not sent its request makes room: a reader sends its own at once.
+    """
 
     daemon_threads = True
     request_queue_size = MAX_CONNECTIONS
@@ -38,6 +42,7 @@ class BoundedServer(ThreadingMixIn, WSGIServer):
         """
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._deadlines: dict[Any, float] = {}
+        self._without_request: dict[Any, None] = {}  # the oldest first
         self._is_short = False
         super().__init__((host, port), _RequestHandler)
         self.set_app(app)
@@ -64,26 +69,44 @@ class BoundedServer(ThreadingMixIn, WSGIServer):
         time.sleep(RETRY_ACCEPT_SECONDS)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - the base class's signature
-        return len(self._deadlines) < MAX_CONNECTIONS
+        if len(self._deadlines) < MAX_CONNECTIONS:
+            return True
+        oldest = next(iter(list(self._without_request)), None)
+        if oldest is None:
+            return False
+        self.has_request(oldest)
+        _end(oldest)
+        return len(self._deadlines) < MAX_CONNECTIONS + MAX_ENDING
+
+    def has_request(self, request: Any) -> None:
+        """Note that a connection has sent its request, or will not."""
+        self._without_request.pop(request, None)
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        self._without_request[request] = None
         self._deadlines[request] = time.monotonic() + CONNECTION_SECONDS
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         self._deadlines.pop(request, None)
+        self.has_request(request)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """End connections that are over their time. Their threads then find the end of the stream."""
+        """End connections that are over their time."""
         now = time.monotonic()
         for connection, deadline in list(self._deadlines.items()):
             if deadline < now:
-                with contextlib.suppress(OSError):  # it has just ended by itself
-                    connection.shutdown(socket.SHUT_RDWR)
+                _end(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a connection that broke off; the base class prints a traceback."""
+
+
+def _end(connection: Any) -> None:
+    """The connection's thread then finds the end of the stream."""
+    with contextlib.suppress(OSError):  # it has just ended by itself
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _RequestHandler(WSGIRequestHandler):
@@ -93,10 +116,13 @@ class _RequestHandler(WSGIRequestHandler):
         reader: Any = _Bounded(self.rfile)
         self.rfile = reader
         self.raw_requestline = reader.readline()
-        if self.parse_request():
+        is_request = self.parse_request()
+        server: Any = self.server
+        server.has_request(self.request)
+        if is_request:
             responder = _Responder(reader, cast(Any, self.wfile), io.StringIO(), self.get_environ())
             responder.request_handler = self
-            responder.run(cast(Any, self.server).get_app())
+            responder.run(server.get_app())
 
     def version_string(self) -> str:
         return "surehook"
