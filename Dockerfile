@@ -1,6 +1,7 @@
 # One image for `surehook ingest`, `surehook worker` and `surehook dashboard`: docker-compose.yml chooses the command.
 
-FROM python:3.11-slim AS build
+# By digest, which a moved tag does not change; docs/security.md says how to renew it.
+FROM python:3.11-slim@sha256:e41613d42d4891e4930f79523f93f81bbc7632584ec65e36ab055f41a800b41e AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
@@ -23,7 +24,7 @@ COPY surehook surehook
 RUN pip --python /opt/surehook/bin/python install --no-deps .
 
 
-FROM python:3.11-slim
+FROM python:3.11-slim@sha256:e41613d42d4891e4930f79523f93f81bbc7632584ec65e36ab055f41a800b41e
 
 # The number is fixed because volumes and `user:` elsewhere refer to it. A named volume that is mounted at
 # /data for the first time takes over its owner from here.

@@ -60,3 +60,14 @@ def test_commands_print_only_through_the_place_that_makes_control_characters_vis
         for path in others
         if re.search(r"click\.s?echo\(|(?<![.\w])print\(|std(out|err)\.write\(", path.read_text("utf-8"))
     ] == []
+
+
+def test_images_are_named_by_digest_everywhere_the_same() -> None:
+    text = "\n".join((ROOT / name).read_text() for name in ("Dockerfile", "docker-compose.yml"))
+    images = re.findall(r"^(?:FROM| *image:) +(\S+)", text, re.MULTILINE)
+
+    named = {image.partition("@")[0]: image for image in images if not image.startswith("surehook")}
+
+    assert sorted(named) == ["python:3.11-slim", "valkey/valkey:9"]
+    assert all(re.search(r"@sha256:[0-9a-f]{64}$", image) for image in named.values())
+    assert {image for image in images if not image.startswith("surehook")} == set(named.values())
