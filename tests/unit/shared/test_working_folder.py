@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from surehook.shared.working_folder import MAKING_SECONDS, working_folder
+from surehook.shared.working_folder import working_folder
 
 PREFIX = "surehook-test-"
 HOLDS = f"""
@@ -75,13 +75,30 @@ def test_one_in_use_stays(tmp_path: Path) -> None:
         assert folders(tmp_path) == sorted([first.path, second.path])
 
 
-def test_one_without_a_lock_goes_when_it_is_old(tmp_path: Path) -> None:
-    old, new, file, link = (tmp_path / f"{PREFIX}{name}" for name in ("old", "new", "file", "link"))
-    old.mkdir()
-    new.mkdir()
+def test_files_and_links_of_such_a_name_stay(tmp_path: Path) -> None:
+    unlocked, file, link, elsewhere = (tmp_path / name for name in (f"{PREFIX}1", f"{PREFIX}2", f"{PREFIX}3", "other"))
+    unlocked.mkdir()
+    elsewhere.mkdir()
     file.touch()
-    link.symlink_to(new)
-    os.utime(old, (0, new.stat().st_mtime - MAKING_SECONDS - 1))
+    link.symlink_to(elsewhere)
 
     with working_folder(PREFIX) as folder:
-        assert folders(tmp_path) == sorted([new, file, link, folder.path])
+        assert folders(tmp_path) == sorted([file, link, folder.path])
+    assert elsewhere.exists()
+
+
+def test_one_that_another_supervisor_removes_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = iter([tmp_path / "gone", tmp_path / f"{PREFIX}second"])
+
+    def mkdtemp(prefix: str) -> str:
+        name = next(names)
+        if name.name.startswith(prefix):
+            name.mkdir()
+        return str(name)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+
+    with working_folder(PREFIX) as folder:
+        assert folder.path == tmp_path / f"{PREFIX}second"
