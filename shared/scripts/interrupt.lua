@@ -5,9 +5,13 @@
 -- this state), handler timeout.
 -- Returns 'requeued', 'buried', 'returned', or 'stale' (finished, renewed or recovered by another).
 local queue, job_id, token, allowed, known, timeout = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[6]), ARGV[7], ARGV[8]
+-- Longer than any lease: one that ends later was written before the store's clock was set back, and never renewed since.
+local LONGEST_LEASE_MS = 20000
 local claim = job_id .. ':' .. token
 local expires_at = redis.call('ZSCORE', LEASES .. queue, claim)
-if not expires_at or (known == 'expired' and tonumber(expires_at) > now_ms) then return 'stale' end
+if not expires_at then return 'stale' end
+local left_ms = tonumber(expires_at) - now_ms
+if known == 'expired' and left_ms > 0 and left_ms <= LONGEST_LEASE_MS then return 'stale' end
 local worker = redis.call('HGET', EXECUTION .. claim, 'worker_name')
 if not release(queue, job_id, token) then return 'stale' end
 if redis.call('EXISTS', EVENT .. event_of(job_id)) == 0 then

@@ -52,6 +52,19 @@ def test_a_lapsed_job_is_back_in_its_queue_and_counted(accept: Accept, claims_of
     assert is_balanced(store)
 
 
+def test_a_dead_machines_job_is_back_although_the_stores_clock_was_set_back(
+    accept: Accept, claims_of: Any, store: redis.Redis
+) -> None:
+    accept()
+    claim = claims_of("dead").claim()
+    an_hour_later = store.time()[0] * 1000 + 3_600_000
+    store.zadd(KEYS.leases("events"), {claim.key: an_hour_later})
+
+    assert recover(claims_of("other"), store) == ["requeued"]
+
+    assert is_balanced(store)
+
+
 def test_a_lease_in_force_is_left_alone(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
     accept()
     claim = claims_of("alive").claim()

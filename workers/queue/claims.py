@@ -25,6 +25,8 @@ from surehook.workers.queue.jobs_without_record import JobsWithoutRecord
 LEASE_SECONDS = 10.0
 # A claim whose lease is about to expire is not started any more.
 LEASE_MARGIN_SECONDS = 2.0
+# As in interrupt.lua.
+LONGEST_LEASE_MS = 20_000
 MAX_INTERRUPTIONS = 3
 DUE_AT_ONCE = 500
 SCRIPT_NAMES = ("exchange", "renew", "interrupt", "promote_due")
@@ -118,10 +120,16 @@ class Claims:
         return None if is_there is None or closed_at is not None else text(key_id)
 
     def expired(self) -> list[str]:
-        """Claims whose lease has expired by the store's clock."""
+        """Claims whose lease has expired by the store's clock, or is longer than any: then that clock was set back.
+
+        After a step of the clock the recovery waits until every living process has renewed its leases.
+        """
         seconds, micros = self._store.time()
         now_ms = seconds * 1000 + micros // 1000
-        return texts(self._store.zrangebyscore(self._keys.leases(self._queue), "-inf", now_ms))
+        with self._store.pipeline(transaction=False) as pipeline:
+            pipeline.zrangebyscore(self._keys.leases(self._queue), "-inf", now_ms)
+            pipeline.zrangebyscore(self._keys.leases(self._queue), f"({now_ms + LONGEST_LEASE_MS}", "+inf")
+            return [claim for claims in pipeline.execute() for claim in texts(claims)]
 
     def claims_of(self, process: str) -> list[str]:
         """All claims of a process, expired or not, the youngest first."""

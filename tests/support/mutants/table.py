@@ -22,7 +22,14 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = (
-    Mutant("a renewed lease counts as lapsed", "interrupt", "tonumber(expires_at) > now_ms", "false", LEASES),
+    Mutant("a renewed lease counts as lapsed", "interrupt", "and left_ms <= LONGEST_LEASE_MS", "and false", LEASES),
+    Mutant(
+        "a lease from before a step of the clock stays",
+        "interrupt",
+        "and left_ms <= LONGEST_LEASE_MS",
+        "",
+        LEASES,
+    ),
     Mutant(
         "a dead process's job without a record runs", "interrupt", "EVENT .. event_of(job_id)) == 0", "'') == 1", LEASES
     ),
