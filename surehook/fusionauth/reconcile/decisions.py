@@ -12,7 +12,7 @@ SETTLED_AFTER_MS = 10 * 60_000
 
 
 class Fate(Enum):
-    """What became of an event on FusionAuth's side."""
+    """The end that an event had on FusionAuth's side."""
 
     NOT_FOR_US = "not for us"
     """FusionAuth never meant to send it to our webhook: one of the three switches was off."""

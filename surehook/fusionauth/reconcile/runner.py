@@ -1,0 +1,109 @@
+"""Reconciles a period: reads the log window by window, and has what is missing stored before it reads on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from surehook.fusionauth.reconcile.decisions import Fate, Webhooks, fate_of
+from surehook.fusionauth.reconcile.entries import SUCCEEDED, LogEntry, entry_from_json
+from surehook.fusionauth.reconcile.statement import Statement
+from surehook.fusionauth.reconcile.windows import EventLogReader, Window, read_windows
+from surehook.shared.errors import MalformedBody
+
+
+class Known(Enum):
+    """An event as our store has it."""
+
+    NEW = "new"
+    PRESENT = "present"
+    REFUSED = "refused"
+    """A transaction that was answered with a refusal, and whose handlers did not run since."""
+
+
+class EventStore(Protocol):
+    """Our store. Each method returns after the store's fsync, and may be repeated."""
+
+    def look_up(self, event_ids: Sequence[str]) -> list[Known]: ...
+
+    def store(self, entries: Sequence[LogEntry]) -> None: ...
+
+    def run_committed(self, event_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Reconciles periods. `advance` is called after each window with the instant up to which all is decided."""
+
+    log: EventLogReader
+    events: EventStore
+    webhooks: Webhooks
+    now_ms: Callable[[], int]
+    id_retention_ms: int
+    advance: Callable[[int], None] = lambda _: None
+    pace: Callable[[], None] = lambda: None
+
+    def run(self, start_ms: int, end_ms: int, *, is_dry_run: bool = False) -> Statement:
+        """Returns the statement of a period.
+
+        Raises:
+            FusionAuthError: FusionAuth cannot be asked. What was stored before stays stored.
+        """
+        statement = Statement(start_ms, end_ms, is_dry_run=is_dry_run)
+        decided = True
+        for window in read_windows(self.log, start_ms, end_ms, pace=self.pace):
+            oldest_running = self._reconcile(window, statement)
+            if decided and not is_dry_run:
+                self.advance(window.end_ms if oldest_running is None else oldest_running)
+            decided = decided and oldest_running is None
+        return statement
+
+    def _reconcile(self, window: Window, statement: Statement) -> int | None:
+        """Handles one window. Returns when the oldest event was fired whose operation is still running."""
+        now = self.now_ms()
+        oldest_running: int | None = None
+        candidates: dict[str, tuple[LogEntry, Fate]] = {}
+        for row in window.rows:
+            entry = self._entry(row, statement)
+            if entry is None:
+                continue
+            fate = fate_of(entry, self.webhooks, now_ms=now)
+            if fate is Fate.RUNNING and oldest_running is None:
+                oldest_running = entry.inserted_at_ms
+            if name := _COUNTED.get(fate):
+                statement.count(name, entry.envelope.event_id)
+            elif fate is not Fate.NOT_FOR_US:
+                candidates.setdefault(entry.envelope.event_id, (entry, fate))
+        self._recover(list(candidates.values()), statement, now)
+        return oldest_running
+
+    def _entry(self, row: dict[str, Any], statement: Statement) -> LogEntry | None:
+        try:
+            return entry_from_json(row)
+        except MalformedBody:
+            statement.count("unusable", f"log entry {row.get('id')}")
+            return None
+
+    def _recover(self, candidates: Sequence[tuple[LogEntry, Fate]], statement: Statement, now: int) -> None:
+        missing = []
+        known = self.events.look_up([entry.envelope.event_id for entry, _ in candidates])
+        for (entry, fate), state in zip(candidates, known, strict=True):
+            event_id = entry.envelope.event_id
+            if state is Known.NEW and entry.inserted_at_ms < now - self.id_retention_ms:
+                statement.count("too_old", event_id)
+            elif state is Known.NEW:
+                missing.append(entry)
+                statement.count("recovered", event_id)
+                if fate is Fate.DELIVERED:
+                    statement.count("answered", event_id)
+            else:
+                statement.count("arrived", event_id)
+                if state is Known.REFUSED and entry.result == SUCCEEDED:
+                    statement.count("committed", event_id)
+                    if not statement.is_dry_run:
+                        self.events.run_committed(event_id)
+        if missing and not statement.is_dry_run:
+            self.events.store(missing)
+
+
+_COUNTED = {Fate.ROLLED_BACK: "rolled_back", Fate.RUNNING: "running", Fate.INTERRUPTED: "interrupted"}

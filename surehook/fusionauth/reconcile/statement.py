@@ -1,0 +1,105 @@
+"""Tells how complete a period is: the events that FusionAuth fired for us, and what we have of them."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+IDS_KEPT = 100  # for each count
+
+
+@dataclass
+class Statement:
+    """Counts of a period, given in epoch milliseconds. Each event is in exactly one of the counts of `fired`."""
+
+    start_ms: int
+    end_ms: int
+    is_dry_run: bool = False
+    arrived: int = 0
+    """We have it, or had it while its id was kept."""
+    recovered: int = 0
+    """It had not arrived, and is stored now; in a dry run it would be."""
+    too_old: int = 0
+    """We do not have it, and it may have been handled: its id would be kept no longer."""
+    unusable: int = 0
+    """The log has it in a form that no event can be made of."""
+    committed: int = 0
+    """We refused it, and FusionAuth went ahead: its handlers run now. It is one of `arrived`."""
+    answered: int = 0
+    """Recovered although an attempt was answered with 2xx: by another receiver at this address, or we lost it."""
+    rolled_back: int = 0
+    running: int = 0
+    interrupted: int = 0
+    ids: dict[str, list[str]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    """Reasons why the log itself may have gaps."""
+
+    @property
+    def fired(self) -> int:
+        """The events that FusionAuth fired for us and whose operation happened."""
+        return self.arrived + self.recovered + self.lost
+
+    @property
+    def lost(self) -> int:
+        """The events that cannot be had."""
+        return self.too_old + self.unusable
+
+    @property
+    def is_complete(self) -> bool:
+        return not (self.lost or self.interrupted or self.problems or (self.is_dry_run and self.recovered))
+
+    def count(self, name: str, event_id: str) -> None:
+        """Counts an event, and keeps its id if a person may have to look at it."""
+        setattr(self, name, getattr(self, name) + 1)
+        if name in ("too_old", "unusable", "interrupted", "answered", "recovered", "committed"):
+            ids = self.ids.setdefault(name, [])
+            if len(ids) < IDS_KEPT:
+                ids.append(event_id)
+
+    def as_json(self) -> dict[str, Any]:
+        names = ("arrived", "recovered", "too_old", "unusable", "committed", "answered", "rolled_back")
+        return {
+            "since": _instant(self.start_ms),
+            "until": _instant(self.end_ms),
+            "dry_run": self.is_dry_run,
+            "complete": self.is_complete,
+            "fired": self.fired,
+            **{name: getattr(self, name) for name in names},
+            "running": self.running,
+            "interrupted": self.interrupted,
+            "ids": self.ids,
+            "problems": self.problems,
+        }
+
+    def text(self) -> str:
+        """Returns the statement in sentences, the most important first."""
+        recovered = "could be recovered" if self.is_dry_run else "were recovered"
+        lines = [
+            f"From {_instant(self.start_ms)} to {_instant(self.end_ms)} FusionAuth fired {self.fired:,} events for us:",
+            f"{self.arrived:,} had arrived, {self.recovered:,} {recovered}, {self.lost:,} cannot be had.",
+        ]
+        lines += [f"The log may have gaps: {problem}" for problem in self.problems]
+        lines += [
+            sentence.format(count=f"{getattr(self, name):,}") + self._examples(name)
+            for name, sentence in _SENTENCES
+            if getattr(self, name)
+        ]
+        return "\n".join(lines)
+
+    def _examples(self, name: str) -> str:
+        ids = self.ids.get(name, [])[:3]
+        return f" (such as {', '.join(ids)})" if ids else ""
+
+
+_SENTENCES = (
+    ("too_old", "{count} are older than we keep ids, so they may have been handled: they are not run again."),
+    ("unusable", "{count} are in the log in a form that no event can be made of."),
+    ("interrupted", "{count} were interrupted on FusionAuth's side: compare these users with FusionAuth."),
+    ("answered", "{count} had been answered with 2xx and are not here: does another receiver use this address?"),
+    ("committed", "{count} were refused by us, and FusionAuth went ahead: their handlers run now."),
+    ("rolled_back", "{count} more were rolled back by FusionAuth, so no handler runs for them."),
+    ("running", "{count} more are still being decided: the next run counts them."),
+)
+
+
+def _instant(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
