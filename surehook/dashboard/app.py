@@ -1,6 +1,7 @@
 """rq-dashboard on Surehook's store: with a login, without deleting, requeueing by Surehook's own script."""
 
 import logging
+import re
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ REQUEUE, REQUEUE_ALL = "rq_dashboard.requeue_job_view", "rq_dashboard.requeue_al
 JOB_PAGE, JOB_DATA = "rq_dashboard.job_view", "rq_dashboard.job_info"
 REGISTRIES = {"queued", "scheduled", "deferred", "started", "finished", "failed", "canceled"}
 ORDERS = {"asc", "dsc"}
+JOB_ID = re.compile(r"[a-zA-Z0-9_-]+")  # RQ takes no other
 MOST_ON_PAGE = 1000
 LAST_PAGE = 1_000_000
 
@@ -134,6 +136,8 @@ def _check_change() -> Response | None:
 def _check_parts() -> Response | None:
     """Checks the parts of a path, which rq-dashboard takes as they are."""
     parts = request.view_args or {}
+    if request.endpoint in {JOB_PAGE, JOB_DATA} and not JOB_ID.fullmatch(parts["job_id"]):
+        return sentence(404, "There is no such job (any more).")
     if not _is_number(parts.get("per_page", 1), MOST_ON_PAGE):
         return sentence(404, f"A page shows 1 to {MOST_ON_PAGE} jobs.")
     is_known = parts.get("registry_name", "failed") in REGISTRIES and parts.get("order", "asc") in ORDERS

@@ -131,7 +131,9 @@ def test_results_and_keys_of_another_kind_do_not_hide_the_others(client: FlaskCl
 
     assert set(listed(client, "events", "failed")) == {"good", "garbage", "list", "string", "<img src=x>"}
     assert client.get("/0/view/job/list").status_code == 422
-    assert client.get("/0/view/job/none").status_code == 404
+    for job_id in ("none", "no:id", "%0aERROR", "%3Cimg%20src=x%3E"):
+        assert client.get(f"/0/view/job/{job_id}").status_code == 404
+        assert client.get(f"/0/data/job/{job_id}.json").status_code == 404
 
 
 def test_a_worker_that_rq_cannot_read_does_not_hide_the_others(client: FlaskClient, store: redis.Redis) -> None:
