@@ -7,7 +7,7 @@ import pytest
 import redis
 from rq import Queue
 from rq.job import Job
-from rq.registry import FailedJobRegistry
+from rq.registry import ScheduledJobRegistry
 from rq.serializers import JSONSerializer
 
 from surehook.admin.dead_letters import Filter
@@ -213,5 +213,5 @@ def test_another_applications_job_is_put_aside_unharmed(claims_of: Any, store: r
 
     assert claims_of().claim() is None
 
-    assert FailedJobRegistry("events", connection=store).get_job_ids() == [job.id]
+    assert ScheduledJobRegistry("events", connection=store).get_job_ids() == [job.id]
     assert Job.fetch(job.id, connection=store, serializer=JSONSerializer).args == [1]
