@@ -27,7 +27,6 @@ _ENVELOPE: Needed = {
     "event": {
         "id": None,
         "type": None,
-        "createInstant": None,
         "tenantId": None,
         "userId": None,
         "actioneeUserId": None,

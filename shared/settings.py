@@ -70,7 +70,7 @@ def _require_prefix(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
         raise ValueError("expected letters, digits, '.', '_' or '-'")
     if value == RQ_PREFIX:
-        raise ValueError("RQ's own keys begin with this: expected another prefix")
+        raise ValueError("expected another prefix: RQ's own keys begin with this")
     return value
 
 

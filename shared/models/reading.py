@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import takewhile
 from types import MappingProxyType, ModuleType
 from typing import Any, get_args
@@ -105,9 +106,9 @@ def _place(path: tuple[int | str, ...]) -> str:
 
 
 def _instant(milliseconds: Any) -> datetime | None:
-    if milliseconds is None:
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float | Decimal):
         return None
     try:
         return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
     except (OverflowError, ValueError, OSError):
-        return None  # an instant beyond the year 9999 is only in raw
+        return None  # an instant beyond the year 9999 is only in raw, like anything that is no number

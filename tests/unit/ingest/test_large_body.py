@@ -22,7 +22,7 @@ SCALARS = (
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4)
 )
-KEYS = ("type", "id", "tenantId", "createInstant", "userId", "applicationId", "applicationIds", "user", "data")
+KEYS = ("type", "id", "tenantId", "userId", "applicationId", "applicationIds", "user", "data")
 IDS = st.sampled_from((USER_ID, TENANT_ID.upper(), "no id"))
 USERS = st.fixed_dictionaries(
     {

@@ -43,11 +43,6 @@ def body_with(**fields: Any) -> bytes:
         pytest.param(body_with(id="8" * 1024), id="id is a kilobyte"),
         pytest.param(body_with(id=f"{{{USER_ID}}}"), id="id in braces"),
         pytest.param(body_with(id=USER_ID + "\n"), id="id with a newline"),
-        pytest.param(body_with(tenantId=7), id="tenant is a number"),
-        pytest.param(body_with(tenantId={}), id="tenant is an object"),
-        pytest.param(body_with(createInstant="now"), id="instant is a word"),
-        pytest.param(body_with(createInstant=True), id="instant is a boolean"),
-        pytest.param(body_with(createInstant=1.5), id="instant is a fraction"),
     ],
 )
 def test_a_body_that_is_no_event_is_malformed(body: bytes) -> None:
@@ -95,15 +90,16 @@ def test_an_event_is_of_every_application_that_it_names(fields: dict[str, Any], 
     assert parse_envelope(body_with(**fields)).application_ids == ",".join(application_ids)
 
 
-@pytest.mark.parametrize("digits", ["1700000000000", "1700000000000.0", "1.7e12", "9" * 5_000])
-def test_any_whole_number_is_an_instant(digits: str) -> None:
-    body = b'{"event":{"type":"test","createInstant":%s}}' % digits.encode()
+@pytest.mark.parametrize("value", ["1700000000000.0", "1.7e12", "9" * 5_000, "1.5", "-1", '"now"', "true", "[]", "{}"])
+def test_any_instant_is_accepted(value: str) -> None:
+    body = b'{"event":{"type":"test","createInstant":%s}}' % value.encode()
 
     assert parse_envelope(body).event_type == "test"
 
 
-def test_a_tenant_that_is_no_uuid_is_not_indexed() -> None:
-    assert parse_envelope(body_with(tenantId="mara@example.com")).tenant_id == ""
+@pytest.mark.parametrize("tenant", ["mara@example.com", 7, {}, ["x"]])
+def test_a_tenant_that_is_no_uuid_is_not_indexed(tenant: object) -> None:
+    assert parse_envelope(body_with(tenantId=tenant)).tenant_id == ""
 
 
 def test_an_event_without_an_id_gets_the_same_id_for_the_same_bytes() -> None:

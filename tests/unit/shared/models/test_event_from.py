@@ -225,7 +225,8 @@ def test_an_instant_beyond_the_calendar_is_the_last_one_there_is() -> None:
 
     assert isinstance(event, UserAction)
     assert event.expiry == LATEST
-    assert event_with(createInstant=10**30).create_instant is None
+    for odd in (10**30, "now", True, ["x"]):
+        assert event_with(createInstant=odd).create_instant is None
 
 
 def test_roles_are_read_by_application() -> None:
