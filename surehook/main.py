@@ -58,6 +58,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run a command. An error of Surehook's is a sentence on stderr, not a traceback."""
+    _open_standard_streams()
     try:
         _require_folder()
         sys.exit(_run())
@@ -81,6 +82,17 @@ def main() -> None:
         if error is None:
             raise
         _leave(error, MISCONFIGURED if isinstance(error, Misconfigured) else FAILED)
+
+
+def _open_standard_streams() -> None:
+    """Opens those that the caller has closed: a socket would get their numbers, and text meant for them."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
 def _require_folder() -> None:

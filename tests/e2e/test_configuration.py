@@ -3,12 +3,15 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
 
-from harness.events import a_body
+from harness.events import a_body, an_event
 from harness.signing import SECRET, signer
 from harness.stack import API_KEY, Stack, wait_until
 
@@ -95,3 +98,14 @@ def test_a_misspelt_name_in_dotenv_stops_every_command(build_stack: Build) -> No
         assert API_KEY not in ended.stdout
     assert json.loads(ended.stdout)["SUREHOOK_HANDLER"] == {"value": None, "from": ".env, no setting"}
     assert stack.run("config").stdout.splitlines()[-1] == "SUREHOOK_HANDLER=-\t.env, no setting"
+
+
+def test_ingest_runs_without_standard_streams(build_stack: Build) -> None:
+    stack = build_stack()
+    command = f"exec {Path(sys.executable).with_name('surehook')} ingest <&- >&- 2>&-"
+
+    process = subprocess.Popen(["sh", "-c", command], cwd=stack.folder, env=stack.environ, start_new_session=True)
+    stack.processes.append(process)
+
+    wait_until(stack.is_ready, "ingest is ready")
+    assert stack.deliver(an_event()).status_code == 202
