@@ -21,9 +21,12 @@ from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.refusals import Refusals
 from surehook.ingest.responses import Response
 from surehook.ingest.routes import facts_of, spellings
+from surehook.ingest.spool.spool import Spool
 from surehook.ingest.store.acceptor import Acceptor
 from surehook.ingest.transactional.coordinator import Coordinator
-from surehook.shared.settings import Settings
+from surehook.shared.settings import OFF, Settings
+
+CHECK_SECONDS = 1.0  # at the start; with a spool, or a balancer, no start has to wait for a store that hangs
 
 
 class App(Starlette):
@@ -55,12 +58,17 @@ def create_app(
     authenticator = authenticator_from(settings, metrics)
     request_limits = limits or Limits(settings)
     acceptors: list[Acceptor] = []
+    spools: list[Spool] = []
     all_refusals = refusals or Refusals(metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         acceptor = Acceptor(settings, metrics)
         acceptors.append(acceptor)
+        spool = Spool(settings, metrics, acceptor) if settings.spool_dir != OFF else None
+        if spool is not None:
+            spool.open()
+            spools.append(spool)
         coordinator = Coordinator(settings, metrics, acceptor.session)
         endpoint = WebhookEndpoint(
             authenticator,
@@ -78,7 +86,8 @@ def create_app(
         background = BackgroundTasks()
         storing = background.start(acceptor.run())
         # uvicorn accepts connections only after this, so the first deliveries find the store checked.
-        await acceptor.wait_until_checked()
+        await acceptor.wait_until_checked(CHECK_SECONDS)
+        spooling = background.start(spool.run()) if spool is not None else None
         counting = background.start(metrics.update_gauges(request_limits))
         refreshing = background.start(authenticator.run(), may_end=True)
         coordinating = background.start(coordinator.run())
@@ -89,12 +98,15 @@ def create_app(
         refreshing.cancel()
         coordinator.stop()
         await coordinating  # it deregisters through the session that stops next
+        if spool is not None and spooling is not None:
+            spool.stop()
+            await spooling
         acceptor.stop()
         counting.cancel()
         await storing
 
     async def readyz(_: Request) -> StarletteResponse:
-        is_ready = bool(acceptors) and acceptors[-1].is_ready and authenticator.is_ready
+        is_ready = bool(acceptors) and _takes_events(acceptors[-1], spools) and authenticator.is_ready
         return _response(responses.READY if is_ready else responses.NOT_READY)
 
     async def not_found(request: Request, _: Exception) -> StarletteResponse:
@@ -117,6 +129,11 @@ def create_app(
     app.router.redirect_slashes = False
     app.webhook_paths = spellings(settings.webhook_path)
     return app
+
+
+def _takes_events(acceptor: Acceptor, spools: list[Spool]) -> bool:
+    can_spool = bool(spools) and spools[-1].can_take and not acceptor.session.is_unusable
+    return acceptor.is_ready or can_spool
 
 
 async def _healthz(_: Request) -> StarletteResponse:

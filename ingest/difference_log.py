@@ -1,7 +1,17 @@
 """Reports deliveries that are not stored because another event has their id."""
 
+from typing import Protocol
+
 from surehook.ingest.rate_limited_log import RateLimitedLog
-from surehook.shared.envelope import Envelope
+
+
+class Identified(Protocol):
+    """An event by its id and type."""
+
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def event_type(self) -> str: ...
 
 
 class DifferenceLog:
@@ -10,6 +20,6 @@ class DifferenceLog:
     def __init__(self) -> None:
         self._log = RateLimitedLog("another event under a known id")
 
-    def add(self, envelope: Envelope, known_type: str) -> None:
-        facts = {"event_id": envelope.event_id, "event_type": envelope.event_type, "known_type": known_type}
-        self._log.add(envelope.event_type, **facts)
+    def add(self, event: Identified, known_type: str) -> None:
+        facts = {"event_id": event.event_id, "event_type": event.event_type, "known_type": known_type}
+        self._log.add(event.event_type, **facts)

@@ -17,17 +17,22 @@ from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.rate_limited_log import RateLimitedLog
 from surehook.ingest.refusals import Refusals
 from surehook.ingest.responses import Refusal, Response
-from surehook.ingest.store.acceptor import Acceptor, AcceptResult, Pending
+from surehook.ingest.store.accept_script import AcceptResult
+from surehook.ingest.store.acceptor import Acceptor, Pending
 from surehook.ingest.store.batcher import ReplyReceiver
 from surehook.ingest.transactional.coordinator import Coordinator
 from surehook.shared.envelope import Envelope, parse_envelope
-from surehook.shared.errors import AuthenticationFailed, BacklogFull, MalformedBody, StoreError, StoreFull
+from surehook.shared.errors import AuthenticationFailed, BacklogFull, MalformedBody, SpoolFull, StoreError, StoreFull
 
 log = logging.getLogger(__name__)
 
 STARTED_AT = "surehook.started_at"  # in an ASGI scope: when the headers had arrived, by time.perf_counter()
 IS_COMPLETE = "surehook.is_complete"  # in an ASGI scope: present if the whole body has arrived
-STORE_REASONS: dict[type[StoreError], str] = {StoreFull: "store_full", BacklogFull: "backlog_full"}
+STORE_REASONS: dict[type[StoreError], str] = {
+    StoreFull: "store_full",
+    BacklogFull: "backlog_full",
+    SpoolFull: "spool_full",
+}
 
 
 class PendingResponse(ReplyReceiver, Protocol):
@@ -143,7 +148,7 @@ class WebhookEndpoint:
         return self._coordinator is not None and self._coordinator.include(envelope)
 
     def respond(self, envelope: Envelope, outcome: AcceptResult, started_at: float) -> Response:
-        """The response to an event that is in the store."""
+        """The response to an event that is in the store, or in the spool."""
         if not self._uncounted:
             # Metrics and logs are written after the responses of this iteration of the loop have left.
             asyncio.get_running_loop().call_soon(self._count)

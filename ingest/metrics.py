@@ -50,7 +50,7 @@ class IngestMetrics:
         )
         self._not_ready = Gauge(
             "surehook_not_ready",
-            "1 for the reason why /readyz responds 503",
+            "1 for the reason why the store takes no events; /readyz responds 503 unless the spool takes them",
             ["reason"],
             registry=self.registry,
             multiprocess_mode="livemax",
@@ -58,6 +58,20 @@ class IngestMetrics:
         self._pending = self._gauge("surehook_pending_requests", "Deliveries between their headers and their response")
         self._body_bytes = self._gauge("surehook_body_bytes_in_flight", "Bytes of their bodies, read or announced")
         self._connections = self._gauge("surehook_open_connections", "Connections to the endpoint, idle ones included")
+        self._spooled = self._gauge("surehook_spooled_events", "Events on the local disk that wait for the store")
+        self._spooled_bytes = self._gauge("surehook_spooled_bytes", "The room that they take there")
+        self._spooled_seconds = Gauge(
+            "surehook_spooled_oldest_seconds",
+            "How long the oldest of them has waited",
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self._spool_set_aside = Gauge(
+            "surehook_spool_set_aside",
+            "Damaged databases and refused events of the spool: `surehook spool list` names them",
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
         self._accepted_by_type: dict[str, Counter] = {}
         self.set_not_ready(None)
         self.jwks_fetches = Counter(
@@ -89,6 +103,12 @@ class IngestMetrics:
     def set_not_ready(self, reason: str | None) -> None:
         for each in NOT_READY_REASONS:
             self._not_ready.labels(each).set(each == reason)
+
+    def set_spooled(self, events: int, size: int, oldest_seconds: float, set_aside: int) -> None:
+        self._spooled.set(events)
+        self._spooled_bytes.set(size)
+        self._spooled_seconds.set(oldest_seconds)
+        self._spool_set_aside.set(set_aside)
 
     def set_without_keys(self, *, is_without: bool) -> None:
         """Report that the JWKS is the only source of keys and was never fetched; independent of the store's reasons."""

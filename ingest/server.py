@@ -18,6 +18,7 @@ from surehook.ingest.limits import Limits
 from surehook.ingest.listener import BACKLOG, listen
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.refusals import Refusals
+from surehook.ingest.spool.spool import check_spool
 from surehook.ingest.tls import tls_options
 from surehook.ingest.tls_server import TlsServer
 from surehook.shared.metrics_server import serve_metrics
@@ -81,8 +82,9 @@ def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, ser
     """Serve on a listening socket.
 
     Raises:
-        Misconfigured: no authentication is configured.
+        Misconfigured: no authentication is configured, or the folder of the spool cannot be used.
     """
+    check_spool(settings)
     limits = Limits(settings)
     limits.fit_to_file_limit()
     refusals = Refusals(metrics)

@@ -8,7 +8,10 @@ SurehookError
 │   │   └── StoreRefused    the store answers, but refuses what Surehook needs until a person changes something
 │   ├── NotDurable          the store answers, but would lose what we acknowledge
 │   ├── StoreFull           the store is out of memory or of disk
-│   └── BacklogFull         as many events are open as MAX_BACKLOG allows
+│   ├── BacklogFull         as many events are open as MAX_BACKLOG allows
+│   └── SpoolFull           neither the store nor the spool has room
+├── SpoolDamaged            a database of the spool cannot be read
+├── SpoolForeign            a file in the folder of the spool is no database of this version
 ├── AuthenticationFailed    a delivery is not authenticated
 ├── MalformedBody           a delivery's body is no event
 ├── KeyMissing              a stored body is encrypted with a key that is not configured here
@@ -51,6 +54,18 @@ class StoreFull(StoreError):
 
 class BacklogFull(StoreError):
     """The number of open events has reached MAX_BACKLOG."""
+
+
+class SpoolFull(StoreError):
+    """Neither the store nor the spool on the local disk has room for an event."""
+
+
+class SpoolDamaged(SurehookError):
+    """A database of the spool cannot be read."""
+
+
+class SpoolForeign(SurehookError):
+    """A file in the folder of the spool is no database of this version."""
 
 
 class AuthenticationFailed(SurehookError):

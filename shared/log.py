@@ -38,6 +38,7 @@ FIELDS = (
     "error_type",
     "fields",
     "count",
+    "duplicates",
     "address",
     "pid",
     "status",

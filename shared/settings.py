@@ -18,10 +18,12 @@ from surehook.shared.transactional_events import transactional_types
 
 # They can come from a file, and are never shown.
 SECRETS = (*SECRET_LISTS, "dashboard_login", "encryption_keys", "fusionauth_api_key", "redis_url")
+CONSEQUENCES = {"default_factory_not_called"}  # errors of a setting whose default depends on another one
 HIGHEST_PORT = 65_535
 UNIX = "unix:"  # before the path of a Unix socket in BIND
 SYSTEMD = "systemd"  # as BIND: the socket that systemd passes
 MEBIBYTE = 1024 * 1024
+OFF = "off"
 
 
 def _require_address(value: str) -> str:
@@ -102,6 +104,22 @@ def _require_transactional_types(entries: tuple[str, ...]) -> tuple[str, ...]:
     return entries
 
 
+def _require_folder_or_off(value: str) -> str:
+    if not value.strip("/."):
+        raise ValueError(f"expected a folder of its own, or {OFF}")
+    return value
+
+
+def _default_spool(given: dict[str, Any]) -> str:
+    """One disk is less than the replicas that DURABILITY=replicated asks for."""
+    return OFF if given["durability"] == "replicated" else str(given["data_dir"] / "spool")
+
+
+def _default_store_timeout(given: dict[str, Any]) -> float:
+    """FusionAuth waits 2 s: with a spool there is something left to do in that time."""
+    return 1.5 if given["spool_dir"] == OFF else 0.5
+
+
 def _parsed(value: Any) -> Any:
     return parse_store_address(value) if isinstance(value, str) else value
 
@@ -132,7 +150,9 @@ class Settings(AuthSettings):
     max_backlog: int = Field(1_000_000, ge=1)
     durability: Literal["fsync", "replicated", "trusted", "memory"] = "fsync"
     replicas: int = Field(1, ge=1)
-    store_timeout: float = Field(1.5, gt=0)
+    spool_dir: Annotated[str, AfterValidator(_require_folder_or_off)] = Field(default_factory=_default_spool)
+    spool_max_bytes: int = Field(1024 * MEBIBYTE, ge=1024)
+    store_timeout: float = Field(default_factory=_default_store_timeout, gt=0)
     handlers: Words = ()
     transactional_events: Annotated[Words, AfterValidator(_require_transactional_types)] = ()
     transaction_timeout: float = Field(1.5, ge=0.1)
@@ -200,7 +220,9 @@ def build_settings(found: Found, mistakes: Sequence[str] = (), **overrides: Any)
     try:
         settings = Settings(**{**values, **overrides})
     except ValidationError as exc:
-        raise Misconfigured("\n".join([*told, *(_sentence(error, found) for error in exc.errors())])) from None
+        raise Misconfigured(
+            "\n".join([*told, *(_sentence(each, found) for each in exc.errors() if each["type"] not in CONSEQUENCES)])
+        ) from None
     if told:
         raise Misconfigured("\n".join(told))
     return settings

@@ -27,6 +27,7 @@ VERBS = {
     "dead-letters": "List, show, replay or discard events out of retries.",
     "queues": "List, pause or resume queues.",
     "ledger": "Check that every accepted event is accounted for.",
+    "spool": "List or forward events that wait on this machine's disk.",
     "keys": "Re-encrypt stored bodies with the newest key.",
     "config": "Show every setting and where it comes from.",
 }

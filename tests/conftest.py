@@ -43,4 +43,4 @@ def store(data_dir: Path) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def settings(data_dir: Path, store: redis.Redis) -> Settings:
-    return Settings(data_dir=data_dir, api_keys=("a-key-for-tests-only",), metrics_bind="off")
+    return Settings(data_dir=data_dir, api_keys=("a-key-for-tests-only",), metrics_bind="off", spool_dir="off")

@@ -15,7 +15,7 @@ from surehook.ingest.http.response_writer import HeadCache
 from surehook.ingest.limits import Reservation
 from surehook.ingest.responses import Refusal, Response
 from surehook.ingest.routes import spellings
-from surehook.ingest.store.acceptor import AcceptResult
+from surehook.ingest.store.accept_script import AcceptResult
 from surehook.shared.envelope import Envelope
 from surehook.shared.errors import AuthenticationFailed, StoreError
 

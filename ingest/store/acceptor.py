@@ -1,36 +1,34 @@
-"""Writes events to the store: one script call for a whole batch, answered after the fsync."""
+"""Writes events to the store: one script call for a whole batch. What the store does not take goes to the spool."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
-from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from surehook.ingest.difference_log import DifferenceLog
 from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.store.accept_script import (
+    BACKLOG_FULL,
+    RESULTS,
+    AcceptResult,
+    AcceptScript,
+    ForwardResult,
+    SpooledBatch,
+    SpooledEvent,
+    are_outcomes,
+    known_type,
+)
 from surehook.ingest.store.batcher import Batcher, ReplyReceiver, fail
-from surehook.ingest.store.connection import ErrorReply, Replies, pack
+from surehook.ingest.store.connection import MIN_BYTES_PER_SECOND, ErrorReply, Replies, no_reply_within
 from surehook.ingest.store.session import Session
-from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import Envelope
 from surehook.shared.errors import BacklogFull, StoreError, StoreFull, StoreUnavailable
-from surehook.shared.keys import EVENTS_QUEUE, Keys
-from surehook.shared.scripts import Script, text
+from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
 
 FULL = ("OOM", "MISCONF")
-
-
-class AcceptResult(Enum):
-    """The result of accepting an event, as the script replies it."""
-
-    STORED = 1
-    DUPLICATE = 0
-
-
-RESULTS = (AcceptResult.DUPLICATE, AcceptResult.STORED)  # by the script's reply
 LARGE_EVENT_BYTES = 1024 * 1024
 LARGE_EVENTS_AT_ONCE = 4
-KNOWN = b"known "  # before the type of the event that has the id, if it is another one
 
 
 class Pending(NamedTuple):
@@ -44,6 +42,13 @@ class Pending(NamedTuple):
         return len(self.envelope.body)
 
 
+class Overflow(Protocol):
+    """Takes the events that the store does not, and all new ones until those are forwarded."""
+
+    def hold(self, error: StoreError) -> None: ...
+    def put(self, pending: Pending, error: StoreError) -> None: ...
+
+
 class Acceptor(Batcher[Pending]):
     """One per process. `accept` may be called once `run` has started."""
 
@@ -51,31 +56,35 @@ class Acceptor(Batcher[Pending]):
 
     def __init__(self, settings: Settings, metrics: IngestMetrics) -> None:
         super().__init__(Session(settings, metrics), settings, settings.store_timeout)
-        self._script = Script("accept", Keys(settings.key_prefix))
-        self._cipher = BodyCipher(settings.encryption_keys)
-        self._handler_timeout = f"{settings.handler_timeout:g}"
-        self._max_backlog = settings.max_backlog
+        self._script = AcceptScript(settings)
         self._with_source = False  # the store does not know the script
-        self._difference_log = DifferenceLog()
+        self.difference_log = DifferenceLog()
         self._is_stopping = False
+        self.overflow: Overflow | None = None
+        self.is_direct = True
+        """False while new events go behind those that wait in the spool."""
         self._large_events = asyncio.Semaphore(LARGE_EVENTS_AT_ONCE)
 
     @property
     def is_ready(self) -> bool:
         return self.session.connection is not None and not self.session.is_refusing
 
+    @property
+    def is_busy(self) -> bool:
+        """True while a batch is in flight or about to be sent."""
+        return self._is_sending
+
     async def accept(self, envelope: Envelope) -> AcceptResult:
         """Store an event, or find that it is stored already. Returns after the fsync.
 
         Raises:
-            StoreUnavailable: it is not known to be stored; the sender may send it again.
-            BacklogFull, StoreFull: it is not stored.
+            StoreError: it is not known to be stored; the sender may send it again.
         """
         reply: asyncio.Future[AcceptResult] = asyncio.get_running_loop().create_future()
         pending = Pending(envelope, reply)
         if pending.size > LARGE_EVENT_BYTES:
             async with self._large_events:
-                await self._store_alone(pending)
+                await self._put_large(pending)
         else:
             self.put(pending)
         return await reply
@@ -86,27 +95,30 @@ class Acceptor(Batcher[Pending]):
         Raises:
             StoreUnavailable: it is not stored, and its reply receives nothing.
         """
-        if self._is_stopping or self.session.connection is None:
-            raise StoreUnavailable
-        self.add(pending)
+        if self.is_direct and self.session.connection is not None:
+            self.add(pending)
+        else:
+            self._divert(pending)
 
-    async def _store_alone(self, pending: Pending) -> None:
-        """Store a large event on a connection of its own: on the common one, all others would wait behind it."""
-        if self._is_stopping:
-            raise StoreUnavailable
-        connection = await self.session.open_another()
-        try:
-            packed = await asyncio.to_thread(self._pack_events, [pending], with_source=True)
-            barrier, barrier_replies = self._barrier_for(len(packed))
-            replies = await connection.send_and_wait(packed + barrier, 1 + barrier_replies)
-            error = self._error_in(replies[0], 1) or self._replication_error(replies)
-            self._distribute([pending], replies[0], error)
-        finally:
-            connection.abort()
+    def forward(self, events: Sequence[SpooledEvent], *, is_direct: bool) -> "asyncio.Future[list[ForwardResult]]":
+        """Send events from the spool, over a connection that is there and not busy. The future may fail (StoreError).
 
-    async def wait_until_checked(self) -> None:
+        `is_direct`: these are all that wait, so that new events may be sent next.
+        """
+        connection = self.session.connection
+        if connection is None:
+            raise StoreUnavailable
+        batch = SpooledBatch(events)
+        self.is_direct, self._is_sending = is_direct, True
+        packed = self._script.pack_spooled(batch)
+        self._transmit(connection, (), packed, 2, lambda replies: self._on_forwarded(batch, replies))
+        return batch.results
+
+    async def wait_until_checked(self, at_most_seconds: float | None = None) -> None:
         """Wait until the store was checked for the first time, with any result."""
-        await self.session.was_checked.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most_seconds):
+                await self.session.was_checked.wait()
 
     async def run(self) -> None:
         """Work until `stop`."""
@@ -114,38 +126,64 @@ class Acceptor(Batcher[Pending]):
 
     def stop(self) -> None:
         """Accept nothing more; events in flight still receive their outcome, then `run` ends."""
-        self._is_stopping = True
+        self._is_stopping, self.is_direct = True, False
         self.session.stop()
+
+    def _divert(self, pending: Pending) -> None:
+        """Pass a new event to the spool.
+
+        Raises:
+            StoreUnavailable: there is none.
+        """
+        if self.overflow is None or self._is_stopping or self.session.is_unusable:
+            raise StoreUnavailable
+        self.overflow.put(pending, StoreUnavailable())
+
+    def _fail(self, items: Sequence[Pending], error: StoreError) -> None:
+        """Pass events to the spool, with those behind them. Without a spool they fail."""
+        if self.overflow is None or self.session.is_unusable:
+            fail(items, error)
+            return
+        self.overflow.hold(error)
+        waiting, self._waiting = self._waiting, []
+        for pending in (*items, *waiting):
+            if not pending.reply.done():
+                self.overflow.put(pending, error)
 
     def _on_overdue(self, error: StoreUnavailable) -> None:
         super()._on_overdue(error)
-        self.session.pause(error)
+        if self.overflow is None:
+            self.session.pause(error)
+
+    async def _put_large(self, pending: Pending) -> None:
+        """Store a large event on a connection of its own: on the common one, all others would wait behind it."""
+        if not self.is_direct:
+            self._divert(pending)
+            return
+        seconds = self._timeout_seconds + pending.size / MIN_BYTES_PER_SECOND
+        try:
+            async with asyncio.timeout(seconds):
+                await self._store_alone(pending)
+        except TimeoutError:
+            self._fail([pending], StoreUnavailable(no_reply_within(seconds)))
+        except StoreError as exc:
+            self._fail([pending], exc)
+
+    async def _store_alone(self, pending: Pending) -> None:
+        connection = await self.session.open_another()
+        try:
+            packed = await asyncio.to_thread(self._script.pack, [pending.envelope], with_source=True)
+            barrier, barrier_replies = self._barrier_for(len(packed))
+            replies = await connection.send_and_wait(packed + barrier, 1 + barrier_replies)
+            if error := self._error_in(replies[0], 1) or self._replication_error(replies):
+                raise error
+            self._distribute([pending], replies[0])
+        finally:
+            connection.abort()
 
     def _pack(self, batch: Sequence[Pending]) -> tuple[bytes, int]:
         with_source, self._with_source = self._with_source, False
-        return self._pack_events(batch, with_source=with_source), 1
-
-    def _pack_events(self, batch: Sequence[Pending], *, with_source: bool) -> bytes:
-        command: list[Any] = ["EVAL", self._script.source, 0] if with_source else ["EVALSHA", self._script.sha, 0]
-        for pending in batch:
-            command += self._arguments(pending.envelope)
-        command.append(self._max_backlog)
-        return pack(command)
-
-    def _arguments(self, envelope: Envelope) -> tuple[bytes | str, ...]:
-        body, key_id = self._cipher.encrypt(envelope.body)  # nothing readable leaves this process
-        return (
-            envelope.event_id,
-            envelope.event_type,
-            envelope.tenant_id,
-            envelope.user_id,
-            envelope.application_ids,
-            "webhook",
-            body,
-            EVENTS_QUEUE,
-            self._handler_timeout,
-            key_id,
-        )
+        return self._script.pack([pending.envelope for pending in batch], with_source=with_source), 1
 
     def _on_replies(self, batch: list[Pending], replies: Replies) -> None:
         reply = replies[0]
@@ -155,40 +193,58 @@ class Acceptor(Batcher[Pending]):
             self._send_again(batch)
             self._send_next()
             return
-        error = self._error_in(reply, len(batch)) or self._replication_error(replies)
-        self._send_next()
-        self._distribute(batch, reply, error)
-
-    def _distribute(self, batch: list[Pending], reply: Any, error: StoreError | None) -> None:
-        if error:
-            fail(batch, error)
+        if error := self._error_in(reply, len(batch)) or self._replication_error(replies):
+            self._fail(batch, error)
+            self._send_next()
             return
+        self._send_next()
+        self._distribute(batch, reply)
+
+    def _distribute(self, batch: list[Pending], outcomes: list[int | bytes]) -> None:
         self._last_error = ""
-        for pending, outcome in zip(batch, reply, strict=True):
+        for pending, outcome in zip(batch, outcomes, strict=True):
             if pending.reply.done():
                 continue
-            if type(outcome) is bytes:
-                self._difference_log.add(pending.envelope, text(outcome.removeprefix(KNOWN)))
-                pending.reply.set_result(AcceptResult.DUPLICATE)
-            elif outcome < 0:
-                pending.reply.set_exception(BacklogFull())
+            if isinstance(outcome, bytes):
+                self._on_conflict(pending, outcome)
+            elif outcome == BACKLOG_FULL:
+                self._fail([pending], BacklogFull())
             else:
                 pending.reply.set_result(RESULTS[outcome])
+
+    def _on_conflict(self, pending: Pending, outcome: bytes) -> None:
+        """Another event has the id; or its key in the store is none of ours."""
+        if known := known_type(outcome):
+            self.difference_log.add(pending.envelope, known)
+            pending.reply.set_result(AcceptResult.DUPLICATE)
+        else:
+            self._fail([pending], StoreUnavailable(text(outcome)))
+
+    def _on_forwarded(self, batch: SpooledBatch, replies: Replies | StoreUnavailable) -> None:
+        self._on_done()
+        error = replies if isinstance(replies, StoreUnavailable) else self._forward_error(batch, replies)
+        results: list[ForwardResult] = []
+        if not isinstance(replies, StoreUnavailable) and error is None:
+            self._last_error = ""
+            results = batch.results_of(replies[0], self.difference_log)
+        if error or None in results:
+            self.is_direct = False
+            self._fail((), error or BacklogFull())
+        self._send_next()
+        batch.finish(error, results)
+
+    def _forward_error(self, batch: SpooledBatch, replies: Replies) -> StoreError | None:
+        if not batch.has_own_reply(replies):
+            return self._misplaced_reply()
+        return self._error_in(replies[0], len(batch.events)) or self._replication_error(replies)
 
     def _error_in(self, reply: Any, count: int) -> StoreError | None:
         if isinstance(reply, ErrorReply):
             self._log_error(reply, self._script.name)
             return StoreFull(reply.code) if reply.code in FULL else StoreUnavailable(reply.code)
-        if (
-            isinstance(reply, list)
-            and len(reply) == count
-            and (set(map(type, reply)) == {int} or all(map(_is_outcome, reply)))
-        ):
-            return None
+        return None if are_outcomes(reply, count) else self._misplaced_reply()
+
+    def _misplaced_reply(self) -> StoreUnavailable:
         error = StoreUnavailable("the store's reply does not belong to the command")
         self.session.invalidate(error)
         return error
-
-
-def _is_outcome(reply: Any) -> bool:
-    return type(reply) is int or (type(reply) is bytes and reply.startswith(KNOWN))

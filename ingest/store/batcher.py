@@ -15,7 +15,9 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from surehook.ingest.store.connection import (
     MIN_BYTES_PER_SECOND,
+    Connection,
     ErrorReply,
+    OnReplies,
     Replies,
     no_reply_within,
     pack,
@@ -113,6 +115,12 @@ class Batcher(ABC, Generic[ItemT]):
             log.exception("deliveries not sent to the store")
             self._fail(batch, StoreUnavailable(type(exc).__name__))
             return False
+        self._transmit(connection, batch, packed, count, lambda replies: self._on_reply_or_error(batch, replies))
+        return True
+
+    def _transmit(
+        self, connection: Connection, batch: Sequence[ItemT], packed: bytes, count: int, on_replies: OnReplies
+    ) -> None:
         if self._barrier:  # rare, and it copies the batch
             packed += self._barrier
         loop = asyncio.get_running_loop()
@@ -120,8 +128,7 @@ class Batcher(ABC, Generic[ItemT]):
         self._overdue_at = loop.time() + self._timeout_seconds + len(packed) / MIN_BYTES_PER_SECOND
         if self._timer is None:
             self._timer = loop.call_at(self._overdue_at, self._check_overdue)
-        connection.send(packed, count + self._barrier_replies, lambda replies: self._on_reply_or_error(batch, replies))
-        return True
+        connection.send(packed, count + self._barrier_replies, on_replies)
 
     def _check_overdue(self) -> None:
         self._timer = None

@@ -44,7 +44,7 @@ class Session:
         self._lost = asyncio.Event()
         self.was_checked = asyncio.Event()
         self._reason: str | None = "not checked yet"
-        self._logged = ""
+        self._logged = "it was not checked yet"
         self._refusing_until = 0.0
         self._is_stopping = False
 
@@ -52,6 +52,16 @@ class Session:
     def connection(self) -> Connection | None:
         """The connection; None unless the store is reachable and durable."""
         return None if self._reason else self._connection
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection; "" if there is one."""
+        return self._logged if self._reason else ""
+
+    @property
+    def is_unusable(self) -> bool:
+        """True for a server that no later attempt makes usable: a cluster, or a newer version's store."""
+        return self._reason == INCOMPATIBLE_STORE
 
     @property
     def is_refusing(self) -> bool:

@@ -1,27 +1,38 @@
 -- Store a batch of events with their jobs, except those that were seen before.
 -- ARGV: ten for each event: id, type, tenant, user, application, source, body, queue, handler timeout, the fingerprint
--- of the key the body is encrypted with ('': it is plain); then, if there is one, the limit of open events.
+-- of the key the body is encrypted with ('': it is plain); then, if there is one, the limit of open events; then, if the
+-- events waited in a spool, when each was received (ms), separated by blanks.
 -- Returns for each event 1 if new, 0 if known, -1 if there is no room for it; 'known ' and the type of the stored
--- event if it is another event with the same id.
+-- event if it is another event with the same id; 'refused ' and an error's code if its key is of another kind.
 local FIELDS_PER_EVENT = 10
 local count = math.floor(#ARGV / FIELDS_PER_EVENT)
 local room = count
-if #ARGV % FIELDS_PER_EVENT == 1 then room = tonumber(ARGV[#ARGV]) - redis.call('ZCARD', OPEN) end
+local options = #ARGV % FIELDS_PER_EVENT
+if options > 0 then room = tonumber(ARGV[#ARGV - options + 1]) - redis.call('ZCARD', OPEN) end
+local received = {}
+if options == 2 then
+  for ms in string.gmatch(ARGV[#ARGV], '%d+') do received[#received + 1] = math.min(tonumber(ms), now_ms) end
+end
 local now = iso_now()
 local outcomes, opened, waiting = {}, {}, {}
 for at = 1, count * FIELDS_PER_EVENT, FIELDS_PER_EVENT do
   local event_id, queue, key = ARGV[at], ARGV[at + 7], EVENT .. ARGV[at]
   if redis.call('EXISTS', key) == 1 then
-    local known = redis.call('HMGET', key, 'type', 'body', 'key_id')
-    local known_type = other_type(known[1], known[2], known[3], ARGV[at + 1], ARGV[at + 6], ARGV[at + 9])
-    outcomes[#outcomes + 1] = known_type and 'known ' .. known_type or 0
+    local known = redis.pcall('HMGET', key, 'type', 'body', 'key_id')
+    if known.err then
+      outcomes[#outcomes + 1] = 'refused ' .. string.match(known.err, '%S+')
+    else
+      local known_type = other_type(known[1], known[2], known[3], ARGV[at + 1], ARGV[at + 6], ARGV[at + 9])
+      outcomes[#outcomes + 1] = known_type and 'known ' .. known_type or 0
+    end
   elseif room <= 0 then
     outcomes[#outcomes + 1] = -1
   else
     room = room - 1
     outcomes[#outcomes + 1] = 1
+    local received_at = received[#outcomes] or now_ms
     redis.call('HSET', key, 'type', ARGV[at + 1], 'tenant', ARGV[at + 2], 'user', ARGV[at + 3],
-      'application', ARGV[at + 4], 'source', ARGV[at + 5], 'body', ARGV[at + 6], 'received_at', now_ms)
+      'application', ARGV[at + 4], 'source', ARGV[at + 5], 'body', ARGV[at + 6], 'received_at', received_at)
     if ARGV[at + 9] ~= '' then redis.call('HSET', key, 'key_id', ARGV[at + 9]) end
     write_job(event_id, queue, ARGV[at + 8], ARGV[at + 1], now)
     local ids = waiting[queue]

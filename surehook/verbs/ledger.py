@@ -5,6 +5,7 @@ import sys
 import click
 
 from surehook.admin.ledger import Ledger, LedgerReport
+from surehook.admin.spool import SpoolReader
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, wait_for_store
@@ -24,7 +25,8 @@ def ledger(as_json: bool) -> None:
     """Say whether the ledger balances. Exit status 1, and the ids, if it does not.
 
     It balances when accepted - done - discarded - erased = open, and every open event has a job that waits, runs, is
-    scheduled, is deferred (waits for its turn) or is dead.
+    scheduled, is deferred (waits for its turn) or is dead. Events in this machine's spool are
+    not accepted yet, and have a line of their own.
     """
     settings = load_settings()
     wait_for_store(settings)
@@ -33,10 +35,11 @@ def ledger(as_json: bool) -> None:
     hidden = length < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
     with click.progressbar(length=length, label="checking", file=sys.stderr, hidden=hidden) as bar:
         report = Ledger(store, keys, bar.update).read()
+    spooled = SpoolReader(settings).summary().events
     if as_json:
-        echo_json(_facts(report))
+        echo_json({**_facts(report), "spooled": spooled})
     else:
-        echo(_table(report))
+        echo(_table(report, spooled))
     if not report.is_balanced:
         sys.exit(DOES_NOT_BALANCE)
 
@@ -51,11 +54,11 @@ def _facts(report: LedgerReport) -> dict[str, object]:
     }
 
 
-def _table(report: LedgerReport) -> str:
+def _table(report: LedgerReport, spooled: int) -> str:
     stats = report.stats
     lines = [f"{name:<14}{getattr(stats, name):>12,}" for name in COUNTS]
     lines += [f"  {state.value:<12}{report.events[state]:>12,}" for state in JOB_STATES]
-    lines.append("")
+    lines += [f"{'spooled':<14}{spooled:>12,}  on this machine's disk, not accepted yet", ""]
     if report.is_balanced:
         lines.append("The ledger balances.")
     if stats.off_by:

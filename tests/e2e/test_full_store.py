@@ -12,7 +12,7 @@ MEBIBYTE = 1024 * 1024
 
 def test_a_full_store_is_emptied_by_its_workers_and_takes_events_again(build_stack: Build) -> None:
     stack = build_stack('@on("*", name="it")\ndef it(event): pass\n')
-    stack.environ["SUREHOOK_RETENTION"] = "1"
+    stack.environ |= {"SUREHOOK_RETENTION": "1", "SUREHOOK_SPOOL_DIR": "off"}
     stack.start_ingest()
     with stack.redis() as store:
         store.config_set("maxmemory", store.info("memory")["used_memory"] + 8 * MEBIBYTE)

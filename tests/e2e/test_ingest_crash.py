@@ -63,7 +63,9 @@ def test_a_broken_session_ends_its_process_with_a_status(build_stack: Build) -> 
     body = b'{"event": {"type": "test"}}'
     request = a_request(f"Content-Length: {len(body)}", "Connection: close", body=body)
     with between(socket_path(stack.data)) as man:
-        ingest = stack.start_ingest(SUREHOOK_REDIS_URL=f"redis://127.0.0.1:{man.port}/0", SUREHOOK_GRACE="10")
+        ingest = stack.start_ingest(
+            SUREHOOK_REDIS_URL=f"redis://127.0.0.1:{man.port}/0", SUREHOOK_GRACE="10", SUREHOOK_SPOOL_DIR="off"
+        )
         with connect(stack.port) as under_way:
             under_way.sendall(request[:-1])
             man.instead_for, man.instead = ROLE, NOTHING * 3

@@ -83,9 +83,9 @@ def test_an_event_of_a_machine_that_died_runs_elsewhere_within_fifteen_seconds(b
     wait_until(lambda: "ended 2" in stack.effects(), "it ran elsewhere", seconds=15)
 
 
-def test_a_store_that_goes_away_is_answered_with_503_and_waited_for(build_stack: Build) -> None:
+def test_without_a_spool_a_store_that_goes_away_is_answered_with_503_and_waited_for(build_stack: Build) -> None:
     stack = build_stack(RECORD)
-    stack.start_ingest()
+    stack.start_ingest(SUREHOOK_SPOOL_DIR="off")
     stack.start_worker()
     first, second = an_event(), an_event()
     stack.deliver(first)
@@ -104,9 +104,9 @@ def test_a_store_that_goes_away_is_answered_with_503_and_waited_for(build_stack:
     wait_until(lambda: stack.effects() == [first["id"], second["id"]], "the worker goes on")
 
 
-def test_a_store_that_hangs_is_answered_with_503(build_stack: Build) -> None:
+def test_without_a_spool_a_store_that_hangs_is_answered_with_503(build_stack: Build) -> None:
     stack = build_stack(RECORD)
-    stack.start_ingest()
+    stack.start_ingest(SUREHOOK_SPOOL_DIR="off", SUREHOOK_STORE_TIMEOUT="0.5")
     stack.server.send_signal(signal.SIGSTOP)
     try:
         refusals = [stack.deliver() for _ in range(3)]

@@ -147,7 +147,7 @@ def test_a_worker_whose_account_lacks_a_right_does_not_start_and_says_which(
 
 def test_an_endpoint_whose_account_lacks_a_right_is_not_ready_until_it_has_it(build_stack: Build) -> None:
     stack = build_stack()
-    stack.surehook("ingest", **account(stack, "surehook-ingest", "-config|get"))
+    stack.surehook("ingest", SUREHOOK_SPOOL_DIR="off", **account(stack, "surehook-ingest", "-config|get"))
     wait_until(lambda: "CONFIG GET" in stack.logged(), "it says what it needs")
     assert "trusted" not in stack.logged()  # that would switch the check off
     account(stack, "surehook-ingest", "-blmpop", "-ZADD")

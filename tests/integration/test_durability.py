@@ -76,7 +76,9 @@ def make_slow(primary: redis.Redis, server: redis.Redis) -> None:
 @pytest.fixture
 def endpoint(slow_store: SlowStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenEndpoint]:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
-    with open_endpoint(Settings(data_dir=slow_store.folder, api_keys=(API_KEY,), metrics_bind="off")) as endpoint:
+    with open_endpoint(
+        Settings(data_dir=slow_store.folder, api_keys=(API_KEY,), metrics_bind="off", spool_dir="off")
+    ) as endpoint:
         yield endpoint
 
 

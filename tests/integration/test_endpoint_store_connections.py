@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from harness.certificates import server_context
-from surehook.ingest.store.acceptor import AcceptResult
+from surehook.ingest.store.accept_script import AcceptResult
 from surehook.shared.embedded import socket_path
 from surehook.shared.settings import Settings
 from tests.integration.test_session import an_envelope, running, until

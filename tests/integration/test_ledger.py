@@ -34,7 +34,8 @@ def test_a_ledger_that_balances_says_where_everything_is(accept: Accept, claims_
     assert status == 0
     assert " ".join(shown.split()) == (
         "accepted 6 done 1 discarded 0 erased 0 open 5 "
-        "running 1 waiting 2 scheduled 1 deferred 0 dead 1 The ledger balances."
+        "running 1 waiting 2 scheduled 1 deferred 0 dead 1 "
+        "spooled 0 on this machine's disk, not accepted yet The ledger balances."
     )
     status, shown = surehook("ledger", "--json")
     assert status == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from surehook.ingest.store.acceptor import AcceptResult
+from surehook.ingest.store.accept_script import AcceptResult
 from surehook.shared.embedded import socket_path
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.settings import Settings
@@ -25,6 +25,7 @@ def test_a_late_reply_is_taken_and_the_connection_stays(
             impatient = Settings(redis_url=f"redis://127.0.0.1:{man.port}/0", store_timeout=0.1)
             async with running(impatient) as acceptor:
                 await until(lambda: acceptor.is_ready)
+                await acceptor.accept(an_envelope())  # from now on the store knows the script
                 connections = man.connections
                 store.client_pause(400)
                 assert await settled(acceptor.accept(event)) == [StoreUnavailable]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from surehook.ingest.store.acceptor import AcceptResult
+from surehook.ingest.store.accept_script import AcceptResult
 from surehook.ingest.store.connection import CLIENT_NAME
 from surehook.shared import store_connections
 from surehook.shared.embedded import socket_path

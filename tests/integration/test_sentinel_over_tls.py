@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from harness.certificates import server_context
-from surehook.ingest.store.acceptor import AcceptResult
+from surehook.ingest.store.accept_script import AcceptResult
 from surehook.shared.embedded import socket_path
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect

@@ -12,7 +12,8 @@ import redis
 
 from harness.events import a_body
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.store.acceptor import Acceptor, AcceptResult
+from surehook.ingest.store.accept_script import AcceptResult
+from surehook.ingest.store.acceptor import Acceptor
 from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS
 from surehook.shared.embedded import socket_path
 from surehook.shared.envelope import Envelope, parse_envelope

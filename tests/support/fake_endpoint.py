@@ -14,7 +14,7 @@ from surehook.ingest.endpoint import PendingResponse, WebhookEndpoint, reply
 from surehook.ingest.http.fast_path import FastPath
 from surehook.ingest.http.protocol import WebhookProtocol, protocol_for
 from surehook.ingest.limits import Limits
-from surehook.ingest.store.acceptor import AcceptResult
+from surehook.ingest.store.accept_script import AcceptResult
 from surehook.shared.envelope import parse_envelope
 from surehook.shared.errors import AuthenticationFailed
 from surehook.shared.settings import Settings

@@ -25,6 +25,7 @@ def open_bounded_stack() -> Stack:
         SUREHOOK_MAX_PENDING=str(MOST_PENDING),
         SUREHOOK_MAX_BODY_BYTES_IN_FLIGHT=str(MOST_BYTES),
         SUREHOOK_MAX_BACKLOG=str(MOST_OPEN),
+        SUREHOOK_SPOOL_DIR="off",
     )
     return stack
 

@@ -36,6 +36,8 @@ VALUES = {
     "max_backlog": ("1", "2"),
     "durability": ("trusted", "memory"),
     "replicas": ("2", "3"),
+    "spool_dir": ("one", "off"),
+    "spool_max_bytes": ("2000", "3000"),
     "store_timeout": ("1", "2"),
     "handlers": ("one", "two"),
     "transactional_events": ("user.create", "user.update"),

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from harness.signing import SIGNATURE
 from surehook.ingest.endpoint import PendingResponse, WebhookEndpoint
 from surehook.ingest.responses import Refusal, Response
-from surehook.ingest.store.acceptor import AcceptResult
+from surehook.ingest.store.accept_script import AcceptResult
 from surehook.shared.envelope import Envelope
 from surehook.shared.errors import SurehookError
 from tests.support.forged_tokens import AUTHORIZATION, Forger

@@ -2,7 +2,7 @@
 
 import pytest
 
-from surehook.ingest.store.acceptor import AcceptResult
+from surehook.ingest.store.accept_script import AcceptResult
 from surehook.shared.envelope import parse_envelope
 from surehook.shared.errors import AuthenticationFailed, StoreUnavailable
 from tests.support.fake_endpoint import BODY, PATH, ClientConnection, FakeEndpoint, a_delivery, run_with

@@ -12,7 +12,8 @@ from surehook.ingest.endpoint import WebhookEndpoint
 from surehook.ingest.limits import Limits
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.refusals import Refusals
-from surehook.ingest.store.acceptor import Acceptor, AcceptResult
+from surehook.ingest.store.accept_script import AcceptResult
+from surehook.ingest.store.acceptor import Acceptor
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.settings import Settings
 from tests.support.fake_endpoint import PATH, ClientConnection, FakeEndpoint, a_delivery, run_with

@@ -1,0 +1,222 @@
+"""One database of the spool: the events that wait for the store, oldest first. SQLite makes them durable."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from surehook.ingest.store.accept_script import SpooledEvent
+from surehook.shared.encryption import BodyCipher
+from surehook.shared.envelope import Envelope
+from surehook.shared.errors import SpoolDamaged, SpoolForeign
+
+APPLICATION_ID = 0x53524853  # in the file's header: ours
+VERSION = 1
+BUSY_SECONDS = 1.0  # the wait for a command that looks into the database
+MAX_QUICK_CHECK_BYTES = 64 * 1024 * 1024  # a larger file would delay the start; reading finds its damage
+ROW_BYTES = 400  # for a row beside its body
+JOURNAL_BYTES = 16 * 1024 * 1024
+SCHEMA = f"""
+begin immediate;
+create table events (
+    position integer primary key,
+    event_id text not null unique,
+    event_type text not null,
+    tenant_id text not null,
+    user_id text not null,
+    application_ids text not null,
+    source text not null,
+    received_at integer not null,  -- milliseconds since 1970
+    body blob not null,
+    key_id text not null,
+    refused text not null default ''  -- why the store does not take this event
+);
+pragma application_id = {APPLICATION_ID};
+pragma user_version = {VERSION};
+commit;
+"""
+INSERT = """
+insert into events (event_id, event_type, tenant_id, user_id, application_ids, source, received_at, body, key_id)
+values (?, ?, ?, ?, ?, 'webhook', ?, ?, ?) on conflict (event_id) do nothing
+"""
+COLUMNS = "event_id, event_type, tenant_id, user_id, application_ids, source, body, key_id, received_at"
+OLDEST = f"select position, {COLUMNS} from events where refused = '' order by position limit ?"  # noqa: S608 - constants
+ROW_TYPES = (str, str, str, str, str, str, bytes, str, int)
+DAMAGED = "its content is damaged"
+
+FULL = "full"  # the outcome of an event that there is no room for
+
+
+class Received(NamedTuple):
+    """An event to be written, and when it arrived (milliseconds since 1970)."""
+
+    envelope: Envelope
+    received_at: int
+
+
+class Row(NamedTuple):
+    """An event that waits, and its place in the database."""
+
+    position: int
+    event: SpooledEvent
+
+
+class Database:
+    """Used from one thread at a time. `waiting` is the number of events that the store has not refused."""
+
+    def __init__(self, path: Path, cipher: BodyCipher) -> None:
+        self.path = path
+        self._cipher = cipher
+        self._connection = _connect(path)
+        self.waiting = self.refused = self.used_bytes = 0
+        self.oldest_at: int | None = None
+
+    def create(self) -> None:
+        """Write the tables of a new database."""
+        self._connection.executescript(SCHEMA)
+        self.recount()
+
+    def open(self) -> None:
+        """Check a database that another process has left.
+
+        Raises:
+            SpoolForeign: it is another program's, or a newer version's.
+            SpoolDamaged: it cannot be read.
+        """
+        with self._translated():
+            (application_id,), (version,) = self._read("pragma application_id"), self._read("pragma user_version")
+            if (application_id, version) != (APPLICATION_ID, VERSION):
+                raise SpoolForeign(f"it is no spool of this version ({application_id:#x}, {version})")
+            if self.path.stat().st_size <= MAX_QUICK_CHECK_BYTES and self._read("pragma quick_check(1)") != ("ok",):
+                raise SpoolDamaged("SQLite finds damage in it")
+            with self._transaction():
+                self._connection.execute("update events set refused = '' where refused != ''")  # the cause may be gone
+            self.recount()
+
+    @property
+    def is_untouched(self) -> bool:
+        """True if its process was killed before it had written anything."""
+        with self._translated():
+            return self._read("select count(*) from sqlite_master") == (0,)
+
+    def append(self, events: Sequence[Received], room_bytes: int) -> list[str | None]:
+        """Write events in one transaction, on disk when this returns.
+
+        Returns for each event: None if it is written, FULL, or the type of the event that has its id already.
+        """
+        outcomes: list[str | None] = []
+        with self._translated(), self._transaction():
+            for envelope, received_at in events:
+                body, key_id = self._cipher.encrypt(envelope.body)
+                if len(body) + ROW_BYTES > room_bytes:
+                    outcomes.append(FULL)
+                    continue
+                written = self._connection.execute(INSERT, (*envelope[:5], received_at, body, key_id)).rowcount
+                if written:
+                    room_bytes -= len(body) + ROW_BYTES
+                outcomes.append(None if written else self._type_of(envelope.event_id))
+        self._after_change(added=outcomes.count(None))
+        return outcomes
+
+    def oldest(self, count: int, max_bytes: int) -> list[Row]:
+        """Returns the oldest events, with their bodies encrypted by the newest key."""
+        rows: list[Row] = []
+        size = 0
+        with self._translated():
+            for position, *columns in self._connection.execute(OLDEST, (count,)):
+                if not all(map(isinstance, columns, ROW_TYPES)):
+                    self.refuse(position, DAMAGED)
+                    continue
+                event = self._with_newest_key(SpooledEvent(*columns))
+                size += len(event.body)
+                if rows and size > max_bytes:
+                    break
+                rows.append(Row(position, event))
+        return rows
+
+    def remove(self, positions: Sequence[int]) -> None:
+        """Delete events that the store has."""
+        with self._translated(), self._transaction():
+            self._connection.executemany("delete from events where position = ?", [(each,) for each in positions])
+        self._after_change(added=-len(positions))
+
+    def refuse(self, position: int, reason: str) -> None:
+        """Set an event aside that the store refuses, so that those behind it go on."""
+        with self._translated(), self._transaction():
+            self._connection.execute("update events set refused = ? where position = ?", (reason, position))
+        self.refused += 1
+        self._after_change(added=-1)
+
+    def shrink(self) -> None:
+        """Give the room of an empty database back, and with it the last traces of the events."""
+        with contextlib.suppress(sqlite3.OperationalError):  # a command looks into it
+            if not self.refused:
+                self._connection.execute("vacuum")
+            self._connection.execute("pragma wal_checkpoint(truncate)")
+        self._after_change(added=0)
+
+    def recount(self) -> None:
+        """Count anew, after another process may have changed something."""
+        self.waiting, self.refused = self._read(
+            "select coalesce(sum(refused = ''), 0), coalesce(sum(refused != ''), 0) from events"
+        )
+        self._after_change(added=0)
+
+    def close(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+    def _with_newest_key(self, event: SpooledEvent) -> SpooledEvent:
+        """Encrypts a body again if the keys were rotated while it waited."""
+        if event.key_id == self._cipher.newest_key_id or not self._cipher.has_key(event.key_id):
+            return event
+        body, key_id = self._cipher.encrypt(self._cipher.decrypt(event.body, event.key_id))
+        return event._replace(body=body, key_id=key_id)
+
+    def _type_of(self, event_id: str) -> str:
+        found: tuple[Any, ...] = self._connection.execute(
+            "select event_type from events where event_id = ?", (event_id,)
+        ).fetchone()
+        return str(found[0])
+
+    def _after_change(self, *, added: int) -> None:
+        self.waiting += added
+        (pages,), (free,), (size,) = map(self._read, ("pragma page_count", "pragma freelist_count", "pragma page_size"))
+        self.used_bytes = (pages - free) * size
+        oldest = self._read("select received_at from events where refused = '' order by position limit 1")
+        self.oldest_at = oldest[0] if oldest else None
+
+    def _read(self, query: str) -> tuple[Any, ...]:
+        found: tuple[Any, ...] | None = self._connection.execute(query).fetchone()
+        return found or ()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("begin immediate")
+        try:
+            yield
+            self._connection.execute("commit")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself
+                self._connection.execute("rollback")
+            raise
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as exc:
+            if exc.sqlite_errorname.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+                raise SpoolDamaged(f"SQLite cannot read it ({exc.sqlite_errorname})") from exc
+            raise
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    with contextlib.suppress(sqlite3.DatabaseError):  # a damaged file: `open` says so
+        connection.execute("pragma journal_mode = wal")  # one fsync for a transaction
+        connection.execute("pragma synchronous = full")
+        connection.execute("pragma temp_store = memory")
+        connection.execute(f"pragma journal_size_limit = {JOURNAL_BYTES}")
+    return connection

@@ -1,0 +1,183 @@
+"""The databases of one process: its own, and those of dead processes that it has adopted. One thread uses them."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from surehook.ingest.spool.database import Database, Received
+from surehook.ingest.spool.folder import LockedPath, SpoolFolder
+from surehook.shared.encryption import BodyCipher
+from surehook.shared.errors import Misconfigured, SpoolDamaged, SpoolForeign
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+LEAST_ROOM_BYTES = 64 * 1024  # with less the spool counts as full
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """Counts of the databases of this process."""
+
+    events: int
+    bytes: int
+    oldest_at: int | None
+    """Milliseconds since 1970; None if nothing waits."""
+    set_aside: int
+    """Databases and events set aside: a person must look at them."""
+    has_room: bool
+
+
+class Databases:
+    """Opened in the thread of the event loop, before `run` is used; from then on only `run` touches the files."""
+
+    def __init__(self, folder: Path, cipher: BodyCipher, max_bytes: int) -> None:
+        self.folder = SpoolFolder(folder)
+        self._cipher = cipher
+        self._max_bytes = max_bytes
+        self._own: Database
+        self._adopted: list[Database] = []
+        self._paths: dict[Database, LockedPath] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
+
+    @property
+    def waiting(self) -> int:
+        return sum(database.waiting for database in self._all)
+
+    @property
+    def _all(self) -> list[Database]:
+        return [*self._adopted, self._own]
+
+    def open(self, *, adopts: bool = True) -> None:
+        """Make a database, and adopt those that were left.
+
+        Raises:
+            Misconfigured: the folder cannot be used.
+        """
+        self.folder.prepare()
+        if adopts:
+            self.adopt()
+        self._own = self._new()
+
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """Call a method of this class in the thread of the databases."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*arguments))
+
+    def append(self, events: Sequence[Received]) -> list[str | None]:
+        """Write events, as `Database.append`. A damaged database is replaced by a new one."""
+        try:
+            return self._own.append(events, self._room_bytes())
+        except SpoolDamaged as exc:
+            self._set_aside(self._own, exc)
+            return self._own.append(events, self._room_bytes())
+
+    def first(self) -> Database | None:
+        """The database whose events are next."""
+        return next((database for database in self._all if database.waiting), None)
+
+    def has_others(self, database: Database) -> bool:
+        """True if events wait in another database than this."""
+        return any(each.waiting for each in self._all if each is not database)
+
+    def use(self, database: Database, function: Callable[..., T], *arguments: object) -> T | None:
+        """Call a method of a database. If it is damaged, it is set aside, and None is returned."""
+        try:
+            return function(*arguments)
+        except SpoolDamaged as exc:
+            self._set_aside(database, exc)
+            return None
+
+    def tidy(self) -> None:
+        """Give room back: delete adopted databases that are empty, and shrink this process's own."""
+        for database in [each for each in self._adopted if not each.waiting]:
+            self._adopted.remove(database)
+            self._leave(database)
+        if not self._own.waiting:
+            self.use(self._own, self._own.shrink)
+
+    def adopt(self) -> int:
+        """Adopt what dead processes have left. Returns the number of events in it."""
+        for database in self._all if hasattr(self, "_own") else ():
+            if database.refused:  # `surehook spool flush` may have cleared them
+                self.use(database, database.recount)
+        known = {database.path for database in self._paths}
+        before = sum(database.waiting for database in self._adopted)
+        for locked in self.folder.left():
+            if locked.path not in known:
+                self._adopt(locked)
+        return sum(database.waiting for database in self._adopted) - before
+
+    def spooled(self) -> Spooled:
+        """Count what waits now."""
+        room = min(self._room_bytes(), self.folder.free_bytes())
+        oldest = [database.oldest_at for database in self._all if database.oldest_at is not None]
+        refused = sum(database.refused for database in self._all)
+        return Spooled(
+            self.waiting,
+            sum(database.used_bytes for database in self._all if database.waiting),
+            min(oldest, default=None),
+            refused + len(self.folder.set_aside()),
+            room >= LEAST_ROOM_BYTES,
+        )
+
+    def close(self) -> None:
+        """Leave what waits to the next process."""
+        self._thread.shutdown(wait=True)
+        for database in self._all:
+            self._leave(database)
+
+    def _room_bytes(self) -> int:
+        used = sum(database.used_bytes for database in self._all)
+        return self._max_bytes - used - self.folder.used_bytes({database.path for database in self._all})
+
+    def _new(self) -> Database:
+        locked = self.folder.new()
+        database = Database(locked.path, self._cipher)
+        try:
+            database.create()
+        except sqlite3.Error as exc:
+            raise Misconfigured(f"SUREHOOK_SPOOL_DIR={self.folder.path}: SQLite cannot write there ({exc})") from exc
+        self._paths[database] = locked
+        return database
+
+    def _adopt(self, locked: LockedPath) -> None:
+        database = Database(locked.path, self._cipher)
+        self._paths[database] = locked
+        try:
+            if database.is_untouched:
+                self._forget(database).delete()
+                return
+            database.open()
+        except (SpoolDamaged, SpoolForeign) as exc:
+            self._set_aside(database, exc)
+        except sqlite3.Error as exc:  # a full disk, a file of another user: perhaps later
+            log.warning("spool database unavailable", extra={"path": str(locked.path), "reason": str(exc)})
+            self._forget(database).release()
+        else:
+            self._adopted.append(database)
+            log.warning("spool database adopted", extra={"path": str(locked.path), "count": database.waiting})
+
+    def _set_aside(self, database: Database, why: Exception) -> None:
+        self._forget(database).set_aside()
+        log.error("spool database set aside", extra={"path": str(database.path), "reason": str(why)})
+        if database in self._adopted:
+            self._adopted.remove(database)
+        elif database is getattr(self, "_own", None):
+            self._own = self._new()
+
+    def _leave(self, database: Database) -> None:
+        is_empty = not database.waiting and not database.refused
+        locked = self._forget(database)
+        if is_empty:
+            locked.delete()
+        else:
+            locked.release()
+
+    def _forget(self, database: Database) -> LockedPath:
+        database.close()
+        return self._paths.pop(database)
