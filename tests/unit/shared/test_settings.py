@@ -90,3 +90,9 @@ def test_secrets_do_not_show_in_a_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUREHOOK_API_KEYS", "hunter2-hunter2")
 
     assert "hunter2" not in repr(load_settings())
+
+
+@pytest.mark.parametrize("prefix", ["rq", "a:b", "a b", "{a}"])
+def test_a_prefix_that_would_mix_with_other_keys_is_refused(prefix: str) -> None:
+    with pytest.raises(Misconfigured, match="SUREHOOK_KEY_PREFIX"):
+        load_settings({"SUREHOOK_KEY_PREFIX": prefix})
