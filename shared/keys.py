@@ -132,6 +132,16 @@ class Keys:
         """Sorted set: events with effects of handlers although the sender was told of a failure; until resolved."""
         return f"{self.prefix}:orphans"
 
+    @property
+    def letter_hooks(self) -> str:
+        """String: there while worker processes have functions that want to be told of dead letters."""
+        return f"{self.prefix}:letter-hooks"
+
+    @property
+    def untold(self) -> str:
+        """Sorted set: jobs that became dead letters and of which no function has been told, scored by when to (ms)."""
+        return f"{self.prefix}:untold"
+
     def alive(self, kind: str, process: str) -> str:
         """Hash: a live process, and the types that it treats as transactional."""
         return f"{self.prefix}:alive:{kind}:{process}"
@@ -168,6 +178,8 @@ class Keys:
                 "REPLIES": self.replies(""),
                 "DECIDED": self.decided(""),
                 "ORPHANS": self.orphans,
+                "LETTER_HOOKS": self.letter_hooks,
+                "UNTOLD": self.untold,
                 "ALIVE": self.alive("", "").removesuffix(":"),
                 "TRANSACTIONAL": TRANSACTIONAL_QUEUE,
                 "JOB": self.rq_job(""),

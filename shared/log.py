@@ -46,6 +46,7 @@ FIELDS = (
     "path",
     "variable",
     "key_id",
+    "resource",
     "ingest_has",
     "worker_has",
 )

@@ -16,11 +16,28 @@ if TYPE_CHECKING:
     from surehook.shared.models import Event
     from surehook.workers.handlers.attempt import Attempt
     from surehook.workers.handlers.errors import Permanent, Reject, RetryLater
+    from surehook.workers.handlers.hooks import DeadLetter, around, on_dead_letter
     from surehook.workers.handlers.overloads import on
+    from surehook.workers.handlers.resources import resource
 
-__all__ = ["Attempt", "Event", "Permanent", "Reject", "RetryLater", "on"]
+__all__ = [
+    "Attempt",
+    "DeadLetter",
+    "Event",
+    "Permanent",
+    "Reject",
+    "RetryLater",
+    "around",
+    "on",
+    "on_dead_letter",
+    "resource",
+]
 
 _MODULES = {
+    "DeadLetter": "surehook.workers.handlers.hooks",
+    "around": "surehook.workers.handlers.hooks",
+    "on_dead_letter": "surehook.workers.handlers.hooks",
+    "resource": "surehook.workers.handlers.resources",
     "Attempt": "surehook.workers.handlers.attempt",
     "Event": "surehook.shared.models",
     "Permanent": "surehook.workers.handlers.errors",

@@ -1,9 +1,11 @@
-"""Builds events for tests of handlers: a type's sample with changes."""
+"""Builds any event as FusionAuth sends it, for tests of handlers."""
 
 import json
 import time
-from collections.abc import Mapping
+import typing
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from difflib import get_close_matches
 from typing import Any, TypeVar, overload
 from uuid import UUID, uuid4
 
@@ -11,12 +13,15 @@ from surehook.fusionauth.samples import sample
 from surehook.shared.event_types import EVENT_TYPES
 from surehook.shared.models import MODELS, Event, event_from
 from surehook.shared.models.fields import camel
+from surehook.shared.models.id_map import IdMap
 from surehook.shared.models.model import Model
 
 E = TypeVar("E", bound=Event)
 
 # The keys inside these fields are the user's own and stay as they are.
 _FREE_FORM = frozenset({"data", "tokens", "newValue", "oldValue"})
+# How alike two names must be for one to be a misspelling of the other.
+_ALIKE = 0.75
 
 
 @overload
@@ -30,10 +35,11 @@ def an_event(of: type[Event] | str, /, **fields: Any) -> Event:
     field by field; None leaves a field out. Names may be FusionAuth's or in snake_case.
 
     Raises:
-        ValueError: the fields do not fit the given class. Given the type's name instead, the function returns the
-            plain `Event` that a handler would get.
+        ValueError: a field is misspelt, or the fields do not fit the given class. Given the type's name instead, the
+            function returns the plain `Event` that a handler would get.
     """
     event_type = of if isinstance(of, str) else _type_of(of)
+    _require_spelling(MODELS.get(event_type, Event), fields, "")
     changes = _plain(fields)
     event_id = changes.setdefault("id", str(uuid4()))
     base = _sample(event_type)
@@ -85,3 +91,27 @@ def _merged(base: Any, change: Any) -> Any:
         return change
     merged = base | {name: _merged(base.get(name), value) for name, value in change.items()}
     return {name: value for name, value in merged.items() if value is not None}
+
+
+def _require_spelling(model: type[Model], fields: Mapping[str, Any], path: str) -> None:
+    """A field that the class does not know may be newer than it, unless it is called nearly like another."""
+    for name, value in fields.items():
+        attribute = name if name in model.model_fields else model.attribute_of(name)
+        if attribute is None:
+            near = get_close_matches(name, [*model.model_fields, *model.names()], 1, _ALIKE)
+            if near:
+                raise ValueError(f"{model.__name__} has no field {path}{name}: did you mean {near[0]}?")
+            continue
+        for inner_model in _models_in(model.model_fields[attribute].annotation):
+            for inner in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(inner, dict):
+                    _require_spelling(inner_model, inner, f"{path}{name}.")
+
+
+def _models_in(annotation: Any) -> Iterator[type[Model]]:
+    """The classes of objects that a field can hold."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        yield annotation
+    elif typing.get_origin(annotation) is not IdMap:
+        for each in typing.get_args(annotation):
+            yield from _models_in(each)

@@ -19,16 +19,16 @@ it takes their common base, under a pattern an `Event`. It keeps its own type. W
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Concatenate, Literal, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from surehook.shared.models import account_events, event, login_events, other_events
 from surehook.workers.handlers import registry
-from surehook.workers.handlers.attempt import Attempt
 from surehook.workers.handlers.ordering import KeyFunction, KeyName, OnDead
 from surehook.workers.handlers.retry import Backoff
 
 E = TypeVar("E")
-HandlerOf = Callable[[E], object] | Callable[[E, Attempt], object]
+# Behind the event: the attempt, and resources.
+HandlerOf = Callable[Concatenate[E, ...], object]
 
 
 class Options(TypedDict, total=False):

@@ -13,7 +13,8 @@ from surehook.workers.store_report import STORE_REASONS
 
 NOT_READY = "surehook_worker_not_ready"
 KEY_MISSING = "key_missing"
-NOT_READY_REASONS = (KEY_MISSING, *STORE_REASONS)
+RESOURCES_CLOSED = "resources_closed"
+NOT_READY_REASONS = (KEY_MISSING, RESOURCES_CLOSED, *STORE_REASONS)
 SECONDS_BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 
 

@@ -25,9 +25,10 @@ from surehook.shared.visible import visible
 from surehook.workers.guard import SHOW_STACKS_SIGNAL
 from surehook.workers.handlers.loader import load_handlers, require_agreement
 from surehook.workers.handlers.registry import Registry
-from surehook.workers.launcher import Launcher, QueueLauncher, TransactionalLauncher
+from surehook.workers.launcher import Launcher, QueueLauncher
 from surehook.workers.metrics import take_metrics_folder
 from surehook.workers.slots import Slots
+from surehook.workers.transactional_launcher import TransactionalLauncher
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +151,8 @@ def _launcher(settings: Settings, registry: Registry, arguments: argparse.Namesp
 
 
 def _run(launcher: Launcher, stops: list[int], grace_seconds: float) -> int:
-    if not launcher.start(stops):
+    if not launcher.resources.open(stops) or not launcher.start(stops):
+        launcher.resources.close()
         return 0
     log.info("worker takes events", extra={"queue": launcher.queue})
     while launcher.is_running() and not stops and launcher.guard.refusal is None:

@@ -84,6 +84,16 @@ class Model(BaseModel):
         cls._attribute_by_letters = {_letters(name): name for name in cls.model_fields}
         Model._known_names.update(cls._attribute_of)
 
+    @classmethod
+    def names(cls) -> list[str]:
+        """FusionAuth's names of the fields."""
+        return list(cls._attribute_of)
+
+    @classmethod
+    def attribute_of(cls, name: str) -> str | None:
+        """The attribute for one of FusionAuth's names."""
+        return cls._attribute_of.get(name)
+
     @staticmethod
     def is_known(name: object) -> bool:
         """Says whether a model has a field of this name, so that the name is FusionAuth's and not a user's."""

@@ -35,16 +35,38 @@ PROJECT = {
         from examples import GREETING
         from ingest import SOURCE
         from shared.effects import effect
-        from surehook import on
-        from surehook.events import UserDelete
+        from collections.abc import Iterator
+
+        from surehook import Attempt, DeadLetter, Event, around, on, on_dead_letter, resource
+        from surehook.events import JWTRefreshTokenRevoke, UserDelete
+
+        class Words:
+            greeting = GREETING
+
+        @resource
+        def words() -> Iterator[Words]:
+            yield Words()
+
+        @around
+        def surrounded(event: Event, attempt: Attempt) -> Iterator[None]:
+            yield
+
+        @on_dead_letter
+        def note(letter: DeadLetter, words: Words) -> None:
+            effect(letter.error, words.greeting)
 
         @on("user.delete", name="forget")
-        def forget(event: UserDelete) -> None:
-            effect(event.id, GREETING, SOURCE)
+        def forget(event: UserDelete, words: Words) -> None:
+            effect(event.id, words.greeting, SOURCE)
+
+        @on("jwt.refresh-token.revoke", name="revoke")
+        async def revoke(event: JWTRefreshTokenRevoke, attempt: Attempt, *, words: Words) -> None:
+            times = event.application_time_to_live_in_seconds
+            seconds: int | None = times.get("cc05d1e2-0000-4000-8000-000000000000") if times else None
+            effect(seconds, attempt.handler, words.greeting)
         """,
 }
 TESTS = {
-    "conftest.py": "pytest_plugins = ['surehook.pytest_plugin']\n",
     "tests/__init__.py": "",
     "tests/test_hooks.py": """
         from collections.abc import Callable

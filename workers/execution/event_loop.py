@@ -4,14 +4,17 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
 from contextvars import Context
-from typing import Any
+from typing import Any, TypeVar
 
 from surehook.workers.execution.leftovers import AsyncRun, LoopExecutor, create_task, current_run
 from surehook.workers.execution.timeouts import Timeout
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # The loop stops a coroutine that waits. The thread's timeout is for one that blocks the loop.
 BACKSTOP_SECONDS = 1.0
@@ -43,6 +46,13 @@ class EventLoop:
         if time.monotonic() >= deadline and not self._is_closed:
             loop.call_soon_threadsafe(run.cancel_tasks)
         return error
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Starts a coroutine that belongs to no run."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        self._running_loop().call_soon_threadsafe(function)
 
     def close(self) -> None:
         self._is_closed = True

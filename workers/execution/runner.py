@@ -8,14 +8,17 @@ from collections.abc import Callable, Collection
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from surehook.shared.models import Event
 from surehook.workers.execution.event_loop import EventLoop
+from surehook.workers.execution.hooks import Hooks
 from surehook.workers.execution.leftovers import CutOffRuns, current_run
 from surehook.workers.execution.timeouts import Timeout
 from surehook.workers.handlers.attempt import Attempt
 from surehook.workers.handlers.errors import HandlerTimeout, Permanent, RetryLater
+from surehook.workers.handlers.hooks import DeadLetter, LetterHook
 from surehook.workers.handlers.registry import Handler
 
 
@@ -54,35 +57,62 @@ class Runner:
     """Runs plain handlers in the calling thread, `async` ones in the process's event loop while that thread waits."""
 
     def __init__(self, default_timeout_seconds: float) -> None:
-        self._default_timeout_seconds = default_timeout_seconds
-        self._event_loop = EventLoop()
+        self.default_timeout_seconds = default_timeout_seconds
+        self.event_loop = EventLoop()
+        self.hooks: Hooks | None = None
+        """None where nothing is declared that surrounds runs or is injected into them."""
         self._cut_off = CutOffRuns()
         self.own_threads: Collection[threading.Thread] = ()
         """The threads of the process that no handler has started."""
 
     def timeout_of(self, handler: Handler) -> float:
-        return handler.timeout_seconds or self._default_timeout_seconds
+        return handler.timeout_seconds or self.default_timeout_seconds
 
     def run(self, handler: Handler, event: Event, number: int, context: RunContext) -> RunResult:
         """Runs the handler's attempt of this number."""
         timeout = self.timeout_of(handler)
         started_at = datetime.now(UTC)
-        arguments: tuple[object, ...] = (event,)
-        if handler.accepts_attempt:
-            arguments = (event, Attempt(number, started_at + timedelta(seconds=timeout), context.is_ours))
+        function = self.bound(handler, event, number, started_at + timedelta(seconds=timeout), context)
+        return self._run(function, started_at, timeout, context, is_async=handler.is_async)
+
+    def run_hook(self, hook: LetterHook, letter: DeadLetter, context: RunContext) -> RunResult:
+        """Runs a function that is told of a dead letter, with the default timeout."""
+        function = partial(hook.function, letter)
+        if self.hooks is not None:
+            function = self.hooks.bound(hook.function, hook.parameters, letter, None)
+        timeout = self.default_timeout_seconds
+        return self._run(function, datetime.now(UTC), timeout, context, is_async=hook.is_async)
+
+    def _run(
+        self, function: Callable[[], Any], started_at: datetime, timeout: float, context: RunContext, *, is_async: bool
+    ) -> RunResult:
         started = time.monotonic()
         deadline = started + timeout
         context.start_run(deadline)
         # Empty, as in a new thread: what a handler sets there (a user, a language) belongs to its event alone.
         variables = Context()
-        call = self._event_loop.call if handler.is_async else self._call
-        error = call(context.timeout, lambda: handler.function(*arguments), deadline, variables)
-        elapsed = time.monotonic() - started
-        if elapsed >= timeout:
-            error = _timed_out(error)
-            error.args = (f"ran longer than {timeout:g} s",)
+        call = self.event_loop.call if is_async else self._call
+        error = call(context.timeout, function, deadline, variables)
+        result = result_of(error, started_at, time.monotonic() - started, timeout)
+        if result.elapsed_seconds >= timeout:
             self._cut_off.add(started, deadline, variables.get(current_run))
-        return RunResult(_status(error), started_at, elapsed, error)
+        return result
+
+    def bound(
+        self, handler: Handler, event: object, number: int, deadline: datetime, context: RunContext
+    ) -> Callable[[], Any]:
+        """The handler with its arguments, and what surrounds it."""
+        parameters = handler.parameters
+        if self.hooks is None:
+            if not parameters.accepts_attempt:
+                return partial(handler.function, event)
+            return partial(handler.function, event, Attempt(number, deadline, context.is_ours, handler.name))
+        attempt = Attempt(number, deadline, context.is_ours, handler.name)
+        function = self.hooks.bound(handler.function, parameters, event, attempt)
+        if not self.hooks.arounds:
+            return function
+        surround = self.hooks.surrounded_async if handler.is_async else self.hooks.surrounded
+        return surround(function, event, attempt)
 
     def _call(
         self, timeout: Timeout, function: Callable[[], Any], deadline: float, variables: Context
@@ -92,16 +122,23 @@ class Runner:
         error = timeout.call(lambda: returned.append(variables.run(function)), deadline)
         if error is not None or not inspect.isawaitable(returned[0]):
             return error
-        return self._event_loop.call(timeout, returned.pop, deadline, variables)
+        return self.event_loop.call(timeout, returned.pop, deadline, variables)
 
     def has_left_work(self, now: float) -> bool:
         """Called at each tick: says whether the process must be replaced, because of work of runs that are over."""
-        executor, loop_thread = self._event_loop.executor, self._event_loop.thread
+        executor, loop_thread = self.event_loop.executor, self.event_loop.thread
         known = self.own_threads if loop_thread is None else (*self.own_threads, loop_thread)
         return self._cut_off.has_left_work(now, executor, known) or executor.is_exhausted(now)
 
     def close(self) -> None:
-        self._event_loop.close()
+        self.event_loop.close()
+
+
+def result_of(error: BaseException | None, started_at: datetime, elapsed_seconds: float, timeout: float) -> RunResult:
+    if elapsed_seconds >= timeout:
+        error = _timed_out(error)
+        error.args = (f"ran longer than {timeout:g} s",)
+    return RunResult(_status(error), started_at, elapsed_seconds, error)
 
 
 def _timed_out(error: BaseException | None) -> HandlerTimeout:

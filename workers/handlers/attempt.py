@@ -13,3 +13,5 @@ class Attempt:
     deadline: datetime
     is_ours: Callable[[], bool] = field(repr=False)
     """False once another worker has the job, or may have it: stop, the result will not count."""
+    handler: str = ""
+    """The handler's id."""

@@ -9,7 +9,10 @@ from pathlib import Path
 from surehook.shared.errors import Misconfigured
 from surehook.shared.event_types import EVENT_TYPES
 from surehook.shared.transactional_events import TransactionalTypes
+from surehook.workers.handlers import hooks, resources
+from surehook.workers.handlers.options import location_of
 from surehook.workers.handlers.registry import Handler, Registry, declared
+from surehook.workers.handlers.resources import Injection
 
 SETTING = "SUREHOOK_TRANSACTIONAL_EVENTS"
 
@@ -33,7 +36,24 @@ def load_handlers(modules: Sequence[str], folder: Path) -> Registry:
     registry = Registry(declared)
     if not len(registry):
         raise Misconfigured(f"SUREHOOK_HANDLERS={','.join(modules)}: no handler is registered there with @on(…)")
+    check_injection(registry)
     return registry
+
+
+def check_injection(registry: Registry) -> None:
+    """Checks that there is a resource for every parameter that wants one.
+
+    Raises:
+        Misconfigured: there is none, or resources need each other in a circle.
+    """
+    injection = Injection(resources.declared)
+    injection.in_order()
+    for handler in registry:
+        injection.sources(handler.function, handler.parameters.extras, location_of(handler.function))
+    for around in hooks.declared_arounds:
+        injection.sources(around.function, around.parameters.extras, around.location)
+    for hook in hooks.declared_letter_hooks:
+        injection.sources(hook.function, hook.parameters.extras, hook.location)
 
 
 def _import(module: str) -> None:

@@ -1,7 +1,6 @@
 """Checks the arguments of `@on`, with a sentence for each that is wrong."""
 
 import functools
-import inspect
 import math
 import re
 from collections.abc import Callable
@@ -12,7 +11,6 @@ from surehook.shared.errors import Misconfigured
 from surehook.shared.event_types import EVENT_TYPES, closest, matches_pattern
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
 
-EVENT_PARAMETER, ATTEMPT_PARAMETER = "event", "attempt"
 LONGEST_TIMEOUT_SECONDS = 86_400
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -65,27 +63,6 @@ def check_options(types: tuple[str, ...], retries: Any, backoff: Any, timeout: f
         raise Misconfigured(f"{location}: timeout must be more than 0 seconds and at most a day, not {timeout!r}")
     if not callable(backoff) and (len(backoff) == 0 or not all(0 <= delay < math.inf for delay in backoff)):
         raise Misconfigured(f"{location}: backoff must hold at least one delay, each 0 seconds or more and finite")
-
-
-def accepts_attempt(function: Callable[..., Any], location: str) -> bool:
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise Misconfigured(f"{location}: a handler must not be a generator (it contains `yield`)")
-    parameters = inspect.signature(function).parameters.values()
-    positional = [
-        parameter
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    needed = [parameter for parameter in parameters if parameter.default is parameter.empty]
-    extra = [
-        parameter for parameter in needed if parameter not in positional and parameter.kind is parameter.KEYWORD_ONLY
-    ]
-    required = [parameter for parameter in positional if parameter.default is parameter.empty]
-    if not positional or len(required) > len((EVENT_PARAMETER, ATTEMPT_PARAMETER)) or extra:
-        raise Misconfigured(
-            f"{location}: a handler takes (event) or (event, attempt), not {inspect.signature(function)}"
-        )
-    return len(required) > 1 or ATTEMPT_PARAMETER in [parameter.name for parameter in positional[1:2]]
 
 
 def handler_name(name: str | None, location: str) -> str:

@@ -10,7 +10,6 @@ from surehook.shared.event_types import matches_pattern
 from surehook.shared.keys import EVENTS_QUEUE, TRANSACTIONAL_QUEUE
 from surehook.shared.transactional_events import require_transactional_type
 from surehook.workers.handlers.options import (
-    accepts_attempt,
     check_options,
     handler_name,
     location_of,
@@ -20,6 +19,7 @@ from surehook.workers.handlers.options import (
     uuid_text,
 )
 from surehook.workers.handlers.ordering import KeyFunction, KeyName, OnDead, Order, changed_fields, order_of
+from surehook.workers.handlers.parameters import Parameters, handler_parameters
 from surehook.workers.handlers.retry import Backoff, RetryPolicy, exponential
 
 HandlerFunction = TypeVar("HandlerFunction", bound=Callable[..., Any])
@@ -39,7 +39,7 @@ class Handler:
     queue: str
     tenant_id: str | None
     application_id: str | None
-    accepts_attempt: bool
+    parameters: Parameters
     is_async: bool
     is_transactional: bool = False
     order: Order | None = None
@@ -184,7 +184,7 @@ def on(
             queue=queue_name(queue, location),
             tenant_id=uuid_text(tenant, "tenant", location),
             application_id=uuid_text(application, "application", location),
-            accepts_attempt=accepts_attempt(function, location),
+            parameters=handler_parameters(function, location),
             is_async=inspect.iscoroutinefunction(function),
             order=order_of(ordered_by, on_dead, latest_only, types, location),
             changed=changed_fields(changed, types, location),
@@ -213,7 +213,7 @@ def _transactional(handler: Handler, on_abandoned: Callable[..., Any] | None, lo
         function=on_abandoned,
         name=handler_name(f"{handler.name}{_UNDO_SUFFIX}", location),
         types=(),
-        accepts_attempt=accepts_attempt(on_abandoned, location),
+        parameters=handler_parameters(on_abandoned, location),
         is_async=inspect.iscoroutinefunction(on_abandoned),
     )
     return replace(handler, is_transactional=True, undo=undo)

@@ -74,6 +74,7 @@ local function bury(job_id, queue, exc, worker)
   redis.call('HSET', JOB .. job_id, 'status', 'failed', 'ended_at', iso_now(), 'worker_name', worker)
   redis.call('PERSIST', JOB .. job_id)
   redis.call('ZADD', FAILED .. queue, '+inf', job_id)
+  if redis.call('EXISTS', LETTER_HOOKS) == 1 then redis.call('ZADD', UNTOLD, now_ms, job_id) end
   add_result(job_id, 2, exc, worker)
   redis.call('PERSIST', RESULTS .. job_id)
   settle_dead_turn(job_id)

@@ -14,7 +14,8 @@ from harness.events import TENANT_ID, USER_ID
 from surehook import Attempt, Permanent, Reject, RetryLater, on
 from surehook.events import UserAction, UserDelete
 from surehook.shared.models import Event
-from surehook.testing import MOST_RUNS, Ran, an_event, deliver, run_handler
+from surehook.testing import Ran, an_event, deliver, run_handler
+from surehook.testing_runs import MOST_RUNS
 from surehook.workers.handlers import registry
 
 pytest_plugins = ["surehook.pytest_plugin"]
@@ -172,7 +173,7 @@ def test_a_thread_or_loop_that_cannot_run_a_handler_is_an_error() -> None:
     async def handler(event: Event) -> None: ...
 
     async def inside() -> None:
-        with pytest.raises(RuntimeError, match="from a plain test"):
+        with pytest.raises(RuntimeError, match="in an async test, await run_handler_async"):
             run_handler(handler, an_event("user.delete"))
 
     def beside() -> None:

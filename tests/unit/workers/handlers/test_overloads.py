@@ -24,9 +24,9 @@ def taken_by(overload: Any) -> type[Event]:
     """The class that a function under this overload takes."""
     (parameter,), variable = get_args(get_type_hints(overload)["return"])
     assert parameter is variable  # it keeps its own type
-    with_one, with_attempt = get_args(variable.__bound__)
-    (event,), _ = get_args(with_one)
-    assert get_args(with_attempt)[0] == [event, Attempt]
+    parameters, _ = get_args(variable.__bound__)
+    event, others = get_args(parameters)
+    assert others is ...
     assert isinstance(event, type)
     return event
 
@@ -90,6 +90,9 @@ def test_a_function_takes_its_types_class_and_keeps_its_own_type() -> None:
 
     @on("user.delete", name="three")
     def with_default(event: UserEvent, attempt: Attempt | None = None) -> None: ...
+
+    @on("user.delete", name="resources")
+    async def with_resources(event: UserDelete, attempt: Attempt, *, numbers: list[int]) -> None: ...
 
     @on("user.*", "group.create", name="four")
     def any_event(event: Event) -> None: ...

@@ -173,4 +173,4 @@ def test_both_signatures_are_understood() -> None:
     on("test", name="with_attempt")(lambda event, attempt: None)
     on("test", name="with_default")(lambda event, db=None: None)
 
-    assert [each.accepts_attempt for each in registry.declared] == [False, True, False]
+    assert [each.parameters.accepts_attempt for each in registry.declared] == [False, True, False]

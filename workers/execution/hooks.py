@@ -1,0 +1,93 @@
+"""Calls a user's functions with what they ask for: the attempt, resources, and the `@around` functions outside."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any
+
+from surehook.workers.execution.resources import Resources
+from surehook.workers.handlers.attempt import Attempt
+from surehook.workers.handlers.hooks import Around
+from surehook.workers.handlers.options import location_of
+from surehook.workers.handlers.parameters import Extra, Parameters
+
+
+class Hooks:
+    """The resources and the `@around` functions of one process."""
+
+    def __init__(self, resources: Resources, arounds: Sequence[Around] = ()) -> None:
+        self.arounds = tuple(arounds)
+        self._plain_arounds = tuple(each for each in arounds if not each.is_async)
+        self._resources = resources
+        self._values: dict[Callable[..., Any], dict[str, object]] = {}
+
+    def surrounded(self, function: Callable[[], Any], event: object, attempt: Attempt) -> Callable[[], Any]:
+        """A plain function with the plain `@around` functions outside."""
+
+        def run() -> Any:
+            raised: BaseException | None = None
+            with ExitStack() as stack:
+                for each in self._plain_arounds:
+                    stack.enter_context(contextmanager(self._bound(each, event, attempt))())
+                try:
+                    return function()
+                except BaseException as exc:
+                    raised = exc
+                    raise
+            # Only when one of them has swallowed it: a failed run must not count as done.
+            raise raised
+
+        return run
+
+    def surrounded_async(
+        self, function: Callable[[], Awaitable[object]], event: object, attempt: Attempt
+    ) -> Callable[[], Awaitable[object]]:
+        """An `async` function with all `@around` functions outside."""
+
+        async def run() -> object:
+            raised: BaseException | None = None
+            async with AsyncExitStack() as stack:
+                for each in self.arounds:
+                    bound = self._bound(each, event, attempt)
+                    if each.is_async:
+                        await stack.enter_async_context(asynccontextmanager(bound)())
+                    else:
+                        stack.enter_context(contextmanager(bound)())
+                try:
+                    return await function()
+                except BaseException as exc:
+                    raised = exc
+                    raise
+            raise raised
+
+        return run
+
+    def _bound(self, each: Around, event: object, attempt: Attempt) -> Callable[[], Any]:
+        return self.bound(each.function, each.parameters, event, attempt)
+
+    def bound(
+        self, function: Callable[..., Any], parameters: Parameters, first: object, attempt: Attempt | None
+    ) -> "partial[Any]":
+        """A function with its arguments."""
+        if not parameters.extras:
+            return partial(function, first, attempt) if parameters.accepts_attempt else partial(function, first)
+        positional, keywords = self._arguments(function, parameters.extras, first, attempt)
+        return partial(function, *positional, **keywords)
+
+    def _arguments(
+        self, function: Callable[..., Any], extras: Sequence[Extra], first: object, attempt: Attempt | None
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
+        """The arguments, by position where they can be: a decorator may take no others."""
+        values = self._values.get(function)
+        if values is None:
+            values = self._values[function] = self._resources.values_for(function, extras, location_of(function))
+        positional, keywords = [first], dict[str, object]()
+        for extra in extras:
+            if not extra.is_attempt and extra.name not in values:
+                continue  # it has a default
+            value = attempt if extra.is_attempt else values[extra.name]
+            if extra.is_keyword or len(positional) - 1 < extras.index(extra):
+                keywords[extra.name] = value
+            else:
+                positional.append(value)
+        return tuple(positional), keywords

@@ -1,0 +1,92 @@
+"""Assembles a worker process for transactional events."""
+
+import threading
+from collections.abc import Iterable
+
+from surehook.shared.heartbeat import WORKER, HeartbeatMessage
+from surehook.shared.keys import TRANSACTIONAL_QUEUE
+from surehook.shared.settings import Settings
+from surehook.shared.store import connect
+from surehook.workers.execution.timeouts import Timeout
+from surehook.workers.handlers.registry import Registry
+from surehook.workers.launcher import Launcher
+from surehook.workers.maintenance.transactional_heartbeat import TransactionalHeartbeat
+from surehook.workers.slots import Slots
+from surehook.workers.transactional.executor import TransactionalExecutor
+from surehook.workers.transactional.fetching import SlotContext, TransactionThread
+from surehook.workers.transactional.protocol import TransactionProtocol
+
+# Longer than a thread's blocking wait, short enough to notice a silent store.
+TRANSACTIONAL_STORE_TIMEOUT_SECONDS = 2.5
+# One on which a thread waits, and now and then one for a single call; redis-py's default is 100 in all.
+CONNECTIONS_OF_A_THREAD = 2
+OTHER_CONNECTIONS = 10
+
+
+class TransactionalLauncher(Launcher):
+    """A process for transactional events: each thread waits at the queue itself, to lose no time."""
+
+    def __init__(self, settings: Settings, registry: Registry, slots: Slots, process: str, threads: int) -> None:
+        most = CONNECTIONS_OF_A_THREAD * threads + OTHER_CONNECTIONS
+        store = connect(settings, timeout_seconds=TRANSACTIONAL_STORE_TIMEOUT_SECONDS, most_connections=most)
+        super().__init__(settings, store, slots, TRANSACTIONAL_QUEUE, process, threads)
+        self._threads = []
+        for number, name in enumerate(self._names):
+            context = SlotContext(slots, number)
+            executor = TransactionalExecutor(
+                TransactionProtocol(store, self._keys, name, process),
+                registry,
+                self._runner,
+                self._metrics,
+                context,
+                handler_timeout=settings.handler_timeout,
+                missing_key=self._missing_key,
+                report=self._report,
+            )
+            self._threads.append(TransactionThread(name, executor, context, self._report))
+        self._heartbeat = TransactionalHeartbeat(
+            store,
+            self._keys,
+            self._rq_workers,
+            TransactionProtocol(store, self._keys, process, process),
+            registry,
+            HeartbeatMessage(WORKER, process, self._types, self.queue),
+            self._missing_key,
+            self._claims,
+            handler_timeout=settings.handler_timeout,
+        )
+
+    def is_running(self) -> bool:
+        """A broken thread ends its process: the others finish, and the supervisor starts a new process."""
+        if self.has_broken():
+            self._stop_claiming()
+        return any(each.is_alive() for each in self._threads)
+
+    def has_broken(self) -> bool:
+        return any(each.error is not None for each in self._threads)
+
+    def has_jobs(self) -> bool:
+        return any(each.is_alive() for each in self._threads)  # a waiting thread may be given an event at any moment
+
+    def stop(self) -> None:
+        """Clients that submit now get an immediate 503, as this process is no longer available."""
+        self._stop_claiming()
+        self._heartbeat.leave()
+
+    def _all_threads(self) -> Iterable[threading.Thread]:
+        return (*self._threads, self._heartbeat)
+
+    def _timeouts(self) -> Iterable[Timeout]:
+        return [each.context.timeout for each in self._threads]
+
+    def _finished(self) -> int:
+        return sum(each.finished for each in self._threads)
+
+    def _stop_claiming(self) -> None:
+        """The process stays available: a new one is about to start, and may be in time for clients that submit now."""
+        for thread in self._threads:
+            thread.stop()
+
+    def close(self) -> None:
+        self._heartbeat.stop()
+        super().close()
