@@ -8,7 +8,7 @@ SurehookError
 │   │   └── StoreRefused    the store answers, but refuses what Surehook needs until a person changes something
 │   ├── NotDurable          the store answers, but would lose what we acknowledge
 │   ├── StoreFull           the store is out of memory or of disk
-│   ├── BacklogFull         as many events are open as MAX_BACKLOG allows
+│   ├── BacklogFull         as many events wait as MAX_BACKLOG allows
 │   └── SpoolFull           neither the store nor the spool has room
 ├── SpoolDamaged            a database of the spool cannot be read
 ├── SpoolForeign            a file in the folder of the spool is no database of this version
@@ -53,7 +53,7 @@ class StoreFull(StoreError):
 
 
 class BacklogFull(StoreError):
-    """The number of open events has reached MAX_BACKLOG."""
+    """The number of waiting events has reached MAX_BACKLOG."""
 
 
 class SpoolFull(StoreError):

@@ -26,6 +26,7 @@ class StoreGauges(Collector):
         keys = Keys(settings.key_prefix)
         self._store, self._keys = store, keys
         self._stats = StatsReader(store, keys)
+        self._max_backlog = settings.max_backlog
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -55,6 +56,11 @@ class StoreGauges(Collector):
             paused.add_metric([queue.name], int(queue.is_paused or stats.is_suspended))
         yield from (depth, running, age, scheduled, deferred, dead, paused)
         yield GaugeMetricFamily("surehook_open_events", "Events not closed", value=stats.open)
+        yield GaugeMetricFamily(
+            "surehook_backlog_limit",
+            "MAX_BACKLOG: events that may wait or run, and dead letters that may be there beside them",
+            value=self._max_backlog,
+        )
         yield GaugeMetricFamily(
             "surehook_orphans",
             "Unresolved effects of transactions that were answered with a refusal",

@@ -1,6 +1,6 @@
 -- Store a batch of events with their jobs, except those that were seen before.
 -- ARGV: ten for each event: id, type, tenant, user, application, source, body, queue, handler timeout, the fingerprint
--- of the key the body is encrypted with ('': it is plain); then, if there is one, the limit of open events; then, if the
+-- of the key the body is encrypted with ('': it is plain); then, if there is one, the limit of waiting events; then, if the
 -- events waited in a spool, when each was received (ms), separated by blanks.
 -- Returns for each event 1 if new, 0 if known, -1 if there is no room for it; 'known ' and the type of the stored
 -- event if it is another event with the same id; 'refused ' and an error's code if its key is of another kind.
@@ -8,7 +8,7 @@ local FIELDS_PER_EVENT = 10
 local count = math.floor(#ARGV / FIELDS_PER_EVENT)
 local room = count
 local options = #ARGV % FIELDS_PER_EVENT
-if options > 0 then room = tonumber(ARGV[#ARGV - options + 1]) - redis.call('ZCARD', OPEN) end
+if options > 0 then room = backlog_room(tonumber(ARGV[#ARGV - options + 1]), count) end
 local received = {}
 if options == 2 then
   for ms in string.gmatch(ARGV[#ARGV], '%d+') do received[#received + 1] = math.min(tonumber(ms), now_ms) end

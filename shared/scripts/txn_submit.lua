@@ -2,11 +2,11 @@
 -- ARGV: event id, type, tenant, user, application, source, body, handler timeout, round, ms left until the deadline,
 -- the ingest process, ms a refusal is remembered, ms after the deadline in which an outcome may be confirmed, retention
 -- in s, ms after its last heartbeat for which a worker counts as alive, the fingerprint of the key the body is
--- encrypted with (none or '': it is plain), limit of open events (none: unlimited).
+-- encrypted with (none or '': it is plain), limit of waiting events (none: unlimited).
 -- Returns {state, round, ms left, reason, the type of the stored event if it is another event with the same id}; state
 -- is waiting, completed, rejected, failed, abandoned, unconfirmed (a success that waits to be confirmed), duplicate (an
 -- event that never was a transaction), paused (an operator paused the queue), no_worker (no worker is available) or
--- backlog (the limit of open events is reached).
+-- backlog (the limit of waiting events is reached).
 local id, process = ARGV[1], ARGV[11]
 local key = EVENT .. id
 local txn = load_txn(id)
@@ -51,7 +51,7 @@ end
 if redis.call('ZCOUNT', ALIVE .. 'queue:' .. TRANSACTIONAL, '(' .. now_ms - ARGV[15], '+inf') == 0 then
   return reply('no_worker', '', 0, '')
 end
-if ARGV[17] and redis.call('ZCARD', OPEN) >= tonumber(ARGV[17]) then return reply('backlog', '', 0, '') end
+if ARGV[17] and backlog_room(tonumber(ARGV[17]), 1) < 1 then return reply('backlog', '', 0, '') end
 
 if not record[1] then
   redis.call('HSET', key, 'type', ARGV[2], 'tenant', ARGV[3], 'user', ARGV[4], 'application', ARGV[5],

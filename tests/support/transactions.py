@@ -49,11 +49,14 @@ class Protocol:
         self.windows = windows
         self._scripts = {name: Script(name, KEYS) for name in SCRIPTS}
 
-    def submit(self, event_id: str, process: str, event_type: str = "user.create") -> Reply:
+    def submit(
+        self, event_id: str, process: str, event_type: str = "user.create", max_backlog: int | None = None
+    ) -> Reply:
         windows = self.windows
+        limit = () if max_backlog is None else ("", max_backlog)
         state, number, left, reason, _ = self._run(
             "txn_submit", event_id, event_type, "", "", "", "webhook", b'{"event":{}}', "30", uuid4().hex,
-            windows.budget, process, windows.memory, windows.confirm, windows.retention, windows.beat,
+            windows.budget, process, windows.memory, windows.confirm, windows.retention, windows.beat, *limit,
         )  # fmt: skip
         return Reply(text(state), text(number), int(left), text(reason))
 

@@ -10,6 +10,16 @@ local function other_type(known_type, known_body, known_key_id, event_type, body
   if known_type ~= event_type or is_comparable and known_body ~= body then return known_type end
 end
 
+-- How many events may be opened under a limit of those that wait or run; `wanted` or more need not be exact. An event
+-- whose jobs are all dead letters does not count, until there are more of these than the limit, too.
+local function backlog_room(limit, wanted)
+  local open = redis.call('ZCARD', OPEN)
+  if limit - open >= wanted then return limit - open end  -- the usual case costs no more than this
+  local jobs = open + tonumber(redis.call('GET', EXTRA_JOBS) or 0)
+  for _, queue in ipairs(redis.call('SMEMBERS', OUR_QUEUES)) do jobs = jobs - redis.call('ZCARD', FAILED .. queue) end
+  return limit - math.max(open - limit, math.min(open, jobs))
+end
+
 -- The record keeps the token of a job's last claim, and the leases show if that claim is current.
 local function is_claimed(job_id, queue)
   local token = redis.call('HGET', EVENT .. event_of(job_id), 'claim:' .. handler_of(job_id))
