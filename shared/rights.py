@@ -25,7 +25,7 @@ INGEST_SCRIPTS = (
 INGEST_COMMANDS = ("EVAL", "EVALSHA", "GET", "SET", "DEL", "BLMPOP", "ZCARD")
 WORKER_SCRIPTS = (
     "exchange", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark", "sweep_canceled",
-    "sweep_failed", "expected_jobs", "expected_job_counts", "txn_claim", "txn_settle", "txn_give_back",
+    "sweep_failed", "sweep_order", "expected_jobs", "expected_job_counts", "txn_claim", "txn_settle", "txn_give_back",
     "txn_recover", "txn_bury", "heartbeat", "deregister", "stats", "take_untold", "told",
 )  # fmt: skip
 WORKER_COMMANDS = (
