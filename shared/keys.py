@@ -6,14 +6,16 @@ the default prefix alone RQ's keys are where RQ looks for them (`rq:`), so that 
 
 from dataclasses import dataclass
 
+from surehook.shared.rq_keys import DEFAULT_PREFIX, RQ_PREFIX, RQKeys
+
+__all__ = ["DEFAULT_PREFIX", "EVENTS_QUEUE", "RQ_PREFIX", "TRANSACTIONAL_QUEUE", "Keys"]
+
 EVENTS_QUEUE = "events"
 TRANSACTIONAL_QUEUE = "transactional"
-DEFAULT_PREFIX = "surehook"
-RQ_PREFIX = "rq"
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(RQKeys):
     """The names of all keys under one prefix."""
 
     prefix: str = DEFAULT_PREFIX
@@ -80,6 +82,14 @@ class Keys:
     def latest(self, handler: str, subject_hash: str) -> str:
         """String: the instant of the newest change of a subject that a handler with `latest_only` has applied."""
         return f"{self.prefix}:latest:{handler}:{subject_hash}"
+
+    def limits(self, queue: str) -> str:
+        """Hash: an operator's limits of a handler's own queue, and what they and its breaker remember."""
+        return f"{self.prefix}:limits:{queue}"
+
+    def recent_failures(self, queue: str) -> str:
+        """List: failures that its breaker, should it open, takes back: when, kind, job."""
+        return f"{self.prefix}:recent-failures:{queue}"
 
     def event(self, event_id: str) -> str:
         """Hash: the event record."""
@@ -166,6 +176,8 @@ class Keys:
                 "UNROUTED": self.unrouted,
                 "WAITING_LINES": self.waiting_lines,
                 "LATEST": f"{self.prefix}:latest:",
+                "LIMITS": self.limits(""),
+                "RECENT_FAILURES": self.recent_failures(""),
                 "EVENT": self.event(""),
                 "ATTEMPTS": self.attempts(""),
                 "LEASES": self.leases(""),
@@ -200,46 +212,3 @@ class Keys:
                 "INTERMEDIATE_SUFFIX": ":intermediate",
             }.items()
         )
-
-    # RQ's keys.
-
-    @property
-    def rq(self) -> str:
-        """The prefix of RQ's keys, as its variable RQ_KEY_PREFIX names it: RQ's own, unless `prefix` was changed."""
-        return RQ_PREFIX if self.prefix == DEFAULT_PREFIX else f"{self.prefix}:{RQ_PREFIX}"
-
-    @property
-    def rq_queues(self) -> str:
-        return f"{self.rq}:queues"
-
-    @property
-    def rq_suspended(self) -> str:
-        return f"{self.rq}:suspended"
-
-    @property
-    def rq_workers(self) -> str:
-        return f"{self.rq}:workers"
-
-    def rq_workers_of(self, queue: str) -> str:
-        return f"{self.rq}:workers:{queue}"
-
-    def rq_worker(self, name: str) -> str:
-        return f"{self.rq}:worker:{name}"
-
-    def rq_job(self, job_id: str) -> str:
-        return f"{self.rq}:job:{job_id}"
-
-    def rq_queue(self, queue: str) -> str:
-        return f"{self.rq}:queue:{queue}"
-
-    def rq_failed(self, queue: str) -> str:
-        return f"{self.rq}:failed:{queue}"
-
-    def rq_scheduled(self, queue: str) -> str:
-        return f"{self.rq}:scheduled:{queue}"
-
-    def rq_deferred(self, queue: str) -> str:
-        return f"{self.rq}:deferred:{queue}"
-
-    def rq_results(self, job_id: str) -> str:
-        return f"{self.rq}:results:{job_id}"

@@ -20,7 +20,7 @@ Argument = bytes | str | int | float
 # These finish, renew, recover and delete, so they must also run in a full store, to free memory. Without the flag the
 # store refuses a script whose first write needs memory. The other scripts add new data.
 RUN_IN_A_FULL_STORE = {
-    "exchange", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark",
+    "exchange", "tend_limited", "move_queue", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark",
     "sweep_canceled", "sweep_failed", "sweep_order", "erase", "discard",
     "heartbeat", "deregister", "told",
     "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
@@ -28,7 +28,8 @@ RUN_IN_A_FULL_STORE = {
 }  # fmt: skip
 _FLAGS = "#!lua flags=allow-oom\n"  # must be the first line (Redis 7, Valkey)
 
-LIBRARY = ("rq_jobs", "ordering", "events", "claims", "transactions")  # each may use the definitions of those before it
+# Each may use the definitions of those before it.
+LIBRARY = ("rq_jobs", "ordering", "events", "claims", "limits", "transactions")
 _DEFINED = re.compile(r"local (?:function )?(\w+)")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _COMMENT = re.compile(r" *--.*")

@@ -1,11 +1,46 @@
 """The counts of the ledger and the queues, read in one instant."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from surehook.shared.keys import EVENTS_QUEUE, Keys
+from surehook.shared.limits import OFF
 from surehook.shared.scripts import Script, Store, text
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """A queue's limits in force, its breaker, and why none of its jobs may start."""
+
+    concurrency: int | None
+    rate: str | None
+    is_set_by_operator: bool
+    has_breaker: bool
+    breaker_open_seconds: float | None
+    """How long it has been open; None: it is closed."""
+    waits_for: str
+    """`closed` (a handler asked for a pause of all its events), `breaker` (the next probe), `concurrency`, `rate`."""
+    wait_seconds: float | None
+
+    @classmethod
+    def parse(cls, fields: Sequence[Any], now: float) -> "LimitState":
+        """Reads a reply of the script `stats`."""
+        declared, concurrency, rate, open_since, waits_for, wait_ms = fields
+        its_concurrency, its_rate, _, breaker = (text(declared) or ",,,0").split(",")
+        in_force = [text(each) or its for each, its in ((concurrency, its_concurrency), (rate, its_rate))]
+        chosen = [None if each in ("", OFF) else each for each in in_force]
+        is_open = bool(open_since) and breaker == "1"
+        return cls(
+            concurrency=int(chosen[0]) if chosen[0] else None,
+            rate=chosen[1],
+            is_set_by_operator=bool(concurrency or rate),
+            has_breaker=breaker == "1",
+            breaker_open_seconds=round(max(0.0, now - int(open_since) / 1000), 1) if is_open else None,
+            waits_for=text(waits_for),
+            wait_seconds=wait_ms / 1000 if wait_ms > 0 else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +57,8 @@ class QueueStats:
     is_paused: bool
     oldest_waiting_seconds: float
     workers: int
+    limits: LimitState | None = None
+    """For the own queue of a handler with limits."""
 
     @property
     def jobs(self) -> int:
@@ -90,10 +127,11 @@ class StatsReader:
 
 
 def _queue(fields: list[Any], now: float) -> QueueStats:
-    name, waiting, running, scheduled, deferred, dead, is_paused, head_since, workers = fields
+    name, waiting, running, scheduled, deferred, dead, is_paused, head_since, workers, *limits = fields
     waited = now - _seconds(text(head_since)) if head_since else 0.0
     age = round(max(0.0, waited), 3)
-    return QueueStats(text(name), waiting, running, scheduled, deferred, dead, bool(is_paused), age, workers)
+    state = LimitState.parse(limits, now) if limits else None
+    return QueueStats(text(name), waiting, running, scheduled, deferred, dead, bool(is_paused), age, workers, state)
 
 
 def _seconds(instant: str) -> float:

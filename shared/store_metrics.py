@@ -9,8 +9,9 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from surehook.shared.keys import Keys
+from surehook.shared.limits import WAIT_REASONS
 from surehook.shared.settings import Settings
-from surehook.shared.stats import StatsReader
+from surehook.shared.stats import QueueStats, StatsReader
 from surehook.shared.store import connect
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class StoreGauges(Collector):
             dead.add_metric([queue.name], queue.dead)
             paused.add_metric([queue.name], int(queue.is_paused or stats.is_suspended))
         yield from (depth, running, age, scheduled, deferred, dead, paused)
+        yield from _limits(stats.queues)
         yield GaugeMetricFamily("surehook_open_events", "Events not closed", value=stats.open)
         yield GaugeMetricFamily(
             "surehook_backlog_limit",
@@ -75,3 +77,18 @@ class StoreGauges(Collector):
             "Events that are wrong according to the counts; `surehook ledger` names them",
             value=stats.imbalance,
         )
+
+
+def _limits(queues: Iterable[QueueStats]) -> Iterator[Metric]:
+    """For the own queues of handlers with limits."""
+    breaker = GaugeMetricFamily("surehook_breaker_open", "1 while a queue's circuit breaker is open", labels=["queue"])
+    held_back = GaugeMetricFamily(
+        "surehook_queue_held_back", "1 while jobs wait because of a limit", labels=["queue", "reason"]
+    )
+    for queue in queues:
+        if queue.limits is None:
+            continue
+        breaker.add_metric([queue.name], int(queue.limits.breaker_open_seconds is not None))
+        for reason in WAIT_REASONS:
+            held_back.add_metric([queue.name, reason], int(queue.waiting > 0 and queue.limits.waits_for == reason))
+    yield from (breaker, held_back)

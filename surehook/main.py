@@ -25,7 +25,7 @@ VERBS = {
     "simulate": "Run a FusionAuth with users of its own, for trying a receiver.",
     "events": "List, show, replay, resolve or erase events.",
     "dead-letters": "List, show, replay or discard events out of retries.",
-    "queues": "List, pause or resume queues.",
+    "queues": "List, pause, resume or limit queues.",
     "ledger": "Check that every accepted event is accounted for.",
     "spool": "List or forward events that wait on this machine's disk.",
     "keys": "Re-encrypt stored bodies with the newest key.",

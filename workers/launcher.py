@@ -3,12 +3,14 @@
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import redis
 
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.keys import Keys
+from surehook.shared.limits import Limits
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect
 from surehook.shared.transactional_events import transactional_types
@@ -23,6 +25,7 @@ from surehook.workers.handlers.hooks import declared_letter_hooks
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.dead_letter_hooks import LetterHooks
 from surehook.workers.maintenance.heartbeat import Heartbeat
+from surehook.workers.maintenance.limited_queues import LimitedQueues
 from surehook.workers.maintenance.recycling import Recycling
 from surehook.workers.maintenance.sweeper import Sweep, Sweeper
 from surehook.workers.metrics import WorkerMetrics
@@ -43,6 +46,8 @@ STORE_TIMEOUT_SECONDS = 4.0
 class Launcher(ABC):
     """The parts that every worker process has. A subclass adds the threads of its kind of queue."""
 
+    _limited: Mapping[str, Limits] = MappingProxyType({})  # the handlers' own queues that it serves, too
+
     def __init__(
         self, settings: Settings, store: redis.Redis, slots: Slots, queue: str, process: str, threads: int
     ) -> None:
@@ -50,15 +55,8 @@ class Launcher(ABC):
         self._store, self._keys = store, Keys(settings.key_prefix)
         self._names = thread_names(process, threads)
         self.guard = FormatGuard(store, self._keys)
-        self._rq_workers = RQWorkers(store, self._keys, queue, self._names, self.guard.check)
-        self._claims = Claims(
-            store,
-            self._keys,
-            queue,
-            process,
-            retention_seconds=settings.retention,
-            handler_timeout=settings.handler_timeout,
-        )
+        self._rq_workers = RQWorkers(store, self._keys, queue, self._names, self.guard.check, self._limited)
+        self._claims = Claims.of(store, settings, queue, process)
         self._metrics = WorkerMetrics()
         self._report = StoreReport(self._metrics.set_not_ready)
         self._runner = Runner(settings.handler_timeout)
@@ -103,7 +101,7 @@ class Launcher(ABC):
         self._watchdog.stop()  # so that the supervisor kills a process whose resources do not close
         self.resources.close()
         self._runner.close()
-        unregister(self._settings, self.queue, self._names)
+        unregister(self._settings, self.queue, self._names, self._limited)
 
     @abstractmethod
     def _all_threads(self) -> Iterable[threading.Thread]: ...
@@ -126,8 +124,9 @@ class QueueLauncher(Launcher):
     def __init__(
         self, settings: Settings, registry: Registry, slots: Slots, queue: str, process: str, threads: int
     ) -> None:
-        store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
+        store, self._limited = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS), registry.limited(queue)
         super().__init__(settings, store, slots, queue, process, threads)
+        limited = [Claims.of(store, settings, each, process, limits) for each, limits in self._limited.items()]
         executor = JobExecutor(
             registry, self._runner, self._metrics, queue=queue, missing_key=self._missing_key, types=self._types
         )
@@ -135,18 +134,21 @@ class QueueLauncher(Launcher):
         self._claims.order_types(registry.ordered_types)
         connection, wake_up = Connection(store, self._report, "fetcher"), self._notifier.request
         is_paused = self._missing_key.is_paused
-        self._fetcher = Fetcher(self._claims, connection, slots, Prefetch(threads), self._metrics, wake_up, is_paused)
+        self._fetcher = Fetcher(
+            self._claims, connection, slots, Prefetch(threads), self._metrics, wake_up, is_paused, limited
+        )
         self._notifier.on_work = self._fetcher.wake_up
         self._threads = [
             HandlerThread(name, self._fetcher.handoff, self._fetcher.inbox, executor, slots) for name in self._names
         ]
-        self._heartbeat = Heartbeat(self._rq_workers, self._fetcher, self._claims)
         timeout = settings.handler_timeout
+        tend = LimitedQueues(store, self._keys, self._limited, timeout).tend
+        self._heartbeat = Heartbeat(self._rq_workers, self._fetcher, self._claims, limited, tend)
         self._letter_hooks = [
             LetterHooks(store, self._keys, declared_letter_hooks, self._runner, self._missing_key)
             for _ in declared_letter_hooks[:1]
         ]
-        self._sweeper = Sweeper(Sweep(store, self._keys, registry.queues, handler_timeout=timeout), self._metrics)
+        self._sweeper = Sweeper(Sweep(store, self._keys, registry, handler_timeout=timeout), self._metrics)
 
     def is_running(self) -> bool:
         return self._fetcher.is_alive()

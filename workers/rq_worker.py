@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -47,10 +47,12 @@ class RQWorkers:
         queue: str,
         names: list[str],
         before_heartbeat: Callable[[], None] = lambda: None,
+        limited: Iterable[str] = (),
     ) -> None:
         self._store = store
-        self._registries = (keys.rq_workers, keys.rq_workers_of(queue))
-        self._queue = queue
+        queues = (queue, *limited)
+        self._registries = (keys.rq_workers, *map(keys.rq_workers_of, queues))
+        self._queue, self._queues = queue, ",".join(queues)
         self._workers = [keys.rq_worker(name) for name in names]
         self._before_heartbeat = before_heartbeat
         self._next_heartbeat = self._next_forgetting = 0.0
@@ -58,7 +60,7 @@ class RQWorkers:
     def register(self) -> None:
         """Registers all workers; safe to repeat after a lost reply, or after the store lost its data."""
         self._before_heartbeat()
-        facts = _facts(self._queue)
+        facts = _facts(self._queues)
         with self._store.pipeline() as pipeline:
             for worker in self._workers:
                 pipeline.delete(worker)
@@ -120,7 +122,7 @@ class RQWorkers:
 
     def forget_dead_workers(self) -> None:
         """Removes workers whose key has expired from RQ's lists."""
-        known: Any = self._store.smembers(self._registries[-1])
+        known: Any = self._store.smembers(self._registries[1])
         workers = texts(known)
         with self._store.pipeline(transaction=False) as pipeline:
             for worker in workers:
@@ -137,11 +139,11 @@ class RQWorkers:
         self._store.delete(*self._workers, *map(_executions, self._workers))
 
 
-def unregister(settings: Settings, queue: str, names: list[str]) -> None:
+def unregister(settings: Settings, queue: str, names: list[str], limited: Iterable[str] = ()) -> None:
     """Unregisters a process that ends, on a connection of its own with a short timeout."""
     try:
         with connect(settings, timeout_seconds=LAST_WORDS_SECONDS) as store:
-            RQWorkers(store, Keys(settings.key_prefix), queue, names).unregister()
+            RQWorkers(store, Keys(settings.key_prefix), queue, names, limited=limited).unregister()
     except (RedisError, OSError) as exc:
         # RQ forgets the workers when their keys expire.
         log.warning("store unavailable at exit", extra={"error_type": type(exc).__name__})
@@ -151,13 +153,13 @@ def thread_names(process: str, threads: int) -> list[str]:
     return [f"{process}.{number}" for number in range(1, threads + 1)]
 
 
-def _facts(queue: str) -> dict[Any, Any]:
+def _facts(queues: str) -> dict[Any, Any]:
     """The fields of a worker's hash, as RQ writes them."""
     now = _now()
     return {
         "birth": now,
         "last_heartbeat": now,
-        "queues": queue,
+        "queues": queues,
         "pid": os.getpid(),
         "hostname": socket.gethostname(),
         "ip_address": "unknown",

@@ -2,18 +2,22 @@
 --
 -- ARGV: queue, process, exchange number, prefix of new tokens (it begins with the process's own prefix), lease in ms,
 -- retention in s, handler timeout, claims wanted, how many of them start immediately (the others are *reserved*: a
--- crash does not count for them), patterns of the types of handlers with an order, then acks, each: kind, job id, token, worker, 1 if RQ's tools show it as running,
--- number of arguments, and those.
--- Returns the acks' results as letters (d applied, s refused: stale or erased), 1 if the queue is paused, and the claims, each:
+-- crash does not count for them), patterns of the types of handlers with an order, the limits of a handler's own queue
+-- ('' for any other), then acks, each: kind, job id, token, worker, 1 if RQ's tools show it as running, number of
+-- arguments, and those. With limits, the last argument of a finish, retry or bury is the verdict: good, bad, neither, or
+-- the ms for which no job of the queue may start.
+-- Returns the acks' results as letters (d applied, s refused: stale or erased, k o c as `open_breaker` says), 1 if the
+-- queue is paused, the claims, the ids of jobs without an event record, which were put aside, and with limits the ms
+-- until the next job may start (-1: not known). A claim is:
 -- job id, token, its runs with this one, retries spent, interruptions, type, tenant, application, handler, body, key
--- id, set if FusionAuth committed in spite of a refusal, decision, place in a line, 1 if a newer change was applied; and
--- the ids of jobs without an event record, which were put aside.
+-- id, set if FusionAuth committed in spite of a refusal, decision, place in a line, 1 if a newer change was applied.
 -- A repeated exchange gets its first reply again; an older one changes nothing and gets no reply.
 local queue, process, number, prefix = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local lease_ms, retention, handler_timeout = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local wanted, starting, ordered_types = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
 local token_prefix = string.match(prefix, '^[^-]*')
-local EXCHANGE_TTL_SECONDS = 3600
+local limits = ARGV[11] ~= '' and read_limits(queue, ARGV[11])
+local FIRST_ACK, EXCHANGE_TTL_SECONDS = 12, 3600
 
 -- Writes of one kind are collected here and done in one command: a command costs the store more than its values.
 local ended_claims, finished, closed, run_counts = {}, {}, {}, {}
@@ -118,6 +122,32 @@ function apply.fan_out(ack, at, last)
   end
 end
 
+-- The job belongs on its handler's own queue, and goes there uncounted. Arguments: handler, queue, timeout.
+function apply.move(ack, at)
+  redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'runs:' .. handler_of(ack.job_id), -1)
+  move_job(ack.job_id, ARGV[at], ARGV[at + 1], ARGV[at + 2])
+end
+
+-- The breaker is open: the failure spends no retry and buries nothing. The job goes behind the others, so that the next
+-- probe is another event: this one may be what fails. Arguments: as of retry or bury.
+function apply.keep(ack, at)
+  if ack.kind == 'retry' then at = at + 2 end
+  assign_handler(ack.job_id, ARGV[at + 2])
+  count_run(ack.worker, 'failed_job_count', ARGV[at + 3])
+  add_attempt(ack.job_id, (string.gsub(ARGV[at], '"outcome": "dead letter"', '"outcome": "failed"')))
+  add_result(ack.job_id, 4, ARGV[at + 1], ack.worker)
+  write_end(ack, 'queued', ARGV[at + 4])
+  enqueue(ack.job_id, queue)
+end
+
+-- Apply an ack on a queue with limits. Returns its letter.
+local judge, save_runs
+local function apply_limited(ack)
+  local letter = judge(ack, ARGV[ack.last])
+  apply[(letter == 'k' or letter == 'o') and 'keep' or ack.kind](ack, ack.at, ack.last)
+  return letter
+end
+
 -- A thread has started it. Sent only for long runs: the others have finished by the next exchange.
 local function start(ack)
   if not valid_claims[ack.claim] then return false end
@@ -149,90 +179,23 @@ local function write_collected()
 end
 
 local function apply_acks()
-  local acks, claims = read_acks(11)
+  local acks, claims = read_acks(FIRST_ACK)
   find_valid_claims(claims)
   local results = {}
   for _, ack in ipairs(acks) do
-    local is_done
+    local letter = 's'
     if ack.kind == 'start' then
-      is_done = start(ack)
-    else
-      is_done = end_claim(ack)
-      if is_done then apply[ack.kind](ack, ack.at, ack.last) end
-      if is_done and ack.place then settle_turn(ack.job_id, ack.place, ack.kind, retention) end
+      if start(ack) then letter = 'd' end
+    elseif end_claim(ack) then
+      letter = 'd'
+      if limits then letter = apply_limited(ack) else apply[ack.kind](ack, ack.at, ack.last) end
+      if ack.place then settle_turn(ack.job_id, ack.place, ack.kind, retention) end
     end
-    table.insert(results, is_done and 'd' or 's')
+    table.insert(results, letter)
   end
   write_collected()
+  if save_runs then save_runs() end
   return table.concat(results)
-end
-
-local leases, new_claims = {}, {}  -- the new claims, written together
-local without_record = {}  -- jobs without an event record
-
-local function start_lease(job_id, token, starts, runs)
-  local claim, handler = job_id .. ':' .. token, handler_of(job_id)
-  table.insert(leases, now_ms + lease_ms)
-  table.insert(leases, claim)
-  table.insert(new_claims, claim)
-  redis.call('HSET', EVENT .. event_of(job_id), 'runs:' .. handler, runs, 'claim:' .. handler, token)
-  if starts then show_execution(queue, job_id, claim, '', handler_timeout) end
-end
-
--- Claim one job of those popped. Returns nothing if there is no reason to run it.
-local function claim_job(job_id, token, starts, record)
-  local has_job = redis.call('EXISTS', JOB .. job_id) == 1
-  if not record[1] and has_job then
-    table.insert(without_record, job_id)
-    return set_aside(job_id, queue)
-  end
-  if not record[1] or record[2] or record[4] or (handler_of(job_id) == '' and record[3]) then
-    return delete_job(job_id)  -- closed, or replaced by one job per handler: a useless copy
-  end
-  if record[12] and redis.call('ZSCORE', LEASES .. queue, job_id .. ':' .. record[12]) then return end
-  if not has_job then create_job(job_id, queue, handler_timeout) end
-  if not admit_in_turn(job_id, queue, record[16], record[1], record[9], ordered_types) then return end
-  local runs = tonumber(record[11] or 0) + 1
-  start_lease(job_id, token, starts, runs)
-  return claim_reply(job_id, token, runs, record)
-end
-
--- Pop jobs until enough are claimed, and drop those that have no reason to run. A job that was interrupted runs alone.
-local function claim_jobs()
-  local claims, seen = {}, {}
-  for _ = 1, 10 do
-    local job_ids = #claims < wanted and redis.call('LPOP', QUEUE .. queue, wanted - #claims)
-    if not job_ids then break end
-    for i, job_id in ipairs(job_ids) do
-      local record = read_claim_record(job_id)
-      local runs_alone = tonumber(record[6] or 0) > 0
-      if runs_alone and #claims > 0 then
-        push_back(queue, job_ids, i)  -- it comes with the next exchange
-        return claims
-      end
-      local claim = not seen[job_id] and claim_job(job_id, prefix .. (#claims + 1), #claims < starting, record)
-      seen[job_id] = true
-      if claim then
-        table.insert(claims, claim)
-        if runs_alone then
-          push_back(queue, job_ids, i + 1)
-          return claims
-        end
-      end
-    end
-  end
-  return claims
-end
-
-local function write_leases(claims)
-  if #new_claims == 0 then return end
-  redis.call('ZADD', LEASES .. queue, unpack(leases))
-  redis.call('SADD', PROCESS_CLAIMS .. token_prefix, unpack(new_claims))
-  if redis.call('EXISTS', FAILED .. queue, SCHEDULED .. queue) == 0 then return end
-  local job_ids = {}
-  for _, claim in ipairs(claims) do table.insert(job_ids, claim[1]) end
-  redis.call('ZREM', FAILED .. queue, unpack(job_ids))
-  redis.call('ZREM', SCHEDULED .. queue, unpack(job_ids))
 end
 
 local last = redis.call('HMGET', EXCHANGE .. process, 'number', 'results')
@@ -240,11 +203,17 @@ local last_number = tonumber(last[1] or 0)
 if last_number > number then return false end
 if last_number == number then return {last[2], 0, find_claims(queue, token_prefix, prefix, now_ms + lease_ms), {}} end
 
+if limits and #ARGV >= FIRST_ACK then judge, save_runs = open_breaker(limits, handler_timeout) end
 local results = apply_acks()
 local is_paused = wanted > 0
   and (redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, queue) == 1)
-local claims = is_paused and {} or claim_jobs()
-write_leases(claims)
+if limits then wanted = math.min(wanted, (may_start(limits))) end
+local claims, without_record = {}, {}
+if not is_paused then
+  claims, without_record = claim_jobs({queue = queue, prefix = prefix, token_prefix = token_prefix, lease_ms = lease_ms,
+    timeout = handler_timeout, wanted = wanted, starting = starting, ordered_types = ordered_types})
+end
+local wait_ms = limits and count_starts(limits, claims)
 redis.call('HSET', EXCHANGE .. process, 'number', number, 'results', results)
 redis.call('EXPIRE', EXCHANGE .. process, EXCHANGE_TTL_SECONDS)
-return {results, is_paused and 1 or 0, claims, without_record}
+return {results, is_paused and 1 or 0, claims, without_record, wait_ms or nil}

@@ -1,24 +1,64 @@
-"""`surehook queues`: lists, pauses and resumes queues."""
+"""`surehook queues`: lists, pauses, resumes and limits queues."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 import click
 
 from surehook.admin.queues import Queues
 from surehook.shared.keys import Keys
+from surehook.shared.limits import MOST_CONCURRENT, OFF, interval_ms
 from surehook.shared.settings import load_settings
-from surehook.shared.stats import QueueStats
+from surehook.shared.stats import LimitState, QueueStats
 from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs.output import echo, echo_json
 
 TIMEOUT_SECONDS = 10.0
+
+
+class _OrOff(click.ParamType[int | str]):
+    """A limit, or `off`."""
+
+    name = "limit"
+
+    def __init__(self, name: str, parse: Callable[[str], int | str]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if value == OFF:
+            return OFF
+        try:
+            return self._parse(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+def _concurrency(value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= MOST_CONCURRENT:
+        raise ValueError(f"a whole number from 1 to {MOST_CONCURRENT}, or off, not {value!r}")
+    return int(value)
+
+
+def _rate(value: str) -> str:
+    interval_ms(value)
+    return value
+
+
+CONCURRENCY, RATE = _OrOff("number", _concurrency), _OrOff("rate", _rate)
+WAITS = {
+    "closed": "closed by a handler",
+    "breaker": "probing",
+    "concurrency": "full",
+    "rate": "waits for its rate",
+}
 HEAD = ("queue", "waiting", "running", "scheduled", "deferred", "dead", "workers", "oldest", "")
 
 
 @click.group()
 def queues() -> None:
-    """List, pause or resume queues."""
+    """List, pause, resume or limit queues."""
 
 
 @queues.command("list")
@@ -28,13 +68,16 @@ def list_(as_json: bool) -> None:
     found = _open().read()
     if as_json:
         for queue in found.queues:
-            echo_json(asdict(queue) | {"is_suspended": found.is_suspended})
+            facts = {name: fact for name, fact in asdict(queue).items() if name != "limits" or fact}
+            echo_json(facts | {"is_suspended": found.is_suspended})
         return
     table = [HEAD, *map(_cells, found.queues)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for name, *numbers, state in table:
+    for number, (name, *numbers, state) in enumerate(table):
         cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)]
         echo("  ".join((name.ljust(widths[0]), *cells, state)).rstrip())
+        if number and (limits := found.queues[number - 1].limits):
+            echo(f"  {_sentence(limits)}")
     if found.is_suspended:
         echo("All workers are suspended by `rq suspend`; `rq resume` ends that.")
 
@@ -50,9 +93,33 @@ def pause(name: str) -> None:
 @queues.command()
 @click.argument("name")
 def resume(name: str) -> None:
-    """Let workers claim jobs from a queue again."""
+    """Let workers claim jobs from a queue again.
+
+    Ends a pause, one that a handler has asked for with RetryLater(…, everyone=True), too, and closes an open breaker.
+    """
     was_paused = _open().resume(name)
     echo(f"{name} is resumed" if was_paused else f"{name} was not paused")
+
+
+@queues.command()
+@click.argument("name")
+@click.option("--concurrency", type=CONCURRENCY, help="At most this many runs at a time; `off` for any number.")
+@click.option("--rate", type=RATE, help='At most this many starts, as in "100/m" (s, m, h, d); `off` for any.')
+@click.option("--clear", is_flag=True, help="Leave the limits to the code again.")
+def limit(name: str, concurrency: int | str | None, rate: str | None, clear: bool) -> None:
+    """Change the limits of a handler's own queue, on all machines and immediately, until they are cleared.
+
+    Without options: show them.
+    """
+    found = _open()
+    if clear and (concurrency is not None or rate is not None):
+        raise click.UsageError("--clear leaves both limits to the code: it takes no --concurrency and no --rate.")
+    if clear:
+        found.clear_limits(name)
+    elif concurrency is not None or rate is not None:
+        found.limit(name, concurrency=concurrency, rate=rate)
+    limits = found.limits(name)
+    echo(f"{visible_line(name)}: {_sentence(limits)}")
 
 
 def _open() -> Queues:
@@ -65,3 +132,26 @@ def _cells(queue: QueueStats) -> tuple[str, ...]:
     numbers = (queue.waiting, queue.running, queue.scheduled, queue.deferred, queue.dead, queue.workers)
     age = f"{queue.oldest_waiting_seconds:,.0f} s" if queue.waiting else "-"
     return (visible_line(queue.name), *(f"{number:,}" for number in numbers), age, "paused" if queue.is_paused else "")
+
+
+def _sentence(limits: LimitState) -> str:
+    """Names the limits of a queue, and the reason why its jobs wait."""
+    parts = [f"{limits.concurrency:,} at a time" if limits.concurrency else "any number at a time"]
+    parts.append(limits.rate or "any rate")
+    if limits.is_set_by_operator:
+        parts[-1] += " (set by an operator)"
+    if limits.has_breaker:
+        open_for = limits.breaker_open_seconds
+        parts.append("breaker closed" if open_for is None else f"breaker OPEN for {_duration(open_for)}")
+    if limits.waits_for:
+        until = "" if limits.wait_seconds is None else f", next start in {_duration(limits.wait_seconds)}"
+        parts.append(f"{WAITS[limits.waits_for]}{until}")
+    return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 10:  # noqa: PLR2004 - rates of several a second
+        return f"{seconds:.1f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds:,.0f} s"
+    return f"{seconds / 3600:,.1f} h"

@@ -180,7 +180,7 @@ def run_worker(claims_of: Callable[..., SingleClaims], counts: Counts) -> Iterat
 @pytest.fixture
 def look(store: redis.Redis) -> Callable[[], list[str]]:
     """Sweep now, as the first process whose turn it is."""
-    sweep = Sweep(store, KEYS, ["other"], handler_timeout=30)
+    sweep = Sweep(store, KEYS, Registry(()), handler_timeout=30)
 
     def look() -> list[str]:
         store.delete(KEYS.sweep_lock)

@@ -29,7 +29,7 @@ def an_attempt() -> AttemptRecord:
 
 
 def let_lapse(store: redis.Redis, claim: Claim) -> None:
-    store.zadd(KEYS.leases("events"), {claim.key: 1})
+    store.zadd(KEYS.leases(claim.queue), {claim.key: 1})
 
 
 def snapshot(store: redis.Redis) -> dict[bytes, bytes | None]:

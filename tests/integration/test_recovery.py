@@ -41,7 +41,7 @@ def tick(clocks: Clocks, counts: Counts) -> Callable[..., None]:
     claims = Claims(clocks, KEYS, "events", "parent", retention_seconds=3600, handler_timeout=30)
     interrupted: Any = counts
     health = StoreHealth(clocks)
-    recovery = Recovery(clocks, KEYS, [claims], NO_HANDLERS, interrupted, health)
+    recovery = Recovery(clocks, KEYS, lambda _: claims, ["events"], NO_HANDLERS, interrupted, health)
 
     def tick(times: int = 1) -> None:
         """Tick `times` times, a second apart."""

@@ -13,7 +13,7 @@ from surehook.workers.maintenance import sweeper as sweep_module
 from surehook.workers.maintenance.missing_jobs import MissingJobs
 from surehook.workers.maintenance.sweeper import Sweep, Sweeper
 from tests.integration.conftest import KEYS, Accept, Counts
-from tests.integration.test_leases import an_attempt
+from tests.integration.test_leases import NO_HANDLERS, an_attempt
 
 
 def lose_the_job(store: redis.Redis, event_id: str) -> None:
@@ -157,7 +157,7 @@ def test_a_loss_that_a_copy_hides_is_found_soon_unless_the_backlog_is_huge(
 ) -> None:
     monkeypatch.setattr(sweep_module, "FEW_OPEN", 0)
     instants = iter([0.0, sweep_seconds, 0.0, 0.0])
-    sweep = Sweep(store, KEYS, [], handler_timeout=30, clock=lambda: next(instants))
+    sweep = Sweep(store, KEYS, NO_HANDLERS, handler_timeout=30, clock=lambda: next(instants))
     lost, doubled = accept(), accept()
     assert sweep.run() == []
     lose_the_job(store, lost)
@@ -205,7 +205,7 @@ def test_only_one_process_sweeps_at_a_time(accept: Accept, look: Any, store: red
     look()
     lose_the_job(store, accept())
 
-    assert Sweep(store, KEYS, [], handler_timeout=30).run() == []
+    assert Sweep(store, KEYS, NO_HANDLERS, handler_timeout=30).run() == []
     assert 0 < store.pttl(KEYS.sweep_lock) <= sweep_module.LOCK_MS < sweep_module.SWEEP_EVERY_SECONDS * 1000
 
 
@@ -213,7 +213,7 @@ def test_the_sweeper_counts_what_it_found(accept: Accept, counts: Counts, store:
     lose_the_job(store, accept())
     metrics: Any = counts
 
-    Sweeper(Sweep(store, KEYS, [], handler_timeout=30), metrics).tick()
+    Sweeper(Sweep(store, KEYS, NO_HANDLERS, handler_timeout=30), metrics).tick()
 
     assert counts.discarded == 1
 

@@ -18,11 +18,11 @@ class SingleClaims(Claims):
 
     def claim(self) -> Claim | None:
         """Claims one job."""
-        return next(iter(self._exchange([], wanted=1).claims), None)
+        return next(iter(self.exchange([], wanted=1).claims), None)
 
     def acknowledge(self, ack: Ack) -> bool:
         """Returns False if the claim is stale."""
-        return self._exchange([(ack, self._process, True)], wanted=0).accepted_acks[0]
+        return self.exchange([(ack, self._process, True)], wanted=0).accepted_acks[0]
 
     def finish(self, claim: Claim, outcome: str, attempt: AttemptRecord | None) -> bool:
         return self.acknowledge(acks.finish(claim, outcome, attempt))
@@ -42,6 +42,6 @@ class SingleClaims(Claims):
     def fan_out(self, claim: Claim, handlers: Iterable[tuple[str, str, float] | tuple[str, str, float, str]]) -> bool:
         return self.acknowledge(acks.fan_out(claim, [acks.HandlerJob(*part) for part in handlers]))
 
-    def _exchange(self, sent: Iterable[tuple[Ack, str, bool]], *, wanted: int) -> FetchResult:
+    def exchange(self, sent: Iterable[tuple[Ack, str, bool]], *, wanted: int) -> FetchResult:
         arguments = self.exchange_arguments(self.next_number(), sent, wanted=wanted, starting=wanted)
         return self.parse_reply(self.exchange_script().run(self._store, *arguments))

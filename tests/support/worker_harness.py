@@ -1,5 +1,6 @@
 """The fetcher and handler threads of one worker process, inside the test's process."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,14 @@ class WorkerHarness:
         threads: int,
         name: str,
         cipher: BodyCipher | None = None,
+        limited: Sequence[Claims] = (),
     ) -> None:
         self.slots = Slots.create(folder / f"{name}.slots", 64)
         connection = Connection(store)
         self.wake_ups = 0
         missing_key = MissingKey(cipher or BodyCipher(), claims.key_needed, counts)
         self.fetcher = Fetcher(
-            claims, connection, self.slots, Prefetch(threads), counts, self._count, missing_key.is_paused
+            claims, connection, self.slots, Prefetch(threads), counts, self._count, missing_key.is_paused, limited
         )
         registry = Registry(registry_module.declared)
         executor = JobExecutor(
@@ -59,6 +61,8 @@ class WorkerHarness:
         return self
 
     def close(self) -> None:
+        if not self.fetcher.is_alive():
+            return
         self.fetcher.stop()
         wait_until(lambda: not self.fetcher.is_alive(), "the fetcher has stopped")
         for _ in self.threads:

@@ -21,15 +21,21 @@ class Reject(Permanent):
 
 
 class RetryLater(Exception):
-    """Run this again after a number of seconds, up to a day. Spends no retry."""
+    """Run this again after a number of seconds, up to a day. Spends no retry.
+
+    With `everyone=True`, no other event of the handler starts until then either: an API said "429, come back later".
+    The handler needs a queue of its own: `@on(…, concurrency=…)`, `rate=…` or `breaker=True`.
+    """
 
     seconds: float = 60.0  # the default for a subclass that does not set it
+    everyone: bool = False
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, everyone: bool = False) -> None:
         if not 0 <= seconds <= LONGEST_DELAY_SECONDS:
             raise ValueError(f"RetryLater takes 0 to {LONGEST_DELAY_SECONDS} seconds, not {seconds}")
         super().__init__(seconds)
         self.seconds = float(seconds)
+        self.everyone = everyone
 
 
 class HandlerTimeout(BaseException):

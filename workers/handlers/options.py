@@ -10,6 +10,7 @@ from uuid import UUID
 from surehook.shared.errors import Misconfigured
 from surehook.shared.event_types import EVENT_TYPES, closest, matches_pattern
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
+from surehook.shared.limits import MOST_CONCURRENT, Limits, interval_ms
 
 LONGEST_TIMEOUT_SECONDS = 86_400
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -78,6 +79,30 @@ def queue_name(queue: str, location: str) -> str:
     if queue == TRANSACTIONAL_QUEUE:
         raise Misconfigured(f"{location}: queue={queue!r} is reserved for transactions; write transactional=True")
     return queue
+
+
+def limits_of(concurrency: Any, rate: Any, breaker: Any, location: str, *, transactional: bool) -> Limits | None:
+    """The limits that `@on` gives a handler; None for one without, which shares its queue with others."""
+    if breaker not in (None, True, False):
+        raise Misconfigured(f"{location}: breaker must be True or False, not {breaker!r}")
+    if concurrency is None and rate is None and not breaker:
+        return None
+    if transactional:
+        raise Misconfigured(
+            f"{location}: concurrency, rate and breaker are not for transactional=True, because FusionAuth waits for "
+            "the outcome: give them to another handler of the same type, which runs after the transaction"
+        )
+    is_number = isinstance(concurrency, int) and not isinstance(concurrency, bool)
+    if concurrency is not None and not (is_number and 1 <= concurrency <= MOST_CONCURRENT):
+        raise Misconfigured(
+            f"{location}: concurrency must be a whole number from 1 to {MOST_CONCURRENT}, not {concurrency!r}"
+        )
+    if rate is not None:
+        try:
+            interval_ms(rate if isinstance(rate, str) else repr(rate))
+        except ValueError as exc:
+            raise Misconfigured(f"{location}: {exc}") from None
+    return Limits(concurrency, rate, has_breaker=breaker is not False)
 
 
 def uuid_text(value: str | None, what: str, location: str) -> str | None:

@@ -31,6 +31,9 @@ class Options(TypedDict, total=False):
     queue: str
     tenant: str | None
     application: str | None
+    concurrency: int | None
+    rate: str | None
+    breaker: bool | None
     transactional: bool
     on_abandoned: Callable[..., Any] | None
     ordered_by: KeyName | KeyFunction | None

@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 from surehook.shared.errors import Misconfigured
 from surehook.shared.event_types import matches_pattern
 from surehook.shared.keys import EVENTS_QUEUE, TRANSACTIONAL_QUEUE
+from surehook.shared.limits import Limits, own_queue, served_with
 from surehook.shared.transactional_events import require_transactional_type
 from surehook.workers.handlers.options import (
     check_options,
     handler_name,
+    limits_of,
     location_of,
     queue_name,
     require_known_type,
@@ -44,6 +46,8 @@ class Handler:
     is_transactional: bool = False
     order: Order | None = None
     changed: tuple[str, ...] = ()
+    limits: Limits | None = None
+    """With limits, `queue` is the handler's own, which the workers of the queue that it was given serve."""
     undo: "Handler | None" = None
     """Its `on_abandoned`: matches no event, and runs when a transaction that succeeded here was abandoned."""
 
@@ -99,9 +103,17 @@ class Registry:
 
     @property
     def queues(self) -> list[str]:
-        """Every queue of a handler, and the queues in which events arrive."""
+        """Every queue that has workers: those of handlers, and those in which events arrive."""
         arrivals = {TRANSACTIONAL_QUEUE for handler in self if handler.is_transactional}
-        return sorted({EVENTS_QUEUE, *arrivals, *(handler.queue for handler in self)})
+        return sorted({EVENTS_QUEUE, *arrivals, *(served_with(handler.queue) for handler in self)})
+
+    def limited(self, queue: str) -> dict[str, Limits]:
+        """The limits of every handler's own queue that the workers of `queue` serve."""
+        return {
+            handler.queue: handler.limits
+            for handler in self
+            if handler.limits is not None and served_with(handler.queue) == queue
+        }
 
 
 def _merged(handler: Handler, twin: Handler) -> Handler:
@@ -137,6 +149,9 @@ def on(
     queue: str = EVENTS_QUEUE,
     tenant: str | None = None,
     application: str | None = None,
+    concurrency: int | None = None,
+    rate: str | None = None,
+    breaker: bool | None = None,
     transactional: bool = False,
     on_abandoned: Callable[..., Any] | None = None,
     ordered_by: KeyName | KeyFunction | None = None,
@@ -155,6 +170,10 @@ def on(
         tenant: only events with this id.
         application: only events that name this application (`applicationId`, `applicationIds`, the keys of
             `applicationTimeToLiveInSeconds`), or, where they name none, whose user is registered for it.
+        concurrency: at most this many runs at a time, over all machines.
+        rate: at most this many starts, as in "100/m" (s, m, h, d), evenly spaced, retries included.
+        breaker: stop trying while nearly every run fails, without spending retries, and probe until one succeeds. By
+            default True with `concurrency` or `rate`, which give the handler a queue of its own, as this does.
         transactional: FusionAuth waits for the outcome. It runs once, at most until the deadline.
         on_abandoned: called with the event of a transactional handler that succeeded after FusionAuth was told that the
             transaction failed. It must tolerate an effect that never happened.
@@ -175,13 +194,16 @@ def on(
             require_known_type(event_type, location)
             require_possible_match(event_type, tenant, application, location)
         check_options(types, retries, backoff, timeout, location)
+        limits = limits_of(concurrency, rate, breaker, location, transactional=transactional)
+        its_name, its_queue = handler_name(name, location), queue_name(queue, location)
         handler = Handler(
             function=function,
-            name=handler_name(name, location),
+            name=its_name,
             types=types,
             policy=RetryPolicy(retries, backoff),
             timeout_seconds=timeout,
-            queue=queue_name(queue, location),
+            queue=own_queue(its_queue, its_name) if limits else its_queue,
+            limits=limits,
             tenant_id=uuid_text(tenant, "tenant", location),
             application_id=uuid_text(application, "application", location),
             parameters=handler_parameters(function, location),

@@ -8,7 +8,7 @@ RQ's tools can make, hides the loss of another. The looking takes a twentieth of
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import redis
 
@@ -16,7 +16,9 @@ from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script, text
 from surehook.shared.stats import StatsReader
 from surehook.workers.background import PeriodicThread
+from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.job_index import MAX_SUSPECTS, JobScan
+from surehook.workers.maintenance.limited_queues import FormerQueues
 from surehook.workers.maintenance.lines import Lines
 from surehook.workers.maintenance.missing_jobs import MissingJobs
 from surehook.workers.maintenance.rq_tools import RQTools
@@ -43,7 +45,7 @@ class Sweep:
         self,
         store: redis.Redis,
         keys: Keys,
-        queues: Iterable[str],
+        registry: Registry,
         *,
         handler_timeout: float,
         clock: Callable[[], float] = time.monotonic,
@@ -51,7 +53,8 @@ class Sweep:
         self._clock = clock
         self._store = store
         self._keys = keys
-        self._queues = [EVENTS_QUEUE, *queues]
+        self._queues = [EVENTS_QUEUE, *registry.queues]
+        self._former = FormerQueues(store, keys, registry, handler_timeout=handler_timeout)
         self._lock, self._mark = Script("sweep_lock", keys), Script("sweep_mark", keys)
         self._rq_tools = RQTools(store, keys, handler_timeout=handler_timeout)
         self._stats = StatsReader(store, keys)
@@ -64,6 +67,8 @@ class Sweep:
         if not self._lock.run(self._store, LOCK_MS, *self._queues):
             return []
         self._rq_tools.put_right()
+        for queue, count in self._former.drain().items():
+            log.warning("jobs moved, their handler has no queue of its own now", extra={"queue": queue, "count": count})
         stats = self._stats.read()
         if stats.open > FEW_OPEN and text(self._store.get(self._keys.sweep_mark)) == str(stats.drift):
             return []

@@ -11,6 +11,7 @@ from surehook.workers.execution.attempts import AttemptRecord
 START = "start"
 FINISH = "finish"
 SKIP = "skip"
+MOVE, FAN_OUT = "move", "fan_out"
 
 
 class Ack(NamedTuple):
@@ -19,6 +20,12 @@ class Ack(NamedTuple):
     kind: str
     claim: Claim
     arguments: tuple[Argument, ...] = ()
+
+    def targets(self) -> tuple[Argument, ...]:
+        """The queues to which it sends jobs."""
+        if self.kind == MOVE:
+            return self.arguments[1:2]
+        return self.arguments[1::4] if self.kind == FAN_OUT else ()
 
     def packed(self, worker: str, *, is_shown_running: bool) -> tuple[Argument, ...]:
         """The script's arguments for it. `is_shown_running`: RQ's tools show the job as running."""
@@ -75,7 +82,12 @@ class HandlerJob(NamedTuple):
 def fan_out(claim: Claim, jobs: Iterable[HandlerJob]) -> Ack:
     """Replaces the event's job by these."""
     flat = tuple(part for name, queue, timeout, place in jobs for part in (name, queue, f"{timeout:g}", place))
-    return Ack("fan_out", claim, flat)
+    return Ack(FAN_OUT, claim, flat)
+
+
+def move(claim: Claim, handler: str, queue: str, timeout: float) -> Ack:
+    """Puts the job on its handler's own queue, uncounted."""
+    return Ack(MOVE, claim, (handler, queue, f"{timeout:g}"))
 
 
 def place(claim: Claim, place: str) -> Ack:

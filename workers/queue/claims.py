@@ -15,7 +15,9 @@ import redis
 
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
+from surehook.shared.limits import Limits
 from surehook.shared.scripts import Argument, Script, text, texts
+from surehook.shared.settings import Settings
 from surehook.shared.tracebacks import packed
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
@@ -30,7 +32,7 @@ LONGEST_LEASE_MS = 20_000
 MAX_INTERRUPTIONS = 3
 DUE_AT_ONCE = 500
 SCRIPT_NAMES = ("exchange", "renew", "interrupt", "promote_due")
-DONE = "d"
+REFUSED = "s"
 TOKEN_PREFIX_LENGTH = 20
 
 
@@ -44,11 +46,17 @@ class ClaimState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """The result of an exchange: whether each ack was accepted, in their order, and the new claims."""
+    """The result of an exchange: a letter for each ack, in their order, and the new claims."""
 
-    accepted_acks: tuple[bool, ...]
+    letters: str
     is_paused: bool
     claims: tuple[Claim, ...]
+    wait_seconds: float | None = None
+    """On a handler's own queue: when another of its jobs may start. None: not known, or none waits."""
+
+    @property
+    def accepted_acks(self) -> tuple[bool, ...]:
+        return tuple(letter != REFUSED for letter in self.letters)
 
 
 class Claims:
@@ -63,10 +71,10 @@ class Claims:
         *,
         retention_seconds: int,
         handler_timeout: float,
+        limits: Limits | None = None,
     ) -> None:
-        self._store = store
-        self._keys = keys
-        self._queue = queue
+        self._store, self._keys, self.queue = store, keys, queue
+        self._limits = limits.packed() if limits else ""
         self._process = process
         self._retention_seconds = retention_seconds
         self._handler_timeout = f"{handler_timeout:g}"
@@ -79,6 +87,20 @@ class Claims:
         """Names the types and patterns of the process's handlers with an order."""
         self._ordered_types = lua_patterns(types)
 
+    @classmethod
+    def of(
+        cls, store: redis.Redis, settings: Settings, queue: str, process: str, limits: Limits | None = None
+    ) -> "Claims":
+        return cls(
+            store,
+            Keys(settings.key_prefix),
+            queue,
+            process,
+            retention_seconds=settings.retention,
+            handler_timeout=settings.handler_timeout,
+            limits=limits,
+        )
+
     def exchange_script(self) -> Script:
         return self._scripts["exchange"]
 
@@ -87,7 +109,7 @@ class Claims:
     ) -> tuple[Argument, ...]:
         """The script's arguments. An ack comes with its RQ worker's name, and whether RQ's tools show it running."""
         flat: list[Argument] = [
-            self._queue,
+            self.queue,
             self._process,
             number,
             f"{self._token_prefix}-{number}-",
@@ -97,6 +119,7 @@ class Claims:
             wanted,
             starting,
             self._ordered_types,
+            self._limits,
         ]
         for ack, worker, is_shown_running in acks:
             flat += ack.packed(worker, is_shown_running=is_shown_running)
@@ -105,10 +128,11 @@ class Claims:
     def parse_reply(self, reply: Any) -> FetchResult:
         if reply is None:
             raise RuntimeError("the store has seen a later exchange of this process: two processes have its name")
-        outcomes, is_paused, rows, without_record = reply
+        letters, is_paused, rows, without_record, *wait_ms = reply
         self._without_record.report(len(without_record), texts(without_record))
         claims = tuple(self._claim(*row) for row in rows)
-        return FetchResult(tuple(letter == DONE for letter in outcomes.decode()), bool(is_paused), claims)
+        wait_seconds = wait_ms[0] / 1000 if wait_ms and wait_ms[0] >= 0 else None
+        return FetchResult(letters.decode(), bool(is_paused), claims, wait_seconds)
 
     def renew(self, claims: Sequence[str]) -> list[str]:
         """Renews these leases, or all of the process when none is named; returns the claims whose lease is lost."""
@@ -127,9 +151,13 @@ class Claims:
         seconds, micros = self._store.time()
         now_ms = seconds * 1000 + micros // 1000
         with self._store.pipeline(transaction=False) as pipeline:
-            pipeline.zrangebyscore(self._keys.leases(self._queue), "-inf", now_ms)
-            pipeline.zrangebyscore(self._keys.leases(self._queue), f"({now_ms + LONGEST_LEASE_MS}", "+inf")
+            pipeline.zrangebyscore(self._keys.leases(self.queue), "-inf", now_ms)
+            pipeline.zrangebyscore(self._keys.leases(self.queue), f"({now_ms + LONGEST_LEASE_MS}", "+inf")
             return [claim for claims in pipeline.execute() for claim in texts(claims)]
+
+    def holds(self, key: str) -> bool:
+        """Says whether a claim is on this queue."""
+        return self._store.zscore(self._keys.leases(self.queue), key) is not None
 
     def claims_of(self, process: str) -> list[str]:
         """All claims of a process, expired or not, the youngest first."""
@@ -158,7 +186,7 @@ class Claims:
         return int(self._run("promote_due", DUE_AT_ONCE, self._handler_timeout))
 
     def _run(self, name: str, *args: Argument) -> Any:
-        return self._scripts[name].run(self._store, self._queue, *args)
+        return self._scripts[name].run(self._store, self.queue, *args)
 
     def _claim(
         self,
@@ -180,7 +208,7 @@ class Claims:
     ) -> Claim:
         whole_id = job_id.decode()
         return Claim(
-            queue=self._queue,
+            queue=self.queue,
             job_id=whole_id,
             token=token.decode(),
             runs=runs,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from surehook.shared.errors import MalformedBody
 from surehook.shared.log import TRACEBACK
 from surehook.shared.models import parse_deep_event
+from surehook.shared.scripts import Argument
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord, record_attempt
 from surehook.workers.execution.masking.error_text import ErrorText, MaskedError, error_text, mask_error
@@ -24,6 +25,9 @@ from surehook.workers.queue.acks import Ack
 log = logging.getLogger(__name__)
 
 NO_HANDLER = "-"
+DEAD_LETTER = "dead letter"
+# The letters with which the store settles a result: the claim was stale, the breaker is open, opens or closes.
+REFUSED, KEPT, BREAKER_OPENED, BREAKER_CLOSED = "s", "k", "o", "c"
 
 
 class Completion(NamedTuple):
@@ -39,6 +43,8 @@ class Completion(NamedTuple):
     delay_seconds: float | None = None
     is_discarded: bool = False
     """The handler was told that its lease is lost: its result does not count, even if the store accepts it."""
+    breaker: str = ""
+    """Set if this result opened or closed the breaker of the handler's queue."""
 
 
 def completion_of(handler: Handler, claim: Claim, result: RunResult, finish_run: Callable[[], None]) -> Completion:
@@ -47,11 +53,16 @@ def completion_of(handler: Handler, claim: Claim, result: RunResult, finish_run:
     `finish_run` is called when no more of the user's code runs: masking may take long, and must not count as a run
     that does not stop at its timeout.
     """
+    completion = _completion_of(handler, claim, result, finish_run)
+    return completion if handler.limits is None else completion._replace(ack=_with_verdict(completion.ack, result))
+
+
+def _completion_of(handler: Handler, claim: Claim, result: RunResult, finish_run: Callable[[], None]) -> Completion:
     if result.error is None:
         attempt = record_attempt(handler.name, claim.runs, result, result.status.value)
         return Completion(acks.finish(claim, "done", attempt), attempt, result.elapsed_seconds)
     delay = _delay_seconds(handler, claim, result)
-    outcome = "dead letter" if delay is None else result.status.value
+    outcome = DEAD_LETTER if delay is None else result.status.value
     text = _text_of(handler, result.error)
     finish_run()
     error = _masked(handler, claim, text)
@@ -68,6 +79,23 @@ def skipped(handler: Handler, claim: Claim, outcome: str) -> Completion:
     """The completion of a job that has no reason to run: `unchanged` or `outdated`."""
     attempt = AttemptRecord(handler.name, claim.runs, datetime.now(UTC), 0.0, outcome)
     return Completion(acks.skip(claim, attempt), attempt)
+
+
+class Settled:
+    """The completions that the store has settled, until they are logged and counted."""
+
+    def __init__(self, metrics: WorkerMetrics) -> None:
+        self._metrics = metrics
+        self._completions: list[tuple[Completion, bool]] = []
+
+    def add(self, completion: Completion, letter: str) -> None:
+        """`letter`: how the store settled it."""
+        self._completions.append((_settled(completion, letter), letter != REFUSED))
+
+    def log(self) -> None:
+        completions, self._completions = self._completions, []
+        for completion, is_acknowledged in completions:
+            log_completion(completion, self._metrics, is_acknowledged=is_acknowledged)
 
 
 def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowledged: bool) -> None:
@@ -92,6 +120,38 @@ def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowl
     if completion.delay_seconds is not None:
         facts["delay_seconds"] = round(completion.delay_seconds, 1)
     log.log(level, message, extra=facts)
+    if completion.breaker:
+        facts = {"queue": claim.queue, "handler": attempt.handler}
+        if completion.breaker == "opened":
+            log.error("breaker opened", extra=facts)
+        else:
+            log.warning("breaker closed", extra=facts)
+
+
+def _settled(completion: Completion, letter: str) -> Completion:
+    """The completion as the store has settled it: while a breaker is open, a failure is no dead letter."""
+    if letter == BREAKER_CLOSED:
+        return completion._replace(breaker="closed")
+    if letter not in (KEPT, BREAKER_OPENED) or completion.attempt is None:
+        return completion
+    outcome = completion.attempt.outcome.replace(DEAD_LETTER, RunStatus.FAILED.value)
+    return completion._replace(
+        attempt=completion.attempt._replace(outcome=outcome),
+        delay_seconds=0.0,
+        breaker="opened" if letter == BREAKER_OPENED else "",
+    )
+
+
+def _with_verdict(ack: Ack, result: RunResult) -> Ack:
+    """Says what the result means for the limits of the handler's queue: the script's last argument."""
+    verdict: Argument = "neither"  # `Permanent` and `RetryLater` are answers, not failures
+    if result.status is RunStatus.DONE:
+        verdict = "good"
+    elif result.status in (RunStatus.FAILED, RunStatus.TIMED_OUT):
+        verdict = "bad"
+    elif isinstance(result.error, RetryLater) and result.error.everyone:
+        verdict = ack.arguments[0]  # the delay
+    return ack._replace(arguments=(*ack.arguments, verdict))
 
 
 def _delay_seconds(handler: Handler, claim: Claim, result: RunResult) -> float | None:

@@ -15,6 +15,7 @@ from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.execution.order_keys import find_place
 from surehook.workers.execution.run_log import run_facts, warn_of_untyped_fields
 from surehook.workers.execution.runner import RunContext, Runner, RunResult, RunStatus
+from surehook.workers.handlers.errors import RetryLater
 from surehook.workers.handlers.ordering import OUTDATED, UNCHANGED, has_changed
 from surehook.workers.handlers.registry import Handler, Registry
 from surehook.workers.metrics import WorkerMetrics
@@ -61,6 +62,9 @@ class JobExecutor:
             handler = self._registry.named(claim.handler_name)
             if handler is None:
                 return self._unknown_handler(claim)
+            if handler.limits is not None and claim.queue != handler.queue:
+                timeout = self._runner.timeout_of(handler)
+                return Completion(acks.move(claim, handler.name, handler.queue, timeout))
             return self._run(handler, claim, context)
         handlers = self._handlers_for(claim)
         if not handlers:
@@ -169,4 +173,10 @@ class JobExecutor:
             return waits
         if event.misfits:
             warn_of_untyped_fields(event, claim, self._metrics)
-        return completion_of(handler, claim, self._runner.run(handler, event, claim.runs, context), context.finish_runs)
+        result = self._runner.run(handler, event, claim.runs, context)
+        if isinstance(result.error, RetryLater) and result.error.everyone and handler.limits is None:
+            facts = run_facts(claim, handler.name, result.status.value, claim.runs)
+            log.error(
+                "RetryLater(everyone=True) holds back one event: the handler has no queue of its own", extra=facts
+            )
+        return completion_of(handler, claim, result, context.finish_runs)

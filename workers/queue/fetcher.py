@@ -7,7 +7,7 @@ numbered: if a reply is lost, the exchange is repeated and changes nothing the s
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
 from surehook.workers.claim import Claim
@@ -15,11 +15,12 @@ from surehook.workers.connection import Connection
 from surehook.workers.metrics import WorkerMetrics
 from surehook.workers.queue import acks
 from surehook.workers.queue.acks import Ack
-from surehook.workers.queue.claims import Claims, may_start_until
-from surehook.workers.queue.completion import Completion, log_completion
+from surehook.workers.queue.claims import REFUSED, Claims, may_start_until
+from surehook.workers.queue.completion import Completion, Settled
 from surehook.workers.queue.handoff import Handoff
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.quarantine import Quarantine
+from surehook.workers.queue.sources import Source, Sources, WakeUp
 from surehook.workers.queue.threads import FOREVER, Broken, Finished, JobInProgress
 from surehook.workers.slots import Slots
 
@@ -31,7 +32,6 @@ MAX_WAIT_SECONDS = 0.1
 SHOW_THREAD_SECONDS = 0.02
 CHECK_EVERY_SECONDS = 1.0
 PAUSED_SECONDS = 0.5
-WAKE_UP = object()
 
 
 class Fetcher(threading.Thread):
@@ -46,18 +46,16 @@ class Fetcher(threading.Thread):
         metrics: WorkerMetrics,
         request_wake_up: Callable[[], None],
         is_paused: Callable[[], bool],
+        limited: Iterable[Claims] = (),
     ) -> None:
         super().__init__(name="fetcher", daemon=True)
         self.inbox: SimpleQueue[object] = SimpleQueue()
         self.handoff: Handoff[JobInProgress | None] = Handoff()
         self.error: BaseException | None = None
         self.finished = 0
-        self._claims = claims
-        self._script = claims.exchange_script()
+        self._sources = Sources(claims, limited)
         self._connection = connection
-        self._slots = slots
-        self._prefetch = prefetch
-        self._metrics = metrics
+        self._slots, self._prefetch = slots, prefetch
         self._request_wake_up = request_wake_up
         self._is_paused = is_paused
         self._is_stopping = threading.Event()
@@ -65,10 +63,8 @@ class Fetcher(threading.Thread):
         self._free_slots = list(range(slots.count))
         self._busy = 0  # jobs in progress that have not finished
         self._quarantine = Quarantine()
-        self._acks: list[tuple[Ack, JobInProgress, Completion | None]] = []
         self._to_hand_over: list[JobInProgress] = []
-        self._to_log: list[tuple[Completion, bool]] = []
-        self._queue_may_have_jobs = True
+        self._settled = Settled(metrics)
         self._number, self._paused_until = 0, 0.0
 
     # Called by other threads.
@@ -76,11 +72,11 @@ class Fetcher(threading.Thread):
     def stop(self) -> None:
         """Claims nothing more; the thread ends when its jobs are finished and acknowledged."""
         self._is_stopping.set()
-        self.inbox.put(WAKE_UP)
+        self.inbox.put(WakeUp())
 
-    def wake_up(self) -> None:
-        """Makes the fetcher look for jobs."""
-        self.inbox.put(WAKE_UP)
+    def wake_up(self, *limited: str) -> None:
+        """Makes the fetcher look for jobs, in its process's queue or in these with limits."""
+        self.inbox.put(WakeUp(limited))
 
     def jobs(self) -> list[JobInProgress]:
         return list(self._jobs.values())
@@ -89,7 +85,7 @@ class Fetcher(threading.Thread):
         try:
             while not (self._is_stopping.is_set() and not self._jobs):
                 self.step()
-            self._log_completions()
+            self._settled.log()
         except BaseException as exc:
             log.exception("fetcher failed")
             self.error = exc
@@ -103,15 +99,16 @@ class Fetcher(threading.Thread):
         self._give_back_waiting_jobs(now)
         self._give_back_quarantined_job(now)
         self._announce_running_jobs(now)
-        if self._needs_exchange(now):
-            self._exchange(now)
+        for source in self._sources.in_turn():
+            if self._is_due(source, now):
+                self._exchange(source, now)
 
     # The parts of a step, in their order.
 
     def _collect(self) -> None:
         now = time.monotonic()
         timeout = 0.0
-        if not self._needs_exchange(now):
+        if not any(self._is_due(each, now) for each in self._sources.all):
             self._hand_over_and_log()
             timeout = self._seconds_until_due(now)
         try:
@@ -125,17 +122,17 @@ class Fetcher(threading.Thread):
     def _process(self, item: object) -> None:
         if isinstance(item, Broken):
             raise item.error
-        if not isinstance(item, Finished):
-            self._queue_may_have_jobs = True
+        if isinstance(item, WakeUp):
+            self._sources.wake_up(item.queues)
             return
-        self._acks.append((item.completion.ack, item.job, item.completion))
+        assert isinstance(item, Finished)  # noqa: S101 - all that is left
+        self._sources.finished(item)
         self.finished += 1
         self._busy -= 1
         self._quarantine.remove(item.job)
 
     def _seconds_until_due(self, now: float) -> float:
-        """How long this thread may sleep if no other wakes it."""
-        until = now + CHECK_EVERY_SECONDS
+        until = self._sources.next_ready(now, now + CHECK_EVERY_SECONDS)
         if self._paused_until > now:
             until = min(until, self._paused_until)
         if self.handoff:
@@ -158,7 +155,7 @@ class Fetcher(threading.Thread):
             self._give_back(job)
 
     def _give_back(self, job: JobInProgress) -> None:
-        self._acks.append((acks.give_back(job.claim), job, None))
+        self._sources.add(acks.give_back(job.claim), job)
         self._busy -= 1
         self._quarantine.remove(job)
 
@@ -171,52 +168,60 @@ class Fetcher(threading.Thread):
         for job in self._jobs.values():
             if not job.is_thread_shown and not job.has_finished and job.started_at + SHOW_THREAD_SECONDS <= now:
                 job.is_thread_shown = job.is_shown_running = True
-                self._acks.append((acks.start(job.claim), job, None))
+                self._sources.add(acks.start(job.claim), job)
 
-    def _needs_exchange(self, now: float) -> bool:
-        return bool(self._acks) or (self._queue_may_have_jobs and self._wanted(now) > 0)
+    def _is_due(self, source: Source, now: float) -> bool:
+        return bool(source.acks) or (source.is_ready(now) and self._wanted(source, now) > 0)
 
-    def _wanted(self, now: float) -> int:
-        if self._is_stopping.is_set() or self._quarantine.job is not None or now < self._paused_until:
+    def _wanted(self, source: Source, now: float) -> int:
+        pause = max(self._paused_until, source.waits_until)
+        if self._is_stopping.is_set() or self._quarantine.job is not None or now < pause:
             return 0
+        if (others := self._sources.others(source, now)) is not None:
+            idle = max(0, self._prefetch.threads - self._busy)
+            return min(-(-idle // (others + 1)), len(self._free_slots))
         since, jobs = now - self._prefetch.exchange_seconds, self._jobs.values()
         long_running = sum(job.started_at < since and not job.has_finished for job in jobs)
         return min(self._prefetch.wanted(self._busy, long_running), len(self._free_slots))
 
-    def _exchange(self, now: float) -> None:
-        wanted = self._wanted(now)
+    def _exchange(self, source: Source, now: float) -> None:
+        wanted = self._wanted(source, now)
         starting = max(0, min(wanted, self._prefetch.threads - self._busy))
-        sent, self._acks = self._acks, []
+        sent, source.acks = source.acks, []
         self._number += 1
         with_workers = [(ack, job.thread, job.is_shown_running) for ack, job, _ in sent]
-        arguments = self._claims.exchange_arguments(self._number, with_workers, wanted=wanted, starting=starting)
+        arguments = source.claims.exchange_arguments(self._number, with_workers, wanted=wanted, starting=starting)
         self._slots.mark_exchange_pending(is_pending=wanted > 0)
         # Handlers have run, and only the store can decide whether their results count: repeat until it answers.
         call = self._connection.call_until_answered
-        reply, sent_at = call(self._script, arguments, self._is_stopping, self._hand_over_and_log)
-        self._prefetch.record(time.monotonic() - sent_at, sum(completion is not None for _, _, completion in sent))
-        result = self._claims.parse_reply(reply)
+        reply, sent_at = call(source.script, arguments, self._is_stopping, self._hand_over_and_log)
+        if not source.is_limited:
+            self._prefetch.record(time.monotonic() - sent_at, sum(completion is not None for _, _, completion in sent))
+        result = source.claims.parse_reply(reply)
         self._slots.mark_exchange_pending(is_pending=False)
-        for (ack, job, completion), is_done in zip(sent, result.accepted_acks, strict=True):
-            self._acknowledged(ack, job, completion, is_done=is_done)
+        for (ack, job, completion), letter in zip(sent, result.letters, strict=True):
+            self._acknowledged(ack, job, completion, letter)
         for claim in result.claims:
             self._admit(claim, sent_at, starting)
         if result.is_paused:
-            self._paused_until = time.monotonic() + PAUSED_SECONDS
+            source.waits_until = time.monotonic() + PAUSED_SECONDS
+        elif source.is_limited:
+            source.note_limits(result, wanted, time.monotonic())
         elif len(result.claims) < wanted and self._quarantine.job is None:
-            self._queue_may_have_jobs = False
+            source.may_have_jobs = False
             self._request_wake_up()
 
-    def _acknowledged(self, ack: Ack, job: JobInProgress, completion: Completion | None, *, is_done: bool) -> None:
+    def _acknowledged(self, ack: Ack, job: JobInProgress, completion: Completion | None, letter: str) -> None:
         if ack.kind == acks.START:
-            if not is_done:
+            if letter == REFUSED:
                 job.mark_lost()
             return
         self._slots.free(job.slot)
         self._free_slots.append(job.slot)
         del self._jobs[job.claim.key]
+        self._sources.acknowledged(ack)
         if completion is not None:
-            self._to_log.append((completion, is_done))
+            self._settled.add(completion, letter)
 
     def _admit(self, claim: Claim, sent_at: float, starting: int) -> None:
         slot = self._free_slots.pop()
@@ -242,9 +247,4 @@ class Fetcher(threading.Thread):
             self._hand_over(job)
         if quarantined := self._quarantine.release_if_alone(self._busy):
             self._hand_over(quarantined)
-        self._log_completions()
-
-    def _log_completions(self) -> None:
-        to_log, self._to_log = self._to_log, []
-        for completion, is_acknowledged in to_log:
-            log_completion(completion, self._metrics, is_acknowledged=is_acknowledged)
+        self._settled.log()

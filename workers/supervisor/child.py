@@ -115,15 +115,16 @@ class Child:
         give_back = self._end_transactions if self.queue == TRANSACTIONAL_QUEUE else self._give_back_jobs
         interrupted = give_back(store, settings, registry, counts=counts)
         names = thread_names(self.name, self.threads)
-        RQWorkers(store, Keys(settings.key_prefix), self.queue, names).remove()
+        limited = registry.limited(self.queue)
+        RQWorkers(store, Keys(settings.key_prefix), self.queue, names, limited=limited).remove()
         return interrupted
 
     def _give_back_jobs(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> int:
         keys = Keys(settings.key_prefix)
-        claims = self.claims(store, settings)
+        every = self.claims(store, settings, registry)
         started = {slot.key for slot in self.slots.occupied() if slot.stage is not Stage.RESERVED}
         interrupted = 0
-        for key in claims.claims_of(self.name):
+        for claims, key in ((each, key) for key in every[0].claims_of(self.name) for each in every if each.holds(key)):
             is_blamed = counts and (self.culprits is None or key in self.culprits)
             state = ClaimState.STARTED if key in started else ClaimState.RESERVED
             outcome = interrupt(claims, registry, store, keys, key, state=state, counts=is_blamed)
@@ -146,15 +147,10 @@ class Child:
             for slot in self.slots.occupied()
         )
 
-    def claims(self, store: redis.Redis, settings: Settings) -> Claims:
-        return Claims(
-            store,
-            Keys(settings.key_prefix),
-            self.queue,
-            self.name,
-            retention_seconds=settings.retention,
-            handler_timeout=settings.handler_timeout,
-        )
+    def claims(self, store: redis.Redis, settings: Settings, registry: Registry) -> list[Claims]:
+        """Its claims on its queue, and on each handler's own queue that it serves."""
+        queues = (self.queue, *registry.limited(self.queue))
+        return [Claims.of(store, settings, queue, self.name) for queue in queues]
 
     def forget(self, folder: Path) -> None:
         self.slots.close()

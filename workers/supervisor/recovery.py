@@ -4,12 +4,14 @@ It runs in the supervisor, because a worker process that is recycled or killed a
 store for long enough to tell a death from a disturbance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import redis
 from prometheus_client import Counter
 
 from surehook.shared.keys import Keys
+from surehook.shared.limits import is_own_queue, served_with
+from surehook.shared.scripts import texts
 from surehook.workers.background import TICK_SECONDS, PeriodicThread
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.queue.claims import Claims
@@ -24,7 +26,8 @@ class Recovery(PeriodicThread):
         self,
         store: redis.Redis,
         keys: Keys,
-        claims: Sequence[Claims],
+        claims_on: Callable[[str], Claims],
+        queues: Sequence[str],
         registry: Registry,
         interrupted: Counter,
         store_health: StoreHealth,
@@ -32,7 +35,9 @@ class Recovery(PeriodicThread):
         super().__init__("recovery", TICK_SECONDS)
         self._store = store
         self._keys = keys
-        self._claims = claims
+        self._claims = {queue: claims_on(queue) for queue in queues}
+        self._claims_on = claims_on
+        self._queues = frozenset(queues)
         self._registry = registry
         self._interrupted = interrupted
         self._store_health = store_health
@@ -44,7 +49,7 @@ class Recovery(PeriodicThread):
         return is_available
 
     def tick(self) -> None:
-        expired = [(claims, key) for claims in self._claims for key in claims.expired()]
+        expired = [(claims, key) for claims in self._all_claims() for key in claims.expired()]
         # Read afterwards, so that a step of the store's clock that expired these leases is noticed in the same tick.
         seconds, micros = self._store.time()
         self._store_health.compare_clocks(seconds + micros / 1_000_000)
@@ -53,3 +58,10 @@ class Recovery(PeriodicThread):
         for claims, key in expired:
             if interrupt(claims, self._registry, self._store, self._keys, key) in INTERRUPTED:
                 self._interrupted.inc()
+
+    def _all_claims(self) -> list[Claims]:
+        """Includes the own queues of handlers, also of handlers that no longer have one."""
+        for queue in texts(self._store.smembers(self._keys.queues)):
+            if is_own_queue(queue) and served_with(queue) in self._queues and queue not in self._claims:
+                self._claims[queue] = self._claims_on(queue)
+        return list(self._claims.values())

@@ -110,18 +110,11 @@ class Supervisor:
     def _recovery(self, interrupted: Counter) -> Recovery:
         health, keys = StoreHealth(), Keys(self._settings.key_prefix)
         store = connect(self._settings, timeout_seconds=RECOVERY_TIMEOUT_SECONDS, on_connect=health.distrust)
-        claims = [
-            Claims(
-                store,
-                keys,
-                queue,
-                "recovery",
-                retention_seconds=self._settings.retention,
-                handler_timeout=self._settings.handler_timeout,
-            )
-            for queue in self._queues
-        ]
-        recovery = Recovery(store, keys, claims, self._registry, interrupted, health)
+
+        def claims_on(queue: str) -> Claims:
+            return Claims.of(store, self._settings, queue, "recovery")
+
+        recovery = Recovery(store, keys, claims_on, self._queues, self._registry, interrupted, health)
         recovery.report = self._report
         return recovery
 
@@ -193,7 +186,8 @@ class Supervisor:
         try:
             with connect(self._settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
                 for child in stalled:
-                    child.claims(store, self._settings).renew([])
+                    for claims in child.claims(store, self._settings, self._registry):
+                        claims.renew([])
         except (RedisError, OSError) as exc:
             self._report.failed(RENEWAL, exc)
         else:

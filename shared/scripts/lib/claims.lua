@@ -94,3 +94,80 @@ local function read_acks(first)
   end
   return acks, claims
 end
+
+-- Pop jobs of a queue until enough are claimed, and drop those that have no reason to run. A job that was interrupted
+-- runs alone. `request`: queue, prefix of the tokens, token prefix of the process, lease in ms, handler timeout, wanted,
+-- how many of them start immediately, patterns of the types of handlers with an order. Returns the claims, and the ids
+-- of jobs without an event record, which were put aside.
+local function claim_jobs(request)
+  local queue, wanted, timeout = request.queue, request.wanted, request.timeout
+  local claims, seen = {}, {}
+  local leases, new_claims = {}, {}  -- written together
+  local without_record = {}
+
+  local function start_lease(job_id, token, starts, runs)
+    local claim, handler = job_id .. ':' .. token, handler_of(job_id)
+    table.insert(leases, now_ms + request.lease_ms)
+    table.insert(leases, claim)
+    table.insert(new_claims, claim)
+    redis.call('HSET', EVENT .. event_of(job_id), 'runs:' .. handler, runs, 'claim:' .. handler, token)
+    if starts then show_execution(queue, job_id, claim, '', timeout) end
+  end
+
+  -- Claim one job of those popped. Returns nothing if there is no reason to run it.
+  local function claim_job(job_id, token, starts, record)
+    local has_job = redis.call('EXISTS', JOB .. job_id) == 1
+    if not record[1] and has_job then
+      table.insert(without_record, job_id)
+      return set_aside(job_id, queue)
+    end
+    if not record[1] or record[2] or record[4] or (handler_of(job_id) == '' and record[3]) then
+      return delete_job(job_id)  -- closed, or replaced by one job per handler: a useless copy
+    end
+    if record[12] and redis.call('ZSCORE', LEASES .. queue, job_id .. ':' .. record[12]) then return end
+    if not has_job then create_job(job_id, queue, timeout) end
+    if not admit_in_turn(job_id, queue, record[16], record[1], record[9], request.ordered_types) then return end
+    local runs = tonumber(record[11] or 0) + 1
+    start_lease(job_id, token, starts, runs)
+    return claim_reply(job_id, token, runs, record)
+  end
+
+  -- Claim popped jobs in their order. Returns true if no more may be claimed in this exchange.
+  local function claim_popped(job_ids)
+    for i, job_id in ipairs(job_ids) do
+      local record = read_claim_record(job_id)
+      local runs_alone = tonumber(record[6] or 0) > 0
+      if runs_alone and #claims > 0 then
+        push_back(queue, job_ids, i)  -- it comes with the next exchange
+        return true
+      end
+      local claim = not seen[job_id] and claim_job(job_id, request.prefix .. (#claims + 1), #claims < request.starting, record)
+      seen[job_id] = true
+      if claim then
+        table.insert(claims, claim)
+        if runs_alone then
+          push_back(queue, job_ids, i + 1)
+          return true
+        end
+      end
+    end
+  end
+
+  local function write_leases()
+    if #new_claims == 0 then return end
+    redis.call('ZADD', LEASES .. queue, unpack(leases))
+    redis.call('SADD', PROCESS_CLAIMS .. request.token_prefix, unpack(new_claims))
+    if redis.call('EXISTS', FAILED .. queue, SCHEDULED .. queue) == 0 then return end
+    local job_ids = {}
+    for _, claim in ipairs(claims) do table.insert(job_ids, claim[1]) end
+    redis.call('ZREM', FAILED .. queue, unpack(job_ids))
+    redis.call('ZREM', SCHEDULED .. queue, unpack(job_ids))
+  end
+
+  for _ = 1, 10 do
+    local job_ids = #claims < wanted and redis.call('LPOP', QUEUE .. queue, wanted - #claims)
+    if not job_ids or claim_popped(job_ids) then break end
+  end
+  write_leases()
+  return claims, without_record
+end

@@ -100,6 +100,19 @@ local function schedule(job_id, queue, delay_ms)
   redis.call('ZADD', SCHEDULED .. queue, now_seconds + delay_ms / 1000, job_id)
 end
 
+-- Move jobs that are due, at most `most`, from the schedule to their queue. Returns their number.
+local function promote_due(queue, most, timeout)
+  local due = redis.call('ZRANGEBYSCORE', SCHEDULED .. queue, '-inf', now_seconds, 'LIMIT', 0, most)
+  for _, job_id in ipairs(due) do
+    redis.call('ZREM', SCHEDULED .. queue, job_id)
+    local has_job = redis.call('HEXISTS', JOB .. job_id, 'data') == 1
+    local has_record = has_job or redis.call('EXISTS', EVENT .. event_of(job_id)) == 1
+    if not has_job and has_record then create_job(job_id, queue, timeout) end
+    if has_record then enqueue(job_id, queue) end  -- else another application has deleted its job
+  end
+  return #due
+end
+
 local function update_worker(worker, ...)
   if redis.call('EXISTS', WORKER .. worker) == 1 then redis.call('HSET', WORKER .. worker, ...) end
 end

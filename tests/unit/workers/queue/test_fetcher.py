@@ -14,6 +14,7 @@ class Nothing:
     """Stands for parts that the number of claims does not depend on."""
 
     count = 100
+    queue = "events"
 
     def exchange_script(self) -> None: ...
 
@@ -33,4 +34,4 @@ def test_a_finished_job_that_is_not_acknowledged_yet_does_not_count_as_long_runn
     fetcher = Fetcher(parts, parts, parts, prefetch, parts, lambda: None, lambda: False)
     fetcher._jobs = {str(number): a_job(number, has_finished=has_finished) for number in range(8)}  # noqa: SLF001
 
-    assert fetcher._wanted(now=2.0) == wanted  # noqa: SLF001
+    assert fetcher._wanted(fetcher._sources.first, now=2.0) == wanted  # noqa: SLF001
