@@ -1,6 +1,7 @@
 """One database of the spool: the events that wait for the store, oldest first. SQLite makes them durable."""
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any, NamedTuple
 from surehook.ingest.store.accept_script import SpooledEvent
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import Envelope
-from surehook.shared.errors import SpoolDamaged, SpoolForeign
+from surehook.shared.errors import BodyDamaged, SpoolDamaged, SpoolForeign
+
+log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x53524853  # in the file's header: ours
 VERSION = 1
@@ -124,9 +127,9 @@ class Database:
         rows: list[Row] = []
         size = 0
         with self._translated():
-            for position, *columns in self._connection.execute(OLDEST, (count,)):
+            for position, *columns in self._connection.execute(OLDEST, (count,)).fetchall():
                 if not all(map(isinstance, columns, ROW_TYPES)):
-                    self.refuse(position, DAMAGED)
+                    self.refuse(position, str(columns[0]), DAMAGED)
                     continue
                 event = self._with_newest_key(SpooledEvent(*columns))
                 size += len(event.body)
@@ -141,8 +144,9 @@ class Database:
             self._connection.executemany("delete from events where position = ?", [(each,) for each in positions])
         self._after_change(added=-len(positions))
 
-    def refuse(self, position: int, reason: str) -> None:
+    def refuse(self, position: int, event_id: str, reason: str) -> None:
         """Set an event aside that the store refuses, so that those behind it go on."""
+        log.error("spooled event set aside", extra={"event_id": event_id, "reason": reason})
         with self._translated(), self._transaction():
             self._connection.execute("update events set refused = ? where position = ?", (reason, position))
         self.refused += 1
@@ -171,7 +175,10 @@ class Database:
         """Encrypts a body again if the keys were rotated while it waited."""
         if event.key_id == self._cipher.newest_key_id or not self._cipher.has_key(event.key_id):
             return event
-        body, key_id = self._cipher.encrypt(self._cipher.decrypt(event.body, event.key_id))
+        try:
+            body, key_id = self._cipher.encrypt(self._cipher.decrypt(event.body, event.key_id))
+        except BodyDamaged:
+            return event  # the worker makes it a dead letter that says so
         return event._replace(body=body, key_id=key_id)
 
     def _type_of(self, event_id: str) -> str:

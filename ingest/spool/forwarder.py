@@ -119,8 +119,8 @@ class Forwarder:
         stored: list[int] = []
         for row, result in zip(rows, results, strict=True):
             if isinstance(result, str):
-                log.error("spooled event set aside", extra={"event_id": row.event.event_id, "reason": result})
-                await self._databases.run(self._databases.use, database, database.refuse, row.position, result)
+                refused = (row.position, row.event.event_id, result)
+                await self._databases.run(self._databases.use, database, database.refuse, *refused)
             elif result is not None:
                 stored.append(row.position)
                 self._duplicates += result is AcceptResult.DUPLICATE

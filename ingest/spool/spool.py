@@ -107,6 +107,7 @@ class Spool:
         await asyncio.to_thread(self._databases.close)
 
     def stop(self) -> None:
+        self._acceptor.overflow = None
         self._forwarder.stop()
 
     def hold(self, error: StoreError) -> None:
