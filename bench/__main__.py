@@ -10,7 +10,19 @@ from pathlib import Path
 
 import click
 
-from bench import authentication, backlog, clients, endpoint, flood, memory, pipeline, recovery, transactional, workers
+from bench import (
+    authentication,
+    backlog,
+    clients,
+    endpoint,
+    flood,
+    memory,
+    pipeline,
+    recovery,
+    spool,
+    transactional,
+    workers,
+)
 from bench.machine import facts
 from harness.stack import Stack
 
@@ -24,6 +36,7 @@ PARTS = {
     "workers": workers.run,
     "memory": memory.run,
     "recovery": recovery.run,
+    "spool": spool.run,
     "backlog": backlog.run,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
