@@ -91,6 +91,16 @@ class Keys(RQKeys):
         """List: failures that its breaker, should it open, takes back: when, kind, job."""
         return f"{self.prefix}:recent-failures:{queue}"
 
+    @property
+    def reconciled(self) -> str:
+        """Hash: up to which instant FusionAuth's event log was compared with ours, and the last statement."""
+        return f"{self.prefix}:reconciled"
+
+    @property
+    def reconcile_lock(self) -> str:
+        """String: held by the process that compares."""
+        return f"{self.prefix}:reconciling"
+
     def event(self, event_id: str) -> str:
         """Hash: the event record."""
         return f"{self.prefix}:event:{event_id}"
@@ -178,6 +188,7 @@ class Keys(RQKeys):
                 "LATEST": f"{self.prefix}:latest:",
                 "LIMITS": self.limits(""),
                 "RECENT_FAILURES": self.recent_failures(""),
+                "RECONCILE_LOCK": self.reconcile_lock,
                 "EVENT": self.event(""),
                 "ATTEMPTS": self.attempts(""),
                 "LEASES": self.leases(""),

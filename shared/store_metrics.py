@@ -1,5 +1,6 @@
 """Metrics read from the store at each scrape: queue depth and age, dead letters, the ledger."""
 
+import json
 import logging
 from collections.abc import Iterable, Iterator
 
@@ -72,11 +73,28 @@ class StoreGauges(Collector):
         for entry in ("accepted", "done", "discarded", "erased", "orphaned"):
             ledger.add_metric([entry], getattr(stats, entry))
         yield ledger
+        yield from self._reconciled()
         yield GaugeMetricFamily(
             "surehook_ledger_imbalance",
             "Events that are wrong according to the counts; `surehook ledger` names them",
             value=stats.imbalance,
         )
+
+    def _reconciled(self) -> Iterator[Metric]:
+        """The last statement of `surehook reconcile`; nothing before its first run."""
+        until, statement = self._store.hmget(self._keys.reconciled, "until", "statement")
+        if until is not None:
+            yield GaugeMetricFamily(
+                "surehook_reconciled_until_seconds",
+                "Unix time up to which FusionAuth's event log was compared with ours",
+                value=int(until) / 1000,
+            )
+        if statement is not None:
+            counts = json.loads(statement)
+            missed = GaugeMetricFamily("surehook_missed_events", "The last reconciliation", labels=["state"])
+            for state in ("recovered", "too_old", "unusable", "interrupted"):
+                missed.add_metric([state], counts[state])
+            yield missed
 
 
 def _limits(queues: Iterable[QueueStats]) -> Iterator[Metric]:

@@ -23,6 +23,7 @@ VERBS = {
     "dashboard": "Show queues, jobs and dead letters in a browser.",
     "trigger": "Post an event to ingest, as FusionAuth would.",
     "simulate": "Run a FusionAuth with users of its own, for trying a receiver.",
+    "reconcile": "Fetch events that FusionAuth fired and that did not arrive.",
     "events": "List, show, replay, resolve or erase events.",
     "dead-letters": "List, show, replay or discard events out of retries.",
     "queues": "List, pause, resume or limit queues.",

@@ -12,7 +12,7 @@ from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import Envelope
 from surehook.shared.errors import StoreError
 from surehook.shared.keys import EVENTS_QUEUE, Keys
-from surehook.shared.scripts import Script, text
+from surehook.shared.scripts import Script, Store, text
 from surehook.shared.settings import Settings
 
 BACKLOG_FULL = -1
@@ -105,6 +105,12 @@ class AcceptScript:
         command.append(self._max_backlog)
         return pack(command)
 
+    def run(self, store: Store, envelopes: Iterable[Envelope], source: str) -> list[int | bytes]:
+        """Accepts events over a client for threads, and returns the script's outcomes."""
+        arguments = [part for envelope in envelopes for part in self._arguments(envelope, source)]
+        found: list[int | bytes] = self._script.run(store, *arguments, self._max_backlog)
+        return found
+
     def pack_spooled(self, batch: SpooledBatch) -> bytes:
         """Two commands: one for events from the spool, one that reads back the batch's word."""
         events = batch.events
@@ -114,7 +120,7 @@ class AcceptScript:
         command += (self._max_backlog, " ".join(str(event.received_at) for event in events))
         return pack(command) + pack(("EVAL", ECHO, 0, batch.word))
 
-    def _arguments(self, envelope: Envelope) -> tuple[bytes | str, ...]:
+    def _arguments(self, envelope: Envelope, source: str = "webhook") -> tuple[bytes | str, ...]:
         body, key_id = self._cipher.encrypt(envelope.body)  # nothing readable leaves this process
         return (
             envelope.event_id,
@@ -122,7 +128,7 @@ class AcceptScript:
             envelope.tenant_id,
             envelope.user_id,
             envelope.application_ids,
-            "webhook",
+            source,
             body,
             EVENTS_QUEUE,
             self._handler_timeout,

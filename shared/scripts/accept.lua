@@ -33,6 +33,8 @@ for at = 1, count * FIELDS_PER_EVENT, FIELDS_PER_EVENT do
     local received_at = received[#outcomes] or now_ms
     redis.call('HSET', key, 'type', ARGV[at + 1], 'tenant', ARGV[at + 2], 'user', ARGV[at + 3],
       'application', ARGV[at + 4], 'source', ARGV[at + 5], 'body', ARGV[at + 6], 'received_at', received_at)
+    -- The log of FusionAuth has it, so its operation was committed.
+    if ARGV[at + 5] == 'reconcile' then redis.call('HSET', key, 'committed', 1) end
     if ARGV[at + 9] ~= '' then redis.call('HSET', key, 'key_id', ARGV[at + 9]) end
     write_job(event_id, queue, ARGV[at + 8], ARGV[at + 1], now)
     local ids = waiting[queue]

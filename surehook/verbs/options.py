@@ -1,9 +1,10 @@
 """The options that commands share, and the loop over the selected items."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import click
@@ -14,7 +15,38 @@ Command = Callable[..., None]
 T = TypeVar("T")
 SHOW_PROGRESS_FROM = 20
 # UTC, as every command prints times, and in the format of the tables too.
-INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"])
+FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Span(click.ParamType[float]):
+    """A length of time such as 90s, 5m, 2h or 3d, as seconds."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        match = re.fullmatch(r"(\d{1,6})([smhd])", value)
+        if match is None or int(match[1]) == 0:
+            self.fail(f"{value!r} is no length of time: expected one such as 90s, 5m, 2h or 3d.", param, ctx)
+        return timedelta(**{UNITS[match[2]]: int(match[1])}).total_seconds()
+
+
+class Instant(click.DateTime):
+    """A time in UTC, or how long ago it was, such as 2h."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and re.fullmatch(r"\d+[smhd]", value):
+            return datetime.now(UTC) - timedelta(seconds=SPAN.convert(value, param, ctx))
+        found = super().convert(value, param, ctx)
+        return found.replace(tzinfo=UTC) if isinstance(found, datetime) else found
+
+
+SPAN = Span()
+INSTANT = Instant(FORMATS)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
 dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, change nothing.")
@@ -46,8 +78,8 @@ def filter_fields(given: dict[str, Any]) -> dict[str, Any]:
         "handler": given["handler"],
         "user_id": _lower(given["user"]),
         "tenant_id": _lower(given["tenant"]),
-        "since": _utc(given["since"]),
-        "until": _utc(given["until"]),
+        "since": given["since"],
+        "until": given["until"],
     }
 
 
@@ -93,7 +125,3 @@ def each(
 
 def _lower(value: str | None) -> str | None:
     return value.lower() if value else None
-
-
-def _utc(instant: datetime | None) -> datetime | None:
-    return instant.replace(tzinfo=UTC) if instant else None

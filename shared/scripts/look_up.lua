@@ -1,0 +1,16 @@
+-- Say what is known of events. ARGV: event ids.
+-- Returns for each 'new', 'present', or 'refused': a transaction that ended with a refusal and has not run since.
+local found = {}
+for _, id in ipairs(ARGV) do
+  local record = redis.call('HMGET', EVENT .. id, 'type', 'closed_at', 'decision', 'committed', 'body')
+  local decision = record[3]
+  local is_refusal = decision == 'rejected' or decision == 'failed' or decision == 'abandoned'
+  if not record[1] and not record[2] then
+    found[#found + 1] = 'new'
+  elseif is_refusal and record[2] and record[5] and not record[4] then
+    found[#found + 1] = 'refused'
+  else
+    found[#found + 1] = 'present'
+  end
+end
+return found
