@@ -6,6 +6,8 @@ from uuid import uuid4
 import pytest
 import redis
 
+from harness.events import USER_ID
+from harness.stack import wait_until
 from surehook import Permanent, RetryLater, on
 from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.admin.events import EventLog
@@ -93,6 +95,71 @@ def test_an_unrouted_event_that_is_erased_holds_up_no_line(
 
     assert mirror.ran == [update]
     assert left(store) == []
+
+
+def test_a_blocked_key_keeps_no_thread_from_others(
+    accept: Accept, open_worker_harness: Any, store: redis.Redis
+) -> None:
+    mirror = Mirror()
+    blocked = accept("user.update")
+    mirror.fails[blocked] = RetryLater(600)
+    for _ in range(200):
+        accept("user.update")
+    others = {accept("user.update", user={"id": str(uuid4())}) for _ in range(20)}
+
+    open_worker_harness(threads=2).start()
+
+    wait_until(lambda: set(mirror.ran) == {blocked, *others}, "the others run")
+    wait_until(lambda: len(deferred(store)) == 200, "the rest waits")
+    assert store.llen("rq:queue:events") == 0
+
+
+def test_an_older_change_that_comes_late_is_skipped(
+    accept: Accept, run_worker: Any, counts: Any, erase: Erase, store: redis.Redis
+) -> None:
+    mirror = Mirror(latest_only=True)
+    new, old = ({"id": USER_ID, "lastUpdateInstant": instant} for instant in (2000, 1000))
+    newest = accept("user.update", user=new)
+    accept("user.update", user=old)
+    equal = accept("user.update", user=new)
+
+    run_worker(turns=20)
+
+    assert mirror.ran == [newest, equal]
+    assert [outcome for _, outcome in counts.runs] == ["done", "outdated", "done"]
+    assert [key.split(":")[1] for key in left(store)] == ["latest"]
+    assert 0 < store.ttl(left(store)[0]) <= 3600
+    erase()
+    assert left(store) == []
+
+
+def test_a_change_that_failed_makes_no_other_outdated(
+    accept: Accept, run_worker: Any, dead_letters: DeadLetters
+) -> None:
+    mirror = Mirror(latest_only=True, on_dead="skip")
+    newest, old = (
+        accept("user.update", user={"id": USER_ID, "lastUpdateInstant": instant}) for instant in (2000, 1000)
+    )
+    mirror.fails[newest] = Permanent()
+
+    run_worker(turns=20)
+
+    assert mirror.ran == [newest, old]
+
+
+def test_an_event_without_a_change_is_done_and_says_so(
+    accept: Accept, run_worker: Any, counts: Any, store: redis.Redis
+) -> None:
+    ran: list[str] = []
+    on("user.update", name="mail", changed=("email",))(lambda event: ran.append(str(event.id)))
+    accept("user.update", user={"email": "a@b.c"}, original={"email": "a@b.c"})
+    changed = accept("user.update", user={"email": "a@b.c"}, original={"email": "d@e.f"})
+
+    run_worker(turns=5)
+
+    assert ran == [changed]
+    assert [outcome for _, outcome in counts.runs] == ["unchanged", "done"]
+    assert is_balanced(store)
 
 
 @pytest.mark.parametrize("release", ["replay", "discard", "erase"])

@@ -173,6 +173,23 @@ def test_a_job_whose_place_was_deleted_gets_it_again(
     assert mirror.ran == [first, first, second]
 
 
+def test_an_event_that_kills_its_process_while_it_is_routed_holds_up_no_line(
+    accept: Accept, run_worker: Any, claims_of: Any
+) -> None:
+    mirror = Mirror()
+    accept("user.update")
+    for _ in range(3):
+        claim = claims_of("dies").claim()
+        assert claim.handler_name == ""
+        outcome = claims_of().interrupt(claim.key, an_attempt(), state=ClaimState.STARTED, counts=True)
+    assert outcome == "buried"
+    second = accept("user.update")
+
+    run_worker(turns=5)
+
+    assert mirror.ran == [second]
+
+
 def test_a_dead_process_keeps_the_turn(accept: Accept, run_worker: Any, claims_of: Any) -> None:
     mirror = Mirror()
     first, second = accept("user.update"), accept("user.update")

@@ -111,8 +111,8 @@ def order_of(by: Any, on_dead: Any, latest_only: Any, types: tuple[str, ...], lo
         return None
     _check_key(by, types, location)
     if latest_only:
-        for model in _models(types):
-            _require_instant(model, location)
+        for event_type in types:
+            _require_instant(event_type, location)
     return Order(by, on_dead, latest_only=bool(latest_only))
 
 
@@ -190,12 +190,13 @@ def _class_in(annotation: Any) -> type[Model] | None:
     return None
 
 
-def _require_instant(model: type[Event], location: str) -> None:
-    subject = _subject_class(model)
-    if subject is None or "last_update_instant" not in subject.model_fields:
+def _require_instant(event_type: str, location: str) -> None:
+    """Of a pattern, one type with an instant is enough: events of the others are never skipped."""
+    subjects = [_subject_class(model) for model in _models((event_type,))]
+    if subjects and not any(each is not None and "last_update_instant" in each.model_fields for each in subjects):
         raise Misconfigured(
-            f"{location}: latest_only compares last_update_instant, which events of {_type_name(model)} do not have: "
-            "give that type a handler without latest_only"
+            f"{location}: latest_only compares last_update_instant, which events of {event_type} do not have: give "
+            "them a handler without latest_only"
         )
 
 
@@ -238,7 +239,6 @@ def _text(key: object) -> str:
 
 
 def _hashed(key: str) -> str:
-    """Keys may be personal data, and are stored in names of keys."""
     return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_LENGTH]
 
 

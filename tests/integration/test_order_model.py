@@ -1,0 +1,248 @@
+"""The order against a model: every step, by any process, in any order, with crashes, people, and RQ's tools.
+
+`HYPOTHESIS_EXAMPLES=3000 pytest tests/integration/test_order_model.py` for a long run."""
+
+import os
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+import redis
+from hypothesis import HealthCheck, Phase, note, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
+
+from surehook.admin.events import EventLog
+from surehook.shared.job_id import JobId
+from surehook.shared.scripts import Script, texts
+from surehook.workers.claim import Claim
+from surehook.workers.maintenance.job_index import JobScan
+from surehook.workers.maintenance.lines import Lines
+from surehook.workers.maintenance.missing_jobs import MissingJobs
+from surehook.workers.queue import acks
+from surehook.workers.queue.claims import ClaimState
+from tests.support.ledger import is_balanced, ledger
+from tests.support.order_machine import (
+    EVENT_KEYS,
+    KEYS,
+    OFTEN,
+    PROCESSES,
+    QUEUES,
+    RARELY,
+    RETENTION,
+    OrderState,
+    an_attempt,
+)
+
+WEIGHTS = {
+    "accept": 5, "claim": 12, "route": 6, "settle": 9, "process_dies": 2, "due": 3, "replay": 2, "discard": 1,
+    "reopen": 1, "erase": 2, "requeue_out_of_turn": 1, "delete_job": 1, "sweep": 1,
+}  # fmt: skip
+MOST_OPEN = 12
+
+
+class Order(OrderState):
+    """Every step that any party can take."""
+
+    @rule(seed=st.integers(0, 2**32))
+    def step(self, seed: int) -> None:
+        """Take any step that is possible."""
+        self.steps += 1
+        self.random = Random(f"{seed} {self.steps}")  # noqa: S311 - nothing secret
+        can = {
+            "accept": sum(event.is_open() for event in self.events.values()) < MOST_OPEN,
+            "route": bool(self.unrouted()),
+            "settle": bool(self.running()),
+            "replay": bool(self.dead()),
+            "discard": bool(self.dead()),
+            "reopen": bool(self.replayable()),
+            "erase": bool(self.events),
+            "requeue_out_of_turn": bool(self.deferred()),
+            "delete_job": bool(self.deferred()),
+        }
+        name = self.draw([name for name, weight in WEIGHTS.items() if can.get(name, True) for _ in range(weight)])
+        note(f"{name}:")
+        getattr(self, f"_{name}")()
+
+    def _accept(self) -> None:
+        self.store_event(self.draw(EVENT_KEYS))
+
+    # Workers
+
+    def _claim(self) -> None:
+        self.claim(self.draw(PROCESSES), self.draw(tuple(QUEUES.values())))
+
+    def claim(self, process: str, queue: str) -> bool:
+        claim = self.claims_of(process, queue).claim()
+        if claim is None:
+            return False
+        event = self.of(claim.job_id)
+        if claim.handler_name and event.key and not claim.place:  # its key function failed, and works now
+            assert self.claims_of(process, queue).acknowledge(acks.place(claim, self.place(claim.handler_name, event)))
+            return True
+        if claim.handler_name:
+            self.starts(claim)
+        self.claims[process].append(claim)
+        return True
+
+    def _route(self) -> None:
+        process, claim = self.draw(self.unrouted())
+        event = self.of(claim.job_id)
+        self.claims[process].remove(claim)
+        late = [name for name in QUEUES if self.draw(RARELY)]
+        ack = acks.fan_out(claim, self.handler_jobs(event, without_key=late))
+        if self.draw(RARELY):
+            ack = acks.give_back(claim)
+        is_erasing = self.is_erasing(claim)
+        assert self.claims_of(process, claim.queue).acknowledge(ack) != is_erasing
+        if is_erasing:
+            event.states = dict.fromkeys(QUEUES, "gone")
+        elif ack.kind == "fan_out":
+            event.is_routed = True
+            event.overtaken |= set(late)
+
+    def _settle(self) -> None:
+        process, claim = self.draw(self.running())
+        how = self.draw(("finish", "finish", "finish", "skip", "retry", "bury", "give_back"))
+        self.settle(process, claim, how)
+
+    def settle(self, process: str, claim: Claim, how: str) -> None:
+        self.claims[process].remove(claim)
+        claims, attempt = self.claims_of(process, claim.queue), an_attempt(claim.handler_name)
+        state = {"finish": "done", "skip": "done", "bury": "dead"}.get(how, "open")
+        ack = {
+            "finish": lambda: acks.finish(claim, "done", attempt),
+            "skip": lambda: acks.skip(claim, attempt),
+            "retry": lambda: acks.retry(claim, attempt, "", delay_seconds=self.draw((0, 60)), spends_retry=True),
+            "bury": lambda: acks.bury(claim, attempt, ""),
+            "give_back": lambda: acks.give_back(claim, delay_seconds=self.draw((0, 60))),
+        }[how]()
+        is_erasing = self.is_erasing(claim)
+        assert claims.acknowledge(ack) != is_erasing
+        self.ends(claim, "gone" if is_erasing else state)
+
+    def _process_dies(self) -> None:
+        self.die(self.draw(PROCESSES))
+
+    def die(self, process: str) -> None:
+        dying, self.claims[process] = self.claims[process], []
+        for claim in dying:
+            state = self.draw((ClaimState.STARTED, ClaimState.RESERVED))
+            outcome = self.claims_of("parent", claim.queue).interrupt(
+                claim.key, an_attempt("@", "interrupted"), state=state, counts=True
+            )
+            state_after = {"buried": "dead", "stale": "gone"}.get(outcome, "open")
+            if claim.handler_name:
+                self.ends(claim, state_after)
+            elif outcome == "buried":  # it takes its places when it is replayed
+                self.of(claim.job_id).overtaken |= set(QUEUES)
+            elif outcome == "stale":
+                self.of(claim.job_id).states = dict.fromkeys(QUEUES, "gone")
+
+    def _due(self) -> None:
+        for queue in QUEUES.values():
+            for job_id in texts(self.store.zrange(KEYS.rq_scheduled(queue), 0, -1)):
+                self.store.zadd(KEYS.rq_scheduled(queue), {job_id: 0})
+            self.claims_of("parent", queue).promote_due()
+
+    # People, and RQ's tools
+
+    def _replay(self) -> None:
+        job_id = self.draw(self.dead())
+        self.replay(job_id)
+
+    def replay(self, job_id: str) -> None:
+        event, handler = self.of(job_id), JobId.parse(job_id).handler
+        assert Script("replay", KEYS).run(self.store, self.queue_of(job_id), job_id, "30") == 1
+        if handler:
+            event.states[handler] = "open"
+
+    def _discard(self) -> None:
+        job_id = self.draw(self.dead())
+        assert Script("discard", KEYS).run(self.store, self.queue_of(job_id), job_id, RETENTION) == 1
+        handler = JobId.parse(job_id).handler
+        for name in [handler] if handler else QUEUES:
+            self.of(job_id).states[name] = "done"
+
+    def _reopen(self) -> None:
+        event = self.draw(self.replayable())
+        assert EventLog(self.store, KEYS, handler_timeout=30).replay(event.event_id)
+        self.number += 1
+        event.number, event.is_routed, event.states = self.number, False, dict.fromkeys(QUEUES, "open")
+        event.overtaken = set()
+
+    def _erase(self) -> None:
+        if not self.draw(OFTEN):
+            return
+        event = self.draw(list(self.events.values()))
+        Script("erase", KEYS).run(self.store, event.event_id, "", RETENTION)
+        is_claimed = any(claim.event_id == event.event_id for _, claim in self.unrouted())
+        for name in QUEUES:
+            if event.states[name] != "running" and not is_claimed:
+                event.states[name] = "gone"
+
+    def _requeue_out_of_turn(self) -> None:
+        job_id = self.draw(list(self.deferred()))
+        self.store.zrem(KEYS.rq_deferred(self.queue_of(job_id)), job_id)
+        self.store.rpush(KEYS.rq_queue(self.queue_of(job_id)), job_id)
+        self.tampered.add(job_id)
+
+    def _delete_job(self) -> None:
+        job_id = self.draw(list(self.deferred()))
+        self.store.zrem(KEYS.rq_deferred(self.queue_of(job_id)), job_id)
+        self.store.delete(KEYS.rq_job(job_id))
+        self.tampered.add(job_id)
+
+    def _sweep(self) -> None:
+        suspects = JobScan(self.store, KEYS).run().suspects
+        assert set(suspects) <= self.tampered
+        MissingJobs(self.store, KEYS, handler_timeout=30).queue_again(suspects, since="9999")
+        Lines(self.store, KEYS).mend(QUEUES.values())
+
+    def teardown(self) -> None:
+        """After any history every event comes to its end, and nothing of the order is left."""
+        for process in PROCESSES:
+            self.die(process)
+        for _ in range(100):
+            self._sweep()
+            self._due()
+            for job_id in self.dead():
+                self.replay(job_id)
+            while sum(self.claim("one", queue) for queue in QUEUES.values()):
+                for process, claim in self.running():
+                    self.settle(process, claim, "finish")
+                for _ in self.unrouted():
+                    self._route()
+            if not ledger(self.store)["open"]:
+                break
+        assert ledger(self.store)["open"] == 0
+        assert is_balanced(self.store)
+        assert int(self.store.get(KEYS.extra_jobs) or 0) == 0
+        assert self.deferred() == {}
+        of_the_order = ("line:", "unrouted", "waiting-lines", "latest:")
+        left = [key.removeprefix(f"{KEYS.prefix}:") for key in texts(self.store.scan_iter(f"{KEYS.prefix}:*"))]
+        assert [key for key in left if key.startswith(of_the_order)] == []
+
+
+@pytest.fixture
+def quick_store(store: redis.Redis) -> Iterator[redis.Redis]:
+    """No fsync for each of thousands of steps: what is on disk is not what this is about."""
+    store.config_set("appendonly", "no")
+    yield store
+    store.flushall()
+    store.config_set("appendonly", "yes")
+
+
+def test_the_order_holds_after_any_steps_in_any_order(quick_store: redis.Redis) -> None:
+    Order.store = quick_store
+    examples = os.environ.get("HYPOTHESIS_EXAMPLES")
+    machine = Order if examples else seed(1)(Order)  # the same runs each time, or random ones
+    profile = settings(
+        max_examples=int(examples or 6),
+        stateful_step_count=50,
+        deadline=None,
+        phases=[Phase.generate],  # a shorter run would draw other steps
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    run_state_machine_as_test(machine, settings=profile)
