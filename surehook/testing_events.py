@@ -2,26 +2,22 @@
 
 import json
 import time
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from difflib import get_close_matches
 from typing import Any, TypeVar, overload
 from uuid import UUID, uuid4
 
+from surehook.fusionauth.changes import models_in, nearest
 from surehook.fusionauth.samples import sample
 from surehook.shared.event_types import EVENT_TYPES
 from surehook.shared.models import MODELS, Event, event_from
 from surehook.shared.models.fields import camel
-from surehook.shared.models.id_map import IdMap
 from surehook.shared.models.model import Model
 
 E = TypeVar("E", bound=Event)
 
 # The keys inside these fields are the user's own and stay as they are.
 _FREE_FORM = frozenset({"data", "tokens", "newValue", "oldValue"})
-# How alike two names must be for one to be a misspelling of the other.
-_ALIKE = 0.75
 
 
 @overload
@@ -98,20 +94,10 @@ def _require_spelling(model: type[Model], fields: Mapping[str, Any], path: str) 
     for name, value in fields.items():
         attribute = name if name in model.model_fields else model.attribute_of(name)
         if attribute is None:
-            near = get_close_matches(name, [*model.model_fields, *model.names()], 1, _ALIKE)
-            if near:
-                raise ValueError(f"{model.__name__} has no field {path}{name}: did you mean {near[0]}?")
+            if near := nearest(model, name):
+                raise ValueError(f"{model.__name__} has no field {path}{name}: did you mean {near}?")
             continue
-        for inner_model in _models_in(model.model_fields[attribute].annotation):
+        for inner_model in models_in(model.model_fields[attribute].annotation):
             for inner in value if isinstance(value, list | tuple) else (value,):
                 if isinstance(inner, dict):
                     _require_spelling(inner_model, inner, f"{path}{name}.")
-
-
-def _models_in(annotation: Any) -> Iterator[type[Model]]:
-    """The classes of objects that a field can hold."""
-    if isinstance(annotation, type) and issubclass(annotation, Model):
-        yield annotation
-    elif typing.get_origin(annotation) is not IdMap:
-        for each in typing.get_args(annotation):
-            yield from _models_in(each)

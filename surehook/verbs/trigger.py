@@ -3,9 +3,9 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import click
@@ -20,7 +20,7 @@ from surehook.shared.errors import MalformedBody, Misconfigured, SurehookError
 from surehook.shared.event_types import EVENT_TYPES, closest
 from surehook.shared.settings import Settings, load_settings
 from surehook.shared.transactional_events import require_transactional_type
-from surehook.verbs.output import echo
+from surehook.verbs.output import echo, echo_body
 
 # FusionAuth's documented example: connectTimeout 1000, readTimeout 2000.
 TIMEOUT = httpx.Timeout(2.0, connect=1.0)
@@ -54,6 +54,14 @@ TIMEOUT = httpx.Timeout(2.0, connect=1.0)
     type=click.Choice(SETTINGS),
     help="The tenant's transaction setting for TYPE: say whether FusionAuth's operation would commit under it.",
 )
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Change a field, as in user.email=ada@example.com; several times for several fields. null leaves it out.",
+)
+@click.option("--print", "is_printed", is_flag=True, help="Print what would be sent, send nothing.")
 @click.option("--list", "is_list", is_flag=True, help="List the types.")
 def trigger(
     event_type: str | None,
@@ -63,14 +71,20 @@ def trigger(
     signing_key: str | None,
     signing_key_id: str | None,
     transaction: str | None,
+    changes: tuple[str, ...],
+    is_printed: bool,
     is_list: bool,
 ) -> None:
     """Post an event of TYPE to the running ingest, as FusionAuth would, and show the answer."""
     if is_list:
         echo("\n".join(EVENT_TYPES))
         return
+    bodies = _bodies(event_type, data, changes, count)
+    if is_printed:
+        for body in bodies:
+            echo_body(json.dumps(json.loads(body), indent=2).encode() if count == 1 else body)
+        return
     settings = load_settings()
-    bodies = _bodies(event_type, data, count)
     sender = Sender(settings, signing_key, signing_key_id)
     targets = urls or (endpoint_url(settings),)
     if transaction is not None:
@@ -116,32 +130,48 @@ def _run_operations(
     return all(operation.commits for operation in operations)
 
 
-def _bodies(event_type: str | None, data: BinaryIO | None, count: int) -> Iterator[bytes]:
+def _bodies(event_type: str | None, data: BinaryIO | None, changes: Sequence[str], count: int) -> Iterator[bytes]:
+    """
+    Raises:
+        Misconfigured: there is no such type, or a change or several copies need a body that is an event.
+    """
+    if count > 1 and any(change.partition("=")[0] == "id" for change in changes):
+        raise Misconfigured("--set id=… is for one event: --count gives each its own id")
     if data is not None:
         body = data.read()
         if event_type is not None and f'"{event_type}"'.encode() not in body:
             echo(f"note: the body does not mention {event_type}; it is sent as it is", err=True)
-        return iter([body]) if count == 1 else _copies(body, count)
+        return iter([body]) if count == 1 and not changes else _copies(body, changes, count)
     if event_type is None:
         raise click.UsageError("TYPE is missing; `surehook trigger --list` shows them.")
     if event_type not in EVENT_TYPES:
         near = closest(event_type)
         hint = f"did you mean {' or '.join(near)}?" if near else "`surehook trigger --list` shows them."
         raise Misconfigured(f"there is no event type {event_type}: {hint}")
-    return (json.dumps(sample(event_type, now=datetime.now(UTC), event_id=uuid4())).encode() for _ in range(count))
+    samples = (sample(event_type, now=datetime.now(UTC), event_id=uuid4())["event"] for _ in range(count))
+    return (_encoded(_changed(each, changes)) for each in samples)
 
 
-def _copies(body: bytes, count: int) -> Iterator[bytes]:
-    """Returns the body with an id of its own for each copy; equal ids would be duplicates.
-
-    Raises:
-        Misconfigured: it is no event, so that it has no id to change.
-    """
+def _copies(body: bytes, changes: Sequence[str], count: int) -> Iterator[bytes]:
+    """The body with its changes, and for each of several copies an id of its own: equal ids would be duplicates."""
     try:
         event = parse_event(body)
     except MalformedBody as exc:
-        raise Misconfigured(f"--count needs a body that is an event, to give each its own id: {exc}") from exc
-    return (json.dumps({"event": {**event, "id": str(uuid4())}}).encode() for _ in range(count))
+        raise Misconfigured(f"--count and --set need a body that is an event, to change its fields: {exc}") from exc
+    event = _changed(event, changes)
+    return (_encoded(event | ({"id": str(uuid4())} if count > 1 else {})) for _ in range(count))
+
+
+def _changed(event: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    if not changes:
+        return event
+    from surehook.fusionauth.changes import changed  # the event classes take long to load
+
+    return changed(event, changes)
+
+
+def _encoded(event: dict[str, Any]) -> bytes:
+    return json.dumps({"event": event}).encode()
 
 
 def _send_all(post: Callable[[bytes], httpx.Response], bodies: Iterator[bytes], count: int) -> Counter[int]:
