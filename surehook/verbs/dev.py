@@ -26,11 +26,12 @@ ENV_FILE = Path(".env")
 
 @click.command()
 @click.option("--unmasked", is_flag=True, help="Show the values of events in tracebacks, on this terminal only.")
-def dev(unmasked: bool) -> None:
+@click.option("--reload", "reloads", is_flag=True, help="Start the worker again when your Python files change.")
+def dev(unmasked: bool, reloads: bool) -> None:
     """Start the store, ingest, a worker and the dashboard, and stop them with Ctrl-C."""
     from surehook.shared import tracebacks
     from surehook.shared.settings import load_settings
-    from surehook.verbs.dev_processes import Children, WorkerWatch, running_store, wait_until_ready
+    from surehook.verbs.dev_processes import Children, WorkerWatch, running_store, wait_until_ready, watch_and_reload
     from surehook.verbs.start import load_registry, start
 
     if unmasked and not sys.stderr.isatty():
@@ -58,15 +59,23 @@ def dev(unmasked: bool) -> None:
             if not stops:
                 echo(f"starting a worker on {', '.join(registry.queues)}, and the dashboard")
                 watch = WorkerWatch(settings, registry.queues)
-                children.start("worker")
+                children.start("worker", *_worker_options(settings, reloads=reloads))
                 children.start("dashboard")
                 watch.wait(children, stops)
             if not stops:
                 echo(_screen(settings, is_new=is_new))
-            children.watch(stops)
+            if reloads and not stops:
+                watch_and_reload(children, stops, _worker_options(settings, reloads=True))
+            else:
+                children.watch(stops)
         finally:
             children.stop(settings.grace, stops)
     echo("stopped; nothing is lost, waiting events are in the store")
+
+
+def _worker_options(settings: "Settings", *, reloads: bool) -> tuple[str, ...]:
+    """When code has changed, a running handler may finish, however long it takes."""
+    return ("--grace", str(max(settings.grace, settings.handler_timeout))) if reloads else ()
 
 
 def _example() -> str:

@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import httpx
 import redis
@@ -17,6 +18,8 @@ from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.scripts import texts
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect
+from surehook.verbs.output import echo
+from surehook.verbs.reload import ChangeWatch
 
 POLL_SECONDS = 0.1
 READY_SECONDS = 600  # a store loads half a million events in 40 s, and any process that ends is noticed at once
@@ -31,8 +34,28 @@ class Children:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._store = store
 
-    def start(self, verb: str) -> None:
-        self._processes[verb] = start_child(["-m", "surehook", verb])
+    def start(self, verb: str, *options: str) -> None:
+        self._processes[verb] = start_child(["-m", "surehook", verb, *options])
+
+    def restart(self, verb: str, stops: list[int], *options: str) -> None:
+        """Lets a process finish what it does, and starts it anew."""
+        process = self._processes.pop(verb, None)
+        if process is not None:
+            process.terminate()
+            while process.poll() is None and not stops:
+                time.sleep(POLL_SECONDS)
+        if stops and process is not None:
+            self._processes[verb] = process  # `stop` waits for it
+        else:
+            self.start(verb, *options)
+
+    def forget_misconfigured(self, verb: str) -> bool:
+        """Forgets a process that has ended with exit status 2, after saying why. Returns whether it has."""
+        process = self._processes.get(verb)
+        if process is None or process.poll() != MISCONFIGURED:
+            return False
+        del self._processes[verb]
+        return True
 
     def check_alive(self) -> None:
         """
@@ -72,11 +95,13 @@ class Children:
         for name in ("ingest", "dashboard", "worker"):
             if name in self._processes:
                 self._processes[name].terminate()
-        deadline = time.monotonic() + grace_seconds + STOP_SECONDS
+        patience_ends = time.monotonic() + grace_seconds
+        deadline = patience_ends + STOP_SECONDS
         known_stops = len(stops)
         while time.monotonic() < deadline and any(process.poll() is None for process in self._processes.values()):
-            if len(stops) > known_stops and "worker" in self._processes:
-                known_stops = len(stops)
+            is_late = time.monotonic() > patience_ends  # a worker that is started anew has a longer grace period
+            if (len(stops) > known_stops or is_late) and "worker" in self._processes:
+                known_stops, patience_ends = len(stops), deadline
                 self._processes["worker"].terminate()
             time.sleep(POLL_SECONDS)
         for process in self._processes.values():
@@ -130,3 +155,21 @@ def wait_until_ready(settings: Settings, children: Children, stops: list[int]) -
         return False
 
     children.wait_until(is_ready, stops, "ingest did not become ready; the lines above say why")
+
+
+def watch_and_reload(children: Children, stops: list[int], worker_options: Sequence[str]) -> None:
+    """Starts the worker again after each change of the user's code; one that does not import waits for the next."""
+    watched = ChangeWatch(Path.cwd())
+    watched.start()
+    try:
+        while not stops:
+            if children.forget_misconfigured("worker"):
+                echo("the worker is not running: correct the above, and it starts again")
+            children.check_alive()
+            if names := watched.changes():
+                more = f" and {len(names) - 1} more" if names[1:] else ""
+                echo(f"{names[0]}{more} changed, the worker finishes what runs and starts again")
+                children.restart("worker", stops, *worker_options)
+            time.sleep(POLL_SECONDS)
+    finally:
+        watched.stop()

@@ -42,3 +42,28 @@ def test_values_of_events_are_for_terminals_only(build_stack: Build) -> None:
 
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert "--unmasked is for a terminal" in ended.stderr
+
+
+def test_changed_code_runs_when_what_runs_has_finished(build_stack: Build) -> None:
+    handler = """
+@on("user.delete", name="it")
+def it(event):
+    effect("started")
+    time.sleep({seconds})
+    effect("{word}")
+"""
+    stack = build_stack(handler.format(seconds=1, word="old"))
+    terminal = Terminal(stack, "--reload", SUREHOOK_HANDLERS="myhooks", SUREHOOK_GRACE="0")
+    terminal.wait_for("Ctrl-C stops everything")
+    stack.run("trigger", "user.delete")
+    wait_until(lambda: stack.effects() == ["started"], "the old code runs")
+
+    stack.write_handlers("def broken(:")
+    terminal.wait_for("myhooks.py changed")
+    terminal.wait_for("correct the above")
+    assert stack.effects() == ["started", "old"]
+    stack.write_handlers(handler.format(seconds=0, word="new"))
+    stack.run("trigger", "user.delete")
+
+    wait_until(lambda: stack.effects() == ["started", "old", "started", "new"], "the new code runs")
+    assert terminal.ctrl_c() == 0
