@@ -153,6 +153,15 @@ class Keys(RQKeys):
         return f"{self.prefix}:orphans"
 
     @property
+    def handlers(self) -> str:
+        """Hash: the handlers that workers have announced, by name, one JSON object each."""
+        return f"{self.prefix}:handlers"
+
+    def minute(self, minute: int) -> str:
+        """Hash: the counts of runs in a minute since 1970, by handler and outcome or duration."""
+        return f"{self.prefix}:minute:{minute}"
+
+    @property
     def letter_hooks(self) -> str:
         """String: there while worker processes have functions that want to be told of dead letters."""
         return f"{self.prefix}:letter-hooks"
@@ -203,6 +212,7 @@ class Keys(RQKeys):
                 "ORPHANS": self.orphans,
                 "LETTER_HOOKS": self.letter_hooks,
                 "UNTOLD": self.untold,
+                "MINUTES": f"{self.prefix}:minute:",
                 "ALIVE": self.alive("", "").removesuffix(":"),
                 "TRANSACTIONAL": TRANSACTIONAL_QUEUE,
                 "JOB": self.rq_job(""),

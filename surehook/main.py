@@ -26,6 +26,7 @@ VERBS = {
     "reconcile": "Fetch events that FusionAuth fired and that did not arrive.",
     "events": "List, show, replay, resolve or erase events.",
     "dead-letters": "List, show, replay or discard events out of retries.",
+    "handlers": "List handlers and their runs of the last hour.",
     "queues": "List, pause, resume or limit queues.",
     "ledger": "Check that every accepted event is accounted for.",
     "spool": "List or forward events that wait on this machine's disk.",

@@ -26,6 +26,7 @@ from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.dead_letter_hooks import LetterHooks
 from surehook.workers.maintenance.heartbeat import Heartbeat
 from surehook.workers.maintenance.limited_queues import LimitedQueues
+from surehook.workers.maintenance.minutes import MinuteWriter
 from surehook.workers.maintenance.recycling import Recycling
 from surehook.workers.maintenance.sweeper import Sweep, Sweeper
 from surehook.workers.metrics import WorkerMetrics
@@ -144,6 +145,9 @@ class QueueLauncher(Launcher):
         timeout = settings.handler_timeout
         tend = LimitedQueues(store, self._keys, self._limited, timeout).tend
         self._heartbeat = Heartbeat(self._rq_workers, self._fetcher, self._claims, limited, tend)
+        self._minutes = MinuteWriter(
+            store, self._keys, registry, self._metrics.minutes, handler_timeout=settings.handler_timeout
+        )
         self._letter_hooks = [
             LetterHooks(store, self._keys, declared_letter_hooks, self._runner, self._missing_key)
             for _ in declared_letter_hooks[:1]
@@ -163,7 +167,15 @@ class QueueLauncher(Launcher):
         self._fetcher.stop()
 
     def _all_threads(self) -> Iterable[threading.Thread]:
-        return (*self._threads, self._notifier, self._heartbeat, self._sweeper, *self._letter_hooks, self._fetcher)
+        return (
+            *self._threads,
+            self._notifier,
+            self._heartbeat,
+            self._sweeper,
+            self._minutes,
+            *self._letter_hooks,
+            self._fetcher,
+        )
 
     def _timeouts(self) -> Iterable[Timeout]:
         return [*(each.timeout for each in self._threads), *(each.timeout for each in self._letter_hooks)]
@@ -175,6 +187,6 @@ class QueueLauncher(Launcher):
         self._fetcher.stop()
 
     def close(self) -> None:
-        for each in (self._heartbeat, self._sweeper, *self._letter_hooks):
+        for each in (self._heartbeat, self._sweeper, self._minutes, *self._letter_hooks):
             each.stop()
         super().close()

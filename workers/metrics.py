@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.registry import Collector
 
 from surehook.shared.event_types import label
+from surehook.shared.minutes import MinuteCounts
 from surehook.workers.store_report import STORE_REASONS
 
 NOT_READY = "surehook_worker_not_ready"
@@ -49,6 +50,7 @@ class WorkerMetrics:
         self._skipped = Counter(
             "surehook_skipped_handlers", "Transactional handlers that an ordinary event skipped", ["handler", "type"]
         )
+        self.minutes = MinuteCounts()
         self._series: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self.stale = Counter(
             "surehook_results_discarded", "Results of runs whose lease was lost or whose event was erased"
@@ -63,6 +65,10 @@ class WorkerMetrics:
 
     def set_not_ready(self, reason: str, *, is_so: bool) -> None:
         self._not_ready.labels(reason).set(is_so)
+
+    def count_unhandled(self, event_type: str) -> None:
+        """Not a series: its label would come from the client."""
+        self.minutes.add_unhandled(event_type)
 
     def count_untyped(self, event_type: str) -> None:
         self._untyped.labels(label(event_type)).inc()
@@ -80,6 +86,7 @@ class WorkerMetrics:
             self._series[series] = (attempts, durations)
         attempts.inc()
         durations.observe(seconds)
+        self.minutes.add(handler, outcome, seconds)
 
 
 def why_not_ready(processes: Collector) -> list[str]:

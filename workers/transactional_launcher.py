@@ -10,6 +10,7 @@ from surehook.shared.store import connect
 from surehook.workers.execution.timeouts import Timeout
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.launcher import Launcher
+from surehook.workers.maintenance.minutes import MinuteWriter
 from surehook.workers.maintenance.transactional_heartbeat import TransactionalHeartbeat
 from surehook.workers.slots import Slots
 from surehook.workers.transactional.executor import TransactionalExecutor
@@ -44,6 +45,9 @@ class TransactionalLauncher(Launcher):
                 report=self._report,
             )
             self._threads.append(TransactionThread(name, executor, context, self._report))
+        self._minutes = MinuteWriter(
+            store, self._keys, registry, self._metrics.minutes, handler_timeout=settings.handler_timeout
+        )
         self._heartbeat = TransactionalHeartbeat(
             store,
             self._keys,
@@ -74,7 +78,7 @@ class TransactionalLauncher(Launcher):
         self._heartbeat.leave()
 
     def _all_threads(self) -> Iterable[threading.Thread]:
-        return (*self._threads, self._heartbeat)
+        return (*self._threads, self._minutes, self._heartbeat)
 
     def _timeouts(self) -> Iterable[Timeout]:
         return [each.context.timeout for each in self._threads]
@@ -88,5 +92,6 @@ class TransactionalLauncher(Launcher):
             thread.stop()
 
     def close(self) -> None:
+        self._minutes.stop()
         self._heartbeat.stop()
         super().close()

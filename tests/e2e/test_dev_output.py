@@ -66,4 +66,11 @@ def it(event):
     stack.run("trigger", "user.delete")
 
     wait_until(lambda: stack.effects() == ["started", "old", "started", "new"], "the new code runs")
+    store = {"SUREHOOK_DATA_DIR": str(stack.folder / "store")}
+
+    def runs() -> int:
+        listed = stack.run("handlers", "list", "--json", **store).stdout
+        return int(json.loads(listed)["runs"])
+
+    wait_until(lambda: runs() == 2, "both runs are counted")
     assert terminal.ctrl_c() == 0

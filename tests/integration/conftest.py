@@ -102,6 +102,7 @@ class Counts:
         self.stale = self.interrupted = self.swept = self
         self.discarded = 0
         self.untyped: list[str] = []
+        self.unhandled: list[str] = []
         self.skipped: list[tuple[str, str]] = []
 
         self.not_ready: set[str] = set()
@@ -111,6 +112,9 @@ class Counts:
 
     def count(self, handler: str, _: object, outcome: str, __: float) -> None:
         self.runs.append((handler, outcome))
+
+    def count_unhandled(self, event_type: str) -> None:
+        self.unhandled.append(event_type)
 
     def count_untyped(self, event_type: str) -> None:
         self.untyped.append(event_type)

@@ -103,6 +103,7 @@ def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowl
     claim, attempt = completion.ack.claim, completion.attempt
     if attempt is None:
         if completion.ack.kind == acks.FINISH:
+            metrics.count_unhandled(claim.event_type)
             facts = run_facts(claim, NO_HANDLER, "unhandled", claim.runs) | {"elapsed_ms": 0}
             log.info("event unhandled", extra=facts)
         return
