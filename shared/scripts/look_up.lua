@@ -1,5 +1,6 @@
 -- Say what is known of events. ARGV: event ids.
--- Returns for each 'new', 'present', or 'refused': a transaction that ended with a refusal and has not run since.
+-- Returns for each 'new', 'present', 'refused' (a transaction that ended with a refusal and has not run since) or
+-- 'confirmed' (one that was answered with success).
 local found = {}
 for _, id in ipairs(ARGV) do
   local record = redis.call('HMGET', EVENT .. id, 'type', 'closed_at', 'decision', 'committed', 'body')
@@ -9,6 +10,8 @@ for _, id in ipairs(ARGV) do
     found[#found + 1] = 'new'
   elseif is_refusal and record[2] and record[5] and not record[4] then
     found[#found + 1] = 'refused'
+  elseif decision == 'completed' then
+    found[#found + 1] = 'confirmed'
   else
     found[#found + 1] = 'present'
   end

@@ -19,6 +19,8 @@ class Known(Enum):
     PRESENT = "present"
     REFUSED = "refused"
     """A transaction that was answered with a refusal, and whose handlers did not run since."""
+    CONFIRMED = "confirmed"
+    """A transaction that was answered with success."""
 
 
 class EventStore(Protocol):
@@ -63,6 +65,7 @@ class Reconciler:
         now = self.now_ms()
         oldest_running: int | None = None
         candidates: dict[str, tuple[LogEntry, Fate]] = {}
+        rolled_back = []
         for row in window.rows:
             entry = self._entry(row, statement)
             if entry is None:
@@ -72,9 +75,14 @@ class Reconciler:
                 oldest_running = entry.inserted_at_ms
             if name := _COUNTED.get(fate):
                 statement.count(name, entry.envelope.event_id)
+                if fate is Fate.ROLLED_BACK:
+                    rolled_back.append(entry.envelope.event_id)
             elif fate is not Fate.NOT_FOR_US:
                 candidates.setdefault(entry.envelope.event_id, (entry, fate))
         self._recover(list(candidates.values()), statement, now)
+        for event_id, state in zip(rolled_back, self.events.look_up(rolled_back), strict=True):
+            if state is Known.CONFIRMED:
+                statement.count("contradicted", event_id)
         return oldest_running
 
     def _entry(self, row: dict[str, Any], statement: Statement) -> LogEntry | None:

@@ -27,6 +27,8 @@ class Statement:
     answered: int = 0
     """Recovered although an attempt was answered with 2xx: by another receiver at this address, or we lost it."""
     rolled_back: int = 0
+    contradicted: int = 0
+    """One of `rolled_back` whose handlers succeeded here: our answer was lost, or outvoted."""
     running: int = 0
     interrupted: int = 0
     ids: dict[str, list[str]] = field(default_factory=dict)
@@ -45,18 +47,19 @@ class Statement:
 
     @property
     def is_complete(self) -> bool:
-        return not (self.lost or self.interrupted or self.problems or (self.is_dry_run and self.recovered))
+        needs_a_person = self.lost or self.interrupted or self.contradicted or self.problems
+        return not needs_a_person and not (self.is_dry_run and self.recovered)
 
     def count(self, name: str, event_id: str) -> None:
         """Counts an event, and keeps its id if a person may have to look at it."""
         setattr(self, name, getattr(self, name) + 1)
-        if name in ("too_old", "unusable", "interrupted", "answered", "recovered", "committed"):
+        if name in ("too_old", "unusable", "interrupted", "answered", "recovered", "committed", "contradicted"):
             ids = self.ids.setdefault(name, [])
             if len(ids) < IDS_KEPT:
                 ids.append(event_id)
 
     def as_json(self) -> dict[str, Any]:
-        names = ("arrived", "recovered", "too_old", "unusable", "committed", "answered", "rolled_back")
+        names = ("arrived", "recovered", "too_old", "unusable", "committed", "answered", "rolled_back", "contradicted")
         return {
             "since": _instant(self.start_ms),
             "until": _instant(self.end_ms),
@@ -94,6 +97,7 @@ _SENTENCES = (
     ("too_old", "{count} are older than we keep ids, so they may have been handled: they are not run again."),
     ("unusable", "{count} are in the log in a form that no event can be made of."),
     ("interrupted", "{count} were interrupted on FusionAuth's side: compare these users with FusionAuth."),
+    ("contradicted", "{count} succeeded here and were rolled back by FusionAuth: undo what their handlers did."),
     ("answered", "{count} had been answered with 2xx and are not here: does another receiver use this address?"),
     ("committed", "{count} were refused by us, and FusionAuth went ahead: their handlers run now."),
     ("rolled_back", "{count} more were rolled back by FusionAuth, so no handler runs for them."),

@@ -89,6 +89,11 @@ class Deliverer:
             self.instance.log.finish(entry, is_success=commits, now_ms=self.instance.now_ms())
         return Fired(event, setting, commits, tuple(attempts))
 
+    def interrupt(self, event: Mapping[str, Any]) -> None:
+        """Logs an event and sends nothing, as a FusionAuth that is stopped at that moment."""
+        body = {"event": dict(event)}
+        self._log(body, encode(body))
+
     def test(self, event: Mapping[str, Any], webhook: Json) -> Attempt:
         """Sends an event as the Test page does: to one webhook, signed, and not logged (FACTS §10 and §11)."""
         return self._send(webhook, event, encode({"event": dict(event)}), None)

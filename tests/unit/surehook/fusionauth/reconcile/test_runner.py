@@ -20,9 +20,10 @@ STATUS = {"ok": ("Success", 202), "no": ("Failure", 422), "lost": ("Failure", -1
 class Store:
     """A store in memory."""
 
-    def __init__(self, *present: int, refused: Sequence[int] = ()) -> None:
+    def __init__(self, *present: int, refused: Sequence[int] = (), confirmed: Sequence[int] = ()) -> None:
         self.known = {str(UUID(int=n)): Known.PRESENT for n in present}
         self.known |= {str(UUID(int=n)): Known.REFUSED for n in refused}
+        self.known |= {str(UUID(int=n)): Known.CONFIRMED for n in confirmed}
         self.stored: list[int] = []
         self.committed: list[int] = []
 
@@ -171,3 +172,12 @@ def test_the_statement_adds_up_as_text_and_json() -> None:
     assert "fired 3 events for us:\n1 had arrived, 1 were recovered, 1 cannot be had." in statement.text()
     found = statement.as_json()
     assert found["fired"] == found["arrived"] + found["recovered"] + found["too_old"] + found["unusable"] == 3
+
+
+def test_a_success_of_ours_that_fusionauth_rolled_back_is_named_for_a_person() -> None:
+    rows = [a_row(n, "lost", "Failed", event_type="user.create") for n in (1, 2)]
+
+    statement = Run(Store(2, confirmed=[1]), *rows).statement
+
+    assert (statement.rolled_back, statement.contradicted, statement.is_complete) == (2, 1, False)
+    assert "1 succeeded here and were rolled back" in statement.text()
