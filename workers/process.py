@@ -27,7 +27,7 @@ from surehook.workers.handlers.loader import load_handlers, require_agreement
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.launcher import Launcher, QueueLauncher
 from surehook.workers.metrics import take_metrics_folder
-from surehook.workers.slots import Slots
+from surehook.workers.slots import STACKS_SUFFIX, Slots
 from surehook.workers.transactional_launcher import TransactionalLauncher
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 SWITCH_INTERVAL_SECONDS = 0.001
 # An event leaves hundreds of objects and no cycles: with Python's 700, every second event caused a collection.
 GARBAGE_THRESHOLD = (10_000, 20, 20)
-STDERR = 2
 DEFAULT_HANDLERS: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
 POLL_SECONDS = 0.05
 IDLE_STOP_SECONDS = 0.5
@@ -55,7 +54,8 @@ def main() -> int:
     _handle_signals(stops)
     _buffer_lines()
     # The supervisor asks for all stacks before it kills. Answered in C, so even while a handler holds Python's lock.
-    faulthandler.register(SHOW_STACKS_SIGNAL, file=STDERR, all_threads=True)
+    stacks = arguments.slots.with_suffix(STACKS_SUFFIX).open("w")
+    faulthandler.register(SHOW_STACKS_SIGNAL, file=stacks, all_threads=True)
     watch_parent(lambda: _stop(stops, arguments.grace))
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     status = _load_and_run(arguments, stops)

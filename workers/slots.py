@@ -6,16 +6,20 @@ handler may hold; so the supervisor knows which runs had started or are overdue,
 
 import mmap
 import struct
+import threading
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 # Last beat, whether the process is leaving, whether an exchange is under way, the process's id.
 _HEADER = struct.Struct("<dBB2xI")
-_SLOT = struct.Struct("<B7xd176s")  # stage, deadline, claim
+_SLOT = struct.Struct("<B7xdQ176s")  # stage, deadline, thread, claim
+_THREAD = struct.Struct("<Q")
 _DEADLINE = struct.Struct("<d")
 _PID = struct.Struct("<I")
 _LEAVING_AT, _EXCHANGE_PENDING_AT, _PID_AT = 8, 9, 12
+# The name of the file in which the process leaves its stacks when it is about to be killed.
+STACKS_SUFFIX = ".stacks"
 # After this long without a beat, the supervisor renews the leases of a process.
 STALL_SECONDS = 2.0
 
@@ -37,6 +41,8 @@ class Slot:
     ends_by: float
     key: str
     index: int = 0
+    thread: int = 0
+    """The ident of the thread that has started it."""
 
 
 class Slots:
@@ -78,12 +84,14 @@ class Slots:
 
     def reserve(self, index: int, key: str) -> None:
         offset = self._offset(index)
-        _SLOT.pack_into(self._memory, offset, Stage.FREE, 0.0, key.encode())
+        _SLOT.pack_into(self._memory, offset, Stage.FREE, 0.0, 0, key.encode())
         self._memory[offset] = Stage.RESERVED
 
     def start(self, index: int, ends_by: float) -> None:
+        """Called in the thread in which the handler runs."""
         offset = self._offset(index)
         _DEADLINE.pack_into(self._memory, offset + 8, ends_by)
+        _THREAD.pack_into(self._memory, offset + 16, threading.get_ident())
         self._memory[offset] = Stage.STARTED
 
     def ran(self, index: int) -> None:
@@ -112,8 +120,8 @@ class Slots:
         """Every claim in the table."""
         found = (_SLOT.unpack_from(self._memory, self._offset(index)) for index in range(self.count))
         return [
-            Slot(Stage(stage), ends_by, key.rstrip(b"\0").decode(), index)
-            for index, (stage, ends_by, key) in enumerate(found)
+            Slot(Stage(stage), ends_by, key.rstrip(b"\0").decode(), index, thread)
+            for index, (stage, ends_by, thread, key) in enumerate(found)
             if stage
         ]
 

@@ -1,5 +1,6 @@
 """Many handlers in one process: their effects on each other, and their jobs when the process dies."""
 
+import json
 import os
 import signal
 from collections import Counter
@@ -9,6 +10,7 @@ import pytest
 
 from harness.events import an_event
 from harness.stack import Stack, wait_until
+from surehook.shared.tracebacks import unpacked
 from tests.support.ledger import is_balanced
 
 Build = Callable[..., Stack]
@@ -96,27 +98,17 @@ def test_handlers_that_do_not_stop_cost_their_process_and_only_they_are_blamed(b
     with stack.redis() as store:
         assert is_balanced(store)
         blamed = Counter(store.hget(key, "interrupted:") for key in store.scan_iter("surehook:event:*"))
-        assert blamed == {None: 3, b"1": 3}
-
-
-@pytest.mark.chaos
-def test_a_handler_that_holds_pythons_lock_for_longer_than_a_lease_runs_once(build_stack: Build) -> None:
-    stack = build_stack("""
-import ctypes
-@on("*", name="still", timeout=60)
-def still(event, attempt):
-    effect("began", attempt.number)
-    ctypes.PyDLL(None).sleep(13)
-    effect("ended", attempt.number)
-""")
-    stack.start_ingest()
-    stack.deliver()  # before there is a worker: its process is still from the first moment on
-    stack.start_worker()
-    stack.start_worker(SUREHOOK_WORKER_METRICS_BIND="off")
-
-    wait_until(lambda: stack.open_events() == 0 and stack.effects())
-
-    assert stack.effects() == ["began 1", "ended 1"]
+        assert blamed == {None: 6}  # their runs are timeouts, not deaths
+        attempts = [
+            json.loads(line) for key in store.scan_iter("surehook:attempts:*") for line in store.lrange(key, 0, -1)
+        ]
+    late = [attempt for attempt in attempts if attempt["outcome"] == "timed out"]
+    assert {attempt["handler"] for attempt in late} == {each.replace(".", "_") for each in STUCK}
+    shown = [unpacked(attempt["traceback"]) for attempt in late]
+    assert all(text.splitlines()[-1] == "HandlerTimeout: ran longer than 1 s" for text in shown)
+    assert any('myhooks.py", line' in text and "time.sleep(600)" in text for text in shown)
+    assert not any("surehook/workers" in text or "threading.py" in text for text in shown)
+    assert "most recent call first" not in stack.logged()
 
 
 @pytest.mark.parametrize(

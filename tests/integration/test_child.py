@@ -47,7 +47,7 @@ def test_only_started_jobs_of_a_dead_process_are_interrupted_and_only_overdue_on
     for place in (0, 1):
         child.slots.start(place, 1.0)
     child.slots.ran(1)
-    child.culprits = culprits and tuple(held[name].key for name in culprits)
+    child.culprits = None if culprits is None else {held[name].key: "" for name in culprits}
 
     assert not child.has_ended_cleanly
     child.give_back(store, settings, NO_HANDLERS, counts=True)

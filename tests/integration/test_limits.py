@@ -61,7 +61,7 @@ class Runs:
         free = max(0, self.limit - len(self.held))
         claims = worker.claim(count)
         possible = min(count, free, len(claims) + self.store.llen(f"rq:queue:{QUEUE}"))
-        assert min(possible, 1) <= len(claims) <= possible  # one that was interrupted comes alone
+        assert min(possible, 1) <= len(claims) <= possible  # an interrupted job comes alone
         self.held += claims
 
     def end(self, worker: LimitedWorker, how: str) -> None:

@@ -47,23 +47,27 @@ class Completion(NamedTuple):
     """Set if this result opened or closed the breaker of the handler's queue."""
 
 
-def completion_of(handler: Handler, claim: Claim, result: RunResult, finish_run: Callable[[], None]) -> Completion:
+def completion_of(
+    handler: Handler, claim: Claim, result: RunResult, finish_run: Callable[[], None], text: ErrorText | None = None
+) -> Completion:
     """Decides what a run's result means for its job: finished, retried or a dead letter.
 
     `finish_run` is called when no more of the user's code runs: masking may take long, and must not count as a run
-    that does not stop at its timeout.
+    that does not stop at its timeout. `text` stands for that of the result's error.
     """
-    completion = _completion_of(handler, claim, result, finish_run)
+    completion = _completion_of(handler, claim, result, finish_run, text)
     return completion if handler.limits is None else completion._replace(ack=_with_verdict(completion.ack, result))
 
 
-def _completion_of(handler: Handler, claim: Claim, result: RunResult, finish_run: Callable[[], None]) -> Completion:
+def _completion_of(
+    handler: Handler, claim: Claim, result: RunResult, finish_run: Callable[[], None], known_text: ErrorText | None
+) -> Completion:
     if result.error is None:
         attempt = record_attempt(handler.name, claim.runs, result, result.status.value)
         return Completion(acks.finish(claim, "done", attempt), attempt, result.elapsed_seconds)
     delay = _delay_seconds(handler, claim, result)
     outcome = DEAD_LETTER if delay is None else result.status.value
-    text = _text_of(handler, result.error)
+    text = known_text or _text_of(handler, result.error)
     finish_run()
     error = _masked(handler, claim, text)
     attempt = record_attempt(handler.name, claim.runs, result, outcome, error)

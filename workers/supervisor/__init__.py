@@ -3,6 +3,7 @@
 1. `supervisor` starts the processes of each queue, replaces those that die or are recycled, and stops them in order.
 2. `child` is one process as the parent sees it: it reads the process's slots and kills it when a handler does not stop.
    Between the two is a `guard`, which ends everything that the process has started.
-3. When a process has died, `interruption` gives back the claims it held.
+3. When a process has died, `interruption` gives back the claims it held. If it was killed because a handler did not
+   stop at its timeout, `overruns` settles that run as a timeout, with the stack that the process has left.
 4. `recovery` does the same for claims of other machines whose leases have expired, if `store_health` trusts that.
 """

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import redis
@@ -22,11 +23,13 @@ from surehook.workers.execution.timeouts import STUCK_SECONDS
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.metrics import FOLDER_VARIABLE
 from surehook.workers.queue.claims import Claims, ClaimState
+from surehook.workers.queue.completion import log_completion
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import OVERRUN_SECONDS
 from surehook.workers.rq_worker import RQWorkers, thread_names
-from surehook.workers.slots import STALL_SECONDS, Slots, Stage
-from surehook.workers.supervisor.interruption import INTERRUPTED, interrupt
+from surehook.workers.slots import STACKS_SUFFIX, STALL_SECONDS, Slots, Stage
+from surehook.workers.supervisor.interruption import INTERRUPTED, handler_of, interrupt
+from surehook.workers.supervisor.overruns import Uncounted, settle, stack_of, stacks
 from surehook.workers.transactional.interruption import end_run
 
 log = logging.getLogger(__name__)
@@ -48,8 +51,11 @@ class Child:
     slots: Slots
     restarts: RestartPolicy
     started_at: float = field(default_factory=time.monotonic)
-    culprits: tuple[str, ...] | None = None
-    """The claims for which it was killed. None: any run that had started may have caused its death."""
+    culprits: dict[str, str] | None = None
+    """The claims for which it was killed, with their handlers' stacks. None: any run may have caused its death."""
+    stacks_file: Path | None = None
+    timed_out: list[str] = field(default_factory=list)
+    """The handlers of the runs that were settled as timeouts."""
 
     @classmethod
     def start(
@@ -66,7 +72,7 @@ class Child:
             environ={FOLDER_VARIABLE: str(folder.path)},
             pass_fds=(folder.lock,),
         )
-        return cls(queue, name, threads, process, slots, restarts)
+        return cls(queue, name, threads, process, slots, restarts, stacks_file=path.with_suffix(STACKS_SUFFIX))
 
     @property
     def is_stalled(self) -> bool:
@@ -75,7 +81,7 @@ class Child:
         return last_heartbeat_at > 0 and time.monotonic() - last_heartbeat_at > STALL_SECONDS
 
     def kill_if_overdue(self) -> bool:
-        """Kill it if a handler does not stop at its timeout, after its stacks were written to stderr."""
+        """Kill it if a handler does not stop at its timeout, or if it is stalled. It writes its stacks first."""
         now = time.monotonic()
         overdue = self.slots.overdue(now)
         if overdue:  # include the runs that were told to stop and have not stopped yet
@@ -86,10 +92,11 @@ class Child:
             return False
         message = "worker process killed, handler does not stop" if overdue else "worker process killed, it is stalled"
         log.error(message, extra={"queue": self.queue, "count": len(overdue)})
-        self.culprits = tuple(slot.key for slot in overdue)
         self.process.send_signal(guard.SHOW_STACKS_SIGNAL)
         time.sleep(STACKS_SECONDS)
         self.kill()
+        found = stacks(self.stacks_file) if self.stacks_file else {}
+        self.culprits = {slot.key: stack_of(slot.thread, found) for slot in overdue}
         return True
 
     def request_stop(self) -> None:
@@ -125,11 +132,32 @@ class Child:
         started = {slot.key for slot in self.slots.occupied() if slot.stage is not Stage.RESERVED}
         interrupted = 0
         for claims, key in ((each, key) for key in every[0].claims_of(self.name) for each in every if each.holds(key)):
+            if (
+                counts
+                and self.culprits
+                and key in self.culprits
+                and self._settle(claims, store, settings, registry, key)
+            ):
+                continue
             is_blamed = counts and (self.culprits is None or key in self.culprits)
             state = ClaimState.STARTED if key in started else ClaimState.RESERVED
             outcome = interrupt(claims, registry, store, keys, key, state=state, counts=is_blamed)
             interrupted += outcome in INTERRUPTED
         return interrupted
+
+    def _settle(self, claims: Claims, store: redis.Redis, settings: Settings, registry: Registry, key: str) -> bool:
+        """Settle a run for which the process was killed as a timeout. False: its handler is not known."""
+        keys = Keys(settings.key_prefix)
+        handler = handler_of(registry, store, keys, key)
+        if handler is None:
+            return False
+        timeout = handler.timeout_seconds or settings.handler_timeout
+        completion = settle(claims, store, keys, self.name, key, handler, (self.culprits or {})[key], timeout)
+        if completion is not None:
+            uncounted: Any = Uncounted()
+            log_completion(completion, uncounted, is_acknowledged=True)
+            self.timed_out.append(handler.name)
+        return True
 
     def _end_transactions(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> int:  # noqa: ARG002 - no run is repeated
         names = thread_names(self.name, self.threads)
@@ -150,8 +178,10 @@ class Child:
     def claims(self, store: redis.Redis, settings: Settings, registry: Registry) -> list[Claims]:
         """Its claims on its queue, and on each handler's own queue that it serves."""
         queues = (self.queue, *registry.limited(self.queue))
-        return [Claims.of(store, settings, queue, self.name) for queue in queues]
+        limited = registry.limited(self.queue)
+        return [Claims.of(store, settings, queue, self.name, limited.get(queue)) for queue in queues]
 
     def forget(self, folder: Path) -> None:
         self.slots.close()
-        (folder / f"{self.name}.slots").unlink(missing_ok=True)
+        for suffix in (".slots", STACKS_SUFFIX):
+            (folder / f"{self.name}{suffix}").unlink(missing_ok=True)

@@ -9,13 +9,23 @@ from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import texts
 from surehook.workers.execution.attempts import AttemptRecord
-from surehook.workers.handlers.registry import Registry
+from surehook.workers.handlers.registry import Handler, Registry
 from surehook.workers.queue.claims import Claims, ClaimState
 
 log = logging.getLogger(__name__)
 
 INTERRUPTED = frozenset({"requeued", "buried"})
 """The outcomes of a run that had started."""
+
+
+def handler_of(registry: Registry, store: redis.Redis, keys: Keys, key: str) -> Handler | None:
+    """The handler of a claim. None: it is not registered here, or several match the event."""
+    event_id, handler = JobId.parse(key.rpartition(":")[0])
+    *facts, owner = texts(store.hmget(keys.event(event_id), "type", "tenant", "application", "handler"))
+    if name := handler or owner:
+        return registry.named(name)
+    matching = registry.for_event(*facts)
+    return matching[0] if len(matching) == 1 else None
 
 
 def interrupt(
@@ -33,14 +43,10 @@ def interrupt(
     Returns requeued, buried, returned (the run had not started) or stale, as `Claims.interrupt` does.
     """
     job_id = key.rpartition(":")[0]
-    event_id, handler = JobId.parse(job_id)
-    event_type, tenant_id, application_ids, runs, owner = texts(
-        store.hmget(keys.event(event_id), "type", "tenant", "application", f"runs:{handler}", "handler")
-    )
-    handler = handler or owner
-    if not handler:
-        matching = registry.for_event(event_type, tenant_id, application_ids)
-        handler = matching[0].name if len(matching) == 1 else ""
+    event_id, part = JobId.parse(job_id)
+    known = handler_of(registry, store, keys, key)
+    runs, owner = texts(store.hmget(keys.event(event_id), f"runs:{part}", "handler"))
+    handler = known.name if known else part or owner
     attempt = AttemptRecord(handler, int(runs or 0), datetime.now(UTC), 0, "interrupted", "the process died")
     outcome = claims.interrupt(key, attempt, state=state, counts=counts)
     if outcome in INTERRUPTED:

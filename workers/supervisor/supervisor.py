@@ -78,6 +78,11 @@ class Supervisor:
             series.register(StoreGauges(self._settings))
             self._deaths = Counter("surehook_worker_process_deaths", "Processes that died", registry=series)
             self._interrupted = Counter("surehook_interrupted_runs", "Runs whose process died", registry=series)
+            words = (
+                "surehook_killed_runs",
+                "Runs that did not stop at their timeout, so that their process was killed",
+            )
+            self._killed = Counter(*words, ["handler"], registry=series)
             recovery = self._recovery(self._interrupted)
             serve_metrics(
                 self._settings.worker_metrics_bind,
@@ -145,7 +150,8 @@ class Supervisor:
         if child.process.poll() is None and not child.kill_if_overdue():
             return False
         if not child.has_ended_cleanly:
-            log.error("worker process died", extra={"queue": child.queue, "status": child.process.returncode})
+            if child.culprits is None:  # else it was killed, and that has been said
+                log.error("worker process died", extra={"queue": child.queue, "status": child.process.returncode})
             self._deaths.inc()
             guard.kill_descendants({*self._others, *(each.process.pid for each in (*self._children, *self._leaving))})
             if not self._give_back([child], counts=True):
@@ -227,6 +233,8 @@ class Supervisor:
             with connect(self._settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
                 for child in children:
                     self._interrupted.inc(child.give_back(store, self._settings, self._registry, counts=counts))
+                    for handler in child.timed_out:
+                        self._killed.labels(handler).inc()
         except (RedisError, OSError) as exc:
             self._report.failed(GIVING_BACK, exc)
             if children is not self._unreported:
