@@ -13,7 +13,9 @@ from typing import Any
 from cryptography.x509 import InvalidVersion, load_pem_x509_certificate
 
 from surehook.shared.errors import Misconfigured
+from surehook.shared.files import read_file
 from surehook.shared.settings import Settings
+from surehook.shared.sources import reason
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +37,9 @@ def tls_options(settings: Settings) -> dict[str, Any]:
         # uvicorn loads them again later, but would report an error as a traceback.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: NO_PASSWORD)
     except ssl.SSLError as exc:
-        reason = "belong to different keys" if exc.reason == "KEY_VALUES_MISMATCH" else "cannot be used"
+        why = "belong to different keys" if exc.reason == "KEY_VALUES_MISMATCH" else "cannot be used"
         raise Misconfigured(
-            f"SUREHOOK_TLS_CERT={certificate} and SUREHOOK_TLS_KEY={key} {reason} ({exc.reason or 'no PEM'}). The "
+            f"SUREHOOK_TLS_CERT={certificate} and SUREHOOK_TLS_KEY={key} {why} ({exc.reason or 'no PEM'}). The "
             "first holds the certificate and its chain, the second its private key without a password"
         ) from exc
     _check_dates(certificate)
@@ -46,9 +48,9 @@ def tls_options(settings: Settings) -> dict[str, Any]:
 
 def _require_pem(name: str, path: Path, kind: str) -> None:
     try:
-        content = path.read_bytes()  # the comments between its parts may be in any encoding
+        content = read_file(path, is_read_again=True)  # the comments between its parts may be in any encoding
     except OSError as exc:
-        raise Misconfigured(f"{name}={path} cannot be read: {type(exc).__name__}") from exc
+        raise Misconfigured(f"{name}={path} cannot be read: {reason(exc)}") from exc
     if f"{kind}-----".encode() not in content:
         raise Misconfigured(f"{name}={path} holds no {kind} in PEM form")
 
@@ -58,7 +60,7 @@ def _check_dates(path: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about parts that clients may tolerate
-            certificate = load_pem_x509_certificate(path.read_bytes())
+            certificate = load_pem_x509_certificate(read_file(path))
         is_valid = certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc
     except (ValueError, InvalidVersion):
         # OpenSSL, which serves it, is less strict: whether clients accept it is for them to say.

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from surehook.shared.files import named_descriptors
+
 CHILD_VARIABLE = "_SUREHOOK_STOPS_WITH_PARENT"
 # Hooks at exit, threads that are not daemons, and logging handlers get this long.
 EXIT_SECONDS = 5.0
@@ -29,7 +31,7 @@ def start_child(
         [sys.executable, "-P", *arguments],
         stdin=subprocess.PIPE,
         start_new_session=True,
-        pass_fds=pass_fds,
+        pass_fds=(*pass_fds, *named_descriptors),
         env={**os.environ, **(environ or {}), CHILD_VARIABLE: "1"},
     )
 

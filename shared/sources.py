@@ -14,16 +14,18 @@ from pathlib import Path
 from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
+from surehook.shared.files import read_text
+
 PREFIX = "SUREHOOK_"
 ENV_FILE = Path(".env")
 ENVIRONMENT, DOTENV = "environment", ".env"
 BLANKS = " \t\r\n"  # ignored around a value; any other invisible character is a mistake
-LONGEST_FILE_CHARACTERS = 1024 * 1024
 # Kubernetes sets these for a service whose name starts with surehook.
 _SERVICE_LINK = re.compile(r"SUREHOOK_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 _NEARLY_PREFIX = re.compile(r"SURE|HOO|H00|OOK")  # of all names, those that are worth comparing with ours
 _COMMENT = re.compile(r"(#|//|;).*\s")
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+_GLUED = re.compile(r"[^\W_]SUREHOOK_")  # as in exportSUREHOOK_GRACE
 _REFERENCE = re.compile(r"\$\{([^}:]*)\}")
 ALIKE = 0.6
 ALIKE_WITH_ANOTHER_PREFIX = 0.9
@@ -116,7 +118,7 @@ def _from_environment(environ: Mapping[str, str], found: Found) -> dict[str, str
 
 def _from_dotenv(environ: Mapping[str, str], found: Found) -> dict[str, str]:
     try:
-        text = ENV_FILE.read_text("utf-8-sig")
+        text = read_text(ENV_FILE)
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as exc:
@@ -164,6 +166,8 @@ def _without_invisible(name: str) -> str:
 def _spellings(name: str) -> Iterator[str]:
     """Names with about our prefix that could be meant, also by characters that no name has, as in `$env:NAME`."""
     shown = _without_invisible(name).upper()
+    if glued := _GLUED.search(shown):
+        yield shown[glued.start() + 1 :]
     for each in (re.sub(r"\W", "_", shown).strip("_"), *re.findall(r"\w+", shown)[-1:]):
         if SequenceMatcher(None, each[: len(PREFIX)], PREFIX).ratio() >= ALIKE_PREFIX:
             yield each
@@ -226,17 +230,14 @@ def _problem_with_line(line: str, label: str) -> str | None:
 def _take_file(field_name: str, path: str, names: Names, found: Found) -> None:
     label = f"{_variable(field_name)}_FILE={path}"
     try:
-        with Path(path).open(encoding="utf-8-sig") as file:
-            text = file.read(LONGEST_FILE_CHARACTERS + 1)
+        text = read_text(Path(path))
     except (OSError, UnicodeDecodeError) as exc:
         found.mistakes.append(f"{label} cannot be read: {reason(exc)}")
         return
     lines = [line.strip(BLANKS) for line in text.split("\n")]
     values = tuple(line for line in lines if line)
     problems = (_problem_with_line(line, f"{label}, line {number}") for number, line in enumerate(lines, 1))
-    if len(text) > LONGEST_FILE_CHARACTERS:
-        found.mistakes.append(f"{label} is larger than a file of secrets can be")
-    elif not values:
+    if not values:
         found.mistakes.append(f"{label} is empty: write the value into it, or remove the variable")
     elif problem := next(filter(None, problems), None):
         found.mistakes.append(problem)

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from pydantic import SecretStr
 
+from surehook.shared.files import read_file
 from surehook.shared.sources import reason
 
 TLS_SCHEMES = ("rediss", "rediss+sentinel")
@@ -198,7 +199,7 @@ def _check_files(tls: Mapping[str, str | bool]) -> None:
     for name in TLS_FILES:
         if name in tls:
             try:
-                Path(str(tls[name])).read_bytes()
+                read_file(Path(str(tls[name])), is_read_again=True)
             except OSError as exc:
                 raise ValueError(f"the option {name}={tls[name]} cannot be read: {reason(exc)}") from None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

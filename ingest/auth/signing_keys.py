@@ -28,6 +28,8 @@ from joserfc.util import base64_to_int
 from pydantic import SecretStr
 
 from surehook.shared.errors import Misconfigured
+from surehook.shared.files import read_text
+from surehook.shared.sources import reason
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +103,9 @@ def keys_from_files(names: Sequence[str]) -> Iterator[SigningKey]:
     for name in names:
         source = f"SUREHOOK_SIGNING_PUBLIC_KEYS: {name}"
         try:
-            text = Path(name).read_text("utf-8")
+            text = read_text(Path(name))
         except (OSError, UnicodeDecodeError) as exc:
-            raise Misconfigured(f"{source} cannot be read: {type(exc).__name__}") from exc
+            raise Misconfigured(f"{source} cannot be read: {reason(exc)}") from exc
         blocks = list(_PEM.finditer(text))
         if not blocks:
             raise Misconfigured(f"{source} holds no PEM; a shared secret belongs into SUREHOOK_SIGNING_SECRETS")
@@ -115,8 +117,8 @@ def keys_from_files(names: Sequence[str]) -> Iterator[SigningKey]:
             try:
                 yield _from_pem(block[0].encode())
             except _KEY_ERRORS as exc:
-                reason = str(exc) if type(exc) is WeakKey else "no key that FusionAuth signs with"
-                raise Misconfigured(f"{source}: {reason}; RSA of {MIN_RSA_BITS} bits and more, EC on P-256, P-384 "
+                why = str(exc) if type(exc) is WeakKey else "no key that FusionAuth signs with"
+                raise Misconfigured(f"{source}: {why}; RSA of {MIN_RSA_BITS} bits and more, EC on P-256, P-384 "
                                     "or P-521, or Ed25519") from exc  # fmt: skip
 
 

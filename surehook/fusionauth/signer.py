@@ -13,7 +13,9 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from surehook.ingest.auth.signature import DIGEST_CLAIM, HEADER
 from surehook.ingest.auth.signing_keys import CURVES
 from surehook.shared.errors import Misconfigured
+from surehook.shared.files import read_text
 from surehook.shared.settings import Settings
+from surehook.shared.sources import reason
 
 PRIVATE = "PRIVATE KEY-----"
 HOW_TO_SIGN = (
@@ -47,9 +49,9 @@ def _signing_key(settings: Settings, name: str | None) -> tuple[Any, str]:
             raise Misconfigured(HOW_TO_SIGN)
         return _secret(settings.signing_secrets[0].get_secret_value()), "HS256"
     try:
-        text = Path(name).read_text("utf-8").strip()
+        text = read_text(Path(name)).strip()
     except (OSError, UnicodeDecodeError) as exc:
-        raise Misconfigured(f"--signing-key {name} cannot be read: {type(exc).__name__}") from exc
+        raise Misconfigured(f"--signing-key {name} cannot be read: {reason(exc)}") from exc
     if not text or ("-----BEGIN" in text and PRIVATE not in text):
         raise Misconfigured(f"--signing-key {name} holds neither a private key in PEM form nor a secret")
     return _private_key(text, name) if PRIVATE in text else (_secret(text), "HS256")

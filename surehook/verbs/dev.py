@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from surehook.shared.errors import Misconfigured
+from surehook.shared.files import read_text
 from surehook.verbs.output import echo
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _ensure_api_key(settings: "Settings") -> bool:
 
 
 def _append_to_env_file(line: str) -> None:
-    before = ENV_FILE.read_text("utf-8") if ENV_FILE.exists() else ""
+    before = read_text(ENV_FILE) if ENV_FILE.exists() else ""
     if before and not before.endswith("\n"):
         before += "\n"
     fresh = ENV_FILE.with_name(f".env.{os.getpid()}")

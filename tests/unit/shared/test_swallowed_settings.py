@@ -26,7 +26,7 @@ def test_a_file_with_one_value_too_many_is_a_mistake(name: str, source: Source, 
 
 
 def test_a_file_that_never_ends_is_a_mistake() -> None:
-    assert "larger than a file of secrets" in mistakes_of({"SUREHOOK_API_KEYS_FILE": "/dev/zero"})
+    assert "cannot be read: it is larger than 4 MiB" in mistakes_of({"SUREHOOK_API_KEYS_FILE": "/dev/zero"})
 
 
 @pytest.mark.parametrize("given", ["one,key-of-mine", ",the-first-key", "the-first-key,", "the-first-key,,the-second"])
@@ -110,6 +110,9 @@ def test_a_dotenv_that_cannot_be_read_is_a_mistake() -> None:
         ("SUREHOOK-API_KEYS", "did you mean SUREHOOK_API_KEYS?"),
         ("SUREHOOKS_ENCRYPTION_KEYS_FILE", "did you mean SUREHOOK_ENCRYPTION_KEYS_FILE?"),
         ("SUREHOOK_PORT", "`surehook config` lists all settings"),
+        ("exportSUREHOOK_API_KEYS", "did you mean SUREHOOK_API_KEYS?"),
+        ("setsurehook_encryption_keys", "did you mean SUREHOOK_ENCRYPTION_KEYS?"),
+        ("XSUREHOOK_SIGNING_SECRETS_FILE", "did you mean SUREHOOK_SIGNING_SECRETS_FILE?"),
     ],
 )
 def test_a_misspelt_name_is_a_mistake_and_its_value_is_not_shown(name: str, advice: str, source: Source) -> None:

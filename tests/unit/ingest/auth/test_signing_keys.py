@@ -141,7 +141,7 @@ def test_a_file_with_anything_else_is_a_readable_error(text: str, says: str, tmp
 
 
 def test_a_missing_file_is_a_readable_error(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="cannot be read: FileNotFoundError"):
+    with pytest.raises(Misconfigured, match="cannot be read: No such file"):
         list(keys_from_files([str(tmp_path / "none.pem")]))
 
 
