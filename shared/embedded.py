@@ -51,6 +51,7 @@ def embedded_store(data_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """
     with _translated(data_dir):
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _close_to_others(data_dir)
     with _open(data_dir, "dev.lock") as lock:
         if not _take_lock(lock):
             raise Misconfigured(
@@ -151,7 +152,7 @@ def _translated(data_dir: Path) -> Iterator[None]:
         ) from exc
 
 
-def _open(data_dir: Path, name: str, more_flags: int = os.O_TRUNC) -> IO[str]:
+def _open(data_dir: Path, name: str, more_flags: int = 0) -> IO[str]:
     with _translated(data_dir):
         descriptor = os.open(data_dir / name, os.O_WRONLY | os.O_CREAT | more_flags, PRIVATE)
         return os.fdopen(descriptor, "a" if more_flags & os.O_APPEND else "w")

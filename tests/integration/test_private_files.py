@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from surehook.shared.embedded import socket_path, start_server, stop_server
+from surehook.shared.embedded import embedded_store, socket_path, start_server, stop_server
 from surehook.shared.errors import Misconfigured
 
 OTHERS = 0o077
@@ -60,3 +60,14 @@ def test_a_folder_that_everyone_shares_is_refused(folder: Path) -> None:
         start_server(folder)
 
     assert list(folder.iterdir()) == []
+
+
+def test_a_lock_file_that_is_a_link_leaves_the_file_behind_it_unchanged(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dev.lock").symlink_to(tmp_path / "precious")
+
+    with embedded_store(tmp_path / "data"):
+        pass
+
+    assert (tmp_path / "precious").read_text() == "kept"
