@@ -120,20 +120,19 @@ class WebhookEndpoint:
             reservation.release()
 
     async def _parse(self, body: bytes, signed_digest: bytes | None) -> Envelope:
-        """Parse the body; a large one with pauses, and one after the other, so that other deliveries do not wait.
+        """Parse the body; a large one with pauses, so that other deliveries do not wait.
 
         Raises:
             AuthenticationFailed, Refusal: as `_parse`.
         """
         if len(body) <= LARGE_BODY_BYTES:
             return _parse(body, signed_digest)
-        async with self._parsing:
-            if signed_digest is not None:
-                await asyncio.to_thread(require_signed_body, body, signed_digest)
-            try:
-                return await parse_large_envelope(body)
-            except MalformedBody as exc:
-                raise Refusal(responses.malformed(str(exc)), "malformed") from exc
+        if signed_digest is not None:
+            await asyncio.to_thread(require_signed_body, body, signed_digest)
+        try:
+            return await parse_large_envelope(body, self._parsing)
+        except MalformedBody as exc:
+            raise Refusal(responses.malformed(str(exc)), "malformed") from exc
 
     def _admit(self, headers: Headers) -> tuple[Reservation, int]:
         """Check size and type, and reserve room for the body. Returns the announced size too, 0 if there is none.

@@ -12,6 +12,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+from surehook.ingest.json_patterns import AFTER_KEY, ENDS, ITEMS, KEY, MEMBERS, NEXT, PART_OF_STRING, SPACES, VALUE
 from surehook.shared.envelope import MAX_DEPTH, Envelope, envelope_of, parse_json
 from surehook.shared.errors import MalformedBody
 
@@ -37,60 +38,34 @@ _ENVELOPE: Needed = {
     }
 }
 
-_SPACE = rb"[ \t\r\n]*+"
-_STRING = rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
-_SCALAR = rb"(?:%b|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null)" % _STRING
-_COMMA = _SPACE + rb"," + _SPACE
-_COLON = _SPACE + rb":" + _SPACE
-_MEMBER = _STRING + _COLON + _SCALAR
-
-
-def _nested(item: bytes) -> bytes:
-    """Matches what `item` does, and short lists and objects of it."""
-    parts = {"s": _SPACE, "i": item, ",": _COMMA, "k": _STRING + _COLON}
-    pattern = "(?:{i}|\\[{s}(?:{i}(?:{,}{i}){0,19}+{s})?+\\]|\\{{s}(?:{k}{i}(?:{,}{k}{i}){0,19}+{s})?+\\})"
-    for name, part in parts.items():
-        pattern = pattern.replace(f"{{{name}}}", part.decode("latin-1"))
-    return pattern.encode("latin-1")
-
-
-# Small containers are skipped like scalars. All counts are bounded, so that no match takes long.
-_SIMPLE = _nested(_nested(_nested(_SCALAR)))
-
-_SPACES = re.compile(_SPACE)
-_VALUE = re.compile(rb"%b|((?:\[%b){1,200}+)|(\{%b)" % (_SIMPLE, _SPACE, _SPACE))
-_KEY = re.compile(rb"(%b)%b" % (_STRING, _COLON))
-_ITEMS = re.compile(rb"(?:%b%b){0,200}+(?:%b%b){0,5}+" % (_COMMA, _SCALAR, _COMMA, _SIMPLE))
-_MEMBERS = re.compile(rb"(?:%b%b){0,100}+(?:%b%b%b%b){0,5}+" % (_COMMA, _MEMBER, _COMMA, _STRING, _COLON, _SIMPLE))
-_NEXT = re.compile(_COMMA)
-_ENDS = re.compile(rb"%b([\]}]{1,200}+)" % _SPACE)
 _LIST, _OBJECT = ord("]"), ord("}")
 
 Steps = Generator[None, None, Any]
 
 
-async def parse_large_envelope(body: bytes) -> Envelope:
-    """Reads the envelope as `parse_envelope` does, with pauses.
+async def parse_large_envelope(body: bytes, turn: asyncio.Lock) -> Envelope:
+    """Reads the envelope as `parse_envelope` does, with pauses. Bodies that share the lock take turns.
 
     Raises:
         MalformedBody: as there; or nested more than 900 deep, or the ids in it exceed 128 KiB.
     """
-    event = (await _with_pauses(_Scan(body).run())).get("event")
+    event = (await _with_pauses(_Scan(body).run(), turn)).get("event")
     if not isinstance(event, dict):
         raise MalformedBody('the body must be an object {"event": {...}}')
     return await asyncio.to_thread(envelope_of, event, body)  # it may hash the body, which releases Python's lock
 
 
-async def _with_pauses(steps: Steps) -> Any:
+async def _with_pauses(steps: Steps, turn: asyncio.Lock) -> Any:
     while True:
-        step_ends_at = time.perf_counter() + STEP_SECONDS
-        try:
-            next(steps)
-            while time.perf_counter() < step_ends_at:
+        async with turn:  # so that the loop takes one step at a time, however many bodies there are
+            step_ends_at = time.perf_counter() + STEP_SECONDS
+            try:
                 next(steps)
-        except StopIteration as done:
-            return done.value
-        await asyncio.sleep(0)
+                while time.perf_counter() < step_ends_at:
+                    next(steps)
+            except StopIteration as done:
+                return done.value
+            await asyncio.sleep(0)
 
 
 class _Scan:
@@ -100,6 +75,7 @@ class _Scan:
         self._body = body
         self._at = 0
         self._needed_bytes = 0
+        self._is_key_next = False
 
     def run(self) -> Steps:
         yield from self._require_utf8()
@@ -144,7 +120,7 @@ class _Scan:
             self._at += 1
             return found
         while True:
-            key = self._key()
+            key = yield from self._key()
             yield
             if key in needed:
                 found[key] = yield from self._read(needed[key])
@@ -161,7 +137,8 @@ class _Scan:
             self._at += 1
             return found
         while True:
-            found.append((yield from self._read(needed)))
+            if item := (yield from self._read(needed)):  # empty ones name nothing, and may be millions
+                found.append(item)
             yield
             if not self._has_more(_LIST):
                 return found
@@ -171,7 +148,12 @@ class _Scan:
         ends = bytearray()  # one for each open container
         steps = 0
         while True:
-            self._begin(ends)
+            while not self._begin(ends):
+                yield from self._skip_string()
+                if not self._is_key_next:
+                    break
+                self._match(AFTER_KEY)
+                self._is_key_next = False
             while ends and not self._continue(ends):
                 steps += 1
                 if steps % STEPS_PER_LOOK == 0:
@@ -182,25 +164,31 @@ class _Scan:
             if steps % STEPS_PER_LOOK == 0:
                 yield
 
-    def _begin(self, ends: bytearray) -> None:
-        """Go behind the scalar here, or into the container down to its first scalar."""
+    def _begin(self, ends: bytearray) -> bool:
+        """Go behind the scalar here, or into the container down to its first scalar. False at a long string."""
         while True:
-            found = self._match(_VALUE)
+            if self._is_key_next:
+                if not self._found(KEY):
+                    return False
+                self._is_key_next = False
+            found = self._found(VALUE)
+            if not found:
+                return False
             if found.lastindex is None:
-                return
+                return True
             opened = found[1] or found[2]
             ends += b"]" * opened.count(b"[") or b"}"
             if len(ends) > MAX_DEPTH:
                 raise _malformed()
             if found[2]:
-                self._match(_KEY)
+                self._is_key_next = True
             elif self._body[self._at : self._at + 1] == b"]":
-                return
+                return True
 
     def _continue(self, ends: bytearray) -> bool:
         """Go behind the items here, or out of the containers that end here. Returns whether another value follows."""
-        self._match(_ITEMS if ends[-1] == _LIST else _MEMBERS)
-        closing = _ENDS.match(self._body, self._at)
+        self._match(ITEMS if ends[-1] == _LIST else MEMBERS)
+        closing = ENDS.match(self._body, self._at)
         if closing:
             count = min(len(closing[1]), len(ends))
             if closing[1][:count] != ends[: -count - 1 : -1]:
@@ -208,14 +196,27 @@ class _Scan:
             del ends[-count:]
             self._at = closing.start(1) + count
             return False
-        self._match(_NEXT)
-        if ends[-1] == _OBJECT:
-            self._match(_KEY)
+        self._match(NEXT)
+        self._is_key_next = ends[-1] == _OBJECT
         return True
 
-    def _key(self) -> str:
-        quoted = self._match(_KEY)[1]
-        return str(parse_json(quoted)) if b"\\" in quoted else quoted[1:-1].decode()
+    def _skip_string(self) -> Steps:
+        if self._body[self._at : self._at + 1] != b'"':
+            raise _malformed()
+        self._at += 1
+        while self._match(PART_OF_STRING)[0]:
+            yield
+        if self._body[self._at : self._at + 1] != b'"':
+            raise _malformed()
+        self._at += 1
+
+    def _key(self) -> Steps:
+        found = self._found(KEY)
+        if not found:
+            yield from self._skip_string()
+            self._match(AFTER_KEY)
+            return ""  # none that is needed is so long
+        return str(parse_json(found[1])) if b"\\" in found[1] else found[1][1:-1].decode()
 
     def _has_more(self, end: int) -> bool:
         """Go behind the comma, or behind the end of the container. Returns whether it was a comma."""
@@ -223,17 +224,22 @@ class _Scan:
         if self._body[self._at : self._at + 1] == bytes((end,)):
             self._at += 1
             return False
-        self._match(_NEXT)
+        self._match(NEXT)
         return True
 
     def _space(self) -> None:
-        self._match(_SPACES)
+        self._match(SPACES)
 
     def _match(self, pattern: re.Pattern[bytes]) -> re.Match[bytes]:
-        found = pattern.match(self._body, self._at)
+        found = self._found(pattern)
         if found is None:
             raise _malformed()
-        self._at = found.end()
+        return found
+
+    def _found(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
+        found = pattern.match(self._body, self._at)
+        if found is not None:
+            self._at = found.end()
         return found
 
 

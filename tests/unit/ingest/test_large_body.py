@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import pytest
@@ -35,9 +35,30 @@ MEMBERS = st.tuples(st.sampled_from(KEYS), VALUES | IDS | USERS)
 STYLES = st.sampled_from([{"separators": (",", ":")}, {"indent": 2}, {"ensure_ascii": False}, {}])
 
 
+class CountedLock(asyncio.Lock):
+    """Counts the steps."""
+
+    count = 0
+
+    async def acquire(self) -> Literal[True]:
+        self.count += 1
+        return await super().acquire()
+
+
+LONG = (
+    ("long", b'"%b"' % (b"x" * 200_000)),
+    ("long escaped", b'"%b"' % (b"\\\\" * 100_000)),
+    ("long mixed", b'"%b"' % ((b"x" * 700 + b"\\u0041") * 300)),
+)
+
+
+async def read(body: bytes) -> Envelope:
+    return await parse_large_envelope(body, asyncio.Lock())
+
+
 def steps_of(body: bytes) -> Envelope | str:
     try:
-        return asyncio.run(parse_large_envelope(body))
+        return asyncio.run(read(body))
     except MalformedBody:
         return "malformed"
 
@@ -104,6 +125,10 @@ def test_damaged_json_is_refused_either_way(members: list[tuple[str, Any]], data
         pytest.param(b"", id="nothing"),
         pytest.param(b"'a'", id="single quotes"),
         pytest.param(b"[1]/**/", id="a comment"),
+        *(pytest.param(s[:-1], id=f"a {name} string without an end") for name, s in LONG),
+        *(pytest.param(s[:-1] + b'\n"', id=f"a line break in a {name} string") for name, s in LONG),
+        *(pytest.param(s[:-1] + b'\\x"', id=f"an unknown escape in a {name} string") for name, s in LONG),
+        *(pytest.param(b'{"a":1,%b}' % s, id=f"a {name} key without a value") for name, s in LONG),
     ],
 )
 def test_what_is_no_json_is_refused(inside: bytes) -> None:
@@ -124,6 +149,8 @@ def test_what_is_no_json_is_refused(inside: bytes) -> None:
         pytest.param(b"[ ]", id="an empty list with a blank"),
         pytest.param(b"[[],[[]],{},[{}]]", id="empty ones"),
         pytest.param(b'{"":{"":[]}}', id="empty keys"),
+        *(pytest.param(b'{"a": [%b, 1, [%b], {"b" : %b }]}' % (s, s, s), id=f"{name} string") for name, s in LONG),
+        *(pytest.param(b'{%b: 1, "a": [{%b :%b, %b:{}}]}' % (s, s, s, s), id=f"{name} key") for name, s in LONG),
         pytest.param(b"[" + b"1, " * 5000 + b'{"a": [' + b'{"b":[[[[[1]]]]]},' * 3000 + b"2]}]", id="long and nested"),
     ],
 )
@@ -140,7 +167,7 @@ def test_many_ids_are_refused_because_parsing_them_would_take_long() -> None:
     body = json.dumps({"event": an_event(applicationIds=["x" * 36] * 20_000)}).encode()
 
     with pytest.raises(MalformedBody, match="ids"):
-        asyncio.run(parse_large_envelope(body))
+        asyncio.run(read(body))
 
 
 @pytest.mark.parametrize(
@@ -151,19 +178,39 @@ def test_many_ids_are_refused_because_parsing_them_would_take_long() -> None:
         pytest.param(b'{"a":1},', id="small objects"),
         pytest.param(b'"\\ud800",', id="lone surrogates"),
         pytest.param(b"1,", id="small numbers"),
+        pytest.param(b'"%b",' % (b"x" * MEGABYTE), id="a long string"),
+        pytest.param(b'"%b",' % (b"\\\\" * (MEGABYTE // 2)), id="a long string of escapes"),
+        pytest.param(b'{"%b":1},' % (b"\\\\" * (MEGABYTE // 2)), id="a long key"),
     ],
 )
 def test_the_event_loop_turns_often_while_a_body_is_read(unit: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large_body, "STEP_SECONDS", 0.0)
-    body = b'{"event": {"type": "test", "x": [%b0]}}' % (unit * (MEGABYTE // len(unit)))
+    body = b'{"event": {"type": "test", "x": [%b0]}}' % (unit * max(1, MEGABYTE // len(unit)))
 
-    async def count_turns() -> int:
-        turns = 0
-        reading = asyncio.create_task(parse_large_envelope(body))
-        while not reading.done():
-            turns += 1
-            await asyncio.sleep(0)
-        await reading
-        return turns
+    turn = CountedLock()
+    asyncio.run(parse_large_envelope(body, turn))
 
-    assert asyncio.run(count_turns()) > 20
+    assert turn.count > 20
+
+
+def test_a_body_does_not_wait_for_the_end_of_a_larger_one() -> None:
+    larger = b'{"event": {"type": "test", "x": [%b0]}}' % (b"[]," * 300_000)
+    smaller = b'{"event": {"type": "test", "x": [%b0]}}' % (b"[]," * 25_000)
+
+    async def first_to_end() -> bool:
+        turn = asyncio.Lock()
+        before = asyncio.create_task(parse_large_envelope(larger, turn))
+        await asyncio.sleep(0)
+        await parse_large_envelope(smaller, turn)
+        is_first = not before.done()
+        await before
+        return is_first
+
+    assert asyncio.run(first_to_end())
+
+
+def test_empty_registrations_among_others_change_nothing() -> None:
+    registrations = [{}, {"applicationId": TENANT_ID}, 0, [], {"applicationId": USER_ID}, {}]
+    body = json.dumps({"event": {"type": "test", "user": {"registrations": registrations}}}).encode()
+
+    assert steps_of(body) == at_once(body)
