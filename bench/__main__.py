@@ -19,6 +19,7 @@ from bench import (
     memory,
     pipeline,
     recovery,
+    retention,
     spool,
     transactional,
     workers,
@@ -36,6 +37,7 @@ PARTS = {
     "workers": workers.run,
     "memory": memory.run,
     "recovery": recovery.run,
+    "retention": retention.run,
     "spool": spool.run,
     "backlog": backlog.run,
 }

@@ -15,6 +15,7 @@ from bench.load import bodies
 from bench.machine import empty
 from harness.stack import Stack, wait_until
 from surehook.shared.envelope import parse_envelope
+from surehook.shared.job_id import packed_id
 from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script
 from surehook.workers.queue import acks
@@ -62,7 +63,14 @@ def _fill(store: redis.Redis, events: int) -> None:
         for _ in range(min(AT_ONCE, events - start)):
             event = parse_envelope(next(source))
             arguments += [event.event_id, event.event_type, event.tenant_id, event.user_id, event.application_ids]
-            arguments += ["webhook", event.body[:200], EVENTS_QUEUE, "30", ""]  # the sweep does not read bodies
+            arguments += [
+                "webhook",
+                event.body[:200],
+                EVENTS_QUEUE,
+                "30",
+                "",
+                packed_id(event.event_id),
+            ]  # the sweep does not read bodies
         script.run(store, *arguments)
 
 

@@ -5,6 +5,11 @@ from typing import NamedTuple
 _EVENT_ID_LENGTH = 36  # a UUID's text
 
 
+def packed_id(event_id: str) -> bytes:
+    """An event's id as 16 bytes, as the store keeps those of events that are long closed."""
+    return bytes.fromhex(event_id.replace("-", ""))
+
+
 class JobId(NamedTuple):
     """An event has one job of its own, and one for each handler if several want it."""
 

@@ -6,6 +6,7 @@ the default prefix alone RQ's keys are where RQ looks for them (`rq:`), so that 
 
 from dataclasses import dataclass
 
+from surehook.shared.retention_keys import RetentionKeys
 from surehook.shared.rq_keys import DEFAULT_PREFIX, RQ_PREFIX, RQKeys
 
 __all__ = ["DEFAULT_PREFIX", "EVENTS_QUEUE", "RQ_PREFIX", "TRANSACTIONAL_QUEUE", "Keys"]
@@ -15,7 +16,7 @@ TRANSACTIONAL_QUEUE = "transactional"
 
 
 @dataclass(frozen=True, slots=True)
-class Keys(RQKeys):
+class Keys(RetentionKeys, RQKeys):
     """The names of all keys under one prefix."""
 
     prefix: str = DEFAULT_PREFIX
@@ -200,6 +201,10 @@ class Keys(RQKeys):
                 "RECONCILE_LOCK": self.reconcile_lock,
                 "EVENT": self.event(""),
                 "ATTEMPTS": self.attempts(""),
+                "KNOWN_IDS": self.known_ids(""),
+                "KNOWN_IDS_STATE": self.known_ids_state,
+                "BODY_RETENTION": self.body_retention,
+                "CLOSED_BODIES": self.closed_bodies,
                 "LEASES": self.leases(""),
                 "PROCESS_CLAIMS": self.process_claims(""),
                 "EXCHANGE": self.exchange(""),

@@ -22,14 +22,15 @@ Argument = bytes | str | int | float
 RUN_IN_A_FULL_STORE = {
     "exchange", "tend_limited", "move_queue", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark",
     "sweep_canceled", "sweep_failed", "sweep_order", "erase", "discard",
-    "heartbeat", "deregister", "told", "count_minutes",
+    "heartbeat", "deregister", "told", "count_minutes", "drop_bodies", "forget_ids",
     "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
     "txn_lost",
 }  # fmt: skip
 _FLAGS = "#!lua flags=allow-oom\n"  # must be the first line (Redis 7, Valkey)
 
+FOLDER = files("surehook.shared") / "scripts"
 # Each may use the definitions of those before it.
-LIBRARY = ("rq_jobs", "ordering", "events", "claims", "limits", "transactions")
+LIBRARY = ("rq_jobs", "known_ids", "ordering", "events", "claims", "limits", "transactions")
 _DEFINED = re.compile(r"local (?:function )?(\w+)")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _COMMENT = re.compile(r" *--.*")
@@ -75,10 +76,14 @@ class Script:
 
 @cache
 def _source(name: str, keys: Keys) -> bytes:
-    folder = files("surehook.shared") / "scripts"
-    definitions = [keys.for_scripts(), *((folder / "lib" / f"{part}.lua").read_text() for part in LIBRARY)]
     flags = _FLAGS if name in RUN_IN_A_FULL_STORE else ""
-    return (flags + linked((folder / f"{name}.lua").read_text(), "\n".join(definitions))).encode()
+    return (flags + linked((FOLDER / f"{name}.lua").read_text(), definitions(keys))).encode()
+
+
+@cache
+def definitions(keys: Keys) -> str:
+    """Everything that a script may use: the names of keys, and the library."""
+    return "\n".join([keys.for_scripts(), *((FOLDER / "lib" / f"{part}.lua").read_text() for part in LIBRARY)])
 
 
 def linked(script: str, shared: str) -> str:

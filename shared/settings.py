@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from surehook.shared.auth_settings import LOOPBACK, SECRET_LISTS, AuthSettings, Words, require_length, split
 from surehook.shared.errors import Misconfigured
 from surehook.shared.keys import DEFAULT_PREFIX, RQ_PREFIX
+from surehook.shared.retention_settings import BodyRetention, IdRetention, default_body_retention, default_id_retention
 from surehook.shared.sources import PREFIX, Found, Names, find_settings
 from surehook.shared.store_address import StoreAddress, parse_store_address
 from surehook.shared.transactional_events import transactional_types
@@ -162,6 +163,8 @@ class Settings(AuthSettings):
     recycle_jobs: int = Field(0, ge=0)
     recycle_mib: int = Field(0, ge=0)
     retention: int = Field(86_400, ge=1)
+    body_retention: BodyRetention = Field(default_factory=default_body_retention, ge=1)
+    id_retention: IdRetention = Field(default_factory=default_id_retention, ge=1)
     fusionauth_url: Annotated[str | None, AfterValidator(_require_url)] = None
     fusionauth_api_key: SecretStr | None = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Upper] = "INFO"

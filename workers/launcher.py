@@ -28,6 +28,7 @@ from surehook.workers.maintenance.heartbeat import Heartbeat
 from surehook.workers.maintenance.limited_queues import LimitedQueues
 from surehook.workers.maintenance.minutes import MinuteWriter
 from surehook.workers.maintenance.recycling import Recycling
+from surehook.workers.maintenance.retention import Retention
 from surehook.workers.maintenance.sweeper import Sweep, Sweeper
 from surehook.workers.metrics import WorkerMetrics
 from surehook.workers.queue.claims import Claims
@@ -58,6 +59,7 @@ class Launcher(ABC):
         self.guard = FormatGuard(store, self._keys)
         self._rq_workers = RQWorkers(store, self._keys, queue, self._names, self.guard.check, self._limited)
         self._claims = Claims.of(store, settings, queue, process)
+        self._retention = Retention(store, self._keys, settings)
         self._metrics = WorkerMetrics()
         self._report = StoreReport(self._metrics.set_not_ready)
         self._runner = Runner(settings.handler_timeout)
@@ -99,6 +101,7 @@ class Launcher(ABC):
         """Claims nothing more; jobs in progress finish."""
 
     def close(self) -> None:
+        self._retention.stop()
         self._watchdog.stop()  # so that the supervisor kills a process whose resources do not close
         self.resources.close()
         self._runner.close()
@@ -167,15 +170,8 @@ class QueueLauncher(Launcher):
         self._fetcher.stop()
 
     def _all_threads(self) -> Iterable[threading.Thread]:
-        return (
-            *self._threads,
-            self._notifier,
-            self._heartbeat,
-            self._sweeper,
-            self._minutes,
-            *self._letter_hooks,
-            self._fetcher,
-        )
+        periodic = (self._heartbeat, self._sweeper, self._minutes, self._retention)
+        return (*self._threads, self._notifier, *periodic, *self._letter_hooks, self._fetcher)
 
     def _timeouts(self) -> Iterable[Timeout]:
         return [*(each.timeout for each in self._threads), *(each.timeout for each in self._letter_hooks)]

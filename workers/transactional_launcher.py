@@ -78,7 +78,7 @@ class TransactionalLauncher(Launcher):
         self._heartbeat.leave()
 
     def _all_threads(self) -> Iterable[threading.Thread]:
-        return (*self._threads, self._minutes, self._heartbeat)
+        return (*self._threads, self._minutes, self._heartbeat, self._retention)
 
     def _timeouts(self) -> Iterable[Timeout]:
         return [each.context.timeout for each in self._threads]

@@ -11,6 +11,7 @@ from surehook.ingest.store.connection import ErrorReply, Replies, pack
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import Envelope
 from surehook.shared.errors import StoreError
+from surehook.shared.job_id import packed_id
 from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script, Store, text
 from surehook.shared.settings import Settings
@@ -116,7 +117,7 @@ class AcceptScript:
         events = batch.events
         command: list[Any] = ["EVAL", self._script.source, 0]  # after an outage the store may not know the script
         for *fields, body, key_id, _ in events:
-            command += (*fields, body, EVENTS_QUEUE, self._handler_timeout, key_id)
+            command += (*fields, body, EVENTS_QUEUE, self._handler_timeout, key_id, packed_id(fields[0]))
         command += (self._max_backlog, " ".join(str(event.received_at) for event in events))
         return pack(command) + pack(("EVAL", ECHO, 0, batch.word))
 
@@ -133,6 +134,7 @@ class AcceptScript:
             EVENTS_QUEUE,
             self._handler_timeout,
             key_id,
+            packed_id(envelope.event_id),
         )
 
 

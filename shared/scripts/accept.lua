@@ -1,10 +1,10 @@
 -- Store a batch of events with their jobs, except those that were seen before.
--- ARGV: ten for each event: id, type, tenant, user, application, source, body, queue, handler timeout, the fingerprint
--- of the key the body is encrypted with ('': it is plain); then, if there is one, the limit of waiting events; then, if the
--- events waited in a spool, when each was received (ms), separated by blanks.
+-- ARGV: eleven for each event: id, type, tenant, user, application, source, body, queue, handler timeout, the fingerprint
+-- of the key the body is encrypted with ('': it is plain), the id as 16 bytes; then, if there is one, the limit of
+-- waiting events; then, if the events waited in a spool, when each was received (ms), separated by blanks.
 -- Returns for each event 1 if new, 0 if known, -1 if there is no room for it; 'known ' and the type of the stored
 -- event if it is another event with the same id; 'refused ' and an error's code if its key is of another kind.
-local FIELDS_PER_EVENT = 10
+local FIELDS_PER_EVENT = 11
 local count = math.floor(#ARGV / FIELDS_PER_EVENT)
 local room = count
 local options = #ARGV % FIELDS_PER_EVENT
@@ -25,6 +25,8 @@ for at = 1, count * FIELDS_PER_EVENT, FIELDS_PER_EVENT do
       local known_type = other_type(known[1], known[2], known[3], ARGV[at + 1], ARGV[at + 6], ARGV[at + 9])
       outcomes[#outcomes + 1] = known_type and 'known ' .. known_type or 0
     end
+  elseif is_known_id(event_id, ARGV[at + 10]) then
+    outcomes[#outcomes + 1] = 0
   elseif room <= 0 then
     outcomes[#outcomes + 1] = -1
   else

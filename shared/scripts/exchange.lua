@@ -50,7 +50,8 @@ local function write_end(ack, status, started_at)
     'started_at', started_at ~= '' and started_at or iso_now(), 'ended_at', iso_now(), 'worker_name', ack.worker)
 end
 
--- A handler returned, or no handler matches. Arguments: outcome, attempt ('' for none), seconds, started at.
+-- A handler returned, or no handler matches. Arguments: outcome, attempt ('' for none), seconds, started at, the event's
+-- id as 16 bytes ('' if it came as a transaction).
 function apply.finish(ack, at)
   if ARGV[at + 1] ~= '' then add_attempt(ack.job_id, ARGV[at + 1]) end
   count_run(ack.worker, 'successful_job_count', ARGV[at + 2])
@@ -60,7 +61,7 @@ function apply.finish(ack, at)
   add_result(ack.job_id, 1, '', ack.worker)
   redis.call('EXPIRE', JOB .. ack.job_id, RESULT_TTL_SECONDS)
   redis.call('EXPIRE', RESULTS .. ack.job_id, RESULT_TTL_SECONDS)
-  close(ack.job_id, ARGV[at], retention, closed)
+  close(ack.job_id, ARGV[at], retention, closed, ARGV[at + 4])
 end
 
 apply.skip = apply.finish  -- it had no reason to run: see `settle_turn`

@@ -40,10 +40,12 @@ end
 if txn then return reply(txn.state, txn.round, 0, record[3] or '') end
 if record[1] or record[4] then
   if not record[2] then return reply('duplicate', '', 0, '') end
-  -- A refusal is final while its effects are being undone, once the body is erased, and once a person has said that
+  -- A refusal is final while its effects are being undone, once the event is erased, and once a person has said that
   -- FusionAuth committed its transaction.
-  local is_final = record[2] ~= 'pending' and (not record[4] or not record[5] or record[6])
+  local is_final = record[2] ~= 'pending' and (not record[4] or not record[1] or record[6])
   if record[2] == 'completed' or is_final then return reply(record[2], '', 0, record[3] or '') end
+elseif is_known_id(id, pack_id(id)) then
+  return reply('duplicate', '', 0, '')
 end
 if redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, TRANSACTIONAL) == 1 then
   return reply('paused', '', 0, '')
@@ -60,6 +62,10 @@ if not record[1] then
   redis.call('ZADD', OPEN, redis.call('HINCRBY', LEDGER, 'accepted', 1), id)
 else
   reopen(id)
+  if not record[5] then  -- it has expired
+    redis.call('HSET', key, 'body', ARGV[7])
+    if ARGV[16] and ARGV[16] ~= '' then redis.call('HSET', key, 'key_id', ARGV[16]) end
+  end
   redis.call('ZREM', DECIDED .. record[2], id)
 end
 redis.call('HSET', key, 'decision', 'pending')

@@ -59,8 +59,8 @@ class Erasure:
                 yield from (self._search_body(user_id, *each) for each in read)
 
     def is_there(self, event_id: str) -> bool:
-        """Says whether there is something to erase: a record with a body."""
-        return bool(self._store.hexists(self._keys.event(event_id), "body"))
+        """Says whether there is a record that was not erased before, with or without its body."""
+        return bool(self._store.hexists(self._keys.event(event_id), "type"))
 
     def erase(self, event_id: str, user_id: str = "") -> Erased:
         """Erases an event if it belongs to this user; "" accepts any user."""

@@ -1,9 +1,9 @@
-"""The events in the store: open ones, and those closed within `RETENTION`."""
+"""The events in the store: open ones, and those closed within `RETENTION`. Of older ones only the id is known."""
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import redis
@@ -46,6 +46,8 @@ class EventRecord:
     user_id: str
     application_ids: tuple[str, ...]
     source: str
+    has_body: bool
+    """A closed event without one cannot run again: its body has expired."""
 
     @property
     def is_open(self) -> bool:
@@ -85,6 +87,7 @@ class EventLog:
         self._handler_timeout = f"{handler_timeout:g}"
         self._whereabouts = Script("locate", keys)
         self._reopen = Script("reopen", keys)
+        self._known_day = Script("known_day", keys)
 
     def matching(self, wanted: EventFilter) -> Iterator[EventRecord]:
         """Returns events in no order. Open ones come from the open set, closed ones from a scan of all records."""
@@ -106,6 +109,13 @@ class EventLog:
             return list(self._read([some_id]))
         return list({event.event_id: event for page in self._all_ids(some_id) for event in self._read(page)}.values())
 
+    def known_since(self, event_id: str) -> date | None:
+        """Returns the day on which an event was closed of which only the id is known, or None for any other."""
+        if len(event_id) != LONGEST_ID:
+            return None
+        day = self._known_day.run(self._store, event_id.lower())
+        return date(1970, 1, 1) + timedelta(days=int(day)) if day else None
+
     def attempts(self, event_id: str) -> list[dict[str, Any]]:
         return list(map(read_attempt, self._store.lrange(self._keys.attempts(event_id), 0, -1)))
 
@@ -115,7 +125,10 @@ class EventLog:
         return body or b""
 
     def replay(self, event_id: str) -> bool:
-        """Opens it again for all handlers that match it now. Returns False if it is not closed, or is transactional."""
+        """Opens it again for all handlers that match it now.
+
+        False: it is not closed, it is transactional, or its body has expired.
+        """
         return bool(self._reopen.run(self._store, event_id, EVENTS_QUEUE, self._handler_timeout))
 
     def _open_ids(self) -> Iterator[list[str]]:
@@ -144,16 +157,18 @@ class EventLog:
         for event_id in event_ids:
             pipeline.hmget(self._keys.event(event_id), *FIELDS)
             pipeline.lindex(self._keys.attempts(event_id), -1)
+            pipeline.hexists(self._keys.event(event_id), "body")
         replies = pipeline.execute()
         states = texts(self._whereabouts.run(self._store, *event_ids))
         for position, event_id in enumerate(event_ids):
-            record = dict(zip(FIELDS, texts(replies[2 * position]), strict=True))
-            last = replies[2 * position + 1]
+            values, last, has_body = replies[3 * position : 3 * position + 3]
+            record = dict(zip(FIELDS, texts(values), strict=True))
             if record["received_at"]:  # else it expired while we read
-                yield _event(event_id, record, states[position], json.loads(last)["handler"] if last else "")
+                handler = json.loads(last)["handler"] if last else ""
+                yield _event(event_id, record, states[position], handler, has_body=bool(has_body))
 
 
-def _event(event_id: str, record: dict[str, str], state: str, last_handler: str) -> EventRecord:
+def _event(event_id: str, record: dict[str, str], state: str, last_handler: str, *, has_body: bool) -> EventRecord:
     names = record["handlers"].split(",") if record["handlers"] else [record["handler"] or last_handler]
     return EventRecord(
         event_id=event_id,
@@ -166,6 +181,7 @@ def _event(event_id: str, record: dict[str, str], state: str, last_handler: str)
         user_id=record["user"],
         application_ids=tuple(filter(None, record["application"].split(","))),
         source=record["source"],
+        has_body=has_body,
     )
 
 

@@ -71,7 +71,11 @@ def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) ->
     else:
         echo("\n".join(_lines(report, is_dry=dry_run)))
     if report.missing:
-        raise NotFound("\n".join(f"there is no event {each}, or it was erased before" for each in report.missing))
+        raise NotFound(
+            "\n".join(
+                f"there is no event {each}, or it was erased before, or only its id is left" for each in report.missing
+            )
+        )
     if not report.is_complete:
         raise SurehookError(f"events of user {user} still arrive: run the command again when they have stopped")
 

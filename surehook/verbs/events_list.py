@@ -56,6 +56,8 @@ def list_(as_json: bool, limit: int, **wanted: Any) -> None:
         echo_table(HEADERS, map(_cells, newest))
     if not seen[0] and not as_json:
         echo("no such events")
+    if without := sum(not event.has_body for event in newest):
+        echo(f"body expired: {without}, which cannot be replayed (SUREHOOK_BODY_RETENTION)", err=True)
     if seen[0] > limit:
         echo(f"the newest {limit} of {seen[0]}; --limit shows more", err=True)
 
@@ -74,13 +76,14 @@ def show(some_id: str, with_body: bool, as_json: bool) -> None:
     attempts = log.attempts(event.event_id)
     body = log.body(event.event_id) if with_body else b""
     note = "the body is encrypted" if body.startswith(ENCRYPTED) else ""
+    if not event.has_body:
+        note = "body expired (SUREHOOK_BODY_RETENTION)"
     if as_json:
         shown = {"body": body.decode("utf-8", "replace")} if with_body else {}
         echo_json(_facts(event) | {"attempts": attempts} | shown)
     else:
         for name, value in _facts(event).items():
-            shown_value = ", ".join(value) if isinstance(value, list) else value or "-"
-            echo(f"{name:<15}{visible_line(shown_value)}")
+            echo(f"{name:<15}{visible_line(_shown(value))}")
         for attempt in attempts:
             echo(
                 visible_line(
@@ -108,6 +111,11 @@ def one(log: EventLog, some_id: str) -> EventRecord:
         NotFound: no event on record begins so.
     """
     found = log.like(some_id)
+    if not found and (day := log.known_since(some_id)):
+        raise NotFound(
+            f"only the id of event {some_id} is left, so that duplicates are recognised: it was closed on {day}, and "
+            "its record was kept for SUREHOOK_RETENTION seconds"
+        )
     if not found:
         raise NotFound(f"there is no event {some_id} on record; closed ones are kept for SUREHOOK_RETENTION seconds")
     if len(found) > 1:
@@ -129,6 +137,12 @@ def _cells(event: EventRecord) -> tuple[str, ...]:
     return event.event_id, utc(event.received_at), f"{event.state:<9}", event.event_type, handlers
 
 
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, list) else value or "-"
+
+
 def _counted(events: Iterable[EventRecord], seen: list[int]) -> Iterator[EventRecord]:
     for event in events:
         seen[0] += 1
@@ -147,4 +161,5 @@ def _facts(event: EventRecord) -> dict[str, Any]:
         "user_id": event.user_id,
         "application_ids": list(event.application_ids),
         "source": event.source,
+        "has_body": event.has_body,
     }

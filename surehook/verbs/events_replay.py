@@ -12,7 +12,7 @@ from surehook.verbs.events_list import filter_of, filters, line, one, open_log
 from surehook.verbs.events_resolve import open_decisions, whole_ids
 from surehook.verbs.options import bulk, each, require_selection
 
-NOT_REFUSED = "not a refused transaction, or its effects are still being undone"
+NOT_REFUSED = "not a refused transaction, its effects are still being undone, or its body has expired"
 BY_DEFAULT = ("done", "unhandled", "completed")
 
 
@@ -37,7 +37,7 @@ def replay(ids: Sequence[str], *, committed: bool, **options: Any) -> None:
         options,
         line=line,
         verb="replayed",
-        otherwise="no longer closed",
+        otherwise="no longer closed, or body expired",
     )
 
 
@@ -79,4 +79,6 @@ def _replayable(event: EventRecord) -> EventRecord:
             f"{event.event_id} was {event.state} in a transaction, which cannot run again; if FusionAuth went ahead "
             f"nevertheless: surehook events replay {event.event_id} --committed"
         )
+    if not event.has_body:
+        raise SurehookError(f"{event.event_id} cannot run again: body expired (SUREHOOK_BODY_RETENTION)")
     return event

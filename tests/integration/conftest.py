@@ -14,6 +14,7 @@ from surehook.admin.dead_letters import DeadLetters
 from surehook.main import cli
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import parse_envelope
+from surehook.shared.job_id import packed_id
 from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script, texts
 from surehook.shared.settings import Settings
@@ -71,6 +72,7 @@ def accept(store: redis.Redis) -> Accept:
             EVENTS_QUEUE,
             "30",
             key_id,
+            packed_id(event.event_id),
         )
         return event.event_id
 

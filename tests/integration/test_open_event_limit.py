@@ -8,6 +8,7 @@ import redis
 from harness.events import a_body, an_event
 from surehook import Event, Permanent, on
 from surehook.shared.envelope import parse_envelope
+from surehook.shared.job_id import packed_id
 from surehook.shared.scripts import Script
 from surehook.shared.stats import StatsReader
 from tests.integration.conftest import KEYS, Accept
@@ -19,7 +20,8 @@ ACCEPTED, NO_ROOM = 1, -1
 def test_a_batch_is_stored_up_to_the_limit_and_its_duplicates_are_known(store: redis.Redis) -> None:
     script, events = Script("accept", KEYS), [parse_envelope(a_body(an_event())) for _ in range(4)]
     first, second, third, fourth = (
-        (each.event_id, each.event_type, "", "", "", "webhook", each.body, "events", "30", "") for each in events
+        (each.event_id, each.event_type, "", "", "", "webhook", each.body, "events", "30", "", packed_id(each.event_id))
+        for each in events
     )
 
     assert script.run(store, *first, *second, *third, 2) == [1, 1, -1]

@@ -1,4 +1,4 @@
-"""Retention: closed events are deleted after `RETENTION` with everything about them; dead letters stay."""
+"""Retention: after `RETENTION` only the ids of closed events are left; dead letters stay."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +12,7 @@ from harness.stack import wait_until
 from surehook import Event, Permanent, on
 from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.main import cli
+from surehook.shared.job_id import packed_id
 from surehook.shared.settings import Settings
 from tests.integration.conftest import Accept
 from tests.support.ledger import is_balanced
@@ -25,6 +26,7 @@ STAYS = {
     b"rq:finished:events",
     b"rq:finished:other",
 }
+KNOWN_IDS = b"surehook:known-ids:"
 RunWorker = Callable[..., Any]
 
 
@@ -70,7 +72,7 @@ def test_closed_events_expire_and_dead_letters_stay(
     let_all_time_pass(store)
 
     dead = lives["dead"]
-    left = {key for key in store.scan_iter() if not key.startswith(b"rq:worker")} - STAYS
+    left = {key for key in store.scan_iter() if not key.startswith((b"rq:worker", KNOWN_IDS))} - STAYS
     assert left == {
         b"surehook:open",
         b"rq:failed:events",
@@ -88,7 +90,7 @@ def test_closed_events_expire_and_dead_letters_stay(
     [["dead-letters", "discard", "--all"], ["events", "erase", "--user", USER_ID]],
     ids=["discarded", "erased"],
 )
-def test_when_everything_is_closed_and_expired_no_key_of_an_event_is_left(
+def test_when_everything_is_closed_and_expired_only_ids_are_left(
     arguments: list[str],
     lives: dict[str, str],
     settings: Settings,
@@ -100,7 +102,9 @@ def test_when_everything_is_closed_and_expired_no_key_of_an_event_is_left(
 
     let_all_time_pass(store)
 
-    assert {key for key in store.scan_iter() if not key.startswith(b"rq:worker")} <= STAYS
+    left = {key for key in store.scan_iter() if not key.startswith(b"rq:worker")}
+    assert {key for key in left if not key.startswith(KNOWN_IDS)} <= STAYS
+    assert {field for key in left - STAYS for field in store.hkeys(key)} == set(map(packed_id, lives.values()))
     assert is_balanced(store)
 
 
@@ -117,7 +121,7 @@ def test_an_open_event_does_not_expire_however_long_it_waits(
     assert store.zrange("rq:scheduled:events", 0, -1) == [event_id.encode()]
 
 
-def test_after_retention_the_id_may_come_again(accept: Accept, run_worker: RunWorker, store: redis.Redis) -> None:
+def test_after_retention_the_id_is_still_known(accept: Accept, run_worker: RunWorker, store: redis.Redis) -> None:
     on("user.delete", name="it")(lambda event: None)
     event_id = accept()
     run_worker()
@@ -125,6 +129,8 @@ def test_after_retention_the_id_may_come_again(accept: Accept, run_worker: RunWo
     assert store.llen("rq:queue:events") == 0
 
     let_all_time_pass(store)
+    assert not store.exists(f"surehook:event:{event_id}")
     accept(id=event_id)
 
-    assert store.llen("rq:queue:events") == 1
+    assert store.llen("rq:queue:events") == 0
+    assert is_balanced(store)

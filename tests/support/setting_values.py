@@ -49,6 +49,8 @@ VALUES = {
     "recycle_jobs": ("1", "2"),
     "recycle_mib": ("1", "2"),
     "retention": ("1", "2"),
+    "body_retention": ("1", "2"),
+    "id_retention": ("90000", "100000"),
     "fusionauth_url": ("https://one.example.com", "https://two.example.com"),
     "fusionauth_api_key": ("a-key-of-fusionauth-one", "a-key-of-fusionauth-two"),
     "log_level": ("DEBUG", "ERROR"),

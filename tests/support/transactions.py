@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import redis
 
-from surehook.shared.job_id import JobId
+from surehook.shared.job_id import JobId, packed_id
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.scripts import Script, text, texts
 
@@ -135,6 +135,17 @@ def jobs_of(store: redis.Redis, event_id: str, queue: str = "events") -> Sequenc
 def by_event(job_ids: Sequence[str], event_id: str) -> Sequence[str]:
     """Returns the handlers of this event's jobs."""
     return sorted(JobId.parse(job_id).handler for job_id in job_ids if JobId.parse(job_id).event_id == event_id)
+
+
+def check_known_ids(store: redis.Redis, event_ids: Sequence[str]) -> None:
+    """Checks that all events are closed and known, except refused ones, which may be submitted again."""
+    assert store.zcard(KEYS.open) == 0
+    for event_id in event_ids:
+        decision, committed, outcome = store.hmget(KEYS.event(event_id), "decision", "committed", "outcome")
+        is_known = store.hexists(KEYS.known_ids(event_id[-4:]), packed_id(event_id))
+        is_final = decision == b"completed" or committed is not None
+        # Nothing says of an erased event whether it was committed.
+        assert is_known == is_final or (is_known and outcome == b"erased"), (event_id, decision)
 
 
 def notifications(lines: Sequence[bytes]) -> list[tuple[str, str, str]]:

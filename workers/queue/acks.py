@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from surehook.shared.job_id import packed_id
 from surehook.shared.scripts import Argument
 from surehook.shared.tracebacks import packed
 from surehook.workers.claim import Claim
@@ -46,9 +47,11 @@ def start(claim: Claim) -> Ack:
 
 
 def finish(claim: Claim, outcome: str, attempt: AttemptRecord | None) -> Ack:
+    # For an event that came as a transaction the store decides whether its id stays known.
+    known_id = b"" if claim.was_transactional else packed_id(claim.event_id)
     if attempt is None:
-        return Ack(FINISH, claim, (outcome, "", 0, ""))
-    return Ack(FINISH, claim, (outcome, attempt.as_json(), *attempt.times()))
+        return Ack(FINISH, claim, (outcome, "", 0, "", known_id))
+    return Ack(FINISH, claim, (outcome, attempt.as_json(), *attempt.times(), known_id))
 
 
 def skip(claim: Claim, attempt: AttemptRecord) -> Ack:

@@ -98,6 +98,17 @@ local function drop_jobs(event_id)
   return running, dead
 end
 
+-- Keep the id of an event known that is closed. A refused transaction may be submitted again, so its id is not kept.
+-- `packed_id` is given if the event is known to be none.
+local function remember_closed(event_id, packed_id)
+  if not packed_id or packed_id == '' then
+    local known = redis.call('HMGET', EVENT .. event_id, 'decision', 'committed')
+    if known[1] and known[1] ~= 'completed' and not known[2] then return end
+    packed_id = pack_id(event_id)
+  end
+  remember_id(event_id, packed_id)
+end
+
 -- Erase an event. Only its id and decision stay, so that a second copy of the event does not bring the data back. A
 -- running job may finish: the record keeps the request in `erasing`, and the end of the claim (`release`) calls this
 -- again.
@@ -120,6 +131,7 @@ local function erase(event_id, retention)
   local attempts = redis.call('LLEN', ATTEMPTS .. event_id)
   -- The sender's response stays final, and a run that was given up stays known.
   local kept = redis.call('HMGET', key, 'decision', 'given_up')
+  remember_closed(event_id)
   redis.call('DEL', key, ATTEMPTS .. event_id)
   redis.call('HSET', key, 'closed_at', now_ms, 'outcome', 'erased')
   if kept[1] then redis.call('HSET', key, 'decision', kept[1]) end
@@ -150,13 +162,19 @@ end
 
 -- Take events off the open set, and count in the ledger those that were on it.
 local function count_closed(outcome, event_ids)
+  if redis.call('EXISTS', BODY_RETENTION) == 1 then
+    local entries = {}
+    for i, event_id in ipairs(event_ids) do entries[i] = event_id .. ' ' .. now_ms end
+    redis.call('RPUSH', CLOSED_BODIES, unpack(entries))
+  end
   local count = redis.call('ZREM', OPEN, unpack(event_ids))
   if count > 0 then redis.call('HINCRBY', LEDGER, outcome == 'discarded' and 'discarded' or 'done', count) end
 end
 
 -- Close an event for one handler, or altogether: an event closes with its last handler.
 -- `closed`, if given, collects event ids by outcome, for a caller that counts many with one call of `count_closed`.
-local function close(job_id, outcome, retention, closed)
+-- `packed_id`: see `remember_closed`.
+local function close(job_id, outcome, retention, closed, packed_id)
   local event_id, handler = event_of(job_id), handler_of(job_id)
   local key = EVENT .. event_id
   if handler ~= '' and redis.call('EXISTS', key) == 0 then return end
@@ -175,6 +193,7 @@ local function close(job_id, outcome, retention, closed)
   end
   if redis.call('EXPIRE', key, retention) == 0 then return end  -- its record was deleted by hand
   redis.call('HSET', key, 'closed_at', now_ms, 'outcome', outcome)
+  remember_closed(event_id, packed_id)
   if redis.call('ZSCORE', ORPHANS, event_id) then  -- an orphan stays until a person has resolved it
     redis.call('PERSIST', key)
   else

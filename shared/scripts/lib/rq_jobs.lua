@@ -5,6 +5,7 @@
 local RESULT_TTL_SECONDS = 500  -- RQ's default
 local FAR_FUTURE_SECONDS = 31536000  -- RQ's tools fail a job whose rq:wip entry has expired: ours never does
 local SET_ASIDE_MS = 10000
+local FIELDS_OF_A_JOB = 17  -- as many as `write_job` writes
 local WORKER_TTL_SECONDS = 90        -- as RQ's own heartbeat sets it for our workers
 
 local clock = redis.call('TIME')
@@ -46,13 +47,15 @@ local function write_job(job_id, queue, timeout, event_type, now)
   local event_id, handler = event_of(job_id), handler_of(job_id)
   local description = event_type .. ' ' .. string.sub(event_id, 1, 8) .. '…'
   if handler ~= '' then description = description .. ' ' .. handler end
-  redis.call('DEL', JOB .. job_id)
-  redis.call('HSET', JOB .. job_id, 'created_at', now, 'enqueued_at', now, 'started_at', '', 'ended_at', '',
-    'last_heartbeat', '', 'data', '["surehook.workers.jobs.handle",null,["' .. event_id .. '"],{}]', 'origin', queue,
-    'description', description, 'status', 'queued',
+  local written = redis.call('HSET', JOB .. job_id, 'created_at', now, 'enqueued_at', now, 'started_at', '',
+    'ended_at', '', 'last_heartbeat', '', 'data', '["surehook.workers.jobs.handle",null,["' .. event_id .. '"],{}]',
+    'origin', queue, 'description', description, 'status', 'queued',
     'timeout', math.ceil(tonumber(timeout)), 'result_ttl', RESULT_TTL_SECONDS,
     'failure_ttl', -1, 'worker_name', '', 'group_id', '', 'success_callback_name', '',
     'failure_callback_name', '', 'stopped_callback_name', '')
+  if written == FIELDS_OF_A_JOB then return end
+  redis.call('DEL', JOB .. job_id)  -- an earlier job of this id, with fields and an expiry of its own
+  return write_job(job_id, queue, timeout, event_type, now)
 end
 
 local function register_queue(queue)

@@ -75,7 +75,10 @@ class Processes:
 
     def __init__(self, stack: Stack, retention_seconds: int) -> None:
         self.stack = stack
-        settings = {"SUREHOOK_RETENTION": str(retention_seconds)}
+        settings = {
+            "SUREHOOK_RETENTION": str(retention_seconds),
+            "SUREHOOK_BODY_RETENTION": str(retention_seconds // 2),
+        }
         off = {"SUREHOOK_WORKER_METRICS_BIND": "off"}
         self.ingest = Actor(stack, "ingest", "ingest", **settings)
         arguments = ("worker", "--threads", THREADS, "--grace", GRACE)

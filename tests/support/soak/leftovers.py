@@ -17,6 +17,8 @@ LASTING = {
     "open": r"surehook:open",
     "ledger": r"surehook:ledger",
     "extra jobs": r"surehook:extra-jobs",
+    "known ids": r"surehook:known-ids(:[0-9a-f]{4,8}|-state)",
+    "bodies that go": r"surehook:(body-retention|closed-bodies)",
     "queues of ours": r"surehook:queues",
     "RQ's queues": r"rq:queues",
     "RQ's workers": r"rq:workers(:(events|slow))?",
