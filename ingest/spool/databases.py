@@ -94,7 +94,7 @@ class Databases:
 
     def tidy(self) -> None:
         """Give room back: delete adopted databases that are empty, and shrink this process's own."""
-        for database in [each for each in self._adopted if not each.waiting]:
+        for database in [each for each in self._adopted if not each.waiting and not each.refused]:
             self._adopted.remove(database)
             self._leave(database)
         if not self._own.waiting:

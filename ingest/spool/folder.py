@@ -70,10 +70,11 @@ class SpoolFolder:
         Raises:
             Misconfigured: the folder cannot be written to.
         """
-        path = self.path / f"{uuid4().hex}{SUFFIX}"
         with self._translated():
-            lock = _lock(path.with_suffix(LOCK_SUFFIX))
-            assert lock is not None  # noqa: S101 - the name is new
+            lock = None
+            while lock is None:  # another process may remove a lock that has no database yet
+                path = self.path / f"{uuid4().hex}{SUFFIX}"
+                lock = _lock(path.with_suffix(LOCK_SUFFIX))
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))
             self.sync()
         return LockedPath(path, lock)
@@ -81,9 +82,10 @@ class SpoolFolder:
     def left(self) -> Iterator[LockedPath]:
         """Lock the databases that dead processes have left, the oldest first."""
         for path in sorted(self.path.glob(f"*{LOCK_SUFFIX}")):
-            if not path.with_suffix(SUFFIX).exists() and (lock := _lock(path, creates=False)) is not None:
-                path.unlink(missing_ok=True)  # its process died before it had a database
-                os.close(lock)
+            with contextlib.suppress(OSError):
+                if not path.with_suffix(SUFFIX).exists() and (lock := _lock(path, creates=False)) is not None:
+                    path.unlink(missing_ok=True)  # its process died before it had a database
+                    os.close(lock)
         for path in sorted(self.databases(), key=_changed_at):
             with contextlib.suppress(OSError):
                 if (lock := _lock(path.with_suffix(LOCK_SUFFIX))) is not None:

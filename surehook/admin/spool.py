@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -121,6 +122,7 @@ async def _flush(settings: Settings) -> Flushed:
     from surehook.ingest.spool.spool import Spool  # noqa: PLC0415
     from surehook.ingest.store.acceptor import Acceptor  # noqa: PLC0415
 
+    logging.getLogger("surehook").addHandler(logging.NullHandler())  # the command says how it ends
     metrics = IngestMetrics()
     acceptor = Acceptor(settings, metrics)
     storing = asyncio.create_task(acceptor.run())

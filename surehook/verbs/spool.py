@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from surehook.admin.spool import SpooledEvent, SpoolSummary
 
 IS_OFF = "SUREHOOK_SPOOL_DIR is off: there is no spool."
-MEBIBYTE = 1024 * 1024
+KIBIBYTE, MEBIBYTE = 1024, 1024 * 1024
 
 
 @click.group()
@@ -29,7 +29,7 @@ def spool() -> None:
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most this many events.")
 @json_option
 def list_(limit: int, as_json: bool) -> None:
-    """List the events that wait, the oldest first, and what was set aside."""
+    """List waiting events, and what was set aside."""
     from surehook.admin.spool import SpoolReader
 
     settings = load_settings()
@@ -49,9 +49,10 @@ def list_(limit: int, as_json: bool) -> None:
 
 @spool.command()
 def flush() -> None:
-    """Forward what dead processes have left, and offer refused events to the store again.
+    """Forward what dead processes have left.
 
-    Running processes forward their own events by themselves, as soon as the store is ready.
+    Refused events are offered to the store again. Running processes forward their own events by themselves, as soon as
+    the store is ready.
     """
     from surehook.admin.spool import SpoolReader, flush
 
@@ -82,10 +83,13 @@ def _facts(event: "SpooledEvent") -> dict[str, object]:
 def _in_words(summary: "SpoolSummary", settings: Settings) -> str:
     if settings.spool_dir == OFF:
         return IS_OFF
+    size = (
+        f"{summary.bytes / MEBIBYTE:,.1f} MiB" if summary.bytes >= MEBIBYTE else f"{summary.bytes / KIBIBYTE:.1f} KiB"
+    )
     lines = [f"Nothing waits in {visible_line(settings.spool_dir)}."]
     if summary.events:
         age = (datetime.now(UTC) - summary.oldest_at).total_seconds() if summary.oldest_at else 0
-        lines = [f"{summary.events:,} events, {summary.bytes / MEBIBYTE:,.1f} MiB, the oldest from {age:,.0f} s ago."]
+        lines = [f"{summary.events:,} events, {size}, the oldest from {age:,.0f} s ago."]
     if summary.left:
         lines.append(f"{summary.left:,} of them were left by dead processes: start ingest, or surehook spool flush.")
     if summary.refused:

@@ -154,7 +154,7 @@ def test_the_commands_show_what_waits_and_forward_it(
 
 
 def test_a_refused_event_is_offered_again_after_its_cause_is_gone(
-    spooling: Settings, store: redis.Redis, surehook: Surehook
+    spooling: Settings, store: redis.Redis, surehook: Surehook, caplog: pytest.LogCaptureFixture
 ) -> None:
     (event_id,) = leave(spooling, store, 1)
     store.set(f"surehook:event:{event_id}", "of another kind")
@@ -165,6 +165,8 @@ def test_a_refused_event_is_offered_again_after_its_cause_is_gone(
         surehook("spool", "flush")
 
         wait_until(lambda: store.zcard("surehook:open") == 1, "it is forwarded")
+    aside = [each for each in caplog.records if each.message == "spooled event set aside"]
+    assert len(aside) == 1
 
 
 def test_a_folder_that_cannot_be_used_is_named(settings: Settings, tmp_path: Path) -> None:

@@ -118,6 +118,15 @@ def test_store_writes_to_disk_before_it_responds_and_never_evicts() -> None:
     assert "valkey-cli ping" in valkey["healthcheck"]["test"][1]
 
 
+def test_the_spool_of_ingest_is_on_a_volume() -> None:
+    ingest = read_compose()["services"]["ingest"]
+
+    volume, _, folder = ingest["volumes"][0].partition(":")
+
+    assert ingest["environment"]["SUREHOOK_SPOOL_DIR"].startswith(f"{folder}/")
+    assert volume in read_compose()["volumes"]
+
+
 @pytest.mark.parametrize("name", [*OURS, "valkey"])
 def test_service_has_no_more_rights_than_it_needs(name: str) -> None:
     service = the_service(name)

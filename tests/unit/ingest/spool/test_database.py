@@ -87,7 +87,7 @@ def test_an_event_that_has_no_room_leaves_it_to_smaller_ones(open_database: Open
     assert database.append(received(large, small), 20_000) == [FULL, None]
 
 
-def test_a_batch_has_at_most_so_many_bytes_but_at_least_one_event(open_database: Open) -> None:
+def test_a_batch_is_bounded_in_bytes_but_has_at_least_one_event(open_database: Open) -> None:
     database = open_database()
     database.append(received(*(an_envelope(note="n" * 1000) for _ in range(4))), ROOM)
 

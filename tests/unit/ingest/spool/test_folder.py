@@ -1,6 +1,7 @@
 """Locks show which databases of the spool belong to a process."""
 
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -59,3 +60,17 @@ def test_the_folder_and_its_files_are_closed_to_others(folder: SpoolFolder) -> N
 
     assert modes == {0}
     locked.delete()
+
+
+def test_a_new_database_gets_another_name_if_a_process_takes_its_lock_for_an_orphan(
+    folder: SpoolFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, other = folder.new(), uuid4()
+    names = iter([UUID(taken.path.stem), other])
+    monkeypatch.setattr("surehook.ingest.spool.folder.uuid4", lambda: next(names))
+
+    made = folder.new()
+
+    assert made.path.stem == other.hex
+    taken.delete()
+    made.delete()
