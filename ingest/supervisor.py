@@ -22,6 +22,7 @@ from surehook.shared.exit_status import CHILD_MISCONFIGURED, MISCONFIGURED
 from surehook.shared.metrics_server import serve_metrics
 from surehook.shared.multiprocess_metrics import MetricFiles
 from surehook.shared.restart_policy import RestartPolicy
+from surehook.shared.scale import SCALE_PATH, Scale
 from surehook.shared.settings import Settings
 from surehook.shared.store_metrics import StoreGauges
 from surehook.shared.working_folder import working_folder
@@ -85,7 +86,7 @@ class Supervisor:
             series.register(self._metric_files)
             series.register(StoreGauges(self._settings))
             self._deaths = Counter("surehook_ingest_process_deaths", "Processes that died", registry=series)
-            serve_metrics(self._settings.metrics_bind, series)
+            serve_metrics(self._settings.metrics_bind, series, {SCALE_PATH: Scale(self._settings)})
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_stop)
             signal.signal(signal.SIGHUP, self._on_reload)

@@ -1,10 +1,12 @@
-"""The HTTP server for Prometheus metrics and worker readiness, on its own address."""
+"""The HTTP server for Prometheus metrics, and pages in JSON for probes and autoscalers, on its own address."""
 
 import errno
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
@@ -15,12 +17,15 @@ from surehook.shared.settings import host_and_port
 log = logging.getLogger(__name__)
 
 READY_PATH = "/readyz"
+Answer = tuple[HTTPStatus, Mapping[str, Any]]
+Page = Callable[[Mapping[str, str]], Answer]
+"""Answers a query with a status and an object."""
 
 
 def serve_metrics(
     address: str,
     registry: CollectorRegistry,
-    why_not_ready: Callable[[], list[str]] | None = None,
+    pages: Mapping[str, Page] | None = None,
     *,
     variable: str = "SUREHOOK_METRICS_BIND",
 ) -> None:
@@ -29,7 +34,7 @@ def serve_metrics(
     Args:
         address: host:port, or off.
         registry: what to show.
-        why_not_ready: the reasons for /readyz to answer 503; none means 200.
+        pages: by their path.
         variable: the setting that holds the address.
 
     Raises:
@@ -38,9 +43,7 @@ def serve_metrics(
     if address == "off":
         return
     host, port = host_and_port(address)
-    app = make_wsgi_app(registry)
-    if why_not_ready is not None:
-        app = _with_readiness(app, why_not_ready)
+    app = _with_pages(make_wsgi_app(registry), pages or {})
     try:
         server = BoundedServer(host, port, app)
     except OSError as exc:
@@ -51,14 +54,25 @@ def serve_metrics(
     server.start("metrics")
 
 
-def _with_readiness(metrics: Any, why_not_ready: Callable[[], list[str]]) -> Any:
+def readiness(why_not_ready: Callable[[], list[str]]) -> Page:
+    """A page that answers 503 while there are reasons."""
+
+    def page(_: Mapping[str, str]) -> Answer:
+        if reasons := why_not_ready():
+            return HTTPStatus.SERVICE_UNAVAILABLE, {"status": "not ready", "reasons": reasons}
+        return HTTPStatus.OK, {"status": "ready"}
+
+    return page
+
+
+def _with_pages(metrics: Any, pages: Mapping[str, Page]) -> Any:
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != READY_PATH:
+        page = pages.get(environ["PATH_INFO"])
+        if page is None:
             answer: Iterable[bytes] = metrics(environ, start_response)
             return answer
-        reasons = why_not_ready()
-        status = "503 Service Unavailable" if reasons else "200 OK"
-        start_response(status, [("Content-Type", "application/json")])
-        return [json.dumps({"status": "not ready", "reasons": reasons} if reasons else {"status": "ready"}).encode()]
+        status, told = page(dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)))
+        start_response(f"{status.value} {status.phrase}", [("Content-Type", "application/json")])
+        return [json.dumps(told).encode()]
 
     return app

@@ -1,7 +1,7 @@
 """The first steps of every long-running command."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from surehook.shared.child_processes import signals_restored, stop_with_parent
 from surehook.shared.log import set_up_logging, withstand_configuration
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from surehook.workers.handlers.registry import Registry
 
 
-def start() -> Settings:
-    """Load the settings and set up logging."""
+def start(**overrides: Any) -> Settings:
+    """Load the settings, with those of the command line, and set up logging."""
     stop_with_parent()
-    settings = load_settings()
+    settings = load_settings(**overrides)
     set_up_logging(settings.log_level, settings.log_format)
     return settings
 

@@ -4,8 +4,6 @@ import sys
 
 import click
 
-from surehook.shared.errors import Misconfigured
-
 
 @click.command()
 @click.option("--queue", help="Only this queue. Without it: every queue the handlers use.")
@@ -19,25 +17,24 @@ from surehook.shared.errors import Misconfigured
     "--grace", type=click.FloatRange(0), help="Seconds that running handlers get at a stop.  [default: SUREHOOK_GRACE]"
 )
 def worker(queue: str | None, processes: int, threads: int, grace: float | None) -> None:
-    """Run the handlers, with retries and dead letters."""
+    """Run the handlers, with retries and dead letters. SIGHUP replaces the processes one by one, with new code."""
     from surehook.shared.child_processes import EXIT_SECONDS, exit_within
     from surehook.shared.keys import TRANSACTIONAL_QUEUE
     from surehook.shared.transactional_events import transactional_types
     from surehook.verbs.start import load_registry, start
     from surehook.workers.handlers.loader import require_agreement
     from surehook.workers.rights import require_rights
+    from surehook.workers.supervisor.plan import Plan, queues_of
     from surehook.workers.supervisor.supervisor import Supervisor
 
-    settings = start()
-    if grace is not None:
-        settings = settings.model_copy(update={"grace": grace})
+    overrides = {} if grace is None else {"grace": grace}
+    settings = start(**overrides)
     registry = load_registry(settings)
-    if queue is not None and queue not in registry.queues:
-        raise Misconfigured(f"--queue {queue}: the handlers use {', '.join(registry.queues)}")
-    queues = registry.queues if queue is None else [queue]
-    if queue in (None, TRANSACTIONAL_QUEUE):
+    queues = queues_of(registry, queue)
+    if TRANSACTIONAL_QUEUE in queues:
         require_agreement(registry, transactional_types(settings.transactional_events))
     require_rights(settings)
-    status = Supervisor(settings, registry, queues, processes, threads).run()
+    plan = Plan(settings, registry, queues)
+    status = Supervisor(plan, processes, threads, queue=queue, overrides=overrides).run()
     exit_within(EXIT_SECONDS, status)  # the modules may have started threads here, too
     sys.exit(status)

@@ -12,16 +12,25 @@ from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
 from surehook.workers.slots import Slots
 from surehook.workers.supervisor.child import Child
+from surehook.workers.supervisor.plan import Plan
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS
 
 
 @pytest.fixture
-def child(tmp_path: Path) -> Child:
+def child(tmp_path: Path, settings: Settings) -> Child:
     """A process that was killed by a signal."""
     dead = subprocess.Popen([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
     dead.wait()
-    return Child("events", "child", 4, dead, Slots.create(tmp_path / "slots", 8), RestartPolicy())
+    return Child(
+        "events",
+        "child",
+        4,
+        dead,
+        Slots.create(tmp_path / "slots", 8),
+        RestartPolicy(),
+        Plan(settings, NO_HANDLERS, ()),
+    )
 
 
 @pytest.mark.parametrize(

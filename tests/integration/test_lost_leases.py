@@ -14,7 +14,7 @@ from surehook.shared.scripts import texts
 from surehook.workers.maintenance.heartbeat import Heartbeat
 from surehook.workers.queue.threads import PARENT_RENEWS_EVERY_SECONDS, HandlerThread, JobInProgress
 from surehook.workers.rq_worker import RQWorkers
-from surehook.workers.supervisor import supervisor
+from surehook.workers.supervisor import own_claims
 from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept, Counts, Open
 from tests.integration.test_leases import NO_HANDLERS, let_lapse
@@ -139,4 +139,4 @@ def test_a_stalled_process_relies_on_leases_renewed_by_its_supervisor(
 
     worker_harness.slots.stalled_until = now - 10
     assert not thread.is_ours()
-    assert supervisor.RENEW_EVERY_SECONDS == PARENT_RENEWS_EVERY_SECONDS
+    assert own_claims.RENEW_EVERY_SECONDS == PARENT_RENEWS_EVERY_SECONDS

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from harness.stack import free_port, wait_until
 from surehook.shared import bounded_server
-from surehook.shared.metrics_server import serve_metrics
+from surehook.shared.metrics_server import readiness, serve_metrics
 from tests.support.raw_http import read_until_closed
 
 SILENT = 200
@@ -27,7 +27,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> int:
     registry = CollectorRegistry()
     Counter("surehook_example", "An example", registry=registry).inc()
     port = free_port()
-    serve_metrics(f"127.0.0.1:{port}", registry, list)
+    serve_metrics(f"127.0.0.1:{port}", registry, {"/readyz": readiness(list)})
     return port
 
 

@@ -21,6 +21,7 @@ from surehook.shared import restart_policy
 from surehook.shared.settings import Settings
 from surehook.workers.slots import Slots
 from surehook.workers.supervisor import child as child_module
+from surehook.workers.supervisor.plan import Plan
 from surehook.workers.supervisor.supervisor import Supervisor
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS
@@ -65,7 +66,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Started]]:
 @pytest.fixture
 def run_pool(settings: Settings, started: list[Started], monkeypatch: pytest.MonkeyPatch) -> Iterator[RunPool]:
     """Supervise these programs, by queue, while `play` runs; then stop without grace."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     pool_settings = settings.model_copy(update={"worker_metrics_bind": "off", "grace": LONG_SECONDS})
 
     def run_pool(programs: dict[str, str], play: Play) -> None:
@@ -88,7 +89,7 @@ def run_pool(settings: Settings, started: list[Started], monkeypatch: pytest.Mon
         with ThreadPoolExecutor(1) as other:
             playing = other.submit(play_and_stop)
             try:
-                Supervisor(pool_settings, NO_HANDLERS, list(programs), processes=1, threads=1).run()
+                Supervisor(Plan(pool_settings, NO_HANDLERS, tuple(programs)), processes=1, threads=1).run()
             finally:
                 is_over.set()
             playing.result()

@@ -14,6 +14,7 @@ from surehook.workers.handlers.registry import Registry, declared, on
 from surehook.workers.rq_worker import thread_names
 from surehook.workers.slots import Slots
 from surehook.workers.supervisor.child import Child
+from surehook.workers.supervisor.plan import Plan
 from surehook.workers.transactional.fetching import SlotContext
 from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
 from tests.integration.conftest import KEYS
@@ -30,11 +31,19 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def child(tmp_path: Path) -> Child:
+def child(tmp_path: Path, settings: Settings, registry: Registry) -> Child:
     """A process that was killed by a signal."""
     dead = subprocess.Popen([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
     dead.wait()
-    return Child("transactional", NAME, 2, dead, Slots.create(tmp_path / "slots", 4), RestartPolicy())
+    return Child(
+        "transactional",
+        NAME,
+        2,
+        dead,
+        Slots.create(tmp_path / "slots", 4),
+        RestartPolicy(),
+        Plan(settings, registry, ()),
+    )
 
 
 def _ask(store: redis.Redis, protocol: Protocol, child: Child) -> tuple[Transaction, TransactionProtocol, SlotContext]:

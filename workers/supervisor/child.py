@@ -30,6 +30,7 @@ from surehook.workers.rq_worker import RQWorkers, thread_names
 from surehook.workers.slots import STACKS_SUFFIX, STALL_SECONDS, Slots, Stage
 from surehook.workers.supervisor.interruption import INTERRUPTED, handler_of, interrupt
 from surehook.workers.supervisor.overruns import Uncounted, settle, stack_of, stacks
+from surehook.workers.supervisor.plan import Plan
 from surehook.workers.transactional.interruption import end_run
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,16 @@ log = logging.getLogger(__name__)
 STALLED_IDLE_SECONDS = 30.0
 STACKS_SECONDS = 0.3
 KILLED_SECONDS = guard.CLEANING_SECONDS + 5
+LATE_SECONDS = 5.0  # beyond the grace period
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRestart:
+    """A process to be started at `due_at`, on time.monotonic()."""
+
+    queue: str
+    restarts: RestartPolicy
+    due_at: float
 
 
 @dataclass(slots=True)
@@ -50,17 +61,19 @@ class Child:
     process: "subprocess.Popen[bytes]"
     slots: Slots
     restarts: RestartPolicy
+    plan: Plan
     started_at: float = field(default_factory=time.monotonic)
     culprits: dict[str, str] | None = None
     """The claims for which it was killed, with their handlers' stacks. None: any run may have caused its death."""
     stacks_file: Path | None = None
     timed_out: list[str] = field(default_factory=list)
     """The handlers of the runs that were settled as timeouts."""
+    is_stopping: bool = False
+    stop_by: float = float("inf")
 
     @classmethod
-    def start(
-        cls, queue: str, threads: int, grace_seconds: float, folder: WorkingFolder, restarts: RestartPolicy
-    ) -> "Child":
+    def start(cls, queue: str, threads: int, plan: Plan, folder: WorkingFolder, restarts: RestartPolicy) -> "Child":
+        grace_seconds = plan.settings.grace
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         path = folder.path / f"{name}.slots"
         # Running and prefetched claims, and as many finished ones whose acknowledgement is on its way.
@@ -72,7 +85,7 @@ class Child:
             environ={FOLDER_VARIABLE: str(folder.path)},
             pass_fds=(folder.lock,),
         )
-        return cls(queue, name, threads, process, slots, restarts, stacks_file=path.with_suffix(STACKS_SUFFIX))
+        return cls(queue, name, threads, process, slots, restarts, plan, stacks_file=path.with_suffix(STACKS_SUFFIX))
 
     @property
     def is_stalled(self) -> bool:
@@ -99,7 +112,26 @@ class Child:
         self.culprits = {slot.key: stack_of(slot.thread, found) for slot in overdue}
         return True
 
+    def kill_if_late(self) -> bool:
+        """Kill it if it was retired and its grace period is over."""
+        if time.monotonic() < self.stop_by:
+            return False
+        log.warning("worker process killed after the grace period", extra={"queue": self.queue})
+        self.kill()
+        return True
+
+    @property
+    def is_to_blame(self) -> bool:
+        """False if a run that it leaves was interrupted by its stop, not by the run itself."""
+        return not self.is_stopping or self.culprits is not None
+
+    def retire(self) -> None:
+        """Ask it to stop, because another process has its place."""
+        self.request_stop()
+        self.stop_by = time.monotonic() + self.plan.settings.grace + LATE_SECONDS
+
     def request_stop(self) -> None:
+        self.is_stopping = True
         ask_to_stop(self.process)
         self.process.terminate()  # a module of the user's may wait for it
 

@@ -12,11 +12,16 @@ from prometheus_client import Counter
 from surehook.shared.keys import Keys
 from surehook.shared.limits import is_own_queue, served_with
 from surehook.shared.scripts import texts
+from surehook.shared.store import connect
 from surehook.workers.background import TICK_SECONDS, PeriodicThread
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.queue.claims import Claims
+from surehook.workers.store_report import StoreReport
 from surehook.workers.supervisor.interruption import INTERRUPTED, interrupt
+from surehook.workers.supervisor.plan import Plan
 from surehook.workers.supervisor.store_health import StoreHealth
+
+STORE_TIMEOUT_SECONDS = 4.0
 
 
 class Recovery(PeriodicThread):
@@ -65,3 +70,16 @@ class Recovery(PeriodicThread):
             if is_own_queue(queue) and served_with(queue) in self._queues and queue not in self._claims:
                 self._claims[queue] = self._claims_on(queue)
         return list(self._claims.values())
+
+
+def recovery_of(plan: Plan, interrupted: Counter, report: StoreReport) -> Recovery:
+    settings, health = plan.settings, StoreHealth()
+    store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS, on_connect=health.distrust)
+
+    def claims_on(queue: str) -> Claims:
+        return Claims.of(store, settings, queue, "recovery")
+
+    keys = Keys(settings.key_prefix)
+    recovery = Recovery(store, keys, claims_on, plan.queues, plan.registry, interrupted, health)
+    recovery.report = report
+    return recovery
