@@ -44,7 +44,7 @@ def test_new_code_and_settings_take_over_while_the_old_process_finishes_its_work
     stack = build_stack(FIRST)
     del stack.environ["SUREHOOK_HANDLERS"]
     settings = stack.folder / ".env"
-    settings.write_text("SUREHOOK_HANDLERS=myhooks\nSUREHOOK_GRACE=60\n")
+    settings.write_text("SUREHOOK_HANDLERS=myhooks\nSUREHOOK_GRACE=300\nSUREHOOK_HANDLER_TIMEOUT=300\n")
     stack.start_ingest()
     worker = stack.start_worker("--processes", "2")
     stack.deliver(an_event("user.create"))
@@ -55,11 +55,11 @@ def test_new_code_and_settings_take_over_while_the_old_process_finishes_its_work
     stack.write_handlers(SECOND)
     (stack.folder / "newhooks.py").write_text((stack.folder / "myhooks.py").read_text())
     (stack.folder / "myhooks.py").write_text(source)
-    settings.write_text("SUREHOOK_HANDLERS=newhooks\nSUREHOOK_GRACE=60\n")
+    settings.write_text("SUREHOOK_HANDLERS=newhooks\nSUREHOOK_GRACE=300\nSUREHOOK_HANDLER_TIMEOUT=300\n")
 
     reload(worker)
 
-    wait_until(lambda: COMPLETED in stack.logged(), "all are replaced")
+    wait_until(lambda: COMPLETED in stack.logged(), "all are replaced", seconds=90)
     stack.deliver()
     stack.deliver(an_event("user.create"))
     wait_until(lambda: len(stack.effects()) == 3, "the new code runs")
@@ -105,7 +105,7 @@ def test_old_processes_stay_if_new_ones_do_not_start(build_stack: Build, code: s
 
     stack.write_handlers(SECOND)
     reload(worker)
-    wait_until(lambda: COMPLETED in stack.logged(), "the next one succeeds")
+    wait_until(lambda: COMPLETED in stack.logged(), "the next one succeeds", seconds=90)
     wait_until(lambda: not set(old) & set(stack.worker_pids()), "the old ones end")
 
 
