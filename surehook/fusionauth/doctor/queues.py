@@ -1,0 +1,107 @@
+"""Checks of the queues: workers, pauses, backlog, dead letters, orphans, and the balance of the ledger."""
+
+from collections.abc import Callable, Iterator
+
+import redis
+
+from surehook.fusionauth.doctor.findings import Finding, blocks, fine, loses, odd
+from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
+from surehook.shared.settings import Settings
+from surehook.shared.stats import QueueStats, Stats, StatsReader
+from surehook.workers.handlers.registry import Registry
+
+LATE_SECONDS = 300.0
+MUCH = 0.8
+
+Judge = Callable[[str, str, str, str], Finding]
+
+
+def queue_findings(settings: Settings, registry: Registry | None, store: redis.Redis, keys: Keys) -> Iterator[Finding]:
+    stats = StatsReader(store, keys).read()
+    known = {queue.name: queue for queue in stats.queues}
+    used = set(registry.queues) if registry is not None else set()
+    for name in sorted(used):
+        yield from _workers(name, known.get(name), settings, store, keys)
+    for queue in stats.queues:
+        yield from _state(queue, settings, is_used=queue.name in used or registry is None)
+    yield from _whole(stats, settings)
+    if orphans := store.zcard(keys.orphans):
+        yield odd(
+            "orphans",
+            f"{orphans:,} orphans: handlers succeeded, and FusionAuth was told that they did not.",
+            "Your system and FusionAuth may disagree about these users.",
+            "`surehook events list --state orphaned`, then `surehook events resolve ID`",
+        )
+
+
+def _workers(
+    name: str, found: QueueStats | None, settings: Settings, store: redis.Redis, keys: Keys
+) -> Iterator[Finding]:
+    is_transactional = name == TRANSACTIONAL_QUEUE
+    # Ingest relies on the heartbeat of these workers.
+    workers = int(store.zcard(keys.available(name))) if is_transactional else found.workers if found else 0
+    if workers:
+        what = "processes decide on" if is_transactional else "threads work on"
+        yield fine("worker", f"{workers} {what} the queue {name}.")
+        return
+    yield _judge(name)(
+        "worker", f"No live worker on the queue {name}.", _stopped(name, settings), "start `surehook worker`"
+    )
+
+
+def _state(queue: QueueStats, settings: Settings, *, is_used: bool) -> Iterator[Finding]:
+    if queue.is_paused:
+        change = f"`surehook queues resume {queue.name}`"
+        yield _judge(queue.name)("paused", f"The queue {queue.name} is paused.", _stopped(queue.name, settings), change)
+    minutes = queue.oldest_waiting_seconds / 60
+    if queue.oldest_waiting_seconds > LATE_SECONDS:
+        yield odd(
+            "late",
+            f"The oldest of {queue.waiting:,} jobs on {queue.name} has waited {minutes:,.0f} min.",
+            "Handlers are as late as that.",
+            "more `surehook worker --processes`, or faster handlers",
+        )
+    if queue.dead:
+        yield odd(
+            "dead-letters",
+            f"The queue {queue.name} has {queue.dead:,} dead letters.",
+            "These events are kept, and do not run again by themselves.",
+            "`surehook dead-letters list`, then replay or discard",
+        )
+    if queue.jobs > queue.dead and not is_used:
+        yield odd(
+            "unused-queue",
+            f"The queue {queue.name} has {queue.jobs - queue.dead:,} jobs, and no handler here uses it.",
+            "They run only in workers whose code uses it.",
+            "SUREHOOK_HANDLERS, or `surehook worker` with the older code",
+        )
+
+
+def _whole(stats: Stats, settings: Settings) -> Iterator[Finding]:
+    if stats.is_suspended:
+        means = "No handler runs and transactional events are refused."
+        yield blocks("suspended", "All workers are suspended by `rq suspend`.", means, "`rq resume`")
+    share = stats.open / settings.max_backlog
+    found = f"{stats.open:,} events are open; beyond {settings.max_backlog:,} new ones are refused."
+    if share >= MUCH:
+        means = "FusionAuth does not send refused events again."
+        yield loses("backlog", found, means, "more workers, or SUREHOOK_MAX_BACKLOG")
+    else:
+        yield fine("backlog", found)
+    if stats.imbalance:
+        yield odd(
+            "ledger",
+            f"By the counts, {stats.imbalance:,} events lack a job or are not counted.",
+            "A running worker queues them again within 15 s; if this stays, they do not run.",
+            "`surehook ledger` names them",
+        )
+
+
+def _judge(queue: str) -> Judge:
+    return blocks if queue == TRANSACTIONAL_QUEUE else loses
+
+
+def _stopped(queue: str, settings: Settings) -> str:
+    if queue == TRANSACTIONAL_QUEUE:
+        return "Transactional events are answered 503: FusionAuth refuses its users' operations."
+    return f"Its events wait, and from {settings.max_backlog:,} open events on new ones are refused and lost."
