@@ -215,3 +215,25 @@ def test_a_failover_after_a_power_cut_keeps_what_the_replica_has_on_disk(
     finally:
         stack.close()
         fleet.close()
+
+
+def test_spooled_events_survive_a_power_cut_of_the_whole_machine(build: Build) -> None:
+    stack = build()
+    spool = stack.data / "spool"
+    spool.mkdir(mode=0o700)
+    disk = Disk(stack.folder / "synced-spool", spool)
+    ingest = stack.start_ingest(**disk.environ)
+    stack.kill_store()
+    accepted: list[str] = []
+
+    with under_load(stack, accepted):
+        wait_for_more(accepted, 60)
+        kill([ingest.pid])
+    ingest.wait()
+    disk.lose_power()
+    stack.cut_power()
+    stack.start_ingest(**disk.environ)
+
+    with stack.redis() as store:
+        wait_until(lambda: all(store.exists(KEYS.event(event_id)) for event_id in accepted), "all are forwarded")
+        assert is_balanced(store)
