@@ -80,6 +80,12 @@ class IngestMetrics:
         self.jwks_keys = Gauge(
             "surehook_jwks_keys", "Keys from JWKS_URL in use", registry=self.registry, multiprocess_mode="livemin"
         )
+        self.jwks_fetched_at = Gauge(
+            "surehook_jwks_fetched_timestamp_seconds",
+            "When the keys at JWKS_URL were last fetched; 0: never",
+            registry=self.registry,
+            multiprocess_mode="livemin",
+        )
         self.set_without_keys(is_without=False)
 
     def _gauge(self, name: str, description: str) -> Gauge:

@@ -23,6 +23,7 @@ from surehook.ingest.tls import tls_options
 from surehook.ingest.tls_server import TlsServer
 from surehook.shared.metrics_server import serve_metrics
 from surehook.shared.scale import SCALE_PATH, Scale
+from surehook.shared.service_manager import ServiceManager
 from surehook.shared.settings import Settings
 from surehook.shared.store_metrics import StoreGauges
 
@@ -35,16 +36,28 @@ class Server(uvicorn.Server):
     """uvicorn's server; it reports through a pipe to the supervisor when it accepts connections."""
 
     def __init__(
-        self, config: uvicorn.Config, limits: Limits, count_refusal: Callable[[str], None], serving: int | None
+        self,
+        config: uvicorn.Config,
+        limits: Limits,
+        count_refusal: Callable[[str], None],
+        serving: int | None,
+        service: ServiceManager,
     ) -> None:
         super().__init__(config)
         self._limits = limits
         self._count_refusal = count_refusal
         self._serving = serving
+        self._service = service
 
     def stop(self, *_: object) -> None:
         """Handle a signal. Before startup has finished, this makes the server shut down without serving a request."""
         self.should_exit = True
+        self._service.stopping()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called by uvicorn ten times a second while its event loop runs."""
+        self._service.alive()
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         context = self.config.ssl
@@ -56,6 +69,8 @@ class Server(uvicorn.Server):
         if self._serving is not None and not self.should_exit:
             os.write(self._serving, b"1")
             os.close(self._serving)
+        if not self.should_exit:
+            self._service.ready()
 
     def _create_protocol(self) -> WebhookProtocol:
         config: Any = self.config
@@ -76,10 +91,16 @@ def serve(settings: Settings) -> None:
     listener = listen(settings.bind)
     metrics.registry.register(StoreGauges(settings))
     serve_metrics(settings.metrics_bind, metrics.registry, {SCALE_PATH: Scale(settings)})
-    run(settings, metrics, listener)
+    run(settings, metrics, listener, service=ServiceManager())
 
 
-def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, serving: int | None = None) -> None:
+def run(
+    settings: Settings,
+    metrics: IngestMetrics,
+    listener: socket.socket,
+    serving: int | None = None,
+    service: ServiceManager | None = None,
+) -> None:
     """Serve on a listening socket.
 
     Raises:
@@ -108,7 +129,7 @@ def run(settings: Settings, metrics: IngestMetrics, listener: socket.socket, ser
         logging.getLogger(name).setLevel(logging.WARNING)
     if settings.durability == "memory":
         log.warning("store durability disabled", extra={"reason": "SUREHOOK_DURABILITY=memory loses events"})
-    server = Server(config, limits, refusals.count, serving)
+    server = Server(config, limits, refusals.count, serving, service or ServiceManager({}))
     # uvicorn handles signals only while its loop runs, and afterwards raises again the one that stopped it. With these
     # handlers a signal during startup is not lost, and a clean stop has exit status 0.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -23,6 +23,7 @@ from surehook.shared.metrics_server import serve_metrics
 from surehook.shared.multiprocess_metrics import MetricFiles
 from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.scale import SCALE_PATH, Scale
+from surehook.shared.service_manager import ServiceManager
 from surehook.shared.settings import Settings
 from surehook.shared.store_metrics import StoreGauges
 from surehook.shared.working_folder import working_folder
@@ -75,6 +76,7 @@ class Supervisor:
         Raises:
             Misconfigured: no authentication is configured, a key or certificate is invalid, or the address is taken.
         """
+        self._service = ServiceManager()
         # Checked here too, so that a mistake is reported once, before any process starts.
         authenticator_from(self._settings, IngestMetrics())
         tls_options(self._settings)
@@ -107,6 +109,9 @@ class Supervisor:
                 while len(self._children) < self._processes:
                     self._children.append(self._start())
             time.sleep(POLL_SECONDS)
+            self._service.alive()
+            if all(map(Child.check_serving, self._children)):
+                self._service.ready()
             self._reap_stopping()
             if self._reap_dead():
                 return MISCONFIGURED
@@ -157,6 +162,7 @@ class Supervisor:
                 log.error("ingest process replacement failed", extra={"reason": reason})
                 self._stopping += new
                 break
+            self._service.alive()
             time.sleep(POLL_SECONDS)
         else:
             self._stopping += self._children
@@ -178,6 +184,7 @@ class Supervisor:
             self._stopping.remove(child)
 
     def _stop_all(self) -> None:
+        self._service.stopping()
         self._listener.close()
         children = self._children + self._stopping
         for child in children:

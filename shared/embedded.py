@@ -55,7 +55,8 @@ def embedded_store(data_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
     with _open(data_dir, "dev.lock") as lock:
         if not _take_lock(lock):
             raise Misconfigured(
-                f"another `surehook dev` runs on {data_dir}: stop it, or set SUREHOOK_DATA_DIR to another folder"
+                f"another `surehook dev` or `surehook store` runs on {data_dir}: stop it, or set SUREHOOK_DATA_DIR to "
+                "another folder"
             )
         _stop_leftover(data_dir)
         server = start_server(data_dir)

@@ -5,10 +5,11 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import parse_qsl
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry, Info, make_wsgi_app
 
 from surehook.shared.bounded_server import BoundedServer
 from surehook.shared.errors import Misconfigured
@@ -43,6 +44,7 @@ def serve_metrics(
     if address == "off":
         return
     host, port = host_and_port(address)
+    Info("surehook_build", "The version that runs", registry=registry).info({"version": version("surehook")})
     app = _with_pages(make_wsgi_app(registry), pages or {})
     try:
         server = BoundedServer(host, port, app)

@@ -3,11 +3,12 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from surehook.shared.keys import Keys
 from surehook.shared.limits import WAIT_REASONS
@@ -58,6 +59,7 @@ class StoreGauges(Collector):
             paused.add_metric([queue.name], int(queue.is_paused or stats.is_suspended))
         yield from (depth, running, age, scheduled, deferred, dead, paused)
         yield from _limits(stats.queues)
+        yield from self._memory()
         yield GaugeMetricFamily("surehook_open_events", "Events not closed", value=stats.open)
         yield GaugeMetricFamily(
             "surehook_backlog_limit",
@@ -95,6 +97,16 @@ class StoreGauges(Collector):
             for state in ("recovered", "too_old", "unusable", "interrupted"):
                 missed.add_metric([state], counts[state])
             yield missed
+
+    def _memory(self) -> Iterator[Metric]:
+        try:
+            memory: Any = self._store.info("memory")
+        except ResponseError:  # the account may not use INFO; every other metric is shown
+            return
+        yield GaugeMetricFamily("surehook_store_memory_bytes", "Memory the store uses", value=memory["used_memory"])
+        yield GaugeMetricFamily(
+            "surehook_store_memory_limit_bytes", "The store's maxmemory; 0: none", value=memory["maxmemory"]
+        )
 
 
 def _limits(queues: Iterable[QueueStats]) -> Iterator[Metric]:

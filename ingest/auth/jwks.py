@@ -130,6 +130,7 @@ class Jwks:
         self._failures = 0
         self._metrics.jwks_fetches.labels("ok").inc()
         self._metrics.jwks_keys.set(len(keys))
+        self._metrics.jwks_fetched_at.set_to_current_time()
         self._metrics.set_without_keys(is_without=False)
 
     def _pause(self) -> float:

@@ -137,7 +137,7 @@ def test_a_second_dev_in_the_same_folder_says_why_it_cannot_be(build_stack: Buil
     second = stack.run("dev", SUREHOOK_DATA_DIR="store", SUREHOOK_HANDLERS="examples.todos.handlers")
 
     assert second.returncode == 2
-    assert "another `surehook dev` runs on store" in second.stderr
+    assert "another `surehook dev` or `surehook store` runs on store" in second.stderr
     assert first.ctrl_c() == 0
 
 

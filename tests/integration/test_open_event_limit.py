@@ -34,7 +34,7 @@ def test_a_batch_is_stored_up_to_the_limit_and_its_duplicates_are_known(store: r
 def accept_one(store: redis.Redis, limit: int) -> int:
     event = parse_envelope(a_body(an_event()))
     fields = (event.event_id, event.event_type, "", "", "", "webhook", event.body, "events", "30", "")
-    (outcome,) = Script("accept", KEYS).run(store, *fields, limit)
+    (outcome,) = Script("accept", KEYS).run(store, *fields, packed_id(event.event_id), limit)
     return int(outcome)
 
 

@@ -166,7 +166,7 @@ def test_service_may_stop_for_longer_than_its_work_may_take(name: str) -> None:
     ("name", "bind", "path"),
     [
         pytest.param("ingest", "SUREHOOK_BIND", "/readyz", id="ingest"),
-        pytest.param("worker", "SUREHOOK_WORKER_METRICS_BIND", "/metrics", id="worker"),
+        pytest.param("worker", "SUREHOOK_WORKER_METRICS_BIND", "/readyz", id="worker"),
         pytest.param("dashboard", "SUREHOOK_DASHBOARD_BIND", "/", id="dashboard"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a supervisor runs: the settings, the handlers and the queues that were read at a start or at a reload."""
+"""The plan of a supervisor: the settings, the handlers and the queues that were read at a start or at a reload."""
 
 import pickle
 import sys

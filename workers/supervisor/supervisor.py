@@ -16,6 +16,7 @@ from surehook.shared.log import set_up_logging
 from surehook.shared.metrics_server import READY_PATH, readiness, serve_metrics
 from surehook.shared.multiprocess_metrics import MetricFiles
 from surehook.shared.restart_policy import RestartPolicy
+from surehook.shared.service_manager import ServiceManager
 from surehook.shared.store import connect
 from surehook.shared.store_format import StoreFormat
 from surehook.shared.store_metrics import StoreGauges
@@ -70,7 +71,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT. Returns the exit status. Raises IncompatibleStore for a store it cannot read."""
-        settings = self._plan.settings
+        settings, self._service = self._plan.settings, ServiceManager()
         with suppress(RedisError, OSError), connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
             StoreFormat().check(store, Keys(settings.key_prefix))
         guard.adopt_orphans()  # a killed guard leaves some
@@ -122,8 +123,10 @@ class Supervisor:
         return Child.start(queue, self._threads, plan, self._folder, restarts or RestartPolicy())
 
     def _supervise(self) -> int:
+        self._service.ready()  # also while the store is away: the processes wait for it
         while not self._signals:
             time.sleep(POLL_SECONDS)
+            self._service.alive()
             self._has_served = self._has_served or any(child.slots.last_heartbeat_at for child in self._children)
             for child in self._children[:]:
                 # Once one has served, a mistake may be a rotation in progress: the others work on, and it starts again.
@@ -211,6 +214,7 @@ class Supervisor:
 
     def _stop_children(self) -> None:
         """Ask them to stop, kill them after the grace period or a second signal, and give back the remaining claims."""
+        self._service.stopping()
         grace = self._plan.settings.grace
         log.info("worker is stopping, running handlers may finish", extra={"grace_seconds": grace})
         if self._rollout is not None:

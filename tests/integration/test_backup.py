@@ -1,0 +1,51 @@
+"""A copy of a running store's files, taken as docs/operations.md says, restores every event answered before."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from harness.events import a_body, an_event
+from surehook.shared.embedded import socket_path, start_server, stop_server
+from surehook.shared.envelope import parse_envelope
+from surehook.shared.job_id import packed_id
+from surehook.shared.scripts import Script
+from tests.integration.conftest import KEYS
+from tests.support.ledger import is_balanced, ledger
+
+
+def store_event(store: Any) -> str:
+    event = parse_envelope(a_body(an_event()))
+    fields = (event.event_id, event.event_type, "", "", "", "webhook", event.body, "events", "30", "")
+    assert Script("accept", KEYS).run(store, *fields, packed_id(event.event_id)) == [1]
+    return event.event_id
+
+
+def connected(folder: Path) -> redis.Redis:
+    return redis.Redis(unix_socket_path=str(socket_path(folder)), protocol=2)
+
+
+def test_a_copy_taken_while_events_arrive_restores_those_before_it(tmp_path_factory: Any) -> None:
+    folder, restored = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
+    server = start_server(folder)
+    try:
+        with connected(folder) as store:
+            before = [store_event(store) for _ in range(3)]
+            store.config_set("auto-aof-rewrite-percentage", 0)
+            persistence: Any = store.info("persistence")
+            assert persistence["aof_rewrite_in_progress"] == 0
+            shutil.copytree(folder / "appendonlydir", restored / "appendonlydir")
+            after = store_event(store)
+    finally:
+        stop_server(server)
+
+    server = start_server(restored)
+    try:
+        with connected(restored) as store:
+            assert ledger(store) == {"open": 3, "accepted": 3}
+            assert is_balanced(store)
+            assert all(store.exists(KEYS.event(event_id)) for event_id in before)
+            assert not store.exists(KEYS.event(after))  # `surehook reconcile` fetches it
+    finally:
+        stop_server(server)
