@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from surehook.shared.errors import Misconfigured
-from surehook.shared.files import read_text
+from surehook.verbs.env_file import ENV_FILE, append_to_env_file
 from surehook.verbs.output import echo
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ EXAMPLE_FOLDER = Path("examples/todos")
 EXAMPLE_NOTE = "\n                  (the example; SUREHOOK_HANDLERS=your.module runs yours)"
 # Ctrl-C should take effect soon; a handler that takes longer runs again at the next start.
 GRACE_SECONDS = "5"
-ENV_FILE = Path(".env")
 
 
 @click.command()
@@ -98,25 +97,13 @@ def _ensure_api_key(settings: "Settings") -> bool:
     if settings.requires_authentication or settings.allow_unauthenticated:
         return False
     try:
-        _append_to_env_file(f"SUREHOOK_API_KEYS={secrets.token_urlsafe(32)}\n")
+        append_to_env_file(f"SUREHOOK_API_KEYS={secrets.token_urlsafe(32)}\n")
     except OSError as exc:
         raise Misconfigured(
             f"{ENV_FILE.absolute()}: the key that FusionAuth needs cannot be written there ({exc.strerror}): run this "
             "in a folder of your own, or set SUREHOOK_API_KEYS"
         ) from exc
     return True
-
-
-def _append_to_env_file(line: str) -> None:
-    before = read_text(ENV_FILE) if ENV_FILE.exists() else ""
-    if before and not before.endswith("\n"):
-        before += "\n"
-    fresh = ENV_FILE.with_name(f".env.{os.getpid()}")
-    fresh.unlink(missing_ok=True)  # left behind by a killed process with this number
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(f"{before}{line}")
-    fresh.replace(ENV_FILE)
 
 
 def _screen(settings: "Settings", *, is_new: bool) -> str:

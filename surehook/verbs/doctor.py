@@ -3,6 +3,8 @@
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from surehook.verbs.output import echo, echo_json
 
 if TYPE_CHECKING:
     from surehook.fusionauth.doctor.findings import Finding, Group
+    from surehook.fusionauth.doctor.outage import Outage
 
 COLOURS = {"loses events": "bold red", "blocks users": "bold magenta", "odd": "yellow", "ok": "green"}
 
@@ -33,20 +36,24 @@ def doctor(url: str | None, as_json: bool) -> None:
 
     set_up_logging("ERROR", None)
     groups: list[Group] = []
-    for group in _groups(url):
+    outages: list[Outage] = []
+    for group in _groups(url, outages):
         groups.append(group)
         if not as_json:
             _show(group)
     counts = Counter(finding.level.value for group in groups for finding in group.findings)
     if as_json:
-        echo_json({"findings": [_facts(group.title, each) for group in groups for each in group.findings]})
+        findings = [_facts(group.title, each) for group in groups for each in group.findings]
+        echo_json({"findings": findings, "while_down": [asdict(outage) for outage in outages]})
     else:
+        _show_outages(outages)
         echo(_summary(counts))
     if any(finding.level.is_serious for group in groups for finding in group.findings):
         sys.exit(FAILED)
 
 
-def _groups(url: str | None) -> "Iterator[Group]":
+def _groups(url: str | None, outages: "list[Outage]") -> "Iterator[Group]":
+    from surehook.fusionauth.client import open_client
     from surehook.fusionauth.doctor.examination import Examination
     from surehook.fusionauth.doctor.findings import Group
     from surehook.fusionauth.doctor.settings import mistakes_in_settings
@@ -56,9 +63,12 @@ def _groups(url: str | None) -> "Iterator[Group]":
     except Misconfigured as exc:
         yield Group("Settings", tuple(mistakes_in_settings(exc)))
         return
-    examination = Examination(settings, Path.cwd(), datetime.now(UTC), url)
-    yield from examination.groups()
-    yield examination.timeouts()
+    with ExitStack() as stack:
+        has_access = settings.fusionauth_url is not None and settings.fusionauth_api_key is not None
+        client = stack.enter_context(open_client(settings)) if has_access else None
+        examination = Examination(settings, Path.cwd(), datetime.now(UTC), url, client)
+        yield from examination.groups()
+        outages += examination.outages()
 
 
 def _facts(group: str, finding: "Finding") -> dict[str, str]:
@@ -98,6 +108,34 @@ def _lines(finding: "Finding") -> Sequence[tuple[str, str]]:
     if finding.change:
         lines.append((f"\nChange: {visible_line(finding.change)}", "cyan"))
     return lines
+
+
+def _show_outages(outages: "Sequence[Outage]") -> None:
+    if not outages:
+        return
+    several = len({outage.tenants for outage in outages}) > 1
+    rows = [
+        (
+            outage.event_type,
+            f"{outage.setting} ({', '.join(outage.tenants)})" if several else outage.setting,
+            outage.users,
+        )
+        for outage in outages
+    ]
+    if not sys.stdout.isatty():
+        for row in rows:
+            echo("\t".join(("while down", *map(visible_line, row))))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("event", "setting", "users", box=None, pad_edge=False, header_style="dim", title_style="bold")
+    table.title, table.title_justify = "What your users notice while this receiver is down", "left"
+    for row, outage in zip(rows, outages, strict=True):
+        style = "magenta" if outage.blocks else ""
+        table.add_row(*(Text(visible_line(cell), style) for cell in row))
+    Console(markup=False, emoji=False, highlight=False).print(table, "")
 
 
 def _summary(counts: Counter[str]) -> str:

@@ -1,0 +1,104 @@
+"""Reads in FusionAuth's event log how the last deliveries went."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from surehook.fusionauth.client import FusionAuthClient
+from surehook.fusionauth.doctor.access import Installation, Json
+from surehook.fusionauth.doctor.findings import Finding, blocks, fine, loses, odd
+
+# From the longest: a search costs as much as its period holds (FACTS §16).
+PERIODS = ((86_400_000, "day"), (3_600_000, "hour"), (600_000, "ten minutes"))
+MOST_ENTRIES = 2_000
+PAGE = 500
+REFUSED = 422
+NO_STATUS = -1
+
+
+def delivery_findings(client: FusionAuthClient, found: Installation, now: datetime) -> Iterator[Finding]:
+    """
+    Raises:
+        FusionAuthError: the log cannot be read.
+    """
+    period, entries = _entries(client, int(now.timestamp() * 1000))
+    ids = {str(hook.get("id")) for hook in found.ours}
+    lost, rolled_back = Counter[int](), Counter[int]()
+    durations: list[int] = []
+    for entry in entries:
+        attempts = [each for each in entry.get("attempts") or () if str(each.get("webhookId")) in ids]
+        durations += [_duration(each) for each in attempts]
+        statuses = [_status(each) for each in attempts]
+        if not statuses or any(each.get("attemptResult") == "Success" for each in attempts):
+            continue
+        if REFUSED not in statuses:
+            (rolled_back if entry.get("eventResult") == "Failed" else lost)[statuses[-1]] += 1
+    yield from _failures(lost, rolled_back, period)
+    if durations:
+        yield from _slowness(sorted(durations), found, period)
+    if not lost and not rolled_back:
+        yield fine("deliveries", f"Of {len(entries):,} events in the last {period} none failed here.")
+
+
+def _entries(client: FusionAuthClient, now_ms: int) -> tuple[str, list[dict[str, Any]]]:
+    """Returns the entries of the longest period that holds few enough."""
+    total, rows, name = 0, list[dict[str, Any]](), ""
+    for length, name in PERIODS:  # noqa: B007 - the name of the last one is returned
+        window = {"start_ms": now_ms - length, "end_ms": now_ms + 60_000, "rows": PAGE}
+        total, rows = client.search_event_log(**window, start_row=0)
+        if total <= MOST_ENTRIES:
+            break
+    while rows and len(rows) < min(total, MOST_ENTRIES):
+        _, more = client.search_event_log(**window, start_row=len(rows))
+        if not more:
+            break
+        rows += more
+    return name, rows
+
+
+def _failures(lost: Counter[int], rolled_back: Counter[int], period: str) -> Iterator[Finding]:
+    if lost:
+        yield loses(
+            "deliveries",
+            f"{lost.total():,} events of the last {period} were not answered 2xx here: {_statuses(lost)}.",
+            "FusionAuth does not send them again. Some without a status may have arrived.",
+            "`surehook reconcile` fetches them; docs/http.md says what each status means",
+        )
+    if rolled_back:
+        yield blocks(
+            "rolled-back",
+            f"{rolled_back.total():,} operations of the last {period} failed as we did not answer: "
+            f"{_statuses(rolled_back)}.",
+            "FusionAuth's users saw an error and have to do it again.",
+            "the log of ingest at that time; the tenant's transaction setting",
+        )
+
+
+def _slowness(durations: list[int], found: Installation, period: str) -> Iterator[Finding]:
+    slow = durations[min(len(durations) - 1, len(durations) * 95 // 100)]
+    read_ms = min(int(hook.get("readTimeout") or 0) for hook in found.ours)
+    if slow * 2 > read_ms:
+        yield odd(
+            "slow-deliveries",
+            f"In the last {period} 95% of deliveries took up to {slow} ms; FusionAuth waits {read_ms} ms.",
+            "A little more load, and FusionAuth counts them as failed.",
+            "the store's disk and the network between; SUREHOOK_TRANSACTION_TIMEOUT for transactional handlers",
+        )
+
+
+def _statuses(counts: Counter[int]) -> str:
+    shown = [
+        f"{count:,} with {'no status' if status == NO_STATUS else status}" for status, count in counts.most_common(5)
+    ]
+    return ", ".join(shown)
+
+
+def _status(attempt: Json) -> int:
+    status = (attempt.get("webhookCallResponse") or {}).get("statusCode")
+    return status if isinstance(status, int) else NO_STATUS
+
+
+def _duration(attempt: Json) -> int:
+    start, end = attempt.get("startInstant"), attempt.get("endInstant")
+    return max(0, end - start) if isinstance(start, int) and isinstance(end, int) else 0
