@@ -54,6 +54,7 @@ WAITS = {
     "rate": "waits for its rate",
 }
 HEAD = ("queue", "waiting", "running", "scheduled", "deferred", "dead", "workers", "oldest", "")
+DEFERRED_COLUMN = HEAD.index("deferred")
 
 
 @click.group()
@@ -72,6 +73,8 @@ def list_(as_json: bool) -> None:
             echo_json(facts | {"is_suspended": found.is_suspended})
         return
     table = [HEAD, *map(_cells, found.queues)]
+    if not any(queue.deferred for queue in found.queues):  # only handlers with an order have any
+        table = [tuple(cell for at, cell in enumerate(row) if at != DEFERRED_COLUMN) for row in table]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for number, (name, *numbers, state) in enumerate(table):
         cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)]

@@ -7,6 +7,7 @@ ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "shared" / "scripts"
 LEASES, EXCHANGE, SWEEP = "test_leases", "test_exchange", "test_sweep"
 DEADLINES, GIVEN_UP, MALFORMED = "test_transaction_deadlines", "test_given_up_runs", "test_malformed_transactions"
+ORDER = "test_order"
 RQ_TOOLS, LOST_REPLIES, ACCEPT = "test_rq_tools", "test_lost_replies", "test_accept"
 LIMIT, ROLLED_BACK = "test_open_event_limit", "test_rolled_back_store"
 
@@ -22,6 +23,25 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = (
+    Mutant(
+        "a turn does not wait for unrouted events",
+        "lib/ordering",
+        "tonumber(unrouted[2]) < tonumber(first[2])",
+        "false",
+        ORDER,
+    ),
+    Mutant("a job runs out of turn", "lib/ordering", "or has_turn(job_id, queue, place) end", "or true end", ORDER),
+    Mutant("a skipped dead letter holds its line", "lib/ordering", "string.sub(place, 1, 4) == 'skip'", "false", ORDER),
+    Mutant("a discarded job keeps its turn", "discard", "give_up_turn(job_id)", "", ORDER),
+    Mutant("an erased job keeps its turn", "lib/events", "forget_turn(job_id, queue)", "", ORDER),
+    Mutant(
+        "a job that is given back counts as routed",
+        "lib/ordering",
+        "if kind ~= 'give_back' then",
+        "if true then",
+        ORDER,
+    ),
+    Mutant("events have no numbers", "accept", "opened[at] = number + (at + 1) / 2", "opened[at] = 1", ORDER),
     Mutant("a renewed lease counts as lapsed", "interrupt", "and left_ms <= LONGEST_LEASE_MS", "and false", LEASES),
     Mutant(
         "a lease from before a step of the clock stays",
