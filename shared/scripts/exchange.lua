@@ -101,7 +101,7 @@ end
 function apply.place(ack, at)
   redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'runs:' .. handler_of(ack.job_id), -1)
   reset_run_fields(ack.job_id, queue, handler_timeout)
-  queue_in_turn(ack.job_id, queue, ARGV[at])
+  order('queue_in_turn', ack.job_id, queue, ARGV[at])
 end
 
 -- Several handlers match the event: one job for each replaces the event's own. The body is stored once.
@@ -119,7 +119,7 @@ function apply.fan_out(ack, at, last)
   for i = at, last, 4 do
     local job_id = ack.job_id .. '_' .. ARGV[i]
     create_job(job_id, ARGV[i + 1], ARGV[i + 2])
-    queue_in_turn(job_id, ARGV[i + 1], ARGV[i + 3])
+    if ARGV[i + 3] == '' then enqueue(job_id, ARGV[i + 1]) else order('queue_in_turn', job_id, ARGV[i + 1], ARGV[i + 3]) end
   end
 end
 
@@ -190,7 +190,7 @@ local function apply_acks()
     elseif end_claim(ack) then
       letter = 'd'
       if limits then letter = apply_limited(ack) else apply[ack.kind](ack, ack.at, ack.last) end
-      if ack.place then settle_turn(ack.job_id, ack.place, ack.kind, retention) end
+      if ack.place then order('settle', ack.job_id, ack.place, ack.kind, retention) end
     end
     table.insert(results, letter)
   end

@@ -4,5 +4,5 @@ local queue, job_id = ARGV[1], ARGV[2]
 if redis.call('ZREM', FAILED .. queue, job_id) == 0 then return 0 end
 ensure_job(job_id, queue, ARGV[3])
 reset_counters(job_id)
-queue_in_turn(job_id, queue, place_of(job_id) or '')
+order('queue_in_turn', job_id, queue, place_of(job_id) or '')
 return 1

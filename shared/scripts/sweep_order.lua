@@ -8,22 +8,22 @@ local function check(line)
   if seen[line] then return end
   seen[line] = true
   local first = redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')
-  if first[2] == TURN and not is_expected(first[1]) then
+  if first[2] == '-inf' and not is_expected(first[1]) then
     redis.call('ZREM', line, first[1])
     mended = mended + 1
   end
-  advance(line)
+  order('advance', line)
 end
 
 local function check_deferred(job_id)
   local place = place_of(job_id)
   if not is_expected(job_id) then return redis.call('ZREM', DEFERRED .. queue, job_id) end
-  if place and redis.call('ZSCORE', line_of(job_id, place), job_id) ~= TURN then
-    mended = mended + redis.call('ZADD', line_of(job_id, place), 'NX', number_of(job_id), job_id)
-    return check(line_of(job_id, place))
+  if place and redis.call('ZSCORE', order('line_of', job_id, place), job_id) ~= '-inf' then
+    mended = mended + redis.call('ZADD', order('line_of', job_id, place), 'NX', order('number_of', job_id), job_id)
+    return check(order('line_of', job_id, place))
   end
   redis.call('ZREM', DEFERRED .. queue, job_id)
-  ensure_job(job_id, queue, DEFAULT_TIMEOUT_SECONDS)
+  ensure_job(job_id, queue, 30)
   enqueue(job_id, queue)
   mended = mended + 1
 end
@@ -31,7 +31,7 @@ end
 local function check_unrouted(event_id)
   local record = redis.call('HMGET', EVENT .. event_id, 'handlers', 'handler', 'line:')
   if redis.call('ZSCORE', OPEN, event_id) and record[3] and not record[1] and not record[2] then return end
-  end_routing(event_id)
+  order('end_routing', event_id)
   mended = mended + 1
 end
 

@@ -14,7 +14,7 @@ end
 local function claim_reply(job_id, token, runs, record)
   return {job_id, token, tonumber(runs), tonumber(record[5] or 0), tonumber(record[6] or 0),
     record[1], record[7], record[8], record[9], record[10], record[13], record[14], record[15],
-    record[16], record[16] and is_outdated(job_id, record[16]) or 0}
+    record[16], record[16] and order('is_outdated', job_id, record[16]) or 0}
 end
 
 -- Put popped jobs back at the front of their queue, from `first` on.
@@ -77,7 +77,8 @@ local function bury(job_id, queue, exc, worker)
   if redis.call('EXISTS', LETTER_HOOKS) == 1 then redis.call('ZADD', UNTOLD, now_ms, job_id) end
   add_result(job_id, 2, exc, worker)
   redis.call('PERSIST', RESULTS .. job_id)
-  settle_dead_turn(job_id)
+  local place = place_of(job_id)
+  if place then order('settle_dead', job_id, place) end
 end
 
 -- Read the acks of an exchange from its arguments, `first` is the first one's. Each has the key of its claim, and where
@@ -126,7 +127,8 @@ local function claim_jobs(request)
     end
     if record[12] and redis.call('ZSCORE', LEASES .. queue, job_id .. ':' .. record[12]) then return end
     if not has_job then create_job(job_id, queue, timeout) end
-    if not admit_in_turn(job_id, queue, record[16], record[1], record[9], request.ordered_types) then return end
+    local has_order = record[16] or request.ordered_types ~= ''
+    if has_order and not order('admit', job_id, queue, record[16], record[1], record[9], request.ordered_types) then return end
     local runs = tonumber(record[11] or 0) + 1
     start_lease(job_id, token, starts, runs)
     return claim_reply(job_id, token, runs, record)

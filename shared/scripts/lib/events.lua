@@ -80,7 +80,7 @@ local function drop_jobs(event_id)
     dead = dead + redis.call('ZREM', FAILED .. queue, job_id)
     redis.call('ZREM', SCHEDULED .. queue, job_id)
     redis.call('ZREM', FINISHED .. queue, job_id)
-    forget_turn(job_id, queue)
+    order('forget', job_id, queue)
     if known[2] == 'queued' then  -- LREM costs the queue's length, so it is spared for jobs that are done
       redis.call('LREM', QUEUE .. queue, 0, job_id)
       redis.call('LREM', QUEUE .. queue .. INTERMEDIATE_SUFFIX, 0, job_id)

@@ -32,8 +32,8 @@ MUTANTS = (
     ),
     Mutant("a job runs out of turn", "lib/ordering", "or has_turn(job_id, queue, place) end", "or true end", ORDER),
     Mutant("a skipped dead letter holds its line", "lib/ordering", "string.sub(place, 1, 4) == 'skip'", "false", ORDER),
-    Mutant("a discarded job keeps its turn", "discard", "give_up_turn(job_id)", "", ORDER),
-    Mutant("an erased job keeps its turn", "lib/events", "forget_turn(job_id, queue)", "", ORDER),
+    Mutant("a discarded job keeps its turn", "discard", "order('give_up', job_id)", "", ORDER),
+    Mutant("an erased job keeps its turn", "lib/events", "order('forget', job_id, queue)", "", ORDER),
     Mutant(
         "a job that is given back counts as routed",
         "lib/ordering",
