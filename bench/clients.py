@@ -26,6 +26,7 @@ from surehook.ingest.store.acceptor import Acceptor
 from surehook.ingest.store.script_batcher import ScriptBatcher
 from surehook.shared.embedded import socket_path
 from surehook.shared.envelope import Envelope, parse_envelope
+from surehook.shared.job_id import packed_id
 from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script
 from surehook.shared.settings import Settings
@@ -160,7 +161,7 @@ def _client(stack: Stack, parser: type) -> redis.asyncio.Redis:
 
 def _arguments(envelope: Envelope) -> tuple[bytes | str, ...]:
     ids = (envelope.event_id, envelope.event_type, envelope.tenant_id, envelope.user_id, envelope.application_ids)
-    return (*ids, "webhook", envelope.body, EVENTS_QUEUE, "30", "")
+    return (*ids, "webhook", envelope.body, EVENTS_QUEUE, "30", "", packed_id(envelope.event_id))
 
 
 WAYS: dict[tuple[str, str], Opener] = {

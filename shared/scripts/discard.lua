@@ -2,7 +2,7 @@
 -- ARGV: queue, job id, retention in s.  Returns 1, or 0 if it is not dead (any more).
 local queue, job_id = ARGV[1], ARGV[2]
 if redis.call('ZREM', FAILED .. queue, job_id) == 0 then return 0 end
-order('give_up', job_id)
+order('release', job_id)
 delete_job(job_id)
 close(job_id, 'discarded', tonumber(ARGV[3]))
 return 1

@@ -12,7 +12,7 @@ import redis
 from hypothesis import note
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from surehook.shared.job_id import JobId
+from surehook.shared.job_id import JobId, packed_id
 from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script, text, texts
 from surehook.workers.claim import Claim
@@ -76,7 +76,7 @@ class OrderState(RuleBasedStateMachine):
 
     def store_event(self, key: str) -> EventModel:
         event_id = str(uuid4())
-        row = (event_id, "user.update", "", "", "", "webhook", b"{}", EVENTS_QUEUE, "30", "")
+        row = (event_id, "user.update", "", "", "", "webhook", b"{}", EVENTS_QUEUE, "30", "", packed_id(event_id))
         assert self.accept_script.run(self.store, *row) == [1]
         self.number += 1
         self.events[event_id] = EventModel(event_id, key, self.number)

@@ -176,7 +176,7 @@ local function order(step, ...)
   end
 
   -- Take a job out of its line, because the job is discarded or erased.
-  local function give_up_turn(job_id)
+  local function release_turn(job_id)
     local place = place_of(job_id)
     if place == UNROUTED_PLACE then
       end_routing(job_id)
@@ -189,13 +189,13 @@ local function order(step, ...)
   -- The same for an event that is erased, of which nothing may stay.
   local function forget_turn(job_id, queue)
     redis.call('ZREM', DEFERRED .. queue, job_id)
-    local place = give_up_turn(job_id)
+    local place = release_turn(job_id)
     local key = place and latest_of(job_id, place)
     if key then redis.call('DEL', key) end
   end
 
   order_steps = {advance = advance, line_of = line_of, number_of = number_of, queue_in_turn = queue_in_turn,
     end_routing = end_routing, admit = admit_in_turn, is_outdated = is_outdated, settle = settle_turn,
-    settle_dead = settle_dead_turn, give_up = give_up_turn, forget = forget_turn}
+    settle_dead = settle_dead_turn, release = release_turn, forget = forget_turn}
   return order_steps[step](...)
 end

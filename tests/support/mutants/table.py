@@ -32,7 +32,7 @@ MUTANTS = (
     ),
     Mutant("a job runs out of turn", "lib/ordering", "or has_turn(job_id, queue, place) end", "or true end", ORDER),
     Mutant("a skipped dead letter holds its line", "lib/ordering", "string.sub(place, 1, 4) == 'skip'", "false", ORDER),
-    Mutant("a discarded job keeps its turn", "discard", "order('give_up', job_id)", "", ORDER),
+    Mutant("a discarded job keeps its turn", "discard", "order('release', job_id)", "", ORDER),
     Mutant("an erased job keeps its turn", "lib/events", "order('forget', job_id, queue)", "", ORDER),
     Mutant(
         "a job that is given back counts as routed",
@@ -57,14 +57,14 @@ MUTANTS = (
     Mutant("interruptions are not limited", "interrupt", "count >= allowed", "false", LEASES),
     Mutant(
         "a claimed job stays failed",
-        "exchange",
+        "lib/claims",
         "call('ZREM', FAILED .. queue, unpack(job_ids))",
         "call('TIME')",
         LEASES,
     ),
     Mutant(
         "a claimed job stays scheduled",
-        "exchange",
+        "lib/claims",
         "call('ZREM', SCHEDULED .. queue, unpack(job_ids))",
         "call('TIME')",
         LEASES,
@@ -82,7 +82,7 @@ MUTANTS = (
     Mutant("an older exchange is applied", "exchange", "if last_number > number then", "if false then", EXCHANGE),
     Mutant(
         "a closed event runs again",
-        "exchange",
+        "lib/claims",
         "if not record[1] or record[2] or record[4]",
         "if not record[1] or record[4]",
         EXCHANGE,
