@@ -9,7 +9,7 @@ import stat
 import time
 from pathlib import Path
 
-READ_SECONDS = 30.0  # of a pipe: the command that writes to it may ask its user for a password
+READ_SECONDS = 30.0  # the command that writes to a pipe may ask its user for a password
 LONGEST_BYTES = 4 * 1024 * 1024
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([3-9]|[1-9]\d+)")
 

@@ -22,7 +22,7 @@ ENVIRONMENT, DOTENV = "environment", ".env"
 BLANKS = " \t\r\n"  # ignored around a value; any other invisible character is a mistake
 # Kubernetes sets these for a service whose name starts with surehook.
 _SERVICE_LINK = re.compile(r"SUREHOOK_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
-_NEARLY_PREFIX = re.compile(r"SURE|HOO|H00|OOK")  # of all names, those that are worth comparing with ours
+_NEARLY_PREFIX = re.compile(r"SURE|HOO|H00|OOK")  # names that are worth comparing with ours
 _COMMENT = re.compile(r"(#|//|;).*\s")
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 _GLUED = re.compile(r"[^\W_]SUREHOOK_")  # as in exportSUREHOOK_GRACE

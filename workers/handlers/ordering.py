@@ -191,7 +191,7 @@ def _class_in(annotation: Any) -> type[Model] | None:
 
 
 def _require_instant(event_type: str, location: str) -> None:
-    """Of a pattern, one type with an instant is enough: events of the others are never skipped."""
+    """Requires an instant of one type of a pattern: events of the others are never skipped."""
     subjects = [_subject_class(model) for model in _models((event_type,))]
     if subjects and not any(each is not None and "last_update_instant" in each.model_fields for each in subjects):
         raise Misconfigured(
