@@ -50,9 +50,9 @@ unit: install ## the unit tests alone (VENV=.venv-3.13 PYTHON=python3.13 for ano
 	$(BIN)/pytest -n 4 tests/unit
 
 e2e: install ## chaos and browser, and the transaction protocol and the order on random runs
-	$(BIN)/pytest -m "browser or chaos" tests/e2e
-	HYPOTHESIS_EXAMPLES=100 $(BIN)/pytest --timeout 600 tests/integration/test_transaction_protocol.py
-	HYPOTHESIS_EXAMPLES=100 $(BIN)/pytest --timeout 600 tests/integration/test_order_model.py
+	$(BIN)/pytest -n 2 --dist worksteal -m "browser or chaos" tests/e2e
+	HYPOTHESIS_EXAMPLES=40 $(BIN)/pytest -n 2 --timeout 600 tests/integration/test_transaction_protocol.py \
+		tests/integration/test_order_model.py
 
 mutants: install ## run mutants of the store's scripts, each against the tests that must notice it (WORD=lease for some)
 	$(BIN)/python -m tests.support.mutants $(WORD)
