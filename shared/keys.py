@@ -217,6 +217,7 @@ class Keys(RetentionKeys, RQKeys):
                 "ORPHANS": self.orphans,
                 "LETTER_HOOKS": self.letter_hooks,
                 "UNTOLD": self.untold,
+                "HANDLERS": self.handlers,
                 "MINUTES": f"{self.prefix}:minute:",
                 "ALIVE": self.alive("", "").removesuffix(":"),
                 "TRANSACTIONAL": TRANSACTIONAL_QUEUE,

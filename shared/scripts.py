@@ -22,7 +22,7 @@ Argument = bytes | str | int | float
 RUN_IN_A_FULL_STORE = {
     "exchange", "tend_limited", "move_queue", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark",
     "sweep_canceled", "sweep_failed", "sweep_order", "erase", "discard",
-    "heartbeat", "deregister", "told", "count_minutes", "drop_bodies", "forget_ids",
+    "heartbeat", "deregister", "told", "count_minutes", "announce_handlers", "drop_bodies", "forget_ids",
     "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
     "txn_lost",
 }  # fmt: skip

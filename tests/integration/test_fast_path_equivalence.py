@@ -21,6 +21,7 @@ def stack() -> Iterator[Stack]:
     stack = Stack()
     stack.environ["SUREHOOK_MAX_BODY_BYTES"] = str(LIMIT)
     stack.environ["SUREHOOK_MAX_BACKLOG"] = "1"
+    stack.environ["SUREHOOK_SPOOL_DIR"] = "off"  # a full backlog would be spooled
     stack.start_ingest()
     yield stack
     stack.close()

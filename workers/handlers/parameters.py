@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from surehook.shared.errors import Misconfigured
@@ -43,7 +43,7 @@ def parameters_of(function: Callable[..., Any], location: str, takes: str) -> Pa
         Misconfigured: it does not take the first argument, or needs one that nothing is injected into.
     """
     refusal = Misconfigured(f"{location}: {takes}, and resources by annotation, not {inspect.signature(function)}")
-    given = list(inspect.signature(function).parameters.values())
+    given = [each for each in inspect.signature(function).parameters.values() if each.name not in _bound(function)]
     if not given or given[0].kind not in (given[0].POSITIONAL_ONLY, given[0].POSITIONAL_OR_KEYWORD):
         raise refusal
     extras = extras_of(
@@ -52,6 +52,11 @@ def parameters_of(function: Callable[..., Any], location: str, takes: str) -> Pa
     accepts_attempt = any(each.is_attempt for each in extras)
     is_plain = all(each.is_attempt and not each.is_keyword for each in extras)
     return Parameters(accepts_attempt, () if is_plain else extras)
+
+
+def _bound(function: Callable[..., Any]) -> Collection[str]:
+    """The parameters that a partial already has a value for."""
+    return function.keywords if isinstance(function, functools.partial) else ()
 
 
 def extras_of(parameters: list[inspect.Parameter], refusal: Misconfigured) -> tuple[Extra, ...]:

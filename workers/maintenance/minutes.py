@@ -2,13 +2,13 @@
 
 import json
 import time
-from typing import Any
 
 import redis
 
 from surehook.shared.keys import Keys
 from surehook.shared.limits import served_with
 from surehook.shared.minutes import MinuteCounts, Minutes
+from surehook.shared.scripts import Script
 from surehook.workers.background import PeriodicThread
 from surehook.workers.handlers.registry import Handler, Registry
 
@@ -26,7 +26,7 @@ class MinuteWriter(PeriodicThread):
     ) -> None:
         super().__init__("counts of minutes", TICK_SECONDS)
         self._store = store
-        self._keys = keys
+        self._script = Script("announce_handlers", keys)
         self._registry = registry
         self._counts = counts
         self._minutes = Minutes(store, keys)
@@ -50,13 +50,9 @@ class MinuteWriter(PeriodicThread):
             self.join(LAST_TICK_SECONDS)
 
     def _announce(self) -> None:
-        described: dict[Any, Any] = {
-            each.name: json.dumps(self._description(each)) for each in self._registry if each.types
-        }
-        if not described:
-            return
-        self._store.hset(self._keys.handlers, mapping=described)
-        self._store.expire(self._keys.handlers, ANNOUNCED_FOR_SECONDS)
+        described = [(each.name, json.dumps(self._description(each))) for each in self._registry if each.types]
+        if described:
+            self._script.run(self._store, ANNOUNCED_FOR_SECONDS, *(part for pair in described for part in pair))
 
     def _description(self, handler: Handler) -> dict[str, object]:
         return {
