@@ -27,6 +27,7 @@ SUPERVISOR_PIPE = 0
 MARGIN_SECONDS = 2.0
 CLEANING_SECONDS = 5.0
 POLL_SECONDS = 0.005
+MOST_INHERITED = 256
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # Linux; elsewhere the process group is all there is
 
 
@@ -58,6 +59,9 @@ def start(command: list[str]) -> int:
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != guard:  # it died before that
         os._exit(1)
+    # The lock of the supervisor's folder stays with this guard, which outlives the worker process: programs that
+    # handlers start would inherit it.
+    os.closerange(3, MOST_INHERITED)
     os.setsid()
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a new program would inherit that
         signal.signal(number, signal.SIG_DFL)

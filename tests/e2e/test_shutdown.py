@@ -1,5 +1,6 @@
 """Stopping: running jobs finish or are given back, nothing is lost, nothing is left running."""
 
+import json
 import os
 import subprocess
 import sys
@@ -110,7 +111,8 @@ def quick(event): effect("quick")
     stack.run("trigger", "user.create")
 
     wait_until(lambda: "quick" in stack.effects(), "the worker goes on")
-    wait_until(lambda: "in stubborn" in stack.logged(), "where it hung is told")
+    event_id = json.loads(stack.run("events", "list", "--type", "user.delete", "--json").stdout)["event_id"]
+    wait_until(lambda: "in stubborn" in stack.run("events", "show", event_id).stdout, "where it hung is kept")
     wait_until(lambda: stack.effects().count("began") >= 2 or "dead letter" in stack.logged(), "its event is retried")
 
 
