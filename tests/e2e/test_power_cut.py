@@ -221,6 +221,7 @@ def test_spooled_events_survive_a_power_cut_of_the_whole_machine(build: Build) -
     stack = build()
     spool = stack.data / "spool"
     spool.mkdir(mode=0o700)
+    stack.environ["SUREHOOK_SPOOL_DIR"] = str(spool)
     disk = Disk(stack.folder / "synced-spool", spool)
     ingest = stack.start_ingest(**disk.environ)
     stack.kill_store()

@@ -29,6 +29,8 @@ LASTING = {
 EXPIRING = {
     "sweep": r"surehook:sweep(ing|-mark)",
     "exchange": r"surehook:exchange:[\w.-]+",
+    "counts of minutes": r"surehook:minute:\d+",
+    "announced handlers": r"surehook:handlers",
     "RQ's worker": r"rq:worker:[\w.-]+(:executions)?",
 }
 # Kinds that belong to an event: they expire with it, and stay while it is a dead letter.
