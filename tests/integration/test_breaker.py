@@ -1,6 +1,5 @@
 """The circuit breaker of a handler's own queue: an outage costs no retries and no dead letters."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,27 +7,14 @@ import redis
 
 from surehook.shared.limits import Limits
 from surehook.shared.scripts import texts
-from tests.integration.conftest import KEYS, Accept
+from tests.integration.conftest import KEYS
 from tests.integration.test_leases import let_lapse, recover
 from tests.support.ledger import is_balanced, ledger
-from tests.support.limited import QUEUE, LimitedWorker, StoreClock, leases, move_all
+from tests.support.limited import QUEUE, LimitedWorker, StoreClock, clock, leases, put
+
+__all__ = ["clock", "put"]  # fixtures of tests.support
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> StoreClock:
-    return StoreClock(monkeypatch)
-
-
-@pytest.fixture
-def put(accept: Accept, claims_of: Any) -> Callable[[int], list[str]]:
-    def put(count: int) -> list[str]:
-        ids = [accept() for _ in range(count)]
-        move_all(claims_of)
-        return ids
-
-    return put
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Limits of a handler's own queue: exact over all processes, whatever happens to them."""
 
-from collections.abc import Callable
 from typing import Any
 
-import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,27 +13,12 @@ from surehook.workers.maintenance.limited_queues import LimitedQueues
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import an_attempt, let_lapse, recover
 from tests.support.ledger import is_balanced, ledger
-from tests.support.limited import QUEUE, LimitedWorker, StoreClock, leases, move_all
+from tests.support.limited import QUEUE, LimitedWorker, StoreClock, clock, leases, move_all, put
+
+__all__ = ["clock", "put"]  # fixtures of tests.support
 
 NO_BREAKER = Limits(has_breaker=False)
 PERIOD_MS = 1000
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> StoreClock:
-    return StoreClock(monkeypatch)
-
-
-@pytest.fixture
-def put(accept: Accept, claims_of: Any) -> Callable[[int], list[str]]:
-    """Store events, and move them to the handler's own queue."""
-
-    def put(count: int) -> list[str]:
-        ids = [accept() for _ in range(count)]
-        move_all(claims_of)
-        return ids
-
-    return put
 
 
 STEPS = st.lists(

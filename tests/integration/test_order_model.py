@@ -2,15 +2,12 @@
 
 `HYPOTHESIS_EXAMPLES=3000 pytest tests/integration/test_order_model.py` for a long run."""
 
-import os
-from collections.abc import Iterator
 from random import Random
 
-import pytest
 import redis
-from hypothesis import HealthCheck, Phase, note, seed, settings
+from hypothesis import note
 from hypothesis import strategies as st
-from hypothesis.stateful import rule, run_state_machine_as_test
+from hypothesis.stateful import rule
 
 from surehook.admin.events import EventLog
 from surehook.shared.job_id import JobId
@@ -22,6 +19,7 @@ from surehook.workers.maintenance.missing_jobs import MissingJobs
 from surehook.workers.queue import acks
 from surehook.workers.queue.claims import ClaimState
 from tests.support.ledger import is_balanced, ledger
+from tests.support.models import quick_store, run_model
 from tests.support.order_machine import (
     EVENT_KEYS,
     KEYS,
@@ -33,6 +31,8 @@ from tests.support.order_machine import (
     OrderState,
     an_attempt,
 )
+
+__all__ = ["quick_store"]  # a fixture of tests.support
 
 WEIGHTS = {
     "accept": 5, "claim": 12, "route": 6, "settle": 9, "process_dies": 2, "due": 3, "replay": 2, "discard": 1,
@@ -224,25 +224,6 @@ class Order(OrderState):
         assert [key for key in left if key.startswith(of_the_order)] == []
 
 
-@pytest.fixture
-def quick_store(store: redis.Redis) -> Iterator[redis.Redis]:
-    """No fsync for each of thousands of steps: what is on disk is not what this is about."""
-    store.config_set("appendonly", "no")
-    yield store
-    store.flushall()
-    store.config_set("appendonly", "yes")
-
-
 def test_the_order_holds_after_any_steps_in_any_order(quick_store: redis.Redis) -> None:
     Order.store = quick_store
-    examples = os.environ.get("HYPOTHESIS_EXAMPLES")
-    machine = Order if examples else seed(1)(Order)  # the same runs each time, or random ones
-    profile = settings(
-        max_examples=int(examples or 6),
-        stateful_step_count=50,
-        deadline=None,
-        phases=[Phase.generate],  # a shorter run would draw other steps
-        suppress_health_check=list(HealthCheck),
-        database=None,
-    )
-    run_state_machine_as_test(machine, settings=profile)
+    run_model(Order, examples=6)

@@ -2,19 +2,18 @@
 
 `HYPOTHESIS_EXAMPLES=3000 pytest tests/integration/test_transaction_protocol.py` for a long run."""
 
-import os
-from collections.abc import Iterator
 from random import Random
 
 import pytest
 import redis
-from hypothesis import HealthCheck, Phase, note, seed, settings
+from hypothesis import note
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, rule
 
 from surehook.shared.scripts import text
 from surehook.workers.handlers.registry import Registry, declared, on
 from tests.support.ledger import ledger
+from tests.support.models import quick_store, run_model
 from tests.support.transaction_invariants import Invariants
 from tests.support.transaction_machine import (
     EVENTS,
@@ -35,6 +34,8 @@ from tests.support.transaction_people import PeopleSteps
 from tests.support.transaction_round import REFUSALS
 from tests.support.transaction_workers import WorkerSteps
 from tests.support.transactions import KEYS, check_known_ids, jump
+
+__all__ = ["quick_store"]  # a fixture of tests.support
 
 EARLY = 10  # until then nothing is erased or held, for most of it must lead somewhere
 
@@ -226,25 +227,6 @@ def registry() -> Registry:
     return Registry(declared)
 
 
-@pytest.fixture
-def quick_store(store: redis.Redis) -> Iterator[redis.Redis]:
-    """No fsync for each of thousands of steps: what is on disk is not what this is about."""
-    store.config_set("appendonly", "no")
-    yield store
-    store.flushall()
-    store.config_set("appendonly", "yes")
-
-
 def test_store_and_model_agree_after_any_steps_in_any_order(quick_store: redis.Redis, registry: Registry) -> None:
     Transactional.environment = Environment(quick_store, registry)
-    examples = os.environ.get("HYPOTHESIS_EXAMPLES")
-    machine = Transactional if examples else seed(1)(Transactional)  # the same runs each time, or random ones
-    profile = settings(
-        max_examples=int(examples or 15),
-        stateful_step_count=50,
-        deadline=None,
-        phases=[Phase.generate],  # a shorter run would draw other steps
-        suppress_health_check=list(HealthCheck),
-        database=None,
-    )
-    run_state_machine_as_test(machine, settings=profile)
+    run_model(Transactional, examples=15)

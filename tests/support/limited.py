@@ -78,3 +78,20 @@ def move_all(claims_of: Callable[..., SingleClaims], handler: str = HANDLER, que
 
 def leases(store: redis.Redis, queue: str = QUEUE) -> int:
     return int(store.zcard(KEYS.leases(queue)))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> StoreClock:
+    return StoreClock(monkeypatch)
+
+
+@pytest.fixture
+def put(accept: Callable[..., str], claims_of: Any) -> Callable[[int], list[str]]:
+    """Store events, and move them to the handler's own queue."""
+
+    def put(count: int) -> list[str]:
+        ids = [accept() for _ in range(count)]
+        move_all(claims_of)
+        return ids
+
+    return put
