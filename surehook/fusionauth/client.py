@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -132,17 +131,6 @@ def open_client(settings: Settings) -> FusionAuthClient:
             "SUREHOOK_FUSIONAUTH_API_KEY (a global API key)"
         )
     return FusionAuthClient(settings.fusionauth_url, settings.fusionauth_api_key.get_secret_value())
-
-
-def same_address(one: str, other: str) -> bool:
-    """Says whether two URLs lead to the same place: the case of host names and default ports make no difference."""
-    return _address(one) == _address(other)
-
-
-def _address(url: str) -> tuple[str, str, int | None, str]:
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), port, parts.path or "/"
 
 
 def _object(found: Json, name: str) -> Json:

@@ -50,5 +50,10 @@ def receives(webhook: Json, tenants: Mapping[str, Json], event_type: str, tenant
 
 
 def tenant_enables(tenant: Json, event_type: str) -> bool:
-    events = (tenant.get("eventConfiguration") or {}).get("events") or {}
-    return bool((events.get(event_type) or {}).get("enabled"))
+    return bool((tenant_events(tenant).get(event_type) or {}).get("enabled"))
+
+
+def tenant_events(tenant: Json) -> Json:
+    """Returns a tenant's switch and transaction setting of each type."""
+    found: Json = (tenant.get("eventConfiguration") or {}).get("events") or {}
+    return found

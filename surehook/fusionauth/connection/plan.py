@@ -12,7 +12,7 @@ from surehook.fusionauth.connection.steps import HIDDEN, Outcome, Step
 from surehook.fusionauth.doctor.access import Installation, Json
 from surehook.fusionauth.doctor.endpoint import shown_url
 from surehook.fusionauth.doctor.webhook import accepts
-from surehook.fusionauth.webhooks import tenant_enables
+from surehook.fusionauth.webhooks import tenant_enables, tenant_events
 from surehook.shared.event_types import EVENT_TYPES
 from surehook.shared.settings import Settings
 
@@ -121,7 +121,7 @@ def _tenants(goal: Goal, found: Installation) -> list[Step]:
     steps = []
     for tenant_id in goal.tenant_ids or found.tenants:
         tenant = found.tenants[tenant_id]
-        events = (tenant.get("eventConfiguration") or {}).get("events") or {}
+        events = tenant_events(tenant)
         changes: dict[str, dict[str, Any]] = {}
         for name in sorted(goal.types):
             if EVENT_TYPES[name].scope != "tenant":

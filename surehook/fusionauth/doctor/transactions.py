@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from surehook.fusionauth.doctor.access import Installation
 from surehook.fusionauth.doctor.findings import Finding, fine, loses, odd
 from surehook.fusionauth.transaction_setting import SETTINGS, needed
-from surehook.fusionauth.webhooks import receives
+from surehook.fusionauth.webhooks import receives, tenant_events
 from surehook.shared.event_types import EVENT_TYPES
 from surehook.shared.settings import Settings
 from surehook.shared.transactional_events import transactional_types
@@ -17,7 +17,7 @@ LIST = "SUREHOOK_TRANSACTIONAL_EVENTS"
 
 def setting_of(found: Installation, tenant_id: str, event_type: str) -> str:
     """Returns a tenant's transaction setting for a type; one that we do not know counts as None."""
-    events = ((found.tenants.get(tenant_id) or {}).get("eventConfiguration") or {}).get("events") or {}
+    events = tenant_events(found.tenants.get(tenant_id) or {})
     setting = str((events.get(event_type) or {}).get("transactionType") or "None")
     return setting if setting in SETTINGS and EVENT_TYPES[event_type].is_transactional else "None"
 

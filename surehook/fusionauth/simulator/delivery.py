@@ -94,10 +94,6 @@ class Deliverer:
         body = {"event": dict(event)}
         self._log(body, encode(body))
 
-    def test(self, event: Mapping[str, Any], webhook: Json) -> Attempt:
-        """Sends an event as the Test page does: to one webhook, signed, and not logged (FACTS §10 and §11)."""
-        return self._send(webhook, event, encode({"event": dict(event)}), None)
-
     def _log(self, body: dict[str, Any], text: bytes) -> LogEntry | None:
         if not self.instance.is_logging:
             return None
