@@ -1,7 +1,7 @@
 -- Store a batch of events with their jobs, except those that were seen before.
--- ARGV: eleven for each event: id, type, tenant, user, application, source, body, queue, handler timeout, the fingerprint
--- of the key the body is encrypted with ('': it is plain), the id as 16 bytes; then, if there is one, the limit of
--- waiting events; then, if the events waited in a spool, when each was received (ms), separated by blanks.
+-- ARGV: eleven for each event: id, type, tenant, user, application, source, body, queue, handler timeout, fingerprint of
+-- the body's encryption key (empty for a plain body), id as 16 bytes. Behind all events may stand the limit of waiting
+-- events, and behind it, for events from a spool, the instants at which they were received (ms, separated by blanks).
 -- Returns for each event 1 if new, 0 if known, -1 if there is no room for it; 'known ' and the type of the stored
 -- event if it is another event with the same id; 'refused ' and an error's code if its key is of another kind.
 local FIELDS_PER_EVENT = 11

@@ -99,7 +99,7 @@ end
 -- Pop jobs of a queue until enough are claimed, and drop those that have no reason to run. A job that was interrupted
 -- runs alone. `request`: queue, prefix of the tokens, token prefix of the process, lease in ms, handler timeout, wanted,
 -- how many of them start immediately, patterns of the types of handlers with an order. Returns the claims, and the ids
--- of jobs without an event record, which were put aside.
+-- of the jobs that it put aside because they have no event record.
 local function claim_jobs(request)
   local queue, wanted, timeout = request.queue, request.wanted, request.timeout
   local claims, seen = {}, {}
