@@ -29,8 +29,8 @@ def check(event):
         try:
             time.sleep(0.01)
             if os.path.exists("awake") and not is_done:
+                effect("done", event.id)  # an interruption in here leaves it to the next round
                 is_done = True
-                effect("done", event.id)
         except BaseException:
             pass
 """
