@@ -13,6 +13,7 @@ NOT_READY_REASONS = (STORE_UNAVAILABLE, STORE_REFUSES, NOT_DURABLE, INCOMPATIBLE
 UPDATE_SECONDS = 1.0
 ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TRANSACTION_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0)
 
 
@@ -32,6 +33,12 @@ class IngestMetrics:
             "surehook_accept_seconds",
             "From a delivery's headers to its response, if it was accepted or a duplicate",
             buckets=ACCEPT_BUCKETS,
+            registry=self.registry,
+        )
+        self.batch_size = Histogram(
+            "surehook_accept_batch_size",
+            "Events stored with one call; 256 when the store is the bottleneck",
+            buckets=BATCH_BUCKETS,
             registry=self.registry,
         )
         self.transactions = Counter(

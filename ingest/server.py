@@ -22,6 +22,7 @@ from surehook.ingest.spool.spool import check_spool
 from surehook.ingest.tls import tls_options
 from surehook.ingest.tls_server import TlsServer
 from surehook.shared.metrics_server import serve_metrics
+from surehook.shared.process_metrics import ProcessMetrics
 from surehook.shared.scale import SCALE_PATH, Scale
 from surehook.shared.service_manager import ServiceManager
 from surehook.shared.settings import Settings
@@ -90,6 +91,7 @@ def serve(settings: Settings) -> None:
     metrics = IngestMetrics()
     listener = listen(settings.bind)
     metrics.registry.register(StoreGauges(settings))
+    metrics.registry.register(ProcessMetrics())
     serve_metrics(settings.metrics_bind, metrics.registry, {SCALE_PATH: Scale(settings)})
     run(settings, metrics, listener, service=ServiceManager())
 

@@ -21,6 +21,7 @@ from surehook.shared.child_processes import start_child
 from surehook.shared.exit_status import CHILD_MISCONFIGURED, MISCONFIGURED
 from surehook.shared.metrics_server import serve_metrics
 from surehook.shared.multiprocess_metrics import MetricFiles
+from surehook.shared.process_metrics import ProcessMetrics
 from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.scale import SCALE_PATH, Scale
 from surehook.shared.service_manager import ServiceManager
@@ -87,6 +88,7 @@ class Supervisor:
             self._metric_files = MetricFiles(self._folder.path)
             series.register(self._metric_files)
             series.register(StoreGauges(self._settings))
+            series.register(ProcessMetrics(self._pids))
             self._deaths = Counter("surehook_ingest_process_deaths", "Processes that died", registry=series)
             serve_metrics(self._settings.metrics_bind, series, {SCALE_PATH: Scale(self._settings)})
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -96,6 +98,9 @@ class Supervisor:
                 return self._supervise()
             finally:
                 self._stop_all()
+
+    def _pids(self) -> list[int]:
+        return [child.process.pid for child in (*self._children, *self._stopping)]
 
     def _on_stop(self, *_: object) -> None:
         self._stops += 1  # plain numbers: a signal handler must not take a lock

@@ -58,6 +58,7 @@ class Acceptor(Batcher[Pending]):
         super().__init__(Session(settings, metrics), settings, settings.store_timeout)
         self._script = AcceptScript(settings)
         self._with_source = False  # the store does not know the script
+        self._observe_size = metrics.batch_size.observe
         self.difference_log = DifferenceLog()
         self._is_stopping = False
         self.overflow: Overflow | None = None
@@ -130,11 +131,7 @@ class Acceptor(Batcher[Pending]):
         self.session.stop()
 
     def _divert(self, pending: Pending) -> None:
-        """Pass a new event to the spool.
-
-        Raises:
-            StoreUnavailable: there is none.
-        """
+        """Pass a new event to the spool. Raises StoreUnavailable if there is none."""
         if self.overflow is None or self._is_stopping or self.session.is_unusable:
             raise StoreUnavailable
         self.overflow.put(pending, StoreUnavailable())
@@ -202,6 +199,7 @@ class Acceptor(Batcher[Pending]):
 
     def _distribute(self, batch: list[Pending], outcomes: list[int | bytes]) -> None:
         self._last_error = ""
+        self._observe_size(len(batch))
         for pending, outcome in zip(batch, outcomes, strict=True):
             if pending.reply.done():
                 continue

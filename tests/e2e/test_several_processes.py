@@ -157,6 +157,8 @@ def test_the_ingest_supervisor_replaces_a_dead_process_and_survives_a_failed_rel
         lambda: 'surehook_events_accepted_total{type="user.delete"} 40.0' in metrics_of(stack), "they are summed"
     )
     assert "surehook_ingest_process_deaths_total 1.0" in metrics_of(stack)
+    assert "surehook_accept_batch_size_sum 40.0" in metrics_of(stack)
+    assert "process_resident_memory_bytes " in metrics_of(stack)
     assert 'surehook_not_ready{reason="store_unavailable"} 0.0' in metrics_of(stack)
     # Each process counts them now and then; one may have looked in the middle of a request.
     wait_until(lambda: "surehook_pending_requests 0.0" in metrics_of(stack), "nothing is pending")

@@ -15,6 +15,7 @@ from surehook.shared.keys import Keys
 from surehook.shared.log import set_up_logging
 from surehook.shared.metrics_server import READY_PATH, readiness, serve_metrics
 from surehook.shared.multiprocess_metrics import MetricFiles
+from surehook.shared.process_metrics import ProcessMetrics
 from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.service_manager import ServiceManager
 from surehook.shared.store import connect
@@ -82,6 +83,7 @@ class Supervisor:
             series.register(self._metric_files)
             self._series, self._store_gauges = series, StoreGauges(settings)
             series.register(self._store_gauges)
+            series.register(ProcessMetrics(lambda: [child.process.pid for child in (*self._children, *self._leaving)]))
             self._deaths = Counter("surehook_worker_process_deaths", "Processes that died", registry=series)
             self._interrupted = Counter("surehook_interrupted_runs", "Runs whose process died", registry=series)
             words = (
