@@ -57,9 +57,9 @@ e2e: install ## chaos and browser, and the transaction protocol and the order on
 mutants: install ## run mutants of the store's scripts, each against the tests that must notice it (WORD=lease for some)
 	$(BIN)/python -m tests.support.mutants $(WORD)
 
-SECONDS ?= 600
-soak: install ## kill, freeze and cut off processes at random for ten minutes (SECONDS=600, SEED=any)
-	$(BIN)/python -m tests.support.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+soak: install ## kill and cut off processes at random (SECONDS=600, SEED=any, EVENTS=1000000 go on until a million are accepted)
+	$(BIN)/python -m tests.support.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(EVENTS),--events $(EVENTS))
 
 bench: install $(BENCH_INSTALLED) ## compare with baselines in the same run, into bench/RESULTS.md (PART=endpoint for one part)
 	$(BIN)/python -m bench $(PART)

@@ -47,13 +47,15 @@ def free_port() -> int:
 
 
 class Stack:
-    """A store, and the processes a test starts on it, in a folder of its own."""
+    """A store, and the processes a test starts on it, in a folder of its own; one that is given remains."""
 
-    def __init__(self, handlers: str = "") -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="surehook-"))
+    def __init__(self, handlers: str = "", folder: Path | None = None) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="surehook-"))
+        self._folder_remains = folder is not None
         self.data = self.folder / "data"
-        self.data.mkdir()
-        (self.folder / "examples").symlink_to(ROOT / "examples")  # as in a checkout: they are not installed
+        self.data.mkdir(exist_ok=True)
+        if not (self.folder / "examples").is_symlink():
+            (self.folder / "examples").symlink_to(ROOT / "examples")  # as in a checkout: they are not installed
         self.effects_file = self.folder / "effects"
         self.effects_file.touch()
         self.port = free_port()
@@ -177,4 +179,5 @@ class Stack:
         stop_server(self.server)
         self.log.close()
         self.client.close()
-        shutil.rmtree(self.folder)
+        if not self._folder_remains:
+            shutil.rmtree(self.folder)

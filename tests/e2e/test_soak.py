@@ -4,7 +4,8 @@ import secrets
 
 import pytest
 
-from tests.support.soak.run import CALM_EVENTS, soak
+from tests.support.soak.run import soak
+from tests.support.soak.stretch import CALM_EVENTS
 
 
 @pytest.mark.chaos

@@ -8,8 +8,9 @@ from contextlib import suppress
 
 from harness.processes import serving_processes_of
 from harness.stack import Stack
-from surehook.shared.embedded import socket_path, start_server
+from surehook.shared.embedded import socket_path
 from tests.support.soak.network import Relay
+from tests.support.soak.stack import SoakStack
 
 THREADS = "6"
 GRACE = "5"
@@ -73,7 +74,7 @@ class Actor:
 class Processes:
     """Every process of a soak, on one stack."""
 
-    def __init__(self, stack: Stack, retention_seconds: int) -> None:
+    def __init__(self, stack: SoakStack, retention_seconds: int) -> None:
         self.stack = stack
         settings = {
             "SUREHOOK_RETENTION": str(retention_seconds),
@@ -87,7 +88,7 @@ class Processes:
 
     def start_store(self) -> None:
         if self.stack.server.poll() is not None:
-            self.stack.server = start_server(self.stack.data)
+            self.stack.restart_store()
 
     def close(self) -> None:
         for actor in self.actors:

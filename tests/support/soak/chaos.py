@@ -5,7 +5,6 @@ import itertools
 import random
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,8 +34,7 @@ class Fault:
 class Chaos:
     """Begins faults and undoes them. The target of a fault gets no second one until the first is undone."""
 
-    def __init__(self, processes: Processes, senders: Senders, seed: int, tell: Callable[[str], None]) -> None:
-        self.counts: Counter[str] = Counter()
+    def __init__(self, processes: Processes, senders: Senders, seed: str, tell: Callable[[str], None]) -> None:
         self._processes = processes
         self._senders = senders
         self._chance = random.Random(seed)  # noqa: S311 - repeatable by its seed
@@ -46,23 +44,25 @@ class Chaos:
         self._numbers = itertools.count()
         self._faults = self._all()
 
-    def run(self, seconds: float, longest_pause_seconds: float, pause: Callable[[float], object]) -> None:
-        """Begins faults for `seconds`, then undoes those that remain."""
-        ends_at = time.monotonic() + seconds
+    def run(self, is_over: Callable[[], bool], longest_pause_seconds: float, pause: Callable[[float], object]) -> None:
+        """Begins faults until `is_over`."""
         next_at = time.monotonic() + 1
-        while time.monotonic() < ends_at:
+        while not is_over():
             self._undo(time.monotonic())
             if time.monotonic() >= next_at:
                 self._begin()
                 next_at = time.monotonic() + self._chance.uniform(SHORTEST_PAUSE_SECONDS, longest_pause_seconds)
             pause(TICK_SECONDS)
+
+    def end(self) -> None:
+        """Undoes the faults that remain."""
         self._undo(float("inf"))
 
     def _begin(self) -> None:
         (fault,) = self._chance.choices(self._faults, [fault.share for fault in self._faults])
         begun = fault.begin()
         if begun is not None:
-            self.counts[fault.name] += 1
+            self._senders.journal.fault(fault.name)
             self._tell(f"{fault.name}, {begun[0]:.1f} s, {begun[1]}")
 
     def _undo(self, now: float) -> None:
@@ -92,7 +92,10 @@ class Chaos:
             Fault("ingest is stopped for a while", 3, lambda: self._freeze(ingest)),
             Fault("kill -9 Valkey", 5, lambda: self._end_store(stack.server.kill)),
             Fault("SIGTERM to Valkey", 2, lambda: self._end_store(stack.server.terminate)),
+            Fault("power cut of Valkey's machine", 3, lambda: self._end_store(stack.lose_power)),
             Fault("Valkey is stopped for a while", 4, self._freeze_store),
+            Fault("Valkey is set to everysec for a while", 1, lambda: self._spoil("appendfsync", "everysec", "always")),
+            Fault("Valkey is out of memory for a while", 1, lambda: self._spoil("maxmemory", "1", "0")),
             *(
                 Fault(f"{whose}: {words}", share, lambda mode=mode, who=who: self._turn(self._one_of(who), mode))  # type: ignore[misc]
                 for whose, who, share in (("ingest", [ingest], 2), ("a worker", machines, 4))
@@ -154,6 +157,17 @@ class Chaos:
             return None
         server.send_signal(signal.SIGSTOP)
         return self._undo_later("store", seconds, lambda: server.send_signal(signal.SIGCONT), "")
+
+    def _spoil(self, setting: str, bad: str, good: str) -> tuple[float, str] | None:
+        seconds = self._chance.uniform(*DOWN_SECONDS)
+        if "store" in self._targets:
+            return None
+        self._set(setting, bad)
+        return self._undo_later("store", seconds, lambda: self._set(setting, good), "")
+
+    def _set(self, setting: str, value: str) -> None:
+        with self._processes.stack.redis() as store:
+            store.config_set(setting, value)
 
     def _turn(self, actor: Actor, mode: Mode) -> tuple[float, str] | None:
         seconds, relay = self._chance.uniform(*QUIET_SECONDS), actor.relay

@@ -4,7 +4,7 @@ import json
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from surehook.fusionauth.samples import sample
 
@@ -28,15 +28,15 @@ class Kind:
 KILLS_ONCE = Kind("user.password.breach", 0, ("kills_once",))
 KILLS = Kind("user.password.update", 0, (), is_hopeless=True)
 KINDS = (
-    Kind("user.create", 42, ("plain",)),
+    Kind("user.create", 47, ("plain",)),
     Kind("user.login.success", 20, ("waits",)),
     Kind("user.delete", 12, ("mail", "crm", "audit")),
     Kind("user.update", 10, ("flaky",)),
     Kind("user.login.failed", 5, ("later",)),
-    Kind("user.bulk.create", 2, ("slow",)),
-    Kind("user.email.verified", 1, ("overruns",)),
-    Kind("user.reactivate", 2, (), is_hopeless=True),
-    Kind("user.deactivate", 2, (), is_hopeless=True),
+    Kind("user.bulk.create", 0.5, ("slow",)),
+    Kind("user.email.verified", 0.5, ("overruns",)),
+    Kind("user.reactivate", 0.5, (), is_hopeless=True),
+    Kind("user.deactivate", 0.5, (), is_hopeless=True),
     Kind("event-log.create", 4, ()),  # no handler matches it
     KILLS_ONCE,
     KILLS,
@@ -46,7 +46,11 @@ _BODIES = {
 }
 
 
+KIND_OF_TYPE = {kind.event_type: kind for kind in KINDS}
+_SHARES = [kind.share for kind in KINDS]
+
+
 def draw(chance: random.Random) -> tuple[Kind, str]:
     """Draws a kind by its share, and a new id."""
-    (kind,) = chance.choices(KINDS, [each.share for each in KINDS])
-    return kind, str(uuid4())
+    (kind,) = chance.choices(KINDS, _SHARES)
+    return kind, str(UUID(int=chance.getrandbits(128), version=4))

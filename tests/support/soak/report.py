@@ -5,18 +5,19 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.stack import Stack
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import text
 from tests.support.ledger import ledger
+from tests.support.soak.journal import Journal
 from tests.support.soak.leftovers import leftovers
 from tests.support.soak.memory import Life
-from tests.support.soak.senders import Senders
+from tests.support.soak.stack import SoakStack
 
 MOST_MIB = {"ingest": 160, "worker's parent": 120, "worker process": 160}
 MOST_GROWTH_MIB = 25
 SHOWN_AT_MOST = 10
+LOST, ACCEPTED = "lost", "events accepted"
 Job = tuple[str, str]
 Runs = Mapping[Job, list[str]]
 
@@ -37,23 +38,24 @@ class Findings:
             self.wrong.append(f"{len(which)} {what}: {shown}")
 
 
-def examine(stack: Stack, senders: Senders, lives: dict[str, list[Life]]) -> Findings:
+def examine(stack: SoakStack, journal: Journal, lives: dict[str, list[Life]]) -> Findings:
     findings = Findings()
     runs, interrupted, discarded = _runs(stack), *_interruptions(stack)
     with stack.redis() as store:
         entries = ledger(store)
         is_open = {text(event_id) for event_id in store.zrange(Keys().open, 0, -1)}
         findings.keys, unknown = leftovers(store)
-    _lost(findings, senders, runs, is_open, interrupted)
+    _lost(findings, journal, runs, is_open, interrupted)
     twice = [job for job, times in runs.items() if len(times) > 1]
     known = set(interrupted) | discarded
     uncounted = [job for job in twice if job not in known]
     findings.twice = [f"{' '.join(job)}: {', '.join(runs[job])}" for job in uncounted[:SHOWN_AT_MOST]]
-    beyond = entries["accepted"] - len(senders.accepted)
+    beyond = entries.get("accepted", 0) - (journal.accepted_before or 0) - len(journal.accepted)
     findings.counts |= {
-        "events accepted": len(senders.accepted),
+        ACCEPTED: len(journal.accepted),
         "accepted, the answer lost on its way": beyond,
-        "duplicates recognised": senders.answers["200"],
+        "duplicates recognised": journal.answers["200"],
+        "second copies accepted by the spool": journal.second_copies_accepted,
         "handlers' effects": sum(map(len, runs.values())),
         "dead letters": len(is_open),
         "dead letters for their process died three times": sum(kind == "buried" for kind in interrupted.values()),
@@ -62,10 +64,12 @@ def examine(stack: Stack, senders: Senders, lives: dict[str, list[Life]]) -> Fin
         "effects twice that no interruption explains": len(uncounted),
     }
     findings.add_fault("keys should not be left", unknown)
-    findings.add_fault("wrong answers", senders.wrong)
-    if not 0 <= beyond <= len(senders.unanswered):
-        findings.wrong.append(f"the ledger has {entries['accepted']} accepted, the senders {len(senders.accepted)}")
-    sent = senders.accepted.keys() | senders.unanswered.keys()
+    findings.add_fault("wrong answers", journal.wrong)
+    if not 0 <= beyond <= len(journal.unanswered):
+        findings.wrong.append(
+            f"{beyond} more events were accepted than 2xx were received, and {len(journal.unanswered)} had none"
+        )
+    sent = journal.accepted.keys() | journal.unanswered.keys()
     findings.add_fault(
         "effects of events that were never sent", [event_id for _, event_id in runs if event_id not in sent]
     )
@@ -76,10 +80,10 @@ def examine(stack: Stack, senders: Senders, lives: dict[str, list[Life]]) -> Fin
     return findings
 
 
-def _lost(findings: Findings, senders: Senders, runs: Runs, is_open: set[str], interrupted: dict[Job, str]) -> None:
+def _lost(findings: Findings, journal: Journal, runs: Runs, is_open: set[str], interrupted: dict[Job, str]) -> None:
     buried = {event_id for (_, event_id), outcome in interrupted.items() if outcome == "buried"}
     lost, wrongly_dead, not_dead = [], [], []
-    for event_id, kind in senders.accepted.items():
+    for event_id, kind in journal.accepted.items():
         missing = [name for name in kind.handlers if (name, event_id) not in runs]
         if missing and event_id not in buried:
             lost.append(f"{event_id} {kind.event_type} {'+'.join(missing)}")
@@ -87,13 +91,13 @@ def _lost(findings: Findings, senders: Senders, runs: Runs, is_open: set[str], i
             not_dead.append(f"{event_id} {kind.event_type}")
         if event_id in is_open and not kind.is_hopeless and event_id not in buried:
             wrongly_dead.append(f"{event_id} {kind.event_type}")
-    findings.counts["lost"] = len(lost)
+    findings.counts[LOST] = len(lost)
     findings.add_fault("LOST", lost)
     findings.add_fault("dead letters without a cause", wrongly_dead)
     findings.add_fault("events that should be dead letters", not_dead)
 
 
-def _runs(stack: Stack) -> Runs:
+def _runs(stack: SoakStack) -> Runs:
     """Returns the effects by handler and event."""
     found: dict[Job, list[str]] = defaultdict(list)
     for line in stack.effects():
@@ -102,7 +106,7 @@ def _runs(stack: Stack) -> Runs:
     return found
 
 
-def _interruptions(stack: Stack) -> tuple[dict[Job, str], set[Job]]:
+def _interruptions(stack: SoakStack) -> tuple[dict[Job, str], set[Job]]:
     """Reads the logs of workers: interrupted runs with their outcome, and runs whose result was discarded."""
     interrupted: dict[Job, str] = {}
     discarded = set()

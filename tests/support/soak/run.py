@@ -1,146 +1,145 @@
-"""One soak, from the first process to the findings."""
+"""A soak of one stretch for a time, or of as many stretches as a number of events takes."""
 
-import tempfile
-import threading
+import json
+import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-import redis
+from tempfile import gettempdir, mkdtemp
 
 from bench.figures import table
-from harness.stack import Stack, wait_until
-from surehook.shared.keys import Keys
-from surehook.shared.stats import StatsReader
-from tests.support.soak.actors import Processes
-from tests.support.soak.chaos import Chaos
-from tests.support.soak.memory import Life, Memory
-from tests.support.soak.report import Findings, examine
-from tests.support.soak.senders import Senders
+from tests.support.soak.report import ACCEPTED, LOST
+from tests.support.soak.stretch import Plan, Report, Tell, counted, run_stretch
 
-HANDLERS = Path(__file__).with_name("handlers.py")
 RETENTION_SECONDS = 120
 LONGEST_PAUSE_SECONDS = 2.5
-QUIET_SECONDS = 150.0
-# After the last fault the endpoint must accept events again.
-CALM_EVENTS = 100
-CALM_SECONDS = 60.0
+# With the longest pause of a short soak, most of the processor's time would go into starting processes.
+LONGEST_PAUSE_FOR_EVENTS_SECONDS = 8.0
+RETENTION_FOR_EVENTS_SECONDS = 30
+STRETCH_EVENTS = 50_000
+LONGEST_STRETCH_SECONDS = 900.0
+ID_BYTES = 40
+MOST_GROWTH_BYTES = 24 * 1024 * 1024
+MEBIBYTE = 1024 * 1024
+
+
+def soak(
+    seconds: float, seed: int, per_second: float, tell: Tell, longest_pause_seconds: float = LONGEST_PAUSE_SECONDS
+) -> Report:
+    """Runs one stretch for `seconds`. Keeps its folder if something was wrong."""
+    folder = Path(mkdtemp(prefix="surehook-soak-"))
+    plan = Plan(seconds, seed, per_second, longest_pause_seconds, RETENTION_SECONDS)
+    try:
+        report = run_stretch(folder, "1", plan, tell)
+    except AssertionError:
+        tell(f"the log: {folder / 'log-1'}")
+        raise
+    if report.findings.wrong:
+        report.findings.wrong.append(f"the log: {folder / 'log-1'}")
+    else:
+        shutil.rmtree(folder)
+    return report
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """Everything a soak found."""
+class Result:
+    """The figures of a stretch that are kept."""
 
-    seconds: float
-    faults: Counter[str]
-    answers: Counter[str]
-    lives: dict[str, list[Life]]
-    findings: Findings
+    counts: dict[str, int]
+    faults: dict[str, int]
+    seconds: int
+    store_bytes: int
+    highest_mib: dict[str, float]
+    """By role of the process."""
+    wrong: list[str]
+
+    @classmethod
+    def of(cls, report: Report) -> "Result":
+        highest = {role: max(life.highest for life in lives) for role, lives in report.lives.items()}
+        findings = report.findings
+        return cls(
+            findings.counts, dict(report.faults), round(report.seconds), report.store_bytes, highest, findings.wrong
+        )
+
+    def row(self, number: int) -> tuple[str, ...]:
+        return (
+            f"{number}",
+            f"{self.counts[ACCEPTED]:,}",
+            f"{self.seconds}",
+            f"{sum(self.faults.values())}",
+            f"{self.store_bytes / MEBIBYTE:.1f}",
+            *(f"{mebibytes:.0f}" for mebibytes in self.highest_mib.values()),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The stretches of a soak."""
+
+    stretches: list[Result]
+
+    @property
+    def accepted(self) -> int:
+        return sum(each.counts[ACCEPTED] for each in self.stretches)
+
+    @property
+    def wrong(self) -> list[str]:
+        found = [what for each in self.stretches for what in each.wrong]
+        stores = [each.store_bytes for each in self.stretches]
+        if stores and stores[-1] - stores[0] > MOST_GROWTH_BYTES + ID_BYTES * self.accepted:
+            found.append(f"the store grew from {stores[0]:,} to {stores[-1]:,} bytes")
+        return found
 
     def text(self) -> str:
-        lives = [("process", "lives", "longest s", "highest MiB", "most growth MiB"), *map(_life, self.lives.items())]
-        wrong = "\n".join(["WRONG:", *self.findings.wrong])
+        counts, faults = Counter[str](), Counter[str]()
+        for each in self.stretches:
+            counts.update(each.counts)
+            faults.update(each.faults)
+        roles = [f"{role} MiB" for each in self.stretches[:1] for role in each.highest_mib]
+        rows = [each.row(number) for number, each in enumerate(self.stretches, 1)]
+        sums = {**counts, "faults": faults.total(), "seconds": sum(each.seconds for each in self.stretches)}
         return "\n\n".join(
             [
-                _counted("fault", "times", self.faults),
-                _counted("answer", "times", self.answers),
-                _counted("keys left", "count", self.findings.keys),
-                table(lives),
-                *(
-                    ["effects twice that no interruption explains:\n" + "\n".join(self.findings.twice)]
-                    * bool(self.findings.twice)
-                ),
-                table([("what", "count"), *((name, f"{count:,}") for name, count in self.findings.counts.items())]),
-                wrong if self.findings.wrong else "no event was lost and no key was left over",
+                table([("stretch", ACCEPTED, "seconds", "faults", "store MiB", *roles), *rows]),
+                counted("fault", "times", faults),
+                table([("what", "count"), *((name, f"{count:,}") for name, count in sums.items())]),
+                "\n".join(["WRONG:", *self.wrong]) if self.wrong else "no event was lost and no key was left over",
             ]
         )
 
 
-def soak(
-    seconds: float,
-    seed: int,
-    per_second: float,
-    tell: Callable[[str], None],
-    longest_pause_seconds: float = LONGEST_PAUSE_SECONDS,
-) -> Report:
-    """Sends events, begins faults, waits until every event is closed, and reports. Keeps the log of a fault."""
-    with closing(Stack(HANDLERS.read_text("utf-8"))) as stack:
-        (stack.folder / "myhooks.py").write_text(HANDLERS.read_text("utf-8"))
-        began = time.monotonic()
-        stack.environ["BEGAN"] = f"{began}"
-        processes = Processes(stack, RETENTION_SECONDS)
-        senders = Senders(stack.url, per_second, seed)
-        chaos = Chaos(processes, senders, seed, lambda words: tell(f"{time.monotonic() - began:6.1f} s  {words}"))
-        memory = Memory(lambda: _roles(processes))
-        try:
-            wait_until(stack.is_ready, "ingest is ready")
-            memory.start()
-            senders.start()
-            try:
-                chaos.run(seconds, longest_pause_seconds, threading.Event().wait)
-                calm = len(senders.accepted) + CALM_EVENTS
-                wait_until(
-                    lambda: len(senders.accepted) >= calm, "the endpoint accepts events again", seconds=CALM_SECONDS
-                )
-            finally:
-                senders.stop()
-            tell(f"{time.monotonic() - began:6.1f} s  waiting until every event is closed")
-            wait_until(lambda: is_quiet(stack), "every event is done or a dead letter", seconds=QUIET_SECONDS)
-            tell(f"{time.monotonic() - began:6.1f} s  quiet")
-        except AssertionError:
-            tell(f"the log: {_kept(stack, seed)}")
-            raise
-        finally:
-            processes.close()
-        memory.stop()
-        findings = examine(stack, senders, memory.lives())
-        bad = [f"{actor.name} {exit_status}" for actor in processes.actors for exit_status in actor.bad_exits]
-        findings.add_fault("did not stop cleanly", bad)
-        if findings.wrong:
-            findings.wrong.append(f"the log: {_kept(stack, seed)}")
-    return Report(seconds, chaos.counts, senders.answers, memory.lives(), findings)
+def soak_events(events: int, seconds: float, seed: int, per_second: float, tell: Tell) -> Total:
+    """Runs stretches until `events` are accepted or the time is over, and goes on where an earlier run stopped."""
+    folder = Path(gettempdir()) / f"surehook-soak-{seed}-{events}"
+    folder.mkdir(exist_ok=True)
+    results = folder / "stretches.json"
+    tell(f"in {folder}; delete it to begin anew")
+    ends_at = time.monotonic() + seconds
+    total = _read(results)
+    plan = Plan(0, seed, per_second, LONGEST_PAUSE_FOR_EVENTS_SECONDS, RETENTION_FOR_EVENTS_SECONDS)
+    while total.accepted < events and not total.wrong and (left := ends_at - time.monotonic()) > 0:
+        number, missing = len(total.stretches) + 1, events - total.accepted
+        stretch = replace(plan, seconds=min(left, LONGEST_STRETCH_SECONDS), events=min(STRETCH_EVENTS, missing))
+        result = Result.of(run_stretch(folder, f"{number}", stretch, tell))
+        total = Total([*total.stretches, result])
+        _write(results, total)
+        words = ("stretch", *result.row(number), LOST, f"{result.counts[LOST]}", f"total {total.accepted:,}")
+        tell("  ".join(words))
+        if not total.wrong:
+            for kind in ("effects", "log", "journal"):
+                (folder / f"{kind}-{number}").unlink()
+    return total
 
 
-def is_quiet(stack: Stack) -> bool:
-    """Returns True if every open event is a dead letter and no job waits or runs."""
-    try:
-        with stack.redis() as store:
-            stats = StatsReader(store, Keys()).read()
-    except redis.RedisError:
-        return False
-    busy = sum(queue.waiting + queue.running + queue.scheduled for queue in stats.queues)
-    return busy == 0 and stats.open <= sum(queue.dead for queue in stats.queues)
+def _read(results: Path) -> Total:
+    if not results.exists():
+        return Total([])
+    return Total([Result(**each) for each in json.loads(results.read_text())])
 
 
-def _kept(stack: Stack, seed: int) -> Path:
-    path = Path(tempfile.gettempdir()) / f"soak-{seed}.log"
-    path.write_text(stack.logged(), "utf-8")
-    return path
-
-
-def _counted(heading: str, unit: str, counts: Counter[str]) -> str:
-    return table([(heading, unit), *((name, f"{count:,}") for name, count in sorted(counts.items()))])
-
-
-def _roles(processes: Processes) -> dict[str, list[int]]:
-    return {
-        "ingest": [processes.ingest.parent],
-        "worker's parent": [machine.parent for machine in processes.machines],
-        "worker process": [pid for machine in processes.machines for pid in machine.children()],
-        "Valkey": [processes.stack.server.pid],
-    }
-
-
-def _life(of_role: tuple[str, list[Life]]) -> tuple[str, ...]:
-    role, lives = of_role
-    grown = [life.growth for life in lives if life.growth is not None]
-    return (
-        role,
-        f"{len(lives)}",
-        f"{max(life.seconds for life in lives)}",
-        f"{max(life.highest for life in lives):.0f}",
-        f"{max(grown):.1f}" if grown else "-",
-    )
+def _write(results: Path, total: Total) -> None:
+    """Replaces the file, so that the soak may be killed here too."""
+    draft = results.with_suffix(".draft")
+    draft.write_text(json.dumps([asdict(each) for each in total.stretches]))
+    draft.replace(results)
