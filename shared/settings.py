@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 
-from surehook.shared.auth_settings import LOOPBACK, SECRET_LISTS, AuthSettings, Words, require_length, split
+from surehook.shared.auth_settings import SECRET_LISTS, AuthSettings, Words, split
+from surehook.shared.dashboard_settings import Login, Url, require_logins
 from surehook.shared.errors import Misconfigured
 from surehook.shared.keys import DEFAULT_PREFIX, RQ_PREFIX
 from surehook.shared.retention_settings import BodyRetention, IdRetention, default_body_retention, default_id_retention
@@ -18,7 +18,7 @@ from surehook.shared.store_address import StoreAddress, parse_store_address
 from surehook.shared.transactional_events import transactional_types
 
 # They can come from a file, and are never shown.
-SECRETS = (*SECRET_LISTS, "dashboard_login", "encryption_keys", "fusionauth_api_key", "redis_url")
+SECRETS = (*SECRET_LISTS, "dashboard_login", "dashboard_reader", "encryption_keys", "fusionauth_api_key", "redis_url")
 CONSEQUENCES = {"default_factory_not_called"}  # errors of a setting whose default depends on another one
 HIGHEST_PORT = 65_535
 UNIX = "unix:"  # before the path of a Unix socket in BIND
@@ -52,21 +52,6 @@ def _require_path(value: str) -> str:
     if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", value):
         raise ValueError("expected a path such as /fusionauth-webhook")
     return value
-
-
-def _require_login(value: SecretStr | None) -> SecretStr | None:
-    if value is None:
-        return None
-    if not all(value.get_secret_value().partition(":")):
-        raise ValueError("expected user:password")
-    require_length(value.get_secret_value().partition(":")[2], "the password")
-    return value
-
-
-def _require_url(value: str | None) -> str | None:
-    if value is None or re.fullmatch(r"https?://[\w.-]+(:\d+)?(/[\w.~-]+)*/?", value, re.ASCII):
-        return value
-    raise ValueError("expected an address such as https://ops.example.com/surehook")
 
 
 def _require_prefix(value: str) -> str:
@@ -141,8 +126,9 @@ class Settings(AuthSettings):
     metrics_bind: AddressOrOff = "127.0.0.1:9464"
     worker_metrics_bind: AddressOrOff = "127.0.0.1:9465"
     dashboard_bind: Address = "127.0.0.1:9181"
-    dashboard_login: Annotated[SecretStr | None, AfterValidator(_require_login)] = None
-    dashboard_url: Annotated[str | None, AfterValidator(_require_url)] = None
+    dashboard_login: Login = None
+    dashboard_reader: Login = None
+    dashboard_url: Url = None
     encryption_keys: FernetKeys = ()
     max_body_bytes: int = Field(10 * MEBIBYTE, ge=1024)
     max_body_bytes_in_flight: int = Field(256 * MEBIBYTE, ge=1024)
@@ -165,30 +151,15 @@ class Settings(AuthSettings):
     retention: int = Field(86_400, ge=1)
     body_retention: BodyRetention = Field(default_factory=default_body_retention, ge=1)
     id_retention: IdRetention = Field(default_factory=default_id_retention, ge=1)
-    fusionauth_url: Annotated[str | None, AfterValidator(_require_url)] = None
+    fusionauth_url: Url = None
     fusionauth_api_key: SecretStr | None = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Upper] = "INFO"
     log_format: Literal["json", "text"] | None = None
 
     @model_validator(mode="after")
     def _require_dashboard_login(self) -> "Settings":
-        if self.dashboard_login is not None:
-            return self
-        if not is_loopback(self.dashboard_bind):
-            raise ValueError(
-                f"{PREFIX}DASHBOARD_BIND={self.dashboard_bind} is open to other machines: "
-                f"set {PREFIX}DASHBOARD_LOGIN=user:password, or bind to 127.0.0.1"
-            )
-        if self.dashboard_url and urlsplit(self.dashboard_url).hostname not in LOOPBACK:
-            raise ValueError(
-                f"{PREFIX}DASHBOARD_URL={self.dashboard_url} is open to other machines: "
-                f"set {PREFIX}DASHBOARD_LOGIN=user:password"
-            )
+        require_logins(self.dashboard_bind, self.dashboard_url, self.dashboard_login, self.dashboard_reader)
         return self
-
-
-def is_loopback(address: str) -> bool:
-    return address.rpartition(":")[0].strip("[]") in LOOPBACK
 
 
 def host_and_port(address: str) -> tuple[str, int]:

@@ -21,7 +21,7 @@ VERBS = {
     "ingest": "Receive webhooks and put them on disk before answering.",
     "worker": "Run the handlers, with retries and dead letters.",
     "store": "Run the embedded store as a process of its own.",
-    "dashboard": "Show queues, jobs and dead letters in a browser.",
+    "dashboard": "Show events, and what failed and why, in a browser.",
     "trigger": "Post an event to ingest, as FusionAuth would.",
     "simulate": "Run a FusionAuth with users of its own, for trying a receiver.",
     "connect": "Set FusionAuth up to send here, after showing the plan.",

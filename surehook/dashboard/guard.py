@@ -1,13 +1,23 @@
-"""Decides who may see a page of the dashboard, and which page may change something."""
+"""Decides who may see a page of the dashboard, and what may change something."""
 
+import base64
+import binascii
 import hashlib
 import hmac
 import logging
 import secrets
+from dataclasses import dataclass
+from http.cookies import SimpleCookie
+from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from surehook.dashboard.headers import own_page_headers, text_headers
 from surehook.dashboard.logins import Logins, TooManyGuesses
 from surehook.shared.auth_settings import LOOPBACK
 from surehook.shared.settings import Settings
@@ -16,14 +26,27 @@ log = logging.getLogger(__name__)
 
 COOKIE = "surehook_dashboard"
 READING = ("GET", "HEAD", "OPTIONS")
+USER = "surehook.user"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """The person behind a request. Without a login the name is empty."""
+
+    name: str
+    may_act: bool
 
 
 class Guard:
-    """The checks before each request, and the cookie and links of each response."""
+    """The checks before each request, and the headers of each response. It puts the `User` into the scope."""
 
-    def __init__(self, settings: Settings, logins: Logins) -> None:
-        login = settings.dashboard_login
-        self._login = None if login is None else _digest(login.get_secret_value())
+    def __init__(self, app: ASGIApp, settings: Settings, logins: Logins) -> None:
+        self._app = app
+        self._users = {
+            _digest(login.get_secret_value()): User(login.get_secret_value().partition(":")[0], may_act)
+            for login, may_act in ((settings.dashboard_login, True), (settings.dashboard_reader, False))
+            if login is not None
+        }
         self._logins = logins
         # A browser that logged in before does not wait behind guesses from the same address: behind a proxy all users
         # have one address. The cookie alone opens nothing.
@@ -33,89 +56,119 @@ class Guard:
         self._path = url.path.rstrip("/")
         self._is_https = url.scheme == "https"
 
-    def attach(self, app: Flask) -> None:
-        for check in (self.check_host, self.check_login, self.check_page):
-            app.before_request(check)
-        app.after_request(self.finish)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        refusal = self._check_host(request)
+        user: User | None = None
+        if refusal is None:
+            user, refusal = await run_in_threadpool(self._log_in, request)
+        if refusal is None and user is not None:
+            refusal = self._check_change(request, user)
+        scope[USER] = user
+        is_known = self._is_known(request)
 
-    def check_host(self) -> Response | None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message.setdefault("headers", [])
+                headers = MutableHeaders(scope=message)
+                for name, value in own_page_headers().items():
+                    headers.setdefault(name, value)
+                if self._users and message["status"] not in {401, 429} and not is_known:
+                    headers.append("Set-Cookie", self._new_cookie())
+            await send(message)
+
+        await (refusal or self._app)(scope, receive, send_with_headers)
+
+    def _check_host(self, request: Request) -> Response | None:
         """Refuses other names for this machine.
 
         DNS rebinding: a foreign name that resolves to 127.0.0.1 makes a foreign page look like one of ours. With a
         login any name will do, because a browser sends the login only to the name it was typed for.
         """
-        if self._login is not None or _hostname(request.host) in LOOPBACK:
+        if self._users or _hostname(_host(request)) in LOOPBACK:
             return None
         return sentence(403, "Without SUREHOOK_DASHBOARD_LOGIN the dashboard is only at localhost and 127.0.0.1.")
 
-    def check_login(self) -> Response | None:
-        if self._login is None:
-            return None
-        given = request.authorization
-        if given is None or given.type != "basic":
-            return self._ask_for_login()
-        found = _digest(f"{given.username}:{given.password}")
-        if self._is_known():
-            is_right = hmac.compare_digest(found, self._login)
+    def _log_in(self, request: Request) -> tuple[User | None, Response | None]:
+        """Returns the user, or the refusal."""
+        if not self._users:
+            return User("", may_act=True), None
+        given = _credentials(request.headers.get("authorization", ""))
+        if given is None:
+            return None, _ask_for_login()
+        if self._is_known(request):
+            user = self._user(given)
         else:
-            login = self._login
+            address = request.client.host if request.client else ""
             try:
-                is_right = self._logins.check(request.remote_addr or "", lambda: hmac.compare_digest(found, login))
+                is_right = self._logins.check(address, lambda: self._user(given) is not None)
             except TooManyGuesses as exc:
                 refusal = sentence(429, "Too many wrong logins: try again later.")
                 refusal.headers["Retry-After"] = str(exc.retry_after_seconds)
-                return refusal
-        if is_right:
-            return None
-        log.warning("dashboard login refused", extra={"address": request.remote_addr})
-        return self._ask_for_login()
+                return None, refusal
+            user = self._user(given) if is_right else None
+        if user is not None:
+            return user, None
+        log.warning("dashboard login refused", extra={"address": request.client.host if request.client else ""})
+        return None, _ask_for_login()
 
-    def check_page(self) -> Response | None:
+    def _user(self, credentials: bytes) -> User | None:
+        found = hashlib.sha256(credentials).digest()
+        matches = [user for login, user in self._users.items() if hmac.compare_digest(found, login)]
+        return matches[0] if matches else None
+
+    def _check_change(self, request: Request, user: User) -> Response | None:
         """Lets only pages of this dashboard change something: a browser adds the login for other sites' pages, too."""
-        if request.method in READING or self._is_from_our_page():
+        if request.method in READING:
+            return None
+        if not user.may_act:
+            return sentence(403, "This login may look, but change nothing: SUREHOOK_DASHBOARD_LOGIN may.")
+        if self._is_from_our_page(request):
             return None
         return sentence(403, "Only the dashboard's own pages may do this.")
 
-    def finish(self, response: Response) -> Response:
-        if self._login is not None and response.status_code not in {401, 429} and not self._is_known():
-            response.set_cookie(
-                COOKIE,
-                self._cookie,
-                path=f"{self._path}/",
-                secure=self._is_https,
-                httponly=True,
-                samesite="Strict",
-            )
-        # Without scheme and name, which a proxy may have changed.
-        if response.location and response.location.startswith(request.host_url):
-            response.location = "/" + response.location.removeprefix(request.host_url)
-        return response
-
-    def _is_known(self) -> bool:
-        return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._cookie.encode())
-
-    def _ask_for_login(self) -> Response:
-        refusal = sentence(401, "Log in.")
-        refusal.headers["WWW-Authenticate"] = 'Basic realm="Surehook", charset="UTF-8"'
-        return refusal
-
-    def _is_from_our_page(self) -> bool:
-        # jQuery sets it on its posts; another site's page would need permission by CORS, which is never given.
-        if request.headers.get("X-Requested-With") != "XMLHttpRequest":
-            return False
+    def _is_from_our_page(self, request: Request) -> bool:
         if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
             return False
         origin = request.headers.get("Origin")
-        return origin is None or urlsplit(origin).netloc in {request.host, self._public_host} - {""}
+        return origin is None or urlsplit(origin).netloc in {_host(request), self._public_host} - {""}
+
+    def _is_known(self, request: Request) -> bool:
+        return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._cookie.encode())
+
+    def _new_cookie(self) -> str:
+        cookie: Any = SimpleCookie({COOKIE: self._cookie})
+        cookie[COOKIE] |= {"path": f"{self._path}/", "httponly": True, "samesite": "Strict", "secure": self._is_https}
+        return str(cookie[COOKIE].OutputString())
 
 
 def sentence(status: int, text: str) -> Response:
     """Answers with plain text, which no browser takes for a page."""
-    return Response(f"{text}\n", status, content_type="text/plain; charset=utf-8")
+    return PlainTextResponse(f"{text}\n", status, headers=text_headers())
+
+
+def _ask_for_login() -> Response:
+    refusal = sentence(401, "Log in.")
+    refusal.headers["WWW-Authenticate"] = 'Basic realm="Surehook", charset="UTF-8"'
+    return refusal
+
+
+def _credentials(header: str) -> bytes | None:
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(encoded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _digest(credentials: str) -> bytes:
     return hashlib.sha256(credentials.encode("utf-8", "surrogateescape")).digest()
+
+
+def _host(request: Request) -> str:
+    return request.headers.get("host", "")
 
 
 def _hostname(host: str) -> str | None:

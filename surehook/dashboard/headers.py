@@ -11,8 +11,17 @@ FIXED = {
 NOTHING = {"default-src": "'none'", "base-uri": "'none'", "form-action": "'none'", "frame-ancestors": "'none'"}
 
 
+def own_page_headers() -> dict[str, str]:
+    """The headers of our own pages and files: nothing but our own files, and no script within a page.
+
+    Under `no-referrer` a browser sends `Origin: null` with a form, and the check of where it comes from would refuse.
+    """
+    policy = NOTHING | dict.fromkeys(("script-src", "style-src", "img-src", "connect-src", "form-action"), "'self'")
+    return _with_policy(policy) | {"Referrer-Policy": "same-origin"}
+
+
 def page_headers(nonce: str) -> dict[str, str]:
-    """The headers of a page, which runs the scripts that have the nonce."""
+    """The headers of a page of rq-dashboard, which runs the scripts that have the nonce."""
     source = f"'nonce-{nonce}'"
     policy = NOTHING | {
         "script-src": source,

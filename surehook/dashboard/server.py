@@ -1,23 +1,16 @@
-"""The dashboard's server: uvicorn with limits of connections, time and size, and a WSGI application in threads."""
+"""The dashboard's server: uvicorn with limits of connections, time and size."""
 
 import asyncio
-import io
-import logging
 import signal
 import socket
-import sys
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
-from urllib.parse import unquote_to_bytes
 
 import h11
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from surehook.dashboard.headers import text_headers
-
-log = logging.getLogger(__name__)
+from surehook.dashboard.wsgi import sentence_answer
 
 MAX_CONNECTIONS = 100
 # From the first byte to the last. Each connection serves one request, so a client that is slow with a request, with a
@@ -25,22 +18,10 @@ MAX_CONNECTIONS = 100
 CONNECTION_SECONDS = 30.0
 MAX_HEADERS_BYTES = 16 * 1024
 HEADER_OVERHEAD_BYTES = 4  # colon, blank and line end
-THREADS = 8
 STOP_SECONDS = 2
 
-StartResponse = Callable[..., Callable[[bytes], object]]
-Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
-WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
-
-
-def _sentence(status: int, text: str) -> Answer:
-    headers = {**text_headers(), "Content-Length": str(len(text)), "Connection": "close"}
-    return status, [(name.encode(), value.encode()) for name, value in headers.items()], text.encode()
-
-
-NOT_HTTP = _sentence(400, "This is no valid HTTP request.\n")
-HEADERS_TOO_LARGE = _sentence(431, "The headers are too large.\n")
-FAILED = _sentence(500, "This page cannot be shown: the log of the dashboard has the error's type and place.\n")
+NOT_HTTP = sentence_answer(400, "This is no valid HTTP request.\n")
+HEADERS_TOO_LARGE = sentence_answer(431, "The headers are too large.\n")
 
 
 class BoundedProtocol(H11Protocol):
@@ -86,7 +67,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(application: WsgiApp, listener: socket.socket) -> None:
+def serve(application: ASGIApp, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT."""
     server = build_server(application)
     # uvicorn handles signals only while its loop runs, and afterwards raises again the one that stopped it.
@@ -95,9 +76,9 @@ def serve(application: WsgiApp, listener: socket.socket) -> None:
     server.run(sockets=[listener])
 
 
-def build_server(application: WsgiApp) -> Server:
+def build_server(application: ASGIApp) -> Server:
     config = uvicorn.Config(
-        WsgiInThreads(application),
+        BoundedRequests(application),
         http=BoundedProtocol,
         ws="none",
         lifespan="off",
@@ -111,71 +92,23 @@ def build_server(application: WsgiApp) -> Server:
     return Server(config)
 
 
-class WsgiInThreads:
-    """Runs a WSGI application that reads no bodies."""
+class BoundedRequests:
+    """Refuses large headers, which h11 reads whole if they arrive at once, and closes after each response."""
 
-    def __init__(self, application: WsgiApp) -> None:
+    def __init__(self, application: ASGIApp) -> None:
         self._application = application
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dashboard")
 
-    async def __call__(self, scope: Any, _: Any, send: Any) -> None:
-        loop = asyncio.get_running_loop()
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         size = sum(len(name) + len(value) + HEADER_OVERHEAD_BYTES for name, value in scope["headers"])
-        if size > MAX_HEADERS_BYTES:  # h11 has read them at once
+        if size > MAX_HEADERS_BYTES:
             status, headers, body = HEADERS_TOO_LARGE
-        else:
-            status, headers, body = await loop.run_in_executor(self._threads, self.respond, scope)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            return
 
-    def respond(self, scope: Any) -> Answer:
-        """Runs the application. uvicorn would answer its errors without our headers."""
-        try:
-            return self._run(scope)
-        except Exception:
-            log.exception("dashboard page failed")
-            return FAILED
+        async def send_last(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
 
-    def _run(self, scope: Any) -> Answer:
-        status, headers = 500, []
-
-        def start_response(line: str, lines: list[tuple[str, str]], _: object = None) -> Callable[[bytes], object]:
-            nonlocal status, headers
-            status = int(line[:3])
-            headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines]
-            return lambda _: None
-
-        chunks = self._application(environ_of(scope), start_response)
-        try:
-            return status, [*headers, (b"connection", b"close")], b"".join(chunks)
-        finally:
-            getattr(chunks, "close", lambda: None)()
-
-
-def environ_of(scope: Any) -> dict[str, Any]:
-    """Translates ASGI's request into WSGI's."""
-    host, port = scope["server"] or ("localhost", 0)
-    environ = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "SERVER_NAME": host,
-        "SERVER_PORT": str(port or 0),
-        "REMOTE_ADDR": scope["client"][0] if scope["client"] else "",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": io.BytesIO(),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    for name, value in scope["headers"]:
-        if b"_" in name or name in {b"content-length", b"content-type", b"transfer-encoding"}:
-            continue
-        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
-        text = value.decode("latin-1")
-        environ[key] = f"{environ[key]},{text}" if key in environ else text
-    return environ
+        await self._application(scope, receive, send_last)

@@ -1,4 +1,4 @@
-"""`surehook dashboard`: rq-dashboard on our store."""
+"""`surehook dashboard`: the web pages."""
 
 import os
 
@@ -7,7 +7,7 @@ import click
 
 @click.command()
 def dashboard() -> None:
-    """Show queues, jobs and dead letters in a browser (rq-dashboard)."""
+    """Show events, what failed and why, queues and handlers in a browser."""
     from surehook.shared.keys import Keys
     from surehook.verbs.start import start
 

@@ -43,7 +43,7 @@ def test_a_dead_letter_is_read_and_requeued_in_the_browser(build_stack: Callable
     stack.deliver(event)
     wait_until(lambda: "dead letter" in stack.logged())
 
-    page.goto(f"{url}/0/view/jobs/events/failed/8/asc/1")
+    page.goto(f"{url}/rq/0/view/jobs/events/failed/8/asc/1")
     page.get_by_text(event["id"]).first.click()
     expect(page.locator(".exc_info")).to_contain_text("ValueError: the todo service is down")
     expect(page.locator(".exc_info")).to_contain_text("in fails_until_mended")
@@ -69,7 +69,7 @@ def test_all_dead_letters_are_requeued_in_the_browser(build_stack: Callable[...,
         store.delete("rq:job:" + texts(store.zrange("rq:failed:events", 0, 0))[0])  # a job that has just been deleted
     (stack.folder / "mended").touch()
 
-    page.goto(f"{url}/0/view/jobs/events/failed/8/asc/1")
+    page.goto(f"{url}/rq/0/view/jobs/events/failed/8/asc/1")
     page.locator("#requeue-all-btn").click()
     page.get_by_role("button", name="Yes").click()
 
@@ -86,8 +86,8 @@ def test_a_page_of_another_site_requeues_nothing(build_stack: Callable[..., Stac
     stack.deliver()
     wait_until(lambda: "dead letter" in stack.logged())
 
-    page.set_content(f'<form method="post" action="{url}/requeue/events"><button>Win</button></form>')
-    with page.expect_response("**/requeue/events") as answer:
+    page.set_content(f'<form method="post" action="{url}/rq/requeue/events"><button>Win</button></form>')
+    with page.expect_response("**/rq/requeue/events") as answer:
         page.get_by_role("button", name="Win").click()
 
     assert answer.value.status == 403
@@ -101,7 +101,7 @@ def test_queues_and_workers_are_shown(build_stack: Callable[..., Stack], page: P
     wait_until(stack.worker_pids)
     url = start_dashboard(stack)
 
-    page.goto(f"{url}/0/view/workers")
+    page.goto(f"{url}/rq/0/view/workers")
 
     expect(page.locator("#workers")).to_contain_text("events")
 
@@ -142,8 +142,8 @@ def test_the_dashboard_deletes_nothing(build_stack: Callable[..., Stack]) -> Non
     stack.deliver(event)
     wait_until(lambda: "dead letter" in stack.logged())
 
-    httpx.post(f"{url}/job/{event['id']}/delete")
-    httpx.post(f"{url}/queue/events/failed/empty")
+    httpx.post(f"{url}/rq/job/{event['id']}/delete")
+    httpx.post(f"{url}/rq/queue/events/failed/empty")
 
     with stack.redis() as store:
         assert store.zcard("rq:failed:events") == 1

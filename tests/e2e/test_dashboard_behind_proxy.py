@@ -1,4 +1,4 @@
-"""The dashboard behind nginx, which ends TLS and serves it under a path, with the lines of docs/operations.md."""
+"""The dashboard behind nginx, which ends TLS and serves it under a path, with the lines of docs/dashboard.md."""
 
 import re
 import shutil
@@ -34,7 +34,7 @@ http {{
 
 
 def documented_location(stack: Stack) -> str:
-    found = re.search(r"```nginx\n(.*?)```", (ROOT / "docs/operations.md").read_text("utf-8"), re.DOTALL)
+    found = re.search(r"```nginx\n(.*?)```", (ROOT / "docs/dashboard.md").read_text("utf-8"), re.DOTALL)
     assert found
     return found[1].replace("127.0.0.1:9181", f"127.0.0.1:{stack.dashboard_port}")
 
@@ -71,20 +71,20 @@ def test_pages_links_and_buttons_work_under_the_path(public_url: tuple[Stack, st
     )
     page = context.new_page()
 
-    page.goto(f"{url}/")
+    page.goto(f"{url}/rq/")
     expect(page.locator("tr[data-role=queue]")).to_contain_text("events")
     page.get_by_role("link", name="Workers").click()
     expect(page.locator("#workers")).to_contain_text("events")
-    page.goto(f"{url}/0/view/jobs/events/failed/8/asc/1")
+    page.goto(f"{url}/rq/0/view/jobs/events/failed/8/asc/1")
     page.locator(".job_id a").click()
     expect(page.locator(".exc_info")).to_contain_text("in fails_until_mended")
     (stack.folder / "mended").touch()
     page.get_by_role("button", name="Requeue").click()
 
     wait_until(lambda: stack.open_events() == 0, "the handler ran again")
-    assert page.url.startswith(f"{url}/0/view/job/")
-    redirect = httpx.get(f"{url}/0", auth=LOGIN, verify=False)  # noqa: S501
-    assert redirect.headers["Location"] == "/surehook/0/"
+    assert page.url.startswith(f"{url}/rq/0/view/job/")
+    redirect = httpx.get(f"{url}/rq/0", auth=LOGIN, verify=False)  # noqa: S501
+    assert redirect.headers["Location"] == "/surehook/rq/0/"
     context.close()
 
 

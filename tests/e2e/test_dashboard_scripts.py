@@ -81,7 +81,7 @@ def test_nothing_from_the_store_runs(build_stack: Callable[..., Stack], page: Pa
     page.on("pageerror", lambda error: complaints.append(str(error)))
 
     for path in PATHS:
-        page.goto(url + path)
+        page.goto(f"{url}/rq{path}")
         expect(page.locator("body")).not_to_contain_text("Loading...")
         page.locator("#select-queue, h1, h2").first.click()
         page.mouse.move(0, 0)
@@ -89,7 +89,7 @@ def test_nothing_from_the_store_runs(build_stack: Callable[..., Stack], page: Pa
         assert page.locator("img, svg").count() == 0, path
         # A policy that blocks the payload would complain: it must not have become an element at all.
         assert complaints == [], path
-    page.goto(f"{url}/0/view/job/spoiled")
+    page.goto(f"{url}/rq/0/view/job/spoiled")
     expect(page.locator("#job-data .exc_info")).to_have_text(SPOILED)
     expect(page.locator("#job-data .description-scroll")).to_have_text(SPOILED)
 
@@ -104,7 +104,7 @@ def test_a_handlers_error_that_quotes_a_name_does_not_run(build_stack: Callable[
     stack.deliver(event)
     wait_until(lambda: "dead letter" in stack.logged())
 
-    page.goto(f"{url}/0/view/job/{event['id']}")
+    page.goto(f"{url}/rq/0/view/job/{event['id']}")
 
     expect(page.locator("#job-data .exc_info")).to_contain_text("in quotes")
     assert page.locator("img").count() == 0
@@ -113,7 +113,7 @@ def test_a_handlers_error_that_quotes_a_name_does_not_run(build_stack: Callable[
 
 def test_the_policy_stops_what_escaping_would_let_through(build_stack: Callable[..., Stack], page: Page) -> None:
     url = start_dashboard(build_stack())
-    page.goto(url)
+    page.goto(f"{url}/rq/")
 
     for html in (
         f"<img src=none onerror={RUNS}>",
@@ -139,7 +139,7 @@ def test_lists_have_pages_and_refresh_themselves(build_stack: Callable[..., Stac
     for _ in range(10):
         stack.deliver()
 
-    page.goto(f"{url}/0/view/jobs/events/queued/8/asc/1")
+    page.goto(f"{url}/rq/0/view/jobs/events/queued/8/asc/1")
     expect(page.locator("tr[data-role=job]")).to_have_count(8)
     page.locator("#page-selection").get_by_text("2", exact=True).click()
     expect(page.locator("tr[data-role=job]")).to_have_count(2)
@@ -147,7 +147,7 @@ def test_lists_have_pages_and_refresh_themselves(build_stack: Callable[..., Stac
     expect(page.locator("tr[data-role=job]")).to_have_count(3)
     page.locator("#select-registry").select_option("failed")
     expect(page.locator("#jobs")).to_contain_text("No jobs.")
-    page.goto(url)
+    page.goto(f"{url}/rq/")
     expect(page.locator("tr[data-role=queue]")).to_contain_text("11")
 
 
@@ -160,7 +160,7 @@ def test_a_refused_requeue_says_why(build_stack: Callable[..., Stack], page: Pag
         job: dict[Any, Any] = {"data": b"{}", "created_at": NOW, "ended_at": NOW, "origin": "other", "status": "failed"}
         store.hset("rq:job:theirs", mapping=job)
 
-    page.goto(f"{url}/0/view/job/theirs")
+    page.goto(f"{url}/rq/0/view/job/theirs")
     with page.expect_event("dialog") as shown:
         page.on("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Requeue").click()

@@ -109,7 +109,7 @@ def dashboard_pages(url: str, client: httpx.Client, failed: list[str]) -> Iterat
     paths += [f"data/jobs/events/{name}/1000/asc/1.json" for name in DASHBOARD_LISTS]
     paths += [f"{kind}/job/{job_id}{end}" for job_id in failed for kind, end in (("data", ".json"), ("view", ""))]
     for path in paths:
-        answer = client.get(f"{url}/0/{path}", follow_redirects=True)
+        answer = client.get(f"{url}/rq/0/{path}", follow_redirects=True)
         assert answer.is_success, path
         yield path, answer.text
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import redis
-from flask.testing import FlaskClient
+from starlette.testclient import TestClient
 
-from surehook.dashboard.app import create_dashboard
-from surehook.dashboard.jobs import NOT_JSON, UNREADABLE
+from surehook.dashboard.rq_jobs import NOT_JSON, UNREADABLE
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_dashboard_requests import OURS, die, snapshot
+from tests.support.dashboard import rq_client
 
 __all__ = ["die"]  # a fixture
 
@@ -33,8 +33,8 @@ class Bomb:
 
 
 @pytest.fixture
-def client(settings: Settings) -> FlaskClient:
-    return create_dashboard(settings).test_client()
+def client(settings: Settings) -> TestClient:
+    return rq_client(settings)
 
 
 def put(store: redis.Redis, job_id: str, queue: str, **fields: bytes | str) -> None:
@@ -45,19 +45,19 @@ def put(store: redis.Redis, job_id: str, queue: str, **fields: bytes | str) -> N
     store.hset(f"rq:job:{job_id}", mapping=given | fields)
 
 
-def listed(client: FlaskClient, queue: str, registry: str) -> dict[str, Any]:
+def listed(client: TestClient, queue: str, registry: str) -> dict[str, Any]:
     found = read(client, f"/0/data/jobs/{queue}/{registry}/100/asc/1.json")
     return {job["id"]: job for job in found["jobs"]}
 
 
-def read(client: FlaskClient, path: str) -> Any:
+def read(client: TestClient, path: str) -> Any:
     answer = client.get(path)
     assert answer.status_code == 200, path
-    return answer.json
+    return answer.json()
 
 
 @pytest.mark.parametrize("queue", ["events", "other"])
-def test_nothing_in_the_store_is_unpickled(queue: str, client: FlaskClient, store: redis.Redis, tmp_path: Path) -> None:
+def test_nothing_in_the_store_is_unpickled(queue: str, client: TestClient, store: redis.Redis, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     bomb = pickle.dumps(Bomb(touched))
     packed = b64encode(bomb)
@@ -106,7 +106,7 @@ def test_nothing_in_the_store_is_unpickled(queue: str, client: FlaskClient, stor
     ],
 )
 def test_a_job_that_rq_cannot_read_does_not_hide_the_others(
-    fields: dict[str, Any], client: FlaskClient, store: redis.Redis
+    fields: dict[str, Any], client: TestClient, store: redis.Redis
 ) -> None:
     put(store, "good", "events")
     put(store, "bad", "events", **fields)
@@ -121,7 +121,7 @@ def test_a_job_that_rq_cannot_read_does_not_hide_the_others(
     assert "cannot be shown" in page.text
 
 
-def test_results_and_keys_of_another_kind_do_not_hide_the_others(client: FlaskClient, store: redis.Redis) -> None:
+def test_results_and_keys_of_another_kind_do_not_hide_the_others(client: TestClient, store: redis.Redis) -> None:
     for job in ("good", "garbage", "list"):
         put(store, job, "events")
     store.xadd("rq:results:garbage", {"type": "2", "exc_string": "no base64"})
@@ -136,7 +136,7 @@ def test_results_and_keys_of_another_kind_do_not_hide_the_others(client: FlaskCl
         assert client.get(f"/0/data/job/{job_id}.json").status_code == 404
 
 
-def test_a_worker_that_rq_cannot_read_does_not_hide_the_others(client: FlaskClient, store: redis.Redis) -> None:
+def test_a_worker_that_rq_cannot_read_does_not_hide_the_others(client: TestClient, store: redis.Redis) -> None:
     store.sadd("rq:workers", "rq:worker:good", "rq:worker:bad", "rq:worker:lost")
     store.hset("rq:worker:good", mapping={"queues": "events", "state": "busy"})
     store.hset("rq:worker:bad", mapping={"queues": "events", "state": "busy", "birth": "long ago"})
@@ -151,7 +151,7 @@ def test_a_worker_that_rq_cannot_read_does_not_hide_the_others(client: FlaskClie
     assert snapshot(store) == before
 
 
-def test_an_entry_that_is_no_queue_does_not_hide_the_others(client: FlaskClient, store: redis.Redis) -> None:
+def test_an_entry_that_is_no_queue_does_not_hide_the_others(client: TestClient, store: redis.Redis) -> None:
     store.sadd("rq:queues", "rq:queue:events", "nonsense", b"\xff", b"rq:queue:\xff", "rq:queue:a/b", "rq:queue:")
 
     names = [queue["name"] for queue in read(client, "/0/data/queues.json")["queues"]]
@@ -160,7 +160,7 @@ def test_an_entry_that_is_no_queue_does_not_hide_the_others(client: FlaskClient,
     assert client.get("/").status_code == 200
 
 
-def test_a_list_leaves_ids_whose_job_has_gone(accept: Accept, client: FlaskClient, store: redis.Redis) -> None:
+def test_a_list_leaves_ids_whose_job_has_gone(accept: Accept, client: TestClient, store: redis.Redis) -> None:
     store.delete(f"rq:job:{accept()}")
     before = snapshot(store)
 
@@ -169,7 +169,7 @@ def test_a_list_leaves_ids_whose_job_has_gone(accept: Accept, client: FlaskClien
     assert snapshot(store) == before
 
 
-def test_other_applications_jobs_are_not_requeued(die: Any, client: FlaskClient, store: redis.Redis) -> None:
+def test_other_applications_jobs_are_not_requeued(die: Any, client: TestClient, store: redis.Redis) -> None:
     ours = die()
     put(store, "theirs", "other")
     put(store, "beside-ours", "events")
@@ -181,17 +181,17 @@ def test_other_applications_jobs_are_not_requeued(die: Any, client: FlaskClient,
         answer = client.post(path, headers=OURS)
         assert answer.status_code == 403, path
         assert "another application" in answer.text
-    assert client.post("/job/no-job/requeue", headers=OURS).json == {"status": "GONE", "count": 0}
+    assert client.post("/job/no-job/requeue", headers=OURS).json() == {"status": "GONE", "count": 0}
     assert snapshot(store) == before
 
-    assert client.post("/requeue/events", headers=OURS).json == {"status": "OK", "count": 1}
+    assert client.post("/requeue/events", headers=OURS).json() == {"status": "OK", "count": 1}
     assert store.zrange("rq:failed:events", 0, -1) == [b"beside-ours", b"no-job"]
     assert store.lrange("rq:queue:events", 0, -1) == [ours.encode()]
     assert not store.exists(KEYS.event("no-job"))
 
 
 @pytest.mark.parametrize("path", ["/0/data/jobs/events/failed/100/asc/1.json", "/0/data/job/bomb.json"])
-def test_a_traceback_that_unpacks_to_gigabytes_is_cut(path: str, client: FlaskClient, store: redis.Redis) -> None:
+def test_a_traceback_that_unpacks_to_gigabytes_is_cut(path: str, client: TestClient, store: redis.Redis) -> None:
     packing = zlib.compressobj(9)
     bomb = b"".join(packing.compress(bytes(2**20)) for _ in range(64)) + packing.flush()
     put(store, "bomb", "events", exc_info=bomb)
@@ -204,5 +204,5 @@ def test_a_traceback_that_unpacks_to_gigabytes_is_cut(path: str, client: FlaskCl
     tracemalloc.stop()
 
     assert answer.status_code == 200
-    assert "the rest is left out" in str(answer.json)
+    assert "the rest is left out" in str(answer.json())
     assert most < 32 * 2**20

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 import redis
-from flask.testing import FlaskClient
+from starlette.testclient import TestClient
 
-from surehook.dashboard.app import create_dashboard
+from surehook.dashboard.rq_app import create_rq_dashboard
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import an_attempt
+from tests.support.dashboard import rq_client
 from tests.support.ledger import is_balanced
 
 OURS = {"X-Requested-With": "XMLHttpRequest", "Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
@@ -24,8 +25,8 @@ CHANGING = {
 
 
 @pytest.fixture
-def client(settings: Settings) -> FlaskClient:
-    return create_dashboard(settings).test_client()
+def client(settings: Settings) -> TestClient:
+    return rq_client(settings)
 
 
 @pytest.fixture
@@ -39,16 +40,16 @@ def die(accept: Accept, claims_of: Any, store: redis.Redis) -> Any:
     return die
 
 
-def test_every_route_that_changes_something_is_known(settings: Settings) -> None:
+def test_every_route_that_changes_something_is_known(settings: Settings, store: redis.Redis) -> None:
     """A route that an rq-dashboard upgrade adds is refused by the wrapper and fails here, until we decide about it."""
-    rules = create_dashboard(settings).url_map.iter_rules()
+    rules = create_rq_dashboard(settings, store, "").url_map.iter_rules()
 
     assert {rule.rule for rule in rules if (rule.methods or set()) - READING} == set(CHANGING)
 
 
 @pytest.mark.parametrize("rule", [rule for rule, fate in CHANGING.items() if fate == "refused"])
 def test_deleting_emptying_and_compacting_are_refused(
-    rule: str, die: Any, accept: Accept, client: FlaskClient, store: redis.Redis
+    rule: str, die: Any, accept: Accept, client: TestClient, store: redis.Redis
 ) -> None:
     dead, _ = die(), accept()
     store.rpush("rq:queue:events", "stale")
@@ -61,44 +62,46 @@ def test_deleting_emptying_and_compacting_are_refused(
     assert snapshot(store) == before
 
 
-def test_requeue_gives_the_full_budget(die: Any, client: FlaskClient, store: redis.Redis) -> None:
+def test_requeue_gives_the_full_budget(die: Any, client: TestClient, store: redis.Redis) -> None:
     event_id = die()
 
     answer = client.post(f"/job/{event_id}/requeue", headers=OURS)
 
-    assert (answer.status_code, answer.json) == (200, {"status": "OK", "count": 1})
+    assert (answer.status_code, answer.json()) == (200, {"status": "OK", "count": 1})
     assert store.lrange("rq:queue:events", 0, -1) == [event_id.encode()]
     assert not store.hexists(KEYS.event(event_id), "spent:")
     assert is_balanced(store)
 
 
-def test_a_live_job_is_not_requeued(accept: Accept, claims_of: Any, client: FlaskClient, store: redis.Redis) -> None:
+def test_a_live_job_is_not_requeued(accept: Accept, claims_of: Any, client: TestClient, store: redis.Redis) -> None:
     event_id = accept()
     claims_of().retry(claims_of().claim(), an_attempt(), "tb", delay_seconds=60, spends_retry=True)
 
     for job_id in (event_id, "nobody"):
         answer = client.post(f"/job/{job_id}/requeue", headers=OURS)
-        assert (answer.status_code, answer.json) == (200, {"status": "GONE", "count": 0})
+        assert (answer.status_code, answer.json()) == (200, {"status": "GONE", "count": 0})
     assert store.llen("rq:queue:events") == 0
 
 
-def test_requeue_all_takes_them_all_also_when_one_has_gone(die: Any, client: FlaskClient, store: redis.Redis) -> None:
+def test_requeue_all_takes_them_all_also_when_one_has_gone(die: Any, client: TestClient, store: redis.Redis) -> None:
     event_ids = [die() for _ in range(3)]
     store.delete(f"rq:job:{event_ids[1]}")
 
     answer = client.post("/requeue/events", headers=OURS)
 
-    assert answer.json == {"status": "OK", "count": 3}
+    assert answer.json() == {"status": "OK", "count": 3}
     assert store.zcard("rq:failed:events") == 0
     assert store.llen("rq:queue:events") == 3
 
 
-def test_reading_changes_nothing(die: Any, accept: Accept, client: FlaskClient, store: redis.Redis) -> None:
+def test_reading_changes_nothing(
+    die: Any, accept: Accept, client: TestClient, settings: Settings, store: redis.Redis
+) -> None:
     dead = die()
     accept()
     before = snapshot(store)
 
-    rules = [str(rule) for rule in client.application.url_map.iter_rules()]
+    rules = [str(rule) for rule in create_rq_dashboard(settings, store, "").url_map.iter_rules()]
     fill = {"<int:instance_number>": "0", "<queue_name>": "events", "<registry_name>": "failed", "<job_id>": dead}
     fill |= {"<int:per_page>": "8", "<per_page>": "8", "<order>": "asc", "<int:page>": "1", "<page>": "1"}
     statuses = {}
@@ -106,8 +109,7 @@ def test_reading_changes_nothing(die: Any, accept: Accept, client: FlaskClient, 
         path = rule
         for name, value in fill.items():
             path = path.replace(name, value)
-        with client.get(path) as answer:
-            statuses[rule] = answer.status_code
+        statuses[rule] = client.get(path).status_code
 
     assert snapshot(store) == before
     assert statuses["/requeue/<queue_name>"] == 405
@@ -131,7 +133,7 @@ def test_reading_changes_nothing(die: Any, accept: Accept, client: FlaskClient, 
     ],
 )
 def test_another_sites_page_requeues_nothing(
-    headers: dict[str, str], die: Any, client: FlaskClient, store: redis.Redis
+    headers: dict[str, str], die: Any, client: TestClient, store: redis.Redis
 ) -> None:
     event_id = die()
 
@@ -143,12 +145,12 @@ def test_another_sites_page_requeues_nothing(
 
 def test_with_a_login_any_name_will_do(settings: Settings, die: Any) -> None:
     with_login = Settings(data_dir=settings.data_dir, dashboard_login="operator:a-password")
-    client = create_dashboard(with_login).test_client()
+    client = rq_client(with_login)
     headers = {**OURS, "Host": "ops.example", "Origin": "https://ops.example"}
     die()
 
     assert client.post("/requeue/events", headers=headers).status_code == 401
-    assert client.post("/requeue/events", headers=headers, auth=("operator", "a-password")).json == {
+    assert client.post("/requeue/events", headers=headers, auth=("operator", "a-password")).json() == {
         "status": "OK",
         "count": 1,
     }

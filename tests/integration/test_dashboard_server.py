@@ -11,10 +11,11 @@ import pytest
 from harness.stack import wait_until
 from surehook.dashboard import server as server_module
 from surehook.dashboard.app import create_dashboard
-from surehook.dashboard.server import WsgiInThreads, build_server
+from surehook.dashboard.server import build_server
+from surehook.dashboard.wsgi import WsgiInThreads, environ_of
 from surehook.shared.settings import Settings
 
-GET = b"GET /0/data/queues.json HTTP/1.1\r\nHost: localhost\r\n"
+GET = b"GET /rq/0/data/queues.json HTTP/1.1\r\nHost: localhost\r\n"
 SCOPE: dict[str, Any] = {
     "server": None, "client": None, "headers": [], "method": "GET", "raw_path": b"/", "query_string": b"",
     "http_version": "1.1", "scheme": "http",
@@ -154,7 +155,7 @@ def test_an_error_of_the_application_is_answered_with_these_headers() -> None:
     status, headers, _ = WsgiInThreads(application).respond(SCOPE)
 
     assert status == 500
-    assert (b"X-Frame-Options", b"DENY") in headers
+    assert (b"x-frame-options", b"DENY") in headers
 
 
 def test_a_body_is_not_read(start: Start) -> None:
@@ -190,7 +191,7 @@ def test_headers_with_underscores_are_left_out() -> None:
         "headers": [(b"x_requested_with", b"XMLHttpRequest"), (b"accept", b"a"), (b"accept", b"b")],
     }  # fmt: skip
 
-    environ = server_module.environ_of(scope)
+    environ = environ_of(scope)
 
     assert "HTTP_X_REQUESTED_WITH" not in environ
     assert environ["HTTP_ACCEPT"] == "a,b"

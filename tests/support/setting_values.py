@@ -28,6 +28,7 @@ VALUES = {
     "worker_metrics_bind": ("off", "127.0.0.1:2"),
     "dashboard_bind": ("127.0.0.1:1", "127.0.0.1:2"),
     "dashboard_login": ("operator:the-first", "operator:the-second"),
+    "dashboard_reader": ("reader:the-first", "reader:the-second"),
     "dashboard_url": ("http://localhost/one", "http://localhost/two"),
     "encryption_keys": (ONE, TWO),
     "max_body_bytes": ("2000", "3000"),
@@ -57,6 +58,7 @@ VALUES = {
     "log_format": ("json", "text"),
 }
 NEEDS = {
+    "dashboard_reader": {"SUREHOOK_DASHBOARD_LOGIN": "operator:the-first"},
     "signing_key_ids": {"SUREHOOK_SIGNING_SECRETS": "the-only-secret"},
     "tls_cert": {"SUREHOOK_TLS_KEY": "a.key"},
     "tls_key": {"SUREHOOK_TLS_CERT": "a.pem"},

@@ -14,7 +14,7 @@ LONGEST_FILE = 250
 # Generated, with one or two lines for each of the 64 event types: read its generator instead.
 GENERATED = {"workers/handlers/overloads.py"}
 # We write RQ's keys without its code; rq-dashboard needs it, and the benchmarks compare with it.
-RQ_AWARE = {"surehook/dashboard/jobs.py", "bench/workers.py", "bench/straightforward.py"}
+RQ_AWARE = {"surehook/dashboard/rq_jobs.py", "bench/workers.py", "bench/straightforward.py"}
 
 
 def name_of(path: Path) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from surehook.shared import sources
 from surehook.shared.settings import SECRETS, Settings, load_settings
-from tests.support.setting_values import VALUES, expected, loaded, mistakes_of, variable
+from tests.support.setting_values import NEEDS, VALUES, expected, loaded, mistakes_of, value_of, variable
 from tests.unit.shared.conftest import Source
 
 ROOT = Path(__file__).parents[3]
@@ -34,9 +34,9 @@ def test_a_setting_is_read_from_each_source(name: str, source: Source) -> None:
 def test_a_file_is_read_wherever_it_is_named(name: str, source: Source, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"\ufeff{VALUES[name][0]}\r\n\r\n", "utf-8")
 
-    found = load_settings(source(f"{variable(name)}_FILE", str(tmp_path / "secret")))
+    found = load_settings({**NEEDS.get(name, {}), **source(f"{variable(name)}_FILE", str(tmp_path / "secret"))})
 
-    assert getattr(found, name) == getattr(Settings(**{name: VALUES[name][0]}), name)
+    assert value_of(name, found) == expected(name, VALUES[name][0])
 
 
 @EVERY_SETTING

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import rq_dashboard
 
-from surehook.dashboard.pages import compiled, rewritten
+from surehook.dashboard.rq_templates import compiled, rewritten
 
 TEMPLATES = Path(rq_dashboard.__file__).parent / "templates" / "rq_dashboard"
 NAMES = sorted(path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*") if path.is_file())

@@ -1,0 +1,98 @@
+"""The list of events, and the story of one."""
+
+import heapq
+from datetime import datetime, timedelta
+from typing import Any
+
+from surehook.admin.events import EventFilter, EventLog, EventRecord
+from surehook.dashboard.search import STATES, Search, SearchMistake, parse_search
+from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
+
+LIMIT = 50
+
+
+def index(site: Site, visit: Visit) -> Shown | GoTo:
+    try:
+        search = parse_search(visit.query, site.clock())
+    except SearchMistake as exc:
+        return Shown("events.html", _values(visit, Search({}), [], "", mistake=str(exc)), 400)
+    if search.some_id:
+        return _jump(site, visit, search)
+    events, after = _newest(site, search, visit.query.get("after", ""))
+    return Shown("events.html", _values(visit, search, events, after))
+
+
+def show(site: Site, visit: Visit) -> Shown | GoTo:
+    log = _log(site)
+    some_id = visit.parts["event_id"].lower()
+    found = log.like(some_id)
+    if not found and (day := log.known_since(some_id)):
+        raise Refused(410, f"Only the id of this event is left: it was closed on {day}, and its record has expired.")
+    if not found:
+        raise Refused(404, "There is no such event on record. Closed events are kept for SUREHOOK_RETENTION seconds.")
+    if found[0].event_id != some_id:
+        return GoTo(f"/events/{found[0].event_id}")
+    event = found[0]
+    attempts = [_with_start(attempt) for attempt in log.attempts(event.event_id)]
+    return Shown("event.html", {"event": event, "attempts": attempts})
+
+
+def _with_start(attempt: dict[str, Any]) -> dict[str, Any]:
+    ended_at = datetime.fromisoformat(attempt["at"])
+    started_at = ended_at - timedelta(milliseconds=attempt["elapsed_ms"])
+    return {"traceback": "", **attempt, "ended_at": ended_at, "started_at": started_at}
+
+
+def _jump(site: Site, visit: Visit, search: Search) -> Shown | GoTo:
+    found = _log(site).like(search.some_id)
+    if len(found) == 1:
+        return GoTo(f"/events/{found[0].event_id}")
+    mistake = "" if found else f"There is no event {search.some_id} on record."
+    return Shown("events.html", _values(visit, search, found[:LIMIT], "", mistake=mistake), 200 if found else 404)
+
+
+def _newest(site: Site, search: Search, after: str) -> tuple[list[EventRecord], str]:
+    before = _cursor(after)
+    wanted = EventFilter(
+        event_type=search.given.get("type"),
+        handler=search.given.get("handler"),
+        user_id=search.given.get("user", "").lower() or None,
+        tenant_id=search.given.get("tenant", "").lower() or None,
+        since=search.instant("since", site.clock()),
+        until=search.instant("until", site.clock()),
+        states=search.states,
+    )
+    matching = (event for event in _log(site).matching(wanted) if before is None or _order(event) < before)
+    events = heapq.nlargest(LIMIT + 1, matching, key=_order)
+    more = events[LIMIT:]
+    shown = events[:LIMIT]
+    return shown, f"{_order(shown[-1])[0]}-{shown[-1].event_id}" if more else ""
+
+
+def _order(event: EventRecord) -> tuple[int, str]:
+    return round(event.received_at.timestamp() * 1000), event.event_id
+
+
+def _cursor(text: str) -> tuple[int, str] | None:
+    if not text:
+        return None
+    milliseconds, _, event_id = text.partition("-")
+    if not (milliseconds.isascii() and milliseconds.isdigit() and len(milliseconds) <= len("1700000000000")):
+        raise Refused(400, "There is no such page of the list: start with the newest events.")
+    return int(milliseconds), event_id
+
+
+def _values(visit: Visit, search: Search, events: list[EventRecord], after: str, mistake: str = "") -> dict[str, Any]:
+    return {
+        "search": search,
+        "q": visit.query.get("q", "") if mistake or search.some_id else "",
+        "events": events,
+        "after": after,
+        "is_first": not visit.query.get("after"),
+        "mistake": mistake,
+        "states": STATES,
+    }
+
+
+def _log(site: Site) -> EventLog:
+    return EventLog(site.store, site.keys, handler_timeout=site.settings.handler_timeout)

@@ -1,0 +1,104 @@
+"""The overview: one sentence that says whether anything is wrong, and the numbers behind it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from surehook.admin.spool import SpoolReader, SpoolSummary
+from surehook.dashboard.rendering import plural
+from surehook.dashboard.site import Shown, Site, Visit
+from surehook.shared.keys import TRANSACTIONAL_QUEUE
+from surehook.shared.stats import QueueStats, Stats, StatsReader
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that needs a person: what it is, what to do, and the page where."""
+
+    text: str
+    advice: str
+    path: str
+    count: int = 0
+    """How many events it is about, if it is about events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number of the overview, and the list behind it."""
+
+    name: str
+    count: int
+    path: str
+
+
+def show(site: Site, _: Visit) -> Shown:
+    stats = StatsReader(site.store, site.keys).read()
+    orphans = int(site.store.zcard(site.keys.orphans) or 0)
+    spool = SpoolReader(site.settings).summary()
+    needs = list(needs_of(stats, orphans, spool))
+    values = {"sentence": sentence(stats, needs), "needs": needs, "figures": figures(stats, orphans, spool)}
+    return Shown("overview.html", values)
+
+
+def sentence(stats: Stats, needs: list[Need]) -> str:
+    if not stats.accepted:
+        return "No event has arrived yet."
+    count = sum(need.count for need in needs)
+    events = "The only event is" if stats.accepted == 1 else f"All {stats.accepted:,} events are"
+    others = next((need for need in needs if not need.count), None)
+    if stats.imbalance:
+        return f"{plural(stats.imbalance, 'event')} of {stats.accepted:,} cannot be accounted for."
+    if count:
+        more = " And something else needs you." if others else ""
+        return f"{events} done or waiting; {count:,} {'needs' if count == 1 else 'need'} you.{more}"
+    return f"{events} done or waiting, but something needs you." if others else f"{events} done or waiting."
+
+
+def needs_of(stats: Stats, orphans: int, spool: SpoolSummary) -> Iterator[Need]:
+    if stats.imbalance:
+        text = f"The ledger does not balance by {plural(stats.imbalance, 'event')}"
+        yield Need(text, "See which, and what to do.", "/events")
+    dead = sum(queue.dead for queue in stats.queues)
+    if dead:
+        yield Need(plural(dead, "dead letter"), "See why they failed, and replay them.", "/events?state=dead", dead)
+    if orphans:
+        text = plural(orphans, "orphan")
+        advice = "Handlers had effects, but FusionAuth was told of a failure. Check and resolve them."
+        yield Need(text, advice, "/events", orphans)
+    if spool.refused:
+        text = f"{plural(spool.refused, 'event')} in the spool that the store refuses"
+        yield Need(text, "See why.", "/events", spool.refused)
+    if stats.is_suspended:
+        yield Need("All workers are suspended", "`rq resume` ends that.", "/rq/")
+    for queue in stats.queues:
+        yield from _needs_of_queue(queue)
+
+
+def _needs_of_queue(queue: QueueStats) -> Iterator[Need]:
+    if queue.is_paused:
+        yield Need(f"The queue {queue.name} is paused", "Resume it when its handlers may run again.", "/rq/")
+    if not queue.workers and queue.jobs > queue.dead and queue.name != TRANSACTIONAL_QUEUE:
+        yield Need(f"No worker runs the queue {queue.name}", "Start `surehook worker`.", "/rq/")
+    if queue.limits and queue.limits.breaker_open_seconds is not None:
+        text = f"The circuit breaker of {queue.name} is open"
+        yield Need(text, "Its handler keeps failing; it tries again by itself.", "/rq/")
+
+
+def figures(stats: Stats, orphans: int, spool: SpoolSummary) -> list[Figure]:
+    def total(name: str) -> int:
+        return sum(getattr(queue, name) for queue in stats.queues)
+
+    found = [
+        Figure("accepted", stats.accepted, "/events"),
+        Figure("done", stats.done, "/events?state=done"),
+        Figure("waiting", total("waiting"), "/events?state=waiting"),
+        Figure("running", total("running"), "/events?state=running"),
+        Figure("retrying later", total("scheduled"), "/events?state=scheduled"),
+        Figure("waiting for their turn", total("deferred"), "/events?state=deferred"),
+        Figure("dead letters", total("dead"), "/events?state=dead"),
+        Figure("discarded", stats.discarded, "/events?state=discarded"),
+        Figure("erased", stats.erased, "/events"),
+        Figure("orphans", orphans, "/events"),
+        Figure("in this machine's spool", spool.events, "/events"),
+    ]
+    always = {"accepted", "done", "waiting", "running", "dead letters"}
+    return [figure for figure in found if figure.count or figure.name in always]
