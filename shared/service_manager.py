@@ -46,3 +46,19 @@ class ServiceManager:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
             channel.settimeout(1)
             channel.sendto(state.encode(), self._address)
+
+
+class ReadyPipe:
+    """A pipe on which a parent process waits for one line: the service has started."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def tell(self) -> None:
+        """Write the line, once."""
+        if self._descriptor is None:
+            return
+        with contextlib.suppress(OSError):  # the parent waits no more
+            os.write(self._descriptor, b"\n")
+        os.close(self._descriptor)
+        self._descriptor = None

@@ -30,6 +30,7 @@ from surehook.workers.maintenance.minutes import MinuteWriter
 from surehook.workers.maintenance.recycling import Recycling
 from surehook.workers.maintenance.retention import Retention
 from surehook.workers.maintenance.sweeper import Sweep, Sweeper
+from surehook.workers.maintenance.transactional_heartbeat import TransactionalHeartbeat
 from surehook.workers.metrics import WorkerMetrics
 from surehook.workers.queue.claims import Claims
 from surehook.workers.queue.executor import JobExecutor
@@ -53,7 +54,7 @@ class Launcher(ABC):
     def __init__(
         self, settings: Settings, store: redis.Redis, slots: Slots, queue: str, process: str, threads: int
     ) -> None:
-        self.queue, self._settings = queue, settings
+        self.queue, self._settings, self._slots = queue, settings, slots
         self._store, self._keys = store, Keys(settings.key_prefix)
         self._names = thread_names(process, threads)
         self.guard = FormatGuard(store, self._keys)
@@ -84,7 +85,10 @@ class Launcher(ABC):
                 thread.announce()
             if isinstance(thread, PeriodicThread | Notifier):
                 thread.report = self._report
+            if isinstance(thread, TransactionalHeartbeat):
+                thread.try_tick()  # ingest submits only to processes with a heartbeat
             thread.start()
+        self._slots.mark_taking_events()
         return True
 
     @abstractmethod

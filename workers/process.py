@@ -22,15 +22,17 @@ from surehook.shared.settings import Settings, load_settings
 from surehook.shared.tracebacks import take_display
 from surehook.shared.transactional_events import transactional_types
 from surehook.shared.visible import visible
+from surehook.workers.announcement import ALL_QUEUES, ANNOUNCEMENT_SUFFIX, ITS_QUEUE, announce, queues_of
 from surehook.workers.guard import SHOW_STACKS_SIGNAL
 from surehook.workers.handlers.loader import load_handlers, require_agreement
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.launcher import Launcher, QueueLauncher
 from surehook.workers.metrics import take_metrics_folder
+from surehook.workers.rights import require_rights
 from surehook.workers.slots import STACKS_SUFFIX, Slots
 from surehook.workers.transactional_launcher import TransactionalLauncher
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("surehook.workers.process")  # __name__ is __main__ here, which may be a user's logger
 
 # Threads that compute yield to the fetcher this often (Python's default is 5 ms).
 SWITCH_INTERVAL_SECONDS = 0.001
@@ -49,6 +51,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--slots", type=Path, required=True)
     parser.add_argument("--grace", type=float, required=True)
+    parser.add_argument("--announce", choices=(ALL_QUEUES, ITS_QUEUE))
     arguments = parser.parse_args()
     stops: list[int] = []
     _handle_signals(stops)
@@ -100,8 +103,7 @@ def _load_and_run(arguments: argparse.Namespace, stops: list[int]) -> int:
         set_up_logging(settings.log_level, settings.log_format, runs_handlers=True, shows_tracebacks=take_display())
         registry = load_handlers(settings.handlers, Path.cwd())
         withstand_configuration()
-        if arguments.queue == TRANSACTIONAL_QUEUE:
-            require_agreement(registry, transactional_types(settings.transactional_events))
+        _check(settings, registry, arguments)
     except Misconfigured as exc:
         sys.stderr.write(f"{visible(str(exc))}\n")
         return CHILD_MISCONFIGURED
@@ -125,6 +127,22 @@ def _load_and_run(arguments: argparse.Namespace, stops: list[int]) -> int:
     threading.Thread(target=run, name="main").start()
     _wait_beside_signals(has_ended, stops)
     return status[0]
+
+
+def _check(settings: Settings, registry: Registry, arguments: argparse.Namespace) -> None:
+    """Checks that the handlers fit the settings. The first process of a plan checks all that a start does.
+
+    Raises:
+        Misconfigured: says what to change.
+    """
+    queues: tuple[str, ...] = (arguments.queue,)
+    if arguments.announce is not None:
+        queues = queues_of(registry, None if arguments.announce == ALL_QUEUES else arguments.queue)
+    if TRANSACTIONAL_QUEUE in queues:
+        require_agreement(registry, transactional_types(settings.transactional_events))
+    if arguments.announce is not None:
+        require_rights(settings)
+        announce(arguments.slots.with_suffix(ANNOUNCEMENT_SUFFIX), registry, queues)
 
 
 def _wait_beside_signals(has_ended: threading.Event, stops: list[int]) -> None:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-# Last beat, whether the process is leaving, whether an exchange is under way, the process's id.
-_HEADER = struct.Struct("<dBB2xI")
+# Last beat, whether the process is leaving, whether an exchange is under way, whether it takes events, its id.
+_HEADER = struct.Struct("<dBBBxI")
 _SLOT = struct.Struct("<B7xdQ176s")  # stage, deadline, thread, claim
 _THREAD = struct.Struct("<Q")
 _DEADLINE = struct.Struct("<d")
 _PID = struct.Struct("<I")
-_LEAVING_AT, _EXCHANGE_PENDING_AT, _PID_AT = 8, 9, 12
+_LEAVING_AT, _EXCHANGE_PENDING_AT, _TAKES_EVENTS_AT, _PID_AT = 8, 9, 10, 12
 # The name of the file in which the process leaves its stacks when it is about to be killed.
 STACKS_SUFFIX = ".stacks"
 # After this long without a beat, the supervisor renews the leases of a process.
@@ -74,6 +74,14 @@ class Slots:
     @pid.setter
     def pid(self, pid: int) -> None:
         _PID.pack_into(self._memory, _PID_AT, pid)
+
+    def mark_taking_events(self) -> None:
+        self._memory[_TAKES_EVENTS_AT] = 1
+
+    @property
+    def takes_events(self) -> bool:
+        """True once the process has reached the store and started its threads."""
+        return bool(self._memory[_TAKES_EVENTS_AT])
 
     def mark_leaving(self) -> None:
         self._memory[_LEAVING_AT] = 1

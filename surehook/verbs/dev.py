@@ -31,8 +31,8 @@ def dev(unmasked: bool, reloads: bool) -> None:
     """Start the store, ingest, a worker and the dashboard, and stop them with Ctrl-C."""
     from surehook.shared import tracebacks
     from surehook.shared.settings import load_settings
-    from surehook.verbs.dev_processes import Children, WorkerWatch, running_store, wait_until_ready, watch_and_reload
-    from surehook.verbs.start import load_registry, start
+    from surehook.verbs.dev_processes import Children, running_store, wait_until_ready, watch_and_reload
+    from surehook.verbs.start import start
 
     if unmasked and not sys.stderr.isatty():
         raise Misconfigured("--unmasked is for a terminal: a file or a pipe would keep the values of events")
@@ -45,7 +45,6 @@ def dev(unmasked: bool, reloads: bool) -> None:
     if "grace" not in configured.model_fields_set:
         os.environ["SUREHOOK_GRACE"] = GRACE_SECONDS
     settings = start()
-    registry = load_registry(settings)
     stops: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: stops.append(number))
@@ -57,11 +56,9 @@ def dev(unmasked: bool, reloads: bool) -> None:
             children.start("ingest")
             wait_until_ready(settings, children, stops)
             if not stops:
-                echo(f"starting a worker on {', '.join(registry.queues)}, and the dashboard")
-                watch = WorkerWatch(settings, registry.queues)
-                children.start("worker", *_worker_options(settings, reloads=reloads))
+                echo("starting a worker and the dashboard")
                 children.start("dashboard")
-                watch.wait(children, stops)
+                children.start_worker(stops, *_worker_options(settings, reloads=reloads))
             if not stops:
                 echo(_screen(settings, is_new=is_new))
             if reloads and not stops:

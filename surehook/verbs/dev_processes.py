@@ -1,23 +1,20 @@
 """The processes of `surehook dev`: started in order, watched, stopped in order."""
 
 import contextlib
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
-import redis
 
 from surehook.fusionauth.own_endpoint import endpoint_url, tls_trust
 from surehook.shared.child_processes import start_child
 from surehook.shared.embedded import embedded_store
 from surehook.shared.errors import Misconfigured, SurehookError
 from surehook.shared.exit_status import MISCONFIGURED
-from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
-from surehook.shared.scripts import texts
 from surehook.shared.settings import Settings
-from surehook.shared.store import connect
 from surehook.verbs.output import echo
 from surehook.verbs.reload import ChangeWatch
 
@@ -34,8 +31,19 @@ class Children:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._store = store
 
-    def start(self, verb: str, *options: str) -> None:
-        self._processes[verb] = start_child(["-m", "surehook", verb, *options])
+    def start(self, verb: str, *options: str, pass_fds: Sequence[int] = ()) -> None:
+        self._processes[verb] = start_child(["-m", "surehook", verb, *options], pass_fds=pass_fds)
+
+    def start_worker(self, stops: list[int], *options: str) -> None:
+        """Starts the worker and waits until each of its queues has a process that takes events."""
+        ready, ours = os.pipe()
+        try:
+            self.start("worker", *options, "--ready-fd", str(ours), pass_fds=(ours,))
+            os.close(ours)
+            os.set_blocking(ready, False)
+            self.wait_until(lambda: _has_line(ready), stops, "no worker became ready; the lines above say why")
+        finally:
+            os.close(ready)
 
     def restart(self, verb: str, stops: list[int], *options: str) -> None:
         """Lets a process finish what it does, and starts it anew."""
@@ -110,28 +118,11 @@ class Children:
             process.wait()
 
 
-class WorkerWatch:
-    """Waits for new worker processes on every queue, and ignores those of an earlier `surehook dev`."""
-
-    def __init__(self, settings: Settings, queues: Sequence[str]) -> None:
-        self._store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
-        self._keys = Keys(settings.key_prefix)
-        self._queues = queues
-        self._before = {queue: self._workers(queue) for queue in queues}
-
-    def wait(self, children: Children, stops: list[int]) -> None:
-        children.wait_until(self._has_started, stops, "no worker became ready; the lines above say why")
-        self._store.close()
-
-    def _has_started(self) -> bool:
-        with contextlib.suppress(redis.RedisError):
-            return all(self._workers(queue) - before for queue, before in self._before.items())
-        return False
-
-    def _workers(self, queue: str) -> set[str]:
-        if queue == TRANSACTIONAL_QUEUE:  # ingest relies on the heartbeat of these workers
-            return set(texts(self._store.zrange(self._keys.available(queue), 0, -1)))
-        return set(texts(self._store.smembers(self._keys.rq_workers_of(queue))))
+def _has_line(pipe: int) -> bool:
+    """False also at the end of the pipe, whose process has ended."""
+    with contextlib.suppress(BlockingIOError):
+        return bool(os.read(pipe, 1))
+    return False
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ def test_dev_shows_one_screen_and_an_event_goes_from_a_post_to_a_handler(build_s
 
 def test_dev_is_running_only_when_a_worker_decides_transactions_too(build_stack: Build) -> None:
     stack = build_stack("""
+effect("imported by", os.getpid())
 @on("user.create", name="decides", transactional=True)
 def decides(event): ...
 """)
@@ -47,6 +48,7 @@ def decides(event): ...
 
     decided = stack.run("trigger", "user.create", "--transaction", "AbsoluteMajority")
     assert decided.returncode == 0, decided.stdout
+    assert len(stack.effects()) == 2, "only the processes of the two queues import the module"
     assert terminal.ctrl_c() == 0
 
 

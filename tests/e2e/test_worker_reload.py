@@ -13,6 +13,7 @@ from harness.processes import children_of
 from harness.stack import Stack, wait_until
 
 pytestmark = pytest.mark.chaos
+NOTES_IMPORT = "\nwith open('imports', 'a') as file: file.write(f'{os.getpid()}\\n')\n"
 Build = Callable[..., Stack]
 STARTED, COMPLETED = "worker process replacement started", "worker process replacement completed"
 FAILED = "worker process replacement failed"
@@ -41,7 +42,7 @@ def reload(worker: Any) -> None:
 
 
 def test_new_code_and_settings_take_over_while_the_old_process_finishes_its_work(build_stack: Build) -> None:
-    stack = build_stack(FIRST)
+    stack = build_stack(FIRST + NOTES_IMPORT)
     del stack.environ["SUREHOOK_HANDLERS"]
     settings = stack.folder / ".env"
     settings.write_text("SUREHOOK_HANDLERS=myhooks\nSUREHOOK_GRACE=300\nSUREHOOK_HANDLER_TIMEOUT=300\n")
@@ -52,7 +53,7 @@ def test_new_code_and_settings_take_over_while_the_old_process_finishes_its_work
     wait_until(lambda: len(stack.worker_pids()) == 4, "two processes on each of two queues")
     old = stack.worker_pids()
     source = (stack.folder / "myhooks.py").read_text()
-    stack.write_handlers(SECOND)
+    stack.write_handlers(SECOND + NOTES_IMPORT)
     (stack.folder / "newhooks.py").write_text((stack.folder / "myhooks.py").read_text())
     (stack.folder / "myhooks.py").write_text(source)
     settings.write_text("SUREHOOK_HANDLERS=newhooks\nSUREHOOK_GRACE=300\nSUREHOOK_HANDLER_TIMEOUT=300\n")
@@ -71,6 +72,8 @@ def test_new_code_and_settings_take_over_while_the_old_process_finishes_its_work
     wait_until(lambda: "finished by the old code" in stack.effects() and stack.open_events() == 0)
     wait_until(lambda: not set(old) & set(stack.worker_pids()), "the last old one has ended")
     assert stack.effects().count("began 1") == 1
+    imports = [int(pid) for pid in (stack.folder / "imports").read_text().split()]
+    assert sorted(imports) == sorted({*old, *stack.worker_pids()}), "once, and only in processes that run handlers"
     assert not any(word in stack.logged() for word in ("worker process died", "run interrupted", FAILED))
 
 

@@ -10,8 +10,6 @@ from surehook.shared.errors import IncompatibleStore
 from surehook.shared.exit_status import MISCONFIGURED
 from surehook.shared.settings import Settings
 from surehook.shared.store_format import CLUSTER
-from surehook.workers.handlers.registry import Registry
-from surehook.workers.supervisor.plan import Plan
 from surehook.workers.supervisor.supervisor import Supervisor
 from tests.support.command import command_on
 from tests.support.endpoint import open_endpoint
@@ -36,7 +34,7 @@ def test_the_endpoint_is_not_ready_and_takes_nothing(cluster: Settings, caplog: 
 
 def test_workers_do_not_start(cluster: Settings) -> None:
     with pytest.raises(IncompatibleStore, match="cluster_enabled:1"):
-        Supervisor(Plan(cluster, Registry([]), ("events",)), processes=1, threads=1).run()
+        Supervisor(cluster, processes=1, threads=1).run()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The supervisor watches all its processes, while some of them die, hang or are slow."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -19,9 +20,10 @@ import redis
 from harness.stack import wait_until
 from surehook.shared import restart_policy
 from surehook.shared.settings import Settings
+from surehook.workers.announcement import ANNOUNCEMENT_SUFFIX, announce
 from surehook.workers.slots import Slots
 from surehook.workers.supervisor import child as child_module
-from surehook.workers.supervisor.plan import Plan
+from surehook.workers.supervisor import rollout
 from surehook.workers.supervisor.supervisor import Supervisor
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS
@@ -72,6 +74,8 @@ def run_pool(settings: Settings, started: list[Started], monkeypatch: pytest.Mon
     def run_pool(programs: dict[str, str], play: Play) -> None:
         def start(arguments: Sequence[str], **_: Any) -> "subprocess.Popen[bytes]":
             words = dict(pairwise(arguments))
+            if "--announce" in words:
+                announce(Path(words["--slots"]).with_suffix(ANNOUNCEMENT_SUFFIX), NO_HANDLERS, tuple(programs))
             process = subprocess.Popen([sys.executable, "-c", programs[words["--queue"]]], stdin=subprocess.PIPE)
             started.append(Started(words["--queue"], words["--name"], Slots(Path(words["--slots"])), process))
             return process
@@ -89,7 +93,7 @@ def run_pool(settings: Settings, started: list[Started], monkeypatch: pytest.Mon
         with ThreadPoolExecutor(1) as other:
             playing = other.submit(play_and_stop)
             try:
-                Supervisor(Plan(pool_settings, NO_HANDLERS, tuple(programs)), processes=1, threads=1).run()
+                Supervisor(pool_settings, processes=1, threads=1, queue=next(iter(programs))).run()
             finally:
                 is_over.set()
             playing.result()
@@ -138,3 +142,26 @@ def test_jobs_of_a_process_that_dies_in_the_grace_period_are_given_back_before_i
         assert store.hget(KEYS.event(event_id), "interrupted:") is None
 
     run_pool({"events": WAITS, "stays": STAYS.format(ready=str(ready))}, play)
+
+
+def test_a_process_that_does_not_reach_its_store_replaces_no_other(
+    run_pool: RunPool,
+    started: list[Started],
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(rollout, "SERVING_SECONDS", 0.5)
+    monkeypatch.setenv("SUREHOOK_DATA_DIR", str(data_dir))
+    caplog.set_level(logging.INFO)
+
+    def play() -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        wait_until(lambda: len(started) == 2, "the new one has started")
+        started[1].slots.beat(time.monotonic())
+        wait_until(lambda: started[1].process.poll() is not None, "the new one has ended")
+        assert started[0].process.poll() is None
+
+    run_pool({"events": WAITS}, play)
+
+    assert "worker process replacement failed" in caplog.messages

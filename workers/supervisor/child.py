@@ -1,5 +1,6 @@
 """One worker process as its supervisor sees it: starts it, watches it, gives back its claims when it has died."""
 
+import contextlib
 import logging
 import os
 import socket
@@ -19,6 +20,7 @@ from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
 from surehook.shared.working_folder import WorkingFolder
 from surehook.workers import guard
+from surehook.workers.announcement import ALL_QUEUES, ANNOUNCEMENT_SUFFIX, ITS_QUEUE
 from surehook.workers.execution.timeouts import STUCK_SECONDS
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.metrics import FOLDER_VARIABLE
@@ -66,13 +68,24 @@ class Child:
     culprits: dict[str, str] | None = None
     """The claims for which it was killed, with their handlers' stacks. None: any run may have caused its death."""
     stacks_file: Path | None = None
+    announcement: Path | None = None
     timed_out: list[str] = field(default_factory=list)
     """The handlers of the runs that were settled as timeouts."""
     is_stopping: bool = False
     stop_by: float = float("inf")
 
     @classmethod
-    def start(cls, queue: str, threads: int, plan: Plan, folder: WorkingFolder, restarts: RestartPolicy) -> "Child":
+    def start(
+        cls,
+        queue: str,
+        threads: int,
+        plan: Plan,
+        folder: WorkingFolder,
+        restarts: RestartPolicy,
+        *,
+        is_only_queue: bool = False,
+    ) -> "Child":
+        """Starts a process. If the plan's handlers are not known yet, this one announces them."""
         grace_seconds = plan.settings.grace
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         path = folder.path / f"{name}.slots"
@@ -80,12 +93,29 @@ class Child:
         slots = Slots.create(path, 2 * (threads + Prefetch(threads).most_ahead))
         command = [sys.executable, "-P", "-m", "surehook.workers.process", "--queue", queue, "--name", name]
         options = ["--threads", str(threads), "--slots", str(path), "--grace", str(grace_seconds)]
+        if not plan.is_known:
+            options += ["--announce", ITS_QUEUE if is_only_queue else ALL_QUEUES]
         process = start_child(
             ["-IS", guard.__file__, str(grace_seconds), *command, *options],
             environ={FOLDER_VARIABLE: str(folder.path)},
             pass_fds=(folder.lock,),
         )
-        return cls(queue, name, threads, process, slots, restarts, plan, stacks_file=path.with_suffix(STACKS_SUFFIX))
+        child = cls(queue, name, threads, process, slots, restarts, plan)
+        child.stacks_file, child.announcement = path.with_suffix(STACKS_SUFFIX), path.with_suffix(ANNOUNCEMENT_SUFFIX)
+        return child
+
+    def read_plan(self) -> Plan:
+        """Its plan, with the handlers if it has announced them. Before that, it takes no events."""
+        if self.announcement is not None:
+            self.plan = self.plan.announced(self.announcement)
+        return self.plan
+
+    @property
+    def pids(self) -> list[int]:
+        """Of its guard and of itself, as far as they are known. The thread of the metrics may be late for `forget`."""
+        with contextlib.suppress(ValueError):  # the slots are closed
+            return [pid for pid in (self.process.pid, self.slots.pid) if pid]
+        return []
 
     @property
     def is_stalled(self) -> bool:
@@ -215,5 +245,5 @@ class Child:
 
     def forget(self, folder: Path) -> None:
         self.slots.close()
-        for suffix in (".slots", STACKS_SUFFIX):
+        for suffix in (".slots", STACKS_SUFFIX, ANNOUNCEMENT_SUFFIX):
             (folder / f"{self.name}{suffix}").unlink(missing_ok=True)

@@ -36,7 +36,9 @@ class OwnClaims:
         """Give back the claims of dead processes. False if the store is unavailable."""
         try:
             for child in children:
-                plan = child.plan
+                plan = child.read_plan()
+                if not plan.is_known:
+                    continue  # it has taken no events
                 with connect(plan.settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
                     counts = child.is_to_blame
                     self._interrupted.inc(child.give_back(store, plan.settings, plan.registry, counts=counts))
