@@ -175,7 +175,7 @@ def test_the_wheel_brings_one_name_and_everything_below_it(wheel: Path) -> None:
     expected = {
         (Path("surehook") / path.relative_to(ROOT / "surehook")).as_posix()
         for path in (ROOT / "surehook").rglob("*")
-        if path.suffix in (".py", ".lua") or path.name == "py.typed"
+        if path.suffix in (".py", ".lua", ".html", ".css", ".js") or path.name in ("py.typed", "icon.svg")
     }
     for folder in ("ingest", "workers", "shared"):
         found = (path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".lua"))
