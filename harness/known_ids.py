@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import redis
 
 from surehook.shared.keys import Keys
-from surehook.shared.scripts import definitions, linked
+from surehook.shared.script_linker import linked
+from surehook.shared.scripts import definitions
 
 REMEMBER = "for _, id in ipairs(ARGV) do remember_id(id, pack_id(id)) end"
 AT_ONCE = 1000

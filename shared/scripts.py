@@ -3,7 +3,6 @@
 Each is sent behind the key names and the definitions of `scripts/lib/` that it uses.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import sha1
@@ -14,6 +13,7 @@ import redis
 from redis.exceptions import NoScriptError
 
 from surehook.shared.keys import Keys
+from surehook.shared.script_linker import linked
 
 Argument = bytes | str | int | float
 
@@ -31,9 +31,6 @@ _FLAGS = "#!lua flags=allow-oom\n"  # must be the first line (Redis 7, Valkey)
 FOLDER = files("surehook.shared") / "scripts"
 # Each may use the definitions of those before it.
 LIBRARY = ("rq_jobs", "known_ids", "ordering", "events", "claims", "limits", "transactions")
-_DEFINED = re.compile(r"local (?:function )?(\w+)")
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_COMMENT = re.compile(r" *--.*")
 
 
 class Store(Protocol):
@@ -84,37 +81,6 @@ def _source(name: str, keys: Keys) -> bytes:
 def definitions(keys: Keys) -> str:
     """Everything that a script may use: the names of keys, and the library."""
     return "\n".join([keys.for_scripts(), *((FOLDER / "lib" / f"{part}.lua").read_text() for part in LIBRARY)])
-
-
-def linked(script: str, shared: str) -> str:
-    """Puts the shared definitions that `script` uses, directly or through others, in front of it.
-
-    The store creates each function of a script again in every call, so an unused one costs as much as a command does.
-    A definition begins with `local` at the margin and ends at the next line there.
-    """
-    script, shared = _COMMENT.sub("", script), _COMMENT.sub("", shared)  # a word in a comment is no use of a definition
-    wanted = set(_WORD.findall(script))
-    kept: list[str] = []
-    for definition in reversed(_definitions(shared)):  # a definition uses only earlier ones
-        name = _DEFINED.match(definition)
-        if name is None:
-            raise ValueError(f"no definition, so its users are unknown: {definition}")
-        if name[1] in wanted:
-            kept.append(definition)
-            wanted.update(_WORD.findall(definition))
-    return "\n".join([*reversed(kept), script])
-
-
-def _definitions(shared: str) -> list[str]:
-    found: list[str] = []
-    for line in shared.splitlines():
-        if not line:
-            continue
-        if line.startswith((" ", "end", "}")) and found:
-            found[-1] += f"\n{line}"
-        else:
-            found.append(line)
-    return found
 
 
 def text(reply: Any) -> str:

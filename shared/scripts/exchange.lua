@@ -3,9 +3,9 @@
 -- ARGV: queue, process, exchange number, prefix of new tokens (it begins with the process's own prefix), lease in ms,
 -- retention in s, handler timeout, claims wanted, how many of them start immediately (the others are *reserved*: a
 -- crash does not count for them), patterns of the types of handlers with an order, the limits of a handler's own queue
--- ('' for any other), then acks, each: kind, job id, token, worker, 1 if RQ's tools show it as running, number of
--- arguments, and those. With limits, the last argument of a finish, retry or bury is the verdict: good, bad, neither, or
--- the ms for which no job of the queue may start.
+-- ('' for any other), then acks, each: kind, job id, token, worker, what RQ's tools show of the job (0 nothing, 1 that it
+-- runs, 2 its worker, too), number of arguments, and those. With limits, the last argument of a finish, retry or bury is
+-- the verdict: good, bad, neither, or the ms for which no job of the queue may start.
 -- Returns the acks' results as letters (d applied, s refused: stale or erased, k o c as `open_breaker` says), 1 if the
 -- queue is paused, the claims, the ids of jobs without an event record, which were put aside, and with limits the ms
 -- until the next job may start (-1: not known). A claim is:
@@ -20,14 +20,20 @@ local limits = ARGV[11] ~= '' and read_limits(queue, ARGV[11])
 local FIRST_ACK, EXCHANGE_TTL_SECONDS = 12, 3600
 
 -- Writes of one kind are collected here and done in one command: a command costs the store more than its values.
-local ended_claims, finished, closed, run_counts = {}, {}, {}, {}
+local ended_claims, hidden, executions, finished, closed, run_counts = {}, {}, {}, {}, {}, {}
 local valid_claims = {}  -- the claims that the acks name
 
 local function end_claim(ack)
   if not valid_claims[ack.claim] then return false end
   valid_claims[ack.claim] = nil
   table.insert(ended_claims, ack.claim)
-  if ack.is_shown_running then hide_execution(queue, ack.job_id, ack.claim) end
+  if ack.shown == '2' then
+    hide_execution(queue, ack.job_id, ack.claim)
+  elseif ack.shown == '1' then
+    table.insert(hidden, ack.claim)
+    table.insert(executions, EXECUTION .. ack.claim)
+    table.insert(executions, EXECUTIONS .. ack.job_id)
+  end
   local record = redis.call('HMGET', EVENT .. event_of(ack.job_id), 'erasing', 'line:' .. handler_of(ack.job_id))
   ack.place = record[2]
   if not record[1] then return true end
@@ -43,8 +49,6 @@ local function count_run(worker, field, seconds)
   run_counts[worker] = counts
 end
 
-local apply = {}  -- the kinds of acks
-
 local function write_end(ack, status, started_at)
   write_to_job(ack.job_id, queue, handler_timeout, 'status', status,
     'started_at', started_at ~= '' and started_at or iso_now(), 'ended_at', iso_now(), 'worker_name', ack.worker)
@@ -52,7 +56,7 @@ end
 
 -- A handler returned, or no handler matches. Arguments: outcome, attempt ('' for none), seconds, started at, the event's
 -- id as 16 bytes ('' if it came as a transaction).
-function apply.finish(ack, at)
+local function apply_finish(ack, at)
   if ARGV[at + 1] ~= '' then add_attempt(ack.job_id, ARGV[at + 1]) end
   count_run(ack.worker, 'successful_job_count', ARGV[at + 2])
   write_end(ack, 'finished', ARGV[at + 3])
@@ -64,75 +68,88 @@ function apply.finish(ack, at)
   close(ack.job_id, ARGV[at], retention, closed, ARGV[at + 4])
 end
 
-apply.skip = apply.finish  -- it had no reason to run: see `settle_turn`
+-- The other kinds of acks. Most exchanges have none of them, so their functions are created with the first one.
+local others
+local function apply_other(ack)
+  if others then return others[ack.kind](ack, ack.at, ack.last) end
+  others = {}
 
--- A handler failed or asked to run later. Arguments: delay in ms, 1 if this spends a retry, attempt, exc, handler,
--- seconds, started at.
-function apply.retry(ack, at)
-  assign_handler(ack.job_id, ARGV[at + 4])
-  count_run(ack.worker, 'failed_job_count', ARGV[at + 5])
-  add_attempt(ack.job_id, ARGV[at + 2])
-  if ARGV[at + 1] == '1' then
-    redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'spent:' .. handler_of(ack.job_id), 1)
+  -- A handler failed or asked to run later. Arguments: delay in ms, 1 if this spends a retry, attempt, exc, handler,
+  -- seconds, started at.
+  function others.retry(ack, at)
+    assign_handler(ack.job_id, ARGV[at + 4])
+    count_run(ack.worker, 'failed_job_count', ARGV[at + 5])
+    add_attempt(ack.job_id, ARGV[at + 2])
+    if ARGV[at + 1] == '1' then
+      redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'spent:' .. handler_of(ack.job_id), 1)
+    end
+    add_result(ack.job_id, 4, ARGV[at + 3], ack.worker)
+    write_end(ack, 'scheduled', ARGV[at + 6])
+    schedule(ack.job_id, queue, tonumber(ARGV[at]))
   end
-  add_result(ack.job_id, 4, ARGV[at + 3], ack.worker)
-  write_end(ack, 'scheduled', ARGV[at + 6])
-  schedule(ack.job_id, queue, tonumber(ARGV[at]))
-end
 
--- A handler failed for good: a dead letter. Arguments: attempt, exc, handler, seconds, started at.
-function apply.bury(ack, at)
-  assign_handler(ack.job_id, ARGV[at + 2])
-  count_run(ack.worker, 'failed_job_count', ARGV[at + 3])
-  add_attempt(ack.job_id, ARGV[at])
-  write_end(ack, 'failed', ARGV[at + 4])
-  bury(ack.job_id, queue, ARGV[at + 1], ack.worker)
-end
-
--- The job goes back uncounted, to the front or after a delay. Arguments: delay in ms.
-function apply.give_back(ack, at)
-  redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'runs:' .. handler_of(ack.job_id), -1)
-  reset_run_fields(ack.job_id, queue, handler_timeout)
-  local delay_ms = tonumber(ARGV[at])
-  if delay_ms > 0 then schedule(ack.job_id, queue, delay_ms) else enqueue_first(ack.job_id, queue) end
-end
-
--- The job has a key of its handler's, and waits for its turn, uncounted. Arguments: its place.
-function apply.place(ack, at)
-  redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'runs:' .. handler_of(ack.job_id), -1)
-  reset_run_fields(ack.job_id, queue, handler_timeout)
-  order('queue_in_turn', ack.job_id, queue, ARGV[at])
-end
-
--- Several handlers match the event: one job for each replaces the event's own. The body is stored once.
--- Arguments: handler, its queue, its timeout, its place in a line ('': none), and so on.
-function apply.fan_out(ack, at, last)
-  local names = {}
-  for i = at, last, 4 do
-    table.insert(names, ARGV[i])
-    redis.call('HSET', EVENT .. ack.job_id, 'queue:' .. ARGV[i], ARGV[i + 1])
+  -- A handler failed for good: a dead letter. Arguments: attempt, exc, handler, seconds, started at.
+  function others.bury(ack, at)
+    assign_handler(ack.job_id, ARGV[at + 2])
+    count_run(ack.worker, 'failed_job_count', ARGV[at + 3])
+    add_attempt(ack.job_id, ARGV[at])
+    write_end(ack, 'failed', ARGV[at + 4])
+    bury(ack.job_id, queue, ARGV[at + 1], ack.worker)
   end
-  redis.call('HSET', EVENT .. ack.job_id, 'handlers', table.concat(names, ','))
-  redis.call('INCRBY', EXTRA_JOBS, #names - 1)
-  reset_counters(ack.job_id)
-  delete_job(ack.job_id)
-  for i = at, last, 4 do
-    local job_id = ack.job_id .. '_' .. ARGV[i]
-    create_job(job_id, ARGV[i + 1], ARGV[i + 2])
-    if ARGV[i + 3] == '' then enqueue(job_id, ARGV[i + 1]) else order('queue_in_turn', job_id, ARGV[i + 1], ARGV[i + 3]) end
+
+  -- The job goes back uncounted, to the front or after a delay. Arguments: delay in ms.
+  function others.give_back(ack, at)
+    redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'runs:' .. handler_of(ack.job_id), -1)
+    reset_run_fields(ack.job_id, queue, handler_timeout)
+    local delay_ms = tonumber(ARGV[at])
+    if delay_ms > 0 then schedule(ack.job_id, queue, delay_ms) else enqueue_first(ack.job_id, queue) end
   end
+
+  -- The job has a key of its handler's, and waits for its turn, uncounted. Arguments: its place.
+  function others.place(ack, at)
+    redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'runs:' .. handler_of(ack.job_id), -1)
+    reset_run_fields(ack.job_id, queue, handler_timeout)
+    order('queue_in_turn', ack.job_id, queue, ARGV[at])
+  end
+
+  -- Several handlers match the event: one job for each replaces the event's own. The body is stored once.
+  -- Arguments: handler, its queue, its timeout, its place in a line ('': none), and so on.
+  function others.fan_out(ack, at, last)
+    local names = {}
+    for i = at, last, 4 do
+      table.insert(names, ARGV[i])
+      redis.call('HSET', EVENT .. ack.job_id, 'queue:' .. ARGV[i], ARGV[i + 1])
+    end
+    redis.call('HSET', EVENT .. ack.job_id, 'handlers', table.concat(names, ','))
+    redis.call('INCRBY', EXTRA_JOBS, #names - 1)
+    reset_counters(ack.job_id)
+    delete_job(ack.job_id)
+    for i = at, last, 4 do
+      local job_id = ack.job_id .. '_' .. ARGV[i]
+      create_job(job_id, ARGV[i + 1], ARGV[i + 2])
+      if ARGV[i + 3] == '' then enqueue(job_id, ARGV[i + 1]) else order('queue_in_turn', job_id, ARGV[i + 1], ARGV[i + 3]) end
+    end
+  end
+
+  -- The job belongs on its handler's own queue, and goes there uncounted. Arguments: handler, queue, timeout.
+  function others.move(ack, at)
+    redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'runs:' .. handler_of(ack.job_id), -1)
+    move_job(ack.job_id, ARGV[at], ARGV[at + 1], ARGV[at + 2])
+  end
+
+  others[ack.kind](ack, ack.at, ack.last)
 end
 
--- The job belongs on its handler's own queue, and goes there uncounted. Arguments: handler, queue, timeout.
-function apply.move(ack, at)
-  redis.call('HINCRBY', EVENT .. event_of(ack.job_id), 'runs:' .. handler_of(ack.job_id), -1)
-  move_job(ack.job_id, ARGV[at], ARGV[at + 1], ARGV[at + 2])
+-- Apply an ack of any kind. A skipped job had no reason to run: see `settle_turn`.
+local function apply(ack)
+  if ack.kind == 'finish' or ack.kind == 'skip' then return apply_finish(ack, ack.at) end
+  apply_other(ack)
 end
 
 -- The breaker is open: the failure spends no retry and buries nothing. The job goes behind the others, so that the next
 -- probe is another event: this one may be what fails. Arguments: as of retry or bury.
-function apply.keep(ack, at)
-  if ack.kind == 'retry' then at = at + 2 end
+local function keep(ack)
+  local at = ack.kind == 'retry' and ack.at + 2 or ack.at
   assign_handler(ack.job_id, ARGV[at + 2])
   count_run(ack.worker, 'failed_job_count', ARGV[at + 3])
   add_attempt(ack.job_id, (string.gsub(ARGV[at], '"outcome": "dead letter"', '"outcome": "failed"')))
@@ -145,7 +162,7 @@ end
 local judge, save_runs
 local function apply_limited(ack)
   local letter = judge(ack, ARGV[ack.last])
-  apply[(letter == 'k' or letter == 'o') and 'keep' or ack.kind](ack, ack.at, ack.last)
+  if letter == 'k' or letter == 'o' then keep(ack) else apply(ack) end
   return letter
 end
 
@@ -174,6 +191,10 @@ local function write_collected()
     redis.call('SREM', PROCESS_CLAIMS .. token_prefix, unpack(ended_claims))
     redis.call('ZREMRANGEBYSCORE', FINISHED .. queue, '-inf', now_seconds)
   end
+  if #hidden > 0 then
+    redis.call('ZREM', WIP .. queue, unpack(hidden))
+    redis.call('DEL', unpack(executions))
+  end
   if #finished > 0 then redis.call('ZADD', FINISHED .. queue, unpack(finished)) end
   for outcome, event_ids in pairs(closed) do count_closed(outcome, event_ids) end
   for worker, counts in pairs(run_counts) do add_to_worker_statistics(worker, counts) end
@@ -189,7 +210,7 @@ local function apply_acks()
       if start(ack) then letter = 'd' end
     elseif end_claim(ack) then
       letter = 'd'
-      if limits then letter = apply_limited(ack) else apply[ack.kind](ack, ack.at, ack.last) end
+      if limits then letter = apply_limited(ack) else apply(ack) end
       if ack.place then order('settle', ack.job_id, ack.place, ack.kind, retention) end
     end
     table.insert(results, letter)

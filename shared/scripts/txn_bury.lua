@@ -4,7 +4,7 @@
 -- Returns 1, or 0 if the run has ended or its process lives.
 local id = ARGV[1]
 
-local function bury()
+local function bury_run()
   local txn = load_txn(id)
   if not txn or txn.round ~= ARGV[2] or not txn.running or not is_run_dead(id, txn, tonumber(ARGV[3])) then return 0 end
   if txn.state == 'running' then decide(id, txn, 'abandoned', '') end
@@ -14,4 +14,4 @@ local function bury()
   return 1
 end
 
-return guarded(id, bury)
+return guarded(id, bury_run)

@@ -13,6 +13,8 @@ START = "start"
 FINISH = "finish"
 SKIP = "skip"
 MOVE, FAN_OUT = "move", "fan_out"
+# How much RQ's tools show of a job in progress: nothing, that it runs, and in which worker.
+NOT_SHOWN, RUN_SHOWN, WORKER_SHOWN = 0, 1, 2
 
 
 class Ack(NamedTuple):
@@ -28,15 +30,15 @@ class Ack(NamedTuple):
             return self.arguments[1:2]
         return self.arguments[1::4] if self.kind == FAN_OUT else ()
 
-    def packed(self, worker: str, *, is_shown_running: bool) -> tuple[Argument, ...]:
-        """The script's arguments for it. `is_shown_running`: RQ's tools show the job as running."""
+    def packed(self, worker: str, shown: int) -> tuple[Argument, ...]:
+        """The script's arguments for it. `shown`: what RQ's tools show of the job."""
         claim = self.claim
         return (
             self.kind,
             claim.job_id,
             claim.token,
             worker,
-            int(is_shown_running),
+            int(shown),
             len(self.arguments),
             *self.arguments,
         )

@@ -105,9 +105,9 @@ class Claims:
         return self._scripts["exchange"]
 
     def exchange_arguments(
-        self, number: int, acks: Iterable[tuple[Ack, str, bool]], *, wanted: int, starting: int
+        self, number: int, acks: Iterable[tuple[Ack, str, int]], *, wanted: int, starting: int
     ) -> tuple[Argument, ...]:
-        """The script's arguments. An ack comes with its RQ worker's name, and whether RQ's tools show it running."""
+        """The script's arguments. An ack comes with its RQ worker's name, and what RQ's tools show of it."""
         flat: list[Argument] = [
             self.queue,
             self._process,
@@ -121,8 +121,8 @@ class Claims:
             self._ordered_types,
             self._limits,
         ]
-        for ack, worker, is_shown_running in acks:
-            flat += ack.packed(worker, is_shown_running=is_shown_running)
+        for ack, worker, shown in acks:
+            flat += ack.packed(worker, shown)
         return tuple(flat)
 
     def parse_reply(self, reply: Any) -> FetchResult:

@@ -139,7 +139,7 @@ class Fetcher(threading.Thread):
             until = min(until, now + MAX_WAIT_SECONDS / 4)
         until = min(until, self._quarantine.waits_until)
         for job in self._jobs.values():
-            if not job.is_thread_shown and not job.has_finished and job.started_at != FOREVER:
+            if job.shown != acks.WORKER_SHOWN and not job.has_finished and job.started_at != FOREVER:
                 until = min(until, job.started_at + SHOW_THREAD_SECONDS)
         return max(until - now, 0.001)
 
@@ -166,8 +166,8 @@ class Fetcher(threading.Thread):
 
     def _announce_running_jobs(self, now: float) -> None:
         for job in self._jobs.values():
-            if not job.is_thread_shown and not job.has_finished and job.started_at + SHOW_THREAD_SECONDS <= now:
-                job.is_thread_shown = job.is_shown_running = True
+            if job.shown != acks.WORKER_SHOWN and not job.has_finished and job.started_at + SHOW_THREAD_SECONDS <= now:
+                job.shown = acks.WORKER_SHOWN
                 self._sources.add(acks.start(job.claim), job)
 
     def _is_due(self, source: Source, now: float) -> bool:
@@ -189,7 +189,7 @@ class Fetcher(threading.Thread):
         starting = max(0, min(wanted, self._prefetch.threads - self._busy))
         sent, source.acks = source.acks, []
         self._number += 1
-        with_workers = [(ack, job.thread, job.is_shown_running) for ack, job, _ in sent]
+        with_workers = [(ack, job.thread, job.shown) for ack, job, _ in sent]
         arguments = source.claims.exchange_arguments(self._number, with_workers, wanted=wanted, starting=starting)
         self._slots.mark_exchange_pending(is_pending=wanted > 0)
         # Handlers have run, and only the store can decide whether their results count: repeat until it answers.
@@ -227,7 +227,7 @@ class Fetcher(threading.Thread):
         slot = self._free_slots.pop()
         self._slots.reserve(slot, claim.key)
         job = JobInProgress(claim, slot, time.monotonic(), may_start_until(sent_at))
-        job.is_shown_running = claim.position <= starting
+        job.shown = acks.RUN_SHOWN if claim.position <= starting else acks.NOT_SHOWN
         self._jobs[claim.key] = job
         self._busy += 1
         if claim.interruptions > 0:

@@ -36,10 +36,8 @@ class JobInProgress:
     thread: str = ""
     started_at: float = FOREVER
     is_handed_over: bool = False
-    is_shown_running: bool = False
-    """RQ's tools show it running."""
-    is_thread_shown: bool = False
-    """RQ's tools know its thread, too."""
+    shown: int = acks.NOT_SHOWN
+    """How much RQ's tools show of it."""
     has_finished: bool = False
     is_lost: bool = False
     has_seen_lease_lost: bool = False

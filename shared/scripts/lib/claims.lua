@@ -18,12 +18,12 @@ local function claim_reply(job_id, token, runs, record)
 end
 
 -- Put popped jobs back at the front of their queue, from `first` on.
-local function push_back(queue, job_ids, first)
+local function push_back(queue, job_ids, first)  -- rare
   for i = #job_ids, first, -1 do redis.call('LPUSH', QUEUE .. queue, job_ids[i]) end
 end
 
 -- The claims of an earlier exchange whose reply was lost. `prefix` is what their tokens begin with.
-local function find_claims(queue, token_prefix, prefix, expires_at)
+local function find_claims(queue, token_prefix, prefix, expires_at)  -- rare
   local claims = {}
   for _, claim in ipairs(redis.call('SMEMBERS', PROCESS_CLAIMS .. token_prefix)) do
     local job_id, token = string.match(claim, '^([^:]+):(.+)$')
@@ -38,17 +38,22 @@ local function find_claims(queue, token_prefix, prefix, expires_at)
   return claims
 end
 
--- Show a running claim to RQ's tools. `worker` is '' until the process has chosen a thread. The execution names the
--- worker; the job does not, so that RQ refuses to send it a stop command, which no worker of ours obeys.
-local function show_execution(queue, job_id, claim, worker, handler_timeout)
+-- Write what RQ's tools show of a running claim, except its entry in `rq:wip`. `worker` is '' until the process has
+-- chosen a thread. The execution names the worker; the job does not, so that RQ refuses to send it a stop command, which
+-- no worker of ours obeys.
+local function write_execution(queue, job_id, claim, worker, handler_timeout)
   local now, far = iso_now(), now_seconds + FAR_FUTURE_SECONDS
-  redis.call('ZADD', WIP .. queue, far, claim)
   local token = string.match(claim, ':(.+)$')
   redis.call('ZADD', EXECUTIONS .. job_id, far, token)
   redis.call('HSET', EXECUTION .. claim, 'id', token, 'job_id', job_id,
     'created_at', now_seconds, 'last_heartbeat', now_seconds, 'worker_name', worker)
   write_to_job(job_id, queue, handler_timeout, 'status', 'started', 'started_at', now, 'last_heartbeat', now,
     'ended_at', '', 'worker_name', '')
+end
+
+local function show_execution(queue, job_id, claim, worker, handler_timeout)  -- rare
+  redis.call('ZADD', WIP .. queue, now_seconds + FAR_FUTURE_SECONDS, claim)
+  write_execution(queue, job_id, claim, worker, handler_timeout)
 end
 
 -- End a claim. Returns false if the claim is stale, or if its end completed a requested erasure: then the caller must
@@ -69,7 +74,7 @@ local function add_attempt_of(job_id, attempt)
 end
 
 -- Make a job a dead letter: an entry in RQ's FailedJobRegistry. A replay starts with the full retry budget.
-local function bury(job_id, queue, exc, worker)
+local function bury(job_id, queue, exc, worker)  -- rare
   reset_counters(job_id)
   redis.call('HSET', JOB .. job_id, 'status', 'failed', 'ended_at', iso_now(), 'worker_name', worker)
   redis.call('PERSIST', JOB .. job_id)
@@ -89,7 +94,7 @@ local function read_acks(first)
     local last = at + 5 + tonumber(ARGV[at + 5])
     local claim = ARGV[at + 1] .. ':' .. ARGV[at + 2]
     table.insert(claims, claim)
-    table.insert(acks, {kind = ARGV[at], job_id = ARGV[at + 1], worker = ARGV[at + 3], is_shown_running = ARGV[at + 4] == '1',
+    table.insert(acks, {kind = ARGV[at], job_id = ARGV[at + 1], worker = ARGV[at + 3], shown = ARGV[at + 4],
       claim = claim, at = at + 6, last = last})
     at = last + 1
   end
@@ -103,7 +108,7 @@ end
 local function claim_jobs(request)
   local queue, wanted, timeout = request.queue, request.wanted, request.timeout
   local claims, seen = {}, {}
-  local leases, new_claims = {}, {}  -- written together
+  local leases, new_claims, shown = {}, {}, {}  -- written together
   local without_record = {}
 
   local function start_lease(job_id, token, starts, runs)
@@ -112,12 +117,15 @@ local function claim_jobs(request)
     table.insert(leases, claim)
     table.insert(new_claims, claim)
     redis.call('HSET', EVENT .. event_of(job_id), 'runs:' .. handler, runs, 'claim:' .. handler, token)
-    if starts then show_execution(queue, job_id, claim, '', timeout) end
+    if not starts then return end
+    table.insert(shown, now_seconds + FAR_FUTURE_SECONDS)
+    table.insert(shown, claim)
+    write_execution(queue, job_id, claim, '', timeout)
   end
 
   -- Claim one job of those popped. Returns nothing if there is no reason to run it.
-  local function claim_job(job_id, token, starts, record)
-    local has_job = redis.call('EXISTS', JOB .. job_id) == 1
+  local function claim_job(job_id, token, starts, record, have_jobs)
+    local has_job = have_jobs or redis.call('EXISTS', JOB .. job_id) == 1
     if not record[1] and has_job then
       table.insert(without_record, job_id)
       return set_aside(job_id, queue)
@@ -136,6 +144,9 @@ local function claim_jobs(request)
 
   -- Claim popped jobs in their order. Returns true if no more may be claimed in this exchange.
   local function claim_popped(job_ids)
+    local job_keys = {}
+    for i, job_id in ipairs(job_ids) do job_keys[i] = JOB .. job_id end
+    local have_jobs = redis.call('EXISTS', unpack(job_keys)) == #job_ids
     for i, job_id in ipairs(job_ids) do
       local record = read_claim_record(job_id)
       local runs_alone = tonumber(record[6] or 0) > 0
@@ -143,7 +154,8 @@ local function claim_jobs(request)
         push_back(queue, job_ids, i)  -- it comes with the next exchange
         return true
       end
-      local claim = not seen[job_id] and claim_job(job_id, request.prefix .. (#claims + 1), #claims < request.starting, record)
+      local claim = not seen[job_id] and claim_job(job_id, request.prefix .. (#claims + 1), #claims < request.starting,
+        record, have_jobs)
       seen[job_id] = true
       if claim then
         table.insert(claims, claim)
@@ -159,6 +171,7 @@ local function claim_jobs(request)
     if #new_claims == 0 then return end
     redis.call('ZADD', LEASES .. queue, unpack(leases))
     redis.call('SADD', PROCESS_CLAIMS .. request.token_prefix, unpack(new_claims))
+    if #shown > 0 then redis.call('ZADD', WIP .. queue, unpack(shown)) end
     if redis.call('EXISTS', FAILED .. queue, SCHEDULED .. queue) == 0 then return end
     local job_ids = {}
     for _, claim in ipairs(claims) do table.insert(job_ids, claim[1]) end

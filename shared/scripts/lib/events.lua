@@ -21,14 +21,14 @@ local function backlog_room(limit, wanted)
 end
 
 -- The record keeps the token of a job's last claim, and the leases show if that claim is current.
-local function is_claimed(job_id, queue)
+local function is_claimed(job_id, queue)  -- rare
   local token = redis.call('HGET', EVENT .. event_of(job_id), 'claim:' .. handler_of(job_id))
   return token and redis.call('ZSCORE', LEASES .. queue, job_id .. ':' .. token) ~= false
 end
 
 -- The jobs that an event must have: none if it is closed, else its own, or one for each handler that has not
 -- finished.
-local function expected_jobs(event_id)
+local function expected_jobs(event_id)  -- rare
   local key = EVENT .. event_id
   local known = redis.call('HMGET', key, 'handlers', 'closed_at')
   if known[2] then return {} end
@@ -57,18 +57,18 @@ local function add_attempt(job_id, attempt)
 end
 
 -- After its first failure an event stays with the handler that failed, even if other handlers are deployed later.
-local function assign_handler(job_id, handler)
+local function assign_handler(job_id, handler)  -- rare
   if handler_of(job_id) == '' then redis.call('HSET', EVENT .. event_of(job_id), 'handler', handler) end
 end
 
-local function reset_counters(job_id)
+local function reset_counters(job_id)  -- rare
   local handler = handler_of(job_id)
   redis.call('HDEL', EVENT .. event_of(job_id), 'runs:' .. handler, 'spent:' .. handler, 'interrupted:' .. handler,
     'claim:' .. handler, 'misdirected:' .. handler)
 end
 
 -- Delete every job of an event that is not running. Returns true if one is running, and how many were dead letters.
-local function drop_jobs(event_id)
+local function drop_jobs(event_id)  -- rare
   local key, running, dead = EVENT .. event_id, false, 0
   local function drop(job_id, queue)
     local known = redis.call('HMGET', JOB .. job_id, 'origin', 'status')
@@ -113,7 +113,7 @@ end
 -- running job may finish: the record keeps the request in `erasing`, and the end of the claim (`release`) calls this
 -- again.
 -- Returns 'erased' or 'running', and how many attempts and dead letters were deleted.
-local function erase(event_id, retention)
+local function erase(event_id, retention)  -- rare
   local key = EVENT .. event_id
   -- While the sender waits or the handlers run, `queue_follow_ups` calls this again later. While effects are being
   -- undone, which needs the body, `close` does.
@@ -143,7 +143,7 @@ local function erase(event_id, retention)
 end
 
 -- Erase an event whose erasure waited for a running job. The job's lease must be off its set already.
-local function erase_if_requested(job_id)
+local function erase_if_requested(job_id)  -- rare
   local request = redis.call('HMGET', EVENT .. event_of(job_id), 'erasing', 'undo_first')
   if not request[1] or request[2] then return false end
   erase(event_of(job_id), request[1])
@@ -151,7 +151,7 @@ local function erase_if_requested(job_id)
 end
 
 -- Erase an event whose effects have been undone. An orphan that is not resolved yet stays listed by its id.
-local function erase_after_undo(event_id, retention)
+local function erase_after_undo(event_id, retention)  -- rare
   local orphan_since = redis.call('ZSCORE', ORPHANS, event_id)
   redis.call('HDEL', EVENT .. event_id, 'undo_first')
   erase(event_id, retention)
@@ -194,8 +194,8 @@ local function close(job_id, outcome, retention, closed, packed_id)
   if redis.call('EXPIRE', key, retention) == 0 then return end  -- its record was deleted by hand
   redis.call('HSET', key, 'closed_at', now_ms, 'outcome', outcome)
   remember_closed(event_id, packed_id)
-  if redis.call('ZSCORE', ORPHANS, event_id) then  -- an orphan stays until a person has resolved it
-    redis.call('PERSIST', key)
+  if (not packed_id or packed_id == '') and redis.call('ZSCORE', ORPHANS, event_id) then
+    redis.call('PERSIST', key)  -- an orphan stays until a person has resolved it
   else
     redis.call('EXPIRE', ATTEMPTS .. event_id, retention)
   end

@@ -33,13 +33,13 @@ end
 local function is_known_id(id, packed_id) return redis.call('HEXISTS', known_ids_of(id), packed_id) == 1 end
 
 -- The hexadecimal digit of an id that stands in front of its last `length` ones.
-local function digit_before(field, length)
+local function digit_before(field, length)  -- rare
   local byte = string.byte(field, 16 - math.floor(length / 2))
   local digit = length % 2 == 0 and byte % 16 or math.floor(byte / 16)
   return string.sub(HEX_DIGITS, digit + 1, digit + 1)
 end
 
-local function split_known_ids(key)
+local function split_known_ids(key)  -- rare
   local name = string.sub(key, #KNOWN_IDS + 1)
   local known = redis.call('HGETALL', key)
   redis.call('DEL', key)

@@ -8,7 +8,7 @@
 -- `runs:11` (`slot:good:bad`, five seconds each). The list RECENT_FAILURES has what opening takes back.
 
 -- Times are in ms, because a rate of 300/s has a start every 3.3 ms.
-local function read_limits(queue, limits)
+local function read_limits(queue, limits)  -- rare
   local concurrency, _, interval, breaker = string.match(limits, '^(.-),(.-),(.-),(.*)$')
   local known = redis.call('HMGET', LIMITS .. queue, 'concurrency', 'interval_ms', 'next_at', 'closed_until',
     'open_since', 'probe', 'probe_at', 'probe_delay', 'failures')
@@ -19,7 +19,7 @@ local function read_limits(queue, limits)
 end
 
 -- Returns how many jobs may start now; if none, the ms until that changes (-1: when a run ends) and the reason.
-local function may_start(limits)
+local function may_start(limits)  -- rare
   if limits.closed_until > limits.now then return 0, limits.closed_until - limits.now, 'closed' end
   if limits.is_open then
     if limits.probe and redis.call('ZSCORE', LEASES .. limits.queue, limits.probe) then return 0, -1, 'breaker' end
@@ -39,7 +39,7 @@ end
 
 -- Record that these claims start now. Returns the ms until the next job may start; -1 if no job waits, or if that is
 -- not known.
-local function count_starts(limits, claims)
+local function count_starts(limits, claims)  -- rare
   if #claims > 0 and limits.interval then
     limits.next_at = limits.now + limits.interval
     redis.call('HSET', LIMITS .. limits.queue, 'next_at', string.format('%.3f', limits.next_at))
@@ -53,13 +53,13 @@ local function count_starts(limits, claims)
 end
 
 -- Let no job of the queue start for some time, because what a handler called asked for that.
-local function close_tap(limits, delay_ms)
+local function close_tap(limits, delay_ms)  -- rare
   limits.closed_until = math.max(limits.closed_until, limits.now + delay_ms)
   redis.call('HSET', LIMITS .. limits.queue, 'closed_until', string.format('%.0f', limits.closed_until))
 end
 
 -- Put a job that is not claimed on another queue. The event's own job becomes its handler's, with the same counts.
-local function move_job(job_id, handler, queue, timeout)
+local function move_job(job_id, handler, queue, timeout)  -- rare
   local key, counted = EVENT .. event_of(job_id), {'runs:', 'spent:', 'interrupted:'}
   if handler_of(job_id) == '' then
     redis.call('HSET', key, 'handlers', handler)
@@ -77,7 +77,7 @@ local function move_job(job_id, handler, queue, timeout)
 end
 
 -- Give back what a failure before the breaker opened has cost: the retry, or the burial. The job runs again soon.
-local function take_back_failure(queue, kind, job_id, timeout)
+local function take_back_failure(queue, kind, job_id, timeout)  -- rare
   local key, handler = EVENT .. event_of(job_id), handler_of(job_id)
   local known = redis.call('HMGET', key, 'type', 'closed_at', 'state:' .. handler, 'spent:' .. handler)
   if not known[1] or known[2] or known[3] then return end
@@ -91,7 +91,7 @@ local function take_back_failure(queue, kind, job_id, timeout)
 end
 
 -- The breaker of a queue, for the results in one exchange. `judge` is told of each, in order, and `save` writes.
-local function open_breaker(limits, timeout)
+local function open_breaker(limits, timeout)  -- rare
   local ROW, RUNS, SHARE, MINUTE, SLOTS, SLOT = 20, 10, 0.7, 60000, 12, 5000
   local FIRST_PROBE, LONGEST_PROBE, MOST_TAKEN_BACK = 5000, 300000, 1000
   local key, recent = LIMITS .. limits.queue, RECENT_FAILURES .. limits.queue

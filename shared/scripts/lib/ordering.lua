@@ -19,7 +19,7 @@ end
 -- The steps of the order, by name. They are created with the first use, because a store creates the functions of a
 -- script again in each call, and most calls need none of them.
 local order_steps
-local function order(step, ...)
+local function order(step, ...)  -- rare
   if order_steps then return order_steps[step](...) end
   local TURN = '-inf'
   local UNROUTED_PLACE = 'unrouted'

@@ -76,7 +76,7 @@ local function write_to_job(job_id, queue, timeout, ...)
 end
 
 -- Write the job's hash again if it was deleted, so that RQ's tools can read a job that is about to run.
-local function ensure_job(job_id, queue, timeout)
+local function ensure_job(job_id, queue, timeout)  -- rare
   if redis.call('HEXISTS', JOB .. job_id, 'data') == 0 then create_job(job_id, queue, timeout) end
 end
 
@@ -87,18 +87,18 @@ local function enqueue(job_id, queue)
 end
 
 -- Put a job at the front, with its old enqueued_at, because it has been waiting since then.
-local function enqueue_first(job_id, queue)
+local function enqueue_first(job_id, queue)  -- rare
   register_queue(queue)
   redis.call('HSET', JOB .. job_id, 'status', 'queued', 'origin', queue)
   redis.call('LPUSH', QUEUE .. queue, job_id)
 end
 
 -- Mark a job as not run: to RQ it has neither started nor ended. last_heartbeat shows the sweep that the job has moved.
-local function reset_run_fields(job_id, queue, timeout)
+local function reset_run_fields(job_id, queue, timeout)  -- rare
   write_to_job(job_id, queue, timeout, 'started_at', '', 'ended_at', '', 'worker_name', '', 'last_heartbeat', iso_now())
 end
 
-local function schedule(job_id, queue, delay_ms)
+local function schedule(job_id, queue, delay_ms)  -- rare
   redis.call('HSET', JOB .. job_id, 'status', 'scheduled')
   redis.call('ZADD', SCHEDULED .. queue, now_seconds + delay_ms / 1000, job_id)
 end
@@ -116,7 +116,7 @@ local function promote_due(queue, most, timeout)
   return #due
 end
 
-local function update_worker(worker, ...)
+local function update_worker(worker, ...)  -- rare
   if redis.call('EXISTS', WORKER .. worker) == 1 then redis.call('HSET', WORKER .. worker, ...) end
 end
 
@@ -137,7 +137,7 @@ local function hide_execution(queue, job_id, claim)
   return true
 end
 
-local function delete_job(job_id)
+local function delete_job(job_id)  -- rare
   redis.call('DEL', JOB .. job_id, RESULTS .. job_id, EXECUTIONS .. job_id)
 end
 
@@ -153,7 +153,7 @@ end
 
 -- Put aside a job without an event record here: another application's, on a queue of the same name, or one whose record
 -- was deleted by hand. It stays in RQ's registry and is queued again when it is due, so its own workers may take it.
-local function set_aside(job_id, queue)
+local function set_aside(job_id, queue)  -- rare
   schedule(job_id, queue, SET_ASIDE_MS)
 end
 
