@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,6 +27,9 @@ from surehook.ingest.store.acceptor import Acceptor
 from surehook.ingest.transactional.coordinator import Coordinator
 from surehook.shared.settings import OFF, Settings
 
+if TYPE_CHECKING:
+    from surehook.ingest.accept_tracer import AcceptTracer
+
 CHECK_SECONDS = 1.0  # at the start; with a spool, or a balancer, no start has to wait for a store that hangs
 
 
@@ -49,6 +53,7 @@ def create_app(
     limits: Limits | None = None,
     fast_path: FastPath | None = None,
     refusals: Refusals | None = None,
+    tracer: "AcceptTracer | None" = None,
 ) -> Starlette:
     """The ASGI app of one ingest process. Its endpoint is also given to the `fast_path`.
 
@@ -78,6 +83,7 @@ def create_app(
             all_refusals,
             max_body_bytes=settings.max_body_bytes,
             coordinator=coordinator if settings.transactional_events else None,
+            tracer=tracer,
         )
         # The route answers other methods with 405. Starlette treats an instance of a class as a plain ASGI app.
         for path in app.webhook_paths:

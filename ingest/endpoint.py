@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -23,6 +23,9 @@ from surehook.ingest.store.batcher import ReplyReceiver
 from surehook.ingest.transactional.coordinator import Coordinator
 from surehook.shared.envelope import Envelope, parse_envelope
 from surehook.shared.errors import AuthenticationFailed, BacklogFull, MalformedBody, SpoolFull, StoreError, StoreFull
+
+if TYPE_CHECKING:
+    from surehook.ingest.accept_tracer import AcceptTracer
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ class WebhookEndpoint:
         *,
         max_body_bytes: int,
         coordinator: Coordinator | None = None,
+        tracer: "AcceptTracer | None" = None,
     ) -> None:
         self._authenticator = authenticator
         self._limits = limits
@@ -63,6 +67,7 @@ class WebhookEndpoint:
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._coordinator = coordinator
+        self._tracer = tracer
         self._parsing = asyncio.Lock()
         self._count_refusal = refusals.count
         self._duplicate_log = RateLimitedLog("duplicate delivery", logging.INFO)
@@ -95,6 +100,8 @@ class WebhookEndpoint:
         try:
             if announced_bytes == len(body) <= LARGE_BODY_BYTES:
                 envelope = _parse(body, signed_digest)
+                if self._tracer is not None:
+                    envelope = self._tracer.with_trace(envelope, headers)
                 if not self._is_transactional(envelope):
                     self._acceptor.put(Pending(envelope, pending))
                     pending.envelope, pending.reservation = envelope, reservation  # from here on, `pending` releases it
@@ -112,12 +119,24 @@ class WebhookEndpoint:
         try:
             body = await read_body(receive, self._max_body_bytes, reservation, is_complete=IS_COMPLETE in scope)
             envelope = await self._parse(body, signed_digest)
+            if self._tracer is not None:
+                envelope = self._tracer.with_trace(envelope, headers)
             if self._is_transactional(envelope):
-                assert self._coordinator is not None  # noqa: S101 - or no event is transactional
-                return await self._coordinator.decide(envelope, receive, started_at)
+                return await self._decide(envelope, receive, started_at)
             return self.respond(envelope, await self._acceptor.accept(envelope), started_at)
         finally:
             reservation.release()
+
+    async def _decide(self, envelope: Envelope, receive: Receive, started_at: float) -> Response:
+        assert self._coordinator is not None  # noqa: S101 - or no event is transactional
+        outcome = "none"
+        try:
+            response = await self._coordinator.decide(envelope, receive, started_at)
+            outcome = str(response.status)
+        finally:
+            if self._tracer is not None:
+                self._tracer.record(envelope, outcome, time.perf_counter() - started_at)
+        return response
 
     async def _parse(self, body: bytes, signed_digest: bytes | None) -> Envelope:
         """Parse the body; a large one with pauses, so that other deliveries do not wait.
@@ -172,6 +191,8 @@ class WebhookEndpoint:
         is_debug = log.isEnabledFor(logging.DEBUG)
         for envelope, outcome, seconds in uncounted:
             self._metrics.accept_seconds.observe(seconds)
+            if self._tracer is not None:
+                self._tracer.record(envelope, outcome.name.lower(), seconds)
             if is_debug:
                 fields = {"event_id": envelope.event_id, "event_type": envelope.event_type, "outcome": outcome.value}
                 log.debug("event accepted", extra=fields)

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from prometheus_client import disable_created_metrics
@@ -27,6 +27,10 @@ from surehook.shared.scale import SCALE_PATH, Scale
 from surehook.shared.service_manager import ServiceManager
 from surehook.shared.settings import Settings
 from surehook.shared.store_metrics import StoreGauges
+from surehook.shared.tracing import open_traces
+
+if TYPE_CHECKING:
+    from surehook.ingest.accept_tracer import AcceptTracer
 
 log = logging.getLogger(__name__)
 
@@ -113,8 +117,9 @@ def run(
     limits.fit_to_file_limit()
     refusals = Refusals(metrics)
     fast_path = FastPath(settings.webhook_path)
+    tracer = _open_tracer()
     config = uvicorn.Config(
-        create_app(settings, metrics, limits, fast_path, refusals),
+        create_app(settings, metrics, limits, fast_path, refusals, tracer),
         http=protocol_for(limits, refusals.count, fast_path),
         ws="none",
         lifespan="on",
@@ -139,6 +144,17 @@ def run(
     log.info("ingest server listening", extra={"address": f"{settings.bind}{settings.webhook_path}"})
     _tune_garbage_collector()
     server.run(sockets=[listener])
+    if tracer is not None:
+        tracer.close()
+
+
+def _open_tracer() -> "AcceptTracer | None":
+    traces = open_traces("surehook-ingest")
+    if traces is None:
+        return None
+    from surehook.ingest.accept_tracer import AcceptTracer  # noqa: PLC0415 - only there with the extra
+
+    return AcceptTracer(traces)
 
 
 def _tune_garbage_collector() -> None:

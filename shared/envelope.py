@@ -37,6 +37,8 @@ class Envelope(NamedTuple):
     user_id: str
     application_ids: str
     body: bytes
+    sender_trace: str = ""
+    """The sender's `traceparent`, where traces are exported."""
 
 
 def parse_envelope(body: bytes) -> Envelope:

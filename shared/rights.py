@@ -21,6 +21,7 @@ INGEST_SCRIPTS = (
     "deregister",
     "stats",
     "txn_lost",
+    "remember_trace",
 )
 INGEST_COMMANDS = ("EVAL", "EVALSHA", "GET", "SET", "DEL", "BLMPOP", "ZCARD")
 WORKER_SCRIPTS = (
@@ -30,8 +31,8 @@ WORKER_SCRIPTS = (
     "count_minutes", "announce_handlers", "drop_bodies", "forget_ids",
 )  # fmt: skip
 WORKER_COMMANDS = (
-    "EVAL", "EVALSHA", "TIME", "MULTI", "EXEC", "BLMOVE", "BLPOP", "DEL", "EXISTS", "EXPIRE", "GET", "HEXISTS", "HMGET",
-    "HSET", "LRANGE", "PEXPIRE", "SADD", "SET", "SMEMBERS", "SREM", "ZCARD", "ZRANGEBYSCORE", "ZSCAN",
+    "EVAL", "EVALSHA", "TIME", "MULTI", "EXEC", "BLMOVE", "BLPOP", "DEL", "EXISTS", "EXPIRE", "GET", "HEXISTS", "HGET",
+    "HMGET", "HSET", "LRANGE", "PEXPIRE", "SADD", "SET", "SMEMBERS", "SREM", "ZCARD", "ZRANGEBYSCORE", "ZSCAN",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from surehook.shared.child_processes import EXIT_SECONDS, LAST_LINES_SECONDS, exit_now, exit_within, watch_parent
 from surehook.shared.errors import IncompatibleStore, Misconfigured
@@ -20,10 +20,12 @@ from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.log import set_up_logging, withstand_configuration
 from surehook.shared.settings import Settings, load_settings
 from surehook.shared.tracebacks import take_display
+from surehook.shared.tracing import open_traces
 from surehook.shared.transactional_events import transactional_types
 from surehook.shared.visible import visible
 from surehook.workers.announcement import ALL_QUEUES, ANNOUNCEMENT_SUFFIX, ITS_QUEUE, announce, queues_of
 from surehook.workers.guard import SHOW_STACKS_SIGNAL
+from surehook.workers.handlers.hooks import declared_arounds
 from surehook.workers.handlers.loader import load_handlers, require_agreement
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.launcher import Launcher, QueueLauncher
@@ -31,6 +33,9 @@ from surehook.workers.metrics import take_metrics_folder
 from surehook.workers.rights import require_rights
 from surehook.workers.slots import STACKS_SUFFIX, Slots
 from surehook.workers.transactional_launcher import TransactionalLauncher
+
+if TYPE_CHECKING:
+    from surehook.shared.otel import Traces
 
 log = logging.getLogger("surehook.workers.process")  # __name__ is __main__ here, which may be a user's logger
 
@@ -104,6 +109,7 @@ def _load_and_run(arguments: argparse.Namespace, stops: list[int]) -> int:
         registry = load_handlers(settings.handlers, Path.cwd())
         withstand_configuration()
         _check(settings, registry, arguments)
+        traces = _surround_with_spans(settings, arguments.queue)
     except Misconfigured as exc:
         sys.stderr.write(f"{visible(str(exc))}\n")
         return CHILD_MISCONFIGURED
@@ -126,6 +132,8 @@ def _load_and_run(arguments: argparse.Namespace, stops: list[int]) -> int:
     has_ended = threading.Event()
     threading.Thread(target=run, name="main").start()
     _wait_beside_signals(has_ended, stops)
+    if traces is not None:
+        traces.close()
     return status[0]
 
 
@@ -143,6 +151,17 @@ def _check(settings: Settings, registry: Registry, arguments: argparse.Namespace
     if arguments.announce is not None:
         require_rights(settings)
         announce(arguments.slots.with_suffix(ANNOUNCEMENT_SUFFIX), registry, queues)
+
+
+def _surround_with_spans(settings: Settings, queue: str) -> "Traces | None":
+    """After the user's modules, which may set up traces of their own."""
+    traces = open_traces("surehook-worker")
+    if traces is not None:
+        from surehook.workers.execution.tracing import SenderTraces, run_spans  # noqa: PLC0415 - only there with the extra
+
+        is_transactional = queue == TRANSACTIONAL_QUEUE
+        declared_arounds.insert(0, run_spans(traces, SenderTraces(settings), are_children=is_transactional))
+    return traces
 
 
 def _wait_beside_signals(has_ended: threading.Event, stops: list[int]) -> None:

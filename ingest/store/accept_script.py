@@ -91,20 +91,24 @@ class AcceptScript:
     """The script with the settings that every event gets."""
 
     def __init__(self, settings: Settings) -> None:
-        self._script = Script("accept", Keys(settings.key_prefix))
+        keys = Keys(settings.key_prefix)
+        self._script, self._remember_trace = Script("accept", keys), Script("remember_trace", keys)
         self.name = self._script.name
         self._cipher = BodyCipher(settings.encryption_keys)
         self._handler_timeout = f"{settings.handler_timeout:g}"
         self._max_backlog = settings.max_backlog
 
-    def pack(self, envelopes: Iterable[Envelope], *, with_source: bool) -> bytes:
-        """The command for events from deliveries."""
+    def pack(self, envelopes: Sequence[Envelope], *, with_source: bool) -> tuple[bytes, int]:
+        """The command for events from deliveries, another if senders have begun traces, and their number."""
         script = self._script
         command: list[Any] = ["EVAL", script.source, 0] if with_source else ["EVALSHA", script.sha, 0]
         for envelope in envelopes:
             command += self._arguments(envelope)
         command.append(self._max_backlog)
-        return pack(command)
+        traced = [part for each in envelopes if each.sender_trace for part in (each.event_id, each.sender_trace)]
+        if traced:
+            return pack(command) + pack(("EVAL", self._remember_trace.source, 0, *traced)), 2
+        return pack(command), 1
 
     def run(self, store: Store, envelopes: Iterable[Envelope], source: str) -> list[int | bytes]:
         """Accepts events over a client for threads, and returns the script's outcomes."""

@@ -169,9 +169,9 @@ class Acceptor(Batcher[Pending]):
     async def _store_alone(self, pending: Pending) -> None:
         connection = await self.session.open_another()
         try:
-            packed = await asyncio.to_thread(self._script.pack, [pending.envelope], with_source=True)
+            packed, count = await asyncio.to_thread(self._script.pack, [pending.envelope], with_source=True)
             barrier, barrier_replies = self._barrier_for(len(packed))
-            replies = await connection.send_and_wait(packed + barrier, 1 + barrier_replies)
+            replies = await connection.send_and_wait(packed + barrier, count + barrier_replies)
             if error := self._error_in(replies[0], 1) or self._replication_error(replies):
                 raise error
             self._distribute([pending], replies[0])
@@ -180,7 +180,7 @@ class Acceptor(Batcher[Pending]):
 
     def _pack(self, batch: Sequence[Pending]) -> tuple[bytes, int]:
         with_source, self._with_source = self._with_source, False
-        return self._script.pack([pending.envelope for pending in batch], with_source=with_source), 1
+        return self._script.pack([pending.envelope for pending in batch], with_source=with_source)
 
     def _on_replies(self, batch: list[Pending], replies: Replies) -> None:
         reply = replies[0]

@@ -55,12 +55,20 @@ class ScriptBatcher(Batcher[Call]):
         Raises:
             StoreUnavailable: it is unknown whether the script ran.
         """
+        return await self.start(name, *args)
+
+    def start(self, name: str, *args: Argument | LazyArgument) -> "asyncio.Future[Any]":
+        """Add a call, in the order of these; the future of its reply may fail (StoreUnavailable)."""
         if self.is_overdue:
             raise StoreUnavailable(no_reply_within(REPLY_TIMEOUT_SECONDS))
         script = self._scripts[name]
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.add(Call(script, args, _packed(script, args), reply))
-        return await reply
+        return reply
+
+    def post(self, name: str, *args: Argument | LazyArgument) -> None:
+        """Add a call whose reply does not matter."""
+        self.start(name, *args).add_done_callback(asyncio.Future.exception)
 
     def _pack(self, batch: Sequence[Call]) -> tuple[bytes, int]:
         return b"".join([call.packed_now() for call in batch]), len(batch)

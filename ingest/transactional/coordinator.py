@@ -40,7 +40,7 @@ RESPONSE_SECONDS = 0.0004
 MAX_HEAD_START_SECONDS = 0.1
 WAITERS_WITHOUT_HEAD_START = 20
 NO_ROUND = ""  # matches no round, so it changes none
-SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon", "txn_lost")
+SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon", "txn_lost", "remember_trace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +133,12 @@ class Coordinator:
 
     async def _recorded_outcome(self, request: Request) -> Outcome:
         """Look up an earlier decision; a body that arrived after the deadline starts no new round."""
-        state, reason = await self._call_by_deadline(request, "txn_confirm", NO_ROUND)
-        return Outcome("", state, reason)
+        return Outcome("", *await self._call_by_deadline(request, "txn_confirm", NO_ROUND))
 
     async def _submit(self, request: Request) -> Outcome:
         envelope, settings = request.envelope, self._settings
         body, key_id = self._cipher.encrypt(envelope.body)  # nothing readable leaves this process
-        state, round_id, _, reason, known_type = await self._batcher.call(
+        submitted = self._batcher.start(
             "txn_submit",
             envelope.event_id,
             envelope.event_type,
@@ -159,6 +158,9 @@ class Coordinator:
             key_id,
             settings.max_backlog,
         )
+        if envelope.sender_trace:
+            self._batcher.post("remember_trace", envelope.event_id, envelope.sender_trace)
+        state, round_id, _, reason, known_type = await submitted
         if known_type:
             self._difference_log.add(envelope, text(known_type))
         return Outcome(text(round_id), text(state), text(reason))
