@@ -19,6 +19,7 @@ from surehook.shared.store import connect
 log = logging.getLogger(__name__)
 
 SCRAPE_TIMEOUT_SECONDS = 2.0
+MISSED_STATES = ("recovered", "too_old", "too_large", "unusable", "interrupted", "contradicted")
 
 
 class StoreGauges(Collector):
@@ -84,19 +85,26 @@ class StoreGauges(Collector):
 
     def _reconciled(self) -> Iterator[Metric]:
         """The last statement of `surehook reconcile`; nothing before its first run."""
-        until, statement = self._store.hmget(self._keys.reconciled, "until", "statement")
+        mark, statement = self._store.hmget(self._keys.reconciled, "until", "statement")
+        counts = {} if statement is None else json.loads(statement)
+        # Runs for webhooks that were chosen by id have no mark of that name.
+        until = counts.get("decided_until") if mark is None else int(mark)
         if until is not None:
             yield GaugeMetricFamily(
                 "surehook_reconciled_until_seconds",
                 "Unix time up to which FusionAuth's event log was compared with ours",
-                value=int(until) / 1000,
+                value=until / 1000,
             )
-        if statement is not None:
-            counts = json.loads(statement)
+        if counts:
             missed = GaugeMetricFamily("surehook_missed_events", "The last reconciliation", labels=["state"])
-            for state in ("recovered", "too_old", "unusable", "interrupted"):
-                missed.add_metric([state], counts[state])
+            for state in MISSED_STATES:
+                missed.add_metric([state], counts.get(state, 0))
             yield missed
+            yield GaugeMetricFamily(
+                "surehook_missed_events_complete",
+                "1 if the last reconciliation found nothing that a person has to look at",
+                value=int(counts["complete"]),
+            )
 
     def _memory(self) -> Iterator[Metric]:
         try:

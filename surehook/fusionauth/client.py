@@ -1,25 +1,19 @@
 """A client of FusionAuth's API, for what concerns webhooks; it reads both shapes where the sources disagree."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import httpx
 
-from surehook.shared.errors import Misconfigured, SurehookError
+from surehook.fusionauth.transport import MAX_RESPONSE_BYTES, FusionAuthError, Transport
+from surehook.shared.errors import Misconfigured
 from surehook.shared.settings import Settings
 
 Json = dict[str, Any]
 
-TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-# A search of the event log may take this long on a large one (FACTS §14).
-RETRY_SECONDS = (0.5, 2.0, 8.0)
-RETRIED_STATUSES = (429, 500, 502, 503, 504)
-MAX_RESPONSE_BYTES = 256 * 1024 * 1024
-
-
-class FusionAuthError(SurehookError):
-    """FusionAuth cannot be asked, or refuses what was asked."""
+SEARCH = "/api/system/webhook-event-log/search"
 
 
 class FusionAuthClient:
@@ -27,15 +21,22 @@ class FusionAuthClient:
 
     def __init__(self, url: str, api_key: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.url = url.rstrip("/")
-        self._sleep = sleep
-        # FusionAuth redirects nothing; a proxy that does would lose the key or the method.
-        self._http = httpx.Client(base_url=self.url, headers={"Authorization": api_key}, timeout=TIMEOUT)
+        self._transport = Transport(self.url, api_key, sleep)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        self._transport.close()
+
+    @property
+    def clock_skew_ms(self) -> int:
+        """How far FusionAuth's clock is ahead of this machine's, by its last answer."""
+        return self._transport.clock_skew_ms
+
+    def now_ms(self) -> int:
+        """Returns the time by FusionAuth's clock, which the instants in its records are of."""
+        return int(time.time() * 1000) + self.clock_skew_ms
 
     def version(self) -> str:
         """Returns FusionAuth's version, such as 1.69.0."""
@@ -58,65 +59,65 @@ class FusionAuthClient:
     def integrations(self) -> Json:
         return _object(self.get("/api/integration"), "integrations")
 
-    def search_event_log(self, *, start_ms: int, end_ms: int, start_row: int, rows: int) -> tuple[int, list[Json]]:
+    def search_event_log(
+        self, *, start_ms: int, end_ms: int, start_row: int, rows: int, max_bytes: int = MAX_RESPONSE_BYTES
+    ) -> tuple[int, list[Json]]:
         """Returns the number of all entries in a window, and a page of them, the oldest first.
 
         The window contains its start and not its end. A page may hold fewer rows than asked although more exist
         (FACTS §16).
+
+        Raises:
+            SearchTooBroad: the page is larger than `max_bytes`, or the search takes too long.
         """
         search = {"start": start_ms, "end": end_ms, "startRow": start_row, "numberOfResults": rows}
-        found = self.send(
-            "POST", "/api/system/webhook-event-log/search", {"search": {**search, "orderBy": "sequence ASC"}}
-        )
-        return int(found.get("total") or 0), _objects(found, "webhookEventLogs")
+        body = {"search": {**search, "orderBy": "sequence ASC"}}
+        found = self.send("POST", SEARCH, body, max_bytes=max_bytes)
+        total, page = found.get("total"), found.get("webhookEventLogs", [])
+        if not isinstance(total, int) or not isinstance(page, list):
+            raise FusionAuthError(f"{self.url}{SEARCH} does not answer as FusionAuth does: it names no total")
+        return total, _objects(found, "webhookEventLogs")
 
     def get(self, path: str) -> Json:
         return self.send("GET", path)
 
-    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        max_bytes: int = MAX_RESPONSE_BYTES,
+    ) -> Json:
         """Returns the object that FusionAuth answers with, empty for an empty answer.
 
         Raises:
             FusionAuthError: no answer after retries, a refusal, or something else than JSON. Its text has neither the
                 key nor what was sent.
         """
-        response = self._answer(method, path, body)
-        if response.status_code == httpx.codes.UNAUTHORIZED:
+        response = self._transport.answer(method, path, body, max_bytes)
+        if response.status == httpx.codes.UNAUTHORIZED:
             raise FusionAuthError(
                 f"FusionAuth refuses the API key for {method} {path}: SUREHOOK_FUSIONAUTH_API_KEY must be a global key "
                 "(without a tenant) that may use this endpoint"
             )
+        if response.location:
+            raise FusionAuthError(
+                f"{self.url}{path} redirects to {response.location}: SUREHOOK_FUSIONAUTH_URL must be the last address"
+            )
         if not response.is_success:
-            raise FusionAuthError(f"FusionAuth answers {response.status_code} to {method} {path}{_codes(response)}")
+            raise FusionAuthError(f"FusionAuth answers {response.status} to {method} {path}{_codes(response.content)}")
         if not response.content:
             return {}
         try:
-            found = response.json()
-        except ValueError:
+            found = json.loads(response.content)
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise FusionAuthError(
                 f"{self.url}{path} does not answer as FusionAuth does: is SUREHOOK_FUSIONAUTH_URL its address?"
             )
         return found
-
-    def _answer(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
-        """Sends a request, again where another attempt may help. Only what reads is repeated after a lost answer."""
-        is_safe = method == "GET" or path.endswith("/search")
-        problem = ""
-        for pause in (*RETRY_SECONDS, None):
-            try:
-                response = self._http.request(method, path, json=body)
-            except httpx.TransportError as exc:
-                problem = type(exc).__name__
-                if not is_safe and not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout):
-                    break
-            else:
-                if response.status_code not in RETRIED_STATUSES or not is_safe or pause is None:
-                    return response
-            if pause is not None:
-                self._sleep(pause)
-        raise FusionAuthError(f"no answer from FusionAuth at {self.url} ({problem}): check SUREHOOK_FUSIONAUTH_URL")
 
 
 def open_client(settings: Settings) -> FusionAuthClient:
@@ -143,11 +144,11 @@ def _objects(found: Json, name: str) -> list[Json]:
     return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
-def _codes(response: httpx.Response) -> str:
+def _codes(content: bytes) -> str:
     """Returns the codes of the errors in an answer, never their messages, which may quote what was sent."""
     try:
-        found = response.json()
-    except ValueError:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(found, dict):
         return ""

@@ -3,12 +3,12 @@
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from surehook.shared.errors import Misconfigured, StoreError, SurehookError
+from surehook.shared.errors import Misconfigured, SurehookError
 from surehook.shared.settings import Settings, load_settings
 from surehook.verbs.options import INSTANT, SPAN, as_json, dry_run
 from surehook.verbs.output import echo, echo_json
@@ -53,6 +53,7 @@ def reconcile(**options: Any) -> None:
         raise click.UsageError("--every goes on where the last run ended: it takes neither --since nor --until.")
     settings = load_settings()
     from surehook.fusionauth.client import open_client
+    from surehook.shared.store import error_for_operator
 
     with open_client(settings) as client:
         if not options["every"]:
@@ -60,10 +61,12 @@ def reconcile(**options: Any) -> None:
         while True:
             try:
                 _run(settings, client, options)
-            except Misconfigured:
-                raise
-            except (SurehookError, StoreError) as exc:
-                echo(f"surehook: {exc}", err=True)
+            except Exception as exc:
+                # The store or FusionAuth may be back at the next run.
+                error = exc if isinstance(exc, SurehookError) else error_for_operator(exc)
+                if error is None or isinstance(error, Misconfigured):
+                    raise
+                echo(f"surehook: {error}", err=True)
             time.sleep(options["every"])
 
 
@@ -76,24 +79,30 @@ def _run(settings: Settings, client: "FusionAuthClient", options: dict[str, Any]
     from surehook.shared.store import connect, wait_for_store
 
     wait_for_store(settings)
-    store, keys = connect(settings, timeout_seconds=TIMEOUT_SECONDS), Keys(settings.key_prefix)
     require_event_log(client)
-    with Progress(store, keys) as progress, ProgressLine("searches") as line:
+    _tell_clock_skew(client)
+    with (
+        connect(settings, timeout_seconds=TIMEOUT_SECONDS) as store,
+        Progress(store, Keys(settings.key_prefix), options["chosen"]) as progress,
+        ProgressLine("searches") as line,
+    ):
         decided_until = progress.decided_until()
-        start_ms, end_ms = _period(options, decided_until)
-        # Only a run that leaves no gap behind the last one moves the mark.
-        is_next = decided_until is None or start_ms <= decided_until
+        start_ms, end_ms = _period(options, decided_until, client)
+        problems = problems_of(client, start_ms, client.now_ms())
+        for problem in problems:
+            echo(f"surehook: {problem}", err=True)
         reconciler = Reconciler(
             log=client,
             events=Recovery(store, settings),
             webhooks=our_webhooks(client, settings, options["chosen"]),
-            now_ms=_now_ms,
-            id_retention_ms=settings.retention * 1000,
-            advance=lambda at_ms: progress.advance(max(at_ms, decided_until or 0)) if is_next else None,
+            now_ms=client.now_ms,
+            id_retention_ms=settings.id_retention * 1000,
+            max_body_bytes=settings.max_body_bytes,
+            advance=_advance(progress.advance, decided_until, start_ms, end_ms),
             pace=_pace(options["rate"], progress.renew, line.step),
         )
         statement = reconciler.run(start_ms, end_ms, is_dry_run=options["dry_run"])
-        statement.problems += problems_of(client, start_ms, _now_ms())
+        statement.problems += problems
         if not statement.is_dry_run:
             progress.save(statement)
     if options["as_json"]:
@@ -103,21 +112,37 @@ def _run(settings: Settings, client: "FusionAuthClient", options: dict[str, Any]
     return statement
 
 
-def _period(options: dict[str, Any], decided_until: int | None) -> tuple[int, int]:
-    end_ms = _milliseconds(options["until"]) or _now_ms() - NEWEST_MS
-    default = decided_until - OVERLAP_MS if decided_until is not None else end_ms - FIRST_PERIOD_MS
-    start_ms = _milliseconds(options["since"]) or default
+def _advance(
+    advance: Callable[[int], None], decided_until: int | None, start_ms: int, end_ms: int
+) -> Callable[[int], None]:
+    """Returns a function that moves the mark. Only a run that leaves no gap behind the last one moves it."""
+    if decided_until is not None and start_ms > decided_until:
+        return lambda _: None
+    # A mark in the future was set before FusionAuth's clock was put back: the time until then comes again.
+    floor = decided_until if decided_until is not None and decided_until <= end_ms else 0
+    return lambda at_ms: advance(max(at_ms, floor))
+
+
+def _period(options: dict[str, Any], decided_until: int | None, client: "FusionAuthClient") -> tuple[int, int]:
+    """Returns the period by FusionAuth's clock; the options are by ours."""
+    end_ms = _milliseconds(options["until"], client) or client.now_ms() - NEWEST_MS
+    default = end_ms - FIRST_PERIOD_MS if decided_until is None else min(decided_until, end_ms) - OVERLAP_MS
+    start_ms = _milliseconds(options["since"], client) or default
     if start_ms >= end_ms:
         raise click.UsageError("The period is empty: --since must be before --until, and half a minute in the past.")
     return start_ms, end_ms
 
 
-def _milliseconds(instant: datetime | None) -> int | None:
-    return None if instant is None else int(instant.timestamp() * 1000)
+def _milliseconds(instant: datetime | None, client: "FusionAuthClient") -> int | None:
+    return None if instant is None else int(instant.timestamp() * 1000) + client.clock_skew_ms
 
 
-def _now_ms() -> int:
-    return int(time.time() * 1000)
+def _tell_clock_skew(client: "FusionAuthClient") -> None:
+    skew_ms = client.clock_skew_ms
+    if abs(skew_ms) > NEWEST_MS:
+        side = "ahead of" if skew_ms > 0 else "behind"
+        apart = timedelta(seconds=round(abs(skew_ms) / 1000))
+        echo(f"surehook: FusionAuth's clock is {apart} {side} this machine's: the statement is by its clock", err=True)
 
 
 def _pace(rate: float, renew: Callable[[], None], step: Callable[[], None]) -> Callable[[], None]:

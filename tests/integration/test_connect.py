@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from harness.stack import free_port
-from surehook.fusionauth import client
+from surehook.fusionauth import client, transport
 from surehook.fusionauth.connection import proof
 from surehook.fusionauth.sample_parts import TENANT_ID
 from surehook.fusionauth.simulator.delivery import Deliverer
@@ -178,7 +178,7 @@ def test_a_run_that_failed_half_way_is_completed_by_the_next(
     def fail(self: Any, method: str, path: str, body: Any = None) -> Any:
         taken[0] += method != "GET"
         if taken[0] == step and method != "GET":
-            raise client.FusionAuthError("no answer")
+            raise transport.FusionAuthError("no answer")
         return send(self, method, path, body)
 
     monkeypatch.setattr(client.FusionAuthClient, "send", fail)

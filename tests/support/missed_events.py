@@ -28,10 +28,13 @@ def surehook(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Surehook:
 
 
 class FusionAuth:
-    """A simulated installation two minutes ago, with one webhook that leads to a receiver of the test."""
+    """A simulated installation, with one webhook that leads to a receiver of the test.
+
+    It fires its events two minutes ago, so that all in its log is old enough to be read.
+    """
 
     def __init__(self, stack: ExitStack, monkeypatch: pytest.MonkeyPatch, **more: Any) -> None:
-        self.age_ms = AGE_MS
+        self.age_ms = 24 * 3_600_000
         self.instance = Instance(now_ms=lambda: int(time.time() * 1000) - self.age_ms, **more)
         self.instance.add_api_key(GLOBAL_KEY)
         self.instance.add_api_key(TENANT_KEY, TENANT_ID)
@@ -40,9 +43,8 @@ class FusionAuth:
         stack.callback(self.receiver.shutdown)
         self.instance.save_tenant(a_tenant(), TENANT_ID)
         url = self.receiver.url.removesuffix("/hook") + HOOK_PATH
-        self.age_ms = 24 * 3_600_000
         self.webhook = self.instance.save_webhook(a_webhook(url=url))
-        self.age_ms = AGE_MS
+        self.age_ms = 0
         self.fault: Fault | None = None
         self.deliverer = Deliverer(self.instance, fault_of=lambda event, hook: self.fault)
         stack.callback(self.deliverer.close)
@@ -50,10 +52,14 @@ class FusionAuth:
         monkeypatch.setenv("SUREHOOK_FUSIONAUTH_URL", server.url)
         monkeypatch.setenv("SUREHOOK_FUSIONAUTH_API_KEY", GLOBAL_KEY)
 
-    def fire(self, number: int, *, fault: Fault | None = None, status: int = 202, **more: Any) -> str:
+    def fire(
+        self, number: int, *, fault: Fault | None = None, status: int = 202, age_ms: int = AGE_MS, **more: Any
+    ) -> str:
         self.fault, self.receiver.statuses[:] = fault, [status]
-        event = an_event(number, **more)
+        event = an_event(number) | more
+        before, self.age_ms = self.age_ms, self.age_ms + age_ms
         self.deliverer.fire(event)
+        self.age_ms = before
         return str(event["id"])
 
 
@@ -70,4 +76,4 @@ def fusionauth(open_fusionauth: Callable[..., FusionAuth]) -> FusionAuth:
 
 def statement_of(surehook: Surehook, *arguments: str) -> tuple[int, dict[str, Any]]:
     status, output = surehook("reconcile", "--rate", "1000", "--json", *arguments)
-    return status, json.loads(output)
+    return status, json.loads(output.splitlines()[-1])

@@ -2,6 +2,8 @@
 
 import json
 import secrets
+import time
+from collections.abc import Collection
 from typing import Any, Self
 
 import redis
@@ -17,13 +19,16 @@ LOCK_SECONDS = 60
 class Progress:
     """`with` holds the lock. A run that is killed loses it within a minute.
 
+    Runs for webhooks that were chosen by id have a watermark of their own: what they read says nothing of the others.
+
     Raises:
         SurehookError: another run holds it.
     """
 
-    def __init__(self, store: redis.Redis, keys: Keys) -> None:
+    def __init__(self, store: redis.Redis, keys: Keys, chosen: Collection[str] = ()) -> None:
         self._store = store
         self._keys = keys
+        self._until = " ".join(("until", *sorted(set(chosen))))
         self._token = secrets.token_hex(16)
         self._renew = Script("reconcile_lock", keys)
 
@@ -41,12 +46,17 @@ class Progress:
 
     def decided_until(self) -> int | None:
         """Returns the instant up to which everything is decided, in epoch milliseconds; None before the first run."""
-        found: Any = self._store.hget(self._keys.reconciled, "until")
+        found: Any = self._store.hget(self._keys.reconciled, self._until)
         return None if found is None else int(found)
 
     def advance(self, at_ms: int) -> None:
-        self._store.hset(self._keys.reconciled, "until", at_ms)
+        self._store.hset(self._keys.reconciled, self._until, at_ms)
 
     def save(self, statement: Statement) -> None:
-        """Keeps the statement for the metrics."""
-        self._store.hset(self._keys.reconciled, "statement", json.dumps(statement.as_json()))
+        """Keeps the statement for the metrics and the dashboard."""
+        kept = statement.as_json() | {
+            "saved_at": time.time(),
+            "decided_until": self.decided_until(),
+            "sentences": statement.text().splitlines(),
+        }
+        self._store.hset(self._keys.reconciled, "statement", json.dumps(kept))

@@ -23,12 +23,22 @@ class Known(Enum):
     """A transaction that was answered with success."""
 
 
+class Stored(Enum):
+    """The outcome of storing an event."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    """It has arrived in the meantime, or its id is known of an event that is no longer kept."""
+    REFUSED = "refused"
+    """The store refuses this event alone."""
+
+
 class EventStore(Protocol):
     """Our store. Each method returns after the store's fsync, and may be repeated."""
 
     def look_up(self, event_ids: Sequence[str]) -> list[Known]: ...
 
-    def store(self, entries: Sequence[LogEntry]) -> None: ...
+    def store(self, entries: Sequence[LogEntry]) -> list[Stored]: ...
 
     def run_committed(self, event_id: str) -> None: ...
 
@@ -42,6 +52,7 @@ class Reconciler:
     webhooks: Webhooks
     now_ms: Callable[[], int]
     id_retention_ms: int
+    max_body_bytes: int
     advance: Callable[[int], None] = lambda _: None
     pace: Callable[[], None] = lambda: None
 
@@ -93,25 +104,33 @@ class Reconciler:
             return None
 
     def _recover(self, candidates: Sequence[tuple[LogEntry, Fate]], statement: Statement, now: int) -> None:
-        missing = []
+        missing: list[tuple[LogEntry, Fate]] = []
         known = self.events.look_up([entry.envelope.event_id for entry, _ in candidates])
         for (entry, fate), state in zip(candidates, known, strict=True):
             event_id = entry.envelope.event_id
-            if state is Known.NEW and entry.inserted_at_ms < now - self.id_retention_ms:
-                statement.count("too_old", event_id)
-            elif state is Known.NEW:
-                missing.append(entry)
-                statement.count("recovered", event_id)
-                if fate is Fate.DELIVERED:
-                    statement.count("answered", event_id)
-            else:
+            if state is not Known.NEW:
                 statement.count("arrived", event_id)
                 if state is Known.REFUSED and entry.result == SUCCEEDED:
-                    statement.count("committed", event_id)
-                    if not statement.is_dry_run:
-                        self.events.run_committed(event_id)
+                    self._commit(event_id, statement)
+            elif entry.inserted_at_ms < now - self.id_retention_ms:
+                statement.count("too_old", event_id)
+            elif len(entry.envelope.body) > self.max_body_bytes:
+                statement.count("too_large", event_id)
+            else:
+                missing.append((entry, fate))
+        stored = [Stored.NEW] * len(missing)
         if missing and not statement.is_dry_run:
-            self.events.store(missing)
+            stored = self.events.store([entry for entry, _ in missing])
+        for (entry, fate), outcome in zip(missing, stored, strict=True):
+            statement.count(_STORED[outcome], entry.envelope.event_id)
+            if outcome is Stored.NEW and fate is Fate.DELIVERED:
+                statement.count("answered", entry.envelope.event_id)
+
+    def _commit(self, event_id: str, statement: Statement) -> None:
+        statement.count("committed", event_id)
+        if not statement.is_dry_run:
+            self.events.run_committed(event_id)
 
 
+_STORED = {Stored.NEW: "recovered", Stored.DUPLICATE: "arrived", Stored.REFUSED: "unusable"}
 _COUNTED = {Fate.ROLLED_BACK: "rolled_back", Fate.RUNNING: "running", Fate.INTERRUPTED: "interrupted"}

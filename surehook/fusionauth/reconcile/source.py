@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surehook.fusionauth.client import FusionAuthClient, FusionAuthError
+from surehook.fusionauth.client import FusionAuthClient
 from surehook.fusionauth.reconcile.decisions import Webhooks
+from surehook.fusionauth.transport import FusionAuthError
 from surehook.fusionauth.webhooks import ours_among, receives
 from surehook.shared.settings import Settings
 

@@ -20,8 +20,10 @@ class Statement:
     """It had not arrived, and is stored now; in a dry run it would be."""
     too_old: int = 0
     """We do not have it, and it may have been handled: its id would be kept no longer."""
+    too_large: int = 0
+    """The endpoint would refuse its body too."""
     unusable: int = 0
-    """The log has it in a form that no event can be made of."""
+    """The log has it in a form that no event can be made of, or the store refuses it."""
     committed: int = 0
     """We refused it, and FusionAuth went ahead: its handlers run now. It is one of `arrived`."""
     answered: int = 0
@@ -43,7 +45,7 @@ class Statement:
     @property
     def lost(self) -> int:
         """The events that cannot be had."""
-        return self.too_old + self.unusable
+        return self.too_old + self.too_large + self.unusable
 
     @property
     def is_complete(self) -> bool:
@@ -53,22 +55,19 @@ class Statement:
     def count(self, name: str, event_id: str) -> None:
         """Counts an event, and keeps its id if a person may have to look at it."""
         setattr(self, name, getattr(self, name) + 1)
-        if name in ("too_old", "unusable", "interrupted", "answered", "recovered", "committed", "contradicted"):
+        if name in _NAMED:
             ids = self.ids.setdefault(name, [])
             if len(ids) < IDS_KEPT:
                 ids.append(event_id)
 
     def as_json(self) -> dict[str, Any]:
-        names = ("arrived", "recovered", "too_old", "unusable", "committed", "answered", "rolled_back", "contradicted")
         return {
             "since": _instant(self.start_ms),
             "until": _instant(self.end_ms),
             "dry_run": self.is_dry_run,
             "complete": self.is_complete,
             "fired": self.fired,
-            **{name: getattr(self, name) for name in names},
-            "running": self.running,
-            "interrupted": self.interrupted,
+            **{name: getattr(self, name) for name in _COUNTS},
             "ids": self.ids,
             "problems": self.problems,
         }
@@ -93,12 +92,30 @@ class Statement:
         return f" (such as {', '.join(ids)})" if ids else ""
 
 
+_COUNTS = (
+    "arrived",
+    "recovered",
+    "too_old",
+    "too_large",
+    "unusable",
+    "committed",
+    "answered",
+    "rolled_back",
+    "contradicted",
+    "running",
+    "interrupted",
+)
+_NAMED = frozenset(_COUNTS) - {"arrived", "rolled_back", "running"}
 _SENTENCES = (
     ("too_old", "{count} are older than we keep ids, so they may have been handled: they are not run again."),
-    ("unusable", "{count} are in the log in a form that no event can be made of."),
+    (
+        "too_large",
+        "{count} have bodies larger than SUREHOOK_MAX_BODY_BYTES: raise it, then reconcile this period.",
+    ),
+    ("unusable", "{count} are in the log in a form that no event can be made of, or the store refuses them."),
     ("interrupted", "{count} were interrupted on FusionAuth's side: compare these users with FusionAuth."),
     ("contradicted", "{count} succeeded here and were rolled back by FusionAuth: undo what their handlers did."),
-    ("answered", "{count} had been answered with 2xx and are not here: does another receiver use this address?"),
+    ("answered", "{count} had been answered with 2xx: a spool has them, or another receiver uses this address."),
     ("committed", "{count} were refused by us, and FusionAuth went ahead: their handlers run now."),
     ("rolled_back", "{count} more were rolled back by FusionAuth, so no handler runs for them."),
     ("running", "{count} more are still being decided: the next run counts them."),

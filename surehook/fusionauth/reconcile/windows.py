@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from surehook.fusionauth.client import FusionAuthError
+from surehook.fusionauth.transport import MAX_RESPONSE_BYTES, FusionAuthError, SearchTooBroad
 
 ROWS = 500
 # A window that holds more than this is halved before it is read; one that holds far less is doubled.
-MAX_ROWS_OF_A_WINDOW = 5_000
-FEW_ROWS = 1_000
+MAX_ROWS_OF_A_WINDOW = 2_000
+# A page that is larger, or that takes too long, makes its window narrower. So memory stays bounded, but for the one
+# millisecond in which a large import was sent.
+MAX_BYTES_OF_A_PAGE = 16 * 1024 * 1024
+NARROWER = 8
+FEW_ROWS = 500
 FIRST_WINDOW_MS = 5 * 60_000
 MAX_WINDOW_MS = 6 * 3_600_000
 MIN_WINDOW_MS = 1
@@ -20,7 +24,7 @@ class EventLogReader(Protocol):
     """Anything that searches the event log, as the client does."""
 
     def search_event_log(
-        self, *, start_ms: int, end_ms: int, start_row: int, rows: int
+        self, *, start_ms: int, end_ms: int, start_row: int, rows: int, max_bytes: int = ...
     ) -> tuple[int, list[dict[str, Any]]]: ...
 
 
@@ -41,45 +45,70 @@ def read_windows(
     Raises:
         FusionAuthError: FusionAuth cannot be asked, or its answers never add up to its own total.
     """
-    width, at = FIRST_WINDOW_MS, start_ms
+    width, at, rows = FIRST_WINDOW_MS, start_ms, ROWS
     while at < end_ms:
         end = min(at + width, end_ms)
-        pace()
-        total, first = log.search_event_log(start_ms=at, end_ms=end, start_row=0, rows=ROWS)
-        if total > MAX_ROWS_OF_A_WINDOW and end - at > MIN_WINDOW_MS:
-            width = max(MIN_WINDOW_MS, (end - at) // 2)
+        is_narrowest = end - at <= MIN_WINDOW_MS
+        reading = _Reading(log, at, end, pace, rows)
+        try:
+            first = reading.page(0)
+            if first[0] > MAX_ROWS_OF_A_WINDOW and not is_narrowest:
+                width = max(MIN_WINDOW_MS, (end - at) // 2)
+                continue
+            window = Window(at, end, reading.whole(first))
+        except SearchTooBroad:
+            if is_narrowest and rows == 1:
+                raise
+            rows = 1 if is_narrowest else ROWS
+            width = max(MIN_WINDOW_MS, (end - at) // NARROWER)
             continue
-        yield Window(at, end, _whole(log, at, end, (total, first), pace))
-        at = end
-        if total < FEW_ROWS:
+        yield window
+        at, rows = end, ROWS
+        if first[0] < FEW_ROWS:
             width = min(width * 2, MAX_WINDOW_MS)
 
 
-def _whole(
-    log: EventLogReader,
-    start_ms: int,
-    end_ms: int,
-    first: tuple[int, list[dict[str, Any]]],
-    pace: Callable[[], None],
-) -> list[dict[str, Any]]:
-    """Reads every page, again from the first where the retention has deleted rows in between."""
-    for _ in range(READINGS_OF_A_WINDOW):
-        found: dict[str, dict[str, Any]] = {}
-        start_row, (total, rows) = 0, first
-        totals = {total}
-        while True:
-            found.update((str(row.get("id")), row) for row in rows)
-            # A page may run short although more exist: then the next one overlaps it, so that nothing is left out.
-            start_row += len(rows) or ROWS
-            if start_row >= total:
-                break
-            pace()
-            total, rows = log.search_event_log(start_ms=start_ms, end_ms=end_ms, start_row=start_row, rows=ROWS)
-            totals.add(total)
-        if len(totals) == 1 and len(found) >= total:
-            return sorted(found.values(), key=lambda row: row.get("sequence") or 0)
-        pace()
-        first = log.search_event_log(start_ms=start_ms, end_ms=end_ms, start_row=0, rows=ROWS)
-    raise FusionAuthError(
-        f"the event log says that a window holds {total} entries, and its pages hold {len(found)}: run it again later"
-    )
+Page = tuple[int, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Reads one window, a page of `rows` entries at a time. A page of one may be as large as an entry gets."""
+
+    log: EventLogReader
+    start_ms: int
+    end_ms: int
+    pace: Callable[[], None]
+    rows: int
+
+    def page(self, start_row: int) -> Page:
+        self.pace()
+        window = {"start_ms": self.start_ms, "end_ms": self.end_ms}
+        max_bytes = MAX_BYTES_OF_A_PAGE if self.rows > 1 else MAX_RESPONSE_BYTES
+        return self.log.search_event_log(**window, start_row=start_row, rows=self.rows, max_bytes=max_bytes)
+
+    def whole(self, first: Page) -> list[dict[str, Any]]:
+        """Reads every page, again from the first where the retention has deleted rows in between.
+
+        Raises:
+            FusionAuthError: the pages never add up to the total.
+        """
+        for _ in range(READINGS_OF_A_WINDOW):
+            found: dict[str, dict[str, Any]] = {}
+            start_row, (total, rows) = 0, first
+            totals = {total}
+            while True:
+                found.update((str(row.get("id")), row) for row in rows)
+                # A page may run short although more exist: then the next one overlaps it, so that nothing is left out.
+                start_row += len(rows) or self.rows
+                if start_row >= total:
+                    break
+                total, rows = self.page(start_row)
+                totals.add(total)
+            if len(totals) == 1 and len(found) >= total:
+                return sorted(found.values(), key=lambda row: row.get("sequence") or 0)
+            first = self.page(0)
+        raise FusionAuthError(
+            f"the event log says that a window holds {total} entries, and its pages hold {len(found)}: run it again "
+            "later"
+        )

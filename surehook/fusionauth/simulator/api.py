@@ -5,11 +5,14 @@ Paths, shapes and statuses are those of the published OpenAPI; `GET /api/system-
 """
 
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from surehook.fusionauth.simulator import record_endpoints as records
 from surehook.fusionauth.simulator import system_endpoints as system
@@ -73,6 +76,7 @@ class Api:
                 Route("/api/system/webhook-attempt-log/{id}", self._of_webhooks(system.log_attempt)),
             ],
             exception_handlers={InvalidRequest: _refuse, 404: _not_found},
+            middleware=[Middleware(_Dated, instance=self.instance)],
         )
 
     def _show(self, _: ApiCall) -> Response:
@@ -106,6 +110,22 @@ class Api:
 
     def _api_key(self, request: Request) -> ApiKey | None:
         return self.instance.api_keys.get(request.headers.get("Authorization", ""))
+
+
+class _Dated:
+    """Gives responses the time of the installation's clock."""
+
+    def __init__(self, app: ASGIApp, instance: Instance) -> None:
+        self._app, self._instance = app, instance
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = formatdate(self._instance.now_ms() / 1000, usegmt=True).encode()
+                message = {**message, "headers": [*message["headers"], (b"date", date)]}
+            await send(message)
+
+        await self._app(scope, receive, send_dated)
 
 
 async def _refuse(request: Request, exc: Exception) -> Response:

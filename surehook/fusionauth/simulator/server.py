@@ -24,7 +24,12 @@ class ApiServer:
         except OSError as exc:
             raise Misconfigured(f"the simulator cannot listen on {host}:{port}: {exc.strerror}") from exc
         config = uvicorn.Config(
-            Api(instance, page).app(), log_config=None, access_log=False, server_header=False, lifespan="off"
+            Api(instance, page).app(),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,  # the installation has a clock of its own
+            lifespan="off",
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="simulated-api", daemon=True)

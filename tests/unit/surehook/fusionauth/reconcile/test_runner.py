@@ -8,7 +8,7 @@ import pytest
 
 from surehook.fusionauth.reconcile.decisions import SETTLED_AFTER_MS, Webhooks
 from surehook.fusionauth.reconcile.entries import LogEntry
-from surehook.fusionauth.reconcile.runner import Known, Reconciler
+from surehook.fusionauth.reconcile.runner import Known, Reconciler, Stored
 from tests.unit.surehook.fusionauth.reconcile.test_windows import Log
 
 NOW = 1_790_000_000_000
@@ -25,15 +25,17 @@ class Store:
         self.known |= {str(UUID(int=n)): Known.REFUSED for n in refused}
         self.known |= {str(UUID(int=n)): Known.CONFIRMED for n in confirmed}
         self.stored: list[int] = []
+        self.outcomes: dict[int, Stored] = {}
         self.committed: list[int] = []
 
     def look_up(self, event_ids: Sequence[str]) -> list[Known]:
         return [self.known.get(event_id, Known.NEW) for event_id in event_ids]
 
-    def store(self, entries: Sequence[LogEntry]) -> None:
+    def store(self, entries: Sequence[LogEntry]) -> list[Stored]:
         for entry in entries:
             self.known[entry.envelope.event_id] = Known.PRESENT
             self.stored.append(UUID(entry.envelope.event_id).int)
+        return [self.outcomes.get(UUID(entry.envelope.event_id).int, Stored.NEW) for entry in entries]
 
     def run_committed(self, event_id: str) -> None:
         self.known[event_id] = Known.PRESENT
@@ -75,7 +77,13 @@ class Run:
         self.advanced: list[int] = []
         webhooks = Webhooks(frozenset({OURS}), lambda event_type, tenant_id, at_ms: True)
         reconciler = Reconciler(
-            a_log(*rows), store, webhooks, lambda: NOW, id_retention_ms=2 * DAY, advance=self.advanced.append
+            a_log(*rows),
+            store,
+            webhooks,
+            lambda: NOW,
+            id_retention_ms=2 * DAY,
+            max_body_bytes=1000,
+            advance=self.advanced.append,
         )
         self.statement = reconciler.run(NOW - 30 * DAY, NOW, is_dry_run=is_dry_run)
 
@@ -164,6 +172,27 @@ def test_an_entry_without_a_usable_event_is_counted_and_blocks_nothing(event: An
 
     assert store.stored == [2]
     assert (statement.unusable, statement.lost, statement.is_complete) == (1, 1, False)
+
+
+@pytest.mark.parametrize(("outcome", "name"), [(Stored.DUPLICATE, "arrived"), (Stored.REFUSED, "unusable")])
+def test_an_event_that_the_store_does_not_take_is_not_called_recovered(outcome: Stored, name: str) -> None:
+    store = Store()
+    store.outcomes[1] = outcome
+
+    statement = Run(store, a_row(1, "ok"), a_row(2)).statement
+
+    assert (getattr(statement, name), statement.recovered, statement.answered) == (1, 1, 0)
+
+
+def test_a_body_that_the_endpoint_would_refuse_is_not_stored_and_named() -> None:
+    store = Store()
+    large = a_row(1) | {"event": {"event": {"id": str(UUID(int=1)), "type": "user.bulk.create", "x": "x" * 1000}}}
+
+    statement = Run(store, large, a_row(2)).statement
+
+    assert store.stored == [2]
+    assert (statement.too_large, statement.lost, statement.is_complete) == (1, 1, False)
+    assert "SUREHOOK_MAX_BODY_BYTES" in statement.text()
 
 
 def test_the_statement_adds_up_as_text_and_json() -> None:

@@ -4,8 +4,13 @@ from typing import Any
 
 import pytest
 
-from surehook.fusionauth.client import FusionAuthError
-from surehook.fusionauth.reconcile.windows import FIRST_WINDOW_MS, MAX_ROWS_OF_A_WINDOW, read_windows
+from surehook.fusionauth.reconcile.windows import (
+    FIRST_WINDOW_MS,
+    MAX_BYTES_OF_A_PAGE,
+    MAX_ROWS_OF_A_WINDOW,
+    read_windows,
+)
+from surehook.fusionauth.transport import MAX_RESPONSE_BYTES, FusionAuthError, SearchTooBroad
 
 HOUR = 3_600_000
 
@@ -21,7 +26,7 @@ class Log:
         self.searches: list[tuple[int, int, int]] = []
 
     def search_event_log(
-        self, *, start_ms: int, end_ms: int, start_row: int, rows: int
+        self, *, start_ms: int, end_ms: int, start_row: int, rows: int, max_bytes: int = 0
     ) -> tuple[int, list[dict[str, Any]]]:
         found = [row for row in self.rows if start_ms <= row["insertInstant"] < end_ms]
         self.searches.append((start_ms, end_ms, len(found)))
@@ -50,8 +55,8 @@ def test_a_full_window_is_halved_and_an_empty_one_grows() -> None:
 
     read_rows = [count for _, _, count in log.searches]
     assert max(end - start for start, end, _ in log.searches) > FIRST_WINDOW_MS
-    assert sum(count > MAX_ROWS_OF_A_WINDOW for count in read_rows) < 20
-    assert len(log.searches) < 200
+    assert sum(count > MAX_ROWS_OF_A_WINDOW for count in read_rows) < 30
+    assert len(log.searches) < 250
 
 
 def test_one_full_millisecond_is_read_too() -> None:
@@ -67,10 +72,42 @@ def test_rows_that_the_retention_deletes_between_two_pages_hide_no_others() -> N
     assert set(range(3, 1501)) <= set(read(log, 1500))
 
 
+class Heavy(Log):
+    """A log in which one entry is an import as large as FusionAuth allows."""
+
+    def __init__(self, instants: list[int], heavy: int, size: int) -> None:
+        super().__init__(instants)
+        self.heavy, self.size = heavy, size
+        self.largest = 0
+
+    def search_event_log(
+        self, *, start_ms: int, end_ms: int, start_row: int, rows: int, max_bytes: int = 0
+    ) -> tuple[int, list[dict[str, Any]]]:
+        total, found = super().search_event_log(start_ms=start_ms, end_ms=end_ms, start_row=start_row, rows=rows)
+        size = sum(self.size if row["sequence"] == self.heavy else 3_000 for row in found)
+        if size > max_bytes:
+            raise SearchTooBroad("too much")
+        self.largest = max(self.largest, len(found)) if size > MAX_BYTES_OF_A_PAGE else self.largest
+        return total, found
+
+
+def test_a_large_import_is_read_alone_and_the_rest_in_pages() -> None:
+    log = Heavy([n * 61 for n in range(3000)] + [50_000] * 20, heavy=1200, size=64 * 1024 * 1024)
+
+    assert read(log, HOUR) == list(range(1, 3021))
+    assert log.largest == 1
+    assert len(log.searches) < 150
+
+
+def test_an_entry_that_cannot_be_read_at_all_is_an_error_and_no_silent_gap() -> None:
+    with pytest.raises(SearchTooBroad):
+        read(Heavy([1, 2, 3], heavy=2, size=MAX_RESPONSE_BYTES + 1), HOUR)
+
+
 def test_pages_that_never_add_up_are_an_error_and_no_silent_gap() -> None:
     class Lying(Log):
         def search_event_log(
-            self, *, start_ms: int, end_ms: int, start_row: int, rows: int
+            self, *, start_ms: int, end_ms: int, start_row: int, rows: int, max_bytes: int = 0
         ) -> tuple[int, list[dict[str, Any]]]:
             total, found = super().search_event_log(start_ms=start_ms, end_ms=end_ms, start_row=start_row, rows=rows)
             return total + 1, found
