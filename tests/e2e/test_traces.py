@@ -19,7 +19,8 @@ from opentelemetry import trace
 
 @on("user.delete", name="mirror", retries=1, backoff=[0.1])
 def mirror(event):
-    with trace.get_tracer("myapp").start_as_current_span("write", record_exception=False):
+    private = {"record_exception": False, "set_status_on_exception": False}
+    with trace.get_tracer("myapp").start_as_current_span("write", **private):
         first = not os.path.exists("failed")
         open("failed", "w").close()
         if first:
