@@ -7,7 +7,7 @@ seconds, which a chart can do without; the ledger counts exactly.
 import time
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import redis
@@ -19,6 +19,7 @@ KEPT_SECONDS = 72 * 3600
 # A bucket of durations is 19 % wider than the one before.
 BUCKETS_OF_A_DOUBLING = 4
 MOST_FIELDS = 500
+MINUTES_AT_ONCE = 360
 MOST_RUNS = 200_000
 UNHANDLED = "-"
 _RUN, _TOOK = "r", "t"
@@ -86,14 +87,25 @@ class Minutes:
 
     def read(self, first: int, last: int) -> tuple[dict[str, HandlerCounts], Counter[str]]:
         """The counts of the handlers from one minute to another, and those of types that no handler wanted."""
-        pipeline = self._store.pipeline(transaction=False)
-        for minute in range(first, last + 1):
-            pipeline.hgetall(self._keys.minute(minute))
         handlers: dict[str, HandlerCounts] = {}
         unhandled: Counter[str] = Counter()
-        for counts in pipeline.execute():
+        for counts in self._of(range(first, last + 1)):
             _add(counts, handlers, unhandled)
         return handlers, unhandled
+
+    def read_each(self, minutes: Sequence[int]) -> Iterator[dict[str, HandlerCounts]]:
+        """The counts of the handlers in each of the minutes."""
+        for counts in self._of(minutes):
+            handlers: dict[str, HandlerCounts] = {}
+            _add(counts, handlers, Counter())
+            yield handlers
+
+    def _of(self, minutes: Sequence[int]) -> Iterator[Mapping[bytes, bytes]]:
+        for start in range(0, len(minutes), MINUTES_AT_ONCE):
+            pipeline = self._store.pipeline(transaction=False)
+            for minute in minutes[start : start + MINUTES_AT_ONCE]:
+                pipeline.hgetall(self._keys.minute(minute))
+            yield from pipeline.execute()
 
 
 def _add(counts: Mapping[bytes, bytes], handlers: dict[str, HandlerCounts], unhandled: Counter[str]) -> None:

@@ -2,6 +2,8 @@
 
 import logging
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,10 +54,12 @@ def serve_dashboard(settings: Settings) -> None:
     serve(application, listener)
 
 
-def create_dashboard(settings: Settings, logins: Logins | None = None) -> ASGIApp:
+def create_dashboard(
+    settings: Settings, logins: Logins | None = None, clock: Callable[[], float] = time.time
+) -> ASGIApp:
     store: Any = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
     path = urlsplit(settings.dashboard_url or "").path.rstrip("/")
-    site = Site(settings, store, path)
+    site = Site(settings, store, path, clock)
     rq_dashboard = WsgiInThreads(create_rq_dashboard(settings, store, path).wsgi_app)
     routes: list[BaseRoute] = [page.route(site) for page in PAGES]
     routes += [

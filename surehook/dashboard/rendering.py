@@ -73,7 +73,9 @@ def duration(seconds: float | None) -> str:
         return "–"  # noqa: RUF001
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < MINUTE else _span(seconds)
+    if seconds < MINUTE:
+        return f"{seconds:.0f} s" if seconds == int(seconds) else f"{seconds:.1f} s"
+    return _span(seconds)
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from surehook.dashboard.guard import READING, USER, User
+from surehook.dashboard.history import History
 from surehook.dashboard.rendering import build_templates
 from surehook.shared.errors import StoreUnavailable, SurehookError
 from surehook.shared.keys import Keys
@@ -72,14 +73,17 @@ View = Callable[["Site", Visit], Shown | GoTo]
 class Site:
     """The store and the templates, and what is true for every page."""
 
-    def __init__(self, settings: Settings, store: redis.Redis, path: str) -> None:
+    def __init__(
+        self, settings: Settings, store: redis.Redis, path: str, clock: Callable[[], float] = time.time
+    ) -> None:
         self.settings = settings
         self.store = store
         self.keys = Keys(settings.key_prefix)
         self.path = path
         """That of `DASHBOARD_URL`, before every link."""
-        self.clock: Callable[[], float] = time.time
-        self._templates = build_templates(lambda: self.clock())  # noqa: PLW0108 - a test sets the clock
+        self.clock = clock
+        self.history = History(store, self.keys, clock)
+        self._templates = build_templates(clock)
         self._secret = secrets.token_bytes(32)
 
     def token(self, user: User) -> str:

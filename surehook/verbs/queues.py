@@ -5,11 +5,12 @@ from dataclasses import asdict
 
 import click
 
+from surehook.admin.limit_sentences import limit_sentence
 from surehook.admin.queues import Queues
 from surehook.shared.keys import Keys
 from surehook.shared.limits import MOST_CONCURRENT, OFF, interval_ms
 from surehook.shared.settings import load_settings
-from surehook.shared.stats import LimitState, QueueStats
+from surehook.shared.stats import QueueStats
 from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs.output import echo, echo_json
@@ -47,12 +48,6 @@ def _rate(value: str) -> str:
 
 
 CONCURRENCY, RATE = _OrOff("number", _concurrency), _OrOff("rate", _rate)
-WAITS = {
-    "closed": "closed by a handler",
-    "breaker": "probing",
-    "concurrency": "full",
-    "rate": "waits for its rate",
-}
 HEAD = ("queue", "waiting", "running", "scheduled", "deferred", "dead", "workers", "oldest", "")
 DEFERRED_COLUMN = HEAD.index("deferred")
 
@@ -80,7 +75,7 @@ def list_(as_json: bool) -> None:
         cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)]
         echo("  ".join((name.ljust(widths[0]), *cells, state)).rstrip())
         if number and (limits := found.queues[number - 1].limits):
-            echo(f"  {_sentence(limits)}")
+            echo(f"  {limit_sentence(limits)}")
     if found.is_suspended:
         echo("All workers are suspended by `rq suspend`; `rq resume` ends that.")
 
@@ -122,7 +117,7 @@ def limit(name: str, concurrency: int | str | None, rate: str | None, clear: boo
     elif concurrency is not None or rate is not None:
         found.limit(name, concurrency=concurrency, rate=rate)
     limits = found.limits(name)
-    echo(f"{visible_line(name)}: {_sentence(limits)}")
+    echo(f"{visible_line(name)}: {limit_sentence(limits)}")
 
 
 def _open() -> Queues:
@@ -135,26 +130,3 @@ def _cells(queue: QueueStats) -> tuple[str, ...]:
     numbers = (queue.waiting, queue.running, queue.scheduled, queue.deferred, queue.dead, queue.workers)
     age = f"{queue.oldest_waiting_seconds:,.0f} s" if queue.waiting else "-"
     return (visible_line(queue.name), *(f"{number:,}" for number in numbers), age, "paused" if queue.is_paused else "")
-
-
-def _sentence(limits: LimitState) -> str:
-    """Names the limits of a queue, and the reason why its jobs wait."""
-    parts = [f"{limits.concurrency:,} at a time" if limits.concurrency else "any number at a time"]
-    parts.append(limits.rate or "any rate")
-    if limits.is_set_by_operator:
-        parts[-1] += " (set by an operator)"
-    if limits.has_breaker:
-        open_for = limits.breaker_open_seconds
-        parts.append("breaker closed" if open_for is None else f"breaker OPEN for {_duration(open_for)}")
-    if limits.waits_for:
-        until = "" if limits.wait_seconds is None else f", next start in {_duration(limits.wait_seconds)}"
-        parts.append(f"{WAITS[limits.waits_for]}{until}")
-    return ", ".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 10:  # noqa: PLR2004 - rates of several a second
-        return f"{seconds:.1f} s"
-    if seconds < 2 * 3600:
-        return f"{seconds:,.0f} s"
-    return f"{seconds / 3600:,.1f} h"

@@ -1,5 +1,7 @@
 """Clients of the dashboard, in process."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from starlette.testclient import TestClient
@@ -9,8 +11,8 @@ from surehook.dashboard.logins import Logins
 from surehook.shared.settings import Settings
 
 
-def site_client(settings: Settings, logins: Logins | None = None) -> TestClient:
-    return client_of(create_dashboard(settings, logins))
+def site_client(settings: Settings, logins: Logins | None = None, clock: Callable[[], float] = time.time) -> TestClient:
+    return client_of(create_dashboard(settings, logins, clock))
 
 
 def rq_client(settings: Settings) -> TestClient:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from surehook.admin.spool import SpoolReader, SpoolSummary
+from surehook.dashboard.charts import chart
+from surehook.dashboard.history import added
 from surehook.dashboard.rendering import plural
 from surehook.dashboard.site import Shown, Site, Visit
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
@@ -35,7 +37,13 @@ def show(site: Site, _: Visit) -> Shown:
     orphans = int(site.store.zcard(site.keys.orphans) or 0)
     spool = SpoolReader(site.settings).summary()
     needs = list(needs_of(stats, orphans, spool))
-    values = {"sentence": sentence(stats, needs), "needs": needs, "figures": figures(stats, orphans, spool)}
+    bars = added(list(site.history.read(1).values()))
+    values = {
+        "sentence": sentence(stats, needs),
+        "needs": needs,
+        "figures": figures(stats, orphans, spool),
+        "chart": chart(bars, name="Runs of the last hour", height=60),
+    }
     return Shown("overview.html", values)
 
 
@@ -56,31 +64,31 @@ def sentence(stats: Stats, needs: list[Need]) -> str:
 def needs_of(stats: Stats, orphans: int, spool: SpoolSummary) -> Iterator[Need]:
     if stats.imbalance:
         text = f"The ledger does not balance by {plural(stats.imbalance, 'event')}"
-        yield Need(text, "See which, and what to do.", "/events")
+        yield Need(text, "See which.", "/ledger?check=yes")
     dead = sum(queue.dead for queue in stats.queues)
     if dead:
         yield Need(plural(dead, "dead letter"), "See why they failed, and replay them.", "/events?state=dead", dead)
     if orphans:
         text = plural(orphans, "orphan")
         advice = "Handlers had effects, but FusionAuth was told of a failure. Check and resolve them."
-        yield Need(text, advice, "/events", orphans)
+        yield Need(text, advice, "/transactions", orphans)
     if spool.refused:
         text = f"{plural(spool.refused, 'event')} in the spool that the store refuses"
-        yield Need(text, "See why.", "/events", spool.refused)
+        yield Need(text, "See why.", "/ledger", spool.refused)
     if stats.is_suspended:
-        yield Need("All workers are suspended", "`rq resume` ends that.", "/rq/")
+        yield Need("All workers are suspended", "`rq resume` ends that.", "/queues")
     for queue in stats.queues:
         yield from _needs_of_queue(queue)
 
 
 def _needs_of_queue(queue: QueueStats) -> Iterator[Need]:
     if queue.is_paused:
-        yield Need(f"The queue {queue.name} is paused", "Resume it when its handlers may run again.", "/rq/")
+        yield Need(f"The queue {queue.name} is paused", "Resume it when its handlers may run again.", "/queues")
     if not queue.workers and queue.jobs > queue.dead and queue.name != TRANSACTIONAL_QUEUE:
-        yield Need(f"No worker runs the queue {queue.name}", "Start `surehook worker`.", "/rq/")
+        yield Need(f"No worker runs the queue {queue.name}", "Start `surehook worker`.", "/queues")
     if queue.limits and queue.limits.breaker_open_seconds is not None:
         text = f"The circuit breaker of {queue.name} is open"
-        yield Need(text, "Its handler keeps failing; it tries again by itself.", "/rq/")
+        yield Need(text, "Its handler keeps failing; it tries again by itself.", "/queues")
 
 
 def figures(stats: Stats, orphans: int, spool: SpoolSummary) -> list[Figure]:
@@ -96,9 +104,9 @@ def figures(stats: Stats, orphans: int, spool: SpoolSummary) -> list[Figure]:
         Figure("waiting for their turn", total("deferred"), "/events?state=deferred"),
         Figure("dead letters", total("dead"), "/events?state=dead"),
         Figure("discarded", stats.discarded, "/events?state=discarded"),
-        Figure("erased", stats.erased, "/events"),
-        Figure("orphans", orphans, "/events"),
-        Figure("in this machine's spool", spool.events, "/events"),
+        Figure("erased", stats.erased, "/ledger"),
+        Figure("orphans", orphans, "/transactions"),
+        Figure("in this machine's spool", spool.events, "/ledger"),
     ]
     always = {"accepted", "done", "waiting", "running", "dead letters"}
     return [figure for figure in found if figure.count or figure.name in always]
