@@ -75,7 +75,7 @@ class IngestMetrics:
         )
         self._spool_set_aside = Gauge(
             "surehook_spool_set_aside",
-            "Damaged databases and refused events of the spool: `surehook spool list` names them",
+            "Refused events, and databases of the spool that are damaged or for another store: `surehook spool list`",
             registry=self.registry,
             multiprocess_mode="livemax",
         )

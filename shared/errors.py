@@ -11,7 +11,8 @@ SurehookError
 │   ├── BacklogFull         as many events wait as MAX_BACKLOG allows
 │   └── SpoolFull           neither the store nor the spool has room
 ├── SpoolDamaged            a database of the spool cannot be read
-├── SpoolForeign            a file in the folder of the spool is no database of this version
+├── SpoolForeign            a file in the folder of the spool is no database of Surehook
+├── SpoolOfAnother          a database of the spool belongs to another store, or to another version
 ├── AuthenticationFailed    a delivery is not authenticated
 ├── MalformedBody           a delivery's body is no event
 ├── KeyMissing              a stored body is encrypted with a key that is not configured here
@@ -65,7 +66,11 @@ class SpoolDamaged(SurehookError):
 
 
 class SpoolForeign(SurehookError):
-    """A file in the folder of the spool is no database of this version."""
+    """A file in the folder of the spool is no database of Surehook."""
+
+
+class SpoolOfAnother(SurehookError):
+    """A database of the spool belongs to another store, or to another version."""
 
 
 class AuthenticationFailed(SurehookError):

@@ -203,6 +203,7 @@ class Keys(RetentionKeys, RQKeys):
                 "ATTEMPTS": self.attempts(""),
                 "KNOWN_IDS": self.known_ids(""),
                 "KNOWN_IDS_STATE": self.known_ids_state,
+                "ERASED_USER": self.erased_user(""),
                 "BODY_RETENTION": self.body_retention,
                 "CLOSED_BODIES": self.closed_bodies,
                 "LEASES": self.leases(""),

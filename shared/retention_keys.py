@@ -16,6 +16,10 @@ class RetentionKeys:
         """Hash: `longest`, the length of the longest such ending; `day` and `next`, how far old ids are forgotten."""
         return f"{self.prefix}:known-ids-state"
 
+    def erased_user(self, user_hash: str) -> str:
+        """Number: when a user was last erased (ms, store's clock); spooled events from before then are dropped."""
+        return f"{self.prefix}:erased-user:{user_hash}"
+
     @property
     def body_retention(self) -> str:
         """Number: the seconds after which the body of a closed event goes, if its record stays longer."""

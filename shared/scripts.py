@@ -21,7 +21,7 @@ Argument = bytes | str | int | float
 # store refuses a script whose first write needs memory. The other scripts add new data.
 RUN_IN_A_FULL_STORE = {
     "exchange", "tend_limited", "move_queue", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark",
-    "sweep_canceled", "sweep_failed", "sweep_order", "erase", "discard",
+    "sweep_canceled", "sweep_failed", "sweep_order", "erase", "erase_spooled", "discard",
     "heartbeat", "deregister", "told", "count_minutes", "announce_handlers", "drop_bodies", "forget_ids",
     "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
     "txn_lost",

@@ -16,10 +16,10 @@ from surehook.shared.embedded import socket_path
 from surehook.shared.errors import Misconfigured, NotDurable, StoreUnavailable, SurehookError
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings, load_settings
-from surehook.shared.store_address import StoreAddress, socket_address
 from surehook.shared.store_connections import use_our_connections
 from surehook.shared.store_errors import Meaning, advice, fault_of
 from surehook.shared.store_format import StoreFormat
+from surehook.shared.store_name import store_address
 
 CONNECT_TIMEOUT_SECONDS = 0.4
 # An acknowledged write survives `kill -9` only with these settings: see docs/reliability.md.
@@ -29,11 +29,6 @@ REQUIRED = {
     "no-appendfsync-on-rewrite": "no",
     "maxmemory-policy": "noeviction",
 }
-
-
-def store_address(settings: Settings) -> StoreAddress:
-    """Returns the configured address, or the embedded store's socket."""
-    return settings.redis_url or socket_address(socket_path(settings.data_dir))
 
 
 def connect(

@@ -23,6 +23,7 @@ TLS_OPTIONS = (*TLS_FILES, "ssl_cert_reqs", "ssl_check_hostname")
 LOGIN_OPTIONS = ("username", "password")
 SENTINEL_LOGIN_OPTIONS = ("sentinel_username", "sentinel_password")
 CERT_REQS = ("required", "optional", "none")
+LOCAL = {"localhost": "127.0.0.1", "::1": "127.0.0.1"}
 TRUE, FALSE = ("true", "1", "yes"), ("false", "0", "no")
 MASK = "********"
 ENCODE = (
@@ -55,6 +56,12 @@ class StoreAddress:
 
     def __repr__(self) -> str:
         return f"StoreAddress({str(self)!r})"
+
+    @property
+    def identity(self) -> str:
+        """The place, the same however it was written: without the login, TLS and the order of the Sentinels."""
+        hosts = ",".join(sorted(f"{LOCAL.get(host.lower(), host.lower())}:{port}" for host, port in self.hosts))
+        return "/".join(filter(None, (hosts or self.path, self.service, f"{self.database}")))
 
     def server_options(self) -> dict[str, Any]:
         """The keyword arguments for a client of redis-py; without a host if Sentinels know it."""

@@ -7,38 +7,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from surehook.ingest.spool.schema import APPLICATION_ID, STATEMENTS, VERSION, connect
 from surehook.ingest.store.accept_script import SpooledEvent
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import Envelope
-from surehook.shared.errors import BodyDamaged, SpoolDamaged, SpoolForeign
+from surehook.shared.errors import BodyDamaged, SpoolDamaged, SpoolForeign, SpoolOfAnother
 
 log = logging.getLogger(__name__)
 
-APPLICATION_ID = 0x53524853  # in the file's header: ours
-VERSION = 1
-BUSY_SECONDS = 1.0  # the wait for a command that looks into the database
 MAX_QUICK_CHECK_BYTES = 64 * 1024 * 1024  # a larger file would delay the start; reading finds its damage
 ROW_BYTES = 400  # for a row beside its body
-JOURNAL_BYTES = 16 * 1024 * 1024
-SCHEMA = f"""
-begin immediate;
-create table events (
-    position integer primary key,
-    event_id text not null unique,
-    event_type text not null,
-    tenant_id text not null,
-    user_id text not null,
-    application_ids text not null,
-    source text not null,
-    received_at integer not null,  -- milliseconds since 1970
-    body blob not null,
-    key_id text not null,
-    refused text not null default ''  -- why the store does not take this event
-);
-pragma application_id = {APPLICATION_ID};
-pragma user_version = {VERSION};
-commit;
-"""
 INSERT = """
 insert into events (event_id, event_type, tenant_id, user_id, application_ids, source, received_at, body, key_id)
 values (?, ?, ?, ?, ?, 'webhook', ?, ?, ?) on conflict (event_id) do nothing
@@ -66,33 +44,45 @@ class Row(NamedTuple):
 
 
 class Database:
-    """Used from one thread at a time. `waiting` is the number of events that the store has not refused."""
+    """Used from one thread at a time. `waiting` is the number of events that the store has not refused.
 
-    def __init__(self, path: Path, cipher: BodyCipher) -> None:
+    `store` names the store that its events are for.
+    """
+
+    def __init__(self, path: Path, cipher: BodyCipher, store: str) -> None:
         self.path = path
         self._cipher = cipher
-        self._connection = _connect(path)
+        self._store = store
+        self._connection = connect(path)
         self.waiting = self.refused = self.used_bytes = 0
         self.oldest_at: int | None = None
 
     def create(self) -> None:
         """Write the tables of a new database."""
-        self._connection.executescript(SCHEMA)
+        with self._transaction():
+            for statement in STATEMENTS:
+                self._connection.execute(statement)
+            self._connection.execute("insert into store values (?)", (self._store,))
         self.recount()
 
-    def open(self) -> None:
+    def open(self, *, of_any_store: bool = False) -> None:
         """Check a database that another process has left.
 
         Raises:
-            SpoolForeign: it is another program's, or a newer version's.
+            SpoolForeign: it is another program's.
+            SpoolOfAnother: it belongs to another store, or to another version.
             SpoolDamaged: it cannot be read.
         """
         with self._translated():
             (application_id,), (version,) = self._read("pragma application_id"), self._read("pragma user_version")
-            if (application_id, version) != (APPLICATION_ID, VERSION):
-                raise SpoolForeign(f"it is no spool of this version ({application_id:#x}, {version})")
+            if application_id != APPLICATION_ID:
+                raise SpoolForeign(f"it is no spool of Surehook ({application_id:#x})")
+            if version != VERSION:
+                raise SpoolOfAnother(f"another version of Surehook wrote it ({version}; this one reads {VERSION})")
             if self.path.stat().st_size <= MAX_QUICK_CHECK_BYTES and self._read("pragma quick_check(1)") != ("ok",):
                 raise SpoolDamaged("SQLite finds damage in it")
+            if not of_any_store and (store := self._read("select name from store")) != (self._store,):
+                raise SpoolOfAnother(f"its events are for another store ({' '.join(map(str, store))})")
             with self._transaction():
                 self._connection.execute("update events set refused = '' where refused != ''")  # the cause may be gone
             self.recount()
@@ -136,6 +126,8 @@ class Database:
                 if rows and size > max_bytes:
                     break
                 rows.append(Row(position, event))
+        if not rows:
+            self.recount()  # a command has erased them
         return rows
 
     def remove(self, positions: Sequence[int]) -> None:
@@ -217,13 +209,3 @@ class Database:
             if exc.sqlite_errorname.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
                 raise SpoolDamaged(f"SQLite cannot read it ({exc.sqlite_errorname})") from exc
             raise
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    with contextlib.suppress(sqlite3.DatabaseError):  # a damaged file: `open` says so
-        connection.execute("pragma journal_mode = wal")  # one fsync for a transaction
-        connection.execute("pragma synchronous = full")
-        connection.execute("pragma temp_store = memory")
-        connection.execute(f"pragma journal_size_limit = {JOURNAL_BYTES}")
-    return connection

@@ -12,7 +12,9 @@ from typing import TypeVar
 from surehook.ingest.spool.database import Database, Received
 from surehook.ingest.spool.folder import LockedPath, SpoolFolder
 from surehook.shared.encryption import BodyCipher
-from surehook.shared.errors import Misconfigured, SpoolDamaged, SpoolForeign
+from surehook.shared.errors import Misconfigured, SpoolDamaged, SpoolForeign, SpoolOfAnother
+from surehook.shared.settings import Settings
+from surehook.shared.store_name import store_name
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +31,23 @@ class Spooled:
     oldest_at: int | None
     """Milliseconds since 1970; None if nothing waits."""
     set_aside: int
-    """Databases and events set aside: a person must look at them."""
+    """Databases and events set aside, and databases of others: a person must look at them."""
     has_room: bool
 
 
 class Databases:
-    """Opened in the thread of the event loop, before `run` is used; from then on only `run` touches the files."""
+    """Opened in the thread of the event loop, before `run` is used; from then on only `run` touches the files.
 
-    def __init__(self, folder: Path, cipher: BodyCipher, max_bytes: int) -> None:
-        self.folder = SpoolFolder(folder)
-        self._cipher = cipher
-        self._max_bytes = max_bytes
+    Those of another store are adopted only if `of_any_store`.
+    """
+
+    def __init__(self, settings: Settings, *, of_any_store: bool = False) -> None:
+        self.folder = SpoolFolder(Path(settings.spool_dir))
+        self._cipher = BodyCipher(settings.encryption_keys)
+        self._max_bytes = settings.spool_max_bytes
+        self._store = store_name(settings)
+        self._of_any_store = of_any_store
+        self._left_alone: set[Path] = set()
         self._own: Database
         self._adopted: list[Database] = []
         self._paths: dict[Database, LockedPath] = {}
@@ -108,7 +116,9 @@ class Databases:
         known = {database.path for database in self._paths}
         before = sum(database.waiting for database in self._adopted)
         for locked in self.folder.left():
-            if locked.path not in known:
+            if locked.path in self._left_alone:
+                locked.release()
+            elif locked.path not in known:
                 self._adopt(locked)
         return sum(database.waiting for database in self._adopted) - before
 
@@ -121,7 +131,7 @@ class Databases:
             self.waiting,
             sum(database.used_bytes for database in self._all if database.waiting),
             min(oldest, default=None),
-            refused + len(self.folder.set_aside()),
+            refused + len(self.folder.set_aside()) + sum(path.exists() for path in self._left_alone),
             room >= LEAST_ROOM_BYTES,
         )
 
@@ -137,7 +147,7 @@ class Databases:
 
     def _new(self) -> Database:
         locked = self.folder.new()
-        database = Database(locked.path, self._cipher)
+        database = Database(locked.path, self._cipher, self._store)
         try:
             database.create()
         except sqlite3.Error as exc:
@@ -146,13 +156,17 @@ class Databases:
         return database
 
     def _adopt(self, locked: LockedPath) -> None:
-        database = Database(locked.path, self._cipher)
+        database = Database(locked.path, self._cipher, self._store)
         self._paths[database] = locked
         try:
             if database.is_untouched:
                 self._forget(database).delete()
                 return
-            database.open()
+            database.open(of_any_store=self._of_any_store)
+        except SpoolOfAnother as exc:
+            log.warning("spool database of another", extra={"path": str(locked.path), "reason": str(exc)})
+            self._left_alone.add(locked.path)
+            self._forget(database).release()
         except (SpoolDamaged, SpoolForeign) as exc:
             self._set_aside(database, exc)
         except sqlite3.Error as exc:  # a full disk, a file of another user: perhaps later

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import sqlite3
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 from surehook.ingest.metrics import IngestMetrics
@@ -17,7 +16,6 @@ from surehook.ingest.spool.databases import Databases
 from surehook.ingest.spool.forwarder import Forwarder
 from surehook.ingest.store.accept_script import AcceptResult
 from surehook.ingest.store.acceptor import Acceptor, Pending
-from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import BacklogFull, SpoolFull, StoreError, StoreFull, StoreUnavailable
 from surehook.shared.settings import OFF, Settings
 
@@ -48,7 +46,7 @@ def check_spool(settings: Settings) -> None:
     if is_replicated:
         reason = "a spooled event is on one local disk only, less than SUREHOOK_DURABILITY=replicated promises"
         log.warning("spool weaker than the store", extra={"reason": reason})
-    databases = Databases(Path(settings.spool_dir), BodyCipher(settings.encryption_keys), settings.spool_max_bytes)
+    databases = Databases(settings)
     databases.open(adopts=False)
     databases.close()
 
@@ -64,11 +62,11 @@ class Waiting(NamedTuple):
 class Spool:
     """The spool of one process."""
 
-    def __init__(self, settings: Settings, metrics: IngestMetrics, acceptor: Acceptor) -> None:
+    def __init__(
+        self, settings: Settings, metrics: IngestMetrics, acceptor: Acceptor, *, of_any_store: bool = False
+    ) -> None:
         self._acceptor = acceptor
-        self._databases = Databases(
-            Path(settings.spool_dir), BodyCipher(settings.encryption_keys), settings.spool_max_bytes
-        )
+        self._databases = Databases(settings, of_any_store=of_any_store)
         self._forwarder = Forwarder(self._databases, acceptor, metrics, lambda: bool(self._waiting or self._writing))
         self._patience_seconds = max(LEAST_PATIENCE_SECONDS, ANSWER_WITHIN_SECONDS - settings.store_timeout)
         self._waiting: list[Waiting] = []

@@ -12,6 +12,14 @@ if options > 0 then room = backlog_room(tonumber(ARGV[#ARGV - options + 1]), cou
 local received = {}
 if options == 2 then
   for ms in string.gmatch(ARGV[#ARGV], '%d+') do received[#received + 1] = math.min(tonumber(ms), now_ms) end
+  for n = 1, count do  -- the ids of users that were erased since then become known, so that their events are dropped
+    local at = (n - 1) * FIELDS_PER_EVENT
+    local user, packed_id = ARGV[at + 4], ARGV[at + FIELDS_PER_EVENT]
+    local erased_at = user ~= '' and redis.call('GET', ERASED_USER .. redis.sha1hex(user))
+    if erased_at and received[n] <= tonumber(erased_at) then
+      redis.call('HSET', known_ids_of(ARGV[at + 1]), packed_id, math.floor(now_ms / MS_PER_DAY))
+    end
+  end
 end
 local now = iso_now()
 local outcomes, opened, waiting = {}, {}, {}

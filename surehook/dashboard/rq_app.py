@@ -16,7 +16,7 @@ from surehook.dashboard.rq_jobs import NoSuchJob, Unreadable, read_without_pickl
 from surehook.dashboard.rq_templates import serve_safe_pages
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
-from surehook.shared.store import store_address
+from surehook.shared.store_name import store_address
 
 log = logging.getLogger(__name__)
 

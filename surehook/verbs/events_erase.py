@@ -10,6 +10,7 @@ import click
 from redis.exceptions import RedisError
 
 from surehook.admin.erasure import Erasure
+from surehook.admin.spool_erasure import SpoolErasure
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import NotFound, SurehookError
 from surehook.shared.keys import Keys
@@ -36,6 +37,10 @@ class Report:
     mentions: set[str] = field(default_factory=set)
     unreadable: Counter[str] = field(default_factory=Counter)
     missing: list[str] = field(default_factory=list)
+    spooled: set[str] = field(default_factory=set)
+    """Events in this machine's spool."""
+    not_searched: tuple[str, ...] = ()
+    """Databases of the spool that no command can look into."""
     is_complete: bool = True
     """False if events of the user still arrived during the last pass."""
 
@@ -46,7 +51,11 @@ class Report:
 @click.option("--dry-run", is_flag=True, help="Show what would be done, change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) -> None:
-    """Erase events for good: bodies, attempts, dead letters. Running events are erased when their handlers finish."""
+    """Erase events for good: bodies, attempts, dead letters. Running events are erased when their handlers finish.
+
+    Events in this machine's spool are erased there. In the spools of other machines the bodies stay until their
+    endpoints offer them to the store, which drops them; no handler runs.
+    """
     chosen = [_uuid(some_id, "ID") for some_id in ids]
     if bool(chosen) == (user is not None):
         raise click.UsageError("Name ids, or a user with --user ID.")
@@ -60,10 +69,12 @@ def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) ->
                 BodyCipher(settings.encryption_keys),
                 retention_seconds=settings.retention,
             )
+            spool = SpoolErasure(settings, store, BodyCipher(settings.encryption_keys))
             if user is None:
-                report = _erase_each(erasure, chosen, is_dry=dry_run)
+                report = _erase_each(erasure, spool, chosen, is_dry=dry_run)
             else:
-                report = _erase_user(erasure, _uuid(user, "--user"), is_dry=dry_run)
+                report = _erase_user(erasure, spool, _uuid(user, "--user"), is_dry=dry_run)
+            report.not_searched = spool.unsearchable
     except (RedisError, OSError) as exc:
         unavailable(settings, exc)
     if as_json:
@@ -73,11 +84,18 @@ def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) ->
     if report.missing:
         raise NotFound(
             "\n".join(
-                f"there is no event {each}, or it was erased before, or only its id is left" for each in report.missing
+                f"there is no event {each}, or it was erased before, or only its id is left; if it waits in the spool "
+                "of another machine, it will not run"
+                for each in report.missing
             )
         )
     if not report.is_complete:
         raise SurehookError(f"events of user {user} still arrive: run the command again when they have stopped")
+    if report.not_searched:
+        raise SurehookError(
+            f"not searched, because damaged or not readable: {', '.join(report.not_searched)}. No handler gets events "
+            "from there unless you restore them: delete these files, or look into them with sqlite3"
+        )
 
 
 def _uuid(given: str, what: str) -> str:
@@ -87,19 +105,40 @@ def _uuid(given: str, what: str) -> str:
     return given.lower()
 
 
-def _erase_each(erasure: Erasure, event_ids: Sequence[str], *, is_dry: bool) -> Report:
+def _erase_each(erasure: Erasure, spool: SpoolErasure, event_ids: Sequence[str], *, is_dry: bool) -> Report:
     report = Report()
     for event_id in dict.fromkeys(event_ids):
-        if not erasure.is_there(event_id):
+        is_spooled, is_stored = spool.contains(event_id), erasure.is_there(event_id)
+        if is_spooled:
+            report.spooled.add(event_id)
+        if not is_dry and (is_spooled or not is_stored):
+            spool.erase([event_id])
+        if not erasure.is_there(event_id):  # asked again: it may just have been forwarded
+            if is_spooled:
+                continue
             report.missing.append(event_id)
             continue
         _erase(erasure, event_id, "", report, is_dry=is_dry)
     return report
 
 
-def _erase_user(erasure: Erasure, user_id: str, *, is_dry: bool) -> Report:
+def _erase_spooled(spool: SpoolErasure, user_id: str, report: Report, *, is_dry: bool) -> None:
+    """Comes before the passes over the store, which then find what was just being forwarded."""
+    for found in spool.scan(user_id):
+        if found.is_own:
+            report.spooled.add(found.event_id)
+        elif found.is_mention:
+            report.mentions.add(found.event_id)
+        elif found.missing_key_id:
+            report.unreadable[found.missing_key_id] += 1
+    if not is_dry:
+        spool.erase(sorted(report.spooled), user_id)
+
+
+def _erase_user(erasure: Erasure, spool: SpoolErasure, user_id: str, *, is_dry: bool) -> Report:
     """Makes passes until one finds only running events of the user."""
     report = Report()
+    _erase_spooled(spool, user_id, report, is_dry=is_dry)
     with Progress("scanned") as progress:
         for number in range(1 if is_dry else MOST_PASSES):
             before = len(report.events), len(report.running)
@@ -134,6 +173,9 @@ def _erase(erasure: Erasure, event_id: str, user_id: str, report: Report, *, is_
 
 
 def _lines(report: Report, *, is_dry: bool) -> Iterator[str]:
+    if report.spooled:
+        verb = "would be erased" if is_dry else "erased"
+        yield f"{len(report.spooled)} events {verb} in this machine's spool"
     if is_dry:
         yield f"{len(report.events)} events would be erased"
     else:
@@ -151,6 +193,8 @@ def _facts(report: Report, user: str | None) -> dict[str, Any]:
     return {
         "user_id": user,
         "events": len(report.events),
+        "spooled": len(report.spooled),
+        "not_searched": list(report.not_searched),
         "attempts": report.attempts,
         "dead_letters": report.dead_letters,
         "running": sorted(report.running),

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from surehook.admin.events import CLOSED_STATES, OPEN_STATES, EventFilter, EventLog, EventRecord
+from surehook.admin.spool import SpoolReader
 from surehook.admin.transactions import ORPHANED, STATES, UNANSWERED
 from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
@@ -58,6 +59,8 @@ def list_(as_json: bool, limit: int, **wanted: Any) -> None:
         echo("no such events")
     if without := sum(not event.has_body for event in newest):
         echo(f"body expired: {without}, which cannot be replayed (SUREHOOK_BODY_RETENTION)", err=True)
+    if spooled := SpoolReader(load_settings()).summary().events:
+        echo(f"{spooled:,} more wait in this machine's spool for the store: surehook spool list", err=True)
     if seen[0] > limit:
         echo(f"the newest {limit} of {seen[0]}; --limit shows more", err=True)
 
@@ -115,6 +118,12 @@ def one(log: EventLog, some_id: str) -> EventRecord:
         raise NotFound(
             f"only the id of event {some_id} is left, so that duplicates are recognised: it was closed on {day}, and "
             "its record was kept for SUREHOOK_RETENTION seconds"
+        )
+    if not found and (spooled := SpoolReader(load_settings()).event(some_id)):
+        refused = f" The store refuses it: {spooled.refused}." if spooled.refused else ""
+        raise NotFound(
+            f"event {spooled.id}, {spooled.type}, received {utc(spooled.received_at)} UTC, is not in the store yet: it "
+            f"waits in this machine's spool (surehook spool list).{refused}"
         )
     if not found:
         raise NotFound(f"there is no event {some_id} on record; closed ones are kept for SUREHOOK_RETENTION seconds")

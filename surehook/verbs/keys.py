@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from surehook.admin.key_rotation import Result, Rotation, Step
 from surehook.admin.records import PORTION
+from surehook.admin.spool import SpoolReader
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import Misconfigured
 from surehook.shared.keys import Keys
@@ -44,7 +45,8 @@ def rotate(dry_run: bool, rate: float | None) -> None:
     except (RedisError, OSError) as exc:
         unavailable(settings, exc)
     is_fine = _report(passes, cipher, is_dry=dry_run)
-    if not is_fine:
+    is_spool_fine = _report_spooled(SpoolReader(settings), cipher)
+    if not (is_fine and is_spool_fine):
         sys.exit(1)
 
 
@@ -89,6 +91,20 @@ def _report(passes: list[PassCounts], cipher: BodyCipher, *, is_dry: bool) -> bo
             f"{count} stored since then {how}: an ingest process does not have key {cipher.newest_key_id} as its first"
         )
     return not still_coming and not _count(last, Result.KEY_MISSING) and not _count(last, Result.DAMAGED)
+
+
+def _report_spooled(spool: SpoolReader, cipher: BodyCipher) -> bool:
+    """Returns whether all of this machine's spooled events are under the newest key."""
+    old = {key_id: count for key_id, count in spool.keys().items() if key_id != cipher.newest_key_id}
+    for key_id, count in sorted(old.items()):
+        if key_id and not cipher.has_key(key_id):
+            echo(f"{count} spooled events unreadable: SUREHOOK_ENCRYPTION_KEYS lacks the key {key_id}")
+            continue
+        how = (
+            f"with key {key_id}: keep it until they are forwarded" if key_id else "unencrypted until they are forwarded"
+        )
+        echo(f"{count} spooled events on this machine {how} (surehook spool list)")
+    return not old
 
 
 def _count(counts: PassCounts, result: Result) -> int:

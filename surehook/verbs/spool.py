@@ -48,7 +48,8 @@ def list_(limit: int, as_json: bool) -> None:
 
 
 @spool.command()
-def flush() -> None:
+@click.option("--any-store", is_flag=True, help="Also what was left for another address: the store has moved here.")
+def flush(any_store: bool) -> None:
     """Forward what dead processes have left.
 
     Refused events are offered to the store again. Running processes forward their own events by themselves, as soon as
@@ -60,7 +61,7 @@ def flush() -> None:
     if settings.spool_dir == OFF:
         echo(IS_OFF)
         return
-    flushed = flush(settings)
+    flushed = flush(settings, of_any_store=any_store)
     others = SpoolReader(settings).summary().events - flushed.remaining
     echo(f"{flushed.forwarded:,} events are forwarded")
     if others > 0:
@@ -94,6 +95,12 @@ def _in_words(summary: "SpoolSummary", settings: Settings) -> str:
         lines.append(f"{summary.left:,} of them were left by dead processes: start ingest, or surehook spool flush.")
     if summary.refused:
         lines.append(f"{summary.refused:,} are refused by the store: remove the cause, then surehook spool flush.")
+    if summary.elsewhere:
+        others = ", ".join(map(visible_line, summary.other_stores))
+        lines.append(
+            f"{summary.elsewhere:,} events are for another store ({others}), whose own Surehook forwards them.\n"
+            "If the store has moved to the present address: surehook spool flush --any-store"
+        )
     lines += [f"set aside, damaged or not ours: {visible_line(path)}" for path in summary.set_aside]
-    lines += [f"cannot be read by this user: {visible_line(path)}" for path in summary.unreadable]
+    lines += [f"cannot be read by this user or this version: {visible_line(path)}" for path in summary.unreadable]
     return "\n".join(lines)

@@ -71,6 +71,13 @@ def _contents(settings: Settings) -> Iterator[Finding]:
             "They run when an endpoint starts on this machine again.",
             "start `surehook ingest`, or run `surehook spool flush`",
         )
+    if found.elsewhere:
+        yield odd(
+            "spool-elsewhere",
+            f"{found.elsewhere:,} spooled events are for another store ({', '.join(found.other_stores)}).",
+            "This Surehook does not forward them.",
+            "start the Surehook of that store; if the store has moved, run `surehook spool flush --any-store`",
+        )
     if waiting := found.events - found.left - found.refused:
         means = "They run when the store is back; until then their handlers are late."
         yield odd("spool-waiting", f"{waiting:,} events wait in the spool.", means, LIST)

@@ -28,7 +28,7 @@ def open_database(path: Path) -> Iterator[Open]:
 
     def open_database(cipher: BodyCipher | None = None) -> Database:
         is_new = not path.exists()
-        opened.append(Database(path, cipher or BodyCipher()))
+        opened.append(Database(path, cipher or BodyCipher(), "a store"))
         (opened[-1].create if is_new else opened[-1].open)()
         return opened[-1]
 
