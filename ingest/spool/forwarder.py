@@ -37,6 +37,7 @@ class Forwarder:
         self._reply: asyncio.Future[list[ForwardResult]] | None = None
         self._is_stopping = False
         self._is_active = False
+        self._batch_size = MAX_BATCH
         self.has_room = True
         self._began_at = self._report_at = self._adopt_at = 0.0
         self._forwarded = self._duplicates = 0
@@ -95,7 +96,8 @@ class Forwarder:
             return await self._end()
         if not self._can_send():
             return False
-        rows = await self._databases.run(self._databases.use, database, database.oldest, MAX_BATCH, MAX_BATCH_BYTES)
+        limits = self._batch_size, MAX_BATCH_BYTES
+        rows = await self._databases.run(self._databases.use, database, database.oldest, *limits)
         if not rows or not self._can_send():
             return not rows  # damaged events or a damaged database, set aside
         is_all = len(rows) == database.waiting and not self._is_writing() and not self._databases.has_others(database)
@@ -103,11 +105,14 @@ class Forwarder:
         try:
             results = await self._reply
         except StoreError:
+            # A store that is too slow for a batch, or behind a slow network, may be fast enough for a smaller one.
+            self._batch_size = max(1, len(rows) // 2)
             return False
         except asyncio.CancelledError:
             if self._is_stopping:
                 return False
             raise
+        self._batch_size = min(MAX_BATCH, 2 * self._batch_size)
         await self._settle(database, rows, results)
         return None not in results
 

@@ -23,7 +23,8 @@ class Actor:
 
     def __init__(self, stack: Stack, name: str, *arguments: str, **environ: str) -> None:
         self.name = name
-        self.relay = Relay(socket_path(stack.data))
+        # The databases of the spool name the address of their store, so it stays the same when a soak goes on.
+        self.relay = Relay(socket_path(stack.data), stack.folder / f"{name.replace(' ', '-')}.sock")
         self.bad_exits: list[str] = []
         self._stack = stack
         self._arguments = arguments

@@ -17,10 +17,11 @@ class Mode(Enum):
 
 
 class Relay:
-    """Forwards a TCP port to the store's socket, in its own thread."""
+    """Forwards a TCP port, or a socket that is always in the same place, to the store's socket, in its own thread."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, place: Path | None = None) -> None:
         self._store = store
+        self._place = place
         self._mode = Mode.OPEN
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -29,11 +30,7 @@ class Relay:
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
-        self.port = int(self._server.sockets[0].getsockname()[1])
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
+        self.url = f"unix://{place}" if place else f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def set_mode(self, mode: Mode) -> None:
         self._loop.call_soon_threadsafe(self._set_mode, mode)
@@ -58,6 +55,9 @@ class Relay:
 
     async def _listen(self) -> asyncio.Server:
         self._passes.set()
+        if self._place:
+            self._place.unlink(missing_ok=True)
+            return await asyncio.start_unix_server(self._relay, self._place)
         return await asyncio.start_server(self._relay, "127.0.0.1", 0)
 
     async def _close(self) -> None:

@@ -28,10 +28,10 @@ from tests.support.soak.senders import Senders
 from tests.support.soak.stack import SoakStack
 from tests.support.soak.store_watch import StoreWatch, used_bytes
 
-QUIET_SECONDS = 150.0
+QUIET_SECONDS = 300.0
 # After the last fault the endpoint must accept events again.
 CALM_EVENTS = 100
-CALM_SECONDS = 60.0
+CALM_SECONDS = 120.0
 DISCARDS_AT_ONCE = 16
 Tell = Callable[[str], None]
 
