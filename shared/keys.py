@@ -6,6 +6,7 @@ the default prefix alone RQ's keys are where RQ looks for them (`rq:`), so that 
 
 from dataclasses import dataclass
 
+from surehook.shared.group_keys import GroupKeys
 from surehook.shared.retention_keys import RetentionKeys
 from surehook.shared.rq_keys import DEFAULT_PREFIX, RQ_PREFIX, RQKeys
 
@@ -16,7 +17,7 @@ TRANSACTIONAL_QUEUE = "transactional"
 
 
 @dataclass(frozen=True, slots=True)
-class Keys(RetentionKeys, RQKeys):
+class Keys(GroupKeys, RetentionKeys, RQKeys):
     """The names of all keys under one prefix."""
 
     prefix: str = DEFAULT_PREFIX
@@ -218,6 +219,9 @@ class Keys(RetentionKeys, RQKeys):
                 "ORPHANS": self.orphans,
                 "LETTER_HOOKS": self.letter_hooks,
                 "UNTOLD": self.untold,
+                "GROUP": self.group(""),
+                "GROUPS": self.groups(""),
+                "GROUP_HANDLERS": self.group_handlers,
                 "HANDLERS": self.handlers,
                 "MINUTES": f"{self.prefix}:minute:",
                 "ALIVE": self.alive("", "").removesuffix(":"),

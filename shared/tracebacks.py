@@ -21,7 +21,7 @@ LEFT_OUT = "\n… (the rest is left out)\n"
 UNREADABLE = "(the traceback cannot be read: it is not in RQ's format)\n"
 _LIBRARIES = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _OURS = f"{Path(__file__).parents[1]}/"
-_FRAME = re.compile(r'^\s*[|+]?\s*File "(.*)", line \d+')
+FRAME = re.compile(r'^\s*[|+]?\s*File "(.*)", line \d+')
 _BOLD, _DIM, _RED, _END = "\x1b[1;36m", "\x1b[2m", "\x1b[31m", "\x1b[0m"
 
 
@@ -48,6 +48,11 @@ def shows_values() -> bool:
 def is_ours(file: str) -> bool:
     """Says whether a frame of this file is Surehook's own: it calls the user's code, and explains nothing."""
     return file.startswith(_OURS)
+
+
+def is_library(file: str) -> bool:
+    """Says whether a frame of this file is not the user's code."""
+    return file.startswith(_LIBRARIES) or not file.startswith("/")
 
 
 def bounded(text: str) -> str:
@@ -77,9 +82,9 @@ def coloured(text: str) -> str:
     shown: list[str] = []
     style = ""
     for line in visible(text).splitlines():
-        frame = _FRAME.match(line)
+        frame = FRAME.match(line)
         if frame:
-            style = _DIM if frame[1].startswith(_LIBRARIES) or not frame[1].startswith("/") else _BOLD
+            style = _DIM if is_library(frame[1]) else _BOLD
         elif line and not line[0].isspace():  # a heading, or the error itself
             style = "" if line.endswith(":") and " " in line else _RED
         shown.append(f"{style}{line}{_END}" if style and line else line)

@@ -28,7 +28,7 @@ VERBS = {
     "doctor": "Say what is wrong, what it means, and where to change it.",
     "reconcile": "Fetch events that FusionAuth fired and that did not arrive.",
     "events": "List, show, replay, resolve or erase events.",
-    "dead-letters": "List, show, replay or discard events out of retries.",
+    "dead-letters": "List, group, replay or discard events out of retries.",
     "handlers": "List handlers and their runs of the last hour.",
     "queues": "List, pause, resume or limit queues.",
     "ledger": "Check that every accepted event is accounted for.",

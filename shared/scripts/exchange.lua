@@ -88,13 +88,13 @@ local function apply_other(ack)
     schedule(ack.job_id, queue, tonumber(ARGV[at]))
   end
 
-  -- A handler failed for good: a dead letter. Arguments: attempt, exc, handler, seconds, started at.
+  -- A handler failed for good: a dead letter. Arguments: attempt, exc, handler, seconds, started at, failure.
   function others.bury(ack, at)
     assign_handler(ack.job_id, ARGV[at + 2])
     count_run(ack.worker, 'failed_job_count', ARGV[at + 3])
     add_attempt(ack.job_id, ARGV[at])
     write_end(ack, 'failed', ARGV[at + 4])
-    bury(ack.job_id, queue, ARGV[at + 1], ack.worker)
+    bury(ack.job_id, queue, ARGV[at + 1], ack.worker, ARGV[at + 5])
   end
 
   -- The job goes back uncounted, to the front or after a delay. Arguments: delay in ms.

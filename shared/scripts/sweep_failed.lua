@@ -1,7 +1,7 @@
 -- Give back the jobs that a stock `rq worker` has failed: no handler has run. After several times a job stays a dead
 -- letter, which says why.
--- ARGV: queue, handler timeout, how often a job is given back, attempt of a job given back, attempt and exc of one that
--- stays, then job ids of the failed registry.
+-- ARGV: queue, handler timeout, how often a job is given back, attempt of a job given back, attempt, exc and failure of one
+-- that stays, failure of a dead letter without a group, then job ids of the failed registry.
 -- Returns how many were given back, and how many stay.
 local queue, timeout, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local given_back, left = 0, 0
@@ -32,7 +32,7 @@ local function restore(job_id)
   reset_run_fields(job_id, queue, timeout)
   if misdirected > most then
     add_attempt_of(job_id, ARGV[5])
-    bury(job_id, queue, ARGV[6], '')
+    bury(job_id, queue, ARGV[6], '', ARGV[7])
     left = left + 1
     return
   end
@@ -42,16 +42,23 @@ local function restore(job_id)
   given_back = given_back + 1
 end
 
-for i = 7, #ARGV do
+for i = 9, #ARGV do
   local job_id = ARGV[i]
   local is_ours = redis.call('EXISTS', EVENT .. event_of(job_id)) == 1
-  if is_ours and redis.call('ZSCORE', FAILED .. queue, job_id) then
+  local score = tonumber(redis.call('ZSCORE', FAILED .. queue, job_id) or nil)
+  local has_group = score and score >= FIRST_GROUP and score <= LAST_GROUP
+  if not is_ours and has_group then
+    redis.call('ZREM', FAILED .. queue, job_id)  -- its record was deleted by hand
+    delete_job(job_id)
+  elseif is_ours and score then
     if queue == TRANSACTIONAL then
       restore_transaction(job_id)
     elseif is_claimed(job_id, queue) or not is_expected(job_id) then
       redis.call('ZREM', FAILED .. queue, job_id)  -- it runs, or its event is closed
     elseif not is_dead_letter(job_id) then
       restore(job_id)
+    elseif not has_group then
+      redis.call('ZADD', FAILED .. queue, join_group(job_id, ARGV[8]), job_id)  -- it was put there by hand
     end
   end
 end

@@ -9,6 +9,7 @@ from typing import Any
 import redis
 
 from surehook.admin.attempts import read_attempt
+from surehook.admin.failure_groups import group_of, score_of
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, text, texts
@@ -29,6 +30,8 @@ class DeadLetter:
     user_id: str
     died_at: datetime | None
     error: str
+    group_id: str = ""
+    """See `failure_groups.py`; "" if it is in no group yet."""
 
     @property
     def event_id(self) -> str:
@@ -46,6 +49,7 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     error: str | None = None
+    group_id: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -60,6 +64,7 @@ class Filter:
             and (self.since is None or (letter.died_at is not None and letter.died_at >= self.since))
             and (self.until is None or (letter.died_at is not None and letter.died_at <= self.until))
             and (self.error is None or self.error.lower() in letter.error.lower())
+            and self.group_id in (None, letter.group_id)
         )
 
 
@@ -80,9 +85,9 @@ class DeadLetters:
         Takes a snapshot of the ids first: a job that is replayed and fails again is not returned twice.
         """
         for queue in self._queues():
-            ids = texts(self._store.zrange(self._keys.rq_failed(queue), 0, -1))
-            for start in range(0, len(ids), PAGE):
-                for letter in self._read(queue, ids[start : start + PAGE]):
+            found = self._scores(queue, filter_.group_id)
+            for start in range(0, len(found), PAGE):
+                for letter in self._read(queue, found[start : start + PAGE]):
                     if filter_.matches(letter):
                         yield letter
 
@@ -103,9 +108,10 @@ class DeadLetters:
         packed = newest[0][1].get(b"exc_string") if newest else None
         return unpacked(packed) if packed else ""
 
-    def replay(self, letter: DeadLetter) -> bool:
+    def replay(self, letter: DeadLetter, *, who: str = "", reason: str = "") -> bool:
         """Queues it with all its retries. Returns False if it is no dead letter any more."""
-        return bool(self._replay.run(self._store, letter.queue, letter.job_id, self._handler_timeout))
+        words = (letter.queue, letter.job_id, self._handler_timeout, who, reason)
+        return bool(self._replay.run(self._store, *words))
 
     def replay_job(self, job_id: str) -> int:
         """Queues a dead letter with all its retries. Returns 1, or 0 if the job is no dead letter (any more)."""
@@ -128,9 +134,10 @@ class DeadLetters:
         """Returns the queues that our jobs are or were on."""
         return set(texts(self._store.smembers(self._keys.queues)))
 
-    def discard(self, letter: DeadLetter) -> bool:
+    def discard(self, letter: DeadLetter, *, who: str = "", reason: str = "") -> bool:
         """Closes it for good. Returns False if it is no dead letter any more."""
-        return bool(self._discard.run(self._store, letter.queue, letter.job_id, self._retention_seconds))
+        words = (letter.queue, letter.job_id, self._retention_seconds, who, reason)
+        return bool(self._discard.run(self._store, *words))
 
     def _is_ours(self, job_id: str) -> bool:
         return bool(self._store.exists(self._keys.event(JobId.parse(job_id).event_id)))
@@ -146,7 +153,14 @@ class DeadLetters:
         keys = texts(self._store.smembers(self._keys.rq_queues))
         return sorted(key.removeprefix(self._keys.rq_queue("")) for key in keys)
 
-    def _read(self, queue: str, job_ids: list[str]) -> Iterator[DeadLetter]:
+    def _scores(self, queue: str, group_id: str | None) -> list[tuple[str, float]]:
+        """The ids in a failed registry, or those of a group alone, with their scores."""
+        least, most = ("-inf", "+inf") if group_id is None else (score_of(group_id),) * 2
+        found: Any = self._store.zrangebyscore(self._keys.rq_failed(queue), least, most, withscores=True)
+        return [(text(job_id), score) for job_id, score in found]
+
+    def _read(self, queue: str, found: list[tuple[str, float]]) -> Iterator[DeadLetter]:
+        job_ids = [job_id for job_id, _ in found]
         pipeline = self._store.pipeline(transaction=False)
         for job_id in job_ids:
             event_id = JobId.parse(job_id).event_id
@@ -169,6 +183,7 @@ class DeadLetters:
                 user_id=text(record[2]),
                 died_at=datetime.fromisoformat(ended_at.decode()) if ended_at else None,
                 error=str(last.get("error", "")),
+                group_id=group_of(found[position][1]),
             )
 
 

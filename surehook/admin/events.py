@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 
+from surehook.admin.actions import Action, read_actions
 from surehook.admin.attempts import read_attempt
 from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script, text, texts
@@ -118,6 +119,10 @@ class EventLog:
 
     def attempts(self, event_id: str) -> list[dict[str, Any]]:
         return list(map(read_attempt, self._store.lrange(self._keys.attempts(event_id), 0, -1)))
+
+    def actions(self, event_id: str) -> list[Action]:
+        """The actions of operators on it, the oldest first."""
+        return read_actions(text(self._store.hget(self._keys.event(event_id), "actions")))
 
     def body(self, event_id: str) -> bytes:
         """Returns the body as it is stored."""

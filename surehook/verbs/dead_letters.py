@@ -1,11 +1,13 @@
 """`surehook dead-letters`: lists, shows, replays and discards events that ran out of retries."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from surehook.admin.actions import LONGEST_REASON, operator
 from surehook.admin.dead_letters import DeadLetter, DeadLetters, Filter
 from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
@@ -13,6 +15,7 @@ from surehook.shared.settings import Settings, load_settings
 from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs import options
+from surehook.verbs.dead_letters_groups import groups, open_groups, whole_group_id
 from surehook.verbs.options import as_json, bulk, each, filter_fields, require_selection
 from surehook.verbs.output import echo, echo_json
 from surehook.verbs.tables import echo_table, utc
@@ -22,12 +25,16 @@ HEADERS = ("event", "died (UTC)", "type", "handler", "error")
 
 
 def filters(command: Callable[..., None]) -> Callable[..., None]:
+    command = click.option("--group", help="A group's id, or its first characters: see `groups`.")(command)
     return options.filters("Died")(click.option("--error", help="Text in the error.")(command))
 
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """List, show, replay or discard events that ran out of retries."""
+    """List, group, show, replay or discard events that ran out of retries."""
+
+
+dead_letters.add_command(groups)
 
 
 @dead_letters.command("list")
@@ -35,7 +42,7 @@ def dead_letters() -> None:
 @as_json
 def list_(as_json: bool, **wanted: Any) -> None:
     """List dead letters, the oldest first."""
-    letters = sorted(_open(load_settings()).matching(_filter(wanted)), key=_died_at)
+    letters = sorted(_open(load_settings()).matching(_wanted(wanted)), key=_died_at)
     if as_json:
         for letter in letters:
             echo_json(_facts(letter))
@@ -72,17 +79,22 @@ def show(some_id: str, as_json: bool) -> None:
 def replay(ids: Sequence[str], **given: Any) -> None:
     """Run dead letters again, each with its full budget of retries."""
     letters = _open(load_settings())
-    _each(_chosen(letters, ids, given), letters.replay, "replayed", given)
+    who = operator()
+    _each(_chosen(letters, ids, given), lambda letter: letters.replay(letter, who=who), "replayed", given)
 
 
 @dead_letters.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--reason", help="Kept with the event. Asked for on a terminal.")
 @filters
 @bulk
-def discard(ids: Sequence[str], **given: Any) -> None:
+def discard(ids: Sequence[str], reason: str | None, **given: Any) -> None:
     """Close dead letters for good: they will never run."""
     letters = _open(load_settings())
-    _each(_chosen(letters, ids, given), letters.discard, "discarded", given)
+    chosen = _chosen(letters, ids, given)
+    why = "" if given["dry_run"] else _reason(reason)
+    who = operator()
+    _each(chosen, lambda letter: letters.discard(letter, who=who, reason=why), "discarded", given)
 
 
 def _open(settings: Settings) -> DeadLetters:
@@ -96,8 +108,19 @@ def _open(settings: Settings) -> DeadLetters:
     )
 
 
+def _reason(given: str | None) -> str:
+    if given is None and sys.stdin.isatty():
+        given = click.prompt("Reason", err=True)
+    reason = (given or "").strip()
+    if not reason:
+        raise click.UsageError('Give a reason: --reason "the account was deleted".')
+    if len(reason) > LONGEST_REASON:
+        raise click.UsageError(f"--reason may have {LONGEST_REASON} characters, not {len(reason)}.")
+    return reason
+
+
 def _chosen(letters: DeadLetters, ids: Sequence[str], given: dict[str, Any]) -> list[DeadLetter]:
-    wanted = _filter(given)
+    wanted = _wanted(given)
     require_selection(ids, given, has_filter=not wanted.is_empty)
     if ids:
         return _found(letters, ids)
@@ -120,8 +143,9 @@ def _each(chosen: Sequence[DeadLetter], act: Callable[[DeadLetter], bool], verb:
     each(chosen, act, given, line=_line, verb=verb, otherwise="no longer dead")
 
 
-def _filter(given: dict[str, Any]) -> Filter:
-    return Filter(**filter_fields(given), error=given["error"])
+def _wanted(given: dict[str, Any]) -> Filter:
+    group_id = whole_group_id(given["group"], open_groups()) if given["group"] else None
+    return Filter(**filter_fields(given), error=given["error"], group_id=group_id)
 
 
 def _died_at(letter: DeadLetter) -> datetime:
@@ -138,6 +162,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
         "user_id": letter.user_id,
         "died_at": letter.died_at.isoformat() if letter.died_at else None,
         "error": letter.error,
+        "group_id": letter.group_id or None,
     }
 
 

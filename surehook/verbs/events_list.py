@@ -16,8 +16,9 @@ from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs import options
 from surehook.verbs.events_resolve import echo_decisions
+from surehook.verbs.history import action_facts, echo_history
 from surehook.verbs.options import as_json, filter_fields
-from surehook.verbs.output import echo, echo_body, echo_json, echo_traceback
+from surehook.verbs.output import echo, echo_body, echo_json
 from surehook.verbs.tables import echo_table, utc
 
 TIMEOUT_SECONDS = 10.0
@@ -76,25 +77,18 @@ def show(some_id: str, with_body: bool, as_json: bool) -> None:
     """
     log = open_log()
     event = one(log, some_id)
-    attempts = log.attempts(event.event_id)
+    attempts, actions = log.attempts(event.event_id), log.actions(event.event_id)
     body = log.body(event.event_id) if with_body else b""
     note = "the body is encrypted" if body.startswith(ENCRYPTED) else ""
     if not event.has_body:
         note = "body expired (SUREHOOK_BODY_RETENTION)"
     if as_json:
         shown = {"body": body.decode("utf-8", "replace")} if with_body else {}
-        echo_json(_facts(event) | {"attempts": attempts} | shown)
+        echo_json(_facts(event) | {"attempts": attempts, "actions": list(map(action_facts, actions))} | shown)
     else:
         for name, value in _facts(event).items():
             echo(f"{name:<15}{visible_line(_shown(value))}")
-        for attempt in attempts:
-            echo(
-                visible_line(
-                    f"  {attempt['at']}  {attempt['handler']}  attempt {attempt['number']}  {attempt['outcome']}  "
-                    f"{attempt['elapsed_ms']} ms  {attempt['error']}".rstrip()
-                )
-            )
-            echo_traceback(attempt.get("traceback", ""))
+        echo_history(attempts, actions)
         if with_body:
             echo_body(body)
     if note:

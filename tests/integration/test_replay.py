@@ -17,6 +17,8 @@ from surehook.shared.settings import Settings
 from tests.integration.conftest import Accept, Counts
 from tests.support.ledger import ledger
 
+REASON: dict[str, list[str]] = {"replay": [], "discard": ["--reason", "not needed"]}
+
 
 @pytest.fixture
 def die(accept: Accept, run_worker: Any, make_due: Any) -> Any:
@@ -150,7 +152,7 @@ def test_an_empty_id_is_no_dead_letters_beginning(die: Any, surehook: Any, store
 def test_a_dead_letter_without_a_date_matches_no_time(bound: str, die: Any, surehook: Any, store: redis.Redis) -> None:
     store.hdel(f"rq:job:{die()}", "ended_at")
 
-    assert surehook("dead-letters", "discard", bound, "2020-01-01") == (0, "0 discarded\n")
+    assert surehook("dead-letters", "discard", "--reason", "old", bound, "2020-01-01") == (0, "0 discarded\n")
 
 
 @pytest.mark.parametrize("verb", ["replay", "discard"])
@@ -163,8 +165,8 @@ def test_another_applications_failed_jobs_are_left_alone(
     FailedJobRegistry("reports", connection=store).add(foreign, ttl=-1)
     store.sadd("rq:queues", "rq:queue:reports")
 
-    assert surehook("dead-letters", verb, "--all")[1] in ("1 replayed\n", "1 discarded\n")
-    assert surehook("dead-letters", verb, foreign.id)[0] != 0
+    assert surehook("dead-letters", verb, *REASON[verb], "--all")[1] in ("1 replayed\n", "1 discarded\n")
+    assert surehook("dead-letters", verb, *REASON[verb], foreign.id)[0] != 0
     assert foreign.id in FailedJobRegistry("reports", connection=store)
     assert ledger(store)["accepted"] == 1
 

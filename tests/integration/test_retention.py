@@ -11,8 +11,11 @@ from harness.events import USER_ID
 from harness.stack import wait_until
 from surehook import Event, Permanent, on
 from surehook.admin.dead_letters import DeadLetters, Filter
+from surehook.admin.failure_groups import FailureGroups
 from surehook.main import cli
 from surehook.shared.job_id import packed_id
+from surehook.shared.keys import Keys
+from surehook.shared.scripts import Script
 from surehook.shared.settings import Settings
 from tests.integration.conftest import Accept
 from tests.support.ledger import is_balanced
@@ -31,7 +34,8 @@ RunWorker = Callable[..., Any]
 
 
 def let_all_time_pass(store: redis.Redis) -> None:
-    """Expire now every key that has an expiry."""
+    """Expire now every key that has an expiry, and forget what the workers' retention would."""
+    Script("forget_groups", Keys()).run(store, 0)
     for key in store.scan_iter():
         if store.pttl(key) > 0:
             store.pexpire(key, 1)
@@ -73,8 +77,12 @@ def test_closed_events_expire_and_dead_letters_stay(
 
     dead = lives["dead"]
     left = {key for key in store.scan_iter() if not key.startswith((b"rq:worker", KNOWN_IDS))} - STAYS
+    (group,) = FailureGroups(store, Keys()).read()
     assert left == {
         b"surehook:open",
+        b"surehook:group-handlers",
+        b"surehook:groups:dies",
+        f"surehook:group:{group.group_id}".encode(),
         b"rq:failed:events",
         *(
             name.encode() + dead.encode()
@@ -87,7 +95,7 @@ def test_closed_events_expire_and_dead_letters_stay(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["dead-letters", "discard", "--all"], ["events", "erase", "--user", USER_ID]],
+    [["dead-letters", "discard", "--all", "--reason", "old"], ["events", "erase", "--user", USER_ID]],
     ids=["discarded", "erased"],
 )
 def test_when_everything_is_closed_and_expired_only_ids_are_left(

@@ -83,7 +83,10 @@ def test_a_scheduled_a_finished_and_a_failed_job_stand_in_their_registries(
     result = the_job(store, failed).latest_result()
     assert (result.type, result.exc_string, result.worker_name) == (result.Type.FAILED, "Traceback: bad", "one")
     assert the_job(store, finished).latest_result().type == result.Type.SUCCESSFUL
-    assert store.zscore("rq:failed:events", failed) == float("inf")
+    registry = FailedJobRegistry("events", connection=store, serializer=JSONSerializer)
+    assert registry.get_expiration_time(the_job(store, failed)).year > 5000
+    registry.cleanup()
+    assert registry.get_job_ids() == [failed]
 
 
 def test_a_stock_worker_on_our_queue_buries_the_event_with_a_sentence(

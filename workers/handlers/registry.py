@@ -23,6 +23,7 @@ from surehook.workers.handlers.options import (
 from surehook.workers.handlers.ordering import KeyFunction, KeyName, OnDead, Order, changed_fields, order_of
 from surehook.workers.handlers.parameters import Parameters, handler_parameters
 from surehook.workers.handlers.retry import Backoff, RetryPolicy, exponential
+from surehook.workers.handlers.source import source_fingerprint
 
 HandlerFunction = TypeVar("HandlerFunction", bound=Callable[..., Any])
 
@@ -48,6 +49,8 @@ class Handler:
     changed: tuple[str, ...] = ()
     limits: Limits | None = None
     """With limits, `queue` is the handler's own, which the workers of the queue that it was given serve."""
+    code: str = ""
+    """The fingerprint of its source."""
     undo: "Handler | None" = None
     """Its `on_abandoned`: matches no event, and runs when a transaction that succeeded here was abandoned."""
 
@@ -210,6 +213,7 @@ def on(
             is_async=inspect.iscoroutinefunction(function),
             order=order_of(ordered_by, on_dead, latest_only, types, location),
             changed=changed_fields(changed, types, location),
+            code=source_fingerprint(function),
         )
         if transactional and (handler.order is not None or handler.changed):
             raise Misconfigured(

@@ -62,6 +62,7 @@ class MinuteWriter(PeriodicThread):
             "timeout": handler.timeout_seconds or self._handler_timeout,
             "transactional": handler.is_transactional,
             "limits": _limits(handler),
+            "code": handler.code,
             "announced_at": time.time(),
         }
 

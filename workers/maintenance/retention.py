@@ -1,9 +1,13 @@
 """Deletes the bodies of closed events after `BODY_RETENTION`, and forgets their ids after `ID_RETENTION`.
 
+It also forgets the ways in which handlers failed, `RETENTION` after the last dead letter.
+
 Records expire by themselves. An id is remembered in the same step that closes its event, so there is no moment at which
 it is unknown. Each step here is one script that stops after a bounded number of events, and several processes may run
 it at once.
 """
+
+import time
 
 import redis
 
@@ -17,6 +21,7 @@ EVERY_SECONDS = 2.0
 EVENTS_A_CALL = 500
 IDS_A_CALL = 5_000
 MOST_CALLS = 40
+GROUPS_EVERY_SECONDS = 3600.0
 
 
 class Retention(PeriodicThread):
@@ -29,6 +34,8 @@ class Retention(PeriodicThread):
         self._body_seconds = settings.body_retention
         self._id_seconds = settings.id_retention
         self._drops_bodies = self._body_seconds < settings.retention
+        self._group_seconds = settings.retention
+        self._forget_groups, self._forget_groups_at = Script("forget_groups", keys), time.monotonic()
         self._drop_bodies, self._forget_ids = Script("drop_bodies", keys), Script("forget_ids", keys)
 
     def tick(self) -> None:
@@ -39,6 +46,10 @@ class Retention(PeriodicThread):
         for _ in range(MOST_CALLS):
             if not self._forget_ids.run(self._store, self._id_seconds, IDS_A_CALL):
                 break
+
+        if time.monotonic() >= self._forget_groups_at:
+            self._forget_groups.run(self._store, self._group_seconds)
+            self._forget_groups_at = time.monotonic() + GROUPS_EVERY_SECONDS
 
     def _publish_body_retention(self) -> None:
         """Tells the scripts that close events whether their bodies go before their records."""

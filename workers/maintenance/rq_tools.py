@@ -7,6 +7,7 @@ from typing import Any
 
 import redis
 
+from surehook.shared.failures import failure_of
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, texts
 from surehook.shared.tracebacks import packed
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 CANCELLED = "cancelled with RQ's tools: replay it to run it, or discard it"
 MISDIRECTED = "a stock `rq worker` took this job, and no handler ran: run only `surehook worker` on Surehook's queues"
+UNKNOWN = "(how it failed is not known)"
 MOST_GIVEN_BACK = 5
 PAGE = 200
 # A short failed registry is read in every sweep; a long one costs the store more.
@@ -45,7 +47,8 @@ class RQTools:
 
     def _bury_cancelled(self, queue: str) -> None:
         attempt = _attempt("cancelled", CANCELLED)
-        buried = self._canceled.run(self._store, queue, self._handler_timeout, attempt, packed(f"{CANCELLED}\n"))
+        words = (attempt, packed(f"{CANCELLED}\n"), failure_of(CANCELLED, "").packed())
+        buried = self._canceled.run(self._store, queue, self._handler_timeout, *words)
         if buried:
             log.warning("jobs cancelled with RQ's tools are dead letters", extra={"queue": queue, "count": len(buried)})
 
@@ -57,6 +60,8 @@ class RQTools:
             _attempt("not run", MISDIRECTED),
             _attempt("not run", f"{MISDIRECTED}. This happened {MOST_GIVEN_BACK + 1} times"),
             packed(f"{MISDIRECTED}.\n"),
+            failure_of(MISDIRECTED, "").packed(),
+            failure_of(UNKNOWN, "").packed(),
         )
         totals, cursor = [0, 0], 0
         while True:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from surehook.shared.failures import failure_of
 from surehook.shared.job_id import packed_id
 from surehook.shared.scripts import Argument
 from surehook.shared.tracebacks import packed
@@ -67,8 +68,10 @@ def retry(claim: Claim, attempt: AttemptRecord, traceback: str, *, delay_seconds
     return Ack("retry", claim, arguments)
 
 
-def bury(claim: Claim, attempt: AttemptRecord, traceback: str) -> Ack:
-    return Ack("bury", claim, (attempt.as_json(), packed(traceback), attempt.handler, *attempt.times()))
+def bury(claim: Claim, attempt: AttemptRecord, traceback: str, *, code: str = "") -> Ack:
+    """`code`: the fingerprint of the handler's source."""
+    failure = failure_of(attempt.error, traceback).packed(code)
+    return Ack("bury", claim, (attempt.as_json(), packed(traceback), attempt.handler, *attempt.times(), failure))
 
 
 def give_back(claim: Claim, *, delay_seconds: float = 0.0) -> Ack:

@@ -13,6 +13,7 @@ from typing import Any
 
 import redis
 
+from surehook.shared.failures import failure_of
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.limits import Limits
@@ -164,12 +165,13 @@ class Claims:
         claims = texts(self._store.smembers(self._keys.process_claims(token_prefix_of(process))))
         return sorted(claims, key=_age, reverse=True)
 
-    def interrupt(self, key: str, attempt: AttemptRecord, *, state: ClaimState, counts: bool) -> str:
+    def interrupt(self, key: str, attempt: AttemptRecord, *, state: ClaimState, counts: bool, code: str = "") -> str:
         """Gives back the job of a process that died. Returns requeued, buried, returned (it had not started) or stale.
 
         Args:
             state: EXPIRED if only the lease says so; otherwise the state in which a dead process left the claim.
             counts: whether it counts as one of the interruptions that make a job a dead letter.
+            code: the fingerprint of the handler's source.
         """
         job_id, _, token = key.rpartition(":")
         why = packed(
@@ -177,9 +179,8 @@ class Claims:
             "or a handler that could not be stopped). It will not run again by itself.\n"
         )
         allowed = MAX_INTERRUPTIONS if counts else 0
-        return text(
-            self._run("interrupt", job_id, token, attempt.as_json(), why, allowed, state.value, self._handler_timeout)
-        )
+        words = (attempt.as_json(), why, allowed, state.value, self._handler_timeout)
+        return text(self._run("interrupt", job_id, token, *words, failure_of(attempt.error, "").packed(code)))
 
     def promote_due(self) -> int:
         """Queues jobs whose retry is due; returns how many."""

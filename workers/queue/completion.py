@@ -72,7 +72,7 @@ def _completion_of(
     error = _masked(handler, claim, text)
     attempt = record_attempt(handler.name, claim.runs, result, outcome, error)
     if delay is None:
-        ack = acks.bury(claim, attempt, error.traceback)
+        ack = acks.bury(claim, attempt, error.traceback, code=handler.code)
     else:
         spends_retry = result.status is not RunStatus.LATER
         ack = acks.retry(claim, attempt, error.traceback, delay_seconds=delay, spends_retry=spends_retry)

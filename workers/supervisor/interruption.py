@@ -48,7 +48,7 @@ def interrupt(
     runs, owner = texts(store.hmget(keys.event(event_id), f"runs:{part}", "handler"))
     handler = known.name if known else part or owner
     attempt = AttemptRecord(handler, int(runs or 0), datetime.now(UTC), 0, "interrupted", "the process died")
-    outcome = claims.interrupt(key, attempt, state=state, counts=counts)
+    outcome = claims.interrupt(key, attempt, state=state, counts=counts, code=known.code if known else "")
     if outcome in INTERRUPTED:
         level = logging.ERROR if outcome == "buried" else logging.WARNING
         log.log(level, "run interrupted", extra={"job_id": job_id, "handler": handler, "outcome": outcome})

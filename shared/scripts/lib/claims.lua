@@ -74,11 +74,12 @@ local function add_attempt_of(job_id, attempt)
 end
 
 -- Make a job a dead letter: an entry in RQ's FailedJobRegistry. A replay starts with the full retry budget.
-local function bury(job_id, queue, exc, worker)  -- rare
+-- `failure`: see `join_group`.
+local function bury(job_id, queue, exc, worker, failure)  -- rare
   reset_counters(job_id)
   redis.call('HSET', JOB .. job_id, 'status', 'failed', 'ended_at', iso_now(), 'worker_name', worker)
   redis.call('PERSIST', JOB .. job_id)
-  redis.call('ZADD', FAILED .. queue, '+inf', job_id)
+  redis.call('ZADD', FAILED .. queue, join_group(job_id, failure), job_id)
   if redis.call('EXISTS', LETTER_HOOKS) == 1 then redis.call('ZADD', UNTOLD, now_ms, job_id) end
   add_result(job_id, 2, exc, worker)
   redis.call('PERSIST', RESULTS .. job_id)

@@ -132,6 +132,7 @@ local function erase(event_id, retention)  -- rare
   -- The sender's response stays final, and a run that was given up stays known.
   local kept = redis.call('HMGET', key, 'decision', 'given_up')
   remember_closed(event_id)
+  leave_groups(event_id)
   redis.call('DEL', key, ATTEMPTS .. event_id)
   redis.call('HSET', key, 'closed_at', now_ms, 'outcome', 'erased')
   if kept[1] then redis.call('HSET', key, 'decision', kept[1]) end
