@@ -97,6 +97,25 @@ def test_an_unrouted_event_that_is_erased_holds_up_no_line(
     assert left(store) == []
 
 
+def test_many_lines_go_on_a_few_at_a_time(
+    accept: Accept, claims_of: Any, run_worker: Any, erase: Erase, store: redis.Redis
+) -> None:
+    mirror = Mirror()
+    accept("user.update", user={"id": OTHER_USER})
+    slow = claims_of("slow").claim()
+    waiting = {accept("user.update", user={"id": str(uuid4())}) for _ in range(150)}
+    run_worker(turns=150)
+    assert store.zcard(KEYS.waiting_lines) == 150
+
+    erase("--user", OTHER_USER)
+    claims_of("slow").give_back(slow, delay_seconds=0)
+
+    assert store.zcard(KEYS.waiting_lines) == 100  # the store answers others in between
+    run_worker(turns=160)
+    assert set(mirror.ran) == waiting
+    assert left(store) == []
+
+
 def test_a_blocked_key_keeps_no_thread_from_others(
     accept: Accept, open_worker_harness: Any, store: redis.Redis
 ) -> None:

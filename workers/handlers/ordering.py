@@ -234,7 +234,7 @@ def _text(key: object) -> str:
     if key is None:
         return ""
     if isinstance(key, bool) or not isinstance(key, str | int | UUID):
-        raise TypeError(f"ordered_by gave a {type(key).__name__}: it must give text, a number, a UUID or None")
+        raise TypeError(f"ordered_by gave a {type(key).__name__}: it must give text, a whole number, a UUID or None")
     return str(key)
 
 

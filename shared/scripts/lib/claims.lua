@@ -180,6 +180,7 @@ local function claim_jobs(request)
     redis.call('ZREM', SCHEDULED .. queue, unpack(job_ids))
   end
 
+  if request.ordered_types ~= '' and redis.call('EXISTS', WAITING_LINES) == 1 then order('open_lines') end
   for _ = 1, 10 do
     local job_ids = #claims < wanted and redis.call('LPOP', QUEUE .. queue, wanted - #claims)
     if not job_ids or claim_popped(job_ids) then break end

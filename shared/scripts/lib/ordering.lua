@@ -24,6 +24,7 @@ local function order(step, ...)  -- rare
   local TURN = '-inf'
   local UNROUTED_PLACE = 'unrouted'
   local DEFAULT_TIMEOUT_SECONDS = 30
+  local lines_left = 50  -- in one script: thousands would stop the store for a second
 
   local function line_of(job_id, place) return LINE .. handler_of(job_id) .. ':' .. (string.match(place, '^%a+:(%x+)') or '') end
 
@@ -94,13 +95,20 @@ local function order(step, ...)  -- rare
     if redis.call('ZREM', line, job_id) == 1 then advance(line) end
   end
 
+  -- Let lines go on that wait for no unrouted event any more. The next claims let the others go on.
+  local function open_lines()
+    local first = redis.call('ZRANGE', UNROUTED, 0, 0, 'WITHSCORES')
+    local before = first[1] and '(' .. first[2] or '+inf'
+    for _, line in ipairs(redis.call('ZRANGEBYSCORE', WAITING_LINES, '-inf', before, 'LIMIT', 0, lines_left)) do
+      lines_left = lines_left - 1
+      advance(line)
+    end
+  end
+
   -- Record that an event's handlers have been chosen, and let the lines go on that waited for it.
   local function end_routing(event_id)
     redis.call('HDEL', EVENT .. event_id, 'line:')
-    if redis.call('ZREM', UNROUTED, event_id) == 0 then return end
-    local first = redis.call('ZRANGE', UNROUTED, 0, 0, 'WITHSCORES')
-    local before = first[1] and '(' .. first[2] or '+inf'
-    for _, line in ipairs(redis.call('ZRANGEBYSCORE', WAITING_LINES, '-inf', before)) do advance(line) end
+    if redis.call('ZREM', UNROUTED, event_id) == 1 then open_lines() end
   end
 
   local function has_turn(job_id, queue, place)
@@ -195,7 +203,7 @@ local function order(step, ...)  -- rare
   end
 
   order_steps = {advance = advance, line_of = line_of, number_of = number_of, queue_in_turn = queue_in_turn,
-    end_routing = end_routing, admit = admit_in_turn, is_outdated = is_outdated, settle = settle_turn,
+    end_routing = end_routing, open_lines = open_lines, admit = admit_in_turn, is_outdated = is_outdated, settle = settle_turn,
     settle_dead = settle_dead_turn, release = release_turn, forget = forget_turn}
   return order_steps[step](...)
 end

@@ -97,7 +97,7 @@ def test_an_event_without_the_key_has_no_place(by: str) -> None:
 
 @pytest.mark.parametrize("key", [True, ["a"], 1.5, object()])
 def test_a_key_of_another_kind_is_an_error(key: object) -> None:
-    with pytest.raises(TypeError, match="it must give text, a number, a UUID or None"):
+    with pytest.raises(TypeError, match="it must give text, a whole number, a UUID or None"):
         Order(lambda _: key).key_of(an_event("user.update"))
 
 
