@@ -14,7 +14,8 @@ is sent:
 """
 
 import re
-from collections.abc import Mapping
+import string
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -171,3 +172,9 @@ def closest(name: str) -> list[str]:
 def label(name: str) -> str:
     """Returns the type as a metric's label. Unknown types share "other", so that clients cannot create new series."""
     return name if name in EVENT_TYPES else "other"
+
+
+def lua_patterns(types: Iterable[str]) -> str:
+    """Types and patterns such as `user.*` as patterns of Lua, separated by spaces."""
+    escaped = ("".join(".*" if c == "*" else c if c.isalnum() else f"%{c}" for c in each) for each in sorted(types))
+    return " ".join(f"^{each}$" for each in escaped if not set(each) & set(string.whitespace))

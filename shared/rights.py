@@ -28,11 +28,13 @@ WORKER_SCRIPTS = (
     "exchange", "tend_limited", "move_queue", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark",
     "sweep_canceled", "sweep_failed", "sweep_order", "expected_jobs", "expected_job_counts", "txn_claim", "txn_settle",
     "txn_give_back", "txn_recover", "txn_bury", "heartbeat", "deregister", "stats", "take_untold", "told",
-    "count_minutes", "announce_handlers", "drop_bodies", "forget_ids", "forget_groups",
+    "count_minutes", "announce_handlers", "drop_bodies", "forget_ids", "forget_groups", "unindexed", "index_events",
+    "check_rows",
 )  # fmt: skip
 WORKER_COMMANDS = (
     "EVAL", "EVALSHA", "TIME", "MULTI", "EXEC", "BLMOVE", "BLPOP", "DEL", "EXISTS", "EXPIRE", "GET", "HEXISTS", "HGET",
-    "HMGET", "HSET", "LRANGE", "PEXPIRE", "SADD", "SET", "SMEMBERS", "SREM", "ZCARD", "ZRANGEBYSCORE", "ZSCAN",
+    "HMGET", "HSET", "LRANGE", "PEXPIRE", "SADD", "SCAN", "SET", "SMEMBERS", "SPOP", "SREM", "ZCARD", "ZRANGE",
+    "ZRANGEBYSCORE", "ZSCAN",
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ RUN_IN_A_FULL_STORE = {
     "exchange", "tend_limited", "move_queue", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark",
     "sweep_canceled", "sweep_failed", "sweep_order", "erase", "erase_spooled", "discard",
     "heartbeat", "deregister", "told", "count_minutes", "announce_handlers", "drop_bodies", "forget_ids",
-    "forget_groups",
+    "forget_groups", "index_events", "check_rows",
     "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
     "txn_lost",
 }  # fmt: skip
@@ -31,7 +31,9 @@ _FLAGS = "#!lua flags=allow-oom\n"  # must be the first line (Redis 7, Valkey)
 
 FOLDER = files("surehook.shared") / "scripts"
 # Each may use the definitions of those before it.
-LIBRARY = ("rq_jobs", "known_ids", "ordering", "groups", "actions", "events", "claims", "limits", "transactions")
+LIBRARY = (
+    "rq_jobs", "known_ids", "index", "ordering", "groups", "actions", "events", "claims", "limits", "transactions",
+)  # fmt: skip
 
 
 class Store(Protocol):

@@ -31,6 +31,8 @@ class Claim(NamedTuple):
     """Its place in a line, for a handler with an order; empty until its key is known."""
     is_outdated: bool = False
     """Its handler has `latest_only`, and has applied a newer change."""
+    user_id: str = ""
+    received_ms: int = 0
 
     @property
     def event_id(self) -> str:

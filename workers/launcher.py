@@ -24,6 +24,7 @@ from surehook.workers.format_guard import FormatGuard
 from surehook.workers.handlers.hooks import declared_letter_hooks
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.dead_letter_hooks import LetterHooks
+from surehook.workers.maintenance.event_index import IndexKeeper
 from surehook.workers.maintenance.heartbeat import Heartbeat
 from surehook.workers.maintenance.limited_queues import LimitedQueues
 from surehook.workers.maintenance.minutes import MinuteWriter
@@ -35,6 +36,7 @@ from surehook.workers.metrics import WorkerMetrics
 from surehook.workers.queue.claims import Claims
 from surehook.workers.queue.executor import JobExecutor
 from surehook.workers.queue.fetcher import Fetcher
+from surehook.workers.queue.index_facts import IndexFacts
 from surehook.workers.queue.notifier import Notifier
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import HandlerThread
@@ -135,8 +137,15 @@ class QueueLauncher(Launcher):
         store, self._limited = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS), registry.limited(queue)
         super().__init__(settings, store, slots, queue, process, threads)
         limited = [Claims.of(store, settings, each, process, limits) for each, limits in self._limited.items()]
+        facts = IndexFacts()
         executor = JobExecutor(
-            registry, self._runner, self._metrics, queue=queue, missing_key=self._missing_key, types=self._types
+            registry,
+            self._runner,
+            self._metrics,
+            queue=queue,
+            missing_key=self._missing_key,
+            types=self._types,
+            index_facts=facts,
         )
         self._notifier = Notifier(store, self._keys, queue)
         self._claims.order_types(registry.ordered_types)
@@ -159,6 +168,7 @@ class QueueLauncher(Launcher):
             LetterHooks(store, self._keys, declared_letter_hooks, self._runner, self._missing_key)
             for _ in declared_letter_hooks[:1]
         ]
+        self._index = IndexKeeper(store, self._keys, settings, facts)
         self._sweeper = Sweeper(Sweep(store, self._keys, registry, handler_timeout=timeout), self._metrics)
 
     def is_running(self) -> bool:
@@ -174,7 +184,7 @@ class QueueLauncher(Launcher):
         self._fetcher.stop()
 
     def _all_threads(self) -> Iterable[threading.Thread]:
-        periodic = (self._heartbeat, self._sweeper, self._minutes, self._retention)
+        periodic = (self._heartbeat, self._sweeper, self._minutes, self._retention, self._index)
         return (*self._threads, self._notifier, *periodic, *self._letter_hooks, self._fetcher)
 
     def _timeouts(self) -> Iterable[Timeout]:
@@ -187,6 +197,6 @@ class QueueLauncher(Launcher):
         self._fetcher.stop()
 
     def close(self) -> None:
-        for each in (self._heartbeat, self._sweeper, self._minutes, *self._letter_hooks):
+        for each in (self._heartbeat, self._sweeper, self._minutes, self._index, *self._letter_hooks):
             each.stop()
         super().close()

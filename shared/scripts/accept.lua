@@ -45,6 +45,7 @@ for at = 1, count * FIELDS_PER_EVENT, FIELDS_PER_EVENT do
       'application', ARGV[at + 4], 'source', ARGV[at + 5], 'body', ARGV[at + 6], 'received_at', received_at)
     -- The log of FusionAuth has it, so its operation was committed.
     if ARGV[at + 5] == 'reconcile' then redis.call('HSET', key, 'committed', 1) end
+    if received[#outcomes] then redis.call('HSET', key, 'numbered_at', now_ms) end
     if ARGV[at + 9] ~= '' then redis.call('HSET', key, 'key_id', ARGV[at + 9]) end
     write_job(event_id, queue, ARGV[at + 8], ARGV[at + 1], now)
     local ids = waiting[queue]

@@ -10,7 +10,8 @@
 -- queue is paused, the claims, the ids of jobs without an event record, which were put aside, and with limits the ms
 -- until the next job may start (-1: not known). A claim is:
 -- job id, token, its runs with this one, retries spent, interruptions, type, tenant, application, handler, body, key
--- id, set if FusionAuth committed in spite of a refusal, decision, place in a line, 1 if a newer change was applied.
+-- id, set if FusionAuth committed in spite of a refusal, decision, place in a line, 1 if a newer change was applied,
+-- user, received at.
 -- A repeated exchange gets its first reply again; an older one changes nothing and gets no reply.
 local queue, process, number, prefix = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local lease_ms, retention, handler_timeout = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
@@ -54,8 +55,8 @@ local function write_end(ack, status, started_at)
     'started_at', started_at ~= '' and started_at or iso_now(), 'ended_at', iso_now(), 'worker_name', ack.worker)
 end
 
--- A handler returned, or no handler matches. Arguments: outcome, attempt ('' for none), seconds, started at, the event's
--- id as 16 bytes ('' if it came as a transaction).
+-- A handler returned, or no handler matches. Arguments: outcome, attempt ('' for none), seconds, started at, the
+-- event's id as 16 bytes ('' if it came as a transaction), its facts for the index ('' if not known).
 local function apply_finish(ack, at)
   if ARGV[at + 1] ~= '' then add_attempt(ack.job_id, ARGV[at + 1]) end
   count_run(ack.worker, 'successful_job_count', ARGV[at + 2])
@@ -65,7 +66,7 @@ local function apply_finish(ack, at)
   add_result(ack.job_id, 1, '', ack.worker)
   redis.call('EXPIRE', JOB .. ack.job_id, RESULT_TTL_SECONDS)
   redis.call('EXPIRE', RESULTS .. ack.job_id, RESULT_TTL_SECONDS)
-  close(ack.job_id, ARGV[at], retention, closed, ARGV[at + 4])
+  close(ack.job_id, ARGV[at], retention, closed, ARGV[at + 4], ARGV[at + 5])
 end
 
 -- The other kinds of acks. Most exchanges have none of them, so their functions are created with the first one.

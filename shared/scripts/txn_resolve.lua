@@ -6,5 +6,7 @@ if redis.call('ZREM', ORPHANS, id) == 0 then return was_unanswered end
 if redis.call('HGET', EVENT .. id, 'closed_at') then
   redis.call('EXPIRE', EVENT .. id, ARGV[2])
   redis.call('EXPIRE', ATTEMPTS .. id, ARGV[2])
+  index_again(id, nil, ARGV[2])  -- its row may have expired
+  write_rows()
 end
 return 1

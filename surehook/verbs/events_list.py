@@ -1,7 +1,6 @@
 """`surehook events list` and `show`."""
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -9,6 +8,7 @@ import click
 from surehook.admin.events import CLOSED_STATES, OPEN_STATES, EventFilter, EventLog, EventRecord
 from surehook.admin.spool import SpoolReader
 from surehook.admin.transactions import ORPHANED, STATES, UNANSWERED
+from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
@@ -48,22 +48,25 @@ def list_(as_json: bool, limit: int, **wanted: Any) -> None:
     if wanted["state"] in STATES:
         echo_decisions(filter_of(wanted), limit, as_json=as_json)
         return
-    seen: list[int] = [0]
-    found = _counted(open_log().matching(filter_of(wanted)), seen)
-    newest = heapq.nlargest(limit, found, key=lambda event: (event.received_at, event.event_id))
+    search, chosen = open_log().search, filter_of(wanted)
+    page = search.page(chosen, limit=limit)
+    newest = page.events
     if as_json:
         for event in newest:
             echo_json(_facts(event))
     else:
         echo_table(HEADERS, map(_cells, newest))
-    if not seen[0] and not as_json:
+    if not newest and not as_json:
         echo("no such events")
     if without := sum(not event.has_body for event in newest):
         echo(f"body expired: {without}, which cannot be replayed (SUREHOOK_BODY_RETENTION)", err=True)
     if spooled := SpoolReader(load_settings()).summary().events:
         echo(f"{spooled:,} more wait in this machine's spool for the store: surehook spool list", err=True)
-    if seen[0] > limit:
-        echo(f"the newest {limit} of {seen[0]}; --limit shows more", err=True)
+    if page.next_cursor:
+        number, is_more = search.count(chosen)
+        echo(f"the newest {limit} of {f'more than {number:,}' if is_more else number}; --limit shows more", err=True)
+    if not search.is_complete():
+        echo("older closed events may be missing: the workers are still adding them to the index", err=True)
 
 
 @click.command()
@@ -99,7 +102,12 @@ def open_log() -> EventLog:
     settings = load_settings()
     wait_for_store(settings)
     store = connect(settings, timeout_seconds=TIMEOUT_SECONDS)
-    return EventLog(store, Keys(settings.key_prefix), handler_timeout=settings.handler_timeout)
+    return EventLog(
+        store,
+        Keys(settings.key_prefix),
+        handler_timeout=settings.handler_timeout,
+        cipher=BodyCipher(settings.encryption_keys),
+    )
 
 
 def one(log: EventLog, some_id: str) -> EventRecord:
@@ -144,12 +152,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(value) if isinstance(value, list) else value or "-"
-
-
-def _counted(events: Iterable[EventRecord], seen: list[int]) -> Iterator[EventRecord]:
-    for event in events:
-        seen[0] += 1
-        yield event
 
 
 def _facts(event: EventRecord) -> dict[str, Any]:

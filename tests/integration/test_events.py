@@ -216,14 +216,3 @@ def test_an_event_replayed_twice_at_once_runs_once(
 
     assert log.replay(one_of_each["done"])
     assert not log.replay(one_of_each["done"])
-
-
-def test_an_event_that_a_scan_returns_twice_is_listed_once(
-    accept: Accept, surehook: Surehook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    event_id = accept()
-    monkeypatch.setattr(EventLog, "_all_ids", lambda *_: iter([[event_id], [], [event_id]]))
-
-    status, said = surehook("events", "list")
-
-    assert (status, said.count(event_id[:8])) == (0, 1)

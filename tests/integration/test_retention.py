@@ -27,6 +27,8 @@ STAYS = {
     b"surehook:extra-jobs",
     b"rq:queues",
     b"rq:finished:events",
+    b"surehook:index-segments",
+    b"surehook:index-state",
     b"rq:finished:other",
 }
 KNOWN_IDS = b"surehook:known-ids:"

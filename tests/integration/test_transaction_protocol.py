@@ -217,7 +217,8 @@ class Transactional(WorkerSteps, PeopleSteps, Invariants):
         check_known_ids(self.store, self.ids)
         jump(self.store, (WINDOWS.retention + 100) * 1000)
         left = {key.decode() for key in self.store.scan_iter() if b":known-ids:" not in key}
-        assert left <= {KEYS.ledger, KEYS.queues, KEYS.extra_jobs, "rq:queues", "rq:finished:events"}
+        stays = {KEYS.ledger, KEYS.queues, KEYS.extra_jobs, KEYS.index_state, KEYS.index_segments}
+        assert left <= {*stays, "rq:queues", "rq:finished:events"}
         assert int(self.store.get(KEYS.extra_jobs) or 0) == 0
 
 

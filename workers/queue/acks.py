@@ -49,17 +49,21 @@ def start(claim: Claim) -> Ack:
     return Ack(START, claim)
 
 
-def finish(claim: Claim, outcome: str, attempt: AttemptRecord | None) -> Ack:
-    # For an event that came as a transaction the store decides whether its id stays known.
-    known_id = b"" if claim.was_transactional else packed_id(claim.event_id)
+def finish(claim: Claim, outcome: str, attempt: AttemptRecord | None, facts: bytes = b"") -> Ack:
+    """`facts`: the event's for the index, which the store looks up if there are none."""
     if attempt is None:
-        return Ack(FINISH, claim, (outcome, "", 0, "", known_id))
-    return Ack(FINISH, claim, (outcome, attempt.as_json(), *attempt.times(), known_id))
+        return Ack(FINISH, claim, (outcome, "", 0, "", _known_id(claim), facts))
+    return Ack(FINISH, claim, (outcome, attempt.as_json(), *attempt.times(), _known_id(claim), facts))
 
 
 def skip(claim: Claim, attempt: AttemptRecord) -> Ack:
     """The handler had no reason to run."""
-    return Ack(SKIP, claim, ("done", attempt.as_json(), *attempt.times()))
+    return Ack(SKIP, claim, ("done", attempt.as_json(), *attempt.times(), _known_id(claim), b""))
+
+
+def _known_id(claim: Claim) -> bytes:
+    # For an event that came as a transaction the store decides whether its id stays known.
+    return b"" if claim.was_transactional else packed_id(claim.event_id)
 
 
 def retry(claim: Claim, attempt: AttemptRecord, traceback: str, *, delay_seconds: float, spends_retry: bool) -> Ack:

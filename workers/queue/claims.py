@@ -4,7 +4,6 @@ A claim is *stale* once its lease has been removed, usually by recovery after it
 acknowledgements.
 """
 
-import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +12,7 @@ from typing import Any
 
 import redis
 
+from surehook.shared.event_types import lua_patterns
 from surehook.shared.failures import failure_of
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
@@ -206,6 +206,8 @@ class Claims:
         decision: bytes | None,
         place: bytes | None,
         is_outdated: int,
+        user_id: bytes | None,
+        received_ms: bytes | None,
     ) -> Claim:
         whole_id = job_id.decode()
         return Claim(
@@ -225,13 +227,9 @@ class Claims:
             was_transactional=decision is not None,
             place=(place or b"").decode(),
             is_outdated=bool(is_outdated),
+            user_id=(user_id or b"").decode(),
+            received_ms=int(received_ms or 0),
         )
-
-
-def lua_patterns(types: Iterable[str]) -> str:
-    """Types and patterns such as `user.*` as patterns of Lua, separated by spaces."""
-    escaped = ("".join(".*" if c == "*" else c if c.isalnum() else f"%{c}" for c in each) for each in sorted(types))
-    return " ".join(f"^{each}$" for each in escaped if not set(each) & set(string.whitespace))
 
 
 def token_prefix_of(process: str) -> str:

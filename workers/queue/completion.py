@@ -48,35 +48,46 @@ class Completion(NamedTuple):
 
 
 def completion_of(
-    handler: Handler, claim: Claim, result: RunResult, finish_run: Callable[[], None], text: ErrorText | None = None
+    handler: Handler,
+    claim: Claim,
+    result: RunResult,
+    finish_run: Callable[[], None],
+    text: ErrorText | None = None,
+    facts: bytes = b"",
 ) -> Completion:
     """Decides what a run's result means for its job: finished, retried or a dead letter.
 
     `finish_run` is called when no more of the user's code runs: masking may take long, and must not count as a run
-    that does not stop at its timeout. `text` stands for that of the result's error.
+    that does not stop at its timeout. `text` stands for that of the result's error, `facts` for those of the index.
     """
-    completion = _completion_of(handler, claim, result, finish_run, text)
+    if result.error is None:
+        attempt = record_attempt(handler.name, claim.runs, result, result.status.value)
+        completion = Completion(acks.finish(claim, "done", attempt, facts), attempt, result.elapsed_seconds)
+    else:
+        completion = _failure_of(handler, claim, result, result.error, finish_run, text)
     return completion if handler.limits is None else completion._replace(ack=_with_verdict(completion.ack, result))
 
 
-def _completion_of(
-    handler: Handler, claim: Claim, result: RunResult, finish_run: Callable[[], None], known_text: ErrorText | None
+def _failure_of(
+    handler: Handler,
+    claim: Claim,
+    result: RunResult,
+    error: BaseException,
+    finish_run: Callable[[], None],
+    known_text: ErrorText | None,
 ) -> Completion:
-    if result.error is None:
-        attempt = record_attempt(handler.name, claim.runs, result, result.status.value)
-        return Completion(acks.finish(claim, "done", attempt), attempt, result.elapsed_seconds)
     delay = _delay_seconds(handler, claim, result)
     outcome = DEAD_LETTER if delay is None else result.status.value
-    text = known_text or _text_of(handler, result.error)
+    text = known_text or _text_of(handler, error)
     finish_run()
-    error = _masked(handler, claim, text)
-    attempt = record_attempt(handler.name, claim.runs, result, outcome, error)
+    masked = _masked(handler, claim, text)
+    attempt = record_attempt(handler.name, claim.runs, result, outcome, masked)
     if delay is None:
-        ack = acks.bury(claim, attempt, error.traceback, code=handler.code)
+        ack = acks.bury(claim, attempt, masked.traceback, code=handler.code)
     else:
         spends_retry = result.status is not RunStatus.LATER
-        ack = acks.retry(claim, attempt, error.traceback, delay_seconds=delay, spends_retry=spends_retry)
-    return Completion(ack, attempt, result.elapsed_seconds, type(result.error).__name__, error.shown, delay)
+        ack = acks.retry(claim, attempt, masked.traceback, delay_seconds=delay, spends_retry=spends_retry)
+    return Completion(ack, attempt, result.elapsed_seconds, type(error).__name__, masked.shown, delay)
 
 
 def skipped(handler: Handler, claim: Claim, outcome: str) -> Completion:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+from surehook.shared.envelope import parse_event
 from surehook.shared.errors import BodyDamaged, KeyMissing, MalformedBody
+from surehook.shared.event_index import email_in
 from surehook.shared.event_types import matches_pattern
 from surehook.shared.job_id import JobId
 from surehook.shared.models import Event, event_from
@@ -21,6 +23,7 @@ from surehook.workers.handlers.registry import Handler, Registry
 from surehook.workers.metrics import WorkerMetrics
 from surehook.workers.queue import acks
 from surehook.workers.queue.completion import Completion, completion_of, skipped
+from surehook.workers.queue.index_facts import IndexFacts, email_of
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class JobExecutor:
         queue: str,
         missing_key: MissingKey,
         types: TransactionalTypes,
+        index_facts: IndexFacts | None = None,
     ) -> None:
         self._registry = registry
         self._has_transactional_handlers = any(handler.is_transactional for handler in registry)
@@ -55,6 +59,7 @@ class JobExecutor:
         self._metrics = metrics
         self._queue = queue
         self._missing_key = missing_key
+        self._index_facts = index_facts or IndexFacts()
 
     def execute(self, claim: Claim, context: JobContext) -> Completion:
         """Executes one job: a handler's own job, or an event's first, which several handlers may want."""
@@ -68,7 +73,7 @@ class JobExecutor:
             return self._run(handler, claim, context)
         handlers = self._handlers_for(claim)
         if not handlers:
-            return Completion(acks.finish(claim, "unhandled", None))
+            return Completion(acks.finish(claim, "unhandled", None, self._facts_of_unhandled(claim)))
         # An event that may have a place in a line must not run as long as the choice of its handlers is not known.
         if len(handlers) == 1 and handlers[0].queue == self._queue and not self._may_be_ordered(claim):
             return self._run(handlers[0], claim, context)
@@ -85,6 +90,14 @@ class JobExecutor:
         if self._has_transactional_handlers and not claim.committed and not claim.was_transactional:
             self._report_skipped(claim)
         return handlers
+
+    def _facts_of_unhandled(self, claim: Claim) -> bytes:
+        """No handler has read its body; without its facts the store looks them up, and the address is added later."""
+        try:
+            body = self._missing_key.decrypt(claim.body, claim.key_id) if claim.key_id else claim.body
+            return self._index_facts.of(claim, "", email_in(parse_event(body)))
+        except (KeyMissing, MalformedBody, BodyDamaged):
+            return b""
 
     def _report_skipped(self, claim: Claim) -> None:
         """Reports transactional handlers of an event whose sender did not wait for them: they do not run."""
@@ -179,4 +192,10 @@ class JobExecutor:
             log.error(
                 "RetryLater(everyone=True) holds back one event: the handler has no queue of its own", extra=facts
             )
-        return completion_of(handler, claim, result, context.finish_runs)
+        return completion_of(
+            handler,
+            claim,
+            result,
+            context.finish_runs,
+            facts=self._index_facts.of(claim, handler.name, email_of(event)),
+        )

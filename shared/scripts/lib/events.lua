@@ -130,9 +130,10 @@ local function erase(event_id, retention)  -- rare
   end
   local attempts = redis.call('LLEN', ATTEMPTS .. event_id)
   -- The sender's response stays final, and a run that was given up stays known.
-  local kept = redis.call('HMGET', key, 'decision', 'given_up')
+  local kept = redis.call('HMGET', key, 'decision', 'given_up', 'row')
   remember_closed(event_id)
   leave_groups(event_id)
+  clear_row(event_id, kept[3])
   redis.call('DEL', key, ATTEMPTS .. event_id)
   redis.call('HSET', key, 'closed_at', now_ms, 'outcome', 'erased')
   if kept[1] then redis.call('HSET', key, 'decision', kept[1]) end
@@ -163,6 +164,7 @@ end
 
 -- Take events off the open set, and count in the ledger those that were on it.
 local function count_closed(outcome, event_ids)
+  write_rows()
   if redis.call('EXISTS', BODY_RETENTION) == 1 then
     local entries = {}
     for i, event_id in ipairs(event_ids) do entries[i] = event_id .. ' ' .. now_ms end
@@ -174,8 +176,8 @@ end
 
 -- Close an event for one handler, or altogether: an event closes with its last handler.
 -- `closed`, if given, collects event ids by outcome, for a caller that counts many with one call of `count_closed`.
--- `packed_id`: see `remember_closed`.
-local function close(job_id, outcome, retention, closed, packed_id)
+-- `packed_id`: see `remember_closed`; `facts`: see `add_row`.
+local function close(job_id, outcome, retention, closed, packed_id, facts)
   local event_id, handler = event_of(job_id), handler_of(job_id)
   local key = EVENT .. event_id
   if handler ~= '' and redis.call('EXISTS', key) == 0 then return end
@@ -193,7 +195,8 @@ local function close(job_id, outcome, retention, closed, packed_id)
     if erasing then return erase_after_undo(event_id, erasing) end
   end
   if redis.call('EXPIRE', key, retention) == 0 then return end  -- its record was deleted by hand
-  redis.call('HSET', key, 'closed_at', now_ms, 'outcome', outcome)
+  redis.call('HSET', key, 'closed_at', now_ms, 'outcome', outcome, 'row',
+    add_row(event_id, packed_id, facts, outcome, retention) or '')
   remember_closed(event_id, packed_id)
   if (not packed_id or packed_id == '') and redis.call('ZSCORE', ORPHANS, event_id) then
     redis.call('PERSIST', key)  -- an orphan stays until a person has resolved it
@@ -216,13 +219,15 @@ end
 -- Open a closed event again as if no handler had run, each with its full retry budget.
 local function reopen(id)
   local key = EVENT .. id
-  local record = redis.call('HMGET', key, 'handlers', 'outcome')
+  local record = redis.call('HMGET', key, 'handlers', 'outcome', 'row')
+  clear_row(id, record[3])
   for name in string.gmatch(record[1] or '', '[^,]+') do
     forget_job(id .. '_' .. name, redis.call('HGET', key, 'queue:' .. name))
     redis.call('HDEL', key, 'state:' .. name, 'queue:' .. name, 'line:' .. name)
   end
   forget_job(id)
-  redis.call('HDEL', key, 'handlers', 'handler', 'closed_at', 'outcome', 'line:')
+  redis.call('HDEL', key, 'handlers', 'handler', 'closed_at', 'outcome', 'row', 'line:')
+  redis.call('HSET', key, 'numbered_at', now_ms)
   redis.call('PERSIST', key)
   redis.call('PERSIST', ATTEMPTS .. id)
   if renumber(id) == 1 then

@@ -18,6 +18,12 @@ local function pack_id(id)
     tonumber(string.sub(id, 20, 23) .. string.sub(id, 25, 28), 16), tonumber(string.sub(id, 29, 36), 16))
 end
 
+local function unpack_id(packed_id)
+  local hex = string.gsub(packed_id, '.', function(byte) return string.format('%02x', string.byte(byte)) end)
+  return string.sub(hex, 1, 8) .. '-' .. string.sub(hex, 9, 12) .. '-' .. string.sub(hex, 13, 16) .. '-'
+    .. string.sub(hex, 17, 20) .. '-' .. string.sub(hex, 21, 32)
+end
+
 -- Returns the hash where an id is or belongs. `longest_name` is read once in a script, because nothing was split in most
 -- stores.
 local longest_name

@@ -148,8 +148,8 @@ MUTANTS = (
     Mutant(
         "a second asking forgets what was given up",
         "lib/events",
-        "'closed_at', 'outcome', 'line:')\n",
-        "'closed_at', 'outcome', 'line:', 'given_up')\n",
+        "'closed_at', 'outcome', 'row', 'line:')\n",
+        "'closed_at', 'outcome', 'row', 'line:', 'given_up')\n",
         GIVEN_UP,
     ),
     Mutant(

@@ -1,0 +1,147 @@
+"""Searches the rows of the index of closed events, a segment at a time.
+
+A column of a segment is compared at once: it is sliced out of the string, each byte is translated to 1 or 0, and the
+columns are joined as long integers. That takes a few microseconds for 4,096 rows, where a loop takes a millisecond.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from surehook.admin.newest import Candidate
+from surehook.shared import event_index as row
+from surehook.shared.keys import Keys
+
+SEGMENTS_AT_ONCE = 8
+HEX_DIGITS = "0123456789abcdef"
+_EQUAL = [bytes(int(value == byte) for value in range(256)) for byte in range(256)]
+_LESS = [bytes(int(value < byte) for value in range(256)) for byte in range(256)]
+_HIGH_NIBBLE = [bytes(int(value >> 4 == nibble) for value in range(256)) for nibble in range(16)]
+_IN_USE = bytes([0]) + bytes([1]) * 255
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """The values that a row must have; None, or no outcomes, match any."""
+
+    type: bytes | None = None
+    tenant: bytes | None = None
+    application: bytes | None = None
+    handler: bytes | None = None
+    user: bytes | None = None
+    email: bytes | None = None
+    outcomes: tuple[str, ...] = ()
+    since_ms: int = 0
+    until_ms: int | None = None
+    id_beginning: str = ""
+    """Hexadecimal digits."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Rows of several applications or handlers match any of them."""
+        return self.application is None and self.handler is None
+
+
+class Segment:
+    """The rows of a segment."""
+
+    def __init__(self, number: int, data: bytes) -> None:
+        self.number = number
+        self._count = len(data) // row.ROW_BYTES
+        self._data = data[: self._count * row.ROW_BYTES]
+
+    def matching(self, wanted: RowFilter) -> int:
+        """The rows that match: bit 8 n for row n."""
+        mask = self._ones(row.OUTCOME, _outcome_table(wanted.outcomes))
+        for column, value in ((row.USER, wanted.user), (row.EMAIL, wanted.email)):
+            mask = mask if value is None else self._equal(column, value, mask)
+        for column, value in ((row.TYPE, wanted.type), (row.TENANT, wanted.tenant)):
+            mask = mask if value is None else self._equal(column, value, mask)
+        for column, value in ((row.APPLICATION, wanted.application), (row.HANDLER, wanted.handler)):
+            if value is not None:
+                mask = self._equal(column, value, mask) | self._equal(column, row.ANY, mask)
+        if wanted.id_beginning:
+            mask = self._begins(wanted.id_beginning, mask)
+        if wanted.since_ms > 0:
+            mask &= ~self._earlier_than(wanted.since_ms, mask)
+        if wanted.until_ms is not None:
+            mask = self._earlier_than(wanted.until_ms + 1, mask)
+        return mask
+
+    def candidates(self, mask: int) -> Iterator[Candidate]:
+        flags = mask.to_bytes(self._count, "little")
+        at = flags.find(1)
+        while at >= 0:
+            start = at * row.ROW_BYTES
+            packed = self._data[start : start + row.ROW_BYTES]
+            received_ms = int.from_bytes(packed[row.RECEIVED : row.OUTCOME], "big")
+            yield Candidate(received_ms, _uuid(packed[: row.TYPE].hex()), self.number * row.ROWS_A_SEGMENT + at)
+            at = flags.find(1, at + 1)
+
+    def _ones(self, column: int, table: bytes) -> int:
+        return int.from_bytes(self._data[column :: row.ROW_BYTES].translate(table), "little")
+
+    def _equal(self, column: int, value: bytes, mask: int) -> int:
+        for offset, byte in enumerate(value):
+            if not mask:
+                break
+            mask &= self._ones(column + offset, _EQUAL[byte])
+        return mask
+
+    def _begins(self, digits: str, mask: int) -> int:
+        whole, rest = digits[: len(digits) // 2 * 2], digits[len(digits) // 2 * 2 :]
+        mask = self._equal(row.ID, bytes.fromhex(whole), mask)
+        return mask & self._ones(len(whole) // 2, _HIGH_NIBBLE[int(rest, 16)]) if rest and mask else mask
+
+    def _earlier_than(self, instant_ms: int, mask: int) -> int:
+        earlier, equal = 0, mask
+        if instant_ms >= 1 << 8 * row.INSTANT_BYTES:
+            return mask
+        for offset, byte in enumerate(instant_ms.to_bytes(row.INSTANT_BYTES, "big")):
+            if not equal:
+                break
+            earlier |= equal & self._ones(row.RECEIVED + offset, _LESS[byte])
+            equal &= self._ones(row.RECEIVED + offset, _EQUAL[byte])
+        return earlier
+
+
+class IndexReader:
+    """Reads segments from the store, the newest first."""
+
+    def __init__(self, store: redis.Redis, keys: Keys) -> None:
+        self._store = store
+        self._keys = keys
+
+    def segments(self, since_ms: int = 0) -> Iterator[tuple[Segment, int]]:
+        """Each segment with an instant that no row of those after it is later than. Ends where all are too old."""
+        known: Any = self._store.zrevrange(self._keys.index_segments, 0, -1, withscores=True)
+        for start in range(0, len(known), SEGMENTS_AT_ONCE):
+            portion = known[start : start + SEGMENTS_AT_ONCE] if start else known[:1]
+            yield from self._read(portion, since_ms)
+            if not start:
+                yield from self._read(known[1:SEGMENTS_AT_ONCE], since_ms)
+            if portion[-1][1] < since_ms:
+                return
+
+    def _read(self, portion: Sequence[tuple[bytes, float]], since_ms: int) -> Iterator[tuple[Segment, int]]:
+        pipeline = self._store.pipeline(transaction=False)
+        for position, (number, _) in enumerate(portion):
+            if position and portion[position - 1][1] < since_ms:
+                portion = portion[:position]
+                break
+            pipeline.get(self._keys.index(int(number)))
+        for (number, bound_ms), data in zip(portion, pipeline.execute(), strict=True):
+            yield Segment(int(number), data or b""), int(bound_ms)
+
+
+def _uuid(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _outcome_table(outcomes: Sequence[str]) -> bytes:
+    if not outcomes:
+        return _IN_USE
+    codes = {row.OUTCOMES.index(outcome) + 1 for outcome in outcomes if outcome in row.OUTCOMES}
+    return bytes(int(code in codes) for code in range(256))

@@ -1,0 +1,239 @@
+"""Finds events, the newest first: for `surehook events` and for the pages.
+
+Open events come from the open set, closed ones from the index that is written when an event is closed. A source yields
+candidates, with an instant that no later candidate is later than; what is found is compared with its record, so that a
+row that lies is not shown.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+from uuid import UUID
+
+import redis
+
+from surehook.admin.event_records import EventFilter, EventRecord, RecordReader, milliseconds_of
+from surehook.admin.index_reader import IndexReader, RowFilter
+from surehook.admin.newest import Batch, Candidate, Newest, newest
+from surehook.admin.open_events import OpenEvents
+from surehook.shared.encryption import BodyCipher
+from surehook.shared.errors import BodyDamaged, KeyMissing, SurehookError
+from surehook.shared.event_index import PERSON_BYTES, WORD_BYTES, email_hash, short_hash
+from surehook.shared.index_key import IndexKey
+from surehook.shared.keys import Keys
+from surehook.shared.scripts import text
+
+AT_MOST = 10_000
+LONGEST_ID = 36
+UUID_DASHES = (8, 13, 18, 23)
+INSTANT_BYTES = 8
+
+
+class BadCursor(SurehookError):
+    """The cursor of a page is none that was given out: begin with the first page."""
+
+
+class EmailsUnreadable(SurehookError):
+    """Events cannot be found by their e-mail address here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some events, the newest first."""
+
+    events: tuple[EventRecord, ...]
+    next_cursor: str
+    """Leads to the next older ones; "" if there are none."""
+
+
+class Count(NamedTuple):
+    """How many events match."""
+
+    number: int
+    is_more: bool
+    """There are more than `number`: it was not counted further."""
+
+
+class EventSearch:
+    """Reads; changes nothing."""
+
+    def __init__(self, store: redis.Redis, keys: Keys, cipher: BodyCipher) -> None:
+        self._store = store
+        self._keys = keys
+        self._index_key = IndexKey(store, keys, cipher)
+        self._reader = RecordReader(store, keys)
+        self._index = IndexReader(store, keys)
+        self._open = OpenEvents(store, keys, cipher)
+
+    def page(self, wanted: EventFilter, *, limit: int = 100, cursor: str = "") -> Page:
+        """
+        Raises:
+            BadCursor: the cursor is none that was given out.
+            EmailsUnreadable: the filter has an address, and the key to find it is missing.
+        """
+        before = _position(cursor) if cursor else None
+        # Open ones first: an event that is closed between the two steps is then found twice, and not missed.
+        found = {event.event_id: event for event in self._newest_open(wanted, limit + 1, before)}
+        found |= {event.event_id: event for event in self._newest_closed(wanted, limit + 1, before)}
+        events = sorted(found.values(), key=_order, reverse=True)
+        is_last = len(events) <= limit
+        return Page(tuple(events[:limit]), "" if is_last else _cursor(events[limit - 1]))
+
+    def each(self, wanted: EventFilter) -> Iterator[EventRecord]:
+        """All that match, a thousand at a time."""
+        cursor = ""
+        while True:
+            page = self.page(wanted, limit=1000, cursor=cursor)
+            yield from page.events
+            cursor = page.next_cursor
+            if not cursor:
+                return
+
+    def count(self, wanted: EventFilter, at_most: int = AT_MOST) -> Count:
+        """
+        Raises:
+            EmailsUnreadable: as `page`.
+        """
+        rows = self._row_filter(wanted)
+        if not rows.is_exact or wanted.email is not None:
+            return _counted((1 for _ in self.each(wanted)), at_most)
+        return _counted(self._portions(wanted, rows), at_most)
+
+    def beginning_with(self, some_id: str, at_most: int = 20) -> list[EventRecord]:
+        """The events whose id begins with the given characters, at least one, the newest first."""
+        some_id = some_id.lower()
+        if not _may_begin_an_id(some_id):
+            return []
+        if len(some_id) == LONGEST_ID:
+            return list(self._reader.read([some_id]))
+        found = dict.fromkeys(self._open.beginning_with(some_id)[: at_most + 1])
+        wanted = RowFilter(id_beginning=some_id.replace("-", ""))
+        for segment, _ in self._index.segments():
+            found |= dict.fromkeys(each.event_id for each in segment.candidates(segment.matching(wanted)))
+            if len(found) > at_most:
+                break
+        return sorted(self._reader.read(list(found)), key=_order, reverse=True)[:at_most]
+
+    def is_complete(self) -> bool:
+        """False while events that were closed before there was an index are still being added to it."""
+        if text(self._store.hget(self._keys.index_state, "complete")) == "1":
+            return True
+        return not any(self._store.hmget(self._keys.ledger, "done", "discarded"))
+
+    def _portions(self, wanted: EventFilter, rows: RowFilter) -> Iterator[int]:
+        if wanted.states and wanted.open_states:
+            for candidates, _ in self._open.batches(wanted, rows.until_ms):
+                yield len(self._matching_open(wanted, candidates))
+        elif wanted.open_states:
+            for candidates, _ in self._open.batches(wanted, rows.until_ms):
+                yield len(candidates)
+        if wanted.closed_states:
+            for segment, _ in self._index.segments(rows.since_ms):
+                yield segment.matching(rows).bit_count()
+
+    def _newest_open(self, wanted: EventFilter, count: int, before: Candidate | None) -> list[EventRecord]:
+        if not wanted.open_states:
+            return []
+
+        def batches(before: Candidate | None, _: Newest) -> Iterator[Batch]:
+            return self._open.batches(wanted, _until_ms(wanted, before))
+
+        return newest(batches, count, before, lambda candidates: self._matching_open(wanted, candidates))
+
+    def _matching_open(self, wanted: EventFilter, candidates: list[Candidate]) -> list[EventRecord]:
+        records = self._reader.read([candidate.event_id for candidate in candidates])
+        found = [event for event in records if event.is_open and wanted.matches(event)]
+        if wanted.email is None:
+            return found
+        named = self._open.with_email([event.event_id for event in found], wanted.email)
+        return [event for event in found if event.event_id in named]
+
+    def _newest_closed(self, wanted: EventFilter, count: int, before: Candidate | None) -> list[EventRecord]:
+        if not wanted.closed_states:
+            return []
+        rows = self._row_filter(wanted)
+
+        def batches(before: Candidate | None, collected: Newest) -> Iterator[Batch]:
+            until_ms = _until_ms(wanted, before)
+            for segment, bound_ms in self._index.segments(rows.since_ms):
+                wanted_now = replace(rows, until_ms=until_ms, since_ms=max(rows.since_ms, collected.floor_ms))
+                yield list(segment.candidates(segment.matching(wanted_now))), bound_ms
+
+        return newest(batches, count, before, lambda candidates: self._matching_closed(wanted, candidates))
+
+    def _matching_closed(self, wanted: EventFilter, candidates: list[Candidate]) -> list[EventRecord]:
+        row_of = {candidate.event_id: candidate.number for candidate in candidates}
+        return [
+            event
+            for event in self._reader.read([candidate.event_id for candidate in candidates])
+            if event.row == row_of[event.event_id] and not event.is_open and wanted.matches(event)
+        ]
+
+    def _row_filter(self, wanted: EventFilter) -> RowFilter:
+        return RowFilter(
+            type=_hash(wanted.event_type, WORD_BYTES),
+            tenant=_hash(wanted.tenant_id, WORD_BYTES),
+            application=_hash(wanted.application_id, WORD_BYTES),
+            handler=_hash(wanted.handler, WORD_BYTES),
+            user=_hash(wanted.user_id, PERSON_BYTES),
+            email=None if wanted.email is None else self._hashed_email(wanted.email),
+            outcomes=wanted.closed_states if wanted.states else (),
+            since_ms=max(0, int(milliseconds_of(wanted.since))) if wanted.since else 0,
+            until_ms=_until_ms(wanted, None),
+        )
+
+    def _hashed_email(self, email: str) -> bytes:
+        try:
+            return email_hash(self._index_key.read(), email)
+        except (KeyMissing, BodyDamaged) as exc:
+            raise EmailsUnreadable(
+                f"events cannot be found by e-mail here: the key of the index cannot be read ({exc}); "
+                "SUREHOOK_ENCRYPTION_KEYS must be what the workers have"
+            ) from None
+
+
+def _counted(portions: Iterable[int], at_most: int) -> Count:
+    number = 0
+    for portion in portions:
+        number += portion
+        if number > at_most:
+            return Count(at_most, is_more=True)
+    return Count(number, is_more=False)
+
+
+def _until_ms(wanted: EventFilter, before: Candidate | None) -> int | None:
+    until_ms = int(milliseconds_of(wanted.until)) if wanted.until else None
+    if before is None:
+        return until_ms
+    return before.received_ms if until_ms is None else min(until_ms, before.received_ms)
+
+
+def _hash(value: str | None, size: int) -> bytes | None:
+    return None if value is None else short_hash(value, size)
+
+
+def _may_begin_an_id(text_: str) -> bool:
+    return 0 < len(text_) <= LONGEST_ID and all(
+        character == "-" if position in UUID_DASHES else character in "0123456789abcdef"
+        for position, character in enumerate(text_)
+    )
+
+
+def _order(event: EventRecord) -> tuple[int, str]:
+    return round(milliseconds_of(event.received_at)), event.event_id
+
+
+def _cursor(event: EventRecord) -> str:
+    received_ms, event_id = _order(event)
+    packed = received_ms.to_bytes(INSTANT_BYTES, "big") + UUID(event_id).bytes
+    return urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def _position(cursor: str) -> Candidate:
+    try:
+        packed = urlsafe_b64decode(cursor.encode("ascii") + b"==")
+        event_id = str(UUID(bytes=packed[INSTANT_BYTES:]))
+    except ValueError:
+        raise BadCursor("this is no place in a list that was given out: begin with the first page") from None
+    return Candidate(int.from_bytes(packed[:INSTANT_BYTES], "big"), event_id)
