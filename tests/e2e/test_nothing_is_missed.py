@@ -3,9 +3,12 @@
 import json
 import os
 import random
+import subprocess
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,7 +149,7 @@ def test_every_committed_event_takes_effect_once_and_none_that_was_rolled_back(
     world = World(stack)
 
     world.fire("before", EVENTS * 3 // 9)
-    stack.kill_store()  # what comes now waits in the spool, and is there when the receiver goes
+    stack.kill_store()  # now events wait in the spool, and are there when the receiver goes
     world.fire("without the store", EVENTS * 4 // 9)
     ingest.kill()
     ingest.wait()
@@ -221,6 +224,24 @@ def successes_that_were_rolled_back(world: World) -> set[str]:
 
 
 def reconcile(stack: Stack, asked: dict[str, str]) -> dict[str, Any]:
-    ran = stack.run("reconcile", "--since", "3h", "--rate", "1000", "--json", **asked)
+    command = [
+        str(Path(sys.executable).with_name("surehook")),
+        "reconcile",
+        "--since",
+        "3h",
+        "--rate",
+        "1000",
+        "--json",
+    ]
+    ran = subprocess.run(
+        command,
+        cwd=stack.folder,
+        env={**stack.environ, **asked},
+        capture_output=True,
+        text=True,
+        timeout=60 + EVENTS / 20,
+        check=False,
+    )
+    assert ran.stdout, ran.stderr
     statement: dict[str, Any] = json.loads(ran.stdout)
     return statement
