@@ -135,13 +135,19 @@ def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowl
         level = logging.ERROR if completion.delay_seconds is None else logging.WARNING
     if completion.delay_seconds is not None:
         facts["delay_seconds"] = round(completion.delay_seconds, 1)
-    log.log(level, message, extra=facts)
+    _log_run(level, message, facts)
     if completion.breaker:
         facts = {"queue": claim.queue, "handler": attempt.handler}
         if completion.breaker == "opened":
             log.error("breaker opened", extra=facts)
         else:
             log.warning("breaker closed", extra=facts)
+
+
+def _log_run(level: int, message: str, facts: dict[str, object]) -> None:
+    """Logs without a search of the stack for the calling function, which is always this one."""
+    if log.isEnabledFor(level):
+        log.handle(log.makeRecord(log.name, level, __file__, 0, message, (), None, "log_completion", facts))
 
 
 def _settled(completion: Completion, letter: str) -> Completion:
