@@ -33,6 +33,8 @@ class Claim(NamedTuple):
     """Its handler has `latest_only`, and has applied a newer change."""
     user_id: str = ""
     received_ms: int = 0
+    is_replay: bool = False
+    """An operator has run its event again."""
 
     @property
     def event_id(self) -> str:

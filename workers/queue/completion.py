@@ -128,6 +128,8 @@ def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowl
         outcome = "discarded"
     message = "handler skipped" if completion.ack.kind == acks.SKIP else "handler ran"
     metrics.count(attempt.handler, claim, outcome, completion.elapsed_seconds)
+    if claim.runs == 1 and claim.received_ms and not claim.is_replay:
+        metrics.count_wait(attempt.started_at.timestamp() - claim.received_ms / 1000)
     facts = run_facts(claim, attempt.handler, outcome, claim.runs) | {"elapsed_ms": attempt.elapsed_ms}
     level = logging.INFO
     if completion.error_type:
@@ -135,6 +137,8 @@ def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowl
         level = logging.ERROR if completion.delay_seconds is None else logging.WARNING
     if completion.delay_seconds is not None:
         facts["delay_seconds"] = round(completion.delay_seconds, 1)
+        if outcome != "discarded":
+            metrics.count_retry(attempt.handler)
     _log_run(level, message, facts)
     if completion.breaker:
         facts = {"queue": claim.queue, "handler": attempt.handler}
