@@ -11,6 +11,11 @@ from surehook.workers.handlers.hooks import Around
 from surehook.workers.handlers.options import location_of
 from surehook.workers.handlers.parameters import Extra, Parameters
 
+# What contextlib says of a generator that yields never, or again, in its plain and `async` form.
+NOT_ONCE = {"generator didn't yield", "generator didn't stop", "generator didn't stop after throw()"} | {
+    "generator didn't stop after athrow()"
+}
+
 
 class Hooks:
     """The resources and the `@around` functions of one process."""
@@ -28,7 +33,7 @@ class Hooks:
             raised: BaseException | None = None
             with ExitStack() as stack:
                 for each in self._plain_arounds:
-                    stack.enter_context(contextmanager(self._bound(each, event, attempt))())
+                    stack.enter_context(_Plain(each, self._bound(each, event, attempt)))
                 try:
                     return function()
                 except BaseException as exc:
@@ -50,9 +55,9 @@ class Hooks:
                 for each in self.arounds:
                     bound = self._bound(each, event, attempt)
                     if each.is_async:
-                        await stack.enter_async_context(asynccontextmanager(bound)())
+                        await stack.enter_async_context(_Async(each, bound))
                     else:
-                        stack.enter_context(contextmanager(bound)())
+                        stack.enter_context(_Plain(each, bound))
                 try:
                     return await function()
                 except BaseException as exc:
@@ -91,3 +96,56 @@ class Hooks:
             else:
                 positional.append(value)
         return tuple(positional), keywords
+
+
+class _Plain:
+    """A plain `@around` function of one run. It is named if it does not yield once: no frame of it would show."""
+
+    def __init__(self, around: Around, bound: Callable[[], Any]) -> None:
+        self._location = around.location
+        self._context = contextmanager(bound)()
+
+    def __enter__(self) -> None:
+        try:
+            self._context.__enter__()
+        except RuntimeError as exc:
+            _require_one_yield(exc, self._location)
+            raise
+
+    def __exit__(self, *raised: object) -> bool | None:
+        try:
+            return self._context.__exit__(*raised)  # type: ignore[arg-type]
+        except RuntimeError as exc:
+            _require_one_yield(exc, self._location)
+            raise
+
+
+class _Async:
+    """The same for an `async` function."""
+
+    def __init__(self, around: Around, bound: Callable[[], Any]) -> None:
+        self._location = around.location
+        self._context = asynccontextmanager(bound)()
+
+    async def __aenter__(self) -> None:
+        try:
+            await self._context.__aenter__()
+        except RuntimeError as exc:
+            _require_one_yield(exc, self._location)
+            raise
+
+    async def __aexit__(self, *raised: object) -> bool | None:
+        try:
+            return await self._context.__aexit__(*raised)  # type: ignore[arg-type]
+        except RuntimeError as exc:
+            _require_one_yield(exc, self._location)
+            raise
+
+
+def _require_one_yield(exc: RuntimeError, location: str) -> None:
+    """
+    Raises:
+        RuntimeError: contextlib says that the function has not yielded once.
+    """
+    if str(exc) in NOT_ONCE:
+        raise RuntimeError(f"{location}: an @around function yields exactly once, also after an error") from None

@@ -121,6 +121,53 @@ def test_an_around_that_fails_fails_the_run(place: str, *, is_async: bool) -> No
     assert steps == (["ran"] if place == "after" else [])
 
 
+@pytest.mark.parametrize("yields", [0, 2])
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("around_is_async", [False, True])
+def test_an_around_that_does_not_yield_once_is_named(yields: int, *, fails: bool, around_is_async: bool) -> None:
+    def plain(event: Event) -> Iterator[None]:
+        for _ in range(yields):
+            with contextlib.suppress(KeyError):
+                yield
+
+    async def later(event: Event) -> AsyncIterator[None]:
+        for _ in range(yields):
+            with contextlib.suppress(KeyError):
+                yield
+
+    def work(_: Event) -> None:
+        if fails:
+            raise KeyError
+
+    if around_is_async:
+        around(later)
+    else:
+        around(plain)
+
+    ran = run_handler(handler(work, is_async=around_is_async), an_event("user.delete"))
+
+    name = "later" if around_is_async else "plain"
+    assert f"{name}: an @around function yields exactly once" in str(ran.error)
+
+
+def test_an_arounds_own_error_keeps_its_cause() -> None:
+    @around
+    def translates(event: Event) -> Iterator[None]:
+        try:
+            yield
+        except KeyError as exc:
+            raise RuntimeError("no such tenant") from exc
+
+    def work(_: Event) -> None:
+        raise KeyError("tenant")
+
+    ran = run_handler(handler(work, is_async=False), an_event("user.delete"))
+
+    assert str(ran.error) == "no such tenant"
+    assert ran.error is not None
+    assert isinstance(ran.error.__cause__, KeyError)
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_it_counts_toward_the_timeout_and_ends_at_it(*, is_async: bool) -> None:
     around(outer)
