@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 POLL_SECONDS = 0.05
+CREDENTIALS = re.compile(r"(?<=://)[^/\s]+(?=@)")
 LONGEST_REASON = 300
 
 
@@ -120,9 +122,11 @@ class Resources:
 
 
 def _facts(resource: Resource, exc: BaseException) -> dict[str, object]:
+    """No event is involved, so the message has no personal data. It may quote an address with its password."""
     text = error_text(exc)
-    reason = one_line(f"{text.type_name}: {text.message}")[:LONGEST_REASON]
-    return {"resource": resource.name, "reason": reason, TRACEBACK: "".join(part.text for part in text.traceback)}
+    reason = one_line(CREDENTIALS.sub("***", f"{text.type_name}: {text.message}"))[:LONGEST_REASON]
+    shown = CREDENTIALS.sub("***", "".join(part.text for part in text.traceback))
+    return {"resource": resource.name, "reason": reason, TRACEBACK: shown}
 
 
 class _Plain:

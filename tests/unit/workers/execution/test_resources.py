@@ -170,3 +170,20 @@ def test_a_failure_to_close_keeps_no_other_from_being_closed(
 
     assert steps == ["engine closed"]
     assert [record.__dict__["resource"] for record in caplog.records] == ["endless", "pool"]
+
+
+def test_an_address_in_a_failure_is_logged_without_its_credentials(
+    event_loop: EventLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    @resource
+    def engine() -> Iterator[Engine]:
+        yield Engine()
+        raise OSError("no answer from postgres://app:p@ss@db.example.com:5432/app, postgres://app:s3cr3t@db/app")
+
+    opened = Resources(resources.declared, event_loop)
+    opened.open(never)
+    opened.close()
+
+    assert "s3cr3t" not in str(caplog.records[0].__dict__)
+    assert "p@ss" not in str(caplog.records[0].__dict__)
+    assert "db.example.com" in caplog.records[0].__dict__["reason"]
