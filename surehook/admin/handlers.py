@@ -3,12 +3,13 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
 
 from surehook.shared.keys import Keys
+from surehook.shared.limits import own_queue
 from surehook.shared.minutes import HandlerCounts, Minutes
 from surehook.shared.scripts import text
 
@@ -17,6 +18,9 @@ MINUTES = 60
 GONE_AFTER_SECONDS = 150
 DONE = frozenset({"done", "unchanged", "outdated", "rejected", "later"})
 SLOWEST = 0.95
+CHANGEABLE = ("concurrency=", "rate=")
+OF_OWN_QUEUE = (*CHANGEABLE, "breaker")
+CHANGED_BY = "queues limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def read_handlers(
         _report(text(name), json.loads(line), counts.get(text(name), HandlerCounts()), now)
         for name, line in sorted(announced.items())
     ]
-    return reports, dict(unhandled.most_common())
+    return [_with_set_limits(report, store, keys) for report in reports], dict(unhandled.most_common())
 
 
 def _report(name: str, announced: dict[str, Any], counts: HandlerCounts, now: float) -> HandlerReport:
@@ -68,3 +72,13 @@ def _report(name: str, announced: dict[str, Any], counts: HandlerCounts, now: fl
         p50_seconds=counts.quantile_seconds(0.5),
         p95_seconds=counts.quantile_seconds(SLOWEST),
     )
+
+
+def _with_set_limits(report: HandlerReport, store: redis.Redis, keys: Keys) -> HandlerReport:
+    """Replaces the limits of the code by those that an operator has set for the handler's own queue."""
+    if not any(limit.startswith(OF_OWN_QUEUE) for limit in report.limits):
+        return report
+    known: Any = store.hmget(keys.limits(own_queue(report.queue, report.name)), "concurrency", "rate")
+    changed = {name: text(value) for name, value in zip(CHANGEABLE, known, strict=True) if value is not None}
+    kept = tuple(limit for limit in report.limits if not limit.startswith(tuple(changed)))
+    return replace(report, limits=(*kept, *(f"{name}{value} ({CHANGED_BY})" for name, value in changed.items())))

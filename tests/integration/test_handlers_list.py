@@ -110,3 +110,17 @@ def test_a_type_that_no_handler_wants_is_counted(accept: Any, run_worker: Any) -
     accept("user.create")
 
     assert run_worker().metrics.unhandled == ["user.create"]
+
+
+def test_limits_that_an_operator_has_changed_are_shown_as_such(
+    listed: List, writer: Callable[[], MinuteWriter], store: redis.Redis
+) -> None:
+    on("user.create", concurrency=3, rate="100/m", name="mail")(lambda event: None)
+    on("user.create", rate="5/s", name="other")(lambda event: None)
+    writer().tick()
+    store.hset(KEYS.limits("events.mail"), mapping={"concurrency": "1", "rate": "off"})
+
+    shown = listed()
+
+    assert "mail: user.create; breaker; concurrency=1 (queues limit); rate=off (queues limit)" in shown
+    assert "other: user.create; rate=5/s; breaker" in shown
