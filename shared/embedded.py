@@ -18,6 +18,7 @@ from surehook.shared.sources import reason
 LONGEST_SOCKET_PATH = 100  # 108 bytes on Linux, 104 on macOS, with room for what the server adds
 START_SECONDS = 60  # a large append-only file loads slowly
 STOP_SECONDS = 10
+LOCK_SECONDS = 10.0  # a server that is killed while it rewrites its file leaves a child, which notices within seconds
 POLL_SECONDS = 0.02
 LEFTOVER_POLL_SECONDS = 0.2
 PRIVATE = 0o600
@@ -91,7 +92,7 @@ def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
     arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
     _close_to_others(data_dir)
     with _open(data_dir, log.name, os.O_APPEND) as output, _open(data_dir, "store.lock") as lock, _translated(data_dir):
-        if not _take_lock(lock):
+        if not _take_lock(lock, within_seconds=LOCK_SECONDS):
             raise StoreUnavailable(f"another store runs on {data_dir}: two must never write the same files")
         server = subprocess.Popen(
             [str(get_binary_path()), *arguments, *options],
@@ -187,13 +188,16 @@ def _close_to_others(data_dir: Path) -> None:
                     path.chmod(stat.S_IMODE(mode) & ~OTHERS)
 
 
-def _take_lock(lock: IO[str]) -> bool:
+def _take_lock(lock: IO[str], within_seconds: float = 0) -> bool:
     """Takes the lock if it is free. The last process that has the file open releases it."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    deadline = time.monotonic() + within_seconds
+    while True:
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_SECONDS)
 
 
 def _stop_leftover(data_dir: Path) -> None:

@@ -1,6 +1,7 @@
 """The databases of one process: its own, and those of dead processes that it has adopted. One thread uses them."""
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from surehook.ingest.spool.database import Database, Received
+from surehook.ingest.spool.database import Database
 from surehook.ingest.spool.folder import LockedPath, SpoolFolder
+from surehook.ingest.spool.schema import Received
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import Misconfigured, SpoolDamaged, SpoolForeign, SpoolOfAnother
 from surehook.shared.settings import Settings
@@ -79,10 +81,33 @@ class Databases:
     def append(self, events: Sequence[Received]) -> list[str | None]:
         """Write events, as `Database.append`. A damaged database is replaced by a new one."""
         try:
-            return self._own.append(events, self._room_bytes())
+            outcomes = self._own.append(events, self._room_bytes())
         except SpoolDamaged as exc:
             self._set_aside(self._own, exc)
-            return self._own.append(events, self._room_bytes())
+            outcomes = self._own.append(events, self._room_bytes())
+        self.rescue()  # after the write, so that its events are in a file that stays
+        return outcomes
+
+    def rescue(self) -> None:
+        """Copy what waits in files that were removed into a new database.
+
+        Raises:
+            Misconfigured: it cannot be made.
+        """
+        removed = [database for database in self._all if not database.is_in_place]
+        if not removed:
+            return
+        waiting = sum(database.waiting for database in removed)
+        log.error("spool database removed", extra={"path": str(removed[0].path), "count": waiting})
+        self.folder.prepare()
+        fresh = self._new()
+        for database in removed:
+            with contextlib.suppress(SpoolDamaged):
+                database.copy_to(fresh)
+            locked = self._forget(database)
+            locked.release() if locked.path.exists() else locked.delete()
+        self._adopted = [database for database in self._all if database not in removed]
+        self._own = fresh
 
     def first(self) -> Database | None:
         """The database whose events are next."""
@@ -105,11 +130,17 @@ class Databases:
         for database in [each for each in self._adopted if not each.waiting and not each.refused]:
             self._adopted.remove(database)
             self._leave(database)
-        if not self._own.waiting:
-            self.use(self._own, self._own.shrink)
+        if self._own.waiting:
+            return
+        if not self._own.refused and not self._own.is_empty():
+            self._forget(self._own).delete()
+            self._own = self._new()
+        self.use(self._own, self._own.shrink)
 
     def adopt(self) -> int:
         """Adopt what dead processes have left. Returns the number of events in it."""
+        if hasattr(self, "_own"):
+            self.rescue()
         for database in self._all if hasattr(self, "_own") else ():
             if database.refused:  # `surehook spool flush` may have cleared them
                 self.use(database, database.recount)
@@ -139,7 +170,8 @@ class Databases:
         """Leave what waits to the next process."""
         self._thread.shutdown(wait=True)
         for database in self._all:
-            self._leave(database)
+            if database in self._paths:  # else it could not be replaced
+                self._leave(database)
 
     def _room_bytes(self) -> int:
         used = sum(database.used_bytes for database in self._all)
@@ -156,6 +188,10 @@ class Databases:
         return database
 
     def _adopt(self, locked: LockedPath) -> None:
+        if locked.has_only_a_log:  # SQLite would delete it
+            log.error("spool database set aside", extra={"path": str(locked.path), "reason": "its file is empty"})
+            locked.set_aside()
+            return
         database = Database(locked.path, self._cipher, self._store)
         self._paths[database] = locked
         try:

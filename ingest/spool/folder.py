@@ -28,6 +28,11 @@ class LockedPath:
         self.path = path
         self._lock = lock
 
+    @property
+    def has_only_a_log(self) -> bool:
+        """True if the file was emptied, but not the log with its newest pages."""
+        return not _size(f"{self.path}") and bool(_size(f"{self.path}-wal"))
+
     def release(self) -> None:
         """Leave the database to the next process."""
         os.close(self._lock)
@@ -156,6 +161,13 @@ def _lock(path: Path, *, creates: bool = True) -> int | None:
         pass
     os.close(descriptor)
     return None
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _changed_at(path: Path) -> float:

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.spool.database import Database, Row
+from surehook.ingest.spool.database import Database
 from surehook.ingest.spool.databases import Databases
+from surehook.ingest.spool.schema import Row
 from surehook.ingest.store.accept_script import AcceptResult, ForwardResult
 from surehook.ingest.store.acceptor import Acceptor
-from surehook.shared.errors import StoreError
+from surehook.shared.errors import Misconfigured, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class Forwarder:
         self._began_at = self._report_at = self._adopt_at = 0.0
         self._forwarded = self._duplicates = 0
         self._problem = ""
+        self._reason = self._futile_reason = ""
+        self._is_logged = False
 
     def begin(self, reason: str) -> None:
         """Keep new events away from the store, until all that waits in the spool is forwarded."""
@@ -51,7 +54,10 @@ class Forwarder:
         self._is_active = True
         self._began_at = time.monotonic()
         self._forwarded = self._duplicates = 0
-        log.warning("spooling started", extra={"reason": reason})
+        self._is_logged = reason != self._futile_reason
+        self._reason = reason
+        if self._is_logged:
+            log.warning("spooling started", extra={"reason": reason})
         self._wake.set()
 
     def wake(self) -> None:
@@ -72,7 +78,7 @@ class Forwarder:
                 await self._look_around()
                 is_going_on = await self._forward_batch()
                 self._problem = ""
-            except (sqlite3.Error, OSError) as exc:
+            except (sqlite3.Error, OSError, Misconfigured) as exc:
                 self._report_problem(str(exc))
                 is_going_on = False
             if not is_going_on:
@@ -141,7 +147,10 @@ class Forwarder:
         self._acceptor.is_direct = True
         elapsed_ms = round((time.monotonic() - self._began_at) * 1000)
         facts = {"count": self._forwarded, "duplicates": self._duplicates, "elapsed_ms": elapsed_ms}
-        log.info("spooling ended", extra=facts)
+        # A full spool starts with each event and ends without one: the same reason is logged once.
+        self._futile_reason = "" if self._forwarded else self._reason
+        if self._is_logged:
+            log.info("spooling ended", extra=facts)
         await self._databases.run(self._databases.tidy)
         await self._report()
         return False

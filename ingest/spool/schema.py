@@ -3,6 +3,10 @@
 import contextlib
 import sqlite3
 from pathlib import Path
+from typing import NamedTuple
+
+from surehook.ingest.store.accept_script import SpooledEvent
+from surehook.shared.envelope import Envelope
 
 APPLICATION_ID = 0x53524853  # in the file's header: ours
 VERSION = 2
@@ -28,6 +32,31 @@ STATEMENTS = (
     f"pragma application_id = {APPLICATION_ID}",
     f"pragma user_version = {VERSION}",
 )
+INSERT = """
+insert into events (event_id, event_type, tenant_id, user_id, application_ids, source, received_at, body, key_id)
+values (?, ?, ?, ?, ?, 'webhook', ?, ?, ?) on conflict (event_id) do nothing
+"""
+COLUMNS = "event_id, event_type, tenant_id, user_id, application_ids, source, body, key_id, received_at"
+WAITING = "from events where refused = '' and position > ? order by position limit ?"
+OLDEST = f"select position, {COLUMNS} {WAITING}"
+FORWARDED = "select position from events where refused = '' and position <= ?"
+REFUSED = "select position from events where refused != '' and position <= ?"
+COPIED = f"select {COLUMNS} from events where position > ? or refused != '' order by position"  # noqa: S608 - constants
+COPY = f"insert into events ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (event_id) do nothing"  # noqa: S608
+
+
+class Received(NamedTuple):
+    """An event to be written, and when it arrived (milliseconds since 1970)."""
+
+    envelope: Envelope
+    received_at: int
+
+
+class Row(NamedTuple):
+    """An event that waits, and its place in the database."""
+
+    position: int
+    event: SpooledEvent
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -11,12 +11,13 @@ import time
 from typing import NamedTuple
 
 from surehook.ingest.metrics import IngestMetrics
-from surehook.ingest.spool.database import FULL, Received
+from surehook.ingest.spool.database import FULL
 from surehook.ingest.spool.databases import Databases
 from surehook.ingest.spool.forwarder import Forwarder
+from surehook.ingest.spool.schema import Received
 from surehook.ingest.store.accept_script import AcceptResult
 from surehook.ingest.store.acceptor import Acceptor, Pending
-from surehook.shared.errors import BacklogFull, SpoolFull, StoreError, StoreFull, StoreUnavailable
+from surehook.shared.errors import BacklogFull, Misconfigured, SpoolFull, StoreError, StoreFull, StoreUnavailable
 from surehook.shared.settings import OFF, Settings
 
 log = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ class Spool:
         batch = self._writing
         try:
             outcomes = writing.result()
-        except (sqlite3.Error, OSError) as exc:
+        except (sqlite3.Error, OSError, Misconfigured) as exc:
             self._report_problem(str(exc))
             for each in batch:
                 self._fail(each, SpoolFull("the spool cannot be written"))

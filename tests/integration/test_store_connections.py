@@ -2,9 +2,13 @@
 
 import asyncio
 import contextlib
+import fcntl
+import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 import redis
@@ -124,6 +128,21 @@ def test_a_folder_too_deep_for_a_socket_is_named(monkeypatch: pytest.MonkeyPatch
         wait_for_store(load_settings())
 
 
-def test_two_servers_never_write_the_same_files(data_dir: Path) -> None:
+def test_two_servers_never_write_the_same_files(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surehook.shared.embedded.LOCK_SECONDS", 0)
     with pytest.raises(StoreUnavailable, match="another store runs"):
         start_server(data_dir)
+
+
+def test_a_server_starts_when_the_child_of_a_killed_one_has_ended() -> None:
+    """A child that rewrites the file of a killed server keeps its lock until it notices."""
+    folder = Path(mkdtemp(prefix="surehook-"))
+    lock = (folder / "store.lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    ending = threading.Timer(0.3, lock.close)
+    ending.start()
+    try:
+        stop_server(start_server(folder))
+    finally:
+        ending.join()
+        shutil.rmtree(folder)

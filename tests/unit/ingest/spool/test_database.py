@@ -1,7 +1,9 @@
 """One database of the spool: order, bounds, outcomes, and events that cannot be read."""
 
+import resource
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from harness.events import a_body, an_event
-from surehook.ingest.spool.database import FULL, Database, Received
+from surehook.ingest.spool.database import FULL, Database
+from surehook.ingest.spool.schema import Received
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import Envelope, parse_envelope
 
@@ -130,6 +133,54 @@ def test_what_was_set_aside_is_offered_again_by_the_next_process(open_database: 
     again = open_database()
 
     assert (again.waiting, again.refused) == (1, 0)
+
+
+def test_on_a_full_disk_forwarded_events_are_passed_over_and_deleted_later(open_database: Open, path: Path) -> None:
+    database = open_database()
+    for _ in range(4):
+        database.append(received(an_envelope()), ROOM)
+    rows = database.oldest(10, ROOM)
+
+    with full_disk():
+        database.remove([rows[0].position, rows[1].position, rows[3].position])
+        assert [row.position for row in database.oldest(10, ROOM)] == [rows[2].position, rows[3].position]
+        assert database.waiting == 2
+        database.remove([rows[2].position, rows[3].position])
+        assert (database.waiting, database.oldest(10, ROOM), database.oldest_at) == (0, [], None)
+        assert not database.is_empty()
+        assert database.append(received(an_envelope()), 0) == [FULL]
+
+    assert database.is_empty()
+    database.append(received(an_envelope()), ROOM)
+    assert (database.waiting, len(database.oldest(10, ROOM))) == (1, 1)
+
+
+def test_a_refused_event_among_those_passed_over_is_kept(open_database: Open, path: Path) -> None:
+    database = open_database()
+    for _ in range(2):
+        database.append(received(an_envelope()), ROOM)
+    refused, stored = database.oldest(10, ROOM)
+    database.refuse(refused.position, refused.event.event_id, "WRONGTYPE")
+    with full_disk():
+        database.remove([stored.position])
+
+    change(path, "update events set refused = ''")  # `surehook spool flush`
+    database.recount()
+    database.remove([])
+    database.recount()
+
+    assert [row.event.event_id for row in database.oldest(10, ROOM)] == [refused.event.event_id]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process can grow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_failed_write_changes_nothing(open_database: Open, path: Path) -> None:
