@@ -2,7 +2,8 @@
 
 The store runs a script from its first line in every call, and creates each of its functions again. So an unused
 function costs as much as a command, and so does one that most calls do not need. The linker leaves out the first kind.
-The second kind, whose first lines end in `-- rare`, is created by the first call of any of them.
+The second kind, whose first lines end in `-- rare`, is created by the first call of one of them, together with what
+only these use.
 """
 
 import re
@@ -32,22 +33,25 @@ def linked(script: str, shared: str) -> str:
     """
     rare = {_name(line) for line in shared.splitlines() if line.startswith("local function ") and line.endswith(RARE)}
     script, shared = _COMMENT.sub("", script), _COMMENT.sub("", shared)  # a word in a comment is no use of a definition
-    wanted = set(_WORD.findall(script))
+    wanted, wanted_rarely = set(_WORD.findall(script)), set[str]()
     kept: list[str] = []
     created_rarely: list[str] = []
     constants: dict[str, str] = {}
     for definition in reversed(_definitions(shared)):  # a definition uses only earlier ones
         name = _name(definition)
-        if name not in wanted:
+        if name not in wanted and name not in wanted_rarely:
             continue
         if constant := _CONSTANT.fullmatch(definition):
             constants[name] = constant[2]
-            continue
-        (created_rarely if name in rare else kept).append(definition)
-        wanted.update(_WORD.findall(definition))
+        elif name in wanted and name not in rare:
+            kept.append(definition)
+            wanted.update(_WORD.findall(definition))
+        else:
+            created_rarely.append(definition)
+            wanted_rarely.update(_WORD.findall(definition))
     parts = [*reversed(kept), script]
     if created_rarely:
-        names = [_name(each) for each in reversed(created_rarely)]
+        names = [_name(each) for each in reversed(created_rarely) if _name(each) in rare]
         parts = [_DECLARATION, *(_calling_rarely(each, names) for each in parts)]
         parts.insert(-1, _list(created_rarely, names))
     return _with_constants("\n".join(parts), constants)

@@ -37,8 +37,7 @@ if held then
       wake_worker()  -- another event's wake-up may have been used up by this call
       return start(id, txn)
     end
-    if txn.state == 'running' then decide(id, txn, 'abandoned', '') end
-    finish_round(id, txn, '', false)
+    end_unstarted(id, txn)
   end
 end
 
@@ -52,8 +51,7 @@ for _ = 1, 100 do
   local txn = load_txn(id)
   if txn and txn.state == 'waiting' then
     if now_ms <= txn.deadline then return start(id, txn) end
-    decide(id, txn, 'abandoned', '')
-    finish_round(id, txn, '', false)
+    expire(id, txn)
   elseif redis.call('EXISTS', EVENT .. id) == 0 and redis.call('EXISTS', JOB .. id) == 1 then
     set_aside(id, TRANSACTIONAL)
   end

@@ -13,6 +13,5 @@ if txn.state == 'running' and now_ms <= txn.deadline then
   wake_worker()
   return 'done'
 end
-if txn.state == 'running' then decide(id, txn, 'abandoned', '') end
-finish_round(id, txn, '', false)
+end_unstarted(id, txn)
 return 'abandoned'

@@ -10,79 +10,82 @@ local txn = load_txn(id)
 forget_run(worker, run_of(id, round, claim))
 update_worker(worker, 'state', 'idle')
 
--- The final outcome of a run that was settled by an earlier call. Only the round's name is left of a confirmed round.
-local function earlier_result()
-  if not txn then return redis.call('HGET', EVENT .. id, 'confirmed') == round and 'completed' end
-  return txn.round == round and redis.call('HGET', TXN .. id, 'reported_run') == run_of(worker, claim) and txn.state
-end
+-- Handle the outcome of a run that is not the current one, which is rare. Returns the final outcome.
+local function settle_late()
+  -- The final outcome of a run that was settled by an earlier call. Only the round's name is left of a confirmed round.
+  local function earlier_result()
+    if not txn then return redis.call('HGET', EVENT .. id, 'confirmed') == round and 'completed' end
+    return txn.round == round and redis.call('HGET', TXN .. id, 'reported_run') == run_of(worker, claim) and txn.state
+  end
 
--- End a running job's lease, as if it had expired: its process can change nothing any more.
-local function end_lease(job_id, queue)
-  local claim = job_id .. ':' .. (redis.call('HGET', EVENT .. id, 'claim:' .. handler_of(job_id)) or '')
-  if redis.call('ZREM', LEASES .. queue, claim) == 0 then return end
-  redis.call('SREM', PROCESS_CLAIMS .. token_prefix_of(claim), claim)
-  hide_execution(queue, job_id, claim)
-end
+  -- End a running job's lease, as if it had expired: its process can change nothing any more.
+  local function end_lease(job_id, queue)
+    local claim = job_id .. ':' .. (redis.call('HGET', EVENT .. id, 'claim:' .. handler_of(job_id)) or '')
+    if redis.call('ZREM', LEASES .. queue, claim) == 0 then return end
+    redis.call('SREM', PROCESS_CLAIMS .. token_prefix_of(claim), claim)
+    hide_execution(queue, job_id, claim)
+  end
 
--- The jobs of an event's handlers that are not done, in the scripts' format.
-local function unfinished_jobs()
-  local jobs = {}
-  for _, job_id in ipairs(expected_jobs(id)) do
-    local name = handler_of(job_id)
-    if name ~= '' then
-      local timeout = redis.call('HGET', JOB .. job_id, 'timeout') or '30'
-      table.insert(jobs, name .. ' ' .. (redis.call('HGET', EVENT .. id, 'queue:' .. name) or 'events') .. ' ' .. timeout)
+  -- The jobs of an event's handlers that are not done, in the scripts' format.
+  local function unfinished_jobs()
+    local jobs = {}
+    for _, job_id in ipairs(expected_jobs(id)) do
+      local name = handler_of(job_id)
+      if name ~= '' then
+        local timeout = redis.call('HGET', JOB .. job_id, 'timeout') or '30'
+        table.insert(jobs, name .. ' ' .. (redis.call('HGET', EVENT .. id, 'queue:' .. name) or 'events') .. ' ' .. timeout)
+      end
     end
+    return table.concat(jobs, ' ')
   end
-  return table.concat(jobs, ' ')
-end
 
--- Undo the effects of a run that ended after it was undone, because they may be later than the undo. During another
--- round this waits for the round's end; a success of that round makes it needless.
-local function undo_again()
-  local key = EVENT .. id
-  if redis.call('ZSCORE', TXNS, id) then
-    local late = redis.call('HGET', key, 'late_undo') or ''
-    redis.call('HSET', key, 'late_undo', join_jobs(late, undo_jobs))
-    return
+  -- Undo the effects of a run that ended after it was undone, because they may be later than the undo. During another
+  -- round this waits for the round's end; a success of that round makes it needless.
+  local function undo_again()
+    local key = EVENT .. id
+    if redis.call('ZSCORE', TXNS, id) then
+      local late = redis.call('HGET', key, 'late_undo') or ''
+      redis.call('HSET', key, 'late_undo', join_jobs(late, undo_jobs))
+      return
+    end
+    local jobs = join_jobs(undo_jobs, unfinished_jobs())
+    redis.call('DECRBY', EXTRA_JOBS, math.max(0, #expected_jobs(id) - 1))
+    for name in string.gmatch(redis.call('HGET', key, 'handlers') or '', '[^,]+') do
+      end_lease(id .. '_' .. name, redis.call('HGET', key, 'queue:' .. name))
+    end
+    drop_jobs(id)
+    reopen(id)
+    queue_follow_ups(id, {}, jobs, 'abandoned')
   end
-  local jobs = join_jobs(undo_jobs, unfinished_jobs())
-  redis.call('DECRBY', EXTRA_JOBS, math.max(0, #expected_jobs(id) - 1))
-  for name in string.gmatch(redis.call('HGET', key, 'handlers') or '', '[^,]+') do
-    end_lease(id .. '_' .. name, redis.call('HGET', key, 'queue:' .. name))
+
+  -- Handle the certain end of a run that was given up and undone. If it may have had an effect, the orphan is listed
+  -- again, in case it was resolved. It was counted as orphaned before.
+  -- A run of the present round that the store does not know was claimed from a primary that failed before the claim had
+  -- reached this server. Its end is handled in the same way, once.
+  local function finish_late()
+    local key = EVENT .. id
+    local was_given_up = end_given_up(id, run_of(round, worker, claim))
+    local is_first = txn and txn.round == round
+      and redis.call('HSETNX', TXN .. id, 'ended:' .. run_of(worker, claim), 1) == 1
+    if not was_given_up and not is_first then return end
+    local is_orphan = is_unknown or outcome == 'completed'
+    if is_orphan and not was_given_up then redis.call('HINCRBY', LEDGER, 'orphaned', 1) end
+    if is_orphan then redis.call('ZADD', ORPHANS, 'NX', now_ms, id) end
+    local is_erased = redis.call('HGET', key, 'outcome') == 'erased'  -- then only the id is left
+    if is_orphan or (undo_jobs ~= '' and not is_erased) then redis.call('PERSIST', key) end
+    if is_erased or (not is_orphan and undo_jobs == '') then return end
+    redis.call('PERSIST', ATTEMPTS .. id)
+    for i = 10, #ARGV do add_attempt(id, ARGV[i]) end
+    if undo_jobs ~= '' then undo_again() end
   end
-  drop_jobs(id)
-  reopen(id)
-  queue_follow_ups(id, {}, jobs, 'abandoned')
-end
 
--- Handle the certain end of a run that was given up and undone. If it may have had an effect, the orphan is listed
--- again, in case it was resolved. It was counted as orphaned before.
--- A run of the present round that the store does not know was claimed from a primary that failed before the claim had
--- reached this server. Its end is handled in the same way, once.
-local function finish_late()
-  local key = EVENT .. id
-  local was_given_up = end_given_up(id, run_of(round, worker, claim))
-  local is_first = txn and txn.round == round
-    and redis.call('HSETNX', TXN .. id, 'ended:' .. run_of(worker, claim), 1) == 1
-  if not was_given_up and not is_first then return end
-  local is_orphan = is_unknown or outcome == 'completed'
-  if is_orphan and not was_given_up then redis.call('HINCRBY', LEDGER, 'orphaned', 1) end
-  if is_orphan then redis.call('ZADD', ORPHANS, 'NX', now_ms, id) end
-  local is_erased = redis.call('HGET', key, 'outcome') == 'erased'  -- then only the id is left
-  if is_orphan or (undo_jobs ~= '' and not is_erased) then redis.call('PERSIST', key) end
-  if is_erased or (not is_orphan and undo_jobs == '') then return end
-  redis.call('PERSIST', ATTEMPTS .. id)
-  for i = 10, #ARGV do add_attempt(id, ARGV[i]) end
-  if undo_jobs ~= '' then undo_again() end
-end
-
-if not is_current_run(txn, round, worker, claim) then
   local earlier = earlier_result()
   if earlier then return earlier end
   finish_late()
   return 'stale'
 end
+
+if not is_current_run(txn, round, worker, claim) then return settle_late() end
 for i = 10, #ARGV do add_attempt(id, ARGV[i]) end
 if redis.call('EXISTS', WORKER .. worker) == 1 then
   redis.call('HINCRBY', WORKER .. worker, outcome == 'completed' and 'successful_job_count' or 'failed_job_count', 1)

@@ -18,11 +18,8 @@ local function reply(state, round, ms_left, reason) return {state, round, ms_lef
 if txn and (txn.state == 'waiting' or txn.state == 'running' or txn.state == 'completed') then
   local is_undecided = txn.state ~= 'completed'
   if is_undecided and now_ms > txn.deadline then
-    decide(id, txn, 'abandoned', '')
-    if not txn.running then
-      redis.call('LREM', QUEUE .. TRANSACTIONAL, 1, id)
-      finish_round(id, txn, '', false)
-    end
+    if not txn.running then redis.call('LREM', QUEUE .. TRANSACTIONAL, 1, id) end
+    expire(id, txn)
     return reply('abandoned', txn.round, 0, '')
   end
   if not is_undecided and not is_confirmable(txn) then

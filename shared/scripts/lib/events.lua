@@ -209,7 +209,7 @@ local function close(job_id, outcome, retention, closed, packed_id, facts)
 end
 
 -- Delete a job and its counters.
-local function forget_job(job_id, known_queue)
+local function forget_job(job_id, known_queue)  -- rare
   local queue = redis.call('HGET', JOB .. job_id, 'origin') or known_queue or 'events'
   redis.call('ZREM', FINISHED .. queue, job_id)
   delete_job(job_id)
@@ -223,7 +223,7 @@ local function count_replay(event_id)  -- rare
 end
 
 -- Open a closed event again as if no handler had run, each with its full retry budget.
-local function reopen(id)
+local function reopen(id)  -- rare
   local key = EVENT .. id
   local record = redis.call('HMGET', key, 'handlers', 'outcome', 'row')
   clear_row(id, record[3])

@@ -1,6 +1,6 @@
 -- The clock, and RQ's keys: job hashes, queues, executions, workers and results.
 -- A script gets only the definitions that it uses from this folder, placed behind the key names from keys.py. So these
--- files hold nothing but definitions, each beginning at the margin.
+-- files hold nothing but definitions, each beginning at the margin. See script_linker.py, also for `-- rare`.
 
 local RESULT_TTL_SECONDS = 500  -- RQ's default
 local FAR_FUTURE_SECONDS = 31536000  -- RQ's tools fail a job whose rq:wip entry has expired: ours never does
@@ -116,7 +116,7 @@ local function promote_due(queue, most, timeout)
   return #due
 end
 
-local function update_worker(worker, ...)  -- rare
+local function update_worker(worker, ...)
   if redis.call('EXISTS', WORKER .. worker) == 1 then redis.call('HSET', WORKER .. worker, ...) end
 end
 
@@ -137,7 +137,7 @@ local function hide_execution(queue, job_id, claim)
   return true
 end
 
-local function delete_job(job_id)  -- rare
+local function delete_job(job_id)
   redis.call('DEL', JOB .. job_id, RESULTS .. job_id, EXECUTIONS .. job_id)
 end
 

@@ -72,13 +72,13 @@ end
 
 -- A run that is presumed dead may still have effects: its process may only be suspended. The event's record keeps these
 -- runs in `given_up`, through later rounds, until their end is certain or FusionAuth has got a success.
-local function mark_given_up(id, run)
+local function mark_given_up(id, run)  -- rare
   local known = redis.call('HGET', EVENT .. id, 'given_up')
   redis.call('HSET', EVENT .. id, 'given_up', known and known .. ';' .. run or run)
 end
 
 -- Forget a run that was given up. Returns false if it was not.
-local function end_given_up(id, run)
+local function end_given_up(id, run)  -- rare
   local others, is_known = {}, false
   for each in string.gmatch(redis.call('HGET', EVENT .. id, 'given_up') or '', '[^;]+') do
     if each == run then is_known = true else table.insert(others, each) end
@@ -89,7 +89,7 @@ local function end_given_up(id, run)
 end
 
 -- Join two lists of jobs ("handler queue timeout …"). A handler that is in both appears once.
-local function join_jobs(first, second)
+local function join_jobs(first, second)  -- rare
   local names, jobs = {}, {}
   for name, rest in string.gmatch(first .. ' ' .. second, '(%S+) (%S+ %S+)') do
     if not names[name] then table.insert(jobs, name .. ' ' .. rest) end
@@ -165,19 +165,31 @@ end
 local function is_confirmable(txn) return now_ms <= txn.deadline + txn.confirm_window end
 
 -- Check that a run is long past its deadline and its process sends no heartbeat. A live process would have stopped it.
-local function is_run_dead(id, txn, after_ms)
+local function is_run_dead(id, txn, after_ms)  -- rare
   return now_ms > txn.deadline + after_ms
     and redis.call('EXISTS', ALIVE .. 'worker:' .. (redis.call('HGET', TXN .. id, 'process') or '')) == 0
 end
 
 -- Abandon a success that was not confirmed in time.
-local function make_orphan(id, txn)
+local function make_orphan(id, txn)  -- rare
   decide(id, txn, 'abandoned', '')
   finish_round(id, txn, txn.undo_jobs or '', true)
 end
 
+-- Abandon a transaction at its deadline. If its handlers have not started, its round is over.
+local function expire(id, txn)  -- rare
+  decide(id, txn, 'abandoned', '')
+  if not txn.running then finish_round(id, txn, '', false) end
+end
+
+-- End a round whose claim has started no handler, and may start none any more.
+local function end_unstarted(id, txn)  -- rare
+  if txn.state == 'running' then decide(id, txn, 'abandoned', '') end
+  finish_round(id, txn, '', false)
+end
+
 -- The decision of a round whose key has expired. A success is kept as long as its event.
-local function recorded_decision(id)
+local function recorded_decision(id)  -- rare
   local record = redis.call('HMGET', EVENT .. id, 'decision', 'reason')
   if not record[1] or record[1] == 'pending' then return {'abandoned', ''} end
   return {record[1], record[2] or ''}
@@ -186,7 +198,7 @@ end
 -- Call a function for a transaction. If it fails, because a key has another type than it must have, the transaction is
 -- set aside: it is listed as an orphan, once, and the others go on.
 -- Returns what the function returned, or 1 if the transaction was set aside.
-local function guarded(id, act)
+local function guarded(id, act)  -- rare
   local is_done, result = pcall(act)
   if is_done then return result end
   redis.call('ZREM', TXNS, id)

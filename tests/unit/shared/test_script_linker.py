@@ -92,6 +92,15 @@ def test_rare_functions_are_created_only_by_the_first_call_of_one() -> None:
     assert not [line for line in lines if line.startswith("local function first")]
 
 
+def test_a_function_that_only_rare_ones_use_is_created_with_them() -> None:
+    shared = "local function mean(n) return n + 1 end\n" + "local function first(n)  -- rare\n  return mean(n)\nend\n"
+
+    lines = linked("return first(1)", shared).splitlines()
+    assert "  local function mean(n) return n + 1 end" in lines
+    assert FakeStrictRedis().eval(linked("return first(1)", shared), 0) == 2
+    assert "local function mean(n) return n + 1 end" in linked("return first(mean(1))", shared).splitlines()
+
+
 def test_a_rare_function_that_is_passed_on_is_refused() -> None:
     with pytest.raises(ValueError, match="a rare function can only be called"):
         linked("return pcall(first, 1)", WITH_RARE_FUNCTIONS)
