@@ -31,6 +31,7 @@ FIELDS = (
     "delay_seconds",
     "grace_seconds",
     "queue",
+    "operator",
     "task",
     "command",
     "job_id",
@@ -149,10 +150,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 def _hide_messages_of_uncaught_errors() -> None:
-    """Logs uncaught errors (in a handler's thread, in a `__del__`) by type and place only.
-
-    Python would print the message, which may quote an event.
-    """
+    """Logs uncaught errors, of threads and `__del__` too, by type and place: the message may quote an event."""
     sys.excepthook = lambda *error: log.critical("uncaught exception", exc_info=error)
     threading.excepthook = lambda thrown: _log_thrown("uncaught exception in thread", thrown)
     sys.unraisablehook = lambda thrown: _log_thrown("unraisable exception", thrown)

@@ -1,7 +1,7 @@
 """Dead letters: RQ's failed registries, read with the records of their events."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -90,6 +90,15 @@ class DeadLetters:
                 for letter in self._read(queue, found[start : start + PAGE]):
                     if filter_.matches(letter):
                         yield letter
+
+    def with_job_ids(self, job_ids: Sequence[str]) -> list[DeadLetter]:
+        """Returns the jobs that are dead letters now."""
+        found: list[DeadLetter] = []
+        for queue in self._queues() if job_ids else ():
+            scores: Any = self._store.zmscore(self._keys.rq_failed(queue), list(job_ids))
+            there = [(job_id, score) for job_id, score in zip(job_ids, scores, strict=True) if score is not None]
+            found += self._read(queue, there)
+        return found
 
     def of(self, some_id: str) -> list[DeadLetter]:
         """Returns the dead letters whose job id begins with the given characters, at least one."""

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from surehook.dashboard.history import Bar
 from surehook.dashboard.rendering import plural
+from surehook.shared.visible import visible_line
 
 BAR_WIDTH, GAP = 4, 1
 
@@ -41,6 +42,7 @@ def _shapes(bar: Bar, place: int, highest: int, height: int) -> Markup:
 
 
 def _label(bars: Sequence[Bar], name: str, highest: int) -> str:
+    name = visible_line(name)
     if not highest:
         return f"{name}: no runs"
     numbers = _numbers(sum(bar.good for bar in bars), sum(bar.failed for bar in bars))

@@ -1,7 +1,7 @@
 """The search of the pages: fields of a form, and the same as words, such as `type:user.delete since:2h`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -43,22 +43,22 @@ class Search:
         return urlencode({**self.given, **more})
 
 
-def parse_search(query: Mapping[str, str], now: float) -> Search:
+def parse_search(query: Mapping[str, str], now: float, fields: Sequence[str] = FIELDS) -> Search:
     """
     Raises:
         SearchMistake: a field or a word of `q` is none that can be searched for.
     """
-    given = {name: query[name].strip() for name in FIELDS if query.get(name, "").strip()}
+    given = {name: query[name].strip() for name in fields if query.get(name, "").strip()}
     some_id = ""
     for word in query.get("q", "").split():
         name, colon, value = word.partition(":")
-        if colon and name in FIELDS and value:
+        if colon and name in fields and value:
             given[name] = value
         elif AN_ID.fullmatch(word):
             some_id = word.lower()
         else:
             raise SearchMistake(
-                f"“{word[:60]}” is no id and no filter. Filters are {', '.join(f'{name}:…' for name in FIELDS)}."
+                f"“{word[:60]}” is no id and no filter. Filters are {', '.join(f'{name}:…' for name in fields)}."
             )
     _check(given, now)
     return Search(given, some_id)

@@ -1,14 +1,32 @@
 """Our pages: each view reads what its page shows, and returns the template with its values."""
 
 from surehook.dashboard.site import Page
-from surehook.dashboard.views import events, handlers, ledger, overview, queues, transactions
+from surehook.dashboard.views import (
+    dead_letters,
+    event_acts,
+    events,
+    handlers,
+    ledger,
+    overview,
+    queues,
+    transactions,
+)
 
 PAGES = (
     Page("/", overview.show),
     Page("/events", events.index),
     Page("/events/{event_id}", events.show),
+    Page("/events/{event_id}/body", event_acts.show_body, acts=True),
+    Page("/events/{event_id}/confirm", event_acts.confirm_replay, acts=True),
+    Page("/events/{event_id}/replay", event_acts.replay, acts=True),
+    Page("/dead-letters", dead_letters.index),
+    Page("/dead-letters/confirm", dead_letters.confirm, acts=True),
+    Page("/dead-letters/act", dead_letters.act, acts=True),
     Page("/queues", queues.show),
+    Page("/queues", queues.change, acts=True),
     Page("/handlers", handlers.show),
     Page("/transactions", transactions.show),
+    Page("/transactions/confirm", event_acts.confirm_resolve, acts=True),
+    Page("/transactions/resolve", event_acts.resolve, acts=True),
     Page("/ledger", ledger.show),
 )

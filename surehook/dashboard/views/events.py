@@ -4,9 +4,12 @@ import heapq
 from datetime import datetime, timedelta
 from typing import Any
 
-from surehook.admin.events import EventFilter, EventLog, EventRecord
+from surehook.admin.events import REPLAYABLE, EventFilter, EventLog, EventRecord
+from surehook.admin.transactions import REFUSALS
 from surehook.dashboard.search import STATES, Search, SearchMistake, parse_search
 from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
+from surehook.dashboard.views.confirming import done_of
+from surehook.dashboard.waits import read_waits
 
 LIMIT = 50
 
@@ -23,18 +26,40 @@ def index(site: Site, visit: Visit) -> Shown | GoTo:
 
 
 def show(site: Site, visit: Visit) -> Shown | GoTo:
-    log = _log(site)
-    some_id = visit.parts["event_id"].lower()
+    event = found_event(site, visit.parts["event_id"])
+    if event.event_id != visit.parts["event_id"]:
+        return GoTo(f"/events/{event.event_id}")
+    return Shown("event.html", story_of(site, event) | {"done": done_of(visit)})
+
+
+def found_event(site: Site, some_id: str) -> EventRecord:
+    """
+    Raises:
+        Refused: no event on record, or more than one, begins so.
+    """
+    log, some_id = log_of(site), some_id.lower()
     found = log.like(some_id)
     if not found and (day := log.known_since(some_id)):
         raise Refused(410, f"Only the id of this event is left: it was closed on {day}, and its record has expired.")
     if not found:
         raise Refused(404, "There is no such event on record. Closed events are kept for SUREHOOK_RETENTION seconds.")
-    if found[0].event_id != some_id:
-        return GoTo(f"/events/{found[0].event_id}")
-    event = found[0]
-    attempts = [_with_start(attempt) for attempt in log.attempts(event.event_id)]
-    return Shown("event.html", {"event": event, "attempts": attempts})
+    if len(found) > 1:
+        raise Refused(404, "This is the beginning of several ids: give more of it.")
+    return found[0]
+
+
+def story_of(site: Site, event: EventRecord) -> dict[str, Any]:
+    log = log_of(site)
+    return {
+        "event": event,
+        "attempts": [_with_start(attempt) for attempt in log.attempts(event.event_id)],
+        "waits": read_waits(site.store, site.keys, event.event_id, event.handlers) if event.is_open else [],
+        "actions": log.actions(event.event_id),
+        "can_replay": event.has_body and event.state in (*REPLAYABLE, *REFUSALS),
+        "is_refused": event.state in REFUSALS,
+        "body": None,
+        "done": None,
+    }
 
 
 def _with_start(attempt: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +69,7 @@ def _with_start(attempt: dict[str, Any]) -> dict[str, Any]:
 
 
 def _jump(site: Site, visit: Visit, search: Search) -> Shown | GoTo:
-    found = _log(site).like(search.some_id)
+    found = log_of(site).like(search.some_id)
     if len(found) == 1:
         return GoTo(f"/events/{found[0].event_id}")
     mistake = "" if found else f"There is no event {search.some_id} on record."
@@ -62,7 +87,7 @@ def _newest(site: Site, search: Search, after: str) -> tuple[list[EventRecord], 
         until=search.instant("until", site.clock()),
         states=search.states,
     )
-    matching = (event for event in _log(site).matching(wanted) if before is None or _order(event) < before)
+    matching = (event for event in log_of(site).matching(wanted) if before is None or _order(event) < before)
     events = heapq.nlargest(LIMIT + 1, matching, key=_order)
     more = events[LIMIT:]
     shown = events[:LIMIT]
@@ -94,5 +119,5 @@ def _values(visit: Visit, search: Search, events: list[EventRecord], after: str,
     }
 
 
-def _log(site: Site) -> EventLog:
+def log_of(site: Site) -> EventLog:
     return EventLog(site.store, site.keys, handler_timeout=site.settings.handler_timeout)

@@ -67,7 +67,7 @@ def needs_of(stats: Stats, orphans: int, spool: SpoolSummary) -> Iterator[Need]:
         yield Need(text, "See which.", "/ledger?check=yes")
     dead = sum(queue.dead for queue in stats.queues)
     if dead:
-        yield Need(plural(dead, "dead letter"), "See why they failed, and replay them.", "/events?state=dead", dead)
+        yield Need(plural(dead, "dead letter"), "See why they failed; replay or discard them.", "/dead-letters", dead)
     if orphans:
         text = plural(orphans, "orphan")
         advice = "Handlers had effects, but FusionAuth was told of a failure. Check and resolve them."
@@ -102,7 +102,7 @@ def figures(stats: Stats, orphans: int, spool: SpoolSummary) -> list[Figure]:
         Figure("running", total("running"), "/events?state=running"),
         Figure("retrying later", total("scheduled"), "/events?state=scheduled"),
         Figure("waiting for their turn", total("deferred"), "/events?state=deferred"),
-        Figure("dead letters", total("dead"), "/events?state=dead"),
+        Figure("dead letters", total("dead"), "/dead-letters"),
         Figure("discarded", stats.discarded, "/events?state=discarded"),
         Figure("erased", stats.erased, "/ledger"),
         Figure("orphans", orphans, "/transactions"),

@@ -4,6 +4,7 @@ from itertools import islice
 
 from surehook.admin.transactions import ORPHANED, STATES, Decisions
 from surehook.dashboard.site import Refused, Shown, Site, Visit
+from surehook.dashboard.views.confirming import done_of
 
 MOST_SHOWN = 100
 
@@ -28,5 +29,6 @@ def show(site: Site, visit: Visit) -> Shown:
         "decisions": found[:MOST_SHOWN],
         "are_more": len(found) > MOST_SHOWN,
         "most": MOST_SHOWN,
+        "done": done_of(visit),
     }
     return Shown("transactions.html", values)

@@ -1,0 +1,96 @@
+"""Acts on one event: its body is shown, it runs again; and an orphan is resolved."""
+
+from typing import Any
+
+from surehook.admin.events import REPLAYABLE, EventRecord
+from surehook.admin.transactions import ORPHANED, REFUSALS
+from surehook.dashboard.bodies import shown_body
+from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
+from surehook.dashboard.views.confirming import confirmation, reason_of
+from surehook.dashboard.views.events import found_event, log_of, story_of
+from surehook.dashboard.views.transactions import decisions_of
+from surehook.shared.encryption import BodyCipher
+from surehook.shared.errors import BodyDamaged, KeyMissing
+from surehook.shared.scripts import text
+
+UNREADABLE = "(Its key is not among SUREHOOK_ENCRYPTION_KEYS of the dashboard.)"
+DAMAGED = "(The stored body cannot be decrypted.)"
+
+
+def show_body(site: Site, visit: Visit) -> Shown:
+    event = found_event(site, visit.parts["event_id"])
+    site.audit(visit, "body shown", event_id=event.event_id)
+    return Shown("event.html", story_of(site, event) | {"body": _body(site, event.event_id)})
+
+
+def _body(site: Site, event_id: str) -> str:
+    record: Any = site.store.hmget(site.keys.event(event_id), "body", "key_id")
+    stored, key_id = record
+    if stored is None:
+        raise Refused(410, "The body has expired (SUREHOOK_BODY_RETENTION).")
+    try:
+        return shown_body(BodyCipher(site.settings.encryption_keys).decrypt(stored, text(key_id)))
+    except KeyMissing:
+        return UNREADABLE
+    except BodyDamaged:
+        return DAMAGED
+
+
+def confirm_replay(site: Site, visit: Visit) -> Shown:
+    event = found_event(site, visit.parts["event_id"])
+    _require_replayable(event)
+    return confirmation(
+        "replay",
+        count=1,
+        what="event",
+        action=f"/events/{event.event_id}/replay",
+        fields=[("verb", "replay")],
+        sample=[(event.event_id, event.event_type)],
+        back=f"/events/{event.event_id}",
+    )
+
+
+def replay(site: Site, visit: Visit) -> GoTo:
+    event = found_event(site, visit.parts["event_id"])
+    _require_replayable(event)
+    reason = reason_of(visit)
+    site.audit(visit, "replay", event_id=event.event_id, reason=reason)
+    if event.state in REFUSALS:
+        done = decisions_of(site).replay_committed(event.event_id)
+    else:
+        done = log_of(site).replay(event.event_id)
+    return GoTo(f"/events/{event.event_id}?done=replay&count={int(done)}&gone={int(not done)}")
+
+
+def _require_replayable(event: EventRecord) -> None:
+    if event.state not in (*REPLAYABLE, *REFUSALS):
+        raise Refused(409, f"This event is {event.state}: only a closed one runs again.")
+    if not event.has_body:
+        raise Refused(410, "The body of this event has expired (SUREHOOK_BODY_RETENTION): it cannot run again.")
+
+
+def confirm_resolve(site: Site, visit: Visit) -> Shown:
+    event_id = _orphan(site, visit)
+    return confirmation(
+        "resolve",
+        count=1,
+        what="orphan",
+        action="/transactions/resolve",
+        fields=[("verb", "resolve"), ("event", event_id)],
+        sample=[(event_id, "")],
+        back="/transactions",
+    )
+
+
+def resolve(site: Site, visit: Visit) -> GoTo:
+    event_id, reason = _orphan(site, visit), reason_of(visit)
+    site.audit(visit, "orphan resolved", event_id=event_id, reason=reason)
+    done = decisions_of(site).resolve(event_id)
+    return GoTo(f"/transactions?done=resolve&count={int(done)}&gone={int(not done)}")
+
+
+def _orphan(site: Site, visit: Visit) -> str:
+    event_id = visit.form.get("event", "")
+    if decisions_of(site).like(event_id, ORPHANED) != [event_id]:
+        raise Refused(409, "This event is no orphan any more: it was resolved in the meantime.")
+    return event_id
