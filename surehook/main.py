@@ -24,6 +24,7 @@ VERBS = {
     "dashboard": "Show events, and what failed and why, in a browser.",
     "trigger": "Post an event to ingest, as FusionAuth would.",
     "simulate": "Run a FusionAuth with users of its own, for trying a receiver.",
+    "conformance": "Try documented behaviour of FusionAuth against a receiver.",
     "connect": "Set FusionAuth up to send here, after showing the plan.",
     "doctor": "Say what is wrong, what it means, and where to change it.",
     "reconcile": "Fetch events that FusionAuth fired and that did not arrive.",

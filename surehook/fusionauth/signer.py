@@ -48,6 +48,15 @@ def _signing_key(settings: Settings, name: str | None) -> tuple[Any, str]:
         if not settings.signing_secrets:
             raise Misconfigured(HOW_TO_SIGN)
         return _secret(settings.signing_secrets[0].get_secret_value()), "HS256"
+    return key_in_file(name)
+
+
+def key_in_file(name: str) -> tuple[Any, str]:
+    """Returns the private key in a PEM file, or the secret in another file, and its algorithm.
+
+    Raises:
+        Misconfigured: it holds neither.
+    """
     try:
         text = read_text(Path(name)).strip()
     except (OSError, UnicodeDecodeError) as exc:

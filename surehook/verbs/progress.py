@@ -28,6 +28,10 @@ class Progress:
             sys.stderr.flush()
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Removes the line, so that something else can be printed; the next step shows it again."""
         if self._is_shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The page about FusionAuth names commands and options that exist, and every group of the doctor."""
+"""The pages about FusionAuth name commands and options that exist."""
 
 import re
 import shlex
@@ -9,8 +9,12 @@ import pytest
 from surehook.shared.settings import Settings
 from tests.support.command import command_on
 
-PAGE = (Path(__file__).parents[2] / "docs" / "fusionauth.md").read_text("utf-8")
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "fusionauth.md").read_text("utf-8")
+CONFORMANCE = (DOCS / "conformance.md").read_text("utf-8")
+COMMANDS = [
+    line for block in re.findall(r"```sh\n(.*?)```", PAGE + CONFORMANCE, re.DOTALL) for line in block.splitlines()
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -24,7 +28,8 @@ def test_its_commands_exist(command: str, settings: Settings, monkeypatch: pytes
 
 def test_its_options_exist(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     surehook = command_on(settings, monkeypatch)
-    for title, section in re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE):
+    sections = re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
+    for title, section in [*sections, ("conformance", CONFORMANCE)]:
         verb = title.lower()
         known = surehook(verb, "--help")[1]
         assert {option for option in re.findall(r"`(--[\w-]+)", section) if option not in known} == set(), verb
