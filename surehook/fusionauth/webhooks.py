@@ -1,10 +1,11 @@
 """Our webhooks among FusionAuth's: which lead to our endpoint, and which events they are sent (FACTS §8)."""
 
-import hmac
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from surehook.fusionauth.credentials import accepts
 from surehook.shared.event_types import EVENT_TYPES
 from surehook.shared.settings import Settings
 
@@ -14,27 +15,18 @@ Json = Mapping[str, Any]
 def ours_among(webhooks: Sequence[Json], settings: Settings) -> list[Json]:
     """Returns the webhooks that lead to our endpoint.
 
-    Those whose URL has our path; if several have, those that also send a secret of ours. FusionAuth knows our address
-    by a name of its own, so the host is not compared.
+    Those whose URL has our path, with or without a slash too many: such a webhook is a mistake of ours. If several
+    have, those whose credentials the endpoint accepts. FusionAuth knows our address by a name of its own, so the host
+    is not compared.
     """
-    same_path = [hook for hook in webhooks if urlsplit(str(hook.get("url"))).path == settings.webhook_path]
+    same_path = [hook for hook in webhooks if _path(str(hook.get("url"))) == settings.webhook_path.rstrip("/")]
     if len(same_path) < 2:  # noqa: PLR2004 - one, or none
         return same_path
-    return [hook for hook in same_path if sends_our_secret(hook, settings)] or same_path
+    return [hook for hook in same_path if accepts(settings, hook)] or same_path
 
 
-def sends_our_secret(webhook: Json, settings: Settings) -> bool:
-    """Says whether the webhook's headers or Basic pair are among those that the endpoint accepts."""
-    headers = {str(name).lower(): str(value) for name, value in (webhook.get("headers") or {}).items()}
-    authorization = headers.get("authorization", "")
-    keys = [key.get_secret_value() for key in settings.api_keys]
-    pair = f"{webhook.get('httpAuthenticationUsername')}:{webhook.get('httpAuthenticationPassword')}"
-    pairs = [each.get_secret_value() for each in settings.basic_auth]
-    return _is_among(authorization.removeprefix("Bearer "), keys) or _is_among(pair, pairs)
-
-
-def _is_among(value: str, secrets: Sequence[str]) -> bool:
-    return any(hmac.compare_digest(value.encode(), secret.encode()) for secret in secrets)
+def _path(url: str) -> str:
+    return re.sub("/+", "/", urlsplit(url).path).rstrip("/")
 
 
 def receives(webhook: Json, tenants: Mapping[str, Json], event_type: str, tenant_id: str) -> bool:

@@ -3,6 +3,7 @@
 import sys
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -78,7 +79,10 @@ def _default_url(settings: Settings, found: "Installation") -> str:
             f"{len(found.ours)} of FusionAuth's webhooks lead here, and each event comes as often: delete all but one "
             "in FusionAuth (Settings > Webhooks), then run this again"
         )
-    return str(found.ours[0]["url"]) if found.ours else endpoint_url(settings)
+    if not found.ours:
+        return endpoint_url(settings)
+    # A slash too many is answered 404.
+    return urlsplit(str(found.ours[0]["url"]))._replace(path=settings.webhook_path).geturl()
 
 
 def _apply(plan: "Plan", client: "FusionAuthClient", *, is_agreed: bool) -> None:
@@ -113,6 +117,7 @@ def _prove(
 
     if is_restart_due:
         echo("Now restart `surehook ingest` (or `surehook dev`): it verifies signatures from then on.")
+        echo("Until then a delivery proves the way, and not its signature.")
     if not seconds:
         echo("Proof: cause an event, such as a login, then `surehook doctor` shows how it was answered.")
         return

@@ -102,7 +102,6 @@ def test_the_printed_undo_undoes_it(setting: Setting) -> None:
     before = setting.state()
     _, output = setting.connect("--yes")
     changed = setting.state()
-
     lines = [line.split(" ", 2) for line in map(str.strip, output.splitlines()) if line.startswith(("DELETE", "PATCH"))]
     for method, path, *body in lines:
         headers = {"Authorization": GLOBAL_KEY}
@@ -119,7 +118,9 @@ def test_the_printed_undo_undoes_it(setting: Setting) -> None:
 
 def test_a_webhook_of_ours_is_adjusted_and_keeps_what_else_it_has(setting: Setting) -> None:
     headers = {"authorization": OTHER, "X-Team": "orchard"}
-    given = a_webhook(url=URL, headers=headers, eventsEnabled={"group.create": True}, httpAuthenticationUsername="u")
+    given = a_webhook(
+        url=f"{URL}/", headers=headers, eventsEnabled={"group.create": True}, httpAuthenticationUsername="u"
+    )
     setting.instance.save_webhook(given | {"httpAuthenticationPassword": OTHER, "readTimeout": 100})
 
     status, output = setting.connect("--yes")
@@ -196,8 +197,8 @@ def change_nothing(setting: Setting) -> None:
 
 
 def make_two(setting: Setting) -> None:
-    for _ in range(2):
-        setting.instance.save_webhook(a_webhook(url=URL))
+    setting.instance.save_webhook(a_webhook(url=URL))
+    setting.instance.save_webhook(a_webhook(url=URL))
 
 
 def make_old(setting: Setting) -> None:
@@ -223,7 +224,6 @@ def test_nothing_is_changed(
     before = setting.state()
 
     found, output = setting.connect(*options)
-
     assert (found, says in output) == (status, True), output
     assert setting.state() == before
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from surehook.fusionauth.credentials import accepts
 from surehook.fusionauth.doctor.access import Installation
 from surehook.fusionauth.doctor.events import named_types, wanted_types
-from surehook.fusionauth.doctor.webhook import accepts
 from surehook.fusionauth.sender import fixed_headers
 from surehook.shared.auth_settings import LOOPBACK
 from surehook.shared.errors import Misconfigured

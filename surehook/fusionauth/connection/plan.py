@@ -9,9 +9,9 @@ from surehook.fusionauth.client import FusionAuthClient
 from surehook.fusionauth.connection.goal import Goal, headers_of
 from surehook.fusionauth.connection.signing_key import signing_steps
 from surehook.fusionauth.connection.steps import HIDDEN, Outcome, Step
+from surehook.fusionauth.credentials import accepts
 from surehook.fusionauth.doctor.access import Installation, Json
 from surehook.fusionauth.doctor.endpoint import shown_url
-from surehook.fusionauth.doctor.webhook import accepts
 from surehook.fusionauth.webhooks import tenant_enables, tenant_events
 from surehook.shared.event_types import EVENT_TYPES
 from surehook.shared.settings import Settings

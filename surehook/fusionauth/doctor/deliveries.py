@@ -8,6 +8,7 @@ from typing import Any
 from surehook.fusionauth.client import FusionAuthClient
 from surehook.fusionauth.doctor.access import Installation, Json
 from surehook.fusionauth.doctor.findings import Finding, blocks, fine, loses, odd
+from surehook.fusionauth.transport import SearchTooBroad
 
 # From the longest: a search costs as much as its period holds (FACTS §16).
 PERIODS = ((86_400_000, "day"), (3_600_000, "hour"), (600_000, "ten minutes"))
@@ -15,6 +16,7 @@ MOST_ENTRIES = 2_000
 PAGE = 500
 REFUSED = 422
 NO_STATUS = -1
+MOST_SKEW_SECONDS = 60
 
 
 def delivery_findings(client: FusionAuthClient, found: Installation, now: datetime) -> Iterator[Finding]:
@@ -22,7 +24,8 @@ def delivery_findings(client: FusionAuthClient, found: Installation, now: dateti
     Raises:
         FusionAuthError: the log cannot be read.
     """
-    period, entries = _entries(client, int(now.timestamp() * 1000))
+    yield from _clock(client, now)
+    period, entries = _entries(client, client.now_ms())
     ids = {str(hook.get("id")) for hook in found.ours}
     lost, rolled_back = Counter[int](), Counter[int]()
     durations: list[int] = []
@@ -44,9 +47,14 @@ def delivery_findings(client: FusionAuthClient, found: Installation, now: dateti
 def _entries(client: FusionAuthClient, now_ms: int) -> tuple[str, list[dict[str, Any]]]:
     """Returns the entries of the longest period that holds few enough."""
     total, rows, name = 0, list[dict[str, Any]](), ""
-    for length, name in PERIODS:  # noqa: B007 - the name of the last one is returned
+    for length, name in PERIODS:
         window = {"start_ms": now_ms - length, "end_ms": now_ms + 60_000, "rows": PAGE}
-        total, rows = client.search_event_log(**window, start_row=0)
+        try:
+            total, rows = client.search_event_log(**window, start_row=0)
+        except SearchTooBroad:
+            if name == PERIODS[-1][1]:
+                raise
+            continue
         if total <= MOST_ENTRIES:
             break
     while rows and len(rows) < min(total, MOST_ENTRIES):
@@ -55,6 +63,17 @@ def _entries(client: FusionAuthClient, now_ms: int) -> tuple[str, list[dict[str,
             break
         rows += more
     return name, rows
+
+
+def _clock(client: FusionAuthClient, now: datetime) -> Iterator[Finding]:
+    seconds = client.now_ms() / 1000 - now.timestamp()
+    if abs(seconds) > MOST_SKEW_SECONDS:
+        yield odd(
+            "fusionauth-clock",
+            f"FusionAuth's clock is {abs(seconds):,.0f} s {'ahead of' if seconds > 0 else 'behind'} this machine's.",
+            "Instants in events and in FusionAuth's log are by its clock; `reconcile` takes that into account.",
+            "the time service (NTP) of both machines, or of a proxy that writes the `Date` header",
+        )
 
 
 def _failures(lost: Counter[int], rolled_back: Counter[int], period: str) -> Iterator[Finding]:

@@ -1,18 +1,15 @@
 """Checks of FusionAuth's webhook: that it leads here, is sent to, and has credentials that we accept."""
 
-import base64
 from collections.abc import Iterator
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from surehook.fusionauth.credentials import refusal
 from surehook.fusionauth.doctor.access import Installation, Json
 from surehook.fusionauth.doctor.endpoint import endpoint_findings, shown_url
 from surehook.fusionauth.doctor.findings import Finding, fine, loses, odd
 from surehook.fusionauth.doctor.timeouts import WebhookTimeouts
-from surehook.ingest.auth.credentials import authenticator_from
-from surehook.ingest.metrics import IngestMetrics
 from surehook.shared.auth_settings import LOOPBACK
-from surehook.shared.errors import AuthenticationFailed
 from surehook.shared.settings import Settings
 from surehook.workers.handlers.registry import Registry
 
@@ -40,6 +37,13 @@ def webhook_findings(
         )
     for hook in found.ours:
         yield fine("webhook", f"A webhook leads to {shown_url(str(hook.get('url')))}.")
+        if urlsplit(str(hook.get("url"))).path != settings.webhook_path:
+            yield loses(
+                "webhook-path",
+                f"The webhook's URL does not end with {settings.webhook_path} exactly: slashes count.",
+                "Every event is answered 404 and lost.",
+                f"{EDIT}: URL; or {CONNECT}",
+            )
         yield from _assignment(hook, found, registry)
         yield from _credentials(hook, settings)
         yield from endpoint_findings(settings, str(hook.get("url")), now, is_own=False)
@@ -74,27 +78,12 @@ def _assignment(hook: Json, found: Installation, registry: Registry | None) -> I
         yield odd("tenants", wrong, "Their events are not sent here.", f"{EDIT}: Tenants, or All tenants")
 
 
-def accepts(settings: Settings, hook: Json) -> bool:
-    """Asks the endpoint's own code, with the headers that FusionAuth would send."""
-    return _refusal(settings, hook) is None
-
-
-def _refusal(settings: Settings, hook: Json) -> str | None:
-    unsigned = {"signing_secrets": (), "signing_public_keys": (), "jwks_url": None, "allow_unauthenticated": True}
-    authenticator = authenticator_from(settings.model_copy(update=unsigned), IngestMetrics())
-    try:
-        authenticator.authenticate_now(_headers(hook))
-    except AuthenticationFailed as exc:
-        return str(exc)
-    return None
-
-
 def _credentials(hook: Json, settings: Settings) -> Iterator[Finding]:
-    refusal = _refusal(settings, hook)
-    if refusal is None:
+    reason = refusal(settings, hook)
+    if reason is None:
         yield fine("webhook-credentials", "The endpoint accepts the webhook's headers.")
         return
-    what = "header" if refusal == "required_header" else "Authorization header or Basic pair"
+    what = "header" if reason == "required_header" else "Authorization header or Basic pair"
     names = "SUREHOOK_REQUIRED_HEADER" if what == "header" else "SUREHOOK_API_KEYS, SUREHOOK_BASIC_AUTH"
     yield loses(
         "webhook-credentials",
@@ -102,16 +91,6 @@ def _credentials(hook: Json, settings: Settings) -> Iterator[Finding]:
         "Every event is answered 401 and lost.",
         f"{EDIT}: Headers, Security; or {CONNECT}",
     )
-
-
-def _headers(hook: Json) -> list[tuple[bytes, bytes]]:
-    given = dict(hook.get("headers") or {})
-    if user := hook.get("httpAuthenticationUsername"):
-        pair = f"{user}:{hook.get('httpAuthenticationPassword') or ''}".encode()
-        # A configured header of that name stays beside it, unless it is spelled the same (FACTS §16).
-        given["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-    headers = [(str(name).lower(), str(value)) for name, value in given.items()]
-    return [(name.encode(), value.encode()) for name, value in headers]
 
 
 def _transport(hook: Json) -> Iterator[Finding]:
