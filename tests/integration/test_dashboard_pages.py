@@ -74,6 +74,7 @@ def test_filters_combine(accept: Accept, die: Any, client: TestClient) -> None:
     assert ids_in(client.get("/events?state=dead&type=user.delete&since=1h").text) == [dead]
     assert ids_in(client.get("/events", params={"q": "state:dead type:user.delete"}).text) == [dead]
     assert ids_in(client.get("/events?state=dead&type=user.update").text) == []
+    assert "1 event matches." in client.get("/events?state=dead").text
     assert "No event matches." in client.get("/events?until=1h").text
 
 

@@ -1,10 +1,11 @@
 """The list of events, and the story of one."""
 
-import heapq
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from surehook.admin.events import REPLAYABLE, EventFilter, EventLog, EventRecord
+from surehook.admin.search import BadCursor
 from surehook.admin.transactions import REFUSALS
 from surehook.dashboard.search import STATES, Search, SearchMistake, parse_search
 from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
@@ -21,8 +22,13 @@ def index(site: Site, visit: Visit) -> Shown | GoTo:
         return Shown("events.html", _values(visit, Search({}), [], "", mistake=str(exc)), 400)
     if search.some_id:
         return _jump(site, visit, search)
-    events, after = _newest(site, search, visit.query.get("after", ""))
-    return Shown("events.html", _values(visit, search, events, after))
+    wanted, found = _filter_of(search, site.clock()), log_of(site).search
+    try:
+        page = found.page(wanted, limit=LIMIT, cursor=visit.query.get("after", ""))
+    except BadCursor:
+        raise Refused(400, "There is no such page of the list: start with the newest events.") from None
+    counted = {"count": found.count(wanted) if search.given else None, "is_complete": found.is_complete()}
+    return Shown("events.html", _values(visit, search, page.events, page.next_cursor) | counted)
 
 
 def show(site: Site, visit: Visit) -> Shown | GoTo:
@@ -76,38 +82,22 @@ def _jump(site: Site, visit: Visit, search: Search) -> Shown | GoTo:
     return Shown("events.html", _values(visit, search, found[:LIMIT], "", mistake=mistake), 200 if found else 404)
 
 
-def _newest(site: Site, search: Search, after: str) -> tuple[list[EventRecord], str]:
-    before = _cursor(after)
-    wanted = EventFilter(
+def _filter_of(search: Search, now: float) -> EventFilter:
+    return EventFilter(
         event_type=search.given.get("type"),
         handler=search.given.get("handler"),
         user_id=search.given.get("user", "").lower() or None,
         tenant_id=search.given.get("tenant", "").lower() or None,
-        since=search.instant("since", site.clock()),
-        until=search.instant("until", site.clock()),
+        application_id=search.given.get("application", "").lower() or None,
+        since=search.instant("since", now),
+        until=search.instant("until", now),
         states=search.states,
     )
-    matching = (event for event in log_of(site).matching(wanted) if before is None or _order(event) < before)
-    events = heapq.nlargest(LIMIT + 1, matching, key=_order)
-    more = events[LIMIT:]
-    shown = events[:LIMIT]
-    return shown, f"{_order(shown[-1])[0]}-{shown[-1].event_id}" if more else ""
 
 
-def _order(event: EventRecord) -> tuple[int, str]:
-    return round(event.received_at.timestamp() * 1000), event.event_id
-
-
-def _cursor(text: str) -> tuple[int, str] | None:
-    if not text:
-        return None
-    milliseconds, _, event_id = text.partition("-")
-    if not (milliseconds.isascii() and milliseconds.isdigit() and len(milliseconds) <= len("1700000000000")):
-        raise Refused(400, "There is no such page of the list: start with the newest events.")
-    return int(milliseconds), event_id
-
-
-def _values(visit: Visit, search: Search, events: list[EventRecord], after: str, mistake: str = "") -> dict[str, Any]:
+def _values(
+    visit: Visit, search: Search, events: Sequence[EventRecord], after: str, mistake: str = ""
+) -> dict[str, Any]:
     return {
         "search": search,
         "q": visit.query.get("q", "") if mistake or search.some_id else "",
@@ -116,6 +106,8 @@ def _values(visit: Visit, search: Search, events: list[EventRecord], after: str,
         "is_first": not visit.query.get("after"),
         "mistake": mistake,
         "states": STATES,
+        "count": None,
+        "is_complete": True,
     }
 
 

@@ -16,6 +16,7 @@ from surehook.admin.dead_letters import DeadLetter
 from surehook.admin.events import EventRecord
 from surehook.admin.failure_groups import FailureGroup
 from surehook.admin.handlers import HandlerReport
+from surehook.admin.search import Count
 from surehook.admin.spool import SpooledEvent, SpoolSummary
 from surehook.admin.transactions import Decision
 from surehook.dashboard.charts import chart
@@ -71,6 +72,7 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "events.html": {
         "search": SEARCH, "q": SPOILED, "events": [EVENT], "after": SPOILED, "is_first": False, "mistake": SPOILED,
+        "count": Count(10_000, is_more=True), "is_complete": False,
         "states": [SPOILED],
     },
     "event.html": {
