@@ -16,6 +16,7 @@ from bench import (
     clients,
     endpoint,
     flood,
+    index,
     memory,
     pipeline,
     recovery,
@@ -38,6 +39,7 @@ PARTS = {
     "memory": memory.run,
     "recovery": recovery.run,
     "retention": retention.run,
+    "index": index.run,
     "spool": spool.run,
     "backlog": backlog.run,
 }

@@ -36,6 +36,7 @@ def run(stack: Stack) -> None:
         worker.wait()
         stages = [("for 500 s: RQ shows its job", _used(store) - before)]
         _delete(store, "rq:job:*", "rq:results:*", "rq:finished:*")
+        rows_bytes = sum(int(store.memory_usage(key, samples=0) or 0) for key in store.scan_iter("surehook:index:*"))
         stages.append(("until BODY_RETENTION: body, attempts, record", _used(store) - before))
         while Script("drop_bodies", Keys()).run(store, 0, AT_ONCE):
             pass
@@ -44,6 +45,7 @@ def run(stack: Stack) -> None:
         each = _known_id(store)
     rows: list[tuple[str, ...]] = [("a closed event", "bytes", f"GiB for {EVENTS_A_DAY:,}")]
     rows += [_row(stage, used / EVENTS) for stage, used in stages]
+    rows.append(_row("of these, its row in the index", rows_bytes / EVENTS))
     rows.append(_row(f"until ID_RETENTION: its id, of {IDS:,}", each))
     click.echo("retention: the store's memory, with FusionAuth's sample events\n")
     click.echo(figures.table(rows))

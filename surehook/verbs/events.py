@@ -1,17 +1,26 @@
-"""`surehook events`: lists, shows, replays, resolves and erases events."""
+"""`surehook events`: lists, shows, follows, replays, resolves and erases events."""
+
+from collections.abc import Mapping
+from typing import ClassVar
 
 import click
 
-from surehook.verbs.events_erase import erase
-from surehook.verbs.events_list import list_, show
-from surehook.verbs.events_replay import replay
-from surehook.verbs.events_resolve import resolve
+from surehook.verbs.lazy import LazyGroup
 
 
-@click.group()
+class Events(LazyGroup):
+    """Each is imported when it is called: `erase` needs much that `list` does not."""
+
+    commands_in: ClassVar[Mapping[str, str]] = {
+        "erase": "events_erase:erase",
+        "list": "events_list:list_",
+        "replay": "events_replay:replay",
+        "resolve": "events_resolve:resolve",
+        "show": "events_list:show",
+        "tail": "events_tail:tail",
+    }
+
+
+@click.group(cls=Events)
 def events() -> None:
-    """List, show or erase events, run closed ones again, or resolve orphans."""
-
-
-for command in (list_, show, replay, resolve, erase):
-    events.add_command(command)
+    """List, show, follow or erase events, run closed ones again, or resolve orphans."""

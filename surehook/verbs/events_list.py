@@ -1,11 +1,13 @@
 """`surehook events list` and `show`."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
 from surehook.admin.events import CLOSED_STATES, OPEN_STATES, EventFilter, EventLog, EventRecord
+from surehook.admin.search import EventSearch
 from surehook.admin.spool import SpoolReader
 from surehook.admin.transactions import ORPHANED, STATES, UNANSWERED
 from surehook.shared.encryption import BodyCipher
@@ -31,8 +33,13 @@ ENCRYPTED = b"gAAAAA"
 
 def filters(*states: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     def add(command: Callable[..., None]) -> Callable[..., None]:
-        state = click.option("--state", type=click.Choice(states), help="Its state.")
-        return options.filters("Received")(state(command))
+        for option in (
+            click.option("--state", type=click.Choice(states), help="Its state."),
+            click.option("--email", help="The e-mail address of the event's user."),
+            click.option("--application", help="The id of an application of the event."),
+        ):
+            command = option(command)
+        return options.filters("Received")(command)
 
     return add
 
@@ -46,6 +53,8 @@ def filters(*states: str) -> Callable[[Callable[..., None]], Callable[..., None]
 def list_(as_json: bool, limit: int, **wanted: Any) -> None:
     """List events, the newest first. Closed ones are kept for SUREHOOK_RETENTION seconds."""
     if wanted["state"] in STATES:
+        if wanted["email"] or wanted["application"]:
+            raise click.UsageError(f"--state {wanted['state']} takes neither --email nor --application.")
         echo_decisions(filter_of(wanted), limit, as_json=as_json)
         return
     search, chosen = open_log().search, filter_of(wanted)
@@ -53,7 +62,7 @@ def list_(as_json: bool, limit: int, **wanted: Any) -> None:
     newest = page.events
     if as_json:
         for event in newest:
-            echo_json(_facts(event))
+            echo_json(facts(event))
     else:
         echo_table(HEADERS, map(_cells, newest))
     if not newest and not as_json:
@@ -65,8 +74,15 @@ def list_(as_json: bool, limit: int, **wanted: Any) -> None:
     if page.next_cursor:
         number, is_more = search.count(chosen)
         echo(f"the newest {limit} of {f'more than {number:,}' if is_more else number}; --limit shows more", err=True)
+    _warn_of_missing(search, chosen)
+
+
+def _warn_of_missing(search: EventSearch, wanted: EventFilter) -> None:
     if not search.is_complete():
         echo("older closed events may be missing: the workers are still adding them to the index", err=True)
+    expired = datetime.now(UTC) - timedelta(seconds=load_settings().retention)
+    if wanted.since is not None and wanted.since < expired:
+        echo(f"events closed before {utc(expired)} UTC have expired (SUREHOOK_RETENTION)", err=True)
 
 
 @click.command()
@@ -87,9 +103,9 @@ def show(some_id: str, with_body: bool, as_json: bool) -> None:
         note = "body expired (SUREHOOK_BODY_RETENTION)"
     if as_json:
         shown = {"body": body.decode("utf-8", "replace")} if with_body else {}
-        echo_json(_facts(event) | {"attempts": attempts, "actions": list(map(action_facts, actions))} | shown)
+        echo_json(facts(event) | {"attempts": attempts, "actions": list(map(action_facts, actions))} | shown)
     else:
-        for name, value in _facts(event).items():
+        for name, value in facts(event).items():
             echo(f"{name:<15}{visible_line(_shown(value))}")
         echo_history(attempts, actions)
         if with_body:
@@ -136,7 +152,12 @@ def one(log: EventLog, some_id: str) -> EventRecord:
 
 def filter_of(given: dict[str, Any]) -> EventFilter:
     state = given["state"]
-    return EventFilter(**filter_fields(given), states=GROUPS.get(state, (state,)) if state else ())
+    return EventFilter(
+        **filter_fields(given),
+        states=GROUPS.get(state, (state,)) if state else (),
+        application_id=given["application"].lower() if given["application"] else None,
+        email=given["email"] or None,
+    )
 
 
 def line(event: EventRecord) -> str:
@@ -154,7 +175,7 @@ def _shown(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else value or "-"
 
 
-def _facts(event: EventRecord) -> dict[str, Any]:
+def facts(event: EventRecord) -> dict[str, Any]:
     return {
         "event_id": event.event_id,
         "event_type": event.event_type,

@@ -11,7 +11,8 @@ from surehook.admin.key_rotation import Result, Rotation, Step
 from surehook.admin.records import PORTION
 from surehook.admin.spool import SpoolReader
 from surehook.shared.encryption import BodyCipher
-from surehook.shared.errors import Misconfigured
+from surehook.shared.errors import BodyDamaged, KeyMissing, Misconfigured
+from surehook.shared.index_key import IndexKey
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, unavailable, wait_for_store
@@ -42,12 +43,23 @@ def rotate(dry_run: bool, rate: float | None) -> None:
     try:
         with connect(settings, timeout_seconds=TIMEOUT_SECONDS) as store:
             passes = _rotate(Rotation(store, Keys(settings.key_prefix), cipher), rate, is_dry=dry_run)
+            is_index_fine = dry_run or _rotate_index_key(IndexKey(store, Keys(settings.key_prefix), cipher))
     except (RedisError, OSError) as exc:
         unavailable(settings, exc)
     is_fine = _report(passes, cipher, is_dry=dry_run)
     is_spool_fine = _report_spooled(SpoolReader(settings), cipher)
-    if not (is_fine and is_spool_fine):
+    if not (is_fine and is_spool_fine and is_index_fine):
         sys.exit(1)
+
+
+def _rotate_index_key(key: IndexKey) -> bool:
+    """Says so and returns False if it cannot be read: then events are not found by e-mail."""
+    try:
+        key.reencrypt()
+    except (KeyMissing, BodyDamaged) as exc:
+        echo(f"the key that hashes e-mail addresses for searches is unreadable: {exc}")
+        return False
+    return True
 
 
 PassCounts = Counter[tuple[Result, str]]

@@ -15,6 +15,12 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     click.echo(visible(text), err=err, nl=nl)
 
 
+def echo_coloured(line: str, part: str, colour: str | None) -> None:
+    """Prints a line with its first such part in a colour."""
+    shown = visible(line)
+    click.echo(shown.replace(part, click.style(part, fg=colour), 1) if colour else shown)
+
+
 def echo_json(document: object) -> None:
     """Prints one line of JSON."""
     click.echo(visible_json(document))

@@ -13,6 +13,7 @@ from surehook import on
 from surehook.admin.key_rotation import Result, Rotation
 from surehook.main import cli
 from surehook.shared.encryption import BodyCipher, fingerprint
+from surehook.shared.index_key import IndexKey
 from surehook.shared.scripts import Script
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Accept
@@ -164,3 +165,13 @@ def test_an_endpoint_that_still_uses_another_key_is_detected(
 
     assert status == 1
     assert f"1 stored since then with key {fingerprint(OLD)}" in output
+
+
+def test_rotation_encrypts_the_key_of_the_index_and_says_if_it_cannot(rotate: Rotate, store: redis.Redis) -> None:
+    key = IndexKey(store, KEYS, cipher(OLD)).read()
+
+    assert rotate()[0] == 0
+
+    assert IndexKey(store, KEYS, cipher(NEW)).read() == key
+    status, output = rotate(keys=OTHER)
+    assert (status, "e-mail" in output) == (1, True)
