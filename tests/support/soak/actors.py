@@ -15,7 +15,7 @@ from tests.support.soak.stack import SoakStack
 THREADS = "6"
 GRACE = "5"
 # A younger process may not have installed its SIGTERM handler, so that the signal ends it.
-YOUNG_SECONDS = 5.0
+YOUNG_SECONDS = 20.0
 
 
 class Actor:
