@@ -8,7 +8,7 @@ local function check(line)
   if seen[line] then return end
   seen[line] = true
   local first = redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')
-  if first[2] == '-inf' and not is_expected(first[1]) then
+  if first[2] == '-inf' and (not is_expected(first[1]) or order('is_skipped', first[1], queue)) then
     redis.call('ZREM', line, first[1])
     mended = mended + 1
   end
@@ -16,6 +16,7 @@ local function check(line)
 end
 
 local function check_deferred(job_id)
+  if not redis.call('ZSCORE', DEFERRED .. queue, job_id) then return end  -- its turn has come since the list was read
   local place = place_of(job_id)
   if not is_expected(job_id) then return redis.call('ZREM', DEFERRED .. queue, job_id) end
   if place and redis.call('ZSCORE', order('line_of', job_id, place), job_id) ~= '-inf' then

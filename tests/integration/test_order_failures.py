@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import redis
 
-from surehook import Event, RetryLater, on
+from surehook import Event, Permanent, RetryLater, on
 from surehook.admin.dead_letters import DeadLetters, Filter
+from surehook.shared.scripts import Script
 from surehook.workers.execution import order_keys
 from surehook.workers.handlers import registry as registry_module
 from surehook.workers.queue.claims import ClaimState
@@ -203,3 +204,37 @@ def test_a_dead_process_keeps_the_turn(accept: Accept, run_worker: Any, claims_o
     run_worker(turns=5)
 
     assert mirror.ran == [first, second]
+
+
+def test_the_sweep_leaves_a_job_alone_whose_turn_came_after_it_read_the_deferred_ones(
+    accept: Accept, run_worker: Any, store: redis.Redis
+) -> None:
+    mirror = Mirror()
+    first = accept("user.update")
+    mirror.fails[first] = RetryLater(60)
+    run_worker(turns=5)
+
+    assert Script("sweep_order", KEYS).run(store, "events", f"{first}_mirror") == 0
+
+    assert store.llen("rq:queue:events") == 0
+
+
+@pytest.mark.parametrize("score", ["1", "-inf"], ids=["waits in its line", "has the turn"])
+def test_a_skipped_dead_letter_that_is_in_its_line_by_mistake_holds_it_for_no_longer_than_a_sweep(
+    score: str, accept: Accept, run_worker: Any, make_due: Any, store: redis.Redis, look: Look
+) -> None:
+    mirror = Mirror(on_dead="skip")
+    first, second, third = (accept("user.update") for _ in range(3))
+    mirror.fails |= {first: Permanent(), second: RetryLater(60)}
+    run_worker(turns=10)
+    (line,) = left(store)
+    store.zadd(line, {f"{first}_mirror": score})
+
+    mirror.fails.clear()
+    make_due()
+    run_worker(turns=10)
+    look()
+    run_worker(turns=10)
+
+    assert mirror.ran == [first, second, second, third]
+    assert left(store) == []

@@ -54,8 +54,13 @@ local function order(step, ...)  -- rare
     return first[1]
   end
 
-  -- Queue a job whose turn has come. A dead letter gets its turn too, and holds the line. Returns false if it has no
-  -- reason to run: its record was deleted or changed by hand.
+  -- 1 if it is a dead letter that holds no line.
+  local function is_skipped(job_id, queue)
+    return string.sub(place_of(job_id) or '', 1, 4) == 'skip' and redis.call('ZSCORE', FAILED .. queue, job_id) and 1
+  end
+
+  -- Queue a job whose turn has come. A dead letter gets its turn too, and holds the line, unless it is skipped. Returns
+  -- false if it has no reason to run: its record was deleted or changed by hand.
   local function start_turn(line, job_id)
     local handler = handler_of(job_id)
     local record = redis.call('HMGET', EVENT .. event_of(job_id), 'line:' .. handler, 'state:' .. handler,
@@ -67,6 +72,10 @@ local function order(step, ...)  -- rare
     redis.call('ZADD', line, TURN, job_id)
     local queue = redis.call('HGET', JOB .. job_id, 'origin') or record[3] or 'events'
     redis.call('ZREM', DEFERRED .. queue, job_id)
+    if is_skipped(job_id, queue) then
+      redis.call('ZREM', line, job_id)
+      return false
+    end
     if redis.call('ZSCORE', FAILED .. queue, job_id) or redis.call('ZSCORE', CANCELED .. queue, job_id) then return true end
     ensure_job(job_id, queue, DEFAULT_TIMEOUT_SECONDS)
     enqueue(job_id, queue)
@@ -203,7 +212,7 @@ local function order(step, ...)  -- rare
   end
 
   order_steps = {advance = advance, line_of = line_of, number_of = number_of, queue_in_turn = queue_in_turn,
-    end_routing = end_routing, open_lines = open_lines, admit = admit_in_turn, is_outdated = is_outdated, settle = settle_turn,
-    settle_dead = settle_dead_turn, release = release_turn, forget = forget_turn}
+    is_skipped = is_skipped, end_routing = end_routing, open_lines = open_lines, admit = admit_in_turn,
+    is_outdated = is_outdated, settle = settle_turn, settle_dead = settle_dead_turn, release = release_turn, forget = forget_turn}
   return order_steps[step](...)
 end
