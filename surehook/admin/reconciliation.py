@@ -11,7 +11,7 @@ from surehook.shared.keys import Keys
 
 @dataclass(frozen=True, slots=True)
 class LastStatement:
-    """What the last run found. It has ids of events, and no personal data."""
+    """The findings of the last run. They have ids of events, and no personal data."""
 
     since: str
     until: str

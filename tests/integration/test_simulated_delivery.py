@@ -169,6 +169,8 @@ def test_a_redirect_to_https_is_not_followed_and_fails(receivers: list[Receiver]
         (Fault.SLOW_BODY, 1, 202),
         (Fault.SENT_TWICE, 2, 202),
         (Fault.NOT_SENT, 0, -1),
+        (Fault.STALLED_BODY, 0, -1),
+        (Fault.TRUNCATED_BODY, 1, 202),
     ],
 )
 def test_each_fault_is_logged_as_fusionauth_would(
@@ -176,10 +178,10 @@ def test_each_fault_is_logged_as_fusionauth_would(
 ) -> None:
     receivers.append(Receiver(202))
 
-    fired, instance = fire(receivers, fault=fault)
+    fired, instance = fire(receivers, fault=fault, webhook={"readTimeout": 100})
 
     (attempt,) = fired.attempts
-    assert (len(receivers[0].bodies), attempt.response.status) == (received, status)
+    assert (len(receivers[0].requests), attempt.response.status) == (received, status)
     (entry,) = instance.log.search(_everything(instance))["webhookEventLogs"]
     shown = entry["attempts"][0]
     assert shown["attemptResult"] == ("Success" if status == 202 else "Failure")

@@ -6,6 +6,7 @@
    sends again to those that failed, and records every attempt in the `event_log`.
 3. `http_client` sends one request as FusionAuth's HTTP client does; `signing_keys` makes the keys and signs with them.
 4. `population` fires the events of users who register, log in and leave; `operations` sends them and keeps count.
+   `scenario` reads a file that says what happens, and `disturbance` what goes wrong on the way.
 5. `api` answers the API's requests, `page` shows what was sent, and `server` serves both.
 
 Each behaviour names its source in FACTS.

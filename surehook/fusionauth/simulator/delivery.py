@@ -41,6 +41,7 @@ class Fired:
 
 
 FaultPlan = Callable[[Mapping[str, Any], Json], Fault | None]
+Form = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 def _ignore(_attempt: Attempt, _event: Mapping[str, Any]) -> None:
@@ -51,12 +52,20 @@ def no_faults(_event: Mapping[str, Any], _webhook: Json) -> Fault | None:
     return None
 
 
+def as_it_is(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    return event
+
+
 @dataclass
 class Deliverer:
-    """Sends the events of an installation. `fault_of` decides for each attempt what goes wrong with it."""
+    """Sends the events of an installation.
+
+    `fault_of` decides for each attempt what goes wrong with it, `sent_as` for each event in which form it is sent.
+    """
 
     instance: Instance
     fault_of: FaultPlan = no_faults
+    sent_as: Form = as_it_is
     on_attempt: Callable[[Attempt, Mapping[str, Any]], None] = _ignore
     tls: ssl.SSLContext | None = None
     client: HttpClient = field(default_factory=HttpClient)
@@ -78,8 +87,9 @@ class Deliverer:
         setting = self.instance.transaction_type(event_type, tenant_id)
         if not receivers:
             return Fired(event, setting, setting != "Any", ())
-        body = {"event": dict(event)}
-        text = encode(body)
+        sent = self.sent_as(event)
+        body = {"event": dict(sent)}
+        text = encode(body, keeps_nulls=sent is not event)
         entry = self._log(body, text)
         attempts = self._send_all(receivers, event, text, entry)
         commits = sum(each.response.is_success for each in attempts) >= needed(setting, len(receivers))
@@ -164,9 +174,10 @@ class Deliverer:
         }
 
 
-def encode(body: Mapping[str, Any]) -> bytes:
+def encode(body: Mapping[str, Any], *, keeps_nulls: bool = False) -> bytes:
     """Returns the bytes that FusionAuth would send: keys sorted, nulls left out (FACTS §16)."""
-    return json.dumps(_without_nulls(body), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    shown = body if keeps_nulls else _without_nulls(body)
+    return json.dumps(shown, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _without_nulls(value: Any) -> Any:

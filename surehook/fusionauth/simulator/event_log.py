@@ -12,9 +12,6 @@ from surehook.fusionauth.simulator.quirks import Version
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
-COLUMNS = frozenset(
-    ("eventResult", "eventType", "id", "insertInstant", "lastAttemptInstant", "linkedObjectId", "sequence")
-)
 DEFAULT_PAGE = 25
 
 
@@ -24,7 +21,8 @@ class LogEntry:
 
     id: str
     body: dict[str, Any]
-    text: str
+    text: bytes
+    """As it was sent."""
     sequence: int
     inserted_at: int
     result: str = "Running"
@@ -57,6 +55,17 @@ class LogEntry:
         return {name: value for name, value in shown.items() if value is not None}
 
 
+COLUMNS: Mapping[str, Callable[[LogEntry], Any]] = {
+    "eventResult": lambda entry: entry.result,
+    "eventType": lambda entry: entry.event["type"],
+    "id": lambda entry: entry.id,
+    "insertInstant": lambda entry: entry.inserted_at,
+    "lastAttemptInstant": lambda entry: entry.last_attempt_at,
+    "linkedObjectId": lambda entry: entry.event.get("linkedObjectId"),
+    "sequence": lambda entry: entry.sequence,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """The criteria of a search, with FusionAuth's defaults filled in."""
@@ -76,7 +85,7 @@ class Search:
             and (self.end is None or entry.inserted_at < self.end)
             and self.event_result in ("", entry.result)
             and self.event_type in ("", entry.event["type"])
-            and (not self.event or _like(self.event).search(entry.text) is not None)
+            and (not self.event or _like(self.event).search(_lowered(entry.text)) is not None)
         )
 
 
@@ -107,6 +116,10 @@ def _integer(value: Any, default: Any) -> Any:
     return default if value is None or value == "" else int(value)
 
 
+def _lowered(text: bytes) -> str:
+    return text.decode("utf-8", "replace").lower()
+
+
 def _like(pattern: str) -> re.Pattern[str]:
     """A lower-cased LIKE in which `*` is any text; without one the value may stand anywhere."""
     parts = ".*".join(map(re.escape, pattern.split("*")))
@@ -117,7 +130,12 @@ class EventLog:
     """The log of an installation; each method may be called from any thread."""
 
     def __init__(self, *, version: Version, page_limit: Callable[[int], int] = lambda asked: asked) -> None:
-        """`page_limit` gives the rows of a page for those asked for, in versions whose pages run short."""
+        """`page_limit` gives the rows of a page for those asked for, in versions whose pages run short.
+
+        Beyond `max_bytes` of bodies the oldest entries are dropped, unlike in FusionAuth's own log.
+        """
+        self.max_bytes: int | None = None
+        self._bytes = 0
         self._version = version
         self._page_limit = page_limit
         self._entries: dict[str, LogEntry] = {}
@@ -128,9 +146,11 @@ class EventLog:
         """Records that an event is being sent."""
         with self._lock:
             self._sequence += 1
-            lowered = text.decode("utf-8", "replace").lower()
-            entry = LogEntry(entry_id or str(uuid4()), body, lowered, self._sequence, now_ms)
+            entry = LogEntry(entry_id or str(uuid4()), body, text, self._sequence, now_ms)
             self._entries[entry.id] = entry
+            self._bytes += len(text)
+            while self.max_bytes is not None and self._bytes > self.max_bytes and len(self._entries) > 1:
+                self._bytes -= len(self._entries.pop(next(iter(self._entries))).text)
             return entry
 
     def record(self, entry: LogEntry, attempt: dict[str, Any]) -> None:
@@ -158,11 +178,12 @@ class EventLog:
     def search(self, search: Search) -> dict[str, Any]:
         """Returns a page and the number of all rows that match."""
         with self._lock:
-            found = [entry.as_json() for entry in self._entries.values() if search.matches(entry)]
-        for column, is_descending in reversed(self._order(search.order_by)):
-            found.sort(key=lambda row: _sortable(row.get(column)), reverse=is_descending)
-        rows = self._page_limit(search.page) if self._version.has_short_pages else search.page
-        return {"total": len(found), "webhookEventLogs": found[search.start_row : search.start_row + rows]}
+            found = [entry for entry in self._entries.values() if search.matches(entry)]
+            for column, is_descending in reversed(self._order(search.order_by)):
+                found.sort(key=lambda entry: _sortable(COLUMNS[column](entry)), reverse=is_descending)
+            rows = self._page_limit(search.page) if self._version.has_short_pages else search.page
+            page = [entry.as_json() for entry in found[search.start_row : search.start_row + rows]]
+        return {"total": len(found), "webhookEventLogs": page}
 
     def _order(self, text: str) -> list[tuple[str, bool]]:
         """Reads `column [ASC|DESC], …`; anything odd is dropped for the default (FACTS §16)."""
@@ -180,7 +201,7 @@ class EventLog:
         with self._lock:
             old = [key for key, entry in self._entries.items() if entry.inserted_at < now_ms - days * DAY_MS]
             for key in old:
-                del self._entries[key]
+                self._bytes -= len(self._entries.pop(key).text)
             return len(old)
 
 

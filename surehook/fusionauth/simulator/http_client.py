@@ -8,8 +8,9 @@ each read of the socket, not for the whole response.
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from http.client import HTTPException, HTTPResponse
 from typing import Any
@@ -25,6 +26,8 @@ MAX_RESPONSE_BYTES = 1 << 20
 TEMPORARY_REDIRECT = 307
 REDIRECTS = (301, 302, 303, TEMPORARY_REDIRECT)
 NO_STATUS = -1
+PIECES = 16
+PIECE_SECONDS = 0.005
 
 
 class Fault(Enum):
@@ -33,6 +36,8 @@ class Fault(Enum):
     LOST_RESPONSE = "the receiver gets the request, and its response is lost"
     CUT_BODY = "the connection breaks in the middle of the body"
     SLOW_BODY = "the body comes in pieces"
+    STALLED_BODY = "the body stops in the middle, and the connection stays open"
+    TRUNCATED_BODY = "a proxy forwards half of the body, with a length that fits"
     SENT_TWICE = "a proxy sends the request a second time"
     NOT_SENT = "the connection fails before anything is sent"
 
@@ -105,17 +110,17 @@ class HttpClient:
         return CallResponse(NO_STATUS, "java.net.ProtocolException: Server redirected too many times", b"", location)
 
     def _send(self, call: Call, url: SplitResult, method: str, fault: Fault | None) -> tuple[HTTPResponse, bytes]:
-        request = _request(call, url, method)
+        request = _request(_truncated(call) if fault is Fault.TRUNCATED_BODY else call, url, method)
         connection, is_new = self._connection(call, url)
         try:
-            _write(connection, request, fault)
+            _write(connection, request, fault, call.read_timeout)
         except OSError:
             if is_new or fault is not None:
                 raise
             # Java sends again, once, where a kept connection turns out to be closed.
             self._forget(url)
             connection, _ = self._connection(call, url)
-            _write(connection, request, fault)
+            _write(connection, request, fault, call.read_timeout)
         connection.settimeout(call.read_timeout)
         response = HTTPResponse(connection, method=method)
         response.begin()
@@ -168,16 +173,26 @@ def _request(call: Call, url: SplitResult, method: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + call.body
 
 
-def _write(connection: socket.socket, request: bytes, fault: Fault | None) -> None:
+def _truncated(call: Call) -> Call:
+    return replace(call, body=call.body[: len(call.body) // 2])
+
+
+def _write(connection: socket.socket, request: bytes, fault: Fault | None, read_timeout: float) -> None:
     if fault is Fault.CUT_BODY:
         connection.sendall(request[: len(request) - max(1, len(request) // 4)])
         connection.shutdown(socket.SHUT_RDWR)
         raise ConnectionResetError("Connection reset")
     if fault is Fault.SLOW_BODY:
-        piece = max(1, len(request) // 16)
+        piece = max(1, len(request) // PIECES)
         for start in range(0, len(request), piece):
             connection.sendall(request[start : start + piece])
+            time.sleep(PIECE_SECONDS)
         return
+    if fault is Fault.STALLED_BODY:
+        connection.sendall(request[: len(request) - max(1, len(request) // 4)])
+        connection.settimeout(read_timeout)
+        connection.recv(1)  # nothing comes, or the receiver gives up first
+        raise TimeoutError("Read timed out")
     connection.sendall(request)
 
 

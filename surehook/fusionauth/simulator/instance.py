@@ -29,6 +29,16 @@ def system_clock() -> int:
 
 
 @dataclass
+class Clock:
+    """A clock that goes wrong by some hours."""
+
+    hours: float = 0.0
+
+    def __call__(self) -> int:
+        return system_clock() + int(self.hours * 3_600_000)
+
+
+@dataclass
 class Instance:
     """An installation: its records as the API shows them, by id.
 

@@ -3,8 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-import httpx
-
 from surehook.fusionauth.simulator.delivery import Deliverer, Fired
 from surehook.fusionauth.simulator.population import Operation
 
@@ -19,16 +17,19 @@ class Tally:
     rolled_back_ids: set[str] = field(default_factory=set)
     not_sent: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    failures: int = 0
+    """The attempts that FusionAuth counts as failed, without those that the simulator has disturbed."""
 
     def add(self, fired: Fired) -> None:
         if not fired.attempts:
             self.not_sent += 1
-        self.statuses.update(attempt.response.status for attempt in fired.attempts)
-
-    @property
-    def failures(self) -> int:
-        """The attempts that FusionAuth counts as failed."""
-        return sum(count for status, count in self.statuses.items() if not httpx.codes.is_success(status))
+        for attempt in fired.attempts:
+            self.statuses[attempt.response.status] += 1
+            if attempt.fault is not None:
+                self.faults[attempt.fault.name.lower()] += 1
+            elif not attempt.response.is_success:
+                self.failures += 1
 
     @property
     def events(self) -> int:

@@ -16,6 +16,8 @@ from surehook.shared.event_types import EVENT_TYPES
 FIRST_NAMES = ("Ada", "Bela", "Chidi", "Dora", "Emre", "Farah", "Goran", "Hana", "Ines", "Jomo", "Kira", "Lars")
 LAST_NAMES = ("Adeyemi", "Brandt", "Costa", "Dvorak", "Eriksen", "Fontaine", "Garcia", "Haddad", "Ito", "Jansen")
 BULK_DELETE_USERS = 3
+# The others of a large import do nothing afterwards, so that they need not be kept.
+MOST_ACTIVE_OF_AN_IMPORT = 100
 
 # How often each happens, in parts of the whole. Most of what FusionAuth sends are logins and updates.
 WEIGHTS = {
@@ -205,11 +207,14 @@ class Population:
         return operation("delete in bulk", *events, apply=self._drop(users))
 
     def _import(self) -> Operation:
-        """An import sends one event for all, and never user.create."""
-        users = [self._new_user() for _ in range(self.import_size)]
+        return self.import_of(self.import_size)
+
+    def import_of(self, size: int) -> Operation:
+        """Returns an import: one event for all its users, and never user.create."""
+        users = [self._new_user() for _ in range(size)]
 
         def apply() -> None:
-            self.users.update((user["id"], user) for user in users)
+            self.users.update((user["id"], user) for user in users[:MOST_ACTIVE_OF_AN_IMPORT])
 
         return operation("import", self.event("user.bulk.create", users=users), apply=apply)
 

@@ -1,7 +1,9 @@
 """Switches for what no public source says about FusionAuth, and what differs by version."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict
 
 NEWEST_VERSION = "1.69.0"  # the version of the published OpenAPI
 # FACTS §16; that the server keeps its HTTP client's default is deduced.
@@ -11,6 +13,8 @@ USER_AGENT = "Restify (https://github.com/inversoft/restify)"
 @dataclass(frozen=True, slots=True)
 class Quirks:
     """Switches; the defaults are the likelier of the possible answers."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")  # scenarios set them
 
     edwards_algorithm: Literal["EdDSA", "Ed25519"] = "EdDSA"  # unknown (FACTS §2)
     hmac_has_key_id: bool = True  # unverified (FACTS §2)
