@@ -18,6 +18,7 @@ import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -161,7 +162,12 @@ def matches_pattern(pattern: str, event_type: str) -> bool:
     """Tells whether a type fits a pattern such as `user.*`, in which `*` is any text."""
     if "*" not in pattern:
         return pattern == event_type
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), event_type) is not None
+    return _expression(pattern).fullmatch(event_type) is not None
+
+
+@lru_cache(maxsize=512)
+def _expression(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))))
 
 
 def closest(name: str) -> list[str]:

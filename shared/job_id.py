@@ -10,6 +10,10 @@ def packed_id(event_id: str) -> bytes:
     return bytes.fromhex(event_id.replace("-", ""))
 
 
+def event_id_of(job_id: str) -> str:
+    return job_id[:_EVENT_ID_LENGTH]
+
+
 class JobId(NamedTuple):
     """An event has one job of its own, and one for each handler if several want it."""
 
@@ -20,7 +24,7 @@ class JobId(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "JobId":
         """Read `EVENT` or `EVENT_HANDLER`."""
-        return cls(text[:_EVENT_ID_LENGTH], text[_EVENT_ID_LENGTH + 1 :])
+        return cls(event_id_of(text), text[_EVENT_ID_LENGTH + 1 :])
 
     def __str__(self) -> str:
         return f"{self.event_id}_{self.handler}" if self.handler else self.event_id

@@ -77,6 +77,8 @@ class Stats:
     erased: int
     orphaned: int
     """All orphans so far. They are not part of the balance: an orphan's event is done, or open while it is undone."""
+    replayed: int
+    """Replays so far, of closed events and of dead letters; no part of the balance either."""
     open: int
     extra_jobs: int
     """The number of extra jobs of events with several handlers."""
@@ -111,19 +113,9 @@ class StatsReader:
 
     def read(self) -> Stats:
         reply = self._script.run(self._store, EVENTS_QUEUE)
-        now, read_at, accepted, done, discarded, erased, orphaned, is_open, extra_jobs, is_suspended, queues = reply
-        return Stats(
-            read_at=text(read_at),
-            accepted=accepted,
-            done=done,
-            discarded=discarded,
-            erased=erased,
-            orphaned=orphaned,
-            open=is_open,
-            extra_jobs=extra_jobs,
-            is_suspended=bool(is_suspended),
-            queues=tuple(_queue(fields, float(now)) for fields in queues),
-        )
+        now, read_at, *counts, is_suspended, queues = reply  # the counts in the order of the class
+        queue_stats = tuple(_queue(fields, float(now)) for fields in queues)
+        return Stats(*(text(read_at), *counts, bool(is_suspended), queue_stats))
 
 
 def _queue(fields: list[Any], now: float) -> QueueStats:

@@ -73,7 +73,7 @@ class StoreGauges(Collector):
             value=self._store.zcard(self._keys.orphans),
         )
         ledger = GaugeMetricFamily("surehook_ledger_events", "Events since the beginning", labels=["entry"])
-        for entry in ("accepted", "done", "discarded", "erased", "orphaned"):
+        for entry in ("accepted", "done", "discarded", "erased", "orphaned", "replayed"):
             ledger.add_metric([entry], getattr(stats, entry))
         yield ledger
         yield from self._reconciled()

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from surehook.shared.job_id import JobId
+from surehook.shared.job_id import event_id_of
 
 
 # Named tuples: several are made for each job, and a frozen dataclass takes four times as long.
@@ -33,10 +33,12 @@ class Claim(NamedTuple):
     """Its handler has `latest_only`, and has applied a newer change."""
     user_id: str = ""
     received_ms: int = 0
+    is_replay: bool = False
+    """An operator has run its event again."""
 
     @property
     def event_id(self) -> str:
-        return JobId.parse(self.job_id).event_id
+        return event_id_of(self.job_id)
 
     @property
     def key(self) -> str:

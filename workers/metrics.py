@@ -16,6 +16,7 @@ NOT_READY = "surehook_worker_not_ready"
 KEY_MISSING = "key_missing"
 RESOURCES_CLOSED = "resources_closed"
 NOT_READY_REASONS = (KEY_MISSING, RESOURCES_CLOSED, *STORE_REASONS)
+WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400)  # to 4 h
 SECONDS_BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 
 
@@ -46,6 +47,10 @@ class WorkerMetrics:
     def __init__(self) -> None:
         self._attempts = Counter("surehook_attempts", "Runs of handlers", ["handler", "type", "outcome"])
         self._seconds = Histogram("surehook_handler_seconds", "A run's duration", ["handler"], buckets=SECONDS_BUCKETS)
+        self._wait_seconds = Histogram(
+            "surehook_wait_seconds", "From the receipt of an event to the first run of a handler", buckets=WAIT_BUCKETS
+        )
+        self._retries = Counter("surehook_retries", "Runs after which the handler is run again", ["handler"])
         self._untyped = Counter("surehook_untyped_events", "Runs whose event did not fit its type's model", ["type"])
         self._skipped = Counter(
             "surehook_skipped_handlers", "Transactional handlers that an ordinary event skipped", ["handler", "type"]
@@ -69,6 +74,12 @@ class WorkerMetrics:
     def count_unhandled(self, event_type: str) -> None:
         """Not a series: its label would come from the client."""
         self.minutes.add_unhandled(event_type)
+
+    def count_wait(self, seconds: float) -> None:
+        self._wait_seconds.observe(max(0.0, seconds))  # the clocks of two machines differ
+
+    def count_retry(self, handler: str) -> None:
+        self._retries.labels(handler).inc()
 
     def count_untyped(self, event_type: str) -> None:
         self._untyped.labels(label(event_type)).inc()

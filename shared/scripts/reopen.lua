@@ -11,6 +11,7 @@ if not closed_at or not may_run[outcome] or redis.call('HEXISTS', key, 'body') =
 -- The jobs of a refused transaction were its undo. Only a person can say that FusionAuth committed it.
 if decision and decision ~= 'completed' and not committed then return 0 end
 reopen(event_id)
+count_replay(event_id)
 create_job(event_id, queue, ARGV[3])
 enqueue(event_id, queue)
 return 1

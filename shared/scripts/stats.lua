@@ -1,10 +1,10 @@
 -- Read the ledger and the queues in one instant: no event moves while a script reads.
 -- ARGV: the queue that always exists.  Returns: now in s, now in RQ's format, the ledger's counts of accepted, done,
--- discarded, erased and orphaned events, open events, the extra jobs of fanned-out events, 1 if `rq suspend` is in
+-- discarded, erased and orphaned events, replays, open events, the extra jobs of fanned-out events, 1 if `rq suspend` is in
 -- force, and for each queue of ours: name, waiting, running, scheduled, deferred, dead, 1 if paused, the first waiting
 -- job's enqueued_at, its number of workers; and for a handler's own queue: its limits as declared, what an operator has
 -- set (concurrency, rate), when its breaker opened (ms), why no job may start, and the ms until one may (-1: not known).
-local counts = redis.call('HMGET', LEDGER, 'accepted', 'done', 'discarded', 'erased', 'orphaned', 'renumbered')
+local counts = redis.call('HMGET', LEDGER, 'accepted', 'done', 'discarded', 'erased', 'orphaned', 'renumbered', 'replayed')
 local names = redis.call('SMEMBERS', OUR_QUEUES)
 if redis.call('SISMEMBER', OUR_QUEUES, ARGV[1]) == 0 then table.insert(names, ARGV[1]) end
 table.sort(names)
@@ -32,5 +32,5 @@ for _, name in ipairs(names) do
 end
 local accepted = tonumber(counts[1] or 0) - tonumber(counts[6] or 0)  -- an event that runs again got another number
 return {tostring(now_seconds), iso_now(), accepted, tonumber(counts[2] or 0), tonumber(counts[3] or 0),
-  tonumber(counts[4] or 0), tonumber(counts[5] or 0), redis.call('ZCARD', OPEN),
+  tonumber(counts[4] or 0), tonumber(counts[5] or 0), tonumber(counts[7] or 0), redis.call('ZCARD', OPEN),
   tonumber(redis.call('GET', EXTRA_JOBS) or 0), redis.call('EXISTS', SUSPENDED), queues}

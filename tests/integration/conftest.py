@@ -106,6 +106,8 @@ class Counts:
         self.untyped: list[str] = []
         self.unhandled: list[str] = []
         self.skipped: list[tuple[str, str]] = []
+        self.waits: list[float] = []
+        self.retries: list[str] = []
 
         self.not_ready: set[str] = set()
 
@@ -117,6 +119,12 @@ class Counts:
 
     def count_unhandled(self, event_type: str) -> None:
         self.unhandled.append(event_type)
+
+    def count_wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    def count_retry(self, handler: str) -> None:
+        self.retries.append(handler)
 
     def count_untyped(self, event_type: str) -> None:
         self.untyped.append(event_type)

@@ -13,7 +13,9 @@ from harness.events import USER_ID
 from surehook import Event, on
 from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.main import cli
+from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
+from surehook.shared.stats import StatsReader
 from tests.integration.conftest import Accept, Counts
 from tests.support.ledger import ledger
 
@@ -62,6 +64,38 @@ def test_a_replayed_event_gets_a_full_retry_budget(
     run_worker()
 
     assert [outcome for _, outcome in counts.runs] == ["failed", "dead letter"] * 2
+
+
+def test_waits_retries_and_replays_are_counted(
+    die: Any, dead_letters: DeadLetters, surehook: Any, run_worker: Any, counts: Counts, store: redis.Redis
+) -> None:
+    event_id = die()
+    assert counts.retries == ["it"]
+    [wait] = counts.waits
+    assert 0 <= wait < 60
+
+    (letter,) = dead_letters.matching(Filter())
+    assert dead_letters.replay(letter)
+    run_worker()
+    assert StatsReader(store, Keys()).read().replayed == 1
+    assert surehook("dead-letters", "replay", event_id)[0] != 0
+    assert counts.waits == [wait], "a replay does not count as an event that has waited"
+    assert counts.retries == ["it", "it"]
+
+
+def test_a_replayed_event_that_was_done_is_counted_once(
+    accept: Accept, run_worker: Any, surehook: Any, store: redis.Redis
+) -> None:
+    @on("user.*", name="it")
+    def handle(_: Event) -> None:
+        """Succeeds."""
+
+    event_id = accept()
+    run_worker()
+    assert surehook("events", "replay", event_id)[0] == 0
+    run_worker()
+    assert StatsReader(store, Keys()).read().replayed == 1
+    assert StatsReader(store, Keys()).read().imbalance == 0
 
 
 def test_rqs_own_requeue_gives_a_full_budget_too(die: Any, store: redis.Redis, run_worker: Any, counts: Counts) -> None:

@@ -14,6 +14,7 @@ def ledger(store: redis.Redis) -> dict[str, int]:
     entries = {"open": int(opened), **{text(name): int(count) for name, count in counts.items()}}
     if renumbered := entries.pop("renumbered", 0):
         entries["accepted"] -= renumbered  # a replayed event gets a new number, which is no new event
+    entries.pop("replayed", None)  # not part of the balance
     return entries
 
 

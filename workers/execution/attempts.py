@@ -10,6 +10,8 @@ from surehook.workers.execution.runner import RunResult, RunStatus
 
 _encode = json.JSONEncoder().encode
 _NO_ERROR = '""'
+# Lengths of an instant in ISO 8601, without the time zone.
+_MILLISECONDS, _MICROSECONDS = len("2026-01-01T00:00:00.000"), len("2026-01-01T00:00:00.000000")
 
 
 class AttemptRecord(NamedTuple):
@@ -26,9 +28,10 @@ class AttemptRecord(NamedTuple):
 
     def as_json(self) -> str:
         # Formatted by hand, as every run writes one: ids, outcomes and numbers need no escaping.
+        started_at = self._started_at()
         return (
             f'{{"handler": "{self.handler}", "number": {self.number}, '
-            f'"at": "{self.started_at.isoformat(timespec="milliseconds")}", "elapsed_ms": {self.elapsed_ms}, '
+            f'"at": "{started_at[:_MILLISECONDS]}+00:00", "elapsed_ms": {self.elapsed_ms}, '
             f'"outcome": "{self.outcome}", "error": {_encode(self.error) if self.error else _NO_ERROR}'
             f"{self._traceback()}}}"
         )
@@ -38,8 +41,10 @@ class AttemptRecord(NamedTuple):
 
     def times(self) -> tuple[str, str]:
         """Its duration and its start, in RQ's format."""
-        started_at = self.started_at.replace(tzinfo=None).isoformat(timespec="microseconds")
-        return f"{self.elapsed_ms / 1000:.4f}", f"{started_at}Z"
+        return f"{self.elapsed_ms / 1000:.4f}", f"{self._started_at()}Z"
+
+    def _started_at(self) -> str:
+        return self.started_at.isoformat(timespec="microseconds")[:_MICROSECONDS]
 
 
 def record_attempt(

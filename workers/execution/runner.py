@@ -72,7 +72,10 @@ class Runner:
         """Runs the handler's attempt of this number."""
         timeout = self.timeout_of(handler)
         started_at = datetime.now(UTC)
-        function = self.bound(handler, event, number, started_at + timedelta(seconds=timeout), context)
+        if self.hooks is None and not handler.parameters.accepts_attempt:  # most handlers
+            function: Callable[[], Any] = partial(handler.function, event)
+        else:
+            function = self.bound(handler, event, number, started_at + timedelta(seconds=timeout), context)
         return self._run(function, started_at, timeout, context, is_async=handler.is_async)
 
     def run_hook(self, hook: LetterHook, letter: DeadLetter, context: RunContext) -> RunResult:

@@ -2,8 +2,8 @@
 
 1. The fetcher (`fetcher`) makes a numbered exchange with the store: it sends acknowledgements (`acks`) and receives
    claims (`claims`), as many as the prefetch (`prefetch`) asks for.
-2. It hands the claims to threads (`handoff`). A job that took a process down before waits in quarantine (`quarantine`)
-   until nothing else runs.
+2. It keeps the list of its jobs (`in_progress`), and hands the claims to threads (`handoff`). A job that took a process
+   down before waits in quarantine (`quarantine`) until nothing else runs.
 3. A handler thread (`threads`) gives the claim to the executor (`executor`), which chooses the handler and runs it. If
    several handlers match, it replaces the job by one for each.
 4. The result becomes a completion (`completion`): an acknowledgement and the facts to log.

@@ -77,8 +77,7 @@ class Claims:
         self._store, self._keys, self.queue = store, keys, queue
         self._limits = limits.packed() if limits else ""
         self._process = process
-        self._retention_seconds = retention_seconds
-        self._handler_timeout = f"{handler_timeout:g}"
+        self._retention_seconds, self._handler_timeout = retention_seconds, f"{handler_timeout:g}"
         self._scripts = {name: Script(name, keys) for name in SCRIPT_NAMES}
         self._token_prefix = token_prefix_of(process)
         self._without_record = JobsWithoutRecord(queue)
@@ -131,9 +130,8 @@ class Claims:
             raise RuntimeError("the store has seen a later exchange of this process: two processes have its name")
         letters, is_paused, rows, without_record, *wait_ms = reply
         self._without_record.report(len(without_record), texts(without_record))
-        claims = tuple(self._claim(*row) for row in rows)
         wait_seconds = wait_ms[0] / 1000 if wait_ms and wait_ms[0] >= 0 else None
-        return FetchResult(letters.decode(), bool(is_paused), claims, wait_seconds)
+        return FetchResult(letters.decode(), bool(is_paused), tuple(self._claim(*row) for row in rows), wait_seconds)
 
     def renew(self, claims: Sequence[str]) -> list[str]:
         """Renews these leases, or all of the process when none is named; returns the claims whose lease is lost."""
@@ -208,6 +206,7 @@ class Claims:
         is_outdated: int,
         user_id: bytes | None,
         received_ms: bytes | None,
+        replays: bytes | None = None,
     ) -> Claim:
         whole_id = job_id.decode()
         return Claim(
@@ -229,6 +228,7 @@ class Claims:
             is_outdated=bool(is_outdated),
             user_id=(user_id or b"").decode(),
             received_ms=int(received_ms or 0),
+            is_replay=replays is not None,
         )
 
 

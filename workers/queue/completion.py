@@ -128,6 +128,8 @@ def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowl
         outcome = "discarded"
     message = "handler skipped" if completion.ack.kind == acks.SKIP else "handler ran"
     metrics.count(attempt.handler, claim, outcome, completion.elapsed_seconds)
+    if claim.runs == 1 and claim.received_ms and not claim.is_replay:
+        metrics.count_wait(attempt.started_at.timestamp() - claim.received_ms / 1000)
     facts = run_facts(claim, attempt.handler, outcome, claim.runs) | {"elapsed_ms": attempt.elapsed_ms}
     level = logging.INFO
     if completion.error_type:
@@ -135,13 +137,21 @@ def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowl
         level = logging.ERROR if completion.delay_seconds is None else logging.WARNING
     if completion.delay_seconds is not None:
         facts["delay_seconds"] = round(completion.delay_seconds, 1)
-    log.log(level, message, extra=facts)
+        if outcome != "discarded":
+            metrics.count_retry(attempt.handler)
+    _log_run(level, message, facts)
     if completion.breaker:
         facts = {"queue": claim.queue, "handler": attempt.handler}
         if completion.breaker == "opened":
             log.error("breaker opened", extra=facts)
         else:
             log.warning("breaker closed", extra=facts)
+
+
+def _log_run(level: int, message: str, facts: dict[str, object]) -> None:
+    """Logs without a search of the stack for the calling function, which is always this one."""
+    if log.isEnabledFor(level):
+        log.handle(log.makeRecord(log.name, level, __file__, 0, message, (), None, "log_completion", facts))
 
 
 def _settled(completion: Completion, letter: str) -> Completion:

@@ -15,9 +15,10 @@ from surehook.workers.connection import Connection
 from surehook.workers.metrics import WorkerMetrics
 from surehook.workers.queue import acks
 from surehook.workers.queue.acks import Ack
-from surehook.workers.queue.claims import REFUSED, Claims, may_start_until
+from surehook.workers.queue.claims import REFUSED, Claims
 from surehook.workers.queue.completion import Completion, Settled
 from surehook.workers.queue.handoff import Handoff
+from surehook.workers.queue.in_progress import JobsInProgress
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.quarantine import Quarantine
 from surehook.workers.queue.sources import Source, Sources, WakeUp
@@ -28,9 +29,8 @@ log = logging.getLogger(__name__)
 
 # A job that no thread has started by then goes back, for another process.
 MAX_WAIT_SECONDS = 0.1
-# A shorter job is never shown with its thread in RQ's tools.
-SHOW_THREAD_SECONDS = 0.02
 CHECK_EVERY_SECONDS = 1.0
+REST_SECONDS = 0.001
 PAUSED_SECONDS = 0.5
 
 
@@ -59,8 +59,7 @@ class Fetcher(threading.Thread):
         self._request_wake_up = request_wake_up
         self._is_paused = is_paused
         self._is_stopping = threading.Event()
-        self._jobs: dict[str, JobInProgress] = {}
-        self._free_slots = list(range(slots.count))
+        self._jobs = JobsInProgress(slots)
         self._busy = 0  # jobs in progress that have not finished
         self._quarantine = Quarantine()
         self._to_hand_over: list[JobInProgress] = []
@@ -79,7 +78,7 @@ class Fetcher(threading.Thread):
         self.inbox.put(WakeUp(limited))
 
     def jobs(self) -> list[JobInProgress]:
-        return list(self._jobs.values())
+        return self._jobs.all()
 
     def run(self) -> None:
         try:
@@ -106,9 +105,11 @@ class Fetcher(threading.Thread):
     # The parts of a step, in their order.
 
     def _collect(self) -> None:
-        now = time.monotonic()
-        timeout = 0.0
-        if not any(self._is_due(each, now) for each in self._sources.all):
+        now, timeout = time.monotonic(), 0.0
+        if self._may_rest(now):
+            self._hand_over_and_log()
+            time.sleep(REST_SECONDS)  # a job that finishes does not wake this thread
+        elif not any(self._is_due(each, now) for each in self._sources.all):
             self._hand_over_and_log()
             timeout = self._seconds_until_due(now)
         try:
@@ -118,6 +119,11 @@ class Fetcher(threading.Thread):
                 self._process(item)
         except Empty:
             pass
+
+    def _may_rest(self, now: float) -> bool:
+        if self._sources.limited or self._is_stopping.is_set():
+            return False
+        return self._prefetch.may_rest(len(self.handoff) + len(self._to_hand_over), now)
 
     def _process(self, item: object) -> None:
         if isinstance(item, Broken):
@@ -138,15 +144,16 @@ class Fetcher(threading.Thread):
         if self.handoff:
             until = min(until, now + MAX_WAIT_SECONDS / 4)
         until = min(until, self._quarantine.waits_until)
-        for job in self._jobs.values():
-            if job.shown != acks.WORKER_SHOWN and not job.has_finished and job.started_at != FOREVER:
-                until = min(until, job.started_at + SHOW_THREAD_SECONDS)
-        return max(until - now, 0.001)
+        return max(min(until, self._jobs.next_announcement()) - now, 0.001)
 
     def _give_back_waiting_jobs(self, now: float) -> None:
-        """If one has waited too long, those behind it go back as well, to keep the queue's order."""
+        """If one has waited too long, those behind it go back as well, to keep the queue's order.
+
+        While all threads run slow handlers, none waits: another process may be idle.
+        """
         is_stopping, oldest = self._is_stopping.is_set(), self.handoff.first()
-        if not is_stopping and (oldest is None or oldest.received_at > now - MAX_WAIT_SECONDS):
+        has_waited = oldest is not None and oldest.received_at <= now - MAX_WAIT_SECONDS
+        if not is_stopping and not has_waited and (oldest is None or self._jobs.slow() < self._prefetch.threads):
             return
         given_back = [job for job in self.handoff.drain() if job is not None]
         if is_stopping and (quarantined := self._quarantine.expel_if_due(FOREVER)):
@@ -165,10 +172,9 @@ class Fetcher(threading.Thread):
             self._paused_until = max(self._paused_until, now + MAX_WAIT_SECONDS)  # so that an idle process takes it
 
     def _announce_running_jobs(self, now: float) -> None:
-        for job in self._jobs.values():
-            if job.shown != acks.WORKER_SHOWN and not job.has_finished and job.started_at + SHOW_THREAD_SECONDS <= now:
-                job.shown = acks.WORKER_SHOWN
-                self._sources.add(acks.start(job.claim), job)
+        for job in self._jobs.to_announce(now):
+            job.shown = acks.WORKER_SHOWN
+            self._sources.add(acks.start(job.claim), job)
 
     def _is_due(self, source: Source, now: float) -> bool:
         return bool(source.acks) or (source.is_ready(now) and self._wanted(source, now) > 0)
@@ -179,10 +185,9 @@ class Fetcher(threading.Thread):
             return 0
         if (others := self._sources.others(source, now)) is not None:
             idle = max(0, self._prefetch.threads - self._busy)
-            return min(-(-idle // (others + 1)), len(self._free_slots))
-        since, jobs = now - self._prefetch.exchange_seconds, self._jobs.values()
-        long_running = sum(job.started_at < since and not job.has_finished for job in jobs)
-        return min(self._prefetch.wanted(self._busy, long_running), len(self._free_slots))
+            return min(-(-idle // (others + 1)), self._jobs.room)
+        long_running = self._jobs.running_since(now - self._prefetch.exchange_seconds)
+        return min(self._prefetch.wanted(self._busy, long_running), self._jobs.room)
 
     def _exchange(self, source: Source, now: float) -> None:
         wanted = self._wanted(source, now)
@@ -196,7 +201,8 @@ class Fetcher(threading.Thread):
         call = self._connection.call_until_answered
         reply, sent_at = call(source.script, arguments, self._is_stopping, self._hand_over_and_log)
         if not source.is_limited:
-            self._prefetch.record(time.monotonic() - sent_at, sum(completion is not None for _, _, completion in sent))
+            finished, ended_at = sum(completion is not None for _, _, completion in sent), time.monotonic()
+            self._prefetch.record(ended_at - sent_at, finished, ended_at)
         result = source.claims.parse_reply(reply)
         self._slots.mark_exchange_pending(is_pending=False)
         for (ack, job, completion), letter in zip(sent, result.letters, strict=True):
@@ -216,19 +222,13 @@ class Fetcher(threading.Thread):
             if letter == REFUSED:
                 job.mark_lost()
             return
-        self._slots.free(job.slot)
-        self._free_slots.append(job.slot)
-        del self._jobs[job.claim.key]
+        self._jobs.remove(job)
         self._sources.acknowledged(ack)
         if completion is not None:
             self._settled.add(completion, letter)
 
     def _admit(self, claim: Claim, sent_at: float, starting: int) -> None:
-        slot = self._free_slots.pop()
-        self._slots.reserve(slot, claim.key)
-        job = JobInProgress(claim, slot, time.monotonic(), may_start_until(sent_at))
-        job.shown = acks.RUN_SHOWN if claim.position <= starting else acks.NOT_SHOWN
-        self._jobs[claim.key] = job
+        job = self._jobs.add(claim, sent_at, starting)
         self._busy += 1
         if claim.interruptions > 0:
             self._quarantine.admit(job)

@@ -1,6 +1,9 @@
 """Decides how many claims to hold ahead of the handler threads: twice as many as finish during one exchange.
 
 Handlers that run longer than an exchange get none ahead: a job that waited here could start in another process.
+
+While enough jobs wait here for all threads, the next exchange can wait as well: one with many results costs the store
+and this process little more than one with a few.
 """
 
 MOST_AHEAD_OF_A_THREAD = 8
@@ -8,6 +11,9 @@ MOST_AHEAD = 64
 WEIGHT_OF_LAST = 0.3
 DECAY = 0.9
 FIRST_EXCHANGE_SECONDS = 0.002
+# The longest pause between two exchanges, and how many jobs must wait for each thread.
+LONGEST_REST_SECONDS = 0.002
+ENOUGH_FOR_A_THREAD = 2
 
 
 class Prefetch:
@@ -17,13 +23,18 @@ class Prefetch:
         self.threads = threads
         self.most_ahead = min(MOST_AHEAD_OF_A_THREAD * threads, MOST_AHEAD) if may_hold_ahead else 0
         self.exchange_seconds = FIRST_EXCHANGE_SECONDS
-        self._finished_per_exchange = 0.0
+        self._finished_per_exchange = self._exchanged_at = 0.0
 
-    def record(self, exchange_seconds: float, finished: int) -> None:
-        """Records an exchange, and how many jobs had finished since the one before."""
+    def record(self, exchange_seconds: float, finished: int, now: float) -> None:
+        """Records an exchange that ends now, and how many jobs had finished since the one before."""
+        self._exchanged_at = now
         self.exchange_seconds += WEIGHT_OF_LAST * (exchange_seconds - self.exchange_seconds)
         # A decaying maximum: exchanges that acknowledge many and exchanges that fetch many alternate.
         self._finished_per_exchange = max(float(finished), DECAY * self._finished_per_exchange)
+
+    def may_rest(self, waiting: int, now: float) -> bool:
+        """Says whether the next exchange can wait: `waiting` jobs are here that no thread has taken."""
+        return waiting >= ENOUGH_FOR_A_THREAD * self.threads and now < self._exchanged_at + LONGEST_REST_SECONDS
 
     def ahead(self, long_running: int) -> int:
         """`long_running` threads run a handler that takes longer than an exchange."""

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 # The process of a handler that runs longer than its timeout by this much is killed.
 OVERRUN_SECONDS = 5.0
 PARENT_RENEWS_EVERY_SECONDS = 3.0
+# A shorter job is never shown with its thread in RQ's tools.
+SHOW_THREAD_SECONDS = 0.02
 FOREVER = float("inf")
 
 
@@ -42,6 +44,12 @@ class JobInProgress:
     is_lost: bool = False
     has_seen_lease_lost: bool = False
     """`is_ours()` has returned False to its handler."""
+
+    @property
+    def announce_at(self) -> float:
+        """When RQ's tools are to show its thread; never, if they do or it has finished."""
+        is_over = self.has_finished or self.shown == acks.WORKER_SHOWN
+        return FOREVER if is_over else self.started_at + SHOW_THREAD_SECONDS
 
     def mark_lost(self) -> None:
         """Records that the lease is lost: `is_ours()` now returns False, and the result will not count."""

@@ -8,13 +8,13 @@ local function read_claim_record(job_id)
   local handler = handler_of(job_id)
   return redis.call('HMGET', EVENT .. event_of(job_id), 'type', 'closed_at', 'handlers', 'state:' .. handler,
     'spent:' .. handler, 'interrupted:' .. handler, 'tenant', 'application', 'handler', 'body', 'runs:' .. handler,
-    'claim:' .. handler, 'key_id', 'committed', 'decision', 'line:' .. handler, 'user', 'received_at')
+    'claim:' .. handler, 'key_id', 'committed', 'decision', 'line:' .. handler, 'user', 'received_at', 'replays')
 end
 
 local function claim_reply(job_id, token, runs, record)
   return {job_id, token, tonumber(runs), tonumber(record[5] or 0), tonumber(record[6] or 0),
     record[1], record[7], record[8], record[9], record[10], record[13], record[14], record[15],
-    record[16], record[16] and order('is_outdated', job_id, record[16]) or 0, record[17], record[18]}
+    record[16], record[16] and order('is_outdated', job_id, record[16]) or 0, record[17], record[18], record[19]}
 end
 
 -- Put popped jobs back at the front of their queue, from `first` on.

@@ -216,6 +216,12 @@ local function forget_job(job_id, known_queue)  -- rare
   reset_counters(job_id)
 end
 
+-- Count that an operator runs an event again, or one of its dead letters.
+local function count_replay(event_id)  -- rare
+  redis.call('HINCRBY', LEDGER, 'replayed', 1)
+  if redis.call('EXISTS', EVENT .. event_id) == 1 then redis.call('HINCRBY', EVENT .. event_id, 'replays', 1) end
+end
+
 -- Open a closed event again as if no handler had run, each with its full retry budget.
 local function reopen(id)  -- rare
   local key = EVENT .. id

@@ -9,7 +9,7 @@ from surehook.dashboard.views.overview import figures, needs_of, sentence
 from surehook.shared.stats import LimitState, QueueStats, Stats
 
 QUEUE = QueueStats("events", 0, 0, 0, 0, 0, is_paused=False, oldest_waiting_seconds=0, workers=1)
-WELL = Stats("", 181_204, 181_201, 0, 0, 0, 3, 0, is_suspended=False, queues=(replace(QUEUE, waiting=3),))
+WELL = Stats("", 181_204, 181_201, 0, 0, 0, 0, 3, 0, is_suspended=False, queues=(replace(QUEUE, waiting=3),))
 OPEN_BREAKER = LimitState(None, None, False, True, 12.0, "breaker", 5.0)
 
 

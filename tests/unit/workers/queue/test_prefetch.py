@@ -2,12 +2,12 @@
 
 import pytest
 
-from surehook.workers.queue.prefetch import MOST_AHEAD, Prefetch
+from surehook.workers.queue.prefetch import LONGEST_REST_SECONDS, MOST_AHEAD, Prefetch
 
 
 def after(prefetch: Prefetch, *finished: int, exchange_seconds: float = 0.002) -> Prefetch:
     for count in finished:
-        prefetch.record(exchange_seconds, count)
+        prefetch.record(exchange_seconds, count, now=10.0)
     return prefetch
 
 
@@ -44,3 +44,15 @@ def test_claims_come_in_halves_so_that_one_runs_while_the_other_is_fetched() -> 
 
 def test_a_queue_that_must_not_wait_holds_nothing_ahead() -> None:
     assert after(Prefetch(8, may_hold_ahead=False), 500).wanted(busy=8, long_running=0) == 0
+
+
+@pytest.mark.parametrize(
+    ("waiting", "seconds", "may_rest"),
+    [
+        pytest.param(16, 0.0, True, id="enough wait"),
+        pytest.param(15, 0.0, False, id="a thread may soon have none"),
+        pytest.param(64, LONGEST_REST_SECONDS, False, id="results wait no longer"),
+    ],
+)
+def test_an_exchange_waits_while_enough_jobs_are_here(waiting: int, seconds: float, may_rest: bool) -> None:
+    assert after(Prefetch(8), 30).may_rest(waiting, now=10.0 + seconds) is may_rest
