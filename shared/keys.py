@@ -7,6 +7,7 @@ the default prefix alone RQ's keys are where RQ looks for them (`rq:`), so that 
 from dataclasses import dataclass
 
 from surehook.shared.group_keys import GroupKeys
+from surehook.shared.operator_keys import OperatorKeys
 from surehook.shared.retention_keys import RetentionKeys
 from surehook.shared.rq_keys import DEFAULT_PREFIX, RQ_PREFIX, RQKeys
 
@@ -17,7 +18,7 @@ TRANSACTIONAL_QUEUE = "transactional"
 
 
 @dataclass(frozen=True, slots=True)
-class Keys(GroupKeys, RetentionKeys, RQKeys):
+class Keys(GroupKeys, OperatorKeys, RetentionKeys, RQKeys):
     """The names of all keys under one prefix."""
 
     prefix: str = DEFAULT_PREFIX
@@ -92,16 +93,6 @@ class Keys(GroupKeys, RetentionKeys, RQKeys):
     def recent_failures(self, queue: str) -> str:
         """List: failures that its breaker, should it open, takes back: when, kind, job."""
         return f"{self.prefix}:recent-failures:{queue}"
-
-    @property
-    def reconciled(self) -> str:
-        """Hash: up to which instant FusionAuth's event log was compared with ours, and the last statement."""
-        return f"{self.prefix}:reconciled"
-
-    @property
-    def reconcile_lock(self) -> str:
-        """String: held by the process that compares."""
-        return f"{self.prefix}:reconciling"
 
     def event(self, event_id: str) -> str:
         """Hash: the event record."""
@@ -223,6 +214,9 @@ class Keys(GroupKeys, RetentionKeys, RQKeys):
                 "ORPHANS": self.orphans,
                 "LETTER_HOOKS": self.letter_hooks,
                 "UNTOLD": self.untold,
+                "AUDIT": self.audit,
+                "BULK": self.bulk_action(""),
+                "BULKS": self.bulk_actions,
                 "GROUP": self.group(""),
                 "GROUPS": self.groups(""),
                 "GROUP_HANDLERS": self.group_handlers,

@@ -24,6 +24,7 @@ RUN_IN_A_FULL_STORE = {
     "sweep_canceled", "sweep_failed", "sweep_order", "erase", "erase_spooled", "discard",
     "heartbeat", "deregister", "told", "count_minutes", "announce_handlers", "drop_bodies", "forget_ids",
     "forget_groups", "index_events", "check_rows",
+    "audit", "bulk_start", "bulk_take", "bulk_renew", "bulk_stop",
     "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
     "txn_lost",
 }  # fmt: skip

@@ -30,6 +30,8 @@ VERBS = {
     "reconcile": "Fetch events that FusionAuth fired and that did not arrive.",
     "events": "List, show, replay, resolve or erase events.",
     "dead-letters": "List, group, replay or discard events out of retries.",
+    "actions": "List, stop or resume replays and discards of many events.",
+    "audit": "List what operators did.",
     "handlers": "List handlers and their runs of the last hour.",
     "queues": "List, pause, resume or limit queues.",
     "ledger": "Check that every accepted event is accounted for.",

@@ -16,6 +16,7 @@ from surehook.shared.scripts import Script, text, texts
 from surehook.shared.tracebacks import unpacked
 
 PAGE = 200
+Step = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +118,26 @@ class DeadLetters:
         packed = newest[0][1].get(b"exc_string") if newest else None
         return unpacked(packed) if packed else ""
 
-    def replay(self, letter: DeadLetter, *, who: str = "", reason: str = "") -> bool:
-        """Queues it with all its retries. Returns False if it is no dead letter any more."""
-        words = (letter.queue, letter.job_id, self._handler_timeout, who, reason)
-        return bool(self._replay.run(self._store, *words))
+    def replay(self, letter: DeadLetter, *, who: str = "", reason: str = "", step: Step = ()) -> int:
+        """Queues it with all its retries. Returns 1, or 0 if it is no dead letter any more.
 
-    def replay_job(self, job_id: str) -> int:
+        `step` makes it a step of a bulk action: see `bulk_run.py`. -1: the action was stopped, or is another's.
+        """
+        words = (letter.queue, letter.job_id, self._handler_timeout, who, reason, *step)
+        return int(self._replay.run(self._store, *words))
+
+    def replay_job(self, job_id: str, *, who: str = "") -> int:
         """Queues a dead letter with all its retries. Returns 1, or 0 if the job is no dead letter (any more)."""
         if not self._is_ours(job_id):
             return 0
         queue = text(self._store.hget(self._keys.rq_job(job_id), "origin")) or self._queue_where_dead(job_id)
-        return int(self._replay.run(self._store, queue, job_id, self._handler_timeout)) if queue else 0
+        return int(self._replay.run(self._store, queue, job_id, self._handler_timeout, who)) if queue else 0
 
-    def replay_queue(self, queue: str) -> int:
+    def replay_queue(self, queue: str, *, who: str = "") -> int:
         """Queues all dead letters of a queue and returns their number; one that no longer exists is skipped."""
         ids = texts(self._store.zrange(self._keys.rq_failed(queue), 0, -1))
         ours = (job_id for job_id in ids if self._is_ours(job_id))
-        return sum(self._replay.run(self._store, queue, job_id, self._handler_timeout) for job_id in ours)
+        return sum(self._replay.run(self._store, queue, job_id, self._handler_timeout, who) for job_id in ours)
 
     def is_foreign(self, job_id: str) -> bool:
         """Tells other applications' jobs from ours: RQ keeps them in the same place."""
@@ -143,10 +147,10 @@ class DeadLetters:
         """Returns the queues that our jobs are or were on."""
         return set(texts(self._store.smembers(self._keys.queues)))
 
-    def discard(self, letter: DeadLetter, *, who: str = "", reason: str = "") -> bool:
-        """Closes it for good. Returns False if it is no dead letter any more."""
-        words = (letter.queue, letter.job_id, self._retention_seconds, who, reason)
-        return bool(self._discard.run(self._store, *words))
+    def discard(self, letter: DeadLetter, *, who: str = "", reason: str = "", step: Step = ()) -> int:
+        """Closes it for good. Returns as `replay` does."""
+        words = (letter.queue, letter.job_id, str(self._retention_seconds), who, reason, *step)
+        return int(self._discard.run(self._store, *words))
 
     def _is_ours(self, job_id: str) -> bool:
         return bool(self._store.exists(self._keys.event(JobId.parse(job_id).event_id)))

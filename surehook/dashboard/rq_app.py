@@ -81,10 +81,18 @@ def _replace_views(app: Flask, store: redis.Redis, settings: Settings) -> None:
     )
 
     def requeue(job_id: str) -> Response:
-        return _not_ours() if letters.is_foreign(job_id) else _requeued(letters.replay_job(job_id))
+        return (
+            _not_ours()
+            if letters.is_foreign(job_id)
+            else _requeued(letters.replay_job(job_id, who=request.remote_user or ""))
+        )
 
     def requeue_all(queue_name: str) -> Response:
-        return _requeued(letters.replay_queue(queue_name)) if queue_name in letters.queues() else _not_ours()
+        return (
+            _requeued(letters.replay_queue(queue_name, who=request.remote_user or ""))
+            if queue_name in letters.queues()
+            else _not_ours()
+        )
 
     show_job, read_job = app.view_functions[JOB_PAGE], app.view_functions[JOB_DATA]
 

@@ -76,6 +76,7 @@ def environ_of(scope: Any) -> dict[str, Any]:
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "SERVER_NAME": host,
         "SERVER_PORT": str(port or 0),
+        "REMOTE_USER": scope["surehook.user"].name if scope.get("surehook.user") else "",
         "REMOTE_ADDR": scope["client"][0] if scope["client"] else "",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],

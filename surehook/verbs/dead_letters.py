@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from surehook.admin.actions import LONGEST_REASON, operator
+from surehook.admin.bulk_actions import DISCARD, REPLAY
 from surehook.admin.dead_letters import DeadLetter, DeadLetters, Filter
 from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
@@ -15,6 +16,7 @@ from surehook.shared.settings import Settings, load_settings
 from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs import options
+from surehook.verbs.actions import open_actions, run_here
 from surehook.verbs.dead_letters_groups import groups, open_groups, whole_group_id
 from surehook.verbs.options import as_json, bulk, each, filter_fields, require_selection
 from surehook.verbs.output import echo, echo_json
@@ -77,10 +79,18 @@ def show(some_id: str, as_json: bool) -> None:
 @filters
 @bulk
 def replay(ids: Sequence[str], **given: Any) -> None:
-    """Run dead letters again, each with its full budget of retries."""
+    """Run dead letters again, each with its full budget of retries.
+
+    With --group: one of them first, and the others when that has run without failing.
+    """
+    wanted, who = _wanted(given), operator()
+    require_selection(ids, given, has_filter=not wanted.is_empty)
+    if not ids and not given["dry_run"]:
+        _run_bulk(REPLAY, wanted, given["rate"], who)
+        return
     letters = _open(load_settings())
-    who = operator()
-    _each(_chosen(letters, ids, given), lambda letter: letters.replay(letter, who=who), "replayed", given)
+    chosen = _chosen(letters, ids, wanted)
+    _each(chosen, lambda letter: letters.replay(letter, who=who) > 0, "replayed", given)
 
 
 @dead_letters.command()
@@ -90,11 +100,15 @@ def replay(ids: Sequence[str], **given: Any) -> None:
 @bulk
 def discard(ids: Sequence[str], reason: str | None, **given: Any) -> None:
     """Close dead letters for good: they will never run."""
-    letters = _open(load_settings())
-    chosen = _chosen(letters, ids, given)
+    wanted, who = _wanted(given), operator()
+    require_selection(ids, given, has_filter=not wanted.is_empty)
     why = "" if given["dry_run"] else _reason(reason)
-    who = operator()
-    _each(chosen, lambda letter: letters.discard(letter, who=who, reason=why), "discarded", given)
+    if not ids and not given["dry_run"]:
+        _run_bulk(DISCARD, wanted, given["rate"], who, why)
+        return
+    letters = _open(load_settings())
+    chosen = _chosen(letters, ids, wanted)
+    _each(chosen, lambda letter: letters.discard(letter, who=who, reason=why) > 0, "discarded", given)
 
 
 def _open(settings: Settings) -> DeadLetters:
@@ -119,12 +133,14 @@ def _reason(given: str | None) -> str:
     return reason
 
 
-def _chosen(letters: DeadLetters, ids: Sequence[str], given: dict[str, Any]) -> list[DeadLetter]:
-    wanted = _wanted(given)
-    require_selection(ids, given, has_filter=not wanted.is_empty)
-    if ids:
-        return _found(letters, ids)
-    return list(letters.matching(wanted))
+def _run_bulk(verb: str, wanted: Filter, rate: float | None, who: str, reason: str = "") -> None:
+    actions = open_actions()
+    plan = actions.plan(verb, wanted, who=who, reason=reason, rate=rate)
+    run_here(actions, actions.start(plan.action_id, who=who))
+
+
+def _chosen(letters: DeadLetters, ids: Sequence[str], wanted: Filter) -> list[DeadLetter]:
+    return _found(letters, ids) if ids else list(letters.matching(wanted))
 
 
 def _found(letters: DeadLetters, ids: Iterable[str]) -> list[DeadLetter]:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from redis.exceptions import RedisError
 
+from surehook.admin.audit import masked_user
 from surehook.admin.erasure import Erasure
 from surehook.admin.spool_erasure import SpoolErasure
 from surehook.shared.encryption import BodyCipher
@@ -16,10 +17,12 @@ from surehook.shared.errors import NotFound, SurehookError
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, unavailable, wait_for_store
+from surehook.verbs.audit import note_here
 from surehook.verbs.output import echo, echo_json
 from surehook.verbs.progress import Progress
 
 TIMEOUT_SECONDS = 10.0
+LONGEST_TARGET = 500
 UUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The second pass finds events that were accepted during the first.
 MOST_PASSES = 5
@@ -61,6 +64,9 @@ def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) ->
         raise click.UsageError("Name ids, or a user with --user ID.")
     settings = load_settings()
     wait_for_store(settings)
+    if not dry_run:
+        target = masked_user(_uuid(user, "--user")) if user else " ".join(chosen)
+        note_here("erased", target[:LONGEST_TARGET], count=max(1, len(chosen)))
     try:
         with connect(settings, timeout_seconds=TIMEOUT_SECONDS) as store:
             erasure = Erasure(

@@ -17,6 +17,7 @@ from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs import options
+from surehook.verbs.audit import note_here
 from surehook.verbs.events_resolve import echo_decisions
 from surehook.verbs.history import action_facts, echo_history
 from surehook.verbs.options import as_json, filter_fields
@@ -97,6 +98,8 @@ def show(some_id: str, with_body: bool, as_json: bool) -> None:
     log = open_log()
     event = one(log, some_id)
     attempts, actions = log.attempts(event.event_id), log.actions(event.event_id)
+    if with_body:
+        note_here("body shown", event.event_id)
     body = log.body(event.event_id) if with_body else b""
     note = "the body is encrypted" if body.startswith(ENCRYPTED) else ""
     if not event.has_body:

@@ -1,18 +1,22 @@
 """`surehook events replay`: run the handlers of closed events again."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
 
+from surehook.admin.audit import masked_user
 from surehook.admin.events import REPLAYABLE, EventFilter, EventLog, EventRecord
 from surehook.admin.transactions import REFUSALS
 from surehook.shared.errors import NotFound, SurehookError
+from surehook.verbs.audit import note_here
 from surehook.verbs.events_list import filter_of, filters, line, one, open_log
 from surehook.verbs.events_resolve import open_decisions, whole_ids
 from surehook.verbs.options import bulk, each, require_selection
 
 NOT_REFUSED = "not a refused transaction, its effects are still being undone, or its body has expired"
+LONGEST_TARGET = 500
 BY_DEFAULT = ("done", "unhandled", "completed")
 
 
@@ -31,8 +35,11 @@ def replay(ids: Sequence[str], *, committed: bool, **options: Any) -> None:
         _replay_committed(ids, options)
         return
     log = open_log()
+    chosen = _chosen(log, ids, options)
+    if chosen and not options["dry_run"]:
+        note_here("event replayed" if ids else "events replayed", _target(ids, options), count=len(chosen))
     each(
-        _chosen(log, ids, options),
+        chosen,
         lambda event: log.replay(event.event_id),
         options,
         line=line,
@@ -54,9 +61,22 @@ def _replay_committed(ids: Sequence[str], options: dict[str, Any]) -> None:
     decisions = open_decisions()
     ids = whole_ids(ids, decisions, *REFUSALS)
     facts = [event_id for event_id in ids if decisions.is_refused(event_id)]
+    if facts and not options["dry_run"]:
+        note_here("committed event replayed", " ".join(facts)[:LONGEST_TARGET], count=len(facts))
     each(facts, decisions.replay_committed, options, line=str, verb="replayed", otherwise=NOT_REFUSED)
     if missed := sorted(set(ids) - set(facts)):
         raise NotFound("\n".join(f"{event_id} is {NOT_REFUSED}" for event_id in missed))
+
+
+def _target(ids: Sequence[str], options: dict[str, Any]) -> str:
+    if ids:
+        return " ".join(ids)[:LONGEST_TARGET]
+    given = {
+        name: value for name, value in asdict(filter_of(options)).items() if value and name not in ("user_id", "email")
+    }
+    parts = [f"{name.removesuffix('_id').replace('event_', '')} {value}" for name, value in given.items()]
+    parts += [masked_user(options["user"].lower())] if options["user"] else []
+    return ("closed events: " + (", ".join(parts) or "all"))[:LONGEST_TARGET]
 
 
 def _chosen(log: EventLog, ids: Sequence[str], options: dict[str, Any]) -> list[EventRecord]:

@@ -10,6 +10,7 @@ from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, wait_for_store
+from surehook.verbs.audit import note_here
 from surehook.verbs.output import echo, echo_json
 from surehook.verbs.tables import echo_table, utc
 
@@ -43,6 +44,7 @@ def echo_decisions(wanted: EventFilter, limit: int, *, as_json: bool) -> None:
 def resolve(ids: Sequence[str]) -> None:
     """Take orphans off the list, after you have checked their effects."""
     decisions = open_decisions()
+    note_here("resolved", " ".join(ids)[:500], count=len(ids))
     each(whole_ids(ids, decisions, ORPHANED), decisions.resolve, "resolved", "not an unresolved orphan")
 
 

@@ -16,6 +16,7 @@ from surehook.shared.index_key import IndexKey
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, unavailable, wait_for_store
+from surehook.verbs.audit import note_here
 from surehook.verbs.output import echo
 from surehook.verbs.progress import Progress
 
@@ -40,6 +41,8 @@ def rotate(dry_run: bool, rate: float | None) -> None:
     if not cipher.newest_key_id:
         raise Misconfigured("SUREHOOK_ENCRYPTION_KEYS is not set: there is no key to encrypt with")
     wait_for_store(settings)
+    if not dry_run:
+        note_here("bodies re-encrypted", f"with key {cipher.newest_key_id}")
     try:
         with connect(settings, timeout_seconds=TIMEOUT_SECONDS) as store:
             passes = _rotate(Rotation(store, Keys(settings.key_prefix), cipher), rate, is_dry=dry_run)

@@ -13,6 +13,7 @@ from surehook.shared.settings import load_settings
 from surehook.shared.stats import QueueStats
 from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
+from surehook.verbs.audit import note_here
 from surehook.verbs.output import echo, echo_json
 
 TIMEOUT_SECONDS = 10.0
@@ -84,6 +85,7 @@ def list_(as_json: bool) -> None:
 @click.argument("name")
 def pause(name: str) -> None:
     """Claim no more jobs from a queue. Running handlers finish; new and due jobs wait."""
+    note_here("queue paused", name)
     is_new = _open().pause(name)
     echo(f"{visible_line(name)} is paused" if is_new else f"{visible_line(name)} was paused already")
 
@@ -95,6 +97,7 @@ def resume(name: str) -> None:
 
     Ends a pause, one that a handler has asked for with RetryLater(…, everyone=True), too, and closes an open breaker.
     """
+    note_here("queue resumed", name)
     was_paused = _open().resume(name)
     echo(f"{name} is resumed" if was_paused else f"{name} was not paused")
 
@@ -113,8 +116,10 @@ def limit(name: str, concurrency: int | str | None, rate: str | None, clear: boo
     if clear and (concurrency is not None or rate is not None):
         raise click.UsageError("--clear leaves both limits to the code: it takes no --concurrency and no --rate.")
     if clear:
+        note_here("limits cleared", name)
         found.clear_limits(name)
     elif concurrency is not None or rate is not None:
+        note_here(f"limits set to concurrency {concurrency}, rate {rate}".replace("None", "unchanged"), name)
         found.limit(name, concurrency=concurrency, rate=rate)
     limits = found.limits(name)
     echo(f"{visible_line(name)}: {limit_sentence(limits)}")

@@ -30,6 +30,8 @@ STAYS = {
     b"surehook:index-segments",
     b"surehook:index-state",
     b"rq:finished:other",
+    b"surehook:audit",
+    b"surehook:bulks",
 }
 KNOWN_IDS = b"surehook:known-ids:"
 RunWorker = Callable[..., Any]

@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "shared" / "scripts"
 LEASES, EXCHANGE, SWEEP = "test_leases", "test_exchange", "test_sweep"
 DEADLINES, GIVEN_UP, MALFORMED = "test_transaction_deadlines", "test_given_up_runs", "test_malformed_transactions"
-ORDER, GROUPS = "test_order", "test_failure_groups"
+ORDER, GROUPS, BULK = "test_order", "test_failure_groups", "test_bulk_actions"
 RQ_TOOLS, LOST_REPLIES, ACCEPT = "test_rq_tools", "test_lost_replies", "test_accept"
 LIMIT, ROLLED_BACK = "test_open_event_limit", "test_rolled_back_store"
 
@@ -32,6 +32,10 @@ MUTANTS = (
     ),
     Mutant("a job runs out of turn", "lib/ordering", "or has_turn(job_id, queue, place) end", "or true end", ORDER),
     Mutant("a skipped dead letter holds its line", "lib/ordering", "string.sub(place, 1, 4) == 'skip'", "false", ORDER),
+    Mutant("a letter that died again is replayed again", "lib/actions", "died_at > planned_at or", "false or", BULK),
+    Mutant("a runner that lost its action goes on", "lib/actions", "or known[2] ~= token then", "then", BULK),
+    Mutant("an action is started twice", "bulk_start", "tonumber(known[2]) > now_ms", "false", BULK),
+    Mutant("a discard is not in the audit", "lib/actions", "audit(who, action, job_id, 1, reason)", "", "test_audit"),
     Mutant("a dead letter is in no group", "lib/claims", "join_group(job_id, failure)", "'+inf'", GROUPS),
     Mutant("a letter's group is another", "lib/groups", "handler .. '\\n' .. kind", "kind", GROUPS),
     Mutant("the groups of a handler are not bounded", "lib/groups", "< MOST_GROUPS", "< 1000000", GROUPS),

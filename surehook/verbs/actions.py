@@ -1,0 +1,147 @@
+"""`surehook actions`: replays and discards of many dead letters, and the loop that runs one in a command."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import click
+from redis.exceptions import RedisError
+
+from surehook.admin.actions import operator
+from surehook.admin.bulk_actions import (
+    REPLAY,
+    ActionRefused,
+    BulkAction,
+    BulkActions,
+    BulkState,
+    described,
+    event_of_canary,
+)
+from surehook.admin.bulk_run import BulkRun
+from surehook.admin.dead_letters import DeadLetters
+from surehook.shared.errors import NotFound, SurehookError
+from surehook.shared.keys import Keys
+from surehook.shared.settings import load_settings
+from surehook.shared.store import connect, wait_for_store
+from surehook.shared.visible import visible_line
+from surehook.verbs.options import as_json as json_option
+from surehook.verbs.output import echo, echo_json
+from surehook.verbs.progress import Progress
+from surehook.verbs.tables import utc
+
+TIMEOUT_SECONDS = 10.0
+DONE = {REPLAY: "replayed"}
+
+
+@click.group()
+def actions() -> None:
+    """List, stop or resume replays and discards of many dead letters."""
+
+
+@actions.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the newest 100: planned ones for an hour, others for a week after their last step."""
+    found = open_actions().newest()
+    for action in found:
+        if as_json:
+            echo_json(_facts(action))
+        else:
+            for line in _lines(action):
+                echo(line)
+    if not found and not as_json:
+        echo("no actions")
+
+
+@actions.command()
+@click.argument("some_id", metavar="ID")
+def stop(some_id: str) -> None:
+    """Stop an action before its next event. `resume` goes on with the rest."""
+    bulk = open_actions()
+    action = bulk.stop(_whole(some_id, bulk), who=operator())
+    echo(f"{action.action_id} is stopped: {_progress(action)}")
+
+
+@actions.command()
+@click.argument("some_id", metavar="ID")
+def resume(some_id: str) -> None:
+    """Go on with an action that was stopped, or whose process was killed. No event is replayed twice."""
+    bulk = open_actions()
+    run_here(bulk, bulk.start(_whole(some_id, bulk), who=operator()))
+
+
+def open_actions() -> BulkActions:
+    settings = load_settings()
+    wait_for_store(settings)
+    store, keys = connect(settings, timeout_seconds=TIMEOUT_SECONDS), Keys(settings.key_prefix)
+    letters = DeadLetters(store, keys, retention_seconds=settings.retention, handler_timeout=settings.handler_timeout)
+    return BulkActions(store, keys, letters)
+
+
+def run_here(bulk: BulkActions, action: BulkAction) -> None:
+    """Runs a started action in this process, with its progress on a terminal.
+
+    Raises:
+        SurehookError: it was stopped; the text says why, and how to resume it.
+    """
+    if action.needs_canary and action.planned > 1 and sys.stderr.isatty():
+        echo("one event first, then the others", err=True)
+    with Progress(DONE.get(action.verb, f"{action.verb}ed")) as progress:
+        try:
+            action = BulkRun(bulk, action, on_step=progress.step).run()
+        except KeyboardInterrupt:
+            action = _stopped(bulk, action)
+        except RedisError:
+            echo(f"go on with: surehook actions resume {action.action_id}", err=True)
+            raise
+    echo(_progress(action))
+    if action.state is not BulkState.DONE:
+        why = f": {action.note}" if action.note else ""
+        raise SurehookError(f"action {action.action_id} is {action.state}{why}\n{_hint(action)}")
+
+
+def _stopped(bulk: BulkActions, action: BulkAction) -> BulkAction:
+    with suppress(ActionRefused):  # it has just ended
+        return bulk.stop(action.action_id, who=operator())
+    return bulk.get(action.action_id)
+
+
+def _hint(action: BulkAction) -> str:
+    if action.state is BulkState.RUNNING:
+        return "another process runs it: `surehook actions list` shows how far it is"
+    return f"go on with: surehook actions resume {action.action_id}"
+
+
+def _progress(action: BulkAction) -> str:
+    verb = DONE.get(action.verb, f"{action.verb}ed")
+    return f"{action.done} {verb}" + (f", {action.skipped} no longer dead" if action.skipped else "")
+
+
+def _whole(some_id: str, bulk: BulkActions) -> str:
+    found = [action.action_id for action in bulk.newest() if some_id and action.action_id.startswith(some_id.lower())]
+    if not found:
+        raise NotFound(f"there is no action {some_id} (any more); `surehook actions list` shows them")
+    if len(found) > 1:
+        raise click.UsageError(f"{some_id} is the beginning of several ids: give more of it.")
+    return found[0]
+
+
+def _lines(action: BulkAction) -> Sequence[str]:
+    reason = f'  "{action.reason}"' if action.reason else ""
+    counts = f"{action.done + action.skipped} of {action.planned}"
+    lines = [
+        f"{action.action_id}  {utc(action.created_at)}  {action.verb}  {action.state}  {counts}  {action.who}{reason}",
+        f"    {described(action.filter)}",
+    ]
+    if action.note:
+        lines.append(f"    {action.note}")
+    return list(map(visible_line, lines))
+
+
+def _facts(action: BulkAction) -> dict[str, Any]:
+    times = {"created_at": action.created_at.isoformat(), "updated_at": action.updated_at.isoformat()}
+    hidden = {"filter", "canary", "canary_queue", "canary_result"}
+    facts = {name: value for name, value in asdict(action).items() if name not in hidden}
+    return facts | times | {"filter": described(action.filter), "first_event_id": event_of_canary(action) or None}

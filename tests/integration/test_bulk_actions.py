@@ -1,0 +1,236 @@
+"""Many dead letters are replayed or discarded by an action that can be stopped, killed and resumed at any point."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from harness.stack import wait_until
+from surehook.admin.audit import Audit
+from surehook.admin.bulk_actions import DISCARD, REPLAY, ActionRefused, BulkAction, BulkActions, BulkState
+from surehook.admin.bulk_run import BulkRun
+from surehook.admin.dead_letters import DeadLetters, Filter
+from surehook.admin.events import EventLog
+from surehook.admin.failure_groups import FailureGroups
+from surehook.shared.errors import NotFound
+from surehook.shared.settings import Settings
+from tests.integration.conftest import KEYS, Erase
+from tests.support.bulk import bulk, start
+from tests.support.command import Surehook
+from tests.support.dead_letters import die, groups, surehook
+from tests.support.order_machine import an_attempt
+
+__all__ = ["bulk", "die", "groups", "surehook"]  # fixtures
+
+Die = Callable[..., str]
+
+
+def replays(store: redis.Redis, event_id: str) -> int:
+    return len(
+        [each for each in EventLog(store, KEYS, handler_timeout=30).actions(event_id) if each.action == "replayed"]
+    )
+
+
+def lose_lease(store: redis.Redis, action: BulkAction) -> None:
+    """As if the time of its runner's lease had passed."""
+    store.hset(KEYS.bulk_action(action.action_id), "lease_until", 1)
+
+
+def test_a_plan_changes_nothing_and_says_what_it_would_do(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
+    ids = [die(), die()]
+
+    plan = bulk.plan(REPLAY, Filter(handler="it"), who="ann", reason="mended")
+
+    assert (plan.state, plan.planned, set(plan.sample)) == (BulkState.PLANNED, 2, set(ids))
+    assert store.zcard("rq:failed:events") == 2
+    assert 0 < store.ttl(KEYS.bulk_action(plan.action_id)) <= 3600
+
+
+@pytest.mark.parametrize(("verb", "left"), [(REPLAY, 2), (DISCARD, 0)])
+def test_an_action_takes_each_matching_letter_once(
+    verb: str, left: int, die: Die, bulk: BulkActions, store: redis.Redis
+) -> None:
+    die()
+    die()
+    die(handler="other")
+
+    done = BulkRun(bulk, start(bulk, verb, Filter(handler="it"))).run()
+
+    assert (done.state, done.done, done.skipped) == (BulkState.DONE, 2, 0)
+    assert store.zcard("rq:failed:events") == 1
+    assert store.llen("rq:queue:events") == left
+    with pytest.raises(ActionRefused, match="done"):
+        bulk.start(done.action_id, who="ann")
+
+
+def test_a_letter_that_dies_again_is_not_replayed_again(
+    die: Die, bulk: BulkActions, dead_letters: DeadLetters, claims_of: Any, store: redis.Redis
+) -> None:
+    event_id = die()
+    first = start(bulk)
+    second = start(bulk)
+    BulkRun(bulk, first).run()
+    claims_of().bury(claims_of().claim(), an_attempt("it"), "")
+
+    done = BulkRun(bulk, second).run()
+
+    assert (done.done, replays(store, event_id)) == (0, 1)
+    assert len(list(dead_letters.matching(Filter()))) == 1
+
+
+def test_two_actions_at_once_replay_each_event_once(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
+    ids = [die() for _ in range(20)]
+    actions = [start(bulk), start(bulk)]
+    threads = [threading.Thread(target=BulkRun(bulk, action).run) for action in actions]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [replays(store, event_id) for event_id in ids] == [1] * 20
+    assert sum(bulk.get(action.action_id).done for action in actions) == 20
+
+
+def test_an_action_has_one_runner(die: Die, bulk: BulkActions) -> None:
+    die()
+    die()
+    action = start(bulk)
+    runs = BulkRun(bulk, action, on_step=lambda: None), BulkRun(bulk, action)
+    others: list[BulkAction] = []
+
+    def while_it_runs() -> None:
+        others.append(runs[1].run())
+        with pytest.raises(ActionRefused, match="is running"):
+            bulk.start(action.action_id, who="bob")
+
+    done = BulkRun(bulk, action, on_step=while_it_runs).run()
+
+    assert [other.state for other in others] == [BulkState.RUNNING] * 2
+    assert (done.state, done.done) == (BulkState.DONE, 2)
+
+
+def test_a_runner_that_lost_its_action_changes_nothing(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
+    ids = [die() for _ in range(4)]
+    action = start(bulk)
+
+    def another_takes_it() -> None:
+        if bulk.get(action.action_id).done == 1:
+            lose_lease(store, action)
+            BulkRun(bulk, bulk.start(action.action_id, who="bob")).run()
+
+    BulkRun(bulk, action, on_step=another_takes_it).run()
+
+    done = bulk.get(action.action_id)
+    assert (done.state, done.done) == (BulkState.DONE, 4)
+    assert [replays(store, event_id) for event_id in ids] == [1] * 4
+
+
+def test_a_stopped_action_goes_on_with_the_rest(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
+    ids = [die() for _ in range(3)]
+    action = start(bulk)
+
+    def stop() -> None:
+        bulk.stop(action.action_id, who="bob")
+
+    stopped = BulkRun(bulk, action, on_step=stop).run()
+    assert (stopped.state, stopped.done, stopped.note) == (BulkState.STOPPED, 1, "stopped by bob")
+    with pytest.raises(ActionRefused, match="stopped"):
+        bulk.stop(action.action_id, who="bob")
+    done = BulkRun(bulk, bulk.start(action.action_id, who="ann")).run()
+
+    assert (done.state, done.done) == (BulkState.DONE, 3)
+    assert [replays(store, event_id) for event_id in ids] == [1] * 3
+
+
+def test_an_action_whose_command_was_killed_is_resumed(
+    die: Die, bulk: BulkActions, store: redis.Redis, settings: Settings, surehook: Surehook, tmp_path: Path
+) -> None:
+    ids = [die() for _ in range(5)]
+    command = [sys.executable, "-m", "surehook", "dead-letters", "replay", "--all", "--rate", "4"]
+    environment = os.environ | {"SUREHOOK_DATA_DIR": str(settings.data_dir)}
+    process = subprocess.Popen(command, env=environment, cwd=tmp_path)
+    try:
+        wait_until(lambda: any(action.done for action in bulk.newest()), "an event is replayed", 90)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    (action,) = bulk.newest()
+    lose_lease(store, action)
+    assert bulk.get(action.action_id).state is BulkState.INTERRUPTED
+
+    assert surehook("actions", "resume", action.action_id[:4])[0] == 0
+
+    assert bulk.get(action.action_id).state is BulkState.DONE
+    assert [replays(store, event_id) for event_id in ids] == [1] * 5
+
+
+def test_letters_that_are_erased_or_discarded_during_an_action_are_skipped(
+    die: Die, bulk: BulkActions, groups: FailureGroups, dead_letters: DeadLetters, erase: Erase
+) -> None:
+    ids = [die() for _ in range(3)]
+    group_id = groups.read()[0].group_id
+    action = start(bulk, DISCARD, Filter(group_id=group_id), reason="old")
+
+    def others_go() -> None:
+        for letter in list(dead_letters.matching(Filter())):
+            if letter.event_id in ids[:2]:
+                erase(letter.event_id)
+            else:
+                dead_letters.discard(letter, who="bob")
+
+    done = BulkRun(bulk, action, on_step=others_go).run()
+
+    assert (done.state, done.done, done.skipped) == (BulkState.DONE, 1, 2)
+
+
+def test_an_action_on_a_group_that_has_vanished_ends(
+    die: Die, bulk: BulkActions, groups: FailureGroups, erase: Erase
+) -> None:
+    event_id = die()
+    action = start(bulk, REPLAY, Filter(group_id=groups.read()[0].group_id))
+    erase(event_id)
+    assert groups.read(with_empty=True) == []
+
+    done = BulkRun(bulk, action).run()
+
+    assert (done.state, done.done) == (BulkState.DONE, 0)
+
+
+def test_actions_are_bounded_and_expire(bulk: BulkActions, store: redis.Redis) -> None:
+    running = start(bulk)
+    BulkRun(bulk, running)._take.run(store, running.action_id, "another")  # noqa: SLF001
+    for _ in range(101):
+        bulk.plan(REPLAY, Filter(), who="ann")
+
+    found = bulk.newest(200)
+
+    assert len(found) == 100
+    assert running.action_id in [action.action_id for action in found]
+    store.delete(KEYS.bulk_action(found[0].action_id))
+    with pytest.raises(NotFound):
+        bulk.start(found[0].action_id, who="ann")
+
+
+def test_the_audit_tells_of_an_action_before_its_first_step_and_after_its_last(
+    die: Die, bulk: BulkActions, store: redis.Redis
+) -> None:
+    die()
+    action = start(bulk, DISCARD, Filter(handler="it", user_id="8f2d6a4e-1111-4c3b-9a55-0c7d5d1e2f30"), reason="old")
+    (started,) = Audit(store, KEYS).newest()
+    assert (started.who, started.action, started.count, started.reason) == ("ann", "bulk discard started", 1, "old")
+    assert started.action_id == action.action_id
+    assert "handler it" in started.target
+    assert "8f2d6a4e" not in started.target
+
+    BulkRun(bulk, action).run()
+
+    ended, _ = Audit(store, KEYS).newest()
+    assert (ended.action, ended.count) == ("bulk discard ended", 1)
