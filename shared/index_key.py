@@ -34,8 +34,8 @@ class IndexKey:
         """
         stored: object = self._store.get(self._keys.index_key)
         if stored is None:
-            self._store.set(self._keys.index_key, self._sealed(secrets.token_bytes(KEY_BYTES)), nx=True)
-            stored = self._store.get(self._keys.index_key)
+            made = self._sealed(secrets.token_bytes(KEY_BYTES))
+            _, stored = Script("set_if_absent", self._keys).run(self._store, self._keys.index_key, made, 0)
         return self._opened(stored)
 
     def is_current(self) -> bool:

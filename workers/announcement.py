@@ -1,4 +1,4 @@
-"""What a supervisor knows of the handlers, without importing their modules.
+"""The facts of handlers that a supervisor needs, without importing their modules.
 
 The first worker process of a start or a reload imports the modules, writes what they declare into an *announcement*
 before it takes events, and then works as the others do.

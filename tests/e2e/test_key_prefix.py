@@ -67,7 +67,7 @@ def test_each_installation_runs_its_own_events_and_leaves_other_jobs_alone(build
     assert "events       |█ 1, 0 executing, 0 finished, 0 failed" in rq_info(stack, TWO)
     dashboard = f"http://127.0.0.1:{stack.dashboard_port}"
     wait_until(lambda: answers(dashboard), "the dashboard answers")
-    assert events[TWO]["id"] in httpx.get(f"{dashboard}/0/data/jobs/events/queued/8/asc/1.json").text
+    assert events[TWO]["id"] in httpx.get(f"{dashboard}/rq/0/data/jobs/events/queued/8/asc/1.json").text
     shown = stack.run("queues", "list", SUREHOOK_KEY_PREFIX=TWO).stdout
     assert "events" in shown
     assert "ERROR" not in stack.logged()

@@ -204,7 +204,10 @@ def test_nothing_is_left_of_a_claim_once_it_is_settled(accept: Accept, claims_of
 
     lasting = {key.decode() for key in store.scan_iter() if store.ttl(key) == -1}
 
-    assert lasting == {KEYS.known_ids(event_id[-4:]), KEYS.ledger, KEYS.queues, "rq:queues", "rq:finished:events"}
+    index = {KEYS.index_segments, KEYS.index_state}
+    assert (
+        lasting == {KEYS.known_ids(event_id[-4:]), KEYS.ledger, KEYS.queues, "rq:queues", "rq:finished:events"} | index
+    )
     assert store.exists(KEYS.event(event_id))
 
 

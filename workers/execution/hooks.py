@@ -11,7 +11,7 @@ from surehook.workers.handlers.hooks import Around
 from surehook.workers.handlers.options import location_of
 from surehook.workers.handlers.parameters import Extra, Parameters
 
-# What contextlib says of a generator that yields never, or again, in its plain and `async` form.
+# The words of contextlib for a generator that yields never, or again, in its plain and `async` form.
 NOT_ONCE = {"generator didn't yield", "generator didn't stop", "generator didn't stop after throw()"} | {
     "generator didn't stop after athrow()"
 }

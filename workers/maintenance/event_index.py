@@ -61,7 +61,7 @@ class IndexUpkeep:
         self._cipher = BodyCipher(settings.encryption_keys)
         self.key = IndexKey(store, keys, self._cipher)
         self._unindexed, self._add = Script("unindexed", keys), Script("index_events", keys)
-        self._check_rows = Script("check_rows", keys)
+        self._check_rows, self._mark = Script("check_rows", keys), Script("index_mark", keys)
 
     def finish_rows(self) -> int:
         """Completes rows that were added without the address. Returns how many events were looked at."""
@@ -76,14 +76,14 @@ class IndexUpkeep:
         cursor, found = self._store.scan(cursor, match=self._keys.event("*"), count=KEYS_A_CALL)
         event_ids = [key.removeprefix(self._keys.event("")) for key in texts(found)]
         added = sum(self._index(event_ids[start : start + AT_ONCE]) for start in range(0, len(event_ids), AT_ONCE))
-        self._store.hset(self._keys.index_state, "cursor", cursor)
+        self._mark.run(self._store, "cursor", cursor)
         return added if cursor else None
 
     def is_first_walk(self) -> bool:
         return text(self._store.hget(self._keys.index_state, "complete")) != "1"
 
     def end_first_walk(self) -> None:
-        self._store.hset(self._keys.index_state, "complete", 1)
+        self._mark.run(self._store, "complete", 1)
 
     def check_segment(self) -> int:
         """Clears the rows of one segment, the next after the last call's, that lie. Returns how many did."""
@@ -96,7 +96,7 @@ class IndexUpkeep:
             int(self._check_rows.run(self._store, segment, first, ROWS_A_CALL))
             for first in range(0, ROWS_A_SEGMENT, ROWS_A_CALL)
         )
-        self._store.hset(self._keys.index_state, "checked", segment)
+        self._mark.run(self._store, "checked", segment)
         return lies
 
     def _index(self, event_ids: Sequence[str]) -> int:
@@ -159,6 +159,7 @@ class IndexKeeper(PeriodicThread):
         self._facts = facts
         self._clock = clock
         self._upkeep = IndexUpkeep(store, keys, settings)
+        self._lock = Script("set_if_absent", keys)
 
     def tick(self) -> None:
         if self._facts.key is None:
@@ -166,7 +167,8 @@ class IndexKeeper(PeriodicThread):
         for _ in range(0, UNFINISHED_A_TICK, AT_ONCE):
             if not self._upkeep.finish_rows():
                 break
-        if self._store.set(self._keys.index_lock, "", nx=True, px=LOCK_MS):
+        is_ours, _ = self._lock.run(self._store, self._keys.index_lock, "", LOCK_MS)
+        if is_ours:
             self._walk()
 
     def _walk(self) -> None:

@@ -112,7 +112,7 @@ class Child:
 
     @property
     def pids(self) -> list[int]:
-        """Of its guard and of itself, as far as they are known. The thread of the metrics may be late for `forget`."""
+        """Its guard and itself, as far as they are known. The thread of the metrics may be late for `forget`."""
         with contextlib.suppress(ValueError):  # the slots are closed
             return [pid for pid in (self.process.pid, self.slots.pid) if pid]
         return []
