@@ -12,9 +12,10 @@ from typing import Any
 from surehook.shared.errors import Misconfigured
 from surehook.workers.handlers.parameters import Parameters
 from surehook.workers.handlers.registry import Handler, Registry
-from surehook.workers.handlers.retry import RetryPolicy
+from surehook.workers.handlers.retry import RetryPolicy, exponential
 
 ANNOUNCEMENT_SUFFIX = ".announcement"
+MOST_DELAYS = 100  # the last one is repeated
 ALL_QUEUES, ITS_QUEUE = "all", "own"
 """The queues that a process announces: all that the handlers use, or only the one that it serves."""
 
@@ -47,11 +48,25 @@ def _outlined(handler: Handler) -> Handler:
     return replace(
         handler,
         function=_is_elsewhere,
-        policy=RetryPolicy(0, ()),
+        policy=_outlined_policy(handler.policy),
         parameters=Parameters(accepts_attempt=False),
         order=None,
         undo=None if handler.undo is None else _outlined(handler.undo),
     )
+
+
+def _outlined_policy(policy: RetryPolicy) -> RetryPolicy:
+    """The delays of a user's function are computed now: the supervisor decides on the retries of runs that it kills."""
+    if policy.backoff is exponential:
+        return policy
+    try:
+        if callable(policy.backoff):
+            delays = tuple(float(policy.backoff(retry)) for retry in range(1, min(policy.retries, MOST_DELAYS) + 1))
+        else:
+            delays = tuple(map(float, policy.backoff))
+    except BaseException:  # noqa: BLE001 - a user's function; a worker process says what is wrong when it fails there
+        delays = ()
+    return RetryPolicy(policy.retries, delays or exponential)
 
 
 def _is_elsewhere(_: Any) -> None:

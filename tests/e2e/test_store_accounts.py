@@ -121,7 +121,7 @@ def test_the_operators_account_is_enough_for_the_dashboard(build_stack: Build) -
             return 0
 
     wait_until(lambda: status("/") == 200, "it listens")
-    assert [status(path) for path in ("/0/data/queues.json", "/0/data/workers.json")] == [200, 200]
+    assert [status(path) for path in ("/rq/0/data/queues.json", "/rq/0/data/workers.json")] == [200, 200]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ LASTING = {
     "bodies that go": r"surehook:(body-retention|closed-bodies)",
     "queues of ours": r"surehook:queues",
     "failure groups": r"surehook:(group-handlers|groups:\w+|group:[0-9a-f]+)",
-    "index of closed events": r"surehook:index(-segments|-key|-state|:\d+)",
+    "index of closed events": r"surehook:index(-segments|-key|-state|-checking|:\d+)",
     "RQ's queues": r"rq:queues",
     "RQ's workers": r"rq:workers(:(events|slow))?",
     "finished": r"rq:finished:(events|slow)",
