@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import redis
 from cryptography.fernet import Fernet
 
 from harness.events import USER_ID, an_event
 from harness.stack import API_KEY, wait_until
 from surehook import Reject, on
+from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.transactional.executor import TransactionalExecutor
@@ -73,6 +75,7 @@ def test_another_event_under_the_id_of_a_transaction_is_a_warning_with_both_type
     transactional_endpoint: OpenEndpoint,
     transactional_executor: Callable[..., TransactionalExecutor],
     caplog: pytest.LogCaptureFixture,
+    store: redis.Redis,
     happens: str,
 ) -> None:
     seen: list[str] = []
@@ -87,6 +90,7 @@ def test_another_event_under_the_id_of_a_transaction_is_a_warning_with_both_type
     other = {**event, "user": {**event["user"], "email": "another@example.com"}}
     with ThreadPoolExecutor(3) as senders:
         first = senders.submit(transactional_endpoint.deliver, event)
+        wait_until(lambda: store.exists(Keys().event(event["id"])), "the first one is there")
         if happens:
             transactional_executor().run_until_idle(1)
             first.result()

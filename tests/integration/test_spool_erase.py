@@ -23,6 +23,12 @@ KEYS = Keys()
 
 
 @pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that other tests keep busy must not make an event be refused here."""
+    monkeypatch.setattr("surehook.ingest.spool.spool.ANSWER_WITHIN_SECONDS", 20.0)
+
+
+@pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
     monkeypatch.setattr("surehook.ingest.spool.forwarder.RETRY_SECONDS", 0.05)
