@@ -29,15 +29,14 @@ from surehook.workers.queue.completion import log_completion
 from surehook.workers.queue.executor import JobExecutor
 from tests.support.claiming import SingleClaims
 from tests.support.run_context import TestContext
+from tests.support.spooling import adopts_often, is_patient, looks_often, spooling, surehook
 from tests.support.transactional_client import decide, protocol, transactional_endpoint, transactional_executor
 from tests.support.worker_harness import WorkerHarness
 
 __all__ = [
-    "decide",
-    "protocol",
-    "transactional_endpoint",
+    "adopts_often", "decide", "is_patient", "looks_often", "protocol", "spooling", "surehook", "transactional_endpoint",
     "transactional_executor",
-]  # fixtures of tests.support
+]  # fmt: skip  # fixtures of tests.support
 
 KEYS = Keys()
 Accept = Callable[..., str]

@@ -20,12 +20,10 @@ from tests.support.store_faults import not_durable
 EVENTS, NOTE_BYTES = 12, 100_000
 
 
+@pytest.mark.usefixtures("looks_often")
 def test_a_spool_drains_over_a_network_that_is_too_slow_for_a_full_batch(
     settings: Settings, store: redis.Redis, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.RETRY_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.REPORT_SECONDS", 0.05)
     monkeypatch.setattr("surehook.ingest.store.session.open_connection", partial(open_connection, timeout_seconds=0.6))
     with link_to(socket_path(data_dir)) as link:
         address = parse_store_address(f"redis://127.0.0.1:{link.port}")

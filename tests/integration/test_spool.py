@@ -21,12 +21,7 @@ from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.ledger import is_balanced, ledger
 from tests.support.store_faults import FAULTS, Away, not_durable
 
-
-@pytest.fixture(autouse=True)
-def _checked_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.RETRY_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.REPORT_SECONDS", 0.05)
+pytestmark = pytest.mark.usefixtures("looks_often")
 
 
 @pytest.fixture

@@ -13,48 +13,23 @@ from harness.stack import wait_until
 from surehook.shared.exit_status import FAILED, NOT_FOUND
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
-from tests.support.command import Surehook, command_on
+from tests.support.command import Surehook
 from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.ledger import is_balanced
+from tests.support.spooling import leave
 from tests.support.store_faults import not_durable
 
 USER, OTHER = "0a0a0a0a-0000-4000-8000-00000000000a", "0b0b0b0b-0000-4000-8000-00000000000b"
 KEYS = Keys()
 
 
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that other tests keep busy must not make an event be refused here."""
-    monkeypatch.setattr("surehook.ingest.spool.spool.ANSWER_WITHIN_SECONDS", 20.0)
-
-
-@pytest.fixture(autouse=True)
-def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.RETRY_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.REPORT_SECONDS", 0.05)
-
-
-@pytest.fixture
-def spooling(settings: Settings, tmp_path: Path) -> Settings:
-    return settings.model_copy(update={"spool_dir": str(tmp_path / "spool")})
-
-
-@pytest.fixture
-def surehook(spooling: Settings, monkeypatch: pytest.MonkeyPatch) -> Surehook:
-    monkeypatch.setenv("SUREHOOK_SPOOL_DIR", spooling.spool_dir)
-    return command_on(spooling, monkeypatch)
+pytestmark = pytest.mark.usefixtures("looks_often", "is_patient")
 
 
 def of_user(user_id: str, **fields: object) -> dict[str, object]:
     event: dict[str, object] = an_event(**fields)  # type: ignore[arg-type]
     event["user"] = {"id": user_id, "email": "erased@example.com"}
     return event
-
-
-def leave(spooling: Settings, store: redis.Redis, *events: dict[str, object]) -> None:
-    with not_durable(store), open_endpoint(spooling, is_awaited=False) as endpoint:
-        assert [endpoint.deliver(event).status_code for event in events] == [202] * len(events)
 
 
 def content(spooling: Settings) -> bytes:
@@ -73,7 +48,7 @@ def test_a_users_events_are_erased_in_the_spool_of_this_machine(
     spooling: Settings, store: redis.Redis, surehook: Surehook
 ) -> None:
     own, others, mention = of_user(USER), of_user(OTHER), of_user(OTHER, note=USER.upper())
-    leave(spooling, store, own, others, mention)
+    leave(spooling, store, [own, others, mention])
 
     dry = surehook("events", "erase", "--user", USER, "--dry-run")
     assert "1 events would be erased in this machine's spool" in dry[1]
@@ -90,7 +65,7 @@ def test_events_of_an_erased_user_in_the_spools_of_other_machines_are_dropped_wh
     spooling: Settings, store: redis.Redis, surehook: Surehook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, others = of_user(USER), of_user(OTHER)
-    leave(spooling, store, own, others)
+    leave(spooling, store, [own, others])
     monkeypatch.setenv("SUREHOOK_SPOOL_DIR", "off")  # the command runs on a machine without this spool
 
     assert surehook("events", "erase", "--user", USER)[0] == 0
@@ -105,7 +80,7 @@ def test_an_event_is_erased_by_its_id_wherever_it_waits(
     spooling: Settings, store: redis.Redis, surehook: Surehook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, elsewhere, kept = of_user(USER), of_user(USER), of_user(USER)
-    leave(spooling, store, here, elsewhere, kept)
+    leave(spooling, store, [here, elsewhere, kept])
 
     assert surehook("events", "erase", str(here["id"])) == (
         0,
@@ -141,7 +116,7 @@ def test_a_database_that_cannot_be_searched_is_named_with_the_exit_status(
     spooling: Settings, store: redis.Redis, surehook: Surehook
 ) -> None:
     event = of_user(USER)
-    leave(spooling, store, event)
+    leave(spooling, store, [event])
     aside = Path(spooling.spool_dir) / "damaged.sqlite3.set-aside"
     aside.write_text("damaged")
 
@@ -153,7 +128,7 @@ def test_a_database_that_cannot_be_searched_is_named_with_the_exit_status(
 
 def test_commands_know_of_spooled_events(spooling: Settings, store: redis.Redis, surehook: Surehook) -> None:
     event = of_user(USER)
-    leave(spooling, store, event)
+    leave(spooling, store, [event])
     event_id = str(event["id"])
 
     for command in (("events", "show", event_id), ("events", "replay", event_id)):
@@ -167,7 +142,7 @@ def test_a_key_under_which_events_wait_in_the_spool_is_not_called_dispensable(
     spooling: Settings, store: redis.Redis, surehook: Surehook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
-    leave(spooling.model_copy(update={"encryption_keys": (SecretStr(old),)}), store, of_user(USER))
+    leave(spooling.model_copy(update={"encryption_keys": (SecretStr(old),)}), store, [of_user(USER)])
 
     monkeypatch.setenv("SUREHOOK_ENCRYPTION_KEYS", f"{new},{old}")
     status, output = surehook("keys", "rotate")

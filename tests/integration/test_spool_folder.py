@@ -13,43 +13,13 @@ from surehook.ingest.spool.spool import check_spool
 from surehook.shared.errors import Misconfigured
 from surehook.shared.exit_status import FAILED
 from surehook.shared.settings import Settings
-from tests.support.command import Surehook, command_on
+from tests.support.command import Surehook
 from tests.support.endpoint import open_endpoint
 from tests.support.ledger import is_balanced
+from tests.support.spooling import leave
 from tests.support.store_faults import not_durable
 
-
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that other tests keep busy must not make an event be refused here."""
-    monkeypatch.setattr("surehook.ingest.spool.spool.ANSWER_WITHIN_SECONDS", 20.0)
-
-
-@pytest.fixture(autouse=True)
-def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.RETRY_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.REPORT_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.ADOPT_SECONDS", 0.05)
-
-
-@pytest.fixture
-def spooling(settings: Settings, tmp_path: Path) -> Settings:
-    return settings.model_copy(update={"spool_dir": str(tmp_path / "spool")})
-
-
-@pytest.fixture
-def surehook(spooling: Settings, monkeypatch: pytest.MonkeyPatch) -> Surehook:
-    monkeypatch.setenv("SUREHOOK_SPOOL_DIR", spooling.spool_dir)
-    return command_on(spooling, monkeypatch)
-
-
-def leave(spooling: Settings, store: redis.Redis, count: int = 3) -> list[str]:
-    """Leaves events as a process does that ends while the store is away; returns their ids."""
-    events = [an_event() for _ in range(count)]
-    with not_durable(store), open_endpoint(spooling, is_awaited=False) as endpoint:
-        assert [endpoint.deliver(event).status_code for event in events] == [202] * count
-    return [event["id"] for event in events]
+pytestmark = pytest.mark.usefixtures("looks_often", "adopts_often", "is_patient")
 
 
 def databases(spooling: Settings) -> list[Path]:
@@ -89,10 +59,10 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 def test_a_damaged_or_foreign_database_is_set_aside_and_stops_nothing(
     spooling: Settings, store: redis.Redis, surehook: Surehook, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
-    leave(spooling, store)
+    leave(spooling, store, [an_event() for _ in range(3)])
     (damaged,) = databases(spooling)
     DAMAGES[damage](damaged)
-    left = leave(spooling, store) if damage == "cut off" else []
+    left = leave(spooling, store, [an_event() for _ in range(3)]) if damage == "cut off" else []
     with open_endpoint(spooling) as endpoint:
         assert endpoint.deliver().status_code == 202
         wait_until(lambda: endpoint.metric("surehook_spool_set_aside") == 1, "it is reported")
@@ -107,7 +77,7 @@ def test_a_damaged_or_foreign_database_is_set_aside_and_stops_nothing(
 def test_two_processes_do_not_adopt_the_same_events_and_a_living_one_keeps_its_own(
     spooling: Settings, store: redis.Redis
 ) -> None:
-    left = leave(spooling, store)
+    left = leave(spooling, store, [an_event() for _ in range(3)])
     with open_endpoint(spooling) as one, open_endpoint(spooling) as other:
         wait_until(lambda: store.zcard("surehook:open") == len(left), "they are forwarded once")
         assert (one.deliver().status_code, other.deliver().status_code) == (202, 202)
@@ -119,7 +89,7 @@ def test_two_processes_do_not_adopt_the_same_events_and_a_living_one_keeps_its_o
 
 def test_a_process_adopts_what_another_leaves_later(spooling: Settings, store: redis.Redis) -> None:
     with open_endpoint(spooling) as endpoint:
-        left = leave(spooling, store)
+        left = leave(spooling, store, [an_event() for _ in range(3)])
         wait_until(lambda: store.zcard("surehook:open") == len(left), "the living process has forwarded them")
         wait_until(lambda: len(databases(spooling)) == 1, "and has deleted the database")
         assert endpoint.deliver().status_code == 202
@@ -142,7 +112,7 @@ def test_the_same_event_in_two_spools_is_stored_once(spooling: Settings, store: 
 def test_the_commands_show_what_waits_and_forward_it(
     spooling: Settings, store: redis.Redis, surehook: Surehook
 ) -> None:
-    left = leave(spooling, store)
+    left = leave(spooling, store, [an_event() for _ in range(3)])
 
     listed, as_json, ledger = surehook("spool", "list"), surehook("spool", "list", "--json"), surehook("ledger")
     with not_durable(store):
@@ -162,7 +132,7 @@ def test_the_commands_show_what_waits_and_forward_it(
 def test_a_refused_event_is_offered_again_after_its_cause_is_gone(
     spooling: Settings, store: redis.Redis, surehook: Surehook, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (event_id,) = leave(spooling, store, 1)
+    (event_id,) = leave(spooling, store, [an_event()])
     store.set(f"surehook:event:{event_id}", "of another kind")
     with open_endpoint(spooling) as endpoint:
         wait_until(lambda: endpoint.metric("surehook_spool_set_aside") == 1, "it is set aside")

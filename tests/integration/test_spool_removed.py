@@ -15,23 +15,17 @@ from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.ledger import is_balanced
 from tests.support.store_faults import not_durable
 
+pytestmark = pytest.mark.usefixtures("looks_often")
+
 
 @pytest.fixture(autouse=True)
-def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.RETRY_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.REPORT_SECONDS", 0.05)
+def _tries_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("surehook.ingest.spool.spool.FAILING_SECONDS", 0.05)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "spool"
-
-
-@pytest.fixture
-def spooling(settings: Settings, folder: Path) -> Settings:
-    return settings.model_copy(update={"spool_dir": str(folder)})
 
 
 @pytest.fixture

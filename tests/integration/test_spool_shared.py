@@ -11,48 +11,19 @@ from harness.stack import wait_until
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
 from surehook.shared.store_address import parse_store_address
-from tests.support.command import Surehook, command_on
+from tests.support.command import Surehook
 from tests.support.endpoint import open_endpoint
-from tests.support.store_faults import not_durable
+from tests.support.spooling import leave
 
 OTHER_KEYS = Keys("other")
 
 
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that other tests keep busy must not make an event be refused here."""
-    monkeypatch.setattr("surehook.ingest.spool.spool.ANSWER_WITHIN_SECONDS", 20.0)
-
-
-@pytest.fixture(autouse=True)
-def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.RETRY_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.REPORT_SECONDS", 0.05)
-    monkeypatch.setattr("surehook.ingest.spool.forwarder.ADOPT_SECONDS", 0.05)
+pytestmark = pytest.mark.usefixtures("looks_often", "adopts_often", "is_patient")
 
 
 @pytest.fixture
-def one(settings: Settings, tmp_path: Path) -> Settings:
-    return settings.model_copy(update={"spool_dir": str(tmp_path / "spool")})
-
-
-@pytest.fixture
-def other(one: Settings) -> Settings:
-    return one.model_copy(update={"key_prefix": OTHER_KEYS.prefix})
-
-
-@pytest.fixture
-def surehook(one: Settings, monkeypatch: pytest.MonkeyPatch) -> Surehook:
-    monkeypatch.setenv("SUREHOOK_SPOOL_DIR", one.spool_dir)
-    return command_on(one, monkeypatch)
-
-
-def leave(spooling: Settings, store: redis.Redis) -> str:
-    event = an_event()
-    with not_durable(store), open_endpoint(spooling, is_awaited=False) as endpoint:
-        assert endpoint.deliver(event).status_code == 202
-    return str(event["id"])
+def other(spooling: Settings) -> Settings:
+    return spooling.model_copy(update={"key_prefix": OTHER_KEYS.prefix})
 
 
 def database(spooling: Settings) -> Path:
@@ -61,10 +32,10 @@ def database(spooling: Settings) -> Path:
 
 
 def test_two_installations_on_one_folder_forward_only_their_own_events(
-    one: Settings, other: Settings, store: redis.Redis, caplog: pytest.LogCaptureFixture
+    spooling: Settings, other: Settings, store: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    left = leave(other, store)
-    with open_endpoint(one) as endpoint:
+    (left,) = leave(other, store, [an_event()])
+    with open_endpoint(spooling) as endpoint:
         own = endpoint.deliver().json()["eventId"]
         wait_until(lambda: endpoint.metric("surehook_spool_set_aside") == 1, "it is reported")
         wait_until(lambda: store.exists(Keys().event(own)), "its own is stored")
@@ -73,13 +44,13 @@ def test_two_installations_on_one_folder_forward_only_their_own_events(
 
     with open_endpoint(other):
         wait_until(lambda: store.exists(OTHER_KEYS.event(left)), "its own Surehook forwards it")
-    assert list(Path(one.spool_dir).glob("*.sqlite3")) == []
+    assert list(Path(spooling.spool_dir).glob("*.sqlite3")) == []
 
 
 def test_events_for_another_store_are_listed_and_forwarded_only_on_request(
-    one: Settings, other: Settings, store: redis.Redis, surehook: Surehook
+    spooling: Settings, other: Settings, store: redis.Redis, surehook: Surehook
 ) -> None:
-    left = leave(other, store)
+    (left,) = leave(other, store, [an_event()])
 
     listed, flushed, ledger = surehook("spool", "list"), surehook("spool", "flush"), surehook("ledger")
 
@@ -92,21 +63,23 @@ def test_events_for_another_store_are_listed_and_forwarded_only_on_request(
     assert store.exists(Keys().event(left))
 
 
-def test_the_database_of_another_version_is_left_to_it(one: Settings, store: redis.Redis, surehook: Surehook) -> None:
-    left = leave(one, store)
-    path = database(one)
+def test_the_database_of_another_version_is_left_to_it(
+    spooling: Settings, store: redis.Redis, surehook: Surehook
+) -> None:
+    (left,) = leave(spooling, store, [an_event()])
+    path = database(spooling)
     with sqlite3.connect(path) as newer:
         newer.execute("pragma user_version = 99")
     newer.close()
 
-    with open_endpoint(one) as endpoint:
+    with open_endpoint(spooling) as endpoint:
         wait_until(lambda: endpoint.metric("surehook_spool_set_aside") == 1, "it is reported")
     assert path.exists()
 
     with sqlite3.connect(path) as again:
         again.execute("pragma user_version = 2")
     again.close()
-    with open_endpoint(one):
+    with open_endpoint(spooling):
         wait_until(lambda: store.exists(Keys().event(left)), "its version forwards it")
 
 
