@@ -84,7 +84,7 @@ class Supervisor:
         with suppress(RedisError, OSError), connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
             StoreFormat().check(store, Keys(settings.key_prefix))
         guard.adopt_orphans()  # a killed guard leaves some
-        self._others = guard.children()  # those of a program that this one has replaced
+        self._others = guard.children()  # children of a program that this one has replaced
         with working_folder("surehook-workers-") as self._folder:
             self._metrics = metrics = SupervisorMetrics(self._folder.path, settings, self._pids)
             self._claims = OwnClaims(self._report, metrics.interrupted, metrics.killed, self._forget)
