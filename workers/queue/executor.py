@@ -192,10 +192,6 @@ class JobExecutor:
             log.error(
                 "RetryLater(everyone=True) holds back one event: the handler has no queue of its own", extra=facts
             )
-        return completion_of(
-            handler,
-            claim,
-            result,
-            context.finish_runs,
-            facts=self._index_facts.of(claim, handler.name, email_of(event)),
-        )
+        # Only a success closes the event.
+        row = self._index_facts.of(claim, handler.name, email_of(event)) if result.error is None else b""
+        return completion_of(handler, claim, result, context.finish_runs, facts=row)
