@@ -43,7 +43,7 @@ class BulkRun:
         self._outcomes = Outcomes(self._store, self._keys, action.filter.group_id or "")
         self._in_flight: list[Run] = []
         self._token = token_hex(8)
-        self._renewed_at = 0.0
+        self._renewed_at = self._looked_at = 0.0
         self._take, self._renew, self._stop = (Script(f"bulk_{name}", self._keys) for name in ("take", "renew", "stop"))
 
     def run(self) -> BulkAction:
@@ -120,10 +120,14 @@ class BulkRun:
             self._pause()
 
     def _wait_for_room(self) -> str:
-        """Looks at what has run, and waits while too many have not."""
+        """Looks at what has run, a few times a second, and waits while too many have not."""
         while True:
             if self._is_stopping():
                 return "its process was stopped"
+            now = time.monotonic()
+            if now - self._looked_at < POLL_SECONDS and len(self._in_flight) < MOST_IN_FLIGHT:
+                return ""
+            self._looked_at = now
             left = []
             for run in self._in_flight:
                 outcome = self._outcomes.of(run)
