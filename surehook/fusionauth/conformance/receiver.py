@@ -35,10 +35,6 @@ class Options:
     key_id: str | None = None
     algorithm: str | None = None
 
-    @property
-    def is_given(self) -> bool:
-        return bool(self.headers or self.basic or self.signing_key)
-
 
 def checked_url(url: str) -> str:
     """Returns a URL that requests can be sent to.
