@@ -22,6 +22,8 @@ _VARIABLE = (
     re.compile(r"(?<=\?)\S+(?=\s|$)"),
     re.compile(r"(?<=')(?![A-Za-z_.]+')[^']+(?=')"),
     re.compile(r'(?<=")(?![A-Za-z_.]+")[^"]+(?=")'),
+    # UUIDs and hardware addresses, whose parts may have letters alone.
+    re.compile(r"\b[0-9A-Fa-f]{2,}(?:[-:][0-9A-Fa-f]{2,}){2,}\b"),
     re.compile(r"\b(?![45]\d\d\b)\w*\d\w*"),  # but not the status of an HTTP response
     re.compile(rf"{_ANY}(?:[-:.,+/]*{_ANY})+"),
 )

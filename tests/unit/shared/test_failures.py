@@ -24,6 +24,10 @@ def library() -> str:
     [
         ("ValueError: row 17 is missing", "ValueError: row 9,204 is missing"),
         ("OSError: no row for *** (3f0c1d2e-0000-4000-8000-000000000001)", "OSError: no row for *** (c0ffee00-…)"),
+        ("E: no row c666a677-8015-4d83-abef-d114b05d80ac", "E: no row be9eacc9-003a-4d50-aebb-24ee1442a048"),
+        ("E: no row c666a677-8015-4d83-abef-d114b05d80ac", "E: no row 87ead936-949e-4dc6-8a0b-4a676d6ab92e"),
+        ("E: no row ABCDEFAB-CDEF-4ABC-ABCD-ABCDEFABCDEF", "E: no row 87ead936-949e-4dc6-8a0b-4a676d6ab92e"),
+        ("E: device de:ad:be:ef:00:01 is gone", "E: device 02:42:ac:11:00:02 is gone"),
         ("E: at 2026-11-28T10:00:00+00:00", "E: at 2025-01-02T23:59:59.123Z"),
         ("E: <ann@example.com> bounced", "E: <bob@mail.example.org> bounced"),
         ("E: no plan 'gold 12'", "E: no plan 'two words'"),
