@@ -20,11 +20,11 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def step(self) -> None:
+    def step(self, detail: str = "") -> None:
         self._count += 1
         if self._is_shown and time.monotonic() >= self._next:
             self._next = time.monotonic() + SHOW_EVERY_SECONDS
-            sys.stderr.write(f"\r{self._label} {self._count:,}")
+            sys.stderr.write(f"\r{self._label} {self._count:,}{detail}\x1b[K")
             sys.stderr.flush()
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:

@@ -1,9 +1,12 @@
 """`surehook reconcile`: fetches events that FusionAuth fired for us and that did not arrive."""
 
+import signal
 import sys
 import time
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +28,9 @@ NEWEST_MS = 30_000
 # The end of the last period is read again: a node whose clock is behind inserts entries late.
 OVERLAP_MS = 15 * 60_000
 SLOW_SEARCH_SECONDS = 10.0
+# With --every: the pause after a run that failed, if the regular one is longer. A lock of a killed run is gone by then.
+RETRY_SECONDS = 60.0
+TERMINATED = 128 + signal.SIGTERM
 
 
 @click.command()
@@ -55,10 +61,11 @@ def reconcile(**options: Any) -> None:
     from surehook.fusionauth.client import open_client
     from surehook.shared.store import error_for_operator
 
-    with open_client(settings) as client:
+    with _ended_by_sigterm(0 if options["every"] else TERMINATED), open_client(settings) as client:
         if not options["every"]:
             sys.exit(0 if _run(settings, client, options).is_complete else 1)
         while True:
+            pause = options["every"]
             try:
                 _run(settings, client, options)
             except Exception as exc:
@@ -67,7 +74,18 @@ def reconcile(**options: Any) -> None:
                 if error is None or isinstance(error, Misconfigured):
                     raise
                 echo(f"surehook: {error}", err=True)
-            time.sleep(options["every"])
+                pause = min(pause, RETRY_SECONDS)
+            time.sleep(pause)
+
+
+@contextmanager
+def _ended_by_sigterm(status: int) -> Iterator[None]:
+    """Leaves on SIGTERM as on Ctrl-C, so that the lock is released: otherwise the next run would have to wait."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(status))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(settings: Settings, client: "FusionAuthClient", options: dict[str, Any]) -> "Statement":
@@ -88,6 +106,7 @@ def _run(settings: Settings, client: "FusionAuthClient", options: dict[str, Any]
     ):
         decided_until = progress.decided_until()
         start_ms, end_ms = _period(options, decided_until, client)
+        position = Position(line, start_ms, end_ms)
         problems = problems_of(client, start_ms, client.now_ms())
         for problem in problems:
             echo(f"surehook: {problem}", err=True)
@@ -99,7 +118,8 @@ def _run(settings: Settings, client: "FusionAuthClient", options: dict[str, Any]
             id_retention_ms=settings.id_retention * 1000,
             max_body_bytes=settings.max_body_bytes,
             advance=_advance(progress.advance, decided_until, start_ms, end_ms),
-            pace=_pace(options["rate"], progress.renew, line.step),
+            pace=_pace(options["rate"], progress.renew, position.step),
+            on_window=position.go_on,
         )
         statement = reconciler.run(start_ms, end_ms, is_dry_run=options["dry_run"])
         statement.problems += problems
@@ -110,6 +130,24 @@ def _run(settings: Settings, client: "FusionAuthClient", options: dict[str, Any]
     else:
         echo(statement.text())
     return statement
+
+
+@dataclass
+class Position:
+    """Shows how far a run has come in its period."""
+
+    line: ProgressLine
+    start_ms: int
+    end_ms: int
+    shown: str = ""
+
+    def step(self) -> None:
+        self.line.step(self.shown)
+
+    def go_on(self, until_ms: int, statement: "Statement") -> None:
+        share = (until_ms - self.start_ms) / (self.end_ms - self.start_ms)
+        until = datetime.fromtimestamp(until_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        self.shown = f": up to {until} ({share:.0%}), {statement.recovered:,} recovered"
 
 
 def _advance(

@@ -1,6 +1,9 @@
 """`surehook reconcile` knows old ids and erased events, and goes by the clock of FusionAuth."""
 
 import json
+import sys
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -126,3 +129,28 @@ def test_a_run_for_a_chosen_webhook_does_not_hide_what_others_missed(
 
 def test_there_is_no_statement_before_the_first_run(store: redis.Redis) -> None:
     assert last_statement(store, KEYS) is None
+
+
+def test_with_every_a_run_that_fails_is_repeated_within_a_minute(
+    fusionauth: FusionAuth, surehook: Surehook, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        if seconds < 1:
+            return  # between two searches
+        pauses.append(seconds)
+        store.delete(KEYS.reconcile_lock)
+        if len(pauses) == 2:
+            sys.exit(0)
+
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=pause)
+    monkeypatch.setattr("surehook.verbs.reconcile.time", clock)
+    fusionauth.fire(1, status=503)
+    store.set(KEYS.reconcile_lock, "a run that was killed", px=60_000)
+
+    _, output = surehook("reconcile", "--every", "1h", "--rate", "1000")
+
+    assert pauses == [60.0, 3600.0]
+    assert "another `surehook reconcile` runs" in output
+    assert "1 were recovered" in output

@@ -42,7 +42,11 @@ class Progress:
     def renew(self) -> None:
         """Takes the lock, or keeps it."""
         if not self._renew.run(self._store, self._token, LOCK_SECONDS * 1000):
-            raise SurehookError("another `surehook reconcile` runs on this store: wait for it, or stop it")
+            left: Any = self._store.pttl(self._keys.reconcile_lock)
+            raise SurehookError(
+                "another `surehook reconcile` runs on this store: wait for it, or stop it (if it was killed, its place "
+                f"is free in {max(1, -(-left // 1000))} s)"
+            )
 
     def decided_until(self) -> int | None:
         """Returns the instant up to which everything is decided, in epoch milliseconds; None before the first run."""

@@ -45,7 +45,10 @@ class EventStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Reconciles periods. `advance` is called after each window with the instant up to which all is decided."""
+    """Reconciles periods.
+
+    `advance` is called after each window with the instant up to which all is decided, `on_window` with its end.
+    """
 
     log: EventLogReader
     events: EventStore
@@ -55,6 +58,7 @@ class Reconciler:
     max_body_bytes: int
     advance: Callable[[int], None] = lambda _: None
     pace: Callable[[], None] = lambda: None
+    on_window: Callable[[int, Statement], None] = lambda _, __: None
 
     def run(self, start_ms: int, end_ms: int, *, is_dry_run: bool = False) -> Statement:
         """Returns the statement of a period.
@@ -69,6 +73,7 @@ class Reconciler:
             if decided and not is_dry_run:
                 self.advance(window.end_ms if oldest_running is None else oldest_running)
             decided = decided and oldest_running is None
+            self.on_window(window.end_ms, statement)
         return statement
 
     def _reconcile(self, window: Window, statement: Statement) -> int | None:

@@ -1,0 +1,30 @@
+"""A run of `surehook reconcile` shows on a terminal how far it has come."""
+
+from surehook.fusionauth.reconcile.statement import Statement
+from surehook.verbs.progress import Progress
+from surehook.verbs.reconcile import Position
+
+COLUMNS = 80
+
+
+class Line(Progress):
+    """Keeps what would be shown."""
+
+    def __init__(self) -> None:
+        super().__init__("searches")
+        self.details: list[str] = []
+
+    def step(self, detail: str = "") -> None:
+        self.details.append(detail)
+
+
+def test_a_long_run_shows_the_instant_the_share_and_what_it_recovered() -> None:
+    line = Line()
+    position = Position(line, start_ms=1_790_000_000_000, end_ms=1_790_000_400_000)
+
+    position.step()
+    position.go_on(1_790_000_100_000, Statement(0, 0, recovered=1_204_711))
+    position.step()
+
+    assert line.details == ["", ": up to 2026-09-21 14:15:00Z (25%), 1,204,711 recovered"]
+    assert len("searches 1,234,567" + line.details[1]) < COLUMNS
