@@ -60,33 +60,9 @@ def logged(instance: Instance, count: int = 1) -> None:
 
 
 @needs_openapi
-def test_every_response_has_the_published_shape(instance: Instance, client_of: Client) -> None:
-    client = client_of(instance)
-    logged(instance)
-    key = client.post("/api/key/generate", json={"key": {"algorithm": "RS256", "name": "hooks"}})
-    signed = a_webhook(signatureConfiguration={"enabled": True, "signingKeyId": key.json()["key"]["id"]})
-    webhook = client.post("/api/webhook", json={"webhook": signed})
-    found = client.post("/api/system/webhook-event-log/search", json={"search": {}})
-    entry = found.json()["webhookEventLogs"][0]
-    responses = {
-        "KeyResponse": [key, client.get("/api/key")],
-        "WebhookResponse": [webhook, client.get("/api/webhook"), client.get(f"/api/webhook/{_id(webhook, 'webhook')}")],
-        "WebhookSearchResponse": [client.post("/api/webhook/search", json={"search": {"url": "hook"}})],
-        "TenantResponse": [client.get(f"/api/tenant/{TENANT_ID}"), client.get("/api/tenant")],
-        "SystemConfigurationResponse": [client.get("/api/system-configuration")],
-        "IntegrationResponse": [client.get("/api/integration")],
-        "VersionResponse": [client.get("/api/system/version")],
-        "WebhookEventLogSearchResponse": [found],
-        "WebhookEventLogResponse": [client.get(f"/api/system/webhook-event-log/{entry['id']}")],
-        "WebhookAttemptLogResponse": [client.get(f"/api/system/webhook-attempt-log/{entry['attempts'][0]['id']}")],
-        "JWKSResponse": [client.get("/.well-known/jwks.json")],
-    }
+def test_a_refusal_has_the_published_shape(instance: Instance, client_of: Client) -> None:
+    refused = client_of(instance).post("/api/webhook", json={"webhook": {}})
 
-    for name, answers in responses.items():
-        for answer in answers:
-            assert answer.status_code == 200, answer.text
-            require_shape(answer.json(), name)
-    refused = client.post("/api/webhook", json={"webhook": {}})
     assert refused.status_code == 400
     require_shape(refused.json(), "Errors")
 

@@ -1,6 +1,7 @@
 """Checks JSON against FusionAuth's published OpenAPI, if it lies beside the checkout."""
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,20 @@ def _document() -> dict[str, Any]:
     with PUBLISHED.open("rb") as file:
         document: dict[str, Any] = yaml.load(file, loader)  # noqa: S506 - a safe loader
     return document
+
+
+def schemas_of(method: str, path: str) -> tuple[str | None, str | None] | None:
+    """Returns the names of the schemas of an operation's request and response; None if it is not published."""
+    paths = {re.sub(r"{\w+}", "{}", name): value for name, value in _document()["paths"].items()}
+    operation = paths.get(re.sub(r"{\w+}", "{}", path), {}).get(method.lower())
+    if operation is None:
+        return None
+    return _schema_name(operation.get("requestBody") or {}), _schema_name(operation["responses"]["200"])
+
+
+def _schema_name(part: dict[str, Any]) -> str | None:
+    schema = (part.get("content") or {}).get("application/json", {}).get("schema")
+    return None if schema is None else str(schema["$ref"]).rpartition("/")[2]
 
 
 @functools.cache

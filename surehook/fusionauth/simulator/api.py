@@ -52,6 +52,7 @@ class Api:
                     methods=RECORD_METHODS,
                 ),
                 Route("/api/tenant", self._guarded(records.tenants, is_global=False), methods=SEARCHES),
+                Route("/api/tenant/search", self._guarded(records.search_tenants, is_global=False), methods=["POST"]),
                 Route(
                     "/api/tenant/{id}",
                     self._guarded(records.tenant, is_global=False),
@@ -59,8 +60,11 @@ class Api:
                 ),
                 Route("/api/key", self._guarded(system.keys)),
                 Route("/api/key/generate", self._guarded(system.generate_key), methods=["POST"]),
+                Route("/api/key/generate/{id}", self._guarded(system.generate_key), methods=["POST"]),
                 Route("/api/key/import", self._guarded(system.import_key), methods=["POST"]),
-                Route("/api/key/{id}", self._guarded(system.key), methods=["GET", "DELETE"]),
+                Route("/api/key/import/{id}", self._guarded(system.import_key), methods=["POST"]),
+                Route("/api/key/search", self._guarded(system.search_keys), methods=["POST"]),
+                Route("/api/key/{id}", self._guarded(system.key), methods=["GET", "PUT", "DELETE"]),
                 Route(
                     "/api/system-configuration",
                     self._guarded(system.system_configuration),

@@ -1,17 +1,18 @@
 """One request to the simulated API, after its API key was checked."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from surehook.fusionauth.simulator.instance import Instance
 from surehook.fusionauth.simulator.records import InvalidRequest, Json
 
 MAX_BODY_BYTES = 1 << 20
+DEFAULT_PAGE = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,13 @@ def number(criteria: Mapping[str, Any], name: str, default: int) -> int:
         return int(criteria.get(name) or default)
     except (TypeError, ValueError):
         raise InvalidRequest(("[invalid]", f"search.{name}", "Expected a number.")) from None
+
+
+def page_of(call: ApiCall, name: str, found: Sequence[Json]) -> Response:
+    """Returns the page of a search that was asked for, with the number of all records found."""
+    criteria = call.criteria()
+    start, rows = number(criteria, "startRow", 0), number(criteria, "numberOfResults", DEFAULT_PAGE)
+    return JSONResponse({"total": len(found), name: found[start : start + rows]})
 
 
 async def json_body(request: Request) -> Json:

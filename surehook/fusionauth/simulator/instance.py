@@ -76,13 +76,15 @@ class Instance:
             self.api_keys[key] = ApiKey(key, tenant_id)
             return self.api_keys[key]
 
-    def add_key(self, algorithm: str, *, name: str = "", secret: str | None = None) -> SimulatedKey:
+    def add_key(
+        self, algorithm: str, *, name: str = "", secret: str | None = None, key_id: str | None = None
+    ) -> SimulatedKey:
         """Generates or imports a key.
 
         Raises:
             ValueError: the algorithm is unknown, or has no secret.
         """
-        key = generate_key(algorithm, now_ms=self.now_ms(), name=name, secret=secret)
+        key = generate_key(algorithm, now_ms=self.now_ms(), name=name, secret=secret, key_id=key_id)
         with self.lock:
             self.keys[key.id] = key
         return key

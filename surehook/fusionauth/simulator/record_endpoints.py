@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from surehook.fusionauth.simulator.api_call import ApiCall, number
+from surehook.fusionauth.simulator.api_call import ApiCall, page_of
 from surehook.fusionauth.simulator.records import InvalidRequest, Json, is_uuid, merged
 
 
@@ -25,8 +25,7 @@ def search_webhooks(call: ApiCall) -> Response:
         and str(criteria.get("url") or "").lower() in hook["url"].lower()
         and (not criteria.get("tenantId") or hook["global"] or criteria["tenantId"] in hook["tenantIds"])
     ]
-    start, rows = number(criteria, "startRow", 0), number(criteria, "numberOfResults", 25)
-    return JSONResponse({"total": len(found), "webhooks": found[start : start + rows]})
+    return page_of(call, "webhooks", found)
 
 
 def webhook(call: ApiCall) -> Response:
@@ -48,6 +47,13 @@ def tenants(call: ApiCall) -> Response:
     if call.tenant_id is not None:
         return Response(status_code=401)
     return JSONResponse({"tenant": call.instance.save_tenant(call.part("tenant"))})
+
+
+def search_tenants(call: ApiCall) -> Response:
+    name = str(call.criteria().get("name") or "").lower()
+    only = call.tenant_id
+    shown = [each for key, each in call.instance.tenants.items() if only in (None, key)]
+    return page_of(call, "tenants", [each for each in shown if name in str(each.get("name") or "").lower()])
 
 
 def tenant(call: ApiCall) -> Response:

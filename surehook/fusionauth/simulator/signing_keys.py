@@ -57,7 +57,9 @@ class SimulatedKey:
         return SIGNATURE_HEADER, token
 
 
-def generate_key(algorithm: str, *, now_ms: int, name: str = "", secret: str | None = None) -> SimulatedKey:
+def generate_key(
+    algorithm: str, *, now_ms: int, name: str = "", secret: str | None = None, key_id: str | None = None
+) -> SimulatedKey:
     """Makes a new key; `secret` imports one of an HMAC algorithm instead.
 
     Raises:
@@ -74,7 +76,7 @@ def generate_key(algorithm: str, *, now_ms: int, name: str = "", secret: str | N
     shown = {
         "algorithm": algorithm,
         "hasPrivateKey": not is_hmac,
-        "id": str(uuid4()),
+        "id": key_id or str(uuid4()),
         "insertInstant": now_ms,
         "kid": secrets.token_urlsafe(20),
         "lastUpdateInstant": now_ms,

@@ -5,9 +5,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from surehook.fusionauth.simulator.api_call import ApiCall
+from surehook.fusionauth.simulator.api_call import ApiCall, page_of
 from surehook.fusionauth.simulator.event_log import search_from_json
-from surehook.fusionauth.simulator.records import InvalidRequest, merged
+from surehook.fusionauth.simulator.records import InvalidRequest, is_uuid, merged
 from surehook.fusionauth.simulator.signing_keys import ALGORITHMS
 
 
@@ -39,12 +39,15 @@ def key(call: ApiCall) -> Response:
     if call.request.method == "DELETE":
         del call.instance.keys[found.id]
         return Response()
+    if call.request.method == "PUT":  # the name is all that can change
+        name = str(call.part("key").get("name") or found.json["name"])
+        found.json.update(name=name, lastUpdateInstant=call.instance.now_ms())
     return JSONResponse({"key": found.json})
 
 
 def generate_key(call: ApiCall) -> Response:
     given = call.part("key")
-    key = call.instance.add_key(_algorithm(given), name=str(given.get("name") or ""))
+    key = call.instance.add_key(_algorithm(given), name=str(given.get("name") or ""), key_id=_new_id(call))
     # The secret of a new key is shown once.
     return JSONResponse({"key": {**key.json, **({"secret": key.secret} if key.secret else {})}})
 
@@ -55,10 +58,29 @@ def import_key(call: ApiCall) -> Response:
     if not secret:
         raise InvalidRequest(("[blank]", "key.secret", "You must specify the [key.secret] property."))
     try:
-        key = call.instance.add_key(_algorithm(given), name=str(given.get("name") or ""), secret=str(secret))
+        key = call.instance.add_key(
+            _algorithm(given), name=str(given.get("name") or ""), secret=str(secret), key_id=_new_id(call)
+        )
     except ValueError as exc:
         raise InvalidRequest(("[invalid]", "key.algorithm", str(exc))) from exc
     return JSONResponse({"key": key.json})
+
+
+def search_keys(call: ApiCall) -> Response:
+    criteria = call.criteria()
+    wanted = {name: criteria[name] for name in ("algorithm", "type") if criteria.get(name)}
+    name = str(criteria.get("name") or "").lower()
+    shown = [key.json for key in call.instance.keys.values()]
+    found = [each for each in shown if wanted.items() <= each.items() and name in str(each["name"]).lower()]
+    return page_of(call, "keys", found)
+
+
+def _new_id(call: ApiCall) -> str | None:
+    """Returns the id that the path names for a new key."""
+    key_id = call.request.path_params.get("id")
+    if key_id is not None and (key_id in call.instance.keys or not is_uuid(key_id)):
+        raise InvalidRequest(("[invalid]", "keyId", "The id cannot be used."))
+    return key_id
 
 
 def _algorithm(given: Mapping[str, Any]) -> str:
