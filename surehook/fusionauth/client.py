@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import httpx
 
-from surehook.fusionauth.transport import MAX_RESPONSE_BYTES, FusionAuthError, Transport
+from surehook.fusionauth.transport import MAX_RESPONSE_BYTES, FusionAuthError, KeyRefused, Transport
 from surehook.shared.errors import Misconfigured
 from surehook.shared.settings import Settings
 
@@ -92,15 +92,13 @@ class FusionAuthClient:
         """Returns the object that FusionAuth answers with, empty for an empty answer.
 
         Raises:
-            FusionAuthError: no answer after retries, a refusal, or something else than JSON. Its text has neither the
-                key nor what was sent.
+            KeyRefused: the API key is not enough.
+            FusionAuthError: no answer after retries, another refusal, or something else than JSON. Its text has
+                neither the key nor what was sent.
         """
         response = self._transport.answer(method, path, body, max_bytes)
         if response.status == httpx.codes.UNAUTHORIZED:
-            raise FusionAuthError(
-                f"FusionAuth refuses the API key for {method} {path}: SUREHOOK_FUSIONAUTH_API_KEY must be a global key "
-                "(without a tenant) that may use this endpoint"
-            )
+            raise KeyRefused(method, path)
         if response.location:
             raise FusionAuthError(
                 f"{self.url}{path} redirects to {response.location}: SUREHOOK_FUSIONAUTH_URL must be the last address"

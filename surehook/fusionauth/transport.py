@@ -29,6 +29,17 @@ class FusionAuthError(SurehookError):
     """FusionAuth cannot be asked, or refuses what was asked."""
 
 
+class KeyRefused(FusionAuthError):
+    """The API key may not use an endpoint, or is that of one tenant."""
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(
+            f"FusionAuth refuses the API key for {method} {path}: SUREHOOK_FUSIONAUTH_API_KEY must be a global key "
+            "(without a tenant) that may use this endpoint"
+        )
+        self.path = path
+
+
 class SearchTooBroad(FusionAuthError):
     """A search's answer is larger than what is to be read at once, or takes too long: ask for less."""
 

@@ -7,6 +7,7 @@ from typing import Any
 from surehook.fusionauth.client import FusionAuthClient
 from surehook.fusionauth.doctor.findings import Finding, fine, loses, odd
 from surehook.fusionauth.simulator.quirks import Version
+from surehook.fusionauth.transport import KeyRefused
 from surehook.fusionauth.webhooks import ours_among
 from surehook.shared.settings import Settings
 
@@ -16,6 +17,8 @@ Json = Mapping[str, Any]
 SIGNS_FROM, LOGS_FROM = "1.48.0", "1.53.0"
 SHORT_DAYS = 7
 INTEGRATION = "FusionAuth: Settings > Integrations > Kafka"
+API_KEYS = "FusionAuth: Settings > API Keys: a key without a tenant, with the endpoints in docs/fusionauth.md"
+READ_BY_THE_DOCTOR_ALONE = ("/api/key", "/api/integration")
 SYSTEM_LOGS = "FusionAuth: Settings > System > Logs: Webhook event log"
 
 
@@ -71,6 +74,19 @@ def installation_findings(found: Installation) -> Iterator[Finding]:
             "It is no safety net: a topic that cannot be written has stopped logins (fusionauth-issues 2476).",
             INTEGRATION,
         )
+
+
+def refused_key(exc: KeyRefused) -> Finding:
+    """Judges an API key that is not enough: what `reconcile` reads counts more than what only the doctor reads."""
+    if exc.path in READ_BY_THE_DOCTOR_ALONE:
+        means = "The rest of this group was not checked."
+        return odd("api-key", f"{exc}.", means, API_KEYS)
+    return loses(
+        "api-key",
+        f"{exc}.",
+        "Events that are missed while this receiver is down cannot be found. The rest of this group was not checked.",
+        API_KEYS,
+    )
 
 
 def _event_log(found: Installation) -> Iterator[Finding]:

@@ -95,7 +95,7 @@ def _failures(lost: Counter[int], rolled_back: Counter[int], period: str) -> Ite
 
 
 def _slowness(durations: list[int], found: Installation, period: str) -> Iterator[Finding]:
-    slow = durations[min(len(durations) - 1, len(durations) * 95 // 100)]
+    slow = durations[-(-len(durations) * 95 // 100) - 1]
     read_ms = min(int(hook.get("readTimeout") or 0) for hook in found.ours)
     if slow * 2 > read_ms:
         yield odd(

@@ -40,7 +40,9 @@ def endpoint_findings(settings: Settings, url: str, now: datetime, *, is_own: bo
     with httpx.Client(timeout=TIMEOUT, verify=tls_trust(settings, is_own=is_own), trust_env=not is_own) as client:
         started_at = time.monotonic()
         try:
-            response = client.post(url, content=b"{}", headers={"Content-Type": "application/json"})
+            with client.stream("POST", url, content=b"{}", headers={"Content-Type": "application/json"}) as response:
+                certificate = list(_certificate(response, now))  # a server that closes takes it along
+                response.read()
         except (httpx.TransportError, httpx.InvalidURL) as exc:
             yield _unreachable(url, exc, is_own=is_own)
             return
@@ -48,7 +50,9 @@ def endpoint_findings(settings: Settings, url: str, now: datetime, *, is_own: bo
         if response.is_redirect:
             yield _redirect(url, response)
             return
-        yield from _certificate(response, now)
+        yield from certificate
+        if not is_own and settings.tls_cert is not None:
+            yield from _authority(url)
         if not _is_ours(response, settings):
             yield _another_server(url, response)
             return
@@ -171,6 +175,20 @@ def _malformed(body: bytes) -> responses.Response:
     except MalformedBody as exc:
         return responses.malformed(str(exc))
     raise AssertionError("a probe is never an event")
+
+
+def _authority(url: str) -> Iterator[Finding]:
+    """Notices a certificate that only our own settings make us trust: FusionAuth has its own list of authorities."""
+    try:
+        httpx.head(url, timeout=TIMEOUT)
+    except (httpx.TransportError, httpx.InvalidURL) as exc:
+        if _is_tls(exc):
+            yield odd(
+                "certificate-authority",
+                f"The certificate of {shown_url(url)} is of no authority that machines know ({_tls_reason(exc)}).",
+                "FusionAuth refuses it, unless its Java trust store or the webhook has that authority.",
+                "SUREHOOK_TLS_CERT: one of a public authority; or the webhook's certificate at FusionAuth",
+            )
 
 
 def _certificate(response: httpx.Response, now: datetime) -> Iterator[Finding]:

@@ -8,7 +8,12 @@ from pathlib import Path
 from redis.exceptions import RedisError
 
 from surehook.fusionauth.client import FusionAuthClient
-from surehook.fusionauth.doctor.access import Installation, installation_findings, read_installation
+from surehook.fusionauth.doctor.access import (
+    Installation,
+    installation_findings,
+    read_installation,
+    refused_key,
+)
 from surehook.fusionauth.doctor.deliveries import delivery_findings
 from surehook.fusionauth.doctor.endpoint import endpoint_findings
 from surehook.fusionauth.doctor.events import event_findings
@@ -25,6 +30,7 @@ from surehook.fusionauth.doctor.timeouts import DOCUMENTED, timeout_findings
 from surehook.fusionauth.doctor.transactions import transaction_findings
 from surehook.fusionauth.doctor.webhook import timeouts_of, webhook_findings
 from surehook.fusionauth.own_endpoint import endpoint_url
+from surehook.fusionauth.transport import KeyRefused
 from surehook.shared.errors import Misconfigured, SurehookError
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
@@ -126,6 +132,8 @@ def _group(title: str, check: Callable[[], Iterable[Finding]]) -> Group:
     try:
         for finding in check():
             found.append(finding)  # noqa: PERF402 - what was found before an error stays
+    except KeyRefused as exc:
+        found.append(refused_key(exc))
     except (SurehookError, RedisError, OSError) as exc:
         said = str(exc) if isinstance(exc, SurehookError) else type(exc).__name__
         means = "The rest of this group was not checked."

@@ -54,7 +54,7 @@ def store_findings(settings: Settings, store: redis.Redis) -> Iterator[Finding]:
         )
     else:
         yield _version(info)
-        yield _memory(info)
+        yield memory_finding(info)
         yield from _writes(info)
     yield _clock(store)
     if settings.redis_url is None:
@@ -133,7 +133,7 @@ def _version(info: Info) -> Finding:
     return fine("store-version", f"The store is {shown}.")
 
 
-def _memory(info: Info) -> Finding:
+def memory_finding(info: Info) -> Finding:
     used = int(info.get("used_memory", 0))
     limit, what = int(info.get("maxmemory", 0)), "maxmemory"
     if not limit:
