@@ -1,13 +1,14 @@
-"""Bulk actions: a replay or discard of many dead letters, planned, started, stopped and resumed by commands and pages.
+"""Bulk actions: acts on many dead letters or closed events, which commands and pages plan, start, stop and resume.
 
-1. A plan keeps the filter, and the number of letters that match. It expires unless it is started.
-2. A runner takes a started action under a lease, and replays or discards one letter after the other
-   (`bulk_run.py`). Each step is one script that counts itself, so a runner may be killed anywhere.
-3. A letter that died after the plan was made is left alone, so nothing is replayed twice by one action or by two.
+1. A plan keeps the filter, and how many match. It expires unless it is started.
+2. A runner takes a started action under a lease, and replays or discards what matches (`bulk_run.py`). Each step is one
+   script that counts itself, so a runner may be killed anywhere.
+3. A letter that died, or an event that was closed, after the plan was made is left alone, so nothing is replayed twice
+   by one action or by two.
 """
 
-import json
-from dataclasses import asdict, dataclass
+import sys
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from secrets import token_hex
@@ -15,14 +16,17 @@ from typing import Any
 
 import redis
 
-from surehook.admin.audit import masked_user
+from surehook.admin.bulk_filters import described, pack, unpack
 from surehook.admin.dead_letters import DeadLetters, Filter
+from surehook.admin.events import EventFilter, EventLog
 from surehook.shared.errors import NotFound, SurehookError
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, text, texts
 
 REPLAY, DISCARD = "replay", "discard"
+# The states of closed events that run again unless a filter names one.
+BY_DEFAULT = ("done", "unhandled", "completed")
 SAMPLE = 5
 MOST_KEPT = 100
 PLAN_SECONDS = 3600
@@ -50,17 +54,17 @@ class BulkAction:
     action_id: str
     verb: str
     state: BulkState
-    filter: Filter
+    filter: Filter | EventFilter
     who: str
     reason: str
     rate: float | None
     planned: int
-    """Letters that matched when it was planned."""
+    """How many matched when it was planned."""
     sample: tuple[str, ...]
-    """Events of some of them."""
+    """The ids of some of the events."""
     done: int
     skipped: int
-    """Letters that were dead no longer, or again."""
+    """Letters that were dead no longer, or again; events that were closed no longer, or again, or without a body."""
     canary: str
     """The job of the first letter."""
     canary_queue: str
@@ -77,32 +81,41 @@ class BulkAction:
     @property
     def needs_canary(self) -> bool:
         """The letters of a group failed in the same way: one of them shows if that is mended."""
-        return self.verb == REPLAY and self.filter.group_id is not None
+        return self.verb == REPLAY and bool(self.group_id)
+
+    @property
+    def group_id(self) -> str:
+        return (isinstance(self.filter, Filter) and self.filter.group_id) or ""
 
 
 class BulkActions:
     """The bulk actions of one installation."""
 
-    def __init__(self, store: redis.Redis, keys: Keys, letters: DeadLetters) -> None:
+    def __init__(self, store: redis.Redis, keys: Keys, letters: DeadLetters, events: EventLog) -> None:
         self.store = store
         self.keys = keys
         self.letters = letters
+        self.events = events
         self._plan, self._start, self._stop = (Script(f"bulk_{name}", keys) for name in ("plan", "start", "stop"))
 
-    def plan(self, verb: str, wanted: Filter, *, who: str, reason: str = "", rate: float | None = None) -> BulkAction:
-        """Counts what matches now, and keeps the plan for an hour."""
+    def plan(
+        self, verb: str, wanted: Filter | EventFilter, *, who: str, reason: str = "", rate: float | None = None
+    ) -> BulkAction:
+        """Counts what matches now, and keeps the plan for an hour. Closed events can only be replayed."""
         seconds, micros = self.store.time()
         planned_at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros, tzinfo=None)
-        count = 0
-        sample: list[str] = []
-        for letter in self.letters.matching(wanted):
-            count += 1
-            if len(sample) < SAMPLE:
-                sample.append(letter.event_id)
+        if isinstance(wanted, EventFilter):
+            if verb != REPLAY:
+                raise ValueError(f"closed events cannot be {verb}ed")
+            # The plan must not hold an address that can be read.
+            wanted = self.events.search.with_hashed_email(replace(wanted, states=wanted.states or BY_DEFAULT))
+            count, sample = self._closed(wanted)
+        else:
+            count, sample = self._dead(wanted)
         action_id = token_hex(4)
         fields = {
             "verb": verb,
-            "filter": json.dumps(_packed(wanted)),
+            "filter": pack(wanted),
             "target": described(wanted),
             "who": who,
             "reason": reason,
@@ -114,6 +127,19 @@ class BulkActions:
         flat = [part for pair in fields.items() for part in pair]
         self._plan.run(self.store, action_id, PLAN_SECONDS, MOST_KEPT, *flat)
         return self.get(action_id)
+
+    def _dead(self, wanted: Filter) -> tuple[int, list[str]]:
+        count = 0
+        sample: list[str] = []
+        for letter in self.letters.matching(wanted):
+            count += 1
+            if len(sample) < SAMPLE:
+                sample.append(letter.event_id)
+        return count, sample
+
+    def _closed(self, wanted: EventFilter) -> tuple[int, list[str]]:
+        newest = self.events.search.page(wanted, limit=SAMPLE).events
+        return self.events.search.count(wanted, at_most=sys.maxsize).number, [event.event_id for event in newest]
 
     def start(self, action_id: str, *, who: str) -> BulkAction:
         """Starts it, or resumes one that was stopped or interrupted. A runner takes it then.
@@ -163,28 +189,6 @@ class BulkActions:
         return found
 
 
-def described(wanted: Filter) -> str:
-    """A filter as an entry of the audit names it, without the id of a user."""
-    given = {name: value for name, value in _packed(wanted).items() if name != "user_id"}
-    parts = [f"{name.removesuffix('_id').replace('event_', '')} {value}" for name, value in given.items()]
-    if wanted.user_id:
-        parts.append(masked_user(wanted.user_id))
-    return "dead letters: " + (", ".join(parts) or "all")
-
-
-def _packed(wanted: Filter) -> dict[str, str]:
-    given = {name: value for name, value in asdict(wanted).items() if value is not None}
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in given.items()}
-
-
-def _unpacked(packed: str) -> Filter:
-    given: dict[str, Any] = json.loads(packed)
-    for name in ("since", "until"):
-        if name in given:
-            given[name] = datetime.fromisoformat(given[name])
-    return Filter(**given)
-
-
 def _action(action_id: str, fields: dict[str, str], now_ms: int) -> BulkAction:
     state = BulkState(fields["state"])
     if state is BulkState.RUNNING and float(fields.get("lease_until", 0)) <= now_ms:
@@ -193,7 +197,7 @@ def _action(action_id: str, fields: dict[str, str], now_ms: int) -> BulkAction:
         action_id=action_id,
         verb=fields["verb"],
         state=state,
-        filter=_unpacked(fields["filter"]),
+        filter=unpack(fields["filter"]),
         who=fields["who"],
         reason=fields["reason"],
         rate=float(fields["rate"]) if fields["rate"] else None,

@@ -1,4 +1,4 @@
-"""Runs a bulk action: one letter after the other, in the process of a command or of the dashboard.
+"""Runs a bulk action, a portion after the other, in the process of a command or of the dashboard.
 
 The replay of a failure group begins with one letter, and goes on when that has run without failing. At most 100 of the
 others wait for their run at a time; the first that fails in the group's way stops the action.
@@ -6,11 +6,15 @@ others wait for their run at a time; the first that fails in the group's way sto
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from secrets import token_hex
+from typing import Any
 
-from surehook.admin.bulk_actions import REPLAY, BulkAction, BulkActions, BulkState
-from surehook.admin.dead_letters import DeadLetter
+from surehook.admin.bulk_actions import BulkAction, BulkActions, BulkState
+from surehook.admin.bulk_steps import EventSteps, LetterSteps
+from surehook.admin.dead_letters import Filter
 from surehook.admin.outcomes import Outcomes, Run
+from surehook.admin.portions import portion_at
 from surehook.shared.scripts import Script
 
 POLL_SECONDS = 0.2
@@ -24,8 +28,12 @@ class NotOurs(Exception):
     """The action was stopped, or another process has taken it."""
 
 
+class Stopped(Exception):
+    """The action stops before its end; the text says why, as a sentence."""
+
+
 class BulkRun:
-    """The run of one action by one process."""
+    """The run of one action by one process. `on_step` is told of how many letters or events a portion was."""
 
     def __init__(
         self,
@@ -33,14 +41,14 @@ class BulkRun:
         action: BulkAction,
         *,
         is_stopping: Callable[[], bool] = lambda: False,
-        on_step: Callable[[], None] = lambda: None,
+        on_step: Callable[[int], None] = lambda _: None,
         canary_seconds: float = CANARY_SECONDS,
     ) -> None:
         self._actions, self._action = actions, action
         self._store, self._keys = actions.store, actions.keys
         self._is_stopping, self._on_step = is_stopping, on_step
         self._canary_seconds = canary_seconds
-        self._outcomes = Outcomes(self._store, self._keys, action.filter.group_id or "")
+        self._outcomes = Outcomes(self._store, self._keys, action.group_id)
         self._in_flight: list[Run] = []
         self._token = token_hex(8)
         self._renewed_at = self._looked_at = 0.0
@@ -51,55 +59,45 @@ class BulkRun:
         if not self._take.run(self._store, self._action.action_id, self._token):
             return self._actions.get(self._action.action_id)
         self._action = self._actions.get(self._action.action_id)
+        state, note = BulkState.DONE, ""
         try:
-            note = self._run_letters()
+            self._run_steps(self._steps())
         except NotOurs:
             return self._actions.get(self._action.action_id)
-        state = BulkState.STOPPED if note else BulkState.DONE
+        except Stopped as exc:
+            state, note = BulkState.STOPPED, str(exc)
         self._stop.run(self._store, self._action.action_id, self._token, state, note, self._action.who)
         return self._actions.get(self._action.action_id)
 
-    def _run_letters(self) -> str:
-        """Returns why the action stops before its end, or ""."""
-        note = ""
-        for letter in self._letters():
-            note = self._wait_for_canary() or self._wait_for_room()
-            if note:
-                break
-            self._step(letter)
-            self._on_step()
-            if note := self._keep_to_rate():
-                break
-        return note
+    def _steps(self) -> LetterSteps | EventSteps:
+        wanted = self._action.filter
+        if isinstance(wanted, Filter):
+            return LetterSteps(self._actions, self._action, wanted, self._token)
+        return EventSteps(self._actions, self._action, wanted, self._token)
 
-    def _letters(self) -> Iterator[DeadLetter]:
-        """The letters that match and died before the action was planned; the script checks that again."""
-        for letter in self._actions.letters.matching(self._action.filter):
-            died_at = letter.died_at
-            if (
-                died_at is None
-                or f"{died_at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z" <= self._action.planned_at
-            ):
-                yield letter
+    def _run_steps(self, steps: Any) -> None:
+        left: Iterator[Any] = steps.left(self._go_on)
+        while portion := list(islice(left, self._portion())):
+            self._wait_for_canary()
+            self._wait_for_room(len(portion))
+            taken = steps.take(portion)
+            if not taken.is_ours:
+                raise NotOurs
+            self._renewed_at = time.monotonic()
+            self._in_flight += taken.runs
+            if taken.runs and not self._action.canary:
+                self._action = self._actions.get(self._action.action_id)
+            self._on_step(len(portion))
+            self._keep_to_rate(len(portion))
 
-    def _step(self, letter: DeadLetter) -> None:
-        action, letters = self._action, self._actions.letters
-        result = self._outcomes.newest_result(letter.job_id)
-        step = (action.action_id, self._token, action.planned_at, result)
-        act = letters.replay if action.verb == REPLAY else letters.discard
-        taken = act(letter, who=action.who, reason=action.reason, step=step)
-        if taken < 0:
-            raise NotOurs
-        self._renewed_at = time.monotonic()
-        if taken and action.needs_canary:
-            self._in_flight.append(Run(letter.job_id, letter.queue, result))
-            if not action.canary:
-                self._action = self._actions.get(action.action_id)
+    def _portion(self) -> int:
+        action = self._action
+        return 1 if action.needs_canary and not action.has_canary_succeeded else portion_at(action.rate)
 
-    def _wait_for_canary(self) -> str:
+    def _wait_for_canary(self) -> None:
         action = self._action
         if not action.needs_canary or not action.canary or action.has_canary_succeeded:
-            return ""
+            return
         run, deadline = (
             Run(action.canary, action.canary_queue, action.canary_result),
             time.monotonic() + self._canary_seconds,
@@ -110,47 +108,54 @@ class BulkRun:
                 self._keep_lease("succeeded" if outcome == "succeeded" else "again")
                 self._in_flight.clear()
                 self._action = self._actions.get(action.action_id)
-                return ""
+                return
             if outcome:
-                return f"the first event, {run.event_id}, failed again: {self._outcomes.error_of(run)}"
-            if self._is_stopping():
-                return "its process was stopped"
+                raise Stopped(f"the first event, {run.event_id}, failed again: {self._outcomes.error_of(run)}")
+            self._go_on()
             if time.monotonic() > deadline:
-                return f"the first event, {run.event_id}, has not run yet: are there workers?"
+                raise Stopped(f"the first event, {run.event_id}, has not run yet: are there workers?")
             self._pause()
 
-    def _wait_for_room(self) -> str:
+    def _wait_for_room(self, wanted: int) -> None:
         """Looks at what has run, a few times a second, and waits while too many have not."""
         while True:
-            if self._is_stopping():
-                return "its process was stopped"
+            self._go_on()
             now = time.monotonic()
-            if now - self._looked_at < POLL_SECONDS and len(self._in_flight) < MOST_IN_FLIGHT:
-                return ""
+            has_room = len(self._in_flight) + wanted <= MOST_IN_FLIGHT
+            if now - self._looked_at < POLL_SECONDS and has_room:
+                return
             self._looked_at = now
             left = []
             for run in self._in_flight:
                 outcome = self._outcomes.of(run)
                 if outcome == "same":
-                    return f"event {run.event_id} failed again: {self._outcomes.error_of(run)}"
+                    raise Stopped(f"event {run.event_id} failed again: {self._outcomes.error_of(run)}")
                 if not outcome:
                     left.append(run)
             self._in_flight = left
-            if len(left) < MOST_IN_FLIGHT:
-                return ""
+            if len(left) + wanted <= MOST_IN_FLIGHT:
+                return
             self._pause()
 
-    def _keep_to_rate(self) -> str:
-        until = time.monotonic() + (1 / self._action.rate if self._action.rate else 0)
+    def _keep_to_rate(self, count: int) -> None:
+        until = time.monotonic() + (count / self._action.rate if self._action.rate else 0)
         while (left := until - time.monotonic()) > 0:
-            if self._is_stopping():
-                return "its process was stopped"
+            self._go_on()
             self._pause(min(left, POLL_SECONDS))
-        return ""
 
-    def _pause(self, seconds: float = POLL_SECONDS) -> None:
+    def _go_on(self) -> None:
+        """
+        Raises:
+            NotOurs: another process has the action.
+            Stopped: this process ends.
+        """
+        if self._is_stopping():
+            raise Stopped("its process was stopped")
         if time.monotonic() - self._renewed_at > RENEW_SECONDS:
             self._keep_lease("")
+
+    def _pause(self, seconds: float = POLL_SECONDS) -> None:
+        self._go_on()
         time.sleep(seconds)
 
     def _keep_lease(self, canary: str) -> None:

@@ -10,6 +10,7 @@ import redis
 
 from surehook.admin.attempts import read_attempt
 from surehook.admin.failure_groups import group_of, score_of
+from surehook.admin.portions import AT_ONCE
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, text, texts
@@ -17,6 +18,7 @@ from surehook.shared.tracebacks import unpacked
 
 PAGE = 200
 Step = tuple[str, ...]
+"""What makes an act a step of a bulk action: see `bulk_run.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +105,12 @@ class DeadLetters:
 
     def of(self, some_id: str) -> list[DeadLetter]:
         """Returns the dead letters whose job id begins with the given characters, at least one."""
-        return [
-            letter
-            for letter in self.matching(Filter())
-            if some_id and letter.job_id.lower().startswith(some_id.lower())
-        ]
+        found: list[DeadLetter] = []
+        for queue in self._queues() if some_id else ():
+            scores = self._scores(queue, None)
+            like = [(job_id, score) for job_id, score in scores if job_id.lower().startswith(some_id.lower())]
+            found += self._read(queue, like)
+        return found
 
     def attempts(self, letter: DeadLetter) -> list[dict[str, Any]]:
         lines = self._store.lrange(self._keys.attempts(letter.event_id), 0, -1)
@@ -118,13 +121,15 @@ class DeadLetters:
         packed = newest[0][1].get(b"exc_string") if newest else None
         return unpacked(packed) if packed else ""
 
-    def replay(self, letter: DeadLetter, *, who: str = "", reason: str = "", step: Step = ()) -> int:
-        """Queues it with all its retries. Returns 1, or 0 if it is no dead letter any more.
+    def replay(self, letter: DeadLetter, *, who: str = "", reason: str = "") -> int:
+        """Queues it with all its retries. Returns 1, or 0 if it is no dead letter any more."""
+        return self.replay_many([letter], who=who, reason=reason)[0]
 
-        `step` makes it a step of a bulk action: see `bulk_run.py`. -1: the action was stopped, or is another's.
-        """
-        words = (letter.queue, letter.job_id, self._handler_timeout, who, reason, *step)
-        return int(self._replay.run(self._store, *words))
+    def replay_many(
+        self, letters: Sequence[DeadLetter], *, who: str = "", reason: str = "", steps: Sequence[Step] = ()
+    ) -> list[int]:
+        """Returns for each what `replay` does; with `steps` -1 too: the bulk action was stopped, or is another's."""
+        return self._act_on(letters, self._replay, (self._handler_timeout, who, reason), steps)
 
     def replay_job(self, job_id: str, *, who: str = "") -> int:
         """Queues a dead letter with all its retries. Returns 1, or 0 if the job is no dead letter (any more)."""
@@ -136,8 +141,12 @@ class DeadLetters:
     def replay_queue(self, queue: str, *, who: str = "") -> int:
         """Queues all dead letters of a queue and returns their number; one that no longer exists is skipped."""
         ids = texts(self._store.zrange(self._keys.rq_failed(queue), 0, -1))
-        ours = (job_id for job_id in ids if self._is_ours(job_id))
-        return sum(self._replay.run(self._store, queue, job_id, self._handler_timeout, who) for job_id in ours)
+        count = 0
+        for start in range(0, len(ids), AT_ONCE):
+            ours = filter(self._is_ours, ids[start : start + AT_ONCE])
+            calls = [(queue, job_id, self._handler_timeout, who) for job_id in ours]
+            count += sum(map(int, self._replay.run_many(self._store, calls)))
+        return count
 
     def is_foreign(self, job_id: str) -> bool:
         """Tells other applications' jobs from ours: RQ keeps them in the same place."""
@@ -147,10 +156,28 @@ class DeadLetters:
         """Returns the queues that our jobs are or were on."""
         return set(texts(self._store.smembers(self._keys.queues)))
 
-    def discard(self, letter: DeadLetter, *, who: str = "", reason: str = "", step: Step = ()) -> int:
+    def discard(self, letter: DeadLetter, *, who: str = "", reason: str = "") -> int:
         """Closes it for good. Returns as `replay` does."""
-        words = (letter.queue, letter.job_id, str(self._retention_seconds), who, reason, *step)
-        return int(self._discard.run(self._store, *words))
+        return self.discard_many([letter], who=who, reason=reason)[0]
+
+    def discard_many(
+        self, letters: Sequence[DeadLetter], *, who: str = "", reason: str = "", steps: Sequence[Step] = ()
+    ) -> list[int]:
+        """Closes them for good. Returns as `replay_many` does."""
+        return self._act_on(letters, self._discard, (str(self._retention_seconds), who, reason), steps)
+
+    def _act_on(
+        self, letters: Sequence[DeadLetter], script: Script, words: Sequence[str], steps: Sequence[Step]
+    ) -> list[int]:
+        calls = [
+            (letter.queue, letter.job_id, *words, *step)
+            for letter, step in zip(letters, steps or [()] * len(letters), strict=True)
+        ]
+        return [
+            int(taken)
+            for start in range(0, len(calls), AT_ONCE)
+            for taken in script.run_many(self._store, calls[start : start + AT_ONCE])
+        ]
 
     def _is_ours(self, job_id: str) -> bool:
         return bool(self._store.exists(self._keys.event(JobId.parse(job_id).event_id)))

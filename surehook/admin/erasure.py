@@ -1,10 +1,11 @@
 """Erases what is kept of a user's events, except their ids."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import redis
 
+from surehook.admin.portions import AT_ONCE
 from surehook.admin.records import PORTION, Records, RecordSummary
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import BodyDamaged, KeyMissing
@@ -64,8 +65,17 @@ class Erasure:
 
     def erase(self, event_id: str, user_id: str = "") -> Erased:
         """Erases an event if it belongs to this user; "" accepts any user."""
-        outcome, attempts, dead = self._erase.run(self._store, event_id, user_id, self._retention_seconds)
-        return Erased(event_id, text(outcome), attempts, dead)
+        (erased,) = self.erase_many([event_id], user_id)
+        return erased
+
+    def erase_many(self, event_ids: Sequence[str], user_id: str = "") -> Iterator[Erased]:
+        """Erases as `erase` does. Those that are sent together share the store's fsync."""
+        for start in range(0, len(event_ids), AT_ONCE):
+            portion = event_ids[start : start + AT_ONCE]
+            calls = [(event_id, user_id, self._retention_seconds) for event_id in portion]
+            replies = self._erase.run_many(self._store, calls)
+            for event_id, (outcome, attempts, dead) in zip(portion, replies, strict=True):
+                yield Erased(event_id, text(outcome), attempts, dead)
 
     def _search_body(self, user_id: str, summary: RecordSummary, key_id: str, body: bytes) -> ScannedRecord:
         try:

@@ -68,6 +68,8 @@ class EventFilter:
     application_id: str | None = None
     email: str | None = None
     """The address of the event's user. It is no field of a record, so `matches` does not compare it."""
+    hashed_email: str | None = None
+    """The hash of the address, in hexadecimal digits: what the index of closed events has."""
 
     @property
     def open_states(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The events in the store: open ones, and those closed within `RETENTION`. Of older ones only the id is known."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from surehook.admin.event_records import (
     EventFilter,
     EventRecord,
 )
+from surehook.admin.portions import AT_ONCE
 from surehook.admin.search import EventSearch
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.keys import EVENTS_QUEUE, Keys
@@ -65,9 +66,23 @@ class EventLog:
         body: Any = self._store.hget(self._keys.event(event_id), "body")
         return body or b""
 
-    def replay(self, event_id: str) -> bool:
+    def replay(self, event_id: str, *, who: str = "", reason: str = "") -> bool:
         """Opens it again for all handlers that match it now.
 
         False: it is not closed, it is transactional, or its body has expired.
         """
-        return bool(self._reopen.run(self._store, event_id, EVENTS_QUEUE, self._handler_timeout))
+        return self.replay_many([event_id], who=who, reason=reason) == [1]
+
+    def replay_many(
+        self, event_ids: Sequence[str], *, who: str = "", reason: str = "", step: tuple[str, ...] = ()
+    ) -> list[int]:
+        """Returns 1 for each that was opened, and 0 for others.
+
+        `step` makes it a part of a bulk action: see `bulk_run.py`. -1: the action was stopped, or is another's.
+        """
+        calls = [(event_id, EVENTS_QUEUE, self._handler_timeout, who, reason, *step) for event_id in event_ids]
+        return [
+            int(opened)
+            for start in range(0, len(calls), AT_ONCE)
+            for opened in self._reopen.run_many(self._store, calls[start : start + AT_ONCE])
+        ]

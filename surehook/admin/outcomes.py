@@ -1,6 +1,7 @@
 """Tells what became of a letter that was replayed: the result of its first run since."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any
@@ -38,10 +39,12 @@ class Outcomes:
         self._keys = keys
         self._group_id = group_id
 
-    def newest_result(self, job_id: str) -> str:
-        """The id of the job's newest result, "" if it has none."""
-        found: Any = self._store.xrevrange(self._keys.rq_results(job_id), count=1)
-        return text(found[0][0]) if found else ""
+    def newest_results(self, job_ids: Sequence[str]) -> list[str]:
+        """The ids of the jobs' newest results, "" for one that has none."""
+        pipeline = self._store.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipeline.xrevrange(self._keys.rq_results(job_id), count=1)
+        return [text(found[0][0]) if found else "" for found in pipeline.execute()]
 
     def of(self, run: Run) -> str:
         """Returns "" (it has not run), "succeeded", "same" (it failed in the group's way), "other" or "gone"."""

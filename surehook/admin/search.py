@@ -96,7 +96,7 @@ class EventSearch:
             EmailsUnreadable: as `page`.
         """
         rows = self._row_filter(wanted)
-        if not rows.is_exact or wanted.email is not None:
+        if not rows.is_exact or rows.email is not None:
             return _counted((1 for _ in self.each(wanted)), at_most)
         return _counted(self._portions(wanted, rows), at_most)
 
@@ -133,7 +133,7 @@ class EventSearch:
                 yield segment.matching(rows).bit_count()
 
     def _newest_open(self, wanted: EventFilter, count: int, before: Candidate | None) -> list[EventRecord]:
-        if not wanted.open_states:
+        if not wanted.open_states or wanted.hashed_email is not None:
             return []
 
         def batches(before: Candidate | None, _: Newest) -> Iterator[Batch]:
@@ -170,14 +170,25 @@ class EventSearch:
             if event.row == row_of[event.event_id] and not event.is_open and wanted.matches(event)
         ]
 
+    def with_hashed_email(self, wanted: EventFilter) -> EventFilter:
+        """The filter without an address that can be read: it finds closed events only.
+
+        Raises:
+            EmailsUnreadable: as `page`.
+        """
+        if wanted.email is None:
+            return wanted
+        return replace(wanted, email=None, hashed_email=self._hashed_email(wanted.email).hex())
+
     def _row_filter(self, wanted: EventFilter) -> RowFilter:
+        hashed_email = self.with_hashed_email(wanted).hashed_email
         return RowFilter(
             type=_hash(wanted.event_type, WORD_BYTES),
             tenant=_hash(wanted.tenant_id, WORD_BYTES),
             application=_hash(wanted.application_id, WORD_BYTES),
             handler=_hash(wanted.handler, WORD_BYTES),
             user=_hash(wanted.user_id, PERSON_BYTES),
-            email=None if wanted.email is None else self._hashed_email(wanted.email),
+            email=None if hashed_email is None else bytes.fromhex(hashed_email),
             outcomes=wanted.closed_states if wanted.states else (),
             since_ms=max(0, int(milliseconds_of(wanted.since))) if wanted.since else 0,
             until_ms=_until_ms(wanted, None),

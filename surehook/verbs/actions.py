@@ -1,4 +1,4 @@
-"""`surehook actions`: replays and discards of many dead letters, and the loop that runs one in a command."""
+"""`surehook actions`: replays and discards of many events, and what runs one in a command."""
 
 import sys
 from collections.abc import Sequence
@@ -16,11 +16,14 @@ from surehook.admin.bulk_actions import (
     BulkAction,
     BulkActions,
     BulkState,
-    described,
     event_of_canary,
 )
+from surehook.admin.bulk_filters import described
 from surehook.admin.bulk_run import BulkRun
-from surehook.admin.dead_letters import DeadLetters
+from surehook.admin.dead_letters import DeadLetters, Filter
+from surehook.admin.event_records import EventFilter
+from surehook.admin.events import EventLog
+from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import NotFound, SurehookError
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
@@ -37,7 +40,7 @@ DONE = {REPLAY: "replayed"}
 
 @click.group()
 def actions() -> None:
-    """List, stop or resume replays and discards of many dead letters."""
+    """List, stop or resume replays and discards of many events."""
 
 
 @actions.command("list")
@@ -77,7 +80,21 @@ def open_actions() -> BulkActions:
     wait_for_store(settings)
     store, keys = connect(settings, timeout_seconds=TIMEOUT_SECONDS), Keys(settings.key_prefix)
     letters = DeadLetters(store, keys, retention_seconds=settings.retention, handler_timeout=settings.handler_timeout)
-    return BulkActions(store, keys, letters)
+    cipher = BodyCipher(settings.encryption_keys)
+    events = EventLog(store, keys, handler_timeout=settings.handler_timeout, cipher=cipher)
+    return BulkActions(store, keys, letters, events)
+
+
+def plan_and_run(
+    bulk: BulkActions, verb: str, wanted: Filter | EventFilter, *, who: str, reason: str = "", rate: float | None = None
+) -> None:
+    """Runs a new action in this process.
+
+    Raises:
+        SurehookError: as `run_here`.
+    """
+    plan = bulk.plan(verb, wanted, who=who, reason=reason, rate=rate)
+    run_here(bulk, bulk.start(plan.action_id, who=who))
 
 
 def run_here(bulk: BulkActions, action: BulkAction) -> None:
@@ -116,7 +133,8 @@ def _hint(action: BulkAction) -> str:
 
 def _progress(action: BulkAction) -> str:
     verb = DONE.get(action.verb, f"{action.verb}ed")
-    return f"{action.done} {verb}" + (f", {action.skipped} no longer dead" if action.skipped else "")
+    why = "no longer dead" if isinstance(action.filter, Filter) else "no longer closed, or body expired"
+    return f"{action.done} {verb}" + (f", {action.skipped} {why}" if action.skipped else "")
 
 
 def _whole(some_id: str, bulk: BulkActions) -> str:

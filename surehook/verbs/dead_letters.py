@@ -16,7 +16,7 @@ from surehook.shared.settings import Settings, load_settings
 from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs import options
-from surehook.verbs.actions import open_actions, run_here
+from surehook.verbs.actions import open_actions, plan_and_run
 from surehook.verbs.dead_letters_groups import groups, open_groups, whole_group_id
 from surehook.verbs.options import as_json, bulk, each, filter_fields, require_selection
 from surehook.verbs.output import echo, echo_json
@@ -90,7 +90,7 @@ def replay(ids: Sequence[str], **given: Any) -> None:
         return
     letters = _open(load_settings())
     chosen = _chosen(letters, ids, wanted)
-    _each(chosen, lambda letter: letters.replay(letter, who=who) > 0, "replayed", given)
+    _each(chosen, lambda some: sum(letters.replay_many(some, who=who)), "replayed", given)
 
 
 @dead_letters.command()
@@ -108,7 +108,7 @@ def discard(ids: Sequence[str], reason: str | None, **given: Any) -> None:
         return
     letters = _open(load_settings())
     chosen = _chosen(letters, ids, wanted)
-    _each(chosen, lambda letter: letters.discard(letter, who=who, reason=why) > 0, "discarded", given)
+    _each(chosen, lambda some: sum(letters.discard_many(some, who=who, reason=why)), "discarded", given)
 
 
 def _open(settings: Settings) -> DeadLetters:
@@ -134,9 +134,7 @@ def _reason(given: str | None) -> str:
 
 
 def _run_bulk(verb: str, wanted: Filter, rate: float | None, who: str, reason: str = "") -> None:
-    actions = open_actions()
-    plan = actions.plan(verb, wanted, who=who, reason=reason, rate=rate)
-    run_here(actions, actions.start(plan.action_id, who=who))
+    plan_and_run(open_actions(), verb, wanted, who=who, reason=reason, rate=rate)
 
 
 def _chosen(letters: DeadLetters, ids: Sequence[str], wanted: Filter) -> list[DeadLetter]:
@@ -155,7 +153,9 @@ def _found(letters: DeadLetters, ids: Iterable[str]) -> list[DeadLetter]:
     return found
 
 
-def _each(chosen: Sequence[DeadLetter], act: Callable[[DeadLetter], bool], verb: str, given: dict[str, Any]) -> None:
+def _each(
+    chosen: Sequence[DeadLetter], act: Callable[[Sequence[DeadLetter]], int], verb: str, given: dict[str, Any]
+) -> None:
     each(chosen, act, given, line=_line, verb=verb, otherwise="no longer dead")
 
 

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from surehook.admin.audit import masked_user
 from surehook.admin.erasure import Erasure
+from surehook.admin.portions import AT_ONCE
 from surehook.admin.spool_erasure import SpoolErasure
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import NotFound, SurehookError
@@ -113,6 +114,7 @@ def _uuid(given: str, what: str) -> str:
 
 def _erase_each(erasure: Erasure, spool: SpoolErasure, event_ids: Sequence[str], *, is_dry: bool) -> Report:
     report = Report()
+    found: list[str] = []
     for event_id in dict.fromkeys(event_ids):
         is_spooled, is_stored = spool.contains(event_id), erasure.is_there(event_id)
         if is_spooled:
@@ -124,7 +126,8 @@ def _erase_each(erasure: Erasure, spool: SpoolErasure, event_ids: Sequence[str],
                 continue
             report.missing.append(event_id)
             continue
-        _erase(erasure, event_id, "", report, is_dry=is_dry)
+        found.append(event_id)
+    _erase(erasure, found, "", report, is_dry=is_dry)
     return report
 
 
@@ -148,34 +151,39 @@ def _erase_user(erasure: Erasure, spool: SpoolErasure, user_id: str, *, is_dry: 
     with Progress("scanned") as progress:
         for number in range(1 if is_dry else MOST_PASSES):
             before = len(report.events), len(report.running)
+            own: list[str] = []
             for found in erasure.scan(user_id, into_bodies=number == 0):
                 progress.step()
                 if found.is_own:
-                    _erase(erasure, found.event_id, user_id, report, is_dry=is_dry)
+                    own.append(found.event_id)
                 elif found.is_mention:
                     report.mentions.add(found.event_id)
                 elif found.missing_key_id:
                     report.unreadable[found.missing_key_id] += 1
+                if len(own) >= AT_ONCE:
+                    _erase(erasure, own, user_id, report, is_dry=is_dry)
+                    own.clear()
+            _erase(erasure, own, user_id, report, is_dry=is_dry)
             if is_dry or before == (len(report.events), len(report.running)):
                 return report
     report.is_complete = False
     return report
 
 
-def _erase(erasure: Erasure, event_id: str, user_id: str, report: Report, *, is_dry: bool) -> None:
+def _erase(erasure: Erasure, event_ids: Sequence[str], user_id: str, report: Report, *, is_dry: bool) -> None:
     if is_dry:
-        report.events.add(event_id)
+        report.events.update(event_ids)
         return
-    erased = erasure.erase(event_id, user_id)
-    report.dead_letters += erased.dead_letters
-    report.attempts += erased.attempts
-    if erased.outcome == "erased":
-        report.events.add(event_id)
-        report.running.discard(event_id)
-    elif erased.outcome == "running":
-        report.running.add(event_id)
-    else:
-        report.running.discard(event_id)  # it was erased when its claim ended
+    for erased in erasure.erase_many(event_ids, user_id):
+        report.dead_letters += erased.dead_letters
+        report.attempts += erased.attempts
+        if erased.outcome == "erased":
+            report.events.add(erased.event_id)
+            report.running.discard(erased.event_id)
+        elif erased.outcome == "running":
+            report.running.add(erased.event_id)
+        else:
+            report.running.discard(erased.event_id)  # it was erased when its claim ended
 
 
 def _lines(report: Report, *, is_dry: bool) -> Iterator[str]:

@@ -1,15 +1,17 @@
 """`surehook events replay`: run the handlers of closed events again."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from surehook.admin.audit import masked_user
+from surehook.admin.actions import operator
+from surehook.admin.bulk_actions import BY_DEFAULT, REPLAY
 from surehook.admin.events import REPLAYABLE, EventFilter, EventLog, EventRecord
 from surehook.admin.transactions import REFUSALS
 from surehook.shared.errors import NotFound, SurehookError
+from surehook.verbs.actions import open_actions, plan_and_run
 from surehook.verbs.audit import note_here
 from surehook.verbs.events_list import filter_of, filters, line, one, open_log
 from surehook.verbs.events_resolve import open_decisions, whole_ids
@@ -17,7 +19,6 @@ from surehook.verbs.options import bulk, each, require_selection
 
 NOT_REFUSED = "not a refused transaction, its effects are still being undone, or its body has expired"
 LONGEST_TARGET = 500
-BY_DEFAULT = ("done", "unhandled", "completed")
 
 
 @click.command()
@@ -34,13 +35,18 @@ def replay(ids: Sequence[str], *, committed: bool, **options: Any) -> None:
     if committed:
         _replay_committed(ids, options)
         return
+    wanted, who = filter_of(options), operator()
+    require_selection(ids, options, has_filter=wanted != EventFilter())
+    if not ids and not options["dry_run"]:
+        plan_and_run(open_actions(), REPLAY, wanted, who=who, rate=options["rate"])
+        return
     log = open_log()
-    chosen = _chosen(log, ids, options)
+    chosen = _chosen(log, ids, wanted)
     if chosen and not options["dry_run"]:
-        note_here("event replayed" if ids else "events replayed", _target(ids, options), count=len(chosen))
+        note_here("event replayed", " ".join(ids)[:LONGEST_TARGET], count=len(chosen))
     each(
         chosen,
-        lambda event: log.replay(event.event_id),
+        lambda events: sum(log.replay_many([event.event_id for event in events], who=who)),
         options,
         line=line,
         verb="replayed",
@@ -63,31 +69,23 @@ def _replay_committed(ids: Sequence[str], options: dict[str, Any]) -> None:
     facts = [event_id for event_id in ids if decisions.is_refused(event_id)]
     if facts and not options["dry_run"]:
         note_here("committed event replayed", " ".join(facts)[:LONGEST_TARGET], count=len(facts))
-    each(facts, decisions.replay_committed, options, line=str, verb="replayed", otherwise=NOT_REFUSED)
+    each(
+        facts,
+        lambda some: sum(map(decisions.replay_committed, some)),
+        options,
+        line=str,
+        verb="replayed",
+        otherwise=NOT_REFUSED,
+    )
     if missed := sorted(set(ids) - set(facts)):
         raise NotFound("\n".join(f"{event_id} is {NOT_REFUSED}" for event_id in missed))
 
 
-def _target(ids: Sequence[str], options: dict[str, Any]) -> str:
-    if ids:
-        return " ".join(ids)[:LONGEST_TARGET]
-    given = {
-        name: value for name, value in asdict(filter_of(options)).items() if value and name not in ("user_id", "email")
-    }
-    parts = [f"{name.removesuffix('_id').replace('event_', '')} {value}" for name, value in given.items()]
-    parts += [masked_user(options["user"].lower())] if options["user"] else []
-    return ("closed events: " + (", ".join(parts) or "all"))[:LONGEST_TARGET]
-
-
-def _chosen(log: EventLog, ids: Sequence[str], options: dict[str, Any]) -> list[EventRecord]:
-    wanted = filter_of(options)
-    require_selection(ids, options, has_filter=wanted != EventFilter())
+def _chosen(log: EventLog, ids: Sequence[str], wanted: EventFilter) -> list[EventRecord]:
     if ids:
         return [_replayable(one(log, some_id)) for some_id in dict.fromkeys(ids)]
-    # A snapshot first, so that an event that is replayed and closed again is not replayed twice.
-    states = wanted.states or BY_DEFAULT
-    found = {event.event_id: event for event in log.matching(wanted) if event.state in states}
-    return sorted(found.values(), key=lambda event: event.received_at)
+    found = log.matching(replace(wanted, states=wanted.states or BY_DEFAULT))
+    return sorted(found, key=lambda event: event.received_at)
 
 
 def _replayable(event: EventRecord) -> EventRecord:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from surehook.admin.portions import portion_at
 from surehook.verbs.output import echo
 
 Command = Callable[..., None]
@@ -99,14 +100,17 @@ def require_selection(ids: Sequence[str], given: dict[str, Any], *, has_filter: 
 
 def each(
     chosen: Sequence[T],
-    act: Callable[[T], bool],
+    act: Callable[[Sequence[T]], int],
     options: dict[str, Any],
     *,
     line: Callable[[T], str],
     verb: str,
     otherwise: str,
 ) -> None:
-    """Acts on each item, or with --dry-run prints it. `otherwise` explains why some items did not change."""
+    """Acts on portions of the items, or with --dry-run prints each. `otherwise` explains why some did not change.
+
+    `act` returns how many it has changed.
+    """
     if options["dry_run"]:
         for item in chosen:
             echo(line(item))
@@ -115,11 +119,13 @@ def each(
     count = 0
     hidden = len(chosen) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
     with click.progressbar(length=len(chosen), label=verb, file=sys.stderr, hidden=hidden) as bar:
-        for item in chosen:
-            count += act(item)
-            bar.update(1)
+        at_once = portion_at(options["rate"])
+        for start in range(0, len(chosen), at_once):
+            portion = chosen[start : start + at_once]
+            count += act(portion)
+            bar.update(len(portion))
             if options["rate"]:
-                time.sleep(1 / options["rate"])
+                time.sleep(len(portion) / options["rate"])
     echo(f"{count} {verb}" + (f", {len(chosen) - count} {otherwise}" if count < len(chosen) else ""))
 
 

@@ -20,8 +20,8 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def step(self, detail: str = "") -> None:
-        self._count += 1
+    def step(self, count: int = 1, detail: str = "") -> None:
+        self._count += count
         if self._is_shown and time.monotonic() >= self._next:
             self._next = time.monotonic() + SHOW_EVERY_SECONDS
             sys.stderr.write(f"\r{self._label} {self._count:,}{detail}\x1b[K")

@@ -142,7 +142,7 @@ class Position:
     shown: str = ""
 
     def step(self) -> None:
-        self.line.step(self.shown)
+        self.line.step(detail=self.shown)
 
     def go_on(self, until_ms: int, statement: "Statement") -> None:
         share = (until_ms - self.start_ms) / (self.end_ms - self.start_ms)

@@ -22,12 +22,12 @@ from surehook.admin.failure_groups import FailureGroups
 from surehook.shared.errors import NotFound
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Erase
-from tests.support.bulk import bulk, start
+from tests.support.bulk import bulk, one_at_a_time, start
 from tests.support.command import Surehook
 from tests.support.dead_letters import die, groups, surehook
 from tests.support.order_machine import an_attempt
 
-__all__ = ["bulk", "die", "groups", "surehook"]  # fixtures
+__all__ = ["bulk", "die", "groups", "one_at_a_time", "surehook"]  # fixtures
 
 Die = Callable[..., str]
 
@@ -85,6 +85,7 @@ def test_a_letter_that_dies_again_is_not_replayed_again(
     assert len(list(dead_letters.matching(Filter()))) == 1
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 def test_two_actions_at_once_replay_each_event_once(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
     ids = [die() for _ in range(20)]
     actions = [start(bulk), start(bulk)]
@@ -99,14 +100,15 @@ def test_two_actions_at_once_replay_each_event_once(die: Die, bulk: BulkActions,
     assert sum(bulk.get(action.action_id).done for action in actions) == 20
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 def test_an_action_has_one_runner(die: Die, bulk: BulkActions) -> None:
     die()
     die()
     action = start(bulk)
-    runs = BulkRun(bulk, action, on_step=lambda: None), BulkRun(bulk, action)
+    runs = BulkRun(bulk, action), BulkRun(bulk, action)
     others: list[BulkAction] = []
 
-    def while_it_runs() -> None:
+    def while_it_runs(_: int) -> None:
         others.append(runs[1].run())
         with pytest.raises(ActionRefused, match="is running"):
             bulk.start(action.action_id, who="bob")
@@ -117,11 +119,12 @@ def test_an_action_has_one_runner(die: Die, bulk: BulkActions) -> None:
     assert (done.state, done.done) == (BulkState.DONE, 2)
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 def test_a_runner_that_lost_its_action_changes_nothing(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
     ids = [die() for _ in range(4)]
     action = start(bulk)
 
-    def another_takes_it() -> None:
+    def another_takes_it(_: int) -> None:
         if bulk.get(action.action_id).done == 1:
             lose_lease(store, action)
             BulkRun(bulk, bulk.start(action.action_id, who="bob")).run()
@@ -133,11 +136,12 @@ def test_a_runner_that_lost_its_action_changes_nothing(die: Die, bulk: BulkActio
     assert [replays(store, event_id) for event_id in ids] == [1] * 4
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 def test_a_stopped_action_goes_on_with_the_rest(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
     ids = [die() for _ in range(3)]
     action = start(bulk)
 
-    def stop() -> None:
+    def stop(_: int) -> None:
         bulk.stop(action.action_id, who="bob")
 
     stopped = BulkRun(bulk, action, on_step=stop).run()
@@ -172,6 +176,7 @@ def test_an_action_whose_command_was_killed_is_resumed(
     assert [replays(store, event_id) for event_id in ids] == [1] * 5
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 def test_letters_that_are_erased_or_discarded_during_an_action_are_skipped(
     die: Die, bulk: BulkActions, groups: FailureGroups, dead_letters: DeadLetters, erase: Erase
 ) -> None:
@@ -179,7 +184,7 @@ def test_letters_that_are_erased_or_discarded_during_an_action_are_skipped(
     group_id = groups.read()[0].group_id
     action = start(bulk, DISCARD, Filter(group_id=group_id), reason="old")
 
-    def others_go() -> None:
+    def others_go(_: int) -> None:
         for letter in list(dead_letters.matching(Filter())):
             if letter.event_id in ids[:2]:
                 erase(letter.event_id)

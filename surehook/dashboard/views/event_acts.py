@@ -58,7 +58,7 @@ def replay(site: Site, visit: Visit) -> GoTo:
     if event.state in REFUSALS:
         done = decisions_of(site).replay_committed(event.event_id)
     else:
-        done = log_of(site).replay(event.event_id)
+        done = log_of(site).replay(event.event_id, who=visit.who, reason=reason)
     return GoTo(f"/events/{event.event_id}?done=replay&count={int(done)}&gone={int(not done)}")
 
 

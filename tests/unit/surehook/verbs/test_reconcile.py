@@ -14,7 +14,7 @@ class Line(Progress):
         super().__init__("searches")
         self.details: list[str] = []
 
-    def step(self, detail: str = "") -> None:
+    def step(self, count: int = 1, detail: str = "") -> None:
         self.details.append(detail)
 
 
