@@ -58,15 +58,19 @@ class Script:
             return store.execute_command("EVAL", self.source, 0, *args)
 
     def run_many(self, store: redis.Redis, calls: Sequence[Sequence[Argument]]) -> list[Any]:
-        """The same script with many arguments, in one round trip."""
+        """The same script with many arguments, in one round trip, or a few if the store does not know it yet."""
         pipeline = store.pipeline(transaction=False)
         for args in calls:
             pipeline.execute_command(*self.command(args))  # type: ignore[no-untyped-call] # redis-py's own
         replies = pipeline.execute(raise_on_error=False)
-        for position, reply in enumerate(replies):
-            if isinstance(reply, NoScriptError):
-                replies[position] = self.run(store, *calls[position])
-            elif isinstance(reply, Exception):
+        unknown = [position for position, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:
+            again = [calls[position] for position in unknown]
+            results = [self.run(store, *again[0]), *self.run_many(store, again[1:])]
+            for position, result in zip(unknown, results, strict=True):
+                replies[position] = result
+        for reply in replies:
+            if isinstance(reply, Exception):
                 raise reply
         return replies
 

@@ -14,11 +14,14 @@ import redis
 
 from harness.events import USER_ID
 from harness.stack import wait_until
-from surehook.admin import portions
+from surehook.admin import bulk_run, bulk_steps, portions
 from surehook.admin.audit import Audit
 from surehook.admin.bulk_actions import REPLAY, BulkActions, BulkState
 from surehook.admin.bulk_run import BulkRun
+from surehook.admin.dead_letters import DeadLetters, Filter
+from surehook.admin.erasure import Erasure
 from surehook.admin.events import EventFilter, EventLog
+from surehook.shared.encryption import BodyCipher
 from surehook.shared.scripts import texts
 from surehook.shared.settings import Settings
 from surehook.workers.maintenance.event_index import IndexUpkeep
@@ -27,9 +30,9 @@ from tests.integration.test_bulk_actions import lose_lease, replays
 from tests.integration.test_known_ids import finish
 from tests.support.bulk import bulk, one_at_a_time, start
 from tests.support.command import Surehook
-from tests.support.dead_letters import surehook
+from tests.support.dead_letters import die, surehook
 
-__all__ = ["bulk", "one_at_a_time", "surehook"]  # fixtures
+__all__ = ["bulk", "die", "one_at_a_time", "surehook"]  # fixtures
 
 Close = Callable[..., str]
 ALL = EventFilter()
@@ -170,3 +173,45 @@ def test_who_replayed_is_in_the_audit_and_with_the_event(
     assert USER_ID not in started.target
     (replay,) = EventLog(store, KEYS, handler_timeout=30).actions(event_id)
     assert (replay.action, replay.who) == ("replayed", action.who)
+
+
+@pytest.mark.parametrize("act", ["replay", "discard", "reopen", "erase"])
+def test_acts_on_many_events_share_the_stores_fsync(
+    act: str, die: Close, close: Close, dead_letters: DeadLetters, store: redis.Redis
+) -> None:
+    """The store syncs its file once for all that it reads at a time."""
+    ids = [(close if act == "reopen" else die)() for _ in range(30)]
+    letters = list(dead_letters.matching(Filter()))
+    acts: dict[str, Callable[[], Any]] = {
+        "replay": lambda: sum(dead_letters.replay_many(letters)),
+        "discard": lambda: sum(dead_letters.discard_many(letters)),
+        "reopen": lambda: sum(EventLog(store, KEYS, handler_timeout=30).replay_many(ids)),
+        "erase": lambda: len(list(Erasure(store, KEYS, BodyCipher(), retention_seconds=60).erase_many(ids))),
+    }
+    before = int(store.info("stats")["total_reads_processed"])
+
+    assert acts[act]() == 30
+
+    assert int(store.info("stats")["total_reads_processed"]) - before < 15
+
+
+def test_a_long_action_keeps_its_lease_while_it_reads(
+    close: Close, bulk: BulkActions, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        close()
+    monkeypatch.setattr(bulk_steps, "READ_AT_ONCE", 1)
+    monkeypatch.setattr(bulk_run, "RENEW_SECONDS", 0.0)
+    action = start(bulk, REPLAY, ALL)
+    lapsed: list[bool] = []
+
+    def is_stopping() -> bool:
+        """Asked after each page: as if the page had taken so long that the lease lapsed."""
+        lapsed.append(bulk.get(action.action_id).state is BulkState.INTERRUPTED)
+        lose_lease(store, action)
+        return False
+
+    run = BulkRun(bulk, action, is_stopping=is_stopping)
+
+    assert run.run().done == 3
+    assert not any(lapsed[1:])

@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as hypothesis_settings
 
 from harness.stack import wait_until
+from surehook.admin.bulk_actions import DISCARD, REPLAY, BulkActions
+from surehook.admin.bulk_run import BulkRun
 from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.admin.events import CLOSED_STATES, EventFilter, EventLog
 from surehook.admin.search import EventSearch
@@ -33,7 +35,9 @@ from tests.support.claiming import SingleClaims
 
 KEYS = Keys()
 Clerks = Callable[..., SingleClaims]
-STEPS = (*("accept",) * 3, *("finish",) * 2, "bury", "discard", "replay", "erase", "expire", "sweep", "lose")
+STEPS = (
+    *("accept",) * 3, *("finish",) * 2, "bury", "discard", "replay", "erase", "expire", "sweep", "lose", "act", "act",
+)  # fmt: skip
 
 
 class History:
@@ -66,8 +70,18 @@ class History:
         elif step == "lose" and event_id:
             self.store.hdel(KEYS.event(event_id), "row")
             self.sweep()
-        elif step == "sweep":
-            self.sweep()
+        elif step in ("sweep", "act"):
+            getattr(self, step)()
+
+    def act(self) -> None:
+        """Replays all closed events of a type, and discards the dead letters of the other."""
+        actions = BulkActions(self.store, KEYS, self.letters, self.log)
+        for verb, wanted in (
+            (REPLAY, EventFilter(event_type="user.delete")),
+            (DISCARD, Filter(event_type="user.create")),
+        ):
+            plan = actions.plan(verb, wanted, who="ann", reason="a test")
+            BulkRun(actions, actions.start(plan.action_id, who="ann")).run()
 
     def sweep(self) -> None:
         while self.upkeep.finish_rows():

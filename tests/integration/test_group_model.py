@@ -19,9 +19,11 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
+from surehook.admin.bulk_actions import DISCARD, REPLAY, BulkAction, BulkActions, BulkState
+from surehook.admin.bulk_run import BulkRun
 from surehook.admin.dead_letters import DeadLetters, Filter
-from surehook.admin.events import EventLog
-from surehook.admin.failure_groups import FailureGroups
+from surehook.admin.events import REPLAYABLE, EventFilter, EventLog
+from surehook.admin.failure_groups import NOT_GROUPED, FailureGroups
 from surehook.shared.job_id import JobId, packed_id
 from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script, text, texts
@@ -42,7 +44,8 @@ SHOWN = {"ValueError: row 1": "ValueError: row …", "ValueError: row 2": "Value
 HANDLERS = ("a", "b")
 STEPS = (
     "accept", "accept", "fan_out", "bury", "bury", "bury", "interrupt", "finish", "replay", "discard", "erase",
-    "reopen", "rq_requeue", "rq_delete", "rq_cancel", "stock_worker", "sweep", "forget",
+    "reopen", "rq_requeue", "rq_delete", "rq_cancel", "stock_worker", "sweep", "forget", "bulk_replay", "bulk_discard",
+    "bulk_reopen",
 )  # fmt: skip
 T = TypeVar("T")
 
@@ -59,6 +62,7 @@ class GroupModel(RuleBasedStateMachine):
         self.dead: dict[str, tuple[str, str]] = {}
         self.ids: list[str] = []
         self.letters = DeadLetters(self.store, KEYS, retention_seconds=RETENTION, handler_timeout=30)
+        self.log = EventLog(self.store, KEYS, handler_timeout=30)
         self.groups = FailureGroups(self.store, KEYS)
         self.claims = SingleClaims(
             self.store, KEYS, EVENTS_QUEUE, "one", retention_seconds=RETENTION, handler_timeout=30
@@ -148,7 +152,28 @@ class GroupModel(RuleBasedStateMachine):
 
     def _reopen(self) -> None:
         if self.ids:
-            EventLog(self.store, KEYS, handler_timeout=30).replay(self._draw(self.ids))
+            self.log.replay(self._draw(self.ids))
+
+    def _bulk(self, verb: str, wanted: Filter | EventFilter) -> BulkAction:
+        actions = BulkActions(self.store, KEYS, self.letters, self.log)
+        plan = actions.plan(verb, wanted, who="ann", reason="a test")
+        return BulkRun(actions, actions.start(plan.action_id, who="ann")).run()
+
+    def _bulk_replay(self) -> None:
+        handler = self._draw(HANDLERS)
+        mine = {job_id for job_id, (owner, _) in self.dead.items() if owner == handler}
+        assert self._bulk(REPLAY, Filter(handler=handler)).done == len(mine)
+        self.dead = {job_id: how for job_id, how in self.dead.items() if job_id not in mine}
+
+    def _bulk_discard(self) -> None:
+        groups = [group for group in self.groups.read() if group.group_id != NOT_GROUPED]
+        if groups:
+            group = self._draw(groups)
+            assert self._bulk(DISCARD, Filter(group_id=group.group_id)).done == group.count
+            self.dead = {job_id: how for job_id, how in self.dead.items() if how != (group.handler, group.error)}
+
+    def _bulk_reopen(self) -> None:
+        assert self._bulk(REPLAY, EventFilter(states=REPLAYABLE)).state is BulkState.DONE
 
     # RQ's own tools
 

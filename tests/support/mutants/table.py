@@ -33,6 +33,13 @@ MUTANTS = (
     Mutant("a job runs out of turn", "lib/ordering", "or has_turn(job_id, queue, place) end", "or true end", ORDER),
     Mutant("a skipped dead letter holds its line", "lib/ordering", "string.sub(place, 1, 4) == 'skip'", "false", ORDER),
     Mutant("a letter that died again is replayed again", "lib/actions", "died_at > planned_at or", "false or", BULK),
+    Mutant(
+        "an event that was closed again is replayed again",
+        "reopen",
+        "tonumber(closed_at) > tonumber(",
+        "false and tonumber(",
+        "test_bulk_replays",
+    ),
     Mutant("a runner that lost its action goes on", "lib/actions", "or known[2] ~= token then", "then", BULK),
     Mutant("an action is started twice", "bulk_start", "tonumber(known[2]) > now_ms", "false", BULK),
     Mutant("a discard is not in the audit", "lib/actions", "audit(who, action, job_id, 1, reason)", "", "test_audit"),
