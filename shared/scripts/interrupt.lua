@@ -2,7 +2,7 @@
 -- too many interruptions; a reserved job goes back uncounted.
 -- ARGV: queue, job id, token, attempt, exc for a dead letter, interruptions allowed (0: this one does not count),
 -- evidence: 'expired' (only the lease has expired), 'started' or 'reserved' (the process is gone and left the claim in
--- this state), handler timeout, failure for a dead letter.
+-- this state), handler timeout, failure for a dead letter, the run's handler ('' if it is not known).
 -- Returns 'requeued', 'buried', 'returned', or 'stale' (finished, renewed or recovered by another).
 local queue, job_id, token, allowed, known, timeout = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 -- Longer than any lease: one that ends later was written before the store's clock was set back, and never renewed since.
@@ -29,6 +29,7 @@ add_attempt(job_id, ARGV[4])
 if allowed > 0 then
   local count = redis.call('HINCRBY', EVENT .. event_of(job_id), 'interrupted:' .. handler_of(job_id), 1)
   if count >= allowed then
+    if ARGV[10] ~= '' then assign_handler(job_id, ARGV[10]) end  -- a failure that ends its event, as any other
     bury(job_id, queue, ARGV[5], worker or '', ARGV[9])
     return 'buried'
   end

@@ -89,7 +89,7 @@ def test_a_process_that_dies_with_a_handler_makes_a_group(
             counts=True,
         )
 
-    assert [(group.error, group.count) for group in groups.read()] == [("the process died", 1)]
+    assert [(group.handler, group.error, group.count) for group in groups.read()] == [("it", "the process died", 1)]
 
 
 def test_an_erased_event_leaves_its_group_and_takes_the_last_words_with_it(

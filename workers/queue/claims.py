@@ -178,7 +178,8 @@ class Claims:
         )
         allowed = MAX_INTERRUPTIONS if counts else 0
         words = (attempt.as_json(), why, allowed, state.value, self._handler_timeout)
-        return text(self._run("interrupt", job_id, token, *words, failure_of(attempt.error, "").packed(code)))
+        failure = failure_of(attempt.error, "").packed(code)
+        return text(self._run("interrupt", job_id, token, *words, failure, attempt.handler))
 
     def promote_due(self) -> int:
         """Queues jobs whose retry is due; returns how many."""
