@@ -1,7 +1,7 @@
 /* Preloaded into a process: keeps in the folder $SYNCED, by inode, what each successful fsync and fdatasync put on disk.
 
    N.file    a hard link, so that a file that is unlinked or replaced can be brought back
-   N.length  of a file opened for appending: its length
+   N.length  of a file that is only written at its end: its length
    N.copy    of any other file: its content
    N.names   of a folder: its entries
 
@@ -35,13 +35,20 @@ static void list(int fd, FILE *draft) {
     closedir(folder);
 }
 
+/* A server writes to the end of its append-only file, but opens only one that it has read with O_APPEND. A copy at each
+   fsync would take all of its time. The size was read before, so that a write in between changes nothing. */
+static int is_written_at_its_end(int fd, off_t size) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags & O_APPEND || ((flags & O_ACCMODE) == O_WRONLY && lseek(fd, 0, SEEK_CUR) >= size);
+}
+
 static int sync_and_note(int fd, const char *call) {
     int (*sync)(int) = dlsym(RTLD_NEXT, call);
     char here[64], kept[PATH_MAX], drafted[PATH_MAX], noted[PATH_MAX];
     const char *keep = getenv("SYNCED");
     struct stat file;
     if (!keep || fstat(fd, &file) || !(S_ISDIR(file.st_mode) || S_ISREG(file.st_mode))) return sync(fd);
-    int is_appended = fcntl(fd, F_GETFL) & O_APPEND;
+    int is_appended = is_written_at_its_end(fd, file.st_size);
     const char *kind = S_ISDIR(file.st_mode) ? "names" : is_appended ? "length" : "copy";
     snprintf(here, sizeof here, "/proc/self/fd/%d", fd);
     snprintf(kept, sizeof kept, "%s/%lu.file", keep, file.st_ino);

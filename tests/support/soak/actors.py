@@ -12,7 +12,7 @@ from surehook.shared.embedded import socket_path
 from tests.support.soak.network import Relay
 from tests.support.soak.stack import SoakStack
 
-THREADS = "6"
+THREADS = "12"
 GRACE = "5"
 # A younger process may not have installed its SIGTERM handler, so that the signal ends it.
 YOUNG_SECONDS = 20.0

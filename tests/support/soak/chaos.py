@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.support.soak.actors import Actor, Processes, send
+from tests.support.soak.journal import FOREVER
 from tests.support.soak.network import Mode
 from tests.support.soak.plan import KILLS, KILLS_ONCE
 from tests.support.soak.senders import Senders
@@ -19,6 +20,7 @@ DOWN_SECONDS = (0.1, 3.0)
 # Leases last ten seconds: some pauses are shorter, some longer.
 QUIET_SECONDS = (0.3, 14.0)
 STORE_QUIET_SECONDS = (0.3, 8.0)
+UNDONE_WITHIN_SECONDS = 2.0
 Undo = Callable[[], None]
 
 
@@ -124,6 +126,8 @@ class Chaos:
             return None
         description = f"{actor.name} {actor.parent} {actor.children()}"
         end(actor)
+        if actor.process.returncode != 0:
+            self._away(actor, FOREVER)
         return self._undo_later(actor, seconds, actor.ensure_runs, description)
 
     def _freeze(self, actor: Actor) -> tuple[float, str] | None:
@@ -132,6 +136,7 @@ class Chaos:
             return None
         pid = actor.parent
         send(pid, signal.SIGSTOP)
+        self._away(actor, seconds)
         return self._undo_later(actor, seconds, lambda: send(pid, signal.SIGCONT), f"{actor.name} {pid}")
 
     def _freeze_child(self, actor: Actor) -> tuple[float, str] | None:
@@ -142,6 +147,10 @@ class Chaos:
         pid = self._chance.choice(children)
         send(pid, signal.SIGSTOP)
         return self._undo_later(pid, seconds, lambda: send(pid, signal.SIGCONT), f"{pid}")
+
+    def _away(self, actor: Actor, seconds: float) -> None:
+        now = time.monotonic()
+        self._senders.journal.away(actor.parent, now, now + seconds + UNDONE_WITHIN_SECONDS)
 
     def _end_store(self, end: Undo) -> tuple[float, str] | None:
         seconds = self._chance.uniform(*DOWN_SECONDS)
@@ -174,4 +183,5 @@ class Chaos:
         if relay in self._targets:
             return None
         relay.set_mode(mode)
+        self._away(actor, seconds)
         return self._undo_later(relay, seconds, lambda: relay.set_mode(Mode.OPEN), actor.name)

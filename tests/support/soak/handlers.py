@@ -1,21 +1,29 @@
 """The soak's handlers: each records its effect in a file, which survives `kill -9`.
 
-A line is one write to a file opened for appending: `handler event attempt process instant`.
+A line is one write to a file opened for appending: `handler event attempt process supervisor instant`. All processes of
+the machine share the clock of the instants.
 """
 
 import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
 from surehook import Attempt, Event, Permanent, RetryLater, on
 
 EFFECTS = os.open(os.environ["EFFECTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-BEGAN = float(os.environ["BEGAN"])
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[1])
+
+
+SUPERVISOR = parent_of(os.getppid())  # between the two is the process's guard
 
 
 def effect(handler: str, event: Event, attempt: Attempt) -> None:
-    line = f"{handler} {event.id} {attempt.number} {os.getpid()} {time.monotonic() - BEGAN:.2f}\n"
+    line = f"{handler} {event.id} {attempt.number} {os.getpid()} {SUPERVISOR} {time.monotonic():.2f}\n"
     os.write(EFFECTS, line.encode())
 
 

@@ -1,13 +1,15 @@
 """The events that a soak sent and the answers to them: a file that survives `kill -9` of the soak itself."""
 
 import os
-from collections import Counter
+import threading
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from tests.support.soak.plan import KIND_OF_TYPE, Kind
 
 ACCEPTED, DUPLICATE, REFUSED = 202, 200, 503
-SENT, ANSWERED, FAULT, ACCEPTED_BEFORE = "sent", "answered", "fault", "accepted-before"
+SENT, ANSWERED, FAULT, AWAY, ACCEPTED_BEFORE = "sent", "answered", "fault", "away", "accepted-before"
+FOREVER = float("inf")
 
 
 class Journal:
@@ -18,6 +20,8 @@ class Journal:
         self.unanswered: dict[str, Kind] = {}
         self.answers: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
+        self.absences: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        """By supervisor of workers: from when until when it was dead, stopped or without a network."""
         self.wrong: list[str] = []
         self.second_copies_accepted = 0
         """While the store is away the spool cannot know a first copy that the store has."""
@@ -27,6 +31,7 @@ class Journal:
         """True if an earlier soak was interrupted in the middle of this journal."""
         if self.goes_on:
             self._replay(path.read_text("ascii"))
+        self._lock = threading.Lock()
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def begin(self, accepted_before: int) -> None:
@@ -40,11 +45,17 @@ class Journal:
     def answered(self, event_id: str, answer: str) -> None:
         """Note a status, or the name of the error that came instead."""
         self._write(ANSWERED, event_id, answer)
-        self._on_answer(event_id, answer)
+        with self._lock:
+            self._on_answer(event_id, answer)
 
     def fault(self, name: str) -> None:
         self._write(FAULT, *name.split(" "))
         self.faults[name] += 1
+
+    def away(self, supervisor: int, begins: float, ends: float) -> None:
+        """Note when it cannot tell the store what its processes have done, on time.monotonic()."""
+        self._write(AWAY, f"{supervisor}", f"{begins}", f"{ends}")
+        self.absences[supervisor].append((begins, ends))
 
     def close(self) -> None:
         os.close(self._file)
@@ -72,5 +83,7 @@ class Journal:
                 self._on_answer(*words)
             elif what == FAULT:
                 self.faults[" ".join(words)] += 1
+            elif what == AWAY:
+                self.absences[int(words[0])].append((float(words[1]), float(words[2])))
             else:
                 self.accepted_before = int(words[0])

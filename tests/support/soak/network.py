@@ -6,6 +6,8 @@ from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
+import uvloop
+
 
 class Mode(Enum):
     """How a relay treats bytes. SILENT keeps them and forwards them late, as a stalled network does."""
@@ -25,7 +27,7 @@ class Relay:
         self._mode = Mode.OPEN
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._passes = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._thread.start()

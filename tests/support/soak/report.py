@@ -1,25 +1,21 @@
 """Compares the accepted events of a soak with their effects, and lists every fault."""
 
-import json
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass, field
 
-from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import text
 from tests.support.ledger import ledger
 from tests.support.soak.journal import Journal
 from tests.support.soak.leftovers import leftovers
 from tests.support.soak.memory import Life
+from tests.support.soak.repetitions import LoggedRuns, Runs, effects_of, repetitions
 from tests.support.soak.stack import SoakStack
 
 MOST_MIB = {"ingest": 160, "worker's parent": 120, "worker process": 160}
 MOST_GROWTH_MIB = 25
 SHOWN_AT_MOST = 10
 LOST, ACCEPTED = "lost", "events accepted"
-Job = tuple[str, str]
-Runs = Mapping[Job, list[str]]
 
 
 @dataclass(slots=True)
@@ -29,8 +25,6 @@ class Findings:
     counts: dict[str, int] = field(default_factory=dict)
     keys: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-    twice: list[str] = field(default_factory=list)
-    """The first unexplained double effects, with the process and instant of each run."""
 
     def add_fault(self, what: str, which: list[str]) -> None:
         if which:
@@ -40,16 +34,14 @@ class Findings:
 
 def examine(stack: SoakStack, journal: Journal, lives: dict[str, list[Life]]) -> Findings:
     findings = Findings()
-    runs, interrupted, discarded = _runs(stack), *_interruptions(stack)
+    runs, logged = effects_of(stack), LoggedRuns(stack.log_lines(*LoggedRuns.WORDS))
+    interrupted = logged.interrupted
     with stack.redis() as store:
         entries = ledger(store)
         is_open = {text(event_id) for event_id in store.zrange(Keys().open, 0, -1)}
         findings.keys, unknown = leftovers(store)
-    _lost(findings, journal, runs, is_open, interrupted)
-    twice = [job for job, times in runs.items() if len(times) > 1]
-    known = set(interrupted) | discarded
-    uncounted = [job for job in twice if job not in known]
-    findings.twice = [f"{' '.join(job)}: {', '.join(runs[job])}" for job in uncounted[:SHOWN_AT_MOST]]
+    _lost(findings, journal, runs, is_open, logged.buried)
+    repeated = repetitions(runs, logged, journal.absences)
     beyond = entries.get("accepted", 0) - (journal.accepted_before or 0) - len(journal.accepted)
     findings.counts |= {
         ACCEPTED: len(journal.accepted),
@@ -58,11 +50,14 @@ def examine(stack: SoakStack, journal: Journal, lives: dict[str, list[Life]]) ->
         "second copies accepted by the spool": journal.second_copies_accepted,
         "handlers' effects": sum(map(len, runs.values())),
         "dead letters": len(is_open),
-        "dead letters for their process died three times": sum(kind == "buried" for kind in interrupted.values()),
-        "runs interrupted": len(interrupted),
-        "effects twice": len(twice),
-        "effects twice that no interruption explains": len(uncounted),
+        "dead letters for their process died three times": len(logged.buried),
+        "runs interrupted": sum(interrupted.values()),
+        "effects twice": len(repeated),
+        "effects twice that are not counted as interrupted": sum(each.is_uncounted for each in repeated),
     }
+    findings.add_fault(
+        "effects twice that no fault explains", [each.text for each in repeated if not each.is_explained]
+    )
     findings.add_fault("keys should not be left", unknown)
     findings.add_fault("wrong answers", journal.wrong)
     if not 0 <= beyond <= len(journal.unanswered):
@@ -80,8 +75,7 @@ def examine(stack: SoakStack, journal: Journal, lives: dict[str, list[Life]]) ->
     return findings
 
 
-def _lost(findings: Findings, journal: Journal, runs: Runs, is_open: set[str], interrupted: dict[Job, str]) -> None:
-    buried = {event_id for (_, event_id), outcome in interrupted.items() if outcome == "buried"}
+def _lost(findings: Findings, journal: Journal, runs: Runs, is_open: set[str], buried: set[str]) -> None:
     lost, wrongly_dead, not_dead = [], [], []
     for event_id, kind in journal.accepted.items():
         missing = [name for name in kind.handlers if (name, event_id) not in runs]
@@ -95,31 +89,6 @@ def _lost(findings: Findings, journal: Journal, runs: Runs, is_open: set[str], i
     findings.add_fault("LOST", lost)
     findings.add_fault("dead letters without a cause", wrongly_dead)
     findings.add_fault("events that should be dead letters", not_dead)
-
-
-def _runs(stack: SoakStack) -> Runs:
-    """Returns the effects by handler and event."""
-    found: dict[Job, list[str]] = defaultdict(list)
-    for line in stack.effects():
-        handler, event_id, number, process, at = line.split()
-        found[handler, event_id].append(f"run {number} in {process} at {at}")
-    return found
-
-
-def _interruptions(stack: SoakStack) -> tuple[dict[Job, str], set[Job]]:
-    """Reads the logs of workers: interrupted runs with their outcome, and runs whose result was discarded."""
-    interrupted: dict[Job, str] = {}
-    discarded = set()
-    for line in stack.logged().splitlines():
-        if '"run interrupted"' in line:
-            facts = json.loads(line)
-            job = (facts.get("handler", ""), JobId.parse(facts["job_id"]).event_id)
-            if interrupted.get(job) != "buried":
-                interrupted[job] = facts["outcome"]
-        elif '"discarded"' in line:
-            facts = json.loads(line)
-            discarded.add((facts["handler"], facts["event_id"]))
-    return interrupted, discarded
 
 
 def _check_memory(findings: Findings, lives: dict[str, list[Life]]) -> None:

@@ -1,23 +1,20 @@
 """Senders that stand for FusionAuth: they send at a fixed rate, and a journal keeps every response."""
 
-import http.client
 import random
 import threading
 import time
 
-from harness.stack import API_KEY
+from tests.support.soak.client import Client
 from tests.support.soak.journal import Journal
 from tests.support.soak.plan import Kind, draw
 
-SENDERS = 4
-TIMEOUT_SECONDS = 5.0
+SENDERS = 16
 SENT_TWICE = 0.05
 # Half of the senders send again after a refusal or a timeout.
 SENDS_AGAIN = 0.5
 RESENDS_FOR_SECONDS = 15.0
 RESENDS_EVERY_SECONDS = 0.5
 HELD_SECONDS = 0.2
-HEADERS = {"Authorization": API_KEY, "Content-Type": "application/json"}
 
 
 class Senders:
@@ -50,7 +47,7 @@ class Senders:
         return 0.0, kind.event_type
 
     def _send(self, chance: random.Random) -> None:
-        client = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
+        client = Client(self._port)
         next_at = time.monotonic()
         while not self._is_over.wait(max(0.0, next_at - time.monotonic())):
             next_at = max(next_at + self._pause_seconds, time.monotonic() - 1)
@@ -63,7 +60,7 @@ class Senders:
             self._send_one(client, chance, kind, event_id)
         client.close()
 
-    def _send_one(self, client: http.client.HTTPConnection, chance: random.Random, kind: Kind, event_id: str) -> None:
+    def _send_one(self, client: Client, chance: random.Random, kind: Kind, event_id: str) -> None:
         self.journal.sent(event_id, kind)
         body = kind.body(event_id)
         ends_at = time.monotonic() + (RESENDS_FOR_SECONDS if chance.random() < SENDS_AGAIN else 0)
@@ -73,14 +70,10 @@ class Senders:
         if is_accepted and is_sent_twice:
             self._post(client, event_id, body)
 
-    def _post(self, client: http.client.HTTPConnection, event_id: str, body: bytes) -> bool:
+    def _post(self, client: Client, event_id: str, body: bytes) -> bool:
         try:
-            client.request("POST", "/fusionauth-webhook", body, HEADERS)
-            response = client.getresponse()
-            response.read()
-            answer = str(response.status)
-        except (OSError, http.client.HTTPException) as exc:
-            client.close()
+            answer = f"{client.post(body)}"
+        except OSError as exc:
             answer = type(exc).__name__
         self.journal.answered(event_id, answer)
         return event_id in self.journal.accepted

@@ -1,10 +1,13 @@
 """The stack of a soak, in a folder that remains, so that an interrupted soak can go on."""
 
+import json
 import os
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from harness.stack import Stack
 from surehook.shared.embedded import start_server
@@ -19,7 +22,8 @@ class SoakStack(Stack):
     """Its store keeps through a power cut only what it has fsynced. `name` tells apart the files of a stretch."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        end_leftover_processes(folder)
+        self.ended = end_leftover_processes(folder)
+        """The processes of an earlier soak that was killed."""
         super().__init__("", folder)
         (self.folder / "myhooks.py").write_text(HANDLERS.read_text("utf-8"))
         self.effects_file = self.folder / f"effects-{name}"
@@ -41,17 +45,25 @@ class SoakStack(Stack):
         self.kill_store()
         self._disk.lose_power()
 
-    def logged(self) -> str:
-        return self.log_file.read_text("utf-8", "replace")
+    def log_lines(self, *words: str) -> Iterator[dict[str, Any]]:
+        """Yields the lines of the log that have one of these words. A killed process may have left half of one."""
+        with self.log_file.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if any(word in line for word in words):
+                    with suppress(ValueError):
+                        yield json.loads(line)
 
 
-def end_leftover_processes(folder: Path) -> None:
-    """Kills the processes of a soak that was itself killed: those that work in its folder."""
+def end_leftover_processes(folder: Path) -> set[int]:
+    """Kills the processes of a soak that was itself killed: those that work in its folder. Returns their ids."""
+    ended: set[int] = set()
     while pids := _working_in(folder):
+        ended.update(pids)
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
+    return ended
 
 
 def _working_in(folder: Path) -> list[int]:
