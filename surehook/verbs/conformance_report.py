@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from surehook.shared.plural import counted
 from surehook.shared.visible import visible_line
 from surehook.verbs.output import echo
 
@@ -21,6 +22,14 @@ COLOURS = {
     "odd": "yellow",
     NOT_TRIED: "dim",
     "ok": "green",
+}
+WORDS = {
+    "loses events": ("loses events", "lose events"),
+    "lets a forgery in": ("lets a forgery in", "let a forgery in"),
+    "blocks users": ("blocks users", "block users"),
+    "odd": ("is odd", "are odd"),
+    NOT_TRIED: ("was not tried", "were not tried"),
+    "ok": ("is fine", "are fine"),
 }
 
 
@@ -45,22 +54,18 @@ def show_area(results: "Sequence[Result]", *, is_quiet: bool) -> None:
         if result.level.value != NOT_TRIED:
             table.add_row(Text(result.level.value, COLOURS[result.level.value]), Text.assemble(*_lines(result)))
     for reason, count in Counter(each.judgement.wrong for each in results if each.level.value == NOT_TRIED).items():
-        cases = "a case" if count == 1 else f"{count} cases"
+        cases = counted(count, "case", "cases")
         table.add_row(Text(NOT_TRIED, COLOURS[NOT_TRIED]), Text(f"{cases}: {reason}", COLOURS[NOT_TRIED]))
     Console(markup=False, emoji=False, highlight=False).print(table, "")
 
 
 def show_summary(results: "Sequence[Result]") -> None:
     """Prints how many cases have which level, and what none of them can show."""
-    from surehook.fusionauth.conformance.case import Level
     from surehook.fusionauth.conformance.report import counts, not_visible
 
     found = counts(results)
-    summary = (
-        f"{len(results)} cases: {found[Level.LOSES_EVENTS.value]} lose events, {found[Level.FORGERY.value]} let a "
-        f"forgery in, {found[Level.BLOCKS_USERS.value]} block users, {found[Level.ODD.value]} are odd, "
-        f"{found[Level.NOT_TRIED.value]} were not tried, {found[Level.OK.value]} are fine."
-    )
+    parts = (counted(found[level], *words) for level, words in WORDS.items())
+    summary = f"{counted(len(results), 'case', 'cases')}: {', '.join(parts)}."
     if not sys.stdout.isatty():
         echo(summary)
         return

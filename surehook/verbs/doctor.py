@@ -13,6 +13,7 @@ import click
 
 from surehook.shared.errors import Misconfigured
 from surehook.shared.exit_status import FAILED
+from surehook.shared.plural import counted
 from surehook.shared.settings import load_settings
 from surehook.shared.visible import visible_line
 from surehook.verbs.output import echo, echo_json
@@ -139,7 +140,11 @@ def _show_outages(outages: "Sequence[Outage]") -> None:
 
 
 def _summary(counts: Counter[str]) -> str:
-    return (
-        f"{counts['loses events']} lose events, {counts['blocks users']} block users, {counts['odd']} are odd, "
-        f"{counts['ok']} are fine."
+    words = (
+        ("loses events", "lose events"),
+        ("blocks users", "block users"),
+        ("odd", "are odd"),
+        ("ok", "are fine"),
     )
+    one = {"odd": "is odd", "ok": "is fine"}
+    return ", ".join(counted(counts[level], one.get(level, level), many) for level, many in words) + "."

@@ -153,4 +153,4 @@ def test_with_every_a_run_that_fails_is_repeated_within_a_minute(
 
     assert pauses == [60.0, 3600.0]
     assert "another `surehook reconcile` runs" in output
-    assert "1 were recovered" in output
+    assert "1 was recovered" in output

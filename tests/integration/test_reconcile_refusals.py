@@ -38,8 +38,8 @@ def test_a_log_that_is_kept_too_short_is_part_of_the_statement(fusionauth: Fusio
     status, statement = statement_of(surehook, "--since", "3d")
 
     assert status == 1
-    assert "after 1 days" in statement["problems"][0]
-    assert "after 1 days" in surehook("reconcile", "--since", "3d", "--dry-run")[1].splitlines()[0]
+    assert "after 1 day," in statement["problems"][0]
+    assert "after 1 day," in surehook("reconcile", "--since", "3d", "--dry-run")[1].splitlines()[0]
 
 
 @pytest.mark.parametrize("key", [TENANT_KEY, "no key of it"])

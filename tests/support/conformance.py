@@ -1,4 +1,4 @@
-"""Conformance of our own endpoint and of FusionAuth's example, and the table of docs/conformance.md.
+"""Conformance of our own endpoint and of FusionAuth's two examples, and the table of docs/conformance.md.
 
 `python -m tests.support.conformance` writes the table.
 """
@@ -12,6 +12,7 @@ from harness.stack import Stack, free_port, wait_until
 from surehook.fusionauth.conformance.cases import CASES
 from surehook.fusionauth.conformance.proof import PROOFS
 from tests.support.express_example import KEY, express_example
+from tests.support.express_signature_example import express_signature_example
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 BEGIN, END = "<!-- comparison -->\n", "<!-- end of comparison -->"
@@ -61,16 +62,25 @@ def levels_of_express(stack: Stack) -> Levels:
         return levels_of(stack.run("conformance", url, "--header", f"Authorization: {KEY}", *PATIENT).stdout)
 
 
-def table(ours: Mapping[str, str], express: Mapping[str, str]) -> str:
-    lines = ["| case | behaviour of FusionAuth | Surehook | Express example |", "|---|---|---|---|"]
+def levels_of_express_with_signatures(stack: Stack) -> Levels:
+    """Runs every case that FusionAuth's other example has something for: it checks a signature alone."""
+    address = f"127.0.0.1:{free_port()}"
+    with express_signature_example(f"http://{address}/.well-known/jwks.json") as url:
+        return levels_of(stack.run("conformance", url, "--jwks", address, *PATIENT).stdout)
+
+
+def table(*columns: Mapping[str, str]) -> str:
+    """Returns the rows for ours, the example that checks a header, and the one that checks a signature."""
+    lines = ["| case | behaviour of FusionAuth | Surehook | example: header | example: signature |"]
+    lines.append("|---|---|---|---|---|")
     for case in (*CASES, *PROOFS):
-        cells = (f"`{case.id}`", case.title, _shown(ours[case.id]), _shown(express[case.id]))
+        cells = (f"`{case.id}`", case.title, *(_shown(column[case.id]) for column in columns))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def documented(column: int) -> Levels:
-    """Returns a column of the table in the docs: 2 for ours, 3 for the example."""
+    """Returns a column of the table in the docs: 2 for ours, 3 and 4 for the examples."""
     rows = PAGE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0].splitlines()[2:]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     return {row[0].strip("`"): row[column].strip("*") or "not tried" for row in cells}
@@ -79,7 +89,9 @@ def documented(column: int) -> Levels:
 def write_table() -> None:
     stack, address = open_stack()
     try:
-        found = table(levels_of_ours(stack, address), levels_of_express(stack))
+        found = table(
+            levels_of_ours(stack, address), levels_of_express(stack), levels_of_express_with_signatures(stack)
+        )
     finally:
         stack.close()
     text = PAGE.read_text("utf-8")

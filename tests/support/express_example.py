@@ -21,33 +21,40 @@ BODY_LIMIT = 100 * 1024
 IDLE_SECONDS = 60
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """An answer of body-parser."""
 
     def __init__(self, status: int) -> None:
         self.status = status
 
 
-class _Example(BaseHTTPRequestHandler):
+class Example(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    path_served, body_limit, takes_any_type = PATH, BODY_LIMIT, False
     timeout = IDLE_SECONDS
     server_version, sys_version = "Express", ""
 
     def do_POST(self) -> None:
         try:
-            request = self._parsed(self._body())
-        except _Refused as exc:
-            self._answer(exc.status, b"<pre>SyntaxError or PayloadTooLargeError</pre>")
+            body = self.read_body()
+            request = self.parsed(body)
+        except Refused as exc:
+            self.answer(exc.status, b"<pre>SyntaxError or PayloadTooLargeError</pre>")
             return
-        if self.path.partition("?")[0].rstrip("/").lower() != PATH:
-            self._answer(404, b"<pre>Cannot POST</pre>")
-        elif self.headers.get("Authorization") != KEY:
-            self._answer(401, json.dumps({"errors": [{"code": "[notAuthorized]"}]}).encode())
+        if self.path.partition("?")[0].rstrip("/").lower() != self.path_served:
+            self.answer(404, b"<pre>Cannot POST</pre>")
+        else:
+            self.decide(request, body)
+
+    def decide(self, request: Any, body: bytes) -> None:
+        del body
+        if self.headers.get("Authorization") != KEY:
+            self.answer(401, json.dumps({"errors": [{"code": "[notAuthorized]"}]}).encode())
         else:
             self._handle(request)
 
     def do_GET(self) -> None:
-        self._answer(404, b"<pre>Cannot GET</pre>")
+        self.answer(404, b"<pre>Cannot GET</pre>")
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
@@ -60,11 +67,11 @@ class _Example(BaseHTTPRequestHandler):
             if isinstance(event, dict) and event.get("type") == "user.delete":
                 event["user"]["id"]
         except (KeyError, TypeError):
-            self._answer(500, b"<pre>TypeError: Cannot read properties of undefined</pre>")
+            self.answer(500, b"<pre>TypeError: Cannot read properties of undefined</pre>")
         else:
-            self._answer(200, b"OK")
+            self.answer(200, b"OK")
 
-    def _body(self) -> bytes:
+    def read_body(self) -> bytes:
         if "chunked" in (self.headers.get("Transfer-Encoding") or ""):
             body = b""
             while size := int(self.rfile.readline(), 16):
@@ -76,23 +83,24 @@ class _Example(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         if len(body) < length:
             self.close_connection = True
-            raise _Refused(400)
+            raise Refused(400)
         return body
 
-    def _parsed(self, body: bytes) -> Any:
-        if not body or not (self.headers.get("Content-Type") or "").startswith("application/json"):
+    def parsed(self, body: bytes) -> Any:
+        is_json = self.takes_any_type or (self.headers.get("Content-Type") or "").startswith("application/json")
+        if not body or not is_json:
             return {}
-        if len(body) > BODY_LIMIT:
-            raise _Refused(413)
+        if len(body) > self.body_limit:
+            raise Refused(413)
         try:
             found = json.loads(body)
         except ValueError as exc:
-            raise _Refused(400) from exc
+            raise Refused(400) from exc
         if not isinstance(found, dict | list):  # body-parser is strict: objects and arrays alone
-            raise _Refused(400)
+            raise Refused(400)
         return found
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def answer(self, status: int, body: bytes) -> None:
         with contextlib.suppress(OSError):  # the client may have gone
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -104,7 +112,7 @@ class _Example(BaseHTTPRequestHandler):
         pass
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
@@ -112,7 +120,7 @@ class _Server(ThreadingHTTPServer):
 @contextlib.contextmanager
 def express_example() -> Iterator[str]:
     """Serves it, and gives its URL."""
-    with _Server(("127.0.0.1", 0), _Example) as server:
+    with Server(("127.0.0.1", 0), Example) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}{PATH}"

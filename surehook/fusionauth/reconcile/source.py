@@ -7,6 +7,7 @@ from surehook.fusionauth.client import FusionAuthClient
 from surehook.fusionauth.reconcile.decisions import Webhooks
 from surehook.fusionauth.transport import FusionAuthError
 from surehook.fusionauth.webhooks import ours_among, receives
+from surehook.shared.plural import counted
 from surehook.shared.settings import Settings
 
 FIRST_VERSION = (1, 53)
@@ -37,7 +38,9 @@ def problems_of(client: FusionAuthClient, start_ms: int, now_ms: int) -> list[st
     days = delete.get("numberOfDaysToRetain")
     if not isinstance(days, int) or start_ms >= now_ms - days * DAY_MS:
         return []
-    return [f"FusionAuth deletes entries after {days} days, and the period begins before that ({PLACE})."]
+    return [
+        f"FusionAuth deletes entries after {counted(days, 'day', 'days')}, and the period begins before that ({PLACE})."
+    ]
 
 
 def our_webhooks(client: FusionAuthClient, settings: Settings, chosen: Sequence[str]) -> Webhooks:

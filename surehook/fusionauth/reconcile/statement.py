@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from surehook.shared.plural import counted
+
 IDS_KEPT = 100  # for each count
 
 
@@ -74,16 +76,18 @@ class Statement:
 
     def text(self) -> str:
         """Returns the statement in sentences, the most important first."""
-        recovered = "could be recovered" if self.is_dry_run else "were recovered"
+        events = counted(self.fired, "event", "events")
+        did = ("could be recovered",) * 2 if self.is_dry_run else ("was recovered", "were recovered")
+        recovered = counted(self.recovered, *did)
         lines = [
-            f"From {_instant(self.start_ms)} to {_instant(self.end_ms)} FusionAuth fired {self.fired:,} events for us:",
-            f"{self.arrived:,} had arrived, {self.recovered:,} {recovered}, {self.lost:,} cannot be had.",
+            f"From {_instant(self.start_ms)} to {_instant(self.end_ms)} FusionAuth fired {events} for us:",
+            f"{self.arrived:,} had arrived, {recovered}, {self.lost:,} cannot be had.",
         ]
         lines += [f"The log may have gaps: {problem}" for problem in self.problems]
         lines += [
-            sentence.format(count=f"{getattr(self, name):,}") + self._examples(name)
-            for name, sentence in _SENTENCES
-            if getattr(self, name)
+            counted(count, one, many) + self._examples(name)
+            for name, one, many in _SENTENCES
+            if (count := getattr(self, name))
         ]
         return "\n".join(lines)
 
@@ -107,18 +111,51 @@ _COUNTS = (
 )
 _NAMED = frozenset(_COUNTS) - {"arrived", "rolled_back", "running"}
 _SENTENCES = (
-    ("too_old", "{count} are older than we keep ids, so they may have been handled: they are not run again."),
+    (
+        "too_old",
+        "is older than we keep ids, so it may have been handled: it is not run again.",
+        "are older than we keep ids, so they may have been handled: they are not run again.",
+    ),
     (
         "too_large",
-        "{count} have bodies larger than SUREHOOK_MAX_BODY_BYTES: raise it, then reconcile this period.",
+        "has a body larger than SUREHOOK_MAX_BODY_BYTES: raise it, then reconcile this period.",
+        "have bodies larger than SUREHOOK_MAX_BODY_BYTES: raise it, then reconcile this period.",
     ),
-    ("unusable", "{count} are in the log in a form that no event can be made of, or the store refuses them."),
-    ("interrupted", "{count} were interrupted on FusionAuth's side: compare these users with FusionAuth."),
-    ("contradicted", "{count} succeeded here and were rolled back by FusionAuth: undo what their handlers did."),
-    ("answered", "{count} had been answered with 2xx: a spool has them, or another receiver uses this address."),
-    ("committed", "{count} were refused by us, and FusionAuth went ahead: their handlers run now."),
-    ("rolled_back", "{count} more were rolled back by FusionAuth, so no handler runs for them."),
-    ("running", "{count} more are still being decided: the next run counts them."),
+    (
+        "unusable",
+        "is in the log in a form that no event can be made of, or the store refuses it.",
+        "are in the log in a form that no event can be made of, or the store refuses them.",
+    ),
+    (
+        "interrupted",
+        "was interrupted on FusionAuth's side: compare this user with FusionAuth.",
+        "were interrupted on FusionAuth's side: compare these users with FusionAuth.",
+    ),
+    (
+        "contradicted",
+        "succeeded here and was rolled back by FusionAuth: undo what its handlers did.",
+        "succeeded here and were rolled back by FusionAuth: undo what their handlers did.",
+    ),
+    (
+        "answered",
+        "had been answered with 2xx: a spool has it, or another receiver uses this address.",
+        "had been answered with 2xx: a spool has them, or another receiver uses this address.",
+    ),
+    (
+        "committed",
+        "was refused by us, and FusionAuth went ahead: its handlers run now.",
+        "were refused by us, and FusionAuth went ahead: their handlers run now.",
+    ),
+    (
+        "rolled_back",
+        "more was rolled back by FusionAuth, so no handler runs for it.",
+        "more were rolled back by FusionAuth, so no handler runs for them.",
+    ),
+    (
+        "running",
+        "more is still being decided: the next run counts it.",
+        "more are still being decided: the next run counts them.",
+    ),
 )
 
 

@@ -198,7 +198,7 @@ def test_a_body_that_the_endpoint_would_refuse_is_not_stored_and_named() -> None
 def test_the_statement_adds_up_as_text_and_json() -> None:
     statement = Run(Store(1), a_row(1), a_row(2), a_row(3, age_ms=3 * DAY)).statement
 
-    assert "fired 3 events for us:\n1 had arrived, 1 were recovered, 1 cannot be had." in statement.text()
+    assert "fired 3 events for us:\n1 had arrived, 1 was recovered, 1 cannot be had." in statement.text()
     found = statement.as_json()
     assert found["fired"] == found["arrived"] + found["recovered"] + found["too_old"] + found["unusable"] == 3
 
@@ -209,4 +209,4 @@ def test_a_success_of_ours_that_fusionauth_rolled_back_is_named_for_a_person() -
     statement = Run(Store(2, confirmed=[1]), *rows).statement
 
     assert (statement.rolled_back, statement.contradicted, statement.is_complete) == (2, 1, False)
-    assert "1 succeeded here and were rolled back" in statement.text()
+    assert "1 succeeded here and was rolled back" in statement.text()
