@@ -26,6 +26,8 @@ class AuditEntry:
     reason: str
     action_id: str
     """The bulk action that it is part of, or ""."""
+    entry_id: str
+    """Its place in the audit."""
 
 
 class Audit:
@@ -40,10 +42,10 @@ class Audit:
         """Writes an entry. Call it before the action: if it fails, nothing has happened that is not in the audit."""
         self._audit.run(self._store, who, action, target, count, reason)
 
-    def newest(self, limit: int = 100, *, since: datetime | None = None) -> list[AuditEntry]:
-        """The newest entries, the newest first."""
+    def newest(self, limit: int = 100, *, since: datetime | None = None, before: str = "") -> list[AuditEntry]:
+        """The newest entries, the newest first; those before the entry with the id `before`."""
         least = str(int(since.timestamp() * 1000)) if since else "-"
-        found: Any = self._store.xrevrange(self._keys.audit, "+", least, count=limit)
+        found: Any = self._store.xrevrange(self._keys.audit, f"({before}" if before else "+", least, count=limit)
         return [_entry(text(number), fields) for number, fields in found]
 
 
@@ -62,4 +64,5 @@ def _entry(number: str, fields: dict[bytes, bytes]) -> AuditEntry:
         count=int(values["count"]),
         reason=values["reason"],
         action_id=values["bulk"],
+        entry_id=number,
     )

@@ -1,18 +1,19 @@
 """Bulk actions: acts on many dead letters or closed events, which commands and pages plan, start, stop and resume.
 
 1. A plan keeps the filter, and how many match. It expires unless it is started.
-2. A runner takes a started action under a lease, and replays or discards what matches (`bulk_run.py`). Each step is one
-   script that counts itself, so a runner may be killed anywhere.
+2. A runner, which is a command or a thread of a dashboard, takes a started action under a lease, and replays or
+   discards what matches (`bulk_run.py`). Each step is one script that counts itself, so it may be killed anywhere.
 3. A letter that died, or an event that was closed, after the plan was made is left alone, so nothing is replayed twice
    by one action or by two.
 """
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 from secrets import token_hex
-from typing import Any
 
 import redis
 
@@ -73,6 +74,8 @@ class BulkAction:
     has_canary_succeeded: bool
     note: str
     """Why it was stopped, as a sentence."""
+    is_for_dashboard: bool
+    """It was started from a page: any dashboard runs it, and takes it over from one that has ended."""
     planned_at: str
     """In RQ's format, on the store's clock."""
     created_at: datetime
@@ -129,26 +132,26 @@ class BulkActions:
         return self.get(action_id)
 
     def _dead(self, wanted: Filter) -> tuple[int, list[str]]:
-        count = 0
-        sample: list[str] = []
-        for letter in self.letters.matching(wanted):
-            count += 1
-            if len(sample) < SAMPLE:
-                sample.append(letter.event_id)
-        return count, sample
+        sample = [letter.event_id for letter in islice(self.letters.matching(wanted), SAMPLE)]
+        return self.letters.count(wanted), sample
 
     def _closed(self, wanted: EventFilter) -> tuple[int, list[str]]:
         newest = self.events.search.page(wanted, limit=SAMPLE).events
         return self.events.search.count(wanted, at_most=sys.maxsize).number, [event.event_id for event in newest]
 
-    def start(self, action_id: str, *, who: str) -> BulkAction:
+    def start(
+        self, action_id: str, *, who: str, for_dashboard: bool = False, changes: Mapping[str, str] | None = None
+    ) -> BulkAction:
         """Starts it, or resumes one that was stopped or interrupted. A runner takes it then.
+
+        `changes`: another `reason` or `rate`; "" for no limit of the rate.
 
         Raises:
             ActionRefused: it is running, or done.
             NotFound: there is no such action (any more).
         """
-        outcome = text(self._start.run(self.store, action_id, who))
+        words = [word for change in (changes or {}).items() for word in change]
+        outcome = text(self._start.run(self.store, action_id, who, "1" if for_dashboard else "", *words))
         if outcome == "running":
             raise ActionRefused(f"action {action_id} is running; `surehook actions list` shows how far it is")
         if outcome == "done":
@@ -172,21 +175,27 @@ class BulkActions:
         Raises:
             NotFound: there is no such action (any more).
         """
-        fields: Any = self.store.hgetall(self.keys.bulk_action(action_id))
-        if not fields:
-            raise NotFound(f"there is no action {action_id} (any more); `surehook actions list` shows them")
-        seconds, _ = self.store.time()
-        return _action(action_id, {text(name): text(value) for name, value in fields.items()}, seconds * 1000)
+        found = self._read([action_id])
+        if not found:
+            raise NotFound(f"there is no action {action_id[:40]} (any more); `surehook actions list` shows them")
+        return found[0]
 
     def newest(self, limit: int = MOST_KEPT) -> list[BulkAction]:
         """The actions that are kept, the newest first."""
-        found = []
-        for action_id in texts(self.store.zrevrange(self.keys.bulk_actions, 0, limit - 1)):
-            try:
-                found.append(self.get(action_id))
-            except NotFound:
-                continue  # it has expired
-        return found
+        return self._read(texts(self.store.zrevrange(self.keys.bulk_actions, 0, limit - 1)))
+
+    def _read(self, action_ids: Sequence[str]) -> list[BulkAction]:
+        """Those that have not expired."""
+        pipeline = self.store.pipeline(transaction=False)
+        pipeline.time()
+        for action_id in action_ids:
+            pipeline.hgetall(self.keys.bulk_action(action_id))
+        (seconds, _), *records = pipeline.execute()
+        return [
+            _action(action_id, {text(name): text(value) for name, value in fields.items()}, seconds * 1000)
+            for action_id, fields in zip(action_ids, records, strict=True)
+            if fields
+        ]
 
 
 def _action(action_id: str, fields: dict[str, str], now_ms: int) -> BulkAction:
@@ -210,6 +219,7 @@ def _action(action_id: str, fields: dict[str, str], now_ms: int) -> BulkAction:
         canary_result=fields.get("canary_result", ""),
         has_canary_succeeded="canary_succeeded" in fields,
         note=fields.get("note", ""),
+        is_for_dashboard=fields.get("for_dashboard") == "1",
         planned_at=fields["planned_at"],
         created_at=_instant(fields["created_at"]),
         updated_at=_instant(fields["updated_at"]),

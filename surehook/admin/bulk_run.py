@@ -25,7 +25,7 @@ MOST_IN_FLIGHT = 100
 
 
 class NotOurs(Exception):
-    """The action was stopped, or another process has taken it."""
+    """The action was stopped, another process has taken it, or this one ends and leaves it to another."""
 
 
 class Stopped(Exception):
@@ -51,23 +51,34 @@ class BulkRun:
         self._outcomes = Outcomes(self._store, self._keys, action.group_id)
         self._in_flight: list[Run] = []
         self._token = token_hex(8)
+        self._is_taken = False
         self._renewed_at = self._looked_at = 0.0
         self._take, self._renew, self._stop = (Script(f"bulk_{name}", self._keys) for name in ("take", "renew", "stop"))
 
+    def take(self) -> bool:
+        """Becomes the action's runner, unless it has one."""
+        self._is_taken = bool(self._take.run(self._store, self._action.action_id, self._token))
+        return self._is_taken
+
     def run(self) -> BulkAction:
         """Runs until the action is done or stopped, unless another process runs it. Returns it as it stands then."""
-        if not self._take.run(self._store, self._action.action_id, self._token):
+        if not self._is_taken and not self.take():
             return self._actions.get(self._action.action_id)
         self._action = self._actions.get(self._action.action_id)
-        state, note = BulkState.DONE, ""
+        note = ""
         try:
             self._run_steps(self._steps())
         except NotOurs:
             return self._actions.get(self._action.action_id)
         except Stopped as exc:
-            state, note = BulkState.STOPPED, str(exc)
-        self._stop.run(self._store, self._action.action_id, self._token, state, note, self._action.who)
+            note = str(exc)
+        self.end(note)
         return self._actions.get(self._action.action_id)
+
+    def end(self, note: str) -> None:
+        """Ends the action; a note says why it stops before its end."""
+        state = BulkState.STOPPED if note else BulkState.DONE
+        self._stop.run(self._store, self._action.action_id, self._token, state, note, self._action.who)
 
     def _steps(self) -> LetterSteps | EventSteps:
         wanted = self._action.filter
@@ -146,11 +157,11 @@ class BulkRun:
     def _go_on(self) -> None:
         """
         Raises:
-            NotOurs: another process has the action.
-            Stopped: this process ends.
+            NotOurs: another process has the action, or this one ends.
         """
         if self._is_stopping():
-            raise Stopped("its process was stopped")
+            self._keep_lease("left")  # another goes on at once
+            raise NotOurs
         if time.monotonic() - self._renewed_at > RENEW_SECONDS:
             self._keep_lease("")
 
@@ -158,7 +169,7 @@ class BulkRun:
         self._go_on()
         time.sleep(seconds)
 
-    def _keep_lease(self, canary: str) -> None:
-        if not self._renew.run(self._store, self._action.action_id, self._token, canary):
+    def _keep_lease(self, event: str) -> None:
+        if not self._renew.run(self._store, self._action.action_id, self._token, event):
             raise NotOurs
         self._renewed_at = time.monotonic()

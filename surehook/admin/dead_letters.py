@@ -94,6 +94,13 @@ class DeadLetters:
                     if filter_.matches(letter):
                         yield letter
 
+    def count(self, filter_: Filter) -> int:
+        """How many match. Those of a group are not read: its score has none but ours."""
+        if filter_.group_id is None or filter_ != Filter(group_id=filter_.group_id):
+            return sum(1 for _ in self.matching(filter_))
+        score = score_of(filter_.group_id)
+        return sum(int(self._store.zcount(self._keys.rq_failed(queue), score, score)) for queue in self._queues())
+
     def with_job_ids(self, job_ids: Sequence[str]) -> list[DeadLetter]:
         """Returns the jobs that are dead letters now."""
         found: list[DeadLetter] = []

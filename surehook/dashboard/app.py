@@ -14,12 +14,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from surehook.dashboard.bulk_runner import BulkRunner
 from surehook.dashboard.guard import Guard
 from surehook.dashboard.logins import Logins
 from surehook.dashboard.rq_app import RQ_PATH, create_rq_dashboard
 from surehook.dashboard.server import serve
 from surehook.dashboard.site import Site
 from surehook.dashboard.views import PAGES
+from surehook.dashboard.views.actions import build_actions
 from surehook.dashboard.wsgi import WsgiInThreads
 from surehook.shared.errors import Misconfigured
 from surehook.shared.settings import Settings, host_and_port
@@ -47,19 +49,26 @@ def serve_dashboard(settings: Settings) -> None:
         )
     except OSError as exc:
         raise Misconfigured(f"SUREHOOK_DASHBOARD_BIND={settings.dashboard_bind}: {exc.strerror or exc}") from exc
-    application = create_dashboard(settings)
+    runner = BulkRunner(build_actions(settings, connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)))
+    application = create_dashboard(settings, runner=runner)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.ERROR)  # they warn of each invalid request
     log.info("dashboard listening", extra={"address": settings.dashboard_bind})
+    runner.start()
     serve(application, listener)
+    runner.stop_and_wait()
 
 
 def create_dashboard(
-    settings: Settings, logins: Logins | None = None, clock: Callable[[], float] = time.time
+    settings: Settings,
+    logins: Logins | None = None,
+    clock: Callable[[], float] = time.time,
+    runner: BulkRunner | None = None,
 ) -> ASGIApp:
+    """Builds the pages. Without a runner they start bulk actions, which another dashboard runs."""
     store: Any = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
     path = urlsplit(settings.dashboard_url or "").path.rstrip("/")
-    site = Site(settings, store, path, clock)
+    site = Site(settings, store, path, clock, runner)
     rq_dashboard = WsgiInThreads(create_rq_dashboard(settings, store, path).wsgi_app)
     routes: list[BaseRoute] = [page.route(site) for page in PAGES]
     routes += [

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from surehook.admin.events import CLOSED_STATES, OPEN_STATES
 
 FIELDS = ("type", "state", "handler", "user", "tenant", "application", "since", "until")
+FIELDS_OF_LETTERS = ("type", "handler", "user", "tenant", "since", "until", "error", "group")
 GROUPS = {"open": OPEN_STATES, "closed": CLOSED_STATES}
 STATES = (*GROUPS, *OPEN_STATES, *CLOSED_STATES)
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

@@ -17,10 +17,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from surehook.admin.audit import Audit
+from surehook.dashboard.bulk_runner import BulkRunner
 from surehook.dashboard.guard import READING, USER, User
 from surehook.dashboard.history import History
 from surehook.dashboard.rendering import build_templates
-from surehook.shared.errors import StoreUnavailable, SurehookError
+from surehook.shared.errors import NotFound, StoreUnavailable, SurehookError
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
 
@@ -80,7 +82,12 @@ class Site:
     """The store and the templates, and what is true for every page."""
 
     def __init__(
-        self, settings: Settings, store: redis.Redis, path: str, clock: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        store: redis.Redis,
+        path: str,
+        clock: Callable[[], float] = time.time,
+        runner: BulkRunner | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -88,6 +95,7 @@ class Site:
         self.path = path
         """That of `DASHBOARD_URL`, before every link."""
         self.clock = clock
+        self.runner = runner
         self.history = History(store, self.keys, clock)
         self._templates = build_templates(clock)
         self._secret = secrets.token_bytes(32)
@@ -97,7 +105,8 @@ class Site:
         return hmac.new(self._secret, user.name.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
     def audit(self, visit: Visit, action: str, *, event_id: str = "", queue: str = "", reason: str = "") -> None:
-        """Keeps who does what. It is called before the act, so that none goes without."""
+        """Writes who does what to the audit and the log. It is called before the act, so that none goes without."""
+        Audit(self.store, self.keys).write(visit.who, action, target=event_id or queue, reason=reason)
         facts = {"event_id": event_id, "queue": queue, "reason": reason}
         given = {name: value for name, value in facts.items() if value}
         log.info("action in the dashboard", extra={"outcome": action, "operator": visit.who, **given})
@@ -128,7 +137,7 @@ class Site:
             text = "The store does not answer. This page shows its data again as soon as the store is back."
             return self.refusal(request, Refused(503, text))
         except SurehookError as exc:
-            return self.refusal(request, Refused(409, str(exc)))
+            return self.refusal(request, Refused(404 if isinstance(exc, NotFound) else 409, str(exc)))
         except Exception as exc:
             log.warning("dashboard page failed", exc_info=exc)
             text = "This page cannot be shown: the log of the dashboard has the error's type and place."

@@ -21,6 +21,7 @@ __all__ = ["die"]  # a fixture
 ACTOR, READER = ("operator", "a-password"), ("reader", "another-password")
 FORMS = (
     "/dead-letters/confirm", "/dead-letters/act", "/queues", "/transactions/confirm", "/transactions/resolve",
+    "/actions", "/actions/3f9a1c2b/start", "/actions/3f9a1c2b/stop",
 )  # fmt: skip
 OF_AN_EVENT = ("body", "confirm", "replay")
 Post = Callable[..., Response]

@@ -7,12 +7,18 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from surehook.dashboard.app import create_dashboard
+from surehook.dashboard.bulk_runner import BulkRunner
 from surehook.dashboard.logins import Logins
 from surehook.shared.settings import Settings
 
 
-def site_client(settings: Settings, logins: Logins | None = None, clock: Callable[[], float] = time.time) -> TestClient:
-    return client_of(create_dashboard(settings, logins, clock))
+def site_client(
+    settings: Settings,
+    logins: Logins | None = None,
+    clock: Callable[[], float] = time.time,
+    runner: BulkRunner | None = None,
+) -> TestClient:
+    return client_of(create_dashboard(settings, logins, clock, runner))
 
 
 def rq_client(settings: Settings) -> TestClient:

@@ -2,6 +2,8 @@
 
 from surehook.dashboard.site import Page
 from surehook.dashboard.views import (
+    actions,
+    audit,
     dead_letters,
     event_acts,
     events,
@@ -22,6 +24,11 @@ PAGES = (
     Page("/dead-letters", dead_letters.index),
     Page("/dead-letters/confirm", dead_letters.confirm, acts=True),
     Page("/dead-letters/act", dead_letters.act, acts=True),
+    Page("/actions", actions.index),
+    Page("/actions", actions.plan, acts=True),
+    Page("/actions/{action_id}", actions.show),
+    Page("/actions/{action_id}/start", actions.start, acts=True),
+    Page("/actions/{action_id}/stop", actions.stop, acts=True),
     Page("/queues", queues.show),
     Page("/queues", queues.change, acts=True),
     Page("/handlers", handlers.show),
@@ -29,4 +36,5 @@ PAGES = (
     Page("/transactions/confirm", event_acts.confirm_resolve, acts=True),
     Page("/transactions/resolve", event_acts.resolve, acts=True),
     Page("/ledger", ledger.show),
+    Page("/audit", audit.show),
 )

@@ -35,10 +35,14 @@ def verb_of(visit: Visit) -> str:
 
 def reason_of(visit: Visit) -> str:
     """The reason that was typed; a discard must have one."""
+    return reason_in(visit, is_required=visit.form.get("verb") == "discard")
+
+
+def reason_in(visit: Visit, *, is_required: bool) -> str:
     reason = visit.form.get("reason", "").strip()
     if len(reason) > LONGEST_REASON:
         raise Refused(400, f"The reason is too long: at most {LONGEST_REASON} characters.")
-    if not reason and visit.form.get("verb") == "discard":
+    if not reason and is_required:
         raise Refused(400, "A discard needs a reason: go back, and say why these events will not be handled.")
     return reason
 

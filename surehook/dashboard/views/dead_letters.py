@@ -3,23 +3,30 @@
 from itertools import islice
 from typing import Any
 
+import redis
+
 from surehook.admin.dead_letters import DeadLetter, DeadLetters, Filter
 from surehook.admin.failure_groups import FailureGroups
-from surehook.dashboard.search import Search, SearchMistake, parse_search
+from surehook.dashboard.search import FIELDS_OF_LETTERS, Search, SearchMistake, parse_search
 from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
 from surehook.dashboard.views.confirming import confirmation, done_of, reason_of, verb_of
+from surehook.shared.keys import Keys
+from surehook.shared.settings import Settings
 
-FIELDS = ("type", "handler", "user", "tenant", "since", "until", "error", "group")
 LIMIT = 100
 
 
-def letters_of(site: Site) -> DeadLetters:
+def build_letters(settings: Settings, store: redis.Redis) -> DeadLetters:
     return DeadLetters(
-        site.store,
-        site.keys,
-        retention_seconds=site.settings.retention,
-        handler_timeout=site.settings.handler_timeout,
+        store,
+        Keys(settings.key_prefix),
+        retention_seconds=settings.retention,
+        handler_timeout=settings.handler_timeout,
     )
+
+
+def letters_of(site: Site) -> DeadLetters:
+    return build_letters(site.settings, site.store)
 
 
 def filter_of(search: Search, now: float) -> Filter:
@@ -39,7 +46,7 @@ def index(site: Site, visit: Visit) -> Shown:
     mistake = ""
     search, found = Search({}), []
     try:
-        search = parse_search(visit.query, site.clock(), FIELDS)
+        search = parse_search(visit.query, site.clock(), FIELDS_OF_LETTERS)
         found = list(islice(letters_of(site).matching(filter_of(search, site.clock())), LIMIT + 1))
     except SearchMistake as exc:
         mistake = str(exc)

@@ -54,8 +54,10 @@ def replay(site: Site, visit: Visit) -> GoTo:
     event = found_event(site, visit.parts["event_id"])
     _require_replayable(event)
     reason = reason_of(visit)
-    site.audit(visit, "replay", event_id=event.event_id, reason=reason)
-    if event.state in REFUSALS:
+    is_refused = event.state in REFUSALS
+    action = "committed event replayed" if is_refused else "event replayed"
+    site.audit(visit, action, event_id=event.event_id, reason=reason)
+    if is_refused:
         done = decisions_of(site).replay_committed(event.event_id)
     else:
         done = log_of(site).replay(event.event_id, who=visit.who, reason=reason)
@@ -84,7 +86,7 @@ def confirm_resolve(site: Site, visit: Visit) -> Shown:
 
 def resolve(site: Site, visit: Visit) -> GoTo:
     event_id, reason = _orphan(site, visit), reason_of(visit)
-    site.audit(visit, "orphan resolved", event_id=event_id, reason=reason)
+    site.audit(visit, "resolved", event_id=event_id, reason=reason)
     done = decisions_of(site).resolve(event_id)
     return GoTo(f"/transactions?done=resolve&count={int(done)}&gone={int(not done)}")
 

@@ -12,6 +12,8 @@ from markupsafe import Markup
 
 from surehook import dashboard
 from surehook.admin.actions import Action
+from surehook.admin.audit import AuditEntry
+from surehook.admin.bulk_actions import BulkAction
 from surehook.admin.dead_letters import DeadLetter
 from surehook.admin.events import EventRecord
 from surehook.admin.failure_groups import FailureGroup
@@ -64,6 +66,7 @@ ATTEMPT = {
 WAITS = [spoiled(Wait, state=state, due_at=NOW) for state in ("scheduled", "deferred", "dead", "queued")]
 ACTION = spoiled(Action)
 QUEUES = [spoiled(QueueStats, limits=spoiled(LimitState)), spoiled(QueueStats, name="events", limits=None)]
+BULK = spoiled(BulkAction)
 DONE = Done(SPOILED, 3, 2)
 VALUES: dict[str, dict[str, Any]] = {
     "overview.html": {
@@ -87,6 +90,12 @@ VALUES: dict[str, dict[str, Any]] = {
         "verb": SPOILED, "advice": SPOILED, "count": 9, "what": SPOILED, "action": SPOILED,
         "fields": [(SPOILED, SPOILED)], "sample": [(SPOILED, SPOILED)], "back": "/dead-letters", "longest_reason": 200,
     },
+    "action.html": {
+        "action": BULK, "advice": SPOILED, "can_start": True, "what": SPOILED, "target": SPOILED,
+        "group": spoiled(FailureGroup), "first": SPOILED, "done_words": SPOILED, "longest_reason": 200,
+    },
+    "actions.html": {"actions": [(BULK, SPOILED)]},
+    "audit.html": {"entries": [spoiled(AuditEntry)], "older": SPOILED, "is_first": False},
     "queues.html": {"queues": QUEUES, "is_suspended": True, "sentences": {SPOILED: SPOILED}},
     "handlers.html": {
         "rows": [spoiled(Row, report=spoiled(HandlerReport, is_running=False))], "unhandled": {SPOILED: 3}, "hours": 1,
@@ -108,6 +117,7 @@ ATTRIBUTES = {
     "lang", "charset", "name", "content", "rel", "href", "src", "defer", "class", "id", "title", "datetime",
     "action", "method", "type", "value", "placeholder", "autocomplete", "role", "tabindex", "hidden", "scope",
     "required", "maxlength", "max", "selected", "open", "viewbox", "preserveaspectratio", "d", "spellcheck",
+    "inputmode",
 }  # fmt: skip
 # Shown only in answer to a form of a user who may act.
 AFTER_A_FORM = {"confirm.html"}
