@@ -236,7 +236,7 @@ class Keys(GroupKeys, OperatorKeys, RetentionKeys, RQKeys):
                 "WORKERS_OF": self.rq_workers_of(""),
                 "FINISHED": f"{self.rq}:finished:",
                 "FAILED": self.rq_failed(""),
-                "CANCELED": f"{self.rq}:canceled:",
+                "CANCELED": self.rq_canceled(""),
                 "SCHEDULED": self.rq_scheduled(""),
                 "DEFERRED": self.rq_deferred(""),
                 "INTERMEDIATE_SUFFIX": ":intermediate",

@@ -45,6 +45,10 @@ class RQKeys:
     def rq_scheduled(self, queue: str) -> str:
         return f"{self.rq}:scheduled:{queue}"
 
+    def rq_canceled(self, queue: str) -> str:
+        """Sorted set: the jobs that RQ's tools have cancelled."""
+        return f"{self.rq}:canceled:{queue}"
+
     def rq_deferred(self, queue: str) -> str:
         return f"{self.rq}:deferred:{queue}"
 

@@ -1,11 +1,12 @@
 -- Make dead letters of the jobs that an operator has cancelled with RQ's tools: they run no more by themselves, and a
 -- replay gets them back. A running job ends first. A transaction is over at its deadline.
--- ARGV: queue, handler timeout, attempt, exc, failure.  Returns the dead letters.
+-- ARGV: queue, handler timeout, attempt, exc, failure, then job ids of the canceled registry.  Returns how many dead
+-- letters it made.
 local queue = ARGV[1]
-local MOST = 1000
-local buried = {}
-for _, job_id in ipairs(redis.call('ZRANGE', CANCELED .. queue, 0, MOST - 1)) do
-  local is_ours = redis.call('EXISTS', EVENT .. event_of(job_id)) == 1
+local buried = 0
+for i = 6, #ARGV do
+  local job_id = ARGV[i]
+  local is_ours = redis.call('EXISTS', EVENT .. event_of(job_id)) == 1 and redis.call('ZSCORE', CANCELED .. queue, job_id)
   if is_ours and not is_claimed(job_id, queue) then
     redis.call('ZREM', CANCELED .. queue, job_id)
     if queue ~= TRANSACTIONAL and is_expected(job_id) then
@@ -15,7 +16,7 @@ for _, job_id in ipairs(redis.call('ZRANGE', CANCELED .. queue, 0, MOST - 1)) do
       if redis.call('HGET', JOB .. job_id, 'status') == 'queued' then redis.call('LREM', QUEUE .. queue, 0, job_id) end
       add_attempt_of(job_id, ARGV[3])
       bury(job_id, queue, ARGV[4], '', ARGV[5])
-      table.insert(buried, job_id)
+      buried = buried + 1
     end
   end
 end

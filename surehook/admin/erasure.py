@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import redis
 
+from surehook.admin.event_records import EventFilter
+from surehook.admin.open_events import OpenEvents
 from surehook.admin.portions import AT_ONCE
 from surehook.admin.records import PORTION, Records, RecordSummary
 from surehook.shared.encryption import BodyCipher
@@ -43,6 +45,7 @@ class Erasure:
         self._cipher = cipher
         self._retention_seconds = retention_seconds
         self._records = Records(store, keys)
+        self._open = OpenEvents(store, keys, cipher)
         self._erase = Script("erase", keys)
 
     def scan(self, user_id: str, *, into_bodies: bool) -> Iterator[ScannedRecord]:
@@ -58,6 +61,14 @@ class Erasure:
                     yield ScannedRecord(summary.event_id)
             for read in self._records.bodies(others, PORTION):
                 yield from (self._search_body(user_id, *each) for each in read)
+
+    def open_events(self, user_id: str) -> Iterator[str]:
+        """Finds the user's open events, the newest first.
+
+        If they are erased in this order, no event of a line runs because the one before it was erased.
+        """
+        for candidates, _ in self._open.batches(EventFilter(user_id=user_id), until_ms=None):
+            yield from (candidate.event_id for candidate in candidates)
 
     def is_there(self, event_id: str) -> bool:
         """Says whether there is a record that was not erased before, with or without its body."""

@@ -145,12 +145,13 @@ def _erase_spooled(spool: SpoolErasure, user_id: str, report: Report, *, is_dry:
 
 
 def _erase_user(erasure: Erasure, spool: SpoolErasure, user_id: str, *, is_dry: bool) -> Report:
-    """Makes passes until one finds only running events of the user."""
+    """Erases the open events, and then makes passes through all records until one finds only running events."""
     report = Report()
     _erase_spooled(spool, user_id, report, is_dry=is_dry)
+    before = _counts(report)
+    _erase(erasure, list(erasure.open_events(user_id)), user_id, report, is_dry=is_dry)
     with Progress("scanned") as progress:
         for number in range(1 if is_dry else MOST_PASSES):
-            before = len(report.events), len(report.running)
             own: list[str] = []
             for found in erasure.scan(user_id, into_bodies=number == 0):
                 progress.step()
@@ -164,10 +165,15 @@ def _erase_user(erasure: Erasure, spool: SpoolErasure, user_id: str, *, is_dry: 
                     _erase(erasure, own, user_id, report, is_dry=is_dry)
                     own.clear()
             _erase(erasure, own, user_id, report, is_dry=is_dry)
-            if is_dry or before == (len(report.events), len(report.running)):
+            if is_dry or before == _counts(report):
                 return report
+            before = _counts(report)
     report.is_complete = False
     return report
+
+
+def _counts(report: Report) -> tuple[int, int]:
+    return len(report.events), len(report.running)
 
 
 def _erase(erasure: Erasure, event_ids: Sequence[str], user_id: str, report: Report, *, is_dry: bool) -> None:

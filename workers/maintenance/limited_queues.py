@@ -1,5 +1,6 @@
 """Tends the queues of handlers with limits, and empties those of handlers that have lost theirs."""
 
+import time
 from collections.abc import Mapping
 
 import redis
@@ -7,10 +8,12 @@ import redis
 from surehook.shared.keys import Keys
 from surehook.shared.limits import Limits, handler_of, is_own_queue, served_with
 from surehook.shared.scripts import Argument, Script, texts
+from surehook.workers.background import TICK_SECONDS
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.queue.claims import DUE_AT_ONCE
 
-MOVED_AT_ONCE = 500
+MOVED_AT_ONCE = 100  # in a script, which blocks the store
+MOST_MOVED = 1_000
 
 
 class LimitedQueues:
@@ -23,8 +26,12 @@ class LimitedQueues:
         self._words: tuple[Argument, ...] = (DUE_AT_ONCE, f"{handler_timeout:g}", *queues)
 
     def tend(self) -> list[str]:
-        """Queues due retries, and returns the queues in which a job may start now."""
-        return texts(self._script.run(self._store, *self._words))
+        """Queues due retries for at most a second, and returns the queues in which a job may start now."""
+        until = time.monotonic() + TICK_SECONDS
+        while True:
+            ready, are_more = self._script.run(self._store, *self._words)
+            if not are_more or time.monotonic() >= until:
+                return texts(ready)
 
 
 class FormerQueues:
@@ -41,7 +48,7 @@ class FormerQueues:
         self._script = Script("move_queue", keys)
 
     def drain(self) -> dict[str, int]:
-        """Moves waiting and scheduled jobs. Returns how many from each queue."""
+        """Moves waiting and scheduled jobs, many but not all of a long queue. Returns how many from each queue."""
         served = {handler.queue for handler in self._registry}
         moved: dict[str, int] = {}
         for queue in texts(self._store.smembers(self._keys.queues)):
@@ -52,4 +59,10 @@ class FormerQueues:
     def _move(self, queue: str) -> int:
         handler = self._registry.named(handler_of(queue))
         target = served_with(queue) if handler is None else handler.queue
-        return int(self._script.run(self._store, queue, target, MOVED_AT_ONCE, self._handler_timeout))
+        count = 0
+        while count < MOST_MOVED:
+            moved = int(self._script.run(self._store, queue, target, MOVED_AT_ONCE, self._handler_timeout))
+            count += moved
+            if moved < MOVED_AT_ONCE:
+                break
+        return count

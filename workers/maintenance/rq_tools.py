@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,9 +49,11 @@ class RQTools:
     def _bury_cancelled(self, queue: str) -> None:
         attempt = _attempt("cancelled", CANCELLED)
         words = (attempt, packed(f"{CANCELLED}\n"), failure_of(CANCELLED, "").packed())
-        buried = self._canceled.run(self._store, queue, self._handler_timeout, *words)
+        buried = 0
+        for job_ids in self._pages(self._keys.rq_canceled(queue)):
+            buried += self._canceled.run(self._store, queue, self._handler_timeout, *words, *job_ids)
         if buried:
-            log.warning("jobs cancelled with RQ's tools are dead letters", extra={"queue": queue, "count": len(buried)})
+            log.warning("jobs cancelled with RQ's tools are dead letters", extra={"queue": queue, "count": buried})
 
     def _give_back_failed(self, queue: str) -> None:
         words = (
@@ -63,20 +66,25 @@ class RQTools:
             failure_of(MISDIRECTED, "").packed(),
             failure_of(UNKNOWN, "").packed(),
         )
-        totals, cursor = [0, 0], 0
-        while True:
-            reply: Any = self._store.zscan(self._keys.rq_failed(queue), cursor, count=PAGE)
-            cursor, members = reply
-            if members:
-                found = self._failed.run(self._store, *words, *(member for member, _ in members))
-                totals = [total + number for total, number in zip(totals, found, strict=True)]
-            if not cursor:
-                break
+        totals = [0, 0]
+        for job_ids in self._pages(self._keys.rq_failed(queue)):
+            found = self._failed.run(self._store, *words, *job_ids)
+            totals = [total + number for total, number in zip(totals, found, strict=True)]
         given_back, left = totals
         if given_back:
             log.error("jobs of a stock rq worker queued again", extra={"queue": queue, "count": given_back})
         if left:
             log.error("jobs of a stock rq worker are dead letters", extra={"queue": queue, "count": left})
+
+    def _pages(self, registry: str) -> Iterator[list[bytes]]:
+        cursor = 0
+        while True:
+            reply: Any = self._store.zscan(registry, cursor, count=PAGE)
+            cursor, members = reply
+            if members:
+                yield [member for member, _ in members]
+            if not cursor:
+                return
 
 
 def _attempt(outcome: str, error: str) -> str:

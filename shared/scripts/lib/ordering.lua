@@ -24,7 +24,7 @@ local function order(step, ...)  -- rare
   local TURN = '-inf'
   local UNROUTED_PLACE = 'unrouted'
   local DEFAULT_TIMEOUT_SECONDS = 30
-  local lines_left = 50  -- in one script: thousands would stop the store for a second
+  local lines_left, passes_left = 50, 200  -- in one script: thousands would stop the store for a second
 
   local function line_of(job_id, place) return LINE .. handler_of(job_id) .. ':' .. (string.match(place, '^%a+:(%x+)') or '') end
 
@@ -82,10 +82,15 @@ local function order(step, ...)  -- rare
     return true
   end
 
-  -- Give the turn to the next job, if no other has it.
+  -- Give the turn to the next job, if no other has it. Jobs without a reason to run are passed over; after many of them
+  -- the next claims let the line go on.
   local function advance(line)
     local job_id = next_in(line)
-    while job_id and not start_turn(line, job_id) do job_id = next_in(line) end
+    while job_id and not start_turn(line, job_id) do
+      passes_left = passes_left - 1
+      if passes_left < 0 then return redis.call('ZADD', WAITING_LINES, 0, line) end
+      job_id = next_in(line)
+    end
   end
 
   -- Queue a job now, or when its turn comes. `place` is '' for a job that runs in no order.

@@ -31,6 +31,13 @@ MUTANTS = (
         ORDER,
     ),
     Mutant("a job runs out of turn", "lib/ordering", "or has_turn(job_id, queue, place) end", "or true end", ORDER),
+    Mutant(
+        "a script passes over any number of jobs",
+        "lib/ordering",
+        "if passes_left < 0",
+        "if false",
+        "test_bounded_scripts",
+    ),
     Mutant("a skipped dead letter holds its line", "lib/ordering", "string.sub(place, 1, 4) == 'skip'", "false", ORDER),
     Mutant("a letter that died again is replayed again", "lib/actions", "died_at > planned_at or", "false or", BULK),
     Mutant(
