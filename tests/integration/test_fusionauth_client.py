@@ -48,7 +48,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(status)  # without a Date of its own
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
@@ -79,9 +80,28 @@ def search(client: FusionAuthClient, **more: Any) -> Any:
     return client.search_event_log(start_ms=0, end_ms=1, start_row=0, rows=1, **more)
 
 
-def test_a_search_goes_on_after_errors_of_fusionauth() -> None:
-    with served((500, {}, b""), (503, {}, b""), (200, {}, EMPTY)) as server, client_of(server.url) as client:
+HALF = (200, {"Content-Length": "999"}, EMPTY[:9])
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        pytest.param([(500, {}, b""), (503, {}, b"")], id="it starts"),
+        pytest.param([(429, {}, b"")], id="too many requests"),
+        pytest.param([HALF, HALF], id="half of a body"),
+    ],
+)
+def test_a_search_goes_on_after_errors_of_fusionauth(errors: list[Response]) -> None:
+    with served(*errors, (200, {}, EMPTY)) as server, client_of(server.url) as client:
         assert search(client) == (0, [])
+        assert server.requests == len(errors) + 1
+
+
+def test_half_of_a_body_again_and_again_is_an_error_and_no_empty_log() -> None:
+    with served(HALF) as server, client_of(server.url) as client:
+        with pytest.raises(FusionAuthError, match="no answer from FusionAuth"):
+            search(client)
+        assert server.requests == 4
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """One entry of FusionAuth's Webhook Event Log (FACTS §10 and §16)."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,21 +47,36 @@ def entry_from_json(row: Mapping[str, Any]) -> LogEntry:
         MalformedBody: it holds no event that we could take.
     """
     event = _event(row.get("event"))
-    body = json.dumps({"event": event}, ensure_ascii=False, separators=(",", ":")).encode()
+    body = _written(event)
     if event.get("id") is None:
         # Without an id, ours is made of the body's bytes, which are not those that were sent.
         raise MalformedBody("the event has no id")
     attempts = row.get("attempts")
     return LogEntry(
         log_id=str(row.get("id") or ""),
-        sequence=_number(row.get("sequence")),
-        inserted_at_ms=_number(row.get("insertInstant")),
+        sequence=number(row.get("sequence")),
+        inserted_at_ms=number(row.get("insertInstant")),
         result=str(row.get("eventResult") or RUNNING),
         envelope=envelope_of(event, body),
         attempts=tuple(_attempt(each) for each in attempts if isinstance(each, dict))
         if isinstance(attempts, list)
         else (),
     )
+
+
+def _written(event: Mapping[str, Any]) -> bytes:
+    """Returns a body for an event.
+
+    Raises:
+        MalformedBody: it holds a number that JSON has no word for.
+    """
+    envelope = {"event": event}
+    try:
+        return json.dumps(envelope, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can hold
+        return json.dumps(envelope, separators=(",", ":")).encode()
+    except ValueError:
+        raise MalformedBody("the event has a number that is none") from None
 
 
 def _event(stored: Any) -> Mapping[str, Any]:
@@ -87,5 +103,6 @@ def _attempt(row: Mapping[str, Any]) -> Attempt:
     )
 
 
-def _number(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) else 0
+def number(value: Any) -> int:
+    """Returns a number of the log; 0 for anything else, infinity included."""
+    return int(value) if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)) else 0

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from surehook.fusionauth.reconcile.entries import number
 from surehook.fusionauth.transport import MAX_RESPONSE_BYTES, FusionAuthError, SearchTooBroad
 
 ROWS = 500
@@ -18,6 +19,8 @@ FIRST_WINDOW_MS = 5 * 60_000
 MAX_WINDOW_MS = 6 * 3_600_000
 MIN_WINDOW_MS = 1
 READINGS_OF_A_WINDOW = 4
+# A total that is far from the truth would else be asked for page by page.
+MOST_EMPTY_PAGES = 3
 
 
 class EventLogReader(Protocol):
@@ -96,17 +99,18 @@ class _Reading:
         for _ in range(READINGS_OF_A_WINDOW):
             found: dict[str, dict[str, Any]] = {}
             start_row, (total, rows) = 0, first
-            totals = {total}
+            totals, empty_pages = {total}, 0
             while True:
                 found.update((str(row.get("id")), row) for row in rows)
                 # A page may run short although more exist: then the next one overlaps it, so that nothing is left out.
                 start_row += len(rows) or self.rows
-                if start_row >= total:
+                empty_pages = 0 if rows else empty_pages + 1
+                if start_row >= total or empty_pages == MOST_EMPTY_PAGES:
                     break
                 total, rows = self.page(start_row)
                 totals.add(total)
             if len(totals) == 1 and len(found) >= total:
-                return sorted(found.values(), key=lambda row: row.get("sequence") or 0)
+                return sorted(found.values(), key=lambda row: number(row.get("sequence")))
             first = self.page(0)
         raise FusionAuthError(
             f"the event log says that a window holds {total} entries, and its pages hold {len(found)}: run it again "

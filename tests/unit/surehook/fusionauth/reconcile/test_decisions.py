@@ -7,6 +7,7 @@ import pytest
 
 from surehook.fusionauth.reconcile.decisions import SETTLED_AFTER_MS, Fate, Webhooks, fate_of
 from surehook.fusionauth.reconcile.entries import LogEntry, entry_from_json
+from surehook.shared.envelope import parse_event
 from surehook.shared.errors import MalformedBody
 
 NOW = 1_790_000_000_000
@@ -76,6 +77,28 @@ def test_an_interrupted_event_that_our_switches_exclude_is_not_for_us() -> None:
 def test_an_entry_without_a_usable_event_is_named_as_such(event: Any) -> None:
     with pytest.raises(MalformedBody):
         entry_from_json({"event": event})
+
+
+ID = str(UUID(int=1))
+
+
+@pytest.mark.parametrize("field", ["sequence", "insertInstant"])
+@pytest.mark.parametrize("value", ["12", None, [], float("inf"), float("nan"), -1, 10**400])
+def test_an_odd_number_in_an_entry_stops_no_run(field: str, value: Any) -> None:
+    entry = entry_from_json({"event": {"id": ID, "type": "user.create"}, field: value})
+
+    assert entry.envelope.event_id == ID
+
+
+def test_half_of_a_surrogate_pair_is_kept_as_it_came() -> None:
+    entry = entry_from_json({"event": {"id": ID, "type": "user.create", "user": {"firstName": "\ud83e Zoë"}}})
+
+    assert parse_event(entry.envelope.body)["user"] == {"firstName": "\ud83e Zoë"}
+
+
+def test_an_event_with_a_number_that_is_none_is_no_event() -> None:
+    with pytest.raises(MalformedBody):
+        entry_from_json({"event": {"id": ID, "type": "user.create", "user": {"data": {"n": float("nan")}}}})
 
 
 @pytest.mark.parametrize("wrap", [lambda event: {"event": event}, lambda event: event])

@@ -116,6 +116,27 @@ def test_pages_that_never_add_up_are_an_error_and_no_silent_gap() -> None:
         read(Lying([1, 2, 3]), 10)
 
 
+def test_a_total_that_is_far_from_the_truth_is_not_asked_for_page_by_page() -> None:
+    class Boasting(Log):
+        def search_event_log(self, **search: Any) -> tuple[int, list[dict[str, Any]]]:
+            _, found = super().search_event_log(**search)
+            return 10**12, found
+
+    log = Boasting([0, 1, 2])
+
+    with pytest.raises(FusionAuthError, match="holds 1000000000000 entries"):
+        read(log, 10)
+    assert len(log.searches) < 50
+
+
+def test_sequences_that_are_no_numbers_stop_no_run() -> None:
+    log = Log([1, 2, 3])
+    for row, odd in zip(log.rows, ("first", None, float("inf")), strict=True):
+        row["sequence"] = odd
+
+    assert len(read(log, 10)) == 3
+
+
 def test_an_empty_period_asks_nothing() -> None:
     log = Log([1])
 
