@@ -90,18 +90,27 @@ def _apply(plan: "Plan", client: "FusionAuthClient", *, is_agreed: bool) -> None
         if not sys.stdin.isatty():
             raise Misconfigured("there is no terminal to ask on: give --yes, or --dry-run to see the plan alone")
         click.confirm("Do this?", abort=True)
+    outcome = plan.outcome
+    outcome.on_undo, outcome.on_env = _show_undo, _remember
     try:
         plan.apply(client)
         echo("Done.")
     finally:
-        _report(plan.outcome)
+        _report(outcome)
+
+
+def _show_undo(request: str) -> None:
+    """Shows at once how to undo a step: the run may be killed in the next one."""
+    echo(f"  done; to undo it: {request}")
+
+
+def _remember(settings: dict[str, str]) -> None:
+    append_to_env_file("".join(f"{name}={value}\n" for name, value in settings.items()))
+    echo(f"Written to {ENV_FILE}: {', '.join(settings)}")
 
 
 def _report(outcome: "Outcome") -> None:
     """Also after a step failed: what was done before it stays."""
-    if outcome.env:
-        append_to_env_file("".join(f"{name}={value}\n" for name, value in outcome.env.items()))
-        echo(f"Written to {ENV_FILE}: {', '.join(outcome.env)}")
     if outcome.undo:
         echo("To undo it, send to FusionAuth's API, in this order:")
     for line in reversed(outcome.undo):

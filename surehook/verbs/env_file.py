@@ -18,4 +18,6 @@ def append_to_env_file(lines: str) -> None:
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(f"{before}{lines}")
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut may leave an empty file in the place of the old one
     fresh.replace(ENV_FILE)

@@ -65,7 +65,7 @@ def _webhook(settings: Settings, goal: Goal, hook: Json | None, *, is_signed: bo
         def create(client: FusionAuthClient, outcome: Outcome) -> None:
             made = client.send("POST", "/api/webhook", {"webhook": body | outcome.signature})["webhook"]
             outcome.webhook_id = str(made["id"])
-            outcome.undo.append(f"DELETE /api/webhook/{made['id']}")
+            outcome.add_undo(f"DELETE /api/webhook/{made['id']}")
 
         return [Step(text, create)]
     changes, texts = _changes(settings, goal, hook, types)
@@ -83,7 +83,7 @@ def _webhook(settings: Settings, goal: Goal, hook: Json | None, *, is_signed: bo
         undone = _without_secrets(
             before | ({"signatureConfiguration": hook.get("signatureConfiguration")} if is_signed else {})
         )
-        outcome.undo.append(f"PATCH {path} {json.dumps({'webhook': undone})}")
+        outcome.add_undo(f"PATCH {path} {json.dumps({'webhook': undone})}")
 
     return [Step(f"change the webhook to {shown_url(str(hook.get('url')))}: {'; '.join(texts)}", change)]
 
@@ -160,7 +160,7 @@ def _log(found: Installation) -> list[Step]:
 def _patch(text: str, path: str, body: Mapping[str, Any], before: Mapping[str, Any]) -> Step:
     def patch(client: FusionAuthClient, outcome: Outcome) -> None:
         client.send("PATCH", path, body)
-        outcome.undo.append(f"PATCH {path} {json.dumps(before)}")
+        outcome.add_undo(f"PATCH {path} {json.dumps(before)}")
 
     return Step(text, patch)
 

@@ -54,8 +54,7 @@ def _published(found: Installation, url: str, current: Json | None) -> Step:
     def publish(client: FusionAuthClient, outcome: Outcome) -> None:
         key = existing or _generate(client, outcome)
         _use(outcome, key)
-        outcome.env["SUREHOOK_JWKS_URL"] = jwks_url
-        outcome.env["SUREHOOK_SIGNING_KEY_IDS"] = str(key["kid"])
+        outcome.add_env(SUREHOOK_JWKS_URL=jwks_url, SUREHOOK_SIGNING_KEY_IDS=str(key["kid"]))
 
     made = "use FusionAuth's signing key" if existing else "have FusionAuth generate a signing key (RS256)"
     return Step(
@@ -81,12 +80,13 @@ def _known(settings: Settings, found: Installation) -> Step:
 
 def _imported(secret: str, setting: str | None) -> Step:
     def import_key(client: FusionAuthClient, outcome: Outcome) -> None:
+        if setting is None:
+            # First: a run that is killed after the import finds the secret, and FusionAuth never tells it again.
+            outcome.add_env(SUREHOOK_SIGNING_SECRETS=secret)
         given = {"algorithm": "HS256", "name": NAME, "secret": secret, "type": "HMAC"}
         key = client.send("POST", "/api/key/import", {"key": given})["key"]
-        outcome.undo.append(f"DELETE /api/key/{key['id']}")
+        outcome.add_undo(f"DELETE /api/key/{key['id']}")
         _use(outcome, key)
-        if setting is None:
-            outcome.env["SUREHOOK_SIGNING_SECRETS"] = secret
 
     origin = f"of {setting}" if setting else "(new, SUREHOOK_SIGNING_SECRETS in .env)"
     return Step(f"import the shared secret {origin} as FusionAuth's signing key '{NAME}'", import_key)
@@ -100,7 +100,7 @@ def _named(found: Installation) -> Json | None:
 def _generate(client: FusionAuthClient, outcome: Outcome) -> Any:
     given = {"algorithm": "RS256", "name": NAME, "length": 2048}
     key = client.send("POST", "/api/key/generate", {"key": given})["key"]
-    outcome.undo.append(f"DELETE /api/key/{key['id']}")
+    outcome.add_undo(f"DELETE /api/key/{key['id']}")
     return key
 
 

@@ -11,7 +11,10 @@ HIDDEN = "(not shown)"
 
 @dataclass
 class Outcome:
-    """Collects what earlier steps made, for later ones and for the operator."""
+    """Collects what earlier steps made, for later ones and for the operator.
+
+    `on_undo` and `on_env` are called as soon as there is something to undo or to remember: the run may be killed next.
+    """
 
     signature: dict[str, Any] = field(default_factory=dict)
     """The part of a webhook that names its signing key."""
@@ -20,6 +23,16 @@ class Outcome:
     """Settings for `.env`; their values may be secrets."""
     undo: list[str] = field(default_factory=list)
     """Requests that undo the steps, without secrets."""
+    on_undo: Callable[[str], None] = lambda _: None
+    on_env: Callable[[dict[str, str]], None] = lambda _: None
+
+    def add_undo(self, request: str) -> None:
+        self.undo.append(request)
+        self.on_undo(request)
+
+    def add_env(self, **settings: str) -> None:
+        self.env |= settings
+        self.on_env(settings)
 
 
 @dataclass(frozen=True, slots=True)
