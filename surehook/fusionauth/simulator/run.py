@@ -80,6 +80,8 @@ class Simulation:
     def prepare(self, scenario: Scenario) -> None:
         """Does what a scenario says of the installation as a whole."""
         set_transactions(self._instance, scenario.transactions)
+        webhook = {**self._instance.webhooks[self._webhook_id], "readTimeout": scenario.read_timeout}
+        self._instance.save_webhook(webhook, self._webhook_id)
         for url in scenario.other_webhooks:
             add_other_webhook(self._instance, url)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from surehook.fusionauth.simulator.http_client import Fault
+from surehook.fusionauth.simulator.own_webhook import READ_TIMEOUT_MS
 from surehook.fusionauth.simulator.quirks import NEWEST_VERSION, Quirks, Version
 from surehook.fusionauth.transaction_setting import SETTINGS
 from surehook.shared.errors import Misconfigured
@@ -85,6 +86,7 @@ class Scenario(_Part):
     seed: int | None = None
     rate: float = Field(50.0, gt=0)
     version: Annotated[str, AfterValidator(_require_version)] = NEWEST_VERSION
+    read_timeout: int = Field(READ_TIMEOUT_MS, ge=1, le=600_000)
     other_webhooks: tuple[str, ...] = ()
     quirks: Quirks = Quirks()
     transactions: Transactions = {}
