@@ -4,7 +4,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 
 from surehook.fusionauth import transport
 from surehook.fusionauth.client import FusionAuthClient
-from surehook.fusionauth.transport import FusionAuthError, SearchTooBroad
+from surehook.fusionauth.transport import RETRY_SECONDS, FusionAuthError, SearchTooBroad
 from surehook.shared.errors import Misconfigured
 from tests.support.expiring_certificate import a_certificate
 
@@ -28,8 +28,8 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, *responses: Response) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, *responses: Response, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.responses, self.requests = list(responses), 0
         self.silent = threading.Event()
         self.silent.set()
@@ -61,8 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def served(*responses: Response) -> Iterator[Server]:
-    server = Server(*responses)
+def served(*responses: Response, port: int = 0) -> Iterator[Server]:
+    server = Server(*responses, port=port)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield server
@@ -95,6 +95,24 @@ def test_a_search_goes_on_after_errors_of_fusionauth(errors: list[Response]) -> 
     with served(*errors, (200, {}, EMPTY)) as server, client_of(server.url) as client:
         assert search(client) == (0, [])
         assert server.requests == len(errors) + 1
+
+
+def test_a_search_goes_on_after_a_restart_of_fusionauth() -> None:
+    with served((200, {}, EMPTY)) as before:
+        port = before.server_port
+    pauses: list[float] = []
+
+    with ExitStack() as stack:
+
+        def start_again(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 2:
+                stack.enter_context(served((503, {}, b""), (200, {}, EMPTY), port=port))
+
+        with FusionAuthClient(f"http://127.0.0.1:{port}", KEY, sleep=start_again) as client:
+            assert search(client) == (0, [])
+
+    assert pauses == [*RETRY_SECONDS]
 
 
 def test_half_of_a_body_again_and_again_is_an_error_and_no_empty_log() -> None:

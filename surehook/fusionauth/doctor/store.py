@@ -53,12 +53,12 @@ def store_findings(settings: Settings, store: redis.Redis) -> Iterator[Finding]:
             f"{ADDRESS}: allow its account INFO (docs/operations.md, Accounts)",
         )
     else:
-        yield _version(info)
+        yield version_finding(info)
         yield memory_finding(info)
-        yield from _writes(info)
-    yield _clock(store)
+        yield from write_findings(info)
+    yield clock_finding(store)
     if settings.redis_url is None:
-        yield _disk(settings)
+        yield disk_finding(settings)
 
 
 def _durability(settings: Settings) -> Iterator[Finding]:
@@ -123,7 +123,7 @@ def _info(store: redis.Redis) -> Info:
     return dict(found)
 
 
-def _version(info: Info) -> Finding:
+def version_finding(info: Info) -> Finding:
     text = str(info.get("redis_version", "0"))
     shown = f"{info.get('server_name', 'redis').title()} {info.get('valkey_version', text)}"
     if tuple(int(part) for part in text.split(".")[:2] if part.isdigit()) < OLDEST_VERSION:
@@ -148,7 +148,7 @@ def memory_finding(info: Info) -> Finding:
     return fine("memory", found)
 
 
-def _writes(info: Info) -> Iterator[Finding]:
+def write_findings(info: Info) -> Iterator[Finding]:
     """Notices a disk that is full or broken."""
     for field, what in (("aof_last_write_status", "append-only file"), ("rdb_last_bgsave_status", "snapshot")):
         if info.get(field, "ok") != "ok":
@@ -160,7 +160,7 @@ def _writes(info: Info) -> Iterator[Finding]:
             )
 
 
-def _disk(settings: Settings) -> Finding:
+def disk_finding(settings: Settings) -> Finding:
     free = shutil.disk_usage(settings.data_dir).free
     found = f"The disk of {settings.data_dir} has {_size(free)} free."
     if free < LITTLE_DISK_BYTES:
@@ -168,7 +168,7 @@ def _disk(settings: Settings) -> Finding:
     return fine("disk", found)
 
 
-def _clock(store: redis.Redis) -> Finding:
+def clock_finding(store: redis.Redis) -> Finding:
     before = time.time()
     seconds, micros = store.time()
     skew = seconds + micros / 1e6 - (before + time.time()) / 2

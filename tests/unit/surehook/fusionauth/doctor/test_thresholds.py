@@ -1,7 +1,10 @@
 """Each threshold of the doctor is judged on both of its sides."""
 
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +14,13 @@ from surehook.fusionauth.doctor.deliveries import delivery_findings
 from surehook.fusionauth.doctor.findings import Finding, Level
 from surehook.fusionauth.doctor.settings import expiry
 from surehook.fusionauth.doctor.signing import signing_findings
-from surehook.fusionauth.doctor.store import memory_finding
+from surehook.fusionauth.doctor.store import (
+    clock_finding,
+    disk_finding,
+    memory_finding,
+    version_finding,
+    write_findings,
+)
 from surehook.fusionauth.doctor.timeouts import WebhookTimeouts, timeout_findings
 from surehook.fusionauth.doctor.transactions import commits_without_us
 from surehook.fusionauth.transport import KeyRefused
@@ -170,6 +179,42 @@ def test_fusionauths_timeouts(theirs: tuple[int, int], given: Any, check: str, l
 @pytest.mark.parametrize("limit", ["maxmemory", "total_system_memory"])
 def test_the_stores_memory(percent: int, level: Level, limit: str) -> None:
     assert memory_finding({"used_memory": percent * GIB, "maxmemory": 0, limit: 100 * GIB}).level is level
+
+
+@pytest.mark.parametrize(("version", "level"), [("6.2.14", LOSES), ("7.0.0", OK), ("8.1.3", OK), ("10.0.0", OK)])
+def test_the_oldest_store(version: str, level: Level) -> None:
+    assert version_finding({"redis_version": version}).level is level
+
+
+@pytest.mark.parametrize("field", ["aof_last_write_status", "rdb_last_bgsave_status"])
+@pytest.mark.parametrize(("status", "found"), [("ok", []), ("err", [LOSES])])
+def test_a_store_that_could_not_write(field: str, status: str, found: list[Level]) -> None:
+    assert [each.level for each in write_findings({field: status})] == found
+
+
+class Clock:
+    """A store that has nothing but a clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def time(self) -> tuple[int, int]:
+        seconds, part = divmod(time.time() + self._seconds, 1)
+        return int(seconds), int(part * 1e6)
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(0, OK), (1.5, OK), (-1.5, OK), (60, ODD), (-60, ODD)])
+def test_the_stores_clock(seconds: float, level: Level) -> None:
+    assert clock_finding(Clock(seconds)).level is level  # type: ignore[arg-type] # it is asked for its time alone
+
+
+@pytest.mark.parametrize(("free", "level"), [(GIB - 1, ODD), (GIB, OK)])
+def test_the_disk_of_the_embedded_store(
+    free: int, level: Level, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+
+    assert disk_finding(Settings(api_keys=("a-key-for-tests-only",), data_dir=tmp_path)).level is level
 
 
 @pytest.mark.parametrize(
