@@ -20,6 +20,7 @@ from surehook.verbs.progress import Progress as ProgressLine
 if TYPE_CHECKING:
     from surehook.fusionauth.client import FusionAuthClient
     from surehook.fusionauth.reconcile.statement import Statement
+    from surehook.fusionauth.reconcile.windows import EventLogReader
 
 TIMEOUT_SECONDS = 10.0
 FIRST_PERIOD_MS = 24 * 3_600_000
@@ -111,7 +112,7 @@ def _run(settings: Settings, client: "FusionAuthClient", options: dict[str, Any]
         for problem in problems:
             echo(f"surehook: {problem}", err=True)
         reconciler = Reconciler(
-            log=client,
+            log=TimedLog(client),
             events=Recovery(store, settings),
             webhooks=our_webhooks(client, settings, options["chosen"]),
             now_ms=client.now_ms,
@@ -183,18 +184,29 @@ def _tell_clock_skew(client: "FusionAuthClient") -> None:
         echo(f"surehook: FusionAuth's clock is {apart} {side} this machine's: the statement is by its clock", err=True)
 
 
+class TimedLog:
+    """Searches the event log, and says once if that takes long."""
+
+    def __init__(self, log: "EventLogReader") -> None:
+        self._log, self._is_told = log, False
+
+    def search_event_log(self, **search: int) -> tuple[int, list[dict[str, Any]]]:
+        started_at = time.monotonic()
+        try:
+            return self._log.search_event_log(**search)
+        finally:
+            if time.monotonic() - started_at > SLOW_SEARCH_SECONDS and not self._is_told:
+                self._is_told = True
+                echo("surehook: FusionAuth's event log answers slowly: it may be very large", err=True)
+
+
 def _pace(rate: float, renew: Callable[[], None], step: Callable[[], None]) -> Callable[[], None]:
-    """Returns a function that waits for its turn. It says once if FusionAuth's searches are slow."""
+    """Returns a function that waits for its turn."""
     last = 0.0
-    is_told = False
 
     def wait() -> None:
-        nonlocal last, is_told
-        now = time.monotonic()
-        if last and now - last > SLOW_SEARCH_SECONDS and not is_told:
-            is_told = True
-            echo("surehook: FusionAuth's event log answers slowly: it may be very large", err=True)
-        time.sleep(max(0.0, last + 1 / rate - now))
+        nonlocal last
+        time.sleep(max(0.0, last + 1 / rate - time.monotonic()))
         last = time.monotonic()
         renew()
         step()
