@@ -70,6 +70,8 @@ class EventFilter:
     """The address of the event's user. It is no field of a record, so `matches` does not compare it."""
     hashed_email: str | None = None
     """The hash of the address, in hexadecimal digits: what the index of closed events has."""
+    group_id: str | None = None
+    """A failure group: events with a dead letter in it, which are open. It is no field of a record, either."""
 
     @property
     def open_states(self) -> tuple[str, ...]:
@@ -77,6 +79,8 @@ class EventFilter:
 
     @property
     def closed_states(self) -> tuple[str, ...]:
+        if self.group_id is not None:
+            return ()
         return tuple(state for state in CLOSED_STATES if not self.states or state in self.states)
 
     def matches(self, event: EventRecord) -> bool:

@@ -1,11 +1,12 @@
 """Finds open events: in the open set, or in the registries of the states that few events are in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import redis
 
 from surehook.admin.event_records import EventFilter, milliseconds_of
+from surehook.admin.failure_groups import FailureGroups
 from surehook.admin.newest import Batch, Candidate
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import parse_event
@@ -27,10 +28,14 @@ class OpenEvents:
         self._store = store
         self._keys = keys
         self._cipher = cipher
+        self._groups = FailureGroups(store, keys)
         self._walk = Script("open_events", keys)
 
     def batches(self, wanted: EventFilter, until_ms: float | None) -> Iterator[Batch]:
         """Candidates for a filter. Only type, user, tenant, application and the instants are compared yet."""
+        if wanted.group_id is not None:
+            yield list(self._received(self._groups.event_ids(wanted.group_id))), 0
+            return
         if wanted.states and set(wanted.open_states) <= REGISTERED:
             yield list(self._registered(wanted.open_states)), 0
             return
@@ -62,8 +67,8 @@ class OpenEvents:
             if not cursor:
                 return list(found)
 
-    def with_email(self, event_ids: list[str], email: str) -> set[str]:
-        """Returns the events whose user has this address, as far as bodies can be read: the index has closed ones."""
+    def with_email(self, event_ids: list[str], is_wanted: Callable[[str], bool]) -> set[str]:
+        """Returns the events whose user has a wanted address, as far as bodies can be read."""
         found = set()
         for start in range(0, len(event_ids), BODIES_AT_ONCE):
             portion = event_ids[start : start + BODIES_AT_ONCE]
@@ -71,7 +76,7 @@ class OpenEvents:
             for event_id in portion:
                 pipeline.hmget(self._keys.event(event_id), "body", "key_id")
             for event_id, (body, key_id) in zip(portion, pipeline.execute(), strict=True):
-                if self._email_of(body, text(key_id)).lower() == email.lower():
+                if is_wanted(self._email_of(body, text(key_id))):
                     found.add(event_id)
         return found
 
@@ -94,6 +99,9 @@ class OpenEvents:
         for key in keys:
             members = texts(self._store.zrange(key, 0, -1))
             event_ids |= dict.fromkeys(JobId.parse(member.partition(":")[0]).event_id for member in members)
+        return self._received(event_ids)
+
+    def _received(self, event_ids: Iterable[str]) -> Iterator[Candidate]:
         ids = list(event_ids)
         for start in range(0, len(ids), AT_ONCE):
             portion = ids[start : start + AT_ONCE]

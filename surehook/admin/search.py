@@ -13,14 +13,14 @@ from uuid import UUID
 
 import redis
 
+from surehook.admin.emails import Emails
 from surehook.admin.event_records import EventFilter, EventRecord, RecordReader, milliseconds_of
 from surehook.admin.index_reader import IndexReader, RowFilter
 from surehook.admin.newest import Batch, Candidate, Newest, newest
 from surehook.admin.open_events import OpenEvents
 from surehook.shared.encryption import BodyCipher
-from surehook.shared.errors import BodyDamaged, KeyMissing, SurehookError
-from surehook.shared.event_index import PERSON_BYTES, WORD_BYTES, email_hash, short_hash
-from surehook.shared.index_key import IndexKey
+from surehook.shared.errors import SurehookError
+from surehook.shared.event_index import PERSON_BYTES, WORD_BYTES, short_hash
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import text
 
@@ -32,10 +32,6 @@ INSTANT_BYTES = 8
 
 class BadCursor(SurehookError):
     """The cursor of a page is none that was given out: begin with the first page."""
-
-
-class EmailsUnreadable(SurehookError):
-    """Events cannot be found by their e-mail address here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,7 @@ class EventSearch:
     def __init__(self, store: redis.Redis, keys: Keys, cipher: BodyCipher) -> None:
         self._store = store
         self._keys = keys
-        self._index_key = IndexKey(store, keys, cipher)
+        self._emails = Emails(store, keys, cipher)
         self._reader = RecordReader(store, keys)
         self._index = IndexReader(store, keys)
         self._open = OpenEvents(store, keys, cipher)
@@ -122,7 +118,7 @@ class EventSearch:
         return not any(self._store.hmget(self._keys.ledger, "done", "discarded"))
 
     def _portions(self, wanted: EventFilter, rows: RowFilter) -> Iterator[int]:
-        if wanted.states and wanted.open_states:
+        if wanted.open_states and (wanted.states or wanted.group_id is not None):
             for candidates, _ in self._open.batches(wanted, rows.until_ms):
                 yield len(self._matching_open(wanted, candidates))
         elif wanted.open_states:
@@ -133,7 +129,7 @@ class EventSearch:
                 yield segment.matching(rows).bit_count()
 
     def _newest_open(self, wanted: EventFilter, count: int, before: Candidate | None) -> list[EventRecord]:
-        if not wanted.open_states or wanted.hashed_email is not None:
+        if not wanted.open_states:
             return []
 
         def batches(before: Candidate | None, _: Newest) -> Iterator[Batch]:
@@ -144,9 +140,9 @@ class EventSearch:
     def _matching_open(self, wanted: EventFilter, candidates: list[Candidate]) -> list[EventRecord]:
         records = self._reader.read([candidate.event_id for candidate in candidates])
         found = [event for event in records if event.is_open and wanted.matches(event)]
-        if wanted.email is None:
+        if wanted.email is None and wanted.hashed_email is None:
             return found
-        named = self._open.with_email([event.event_id for event in found], wanted.email)
+        named = self._open.with_email([event.event_id for event in found], self._emails.matcher(wanted))
         return [event for event in found if event.event_id in named]
 
     def _newest_closed(self, wanted: EventFilter, count: int, before: Candidate | None) -> list[EventRecord]:
@@ -171,17 +167,15 @@ class EventSearch:
         ]
 
     def with_hashed_email(self, wanted: EventFilter) -> EventFilter:
-        """The filter without an address that can be read: it finds closed events only.
+        """The filter without an address that can be read.
 
         Raises:
             EmailsUnreadable: as `page`.
         """
-        if wanted.email is None:
-            return wanted
-        return replace(wanted, email=None, hashed_email=self._hashed_email(wanted.email).hex())
+        return self._emails.hashed(wanted)
 
     def _row_filter(self, wanted: EventFilter) -> RowFilter:
-        hashed_email = self.with_hashed_email(wanted).hashed_email
+        hashed_email = self._emails.hashed(wanted).hashed_email
         return RowFilter(
             type=_hash(wanted.event_type, WORD_BYTES),
             tenant=_hash(wanted.tenant_id, WORD_BYTES),
@@ -193,15 +187,6 @@ class EventSearch:
             since_ms=max(0, int(milliseconds_of(wanted.since))) if wanted.since else 0,
             until_ms=_until_ms(wanted, None),
         )
-
-    def _hashed_email(self, email: str) -> bytes:
-        try:
-            return email_hash(self._index_key.read(), email)
-        except (KeyMissing, BodyDamaged) as exc:
-            raise EmailsUnreadable(
-                f"events cannot be found by e-mail here: the key of the index cannot be read ({exc}); "
-                "SUREHOOK_ENCRYPTION_KEYS must be what the workers have"
-            ) from None
 
 
 def _counted(portions: Iterable[int], at_most: int) -> Count:

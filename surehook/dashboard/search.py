@@ -8,13 +8,14 @@ from urllib.parse import urlencode
 
 from surehook.admin.events import CLOSED_STATES, OPEN_STATES
 
-FIELDS = ("type", "state", "handler", "user", "tenant", "application", "since", "until")
+FIELDS = ("type", "state", "handler", "user", "email", "tenant", "application", "since", "until", "group")
 FIELDS_OF_LETTERS = ("type", "handler", "user", "tenant", "since", "until", "error", "group")
 GROUPS = {"open": OPEN_STATES, "closed": CLOSED_STATES}
 STATES = (*GROUPS, *OPEN_STATES, *CLOSED_STATES)
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")
 LONGEST_VALUE = 300
+HASHED_EMAIL = re.compile(r"[0-9a-f]{12}")
 AN_ID = re.compile(r"[0-9a-fA-F]{4,8}(-[0-9a-fA-F-]{0,27})?")
 
 
@@ -38,6 +39,12 @@ class Search:
 
     def instant(self, name: str, now: float) -> datetime | None:
         return instant_of(self.given[name], now) if name in self.given else None
+
+    @property
+    def hashed_email(self) -> str | None:
+        """The hash of an address, which stands in an address of a page instead of it."""
+        email = self.given.get("email", "")
+        return email if HASHED_EMAIL.fullmatch(email) else None
 
     def query(self, **more: str) -> str:
         """The search as part of an address."""

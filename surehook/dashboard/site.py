@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from surehook.admin.audit import Audit
 from surehook.dashboard.bulk_runner import BulkRunner
+from surehook.dashboard.doctor import Doctor
 from surehook.dashboard.guard import READING, USER, User
 from surehook.dashboard.history import History
 from surehook.dashboard.rendering import build_templates
@@ -96,6 +97,7 @@ class Site:
         """That of `DASHBOARD_URL`, before every link."""
         self.clock = clock
         self.runner = runner
+        self.doctor = Doctor(clock)
         self.history = History(store, self.keys, clock)
         self._templates = build_templates(clock)
         self._secret = secrets.token_bytes(32)
@@ -126,10 +128,10 @@ class Site:
         values = {"text": str(refused), "status": refused.status}
         return self.render(Shown("refused.html", values, refused.status), request.scope[USER], "")
 
-    async def respond(self, view: View, request: Request) -> Response:
+    async def respond(self, page: "Page", request: Request) -> Response:
         try:
             form = await _read_form(request)
-            return await run_in_threadpool(self._answer, view, request, form)
+            return await run_in_threadpool(self._answer, page, request, form)
         except Refused as exc:
             return self.refusal(request, exc)
         except (redis.RedisError, StoreUnavailable) as exc:
@@ -143,11 +145,11 @@ class Site:
             text = "This page cannot be shown: the log of the dashboard has the error's type and place."
             return self.refusal(request, Refused(500, text))
 
-    def _answer(self, view: View, request: Request, form: ImmutableMultiDict[str, str]) -> Response:
+    def _answer(self, page: "Page", request: Request, form: ImmutableMultiDict[str, str]) -> Response:
         user: User = request.scope[USER]
-        if request.method not in READING:
+        if page.acts:
             self._require_own_form(user, form)
-        done = view(self, Visit(user, request.path_params, request.query_params, form))
+        done = page.view(self, Visit(user, request.path_params, request.query_params, form))
         if isinstance(done, GoTo):
             return RedirectResponse(f"{self.path}{done.path}", 303)
         return self.render(done, user, request.url.path)
@@ -161,17 +163,21 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An address of the site. One with `acts` changes something, takes only POST, and only from who may act."""
+    """An address of the site.
+
+    One with `acts` changes something, takes only POST, and only from who may act. One with `finds` takes only POST.
+    """
 
     address: str
     view: View
     acts: bool = False
+    finds: bool = False
 
     def route(self, site: Site) -> Route:
         async def respond(request: Request) -> Response:
-            return await site.respond(self.view, request)
+            return await site.respond(self, request)
 
-        return Route(self.address, respond, methods=["POST"] if self.acts else ["GET"])
+        return Route(self.address, respond, methods=["POST"] if self.acts or self.finds else ["GET"])
 
 
 async def _read_form(request: Request) -> ImmutableMultiDict[str, str]:

@@ -166,8 +166,7 @@ def test_the_login_that_may_look_sees_actions_and_the_audit(settings: Settings, 
     for path in ("/actions", planned, "/audit", "/dead-letters"):
         shown = client.get(path, auth=READER)
         assert shown.status_code == 200
-        assert "<button>" not in shown.text.partition("<main")[2].partition("</main>")[0].replace("<button>Filter", "")
-        assert 'method="post"' not in shown.text
+        assert set(re.findall(r'action="([^"]*)" method="post"', shown.text)) == {"/find"}
     assert "queue paused" in client.get("/audit", auth=READER).text
     assert [action.who for action in bulk.newest()] == ["operator"]
 

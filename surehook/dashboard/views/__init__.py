@@ -1,10 +1,12 @@
 """Our pages: each view reads what its page shows, and returns the template with its values."""
 
+from surehook.dashboard.guard import SEARCH
 from surehook.dashboard.site import Page
 from surehook.dashboard.views import (
     actions,
     audit,
     dead_letters,
+    doctor,
     event_acts,
     events,
     handlers,
@@ -17,6 +19,7 @@ from surehook.dashboard.views import (
 PAGES = (
     Page("/", overview.show),
     Page("/events", events.index),
+    Page(SEARCH, events.find, finds=True),
     Page("/events/{event_id}", events.show),
     Page("/events/{event_id}/body", event_acts.show_body, acts=True),
     Page("/events/{event_id}/confirm", event_acts.confirm_replay, acts=True),
@@ -37,4 +40,6 @@ PAGES = (
     Page("/transactions/resolve", event_acts.resolve, acts=True),
     Page("/ledger", ledger.show),
     Page("/audit", audit.show),
+    Page("/doctor", doctor.show),
+    Page("/doctor", doctor.run, acts=True),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from surehook.admin.events import REPLAYABLE, EventFilter, EventLog, EventRecord
 from surehook.admin.search import BadCursor
@@ -11,6 +12,7 @@ from surehook.dashboard.search import STATES, Search, SearchMistake, parse_searc
 from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
 from surehook.dashboard.views.confirming import done_of
 from surehook.dashboard.waits import read_waits
+from surehook.shared.encryption import BodyCipher
 
 LIMIT = 50
 
@@ -22,6 +24,8 @@ def index(site: Site, visit: Visit) -> Shown | GoTo:
         return Shown("events.html", _values(visit, Search({}), [], "", mistake=str(exc)), 400)
     if search.some_id:
         return _jump(site, visit, search)
+    if "email" in search.given and search.hashed_email is None:
+        return GoTo(_address_of(site, search))
     wanted, found = _filter_of(search, site.clock()), log_of(site).search
     try:
         page = found.page(wanted, limit=LIMIT, cursor=visit.query.get("after", ""))
@@ -29,6 +33,27 @@ def index(site: Site, visit: Visit) -> Shown | GoTo:
         raise Refused(400, "There is no such page of the list: start with the newest events.") from None
     counted = {"count": found.count(wanted) if search.given else None, "is_complete": found.is_complete()}
     return Shown("events.html", _values(visit, search, page.events, page.next_cursor) | counted)
+
+
+def find(site: Site, visit: Visit) -> Shown | GoTo:
+    """Takes the filters of a form, and leads to the page of what matches.
+
+    It is a POST, and its target names a hash, so that no e-mail address stands in a browser's history or a proxy's log.
+    """
+    try:
+        search = parse_search(visit.form, site.clock())
+    except SearchMistake as exc:
+        return Shown("events.html", _values(visit, Search({}), [], "", mistake=str(exc)), 400)
+    return GoTo(f"/events?{urlencode({'q': search.some_id})}" if search.some_id else _address_of(site, search))
+
+
+def _address_of(site: Site, search: Search) -> str:
+    """The page of what matches, with the hash of an e-mail address instead of it."""
+    given = dict(search.given)
+    if "email" in given and search.hashed_email is None:
+        hashed = log_of(site).search.with_hashed_email(EventFilter(email=given["email"]))
+        given["email"] = hashed.hashed_email or ""
+    return f"/events?{urlencode(given)}" if given else "/events"
 
 
 def show(site: Site, visit: Visit) -> Shown | GoTo:
@@ -88,6 +113,8 @@ def _filter_of(search: Search, now: float) -> EventFilter:
         handler=search.given.get("handler"),
         user_id=search.given.get("user", "").lower() or None,
         tenant_id=search.given.get("tenant", "").lower() or None,
+        hashed_email=search.hashed_email,
+        group_id=search.given.get("group"),
         application_id=search.given.get("application", "").lower() or None,
         since=search.instant("since", now),
         until=search.instant("until", now),
@@ -100,7 +127,7 @@ def _values(
 ) -> dict[str, Any]:
     return {
         "search": search,
-        "q": visit.query.get("q", "") if mistake or search.some_id else "",
+        "q": (visit.form or visit.query).get("q", "") if mistake or search.some_id else "",
         "events": events,
         "after": after,
         "is_first": not visit.query.get("after"),
@@ -112,4 +139,5 @@ def _values(
 
 
 def log_of(site: Site) -> EventLog:
-    return EventLog(site.store, site.keys, handler_timeout=site.settings.handler_timeout)
+    cipher = BodyCipher(site.settings.encryption_keys)
+    return EventLog(site.store, site.keys, handler_timeout=site.settings.handler_timeout, cipher=cipher)

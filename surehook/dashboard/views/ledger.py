@@ -1,6 +1,7 @@
-"""The ledger: is every event accounted for, here and in the spool?"""
+"""The ledger: is every event accounted for, here, in the spool, and in FusionAuth's event log?"""
 
 from surehook.admin.ledger import Ledger, LedgerReport
+from surehook.admin.reconciliation import last_statement
 from surehook.admin.spool import SpoolReader
 from surehook.dashboard.site import Shown, Site, Visit
 from surehook.workers.maintenance.job_index import JOB_STATES
@@ -18,6 +19,7 @@ def show(site: Site, visit: Visit) -> Shown:
     if visit.query.get("check") and stats.open <= MOST_CHECKED:
         report = ledger.read()
     values = {
+        "statement": last_statement(site.store, site.keys),
         "stats": stats,
         "report": report,
         "states": [(state.value, report.events[state]) for state in JOB_STATES] if report else [],

@@ -1,15 +1,32 @@
 """The overview: one sentence that says whether anything is wrong, and the numbers behind it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
+from surehook.admin.bulk_actions import REPLAY, BulkAction, BulkState
+from surehook.admin.failure_groups import NOT_GROUPED, FailureGroup, FailureGroups
+from surehook.admin.reconciliation import LastStatement, last_statement
 from surehook.admin.spool import SpoolReader, SpoolSummary
 from surehook.dashboard.charts import chart
+from surehook.dashboard.doctor import Examination
 from surehook.dashboard.history import added
 from surehook.dashboard.rendering import plural
 from surehook.dashboard.site import Shown, Site, Visit
+from surehook.dashboard.views.actions import actions_of
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.stats import QueueStats, Stats, StatsReader
+
+MOST_GROUPS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button that mends something, or begins to: it sends a form to another page."""
+
+    label: str
+    path: str
+    fields: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +38,7 @@ class Need:
     path: str
     count: int = 0
     """How many events it is about, if it is about events."""
+    button: Button | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +54,19 @@ def show(site: Site, _: Visit) -> Shown:
     stats = StatsReader(site.store, site.keys).read()
     orphans = int(site.store.zcard(site.keys.orphans) or 0)
     spool = SpoolReader(site.settings).summary()
-    needs = list(needs_of(stats, orphans, spool))
+    statement = last_statement(site.store, site.keys)
+    needs = [
+        *needs_of(stats, orphans, spool, FailureGroups(site.store, site.keys).read()),
+        *needs_of_checks(statement, site.doctor.last, actions_of(site).newest()),
+    ]
     bars = added(list(site.history.read(1).values()))
     values = {
         "sentence": sentence(stats, needs),
         "needs": needs,
         "figures": figures(stats, orphans, spool),
         "chart": chart(bars, name="Runs of the last hour", height=60),
+        "statement": statement,
+        "examination": site.doctor.last,
     }
     return Shown("overview.html", values)
 
@@ -61,13 +85,13 @@ def sentence(stats: Stats, needs: list[Need]) -> str:
     return f"{events} done or waiting, but something needs you." if others else f"{events} done or waiting."
 
 
-def needs_of(stats: Stats, orphans: int, spool: SpoolSummary) -> Iterator[Need]:
+def needs_of(stats: Stats, orphans: int, spool: SpoolSummary, groups: Sequence[FailureGroup] = ()) -> Iterator[Need]:
     if stats.imbalance:
         text = f"The ledger does not balance by {plural(stats.imbalance, 'event')}"
         yield Need(text, "See which.", "/ledger?check=yes")
     dead = sum(queue.dead for queue in stats.queues)
     if dead:
-        yield Need(plural(dead, "dead letter"), "See why they failed; replay or discard them.", "/dead-letters", dead)
+        yield from _needs_of_dead(dead, groups)
     if orphans:
         text = plural(orphans, "orphan")
         advice = "Handlers had effects, but FusionAuth was told of a failure. Check and resolve them."
@@ -81,14 +105,47 @@ def needs_of(stats: Stats, orphans: int, spool: SpoolSummary) -> Iterator[Need]:
         yield from _needs_of_queue(queue)
 
 
+def _needs_of_dead(dead: int, groups: Sequence[FailureGroup]) -> Iterator[Need]:
+    """The largest groups, and the rest."""
+    rest = dead
+    for group in groups[:MOST_GROUPS]:
+        if group.group_id == NOT_GROUPED or rest < group.count:
+            continue
+        rest -= group.count
+        text = f"{plural(group.count, 'dead letter')} of {group.handler or '?'}"
+        replay = Button("Replay…", "/actions", (("verb", REPLAY), ("group", group.group_id)))
+        path = "/dead-letters?" + urlencode({"group": group.group_id})
+        yield Need(text, group.error, path, group.count, replay)
+    if rest:
+        text = plural(rest, "other dead letter" if rest < dead else "dead letter")
+        yield Need(text, "See why they failed; replay or discard them.", "/dead-letters", rest)
+
+
+def needs_of_checks(
+    statement: LastStatement | None, examination: Examination | None, actions: Sequence[BulkAction]
+) -> Iterator[Need]:
+    for action in actions:
+        if action.state is BulkState.INTERRUPTED and not action.is_for_dashboard:
+            text = f"The {action.verb} of {plural(action.planned, 'event')} was interrupted"
+            yield Need(text, "Its command has ended: resume or stop it.", f"/actions/{action.action_id}")
+    if statement is not None and not statement.is_complete:
+        advice = "The ledger says which; `surehook reconcile` recovers what can be had."
+        yield Need("FusionAuth fired events that are missing here", advice, "/ledger")
+    if examination is not None and examination.serious:
+        text = f"The doctor found {plural(len(examination.serious), 'thing')} that loses events or blocks users"
+        yield Need(text, "Each says what to change.", "/doctor")
+
+
 def _needs_of_queue(queue: QueueStats) -> Iterator[Need]:
+    resume = Button("Resume", "/queues", (("verb", "resume"), ("queue", queue.name)))
     if queue.is_paused:
-        yield Need(f"The queue {queue.name} is paused", "Resume it when its handlers may run again.", "/queues")
+        advice = "Resume it when its handlers may run again."
+        yield Need(f"The queue {queue.name} is paused", advice, "/queues", button=resume)
     if not queue.workers and queue.jobs > queue.dead and queue.name != TRANSACTIONAL_QUEUE:
         yield Need(f"No worker runs the queue {queue.name}", "Start `surehook worker`.", "/queues")
     if queue.limits and queue.limits.breaker_open_seconds is not None:
         text = f"The circuit breaker of {queue.name} is open"
-        yield Need(text, "Its handler keeps failing; it tries again by itself.", "/queues")
+        yield Need(text, "Its handler keeps failing; it tries again by itself.", "/queues", button=resume)
 
 
 def figures(stats: Stats, orphans: int, spool: SpoolSummary) -> list[Figure]:

@@ -1,15 +1,20 @@
 """The sentence of the overview, and what it says needs a person."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from surehook.admin.failure_groups import FailureGroup
+from surehook.admin.reconciliation import LastStatement
 from surehook.admin.spool import SpoolSummary
-from surehook.dashboard.views.overview import figures, needs_of, sentence
+from surehook.dashboard.doctor import Examination, Finding
+from surehook.dashboard.views.overview import Button, figures, needs_of, needs_of_checks, sentence
 from surehook.shared.stats import LimitState, QueueStats, Stats
 
 QUEUE = QueueStats("events", 0, 0, 0, 0, 0, is_paused=False, oldest_waiting_seconds=0, workers=1)
 WELL = Stats("", 181_204, 181_201, 0, 0, 0, 0, 3, 0, is_suspended=False, queues=(replace(QUEUE, waiting=3),))
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 OPEN_BREAKER = LimitState(None, None, False, True, 12.0, "breaker", 5.0)
 
 
@@ -60,3 +65,42 @@ def test_numbers_that_are_zero_are_left_out_unless_they_are_always_of_interest()
 
     assert names == ["accepted", "done", "waiting", "running", "dead letters"]
     assert [figure.count for figure in figures(WELL, 0, SpoolSummary())] == [181_204, 181_201, 3, 0, 0]
+
+
+def a_group(number: int, count: int) -> FailureGroup:
+    return FailureGroup(f"{number:09x}", "it", "ValueError: no plan", "", count, count, NOW, NOW, "", False)
+
+
+def test_the_largest_groups_of_dead_letters_have_a_button_each() -> None:
+    groups = [a_group(number, 10 - number) for number in range(7)]
+
+    needs = list(needs_of(changed(waiting=0, dead=49), 0, SpoolSummary(), groups))
+
+    assert [need.text for need in needs] == [
+        "10 dead letters of it", "9 dead letters of it", "8 dead letters of it", "7 dead letters of it",
+        "6 dead letters of it", "9 other dead letters",
+    ]  # fmt: skip
+    assert sum(need.count for need in needs) == 49
+    assert needs[0].button == Button("Replay…", "/actions", (("verb", "replay"), ("group", "0" * 9)))
+    assert needs[0].path == "/dead-letters?group=000000000"
+
+
+def test_a_paused_queue_and_an_open_breaker_have_a_button_that_resumes_them() -> None:
+    for stats in (changed(is_paused=True), changed(limits=OPEN_BREAKER)):
+        (need,) = needs_of(stats, 0, SpoolSummary())
+        assert need.button == Button("Resume", "/queues", (("verb", "resume"), ("queue", "events")))
+
+
+def test_a_group_that_has_grown_since_it_was_counted_is_not_counted_twice() -> None:
+    needs = list(needs_of(changed(dead=3), 0, SpoolSummary(), [a_group(1, 4), a_group(2, 2)]))
+
+    assert [(need.text, need.count) for need in needs] == [("2 dead letters of it", 2), ("1 other dead letter", 1)]
+
+
+def test_missing_events_and_serious_findings_of_the_doctor_need_a_person() -> None:
+    complete = LastStatement("", "", NOW, True, {}, (), (), None)
+    finding = Finding("Store", "loses events", "appendfsync is no", "", "")
+
+    assert list(needs_of_checks(complete, Examination(NOW, (replace(finding, level="odd"),)), [])) == []
+    needs = list(needs_of_checks(replace(complete, is_complete=False), Examination(NOW, (finding,)), []))
+    assert [need.path for need in needs] == ["/ledger", "/doctor"]
