@@ -1,7 +1,10 @@
-"""Calls the scripts of transactional events and of the heartbeat, in batches on the endpoint's connection."""
+"""Calls the scripts of transactional events and of the heartbeat, in batches on the endpoint's connection.
+
+Events that are submitted or confirmed in the same batch share one call of their script.
+"""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from surehook.ingest.store.batcher import Batcher, fail
@@ -12,7 +15,10 @@ from surehook.shared.keys import Keys
 from surehook.shared.scripts import Argument, Script
 from surehook.shared.settings import Settings
 
+# These take many items in one call: arguments common to all, then those of each item. They return a list of replies.
+TAKES_MANY = ("txn_submit", "txn_confirm")
 LazyArgument = Callable[[], Argument]
+REFUSED = b"refused "  # before the code of the error that one of several items alone caused
 
 
 class Call(NamedTuple):
@@ -20,23 +26,19 @@ class Call(NamedTuple):
 
     script: Script
     args: Sequence[Argument | LazyArgument]
-    packed: bytes
     reply: "asyncio.Future[Any]"
     with_source: bool = False
     """Send the script itself, to a store that does not know it."""
+    common: Sequence[Argument] = ()
+    """For a script that takes many items: the arguments before those of the items."""
+
+    @property
+    def is_item(self) -> bool:
+        return self.script.name in TAKES_MANY
 
     @property
     def size(self) -> int:
-        return len(self.packed)
-
-    def packed_now(self) -> bytes:
-        """The command with its computed arguments as they are at this moment."""
-        if any(map(callable, self.args)):
-            return _packed(self.script, self.args, with_source=self.with_source)
-        return self.packed
-
-    def with_script_source(self) -> "Call":
-        return self._replace(packed=_packed(self.script, self.args, with_source=True), with_source=True)
+        return sum(len(each) for each in self.args if isinstance(each, bytes | str))
 
 
 class ScriptBatcher(Batcher[Call]):
@@ -57,13 +59,18 @@ class ScriptBatcher(Batcher[Call]):
         """
         return await self.start(name, *args)
 
-    def start(self, name: str, *args: Argument | LazyArgument) -> "asyncio.Future[Any]":
-        """Add a call, in the order of these; the future of its reply may fail (StoreUnavailable)."""
+    def start(
+        self, name: str, *args: Argument | LazyArgument, common: Sequence[Argument] = ()
+    ) -> "asyncio.Future[Any]":
+        """Add a call, in the order of these; the future of its reply may fail (StoreUnavailable).
+
+        The items of a batch for a script that takes many leave in one call, behind the arguments `common`. One that the
+        store refuses fails alone.
+        """
         if self.is_overdue:
             raise StoreUnavailable(no_reply_within(REPLY_TIMEOUT_SECONDS))
-        script = self._scripts[name]
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.add(Call(script, args, _packed(script, args), reply))
+        self.add(Call(self._scripts[name], args, reply, common=common))
         return reply
 
     def post(self, name: str, *args: Argument | LazyArgument) -> None:
@@ -71,7 +78,8 @@ class ScriptBatcher(Batcher[Call]):
         self.start(name, *args).add_done_callback(asyncio.Future.exception)
 
     def _pack(self, batch: Sequence[Call]) -> tuple[bytes, int]:
-        return b"".join([call.packed_now() for call in batch]), len(batch)
+        commands = [_packed(calls) for calls in _in_one_call(batch)]
+        return b"".join(commands), len(commands)
 
     def _on_replies(self, batch: list[Call], replies: Replies) -> None:
         if error := self._replication_error(replies):
@@ -80,11 +88,13 @@ class ScriptBatcher(Batcher[Call]):
             return
         executed: list[tuple[Call, Any]] = []
         unknown: list[Call] = []
-        for call, reply in zip(batch, replies, strict=False):
+        for calls, reply in zip(_in_one_call(batch), replies, strict=False):
             if isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT":  # nothing was executed
-                unknown.append(call.with_script_source())
+                unknown += [call._replace(with_source=True) for call in calls]
+            elif isinstance(reply, ErrorReply) or not calls[0].is_item:
+                executed += [(call, reply) for call in calls]
             else:
-                executed.append((call, reply))
+                executed += zip(calls, map(_item_reply, reply), strict=True)
         self._send_again(unknown)
         self._send_next()
         for call, reply in executed:
@@ -100,6 +110,23 @@ class ScriptBatcher(Batcher[Call]):
         call.reply.set_result(reply)
 
 
-def _packed(script: Script, args: Sequence[Argument | LazyArgument], *, with_source: bool = False) -> bytes:
-    values = [each() if callable(each) else each for each in args]
-    return pack(("EVAL", script.source, 0, *values) if with_source else script.command(values))
+def _in_one_call(batch: Sequence[Call]) -> Collection[list[Call]]:
+    """The calls, grouped by the command in which they leave, in the order of their first ones."""
+    together: dict[object, list[Call]] = {}
+    for number, call in enumerate(batch):
+        key = (call.script.name, call.with_source, call.common) if call.is_item else number
+        together.setdefault(key, []).append(call)
+    return together.values()
+
+
+def _packed(calls: Sequence[Call]) -> bytes:
+    first = calls[0]
+    values: list[Argument] = [*first.common]
+    for call in calls:
+        values += [each() if callable(each) else each for each in call.args]
+    return pack(("EVAL", first.script.source, 0, *values) if first.with_source else first.script.command(values))
+
+
+def _item_reply(reply: Any) -> Any:
+    is_refused = isinstance(reply, bytes) and reply.startswith(REFUSED)
+    return ErrorReply(reply.removeprefix(REFUSED).decode()) if is_refused else reply

@@ -7,14 +7,11 @@ gets an error or nothing, and a success becomes an orphan: when this process aba
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
-from uuid import uuid4
 
 from starlette.types import Receive
 
 from surehook.ingest import responses
 from surehook.ingest.body import SenderLeft
-from surehook.ingest.difference_log import DifferenceLog
 from surehook.ingest.metrics import IngestMetrics
 from surehook.ingest.responses import Refusal, Response
 from surehook.ingest.store.script_batcher import ScriptBatcher
@@ -22,16 +19,15 @@ from surehook.ingest.store.session import Session
 from surehook.ingest.transactional.heartbeat import Heartbeat
 from surehook.ingest.transactional.lost_responses import LostResponses
 from surehook.ingest.transactional.outcomes import SENDER_GONE, TOO_LATE, Outcome, Outcomes, Waiter
-from surehook.shared.encryption import BodyCipher
+from surehook.ingest.transactional.submission import CONFIRM_MS, Request, Submission
 from surehook.shared.envelope import Envelope
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.event_types import label
-from surehook.shared.heartbeat import HEARTBEAT_EXPIRES_AFTER_MS, process_name
+from surehook.shared.heartbeat import process_name
 from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
 from surehook.shared.transactional_events import transactional_types
 
-CONFIRM_MS = 250
 # How long past the deadline a response may wait for a slow store.
 STORE_GRACE_SECONDS = 0.35
 CONFIRM_RETRY_SECONDS = 0.05
@@ -43,18 +39,6 @@ NO_ROUND = ""  # matches no round, so it changes none
 SCRIPT_NAMES = ("txn_submit", "txn_confirm", "txn_abandon", "txn_lost", "remember_trace")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A delivery of a transactional event, and the deadline of its response (time.perf_counter)."""
-
-    envelope: Envelope
-    deadline: float
-
-    @property
-    def seconds_left(self) -> float:
-        return self.deadline - time.perf_counter()
-
-
 class Coordinator:
     """Decides the transactional events of one process. `decide` may be called once `run` has started."""
 
@@ -62,13 +46,12 @@ class Coordinator:
         self._settings = settings
         self._metrics = metrics
         self._types = transactional_types(settings.transactional_events)
-        self._cipher = BodyCipher(settings.encryption_keys)
-        self._process = process_name()
+        process = process_name()
         self._batcher = ScriptBatcher(session, settings, SCRIPT_NAMES)
-        self._outcomes = Outcomes(settings, session, self._process)
-        self._heartbeat = Heartbeat(settings, session, self._process, self._types)
+        self._submission = Submission(settings, self._batcher, process)
+        self._outcomes = Outcomes(settings, session, process)
+        self._heartbeat = Heartbeat(settings, session, process, self._types)
         self._lost = LostResponses(self._batcher, metrics, retention_seconds=settings.retention)
-        self._difference_log = DifferenceLog()
         self._background: set[asyncio.Task[None]] = set()
 
     def include(self, envelope: Envelope) -> bool:
@@ -113,7 +96,7 @@ class Coordinator:
         if request.seconds_left <= 0:
             return await self._recorded_outcome(request)
         with self._outcomes.waiting_for(event_id) as waiter:
-            outcome = await self._submit(request)
+            outcome = await self._submission.submit(request)
             if outcome.state == "unconfirmed":
                 return await self._confirm(request, outcome.round)
             if outcome.state != "waiting":
@@ -134,36 +117,6 @@ class Coordinator:
     async def _recorded_outcome(self, request: Request) -> Outcome:
         """Look up an earlier decision; a body that arrived after the deadline starts no new round."""
         return Outcome("", *await self._call_by_deadline(request, "txn_confirm", NO_ROUND))
-
-    async def _submit(self, request: Request) -> Outcome:
-        envelope, settings = request.envelope, self._settings
-        body, key_id = self._cipher.encrypt(envelope.body)  # nothing readable leaves this process
-        submitted = self._batcher.start(
-            "txn_submit",
-            envelope.event_id,
-            envelope.event_type,
-            envelope.tenant_id,
-            envelope.user_id,
-            envelope.application_ids,
-            "webhook",
-            body,
-            f"{settings.handler_timeout:g}",
-            uuid4().hex,
-            lambda: max(0, round(request.seconds_left * 1000)),  # computed late: the store's deadline is not after ours
-            self._process,
-            settings.decision_memory * 1000,
-            CONFIRM_MS,
-            settings.retention,
-            HEARTBEAT_EXPIRES_AFTER_MS,
-            key_id,
-            settings.max_backlog,
-        )
-        if envelope.sender_trace:
-            self._batcher.post("remember_trace", envelope.event_id, envelope.sender_trace)
-        state, round_id, _, reason, known_type = await submitted
-        if known_type:
-            self._difference_log.add(envelope, text(known_type))
-        return Outcome(text(round_id), text(state), text(reason))
 
     async def _wait(self, waiter: Waiter, request: Request) -> Outcome:
         seconds = request.seconds_left - head_start(self._outcomes.waiter_count)

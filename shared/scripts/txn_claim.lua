@@ -34,7 +34,7 @@ if held then
   local txn = load_txn(id)
   if is_current_run(txn, round, worker, before) then
     if txn.state == 'running' and now_ms <= txn.deadline then
-      wake_worker()  -- another event's wake-up may have been used up by this call
+      wake_workers(1)  -- another event's wake-up may have been used up by this call
       return start(id, txn)
     end
     end_unstarted(id, txn)

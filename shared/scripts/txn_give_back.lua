@@ -10,7 +10,7 @@ if txn.state == 'running' and now_ms <= txn.deadline then
   redis.call('HDEL', TXN .. id, 'worker', 'process', 'claim')
   redis.call('ZREM', WIP .. TRANSACTIONAL, id .. ':' .. id)
   enqueue_first(id, TRANSACTIONAL)
-  wake_worker()
+  wake_workers(1)
   return 'done'
 end
 end_unstarted(id, txn)

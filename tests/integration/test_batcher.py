@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,16 @@ from tests.support.transactions import KEYS
 
 BEAT = ("heartbeat", "worker", "worker", "transactional", "user.create", 60_000, "ingest")
 # After a heartbeat. This one writes something new, so a full store refuses it.
-SUBMIT = ("txn_submit", "e7f7e9b8-5f0e-4f6e-9a39-7c0f6d7a1c11", "user.create", "", "", "", "webhook", b'{"event":{}}',
-          "30", "round", 60_000, "ingest", 60_000, 250, 3600, 60_000)  # fmt: skip
+COMMON = ("30", "ingest", 60_000, 250, 3600, 60_000, "webhook", "")
+ID = "e7f7e9b8-5f0e-4f6e-9a39-7c0f6d7a1c11"
 
 
-async def told(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
+def submit(line: ScriptBatcher, event_id: str = ID) -> asyncio.Future[Any]:
+    item = (event_id, "user.create", "", "", "", b'{"event":{}}', "", "round", 60_000)
+    return line.start("txn_submit", *item, common=COMMON)
+
+
+async def told(*calls: Awaitable[Any]) -> list[Any]:
     async with asyncio.timeout(10):
         replies = await asyncio.gather(*calls, return_exceptions=True)
     return [type(reply) if isinstance(reply, BaseException) else reply for reply in replies]
@@ -79,11 +84,11 @@ def test_a_store_without_memory_refuses_and_says_so_once(
         await line.call(*BEAT)
         store.config_set("maxmemory", 1)
         try:
-            assert await told(*(line.call(*SUBMIT) for _ in range(3))) == [StoreUnavailable] * 3
+            assert await told(*(submit(line) for _ in range(3))) == [StoreUnavailable] * 3
             assert await told(line.call(*BEAT)) == [[]]
         finally:
             store.config_set("maxmemory", 0)
-        assert (await line.call(*SUBMIT))[0] == b"waiting"
+        assert (await submit(line))[0] == b"waiting"
 
     with_line(settings, play)
     assert [record.getMessage() for record in caplog.records].count("store refuses commands") == 1

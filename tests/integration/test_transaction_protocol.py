@@ -33,7 +33,7 @@ from tests.support.transaction_machine import (
 from tests.support.transaction_people import PeopleSteps
 from tests.support.transaction_round import REFUSALS
 from tests.support.transaction_workers import WorkerSteps
-from tests.support.transactions import KEYS, check_known_ids, jump
+from tests.support.transactions import KEYS, Reply, check_known_ids, jump
 
 __all__ = ["quick_store"]  # a fixture of tests.support
 
@@ -55,6 +55,7 @@ class Transactional(WorkerSteps, PeopleSteps, Invariants):
         self.random = Random(f"{seed} {self.steps}")  # noqa: S311 - nothing secret
         can = {
             "submit": len(self.waiting) < MOST_WAITING,
+            "submit_together": len(self.waiting) < MOST_WAITING - 1,
             "claim": bool(self.idle() and (self.queued() or self.lost)),
             "settle": bool(self.running),
             "give_back": bool(self.without_outcome()),
@@ -79,10 +80,18 @@ class Transactional(WorkerSteps, PeopleSteps, Invariants):
     def _submit(self) -> None:
         self.submit(self.draw((*EVENTS, EVENTS[0])))
 
-    def submit(self, event: int) -> None:
-        process = self.draw(PROCESSES)
-        reply = self.protocol.submit(self.ids[event], process)
+    def _submit_together(self) -> None:
+        """In one call; perhaps two copies of one event."""
+        self.submit(self.draw(EVENTS), self.draw(EVENTS))
 
+    def submit(self, *events: int) -> None:
+        process = self.draw(PROCESSES)
+        replies = self.protocol.submit_many([self.ids[event] for event in events], process)
+        for event, reply in zip(events, replies, strict=True):
+            assert isinstance(reply, Reply)
+            self.submitted(event, process, reply)
+
+    def submitted(self, event: int, process: str, reply: Reply) -> None:
         expected = self.models[event].submit(reply.round, process, self.now, unavailable=self.unavailable())
         assert reply.state == expected
         if reply.state in ("waiting", "unconfirmed"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +42,10 @@ class Reply:
     reason: str
 
 
+def _reply(state: Any, number: Any, left: Any, reason: Any, _: Any) -> Reply:
+    return Reply(text(state), text(number), int(left), text(reason))
+
+
 class Protocol:
     """The scripts of the ingest side, one round trip for each call."""
 
@@ -52,17 +57,34 @@ class Protocol:
     def submit(
         self, event_id: str, process: str, event_type: str = "user.create", max_backlog: int | None = None
     ) -> Reply:
+        (reply,) = self.submit_many([event_id], process, event_type, max_backlog)
+        assert isinstance(reply, Reply)
+        return reply
+
+    def submit_many(
+        self, event_ids: Sequence[str], process: str, event_type: str = "user.create", max_backlog: int | None = None
+    ) -> list[Reply | str]:
+        """Submits events in one call. The reply to one whose own keys are of another type is a text."""
         windows = self.windows
-        limit = () if max_backlog is None else ("", max_backlog)
-        state, number, left, reason, _ = self._run(
-            "txn_submit", event_id, event_type, "", "", "", "webhook", b'{"event":{}}', "30", uuid4().hex,
-            windows.budget, process, windows.memory, windows.confirm, windows.retention, windows.beat, *limit,
+        common = (
+            "30", process, windows.memory, windows.confirm, windows.retention, windows.beat, "webhook",
+            "" if max_backlog is None else max_backlog,
         )  # fmt: skip
-        return Reply(text(state), text(number), int(left), text(reason))
+        items = (
+            (event_id, event_type, "", "", "", b'{"event":{}}', "", uuid4().hex, windows.budget)
+            for event_id in event_ids
+        )
+        replies = self._run("txn_submit", *common, *chain.from_iterable(items))
+        return [text(each) if isinstance(each, bytes) else _reply(*each) for each in replies]
 
     def confirm(self, event_id: str, number: str) -> tuple[str, str]:
-        state, reason = self._run("txn_confirm", event_id, number)
+        (reply,) = self.confirm_many([(event_id, number)])
+        state, reason = reply
         return text(state), text(reason)
+
+    def confirm_many(self, rounds: Sequence[tuple[str, str]]) -> list[Any]:
+        replies: list[Any] = self._run("txn_confirm", *chain.from_iterable(rounds))
+        return replies
 
     def abandon(self, event_id: str, number: str, *, is_gone: bool = False) -> tuple[str, str]:
         state, reason = self._run("txn_abandon", event_id, number, int(is_gone))

@@ -19,10 +19,18 @@ local DEFAULTS = {state = 'running', round = '', deadline = '0', waiters = '', r
 local FIELDS = {'state', 'round', 'deadline', 'waiters', 'requests', 'running', 'worker', 'claim', 'undo_jobs',
   'commit_jobs', 'refusal_ttl', 'confirm_window', 'retention'}
 
--- Wake one worker. A wake-up lost with a dying worker costs only time, because every worker checks each second.
-local function wake_worker()
-  redis.call('RPUSH', WAKE_UP, '')
+-- Wake workers. A wake-up lost with a dying worker costs only time, because every worker checks each second.
+local function wake_workers(count)
+  local entries = {}
+  for n = 1, count do entries[n] = '' end
+  redis.call('RPUSH', WAKE_UP, unpack(entries))
   redis.call('EXPIRE', WAKE_UP, WAKE_UP_TTL_SECONDS)
+end
+
+-- A script with many events returns this for one that an error ended: 'refused ' and the error's code.
+local function refusal_of(err)  -- rare
+  local text = type(err) == 'table' and err.err or tostring(err)
+  return 'refused ' .. (string.match(text, '^-?(%u+)') or 'ERR')
 end
 
 -- Read the transaction of an event. Returns nil if there is none.

@@ -10,6 +10,7 @@ DEADLINES, GIVEN_UP, MALFORMED = "test_transaction_deadlines", "test_given_up_ru
 ORDER, GROUPS, BULK = "test_order", "test_failure_groups", "test_bulk_actions"
 RQ_TOOLS, LOST_REPLIES, ACCEPT = "test_rq_tools", "test_lost_replies", "test_accept"
 LIMIT, ROLLED_BACK = "test_open_event_limit", "test_rolled_back_store"
+TOGETHER = "test_submitted_together"
 
 
 class Mutant(NamedTuple):
@@ -155,7 +156,24 @@ MUTANTS = (
         "> 99 then return end",
         DEADLINES,
     ),
-    Mutant("another round is confirmed", "txn_confirm", "or txn.round ~= ARGV[2]", "", DEADLINES),
+    Mutant(
+        "an event that fails ends the submission of others",
+        "txn_submit",
+        "local is_done, reply = pcall(submit, SHARED + 1 + (n - 1) * ARGUMENTS)",
+        "local is_done, reply = true, submit(SHARED + 1 + (n - 1) * ARGUMENTS)",
+        TOGETHER,
+    ),
+    Mutant(
+        "an event that fails ends the confirmation of others",
+        "txn_confirm",
+        "local is_done, reply = pcall(confirm_round, ARGV[at], ARGV[at + 1])",
+        "local is_done, reply = true, confirm_round(ARGV[at], ARGV[at + 1])",
+        TOGETHER,
+    ),
+    Mutant("one submission opens more than the limit", "txn_submit", "room = room - 1", "", TOGETHER),
+    Mutant("one submission wakes one worker", "txn_submit", "wake_workers(#submitted)", "wake_workers(1)", TOGETHER),
+    Mutant("events submitted together have one number", "txn_submit", "number + n)", "number + 1)", TOGETHER),
+    Mutant("another round is confirmed", "txn_confirm", "or txn.round ~= round", "", DEADLINES),
     Mutant(
         "every stale outcome undoes again",
         "txn_settle",
