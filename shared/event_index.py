@@ -41,7 +41,19 @@ def short_hash(text: str, size: int) -> bytes:
 
 def email_hash(key: bytes, email: str) -> bytes:
     """A keyed hash: without the key it cannot be found out whether an address is in the index."""
-    return hmac.digest(key, email.lower().encode("utf-8", "surrogatepass"), "sha256")[:PERSON_BYTES]
+    return EmailHash(key).of(email)
+
+
+class EmailHash:
+    """Hashes many addresses with one key. It is prepared once, which takes half of the time of a hash."""
+
+    def __init__(self, key: bytes) -> None:
+        self._prepared = hmac.new(key, digestmod="sha256")
+
+    def of(self, email: str) -> bytes:
+        hashed = self._prepared.copy()
+        hashed.update(email.lower().encode("utf-8", "surrogatepass"))
+        return hashed.digest()[:PERSON_BYTES]
 
 
 def email_in(event: Mapping[str, Any]) -> str:

@@ -1,8 +1,10 @@
 -- Clear the rows of the index whose record is gone, or is open, or names another row.
--- ARGV: segment, first row in it, how many.  Returns how many of the cleared rows had a record that says otherwise.
+-- A segment that was deleted, and written to since, has no expiry: it gets one.
+-- ARGV: segment, first row in it, how many, retention in s.  Returns how many of the cleared rows had a record that says otherwise.
 local key, first, count = INDEX .. ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local rows = redis.call('GETRANGE', key, first * ROW_BYTES, (first + count) * ROW_BYTES - 1)
 local lies = 0
+if redis.call('TTL', key) == -1 then redis.call('EXPIRE', key, ARGV[4]) end
 for i = 0, math.floor(#rows / ROW_BYTES) - 1 do
   if string.byte(rows, (i + 1) * ROW_BYTES) ~= 0 then
     local id = unpack_id(string.sub(rows, i * ROW_BYTES + 1, i * ROW_BYTES + 16))

@@ -186,3 +186,25 @@ def test_an_index_that_lies_is_mended(
     assert ids(search.page(EventFilter(states=("done",))).events) == [event_id]
     assert search.count(EventFilter(states=("done",))) == (1, False)
     assert ids(search.page(EventFilter(email="ada@example.com")).events) == [event_id]
+
+
+def test_a_segment_expires_after_its_last_record(
+    closed: Callable[..., str], accept: Accept, store: redis.Redis, upkeep: IndexUpkeep
+) -> None:
+    first = closed()
+    segment = KEYS.index(0)
+    assert store.ttl(segment) >= store.ttl(KEYS.event(first)) + 3600 // 24
+
+    for retention, longest in ((7200, 7200), (60, 7200)):  # the setting was changed, and changed back
+        accept()
+        claims = SingleClaims(store, KEYS, "events", "one", retention_seconds=retention, handler_timeout=30)
+        claim = claims.claim()
+        assert claim
+        claims.finish(claim, "done", None)
+        assert store.ttl(segment) >= longest
+
+    store.delete(segment)
+    closed()
+    assert store.ttl(segment) == -1
+    upkeep.check_segment()
+    assert store.ttl(segment) > 0

@@ -18,7 +18,15 @@ import redis
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import parse_event
 from surehook.shared.errors import BodyDamaged, KeyMissing, MalformedBody
-from surehook.shared.event_index import NO_PERSON, ROWS_A_SEGMENT, email_hash, email_in, pack_facts, word_hashes
+from surehook.shared.event_index import (
+    NO_PERSON,
+    ROWS_A_SEGMENT,
+    EmailHash,
+    email_hash,
+    email_in,
+    pack_facts,
+    word_hashes,
+)
 from surehook.shared.index_key import IndexKey, read_or_none
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Argument, Script, text, texts
@@ -93,7 +101,7 @@ class IndexUpkeep:
         last = int(self._store.hget(self._keys.index_state, "checked") or -1)
         segment = next((each for each in segments if each > last), segments[0])
         lies = sum(
-            int(self._check_rows.run(self._store, segment, first, ROWS_A_CALL))
+            int(self._check_rows.run(self._store, segment, first, ROWS_A_CALL, self._retention_seconds))
             for first in range(0, ROWS_A_SEGMENT, ROWS_A_CALL)
         )
         self._mark.run(self._store, "checked", segment)
@@ -162,8 +170,9 @@ class IndexKeeper(PeriodicThread):
         self._lock = Script("set_if_absent", keys)
 
     def tick(self) -> None:
-        if self._facts.key is None:
-            self._facts.key = read_or_none(self._upkeep.key)
+        if self._facts.emails is None:
+            key = read_or_none(self._upkeep.key)
+            self._facts.emails = None if key is None else EmailHash(key)
         for _ in range(0, UNFINISHED_A_TICK, AT_ONCE):
             if not self._upkeep.finish_rows():
                 break

@@ -1,6 +1,6 @@
 """The facts of an event for the index of closed events, built where its handler has run."""
 
-from surehook.shared.event_index import NO_PERSON, email_hash, pack_facts, word_hashes
+from surehook.shared.event_index import NO_PERSON, EmailHash, pack_facts, word_hashes
 from surehook.shared.models import Event
 from surehook.workers.claim import Claim
 
@@ -9,14 +9,14 @@ class IndexFacts:
     """Shared by the threads of a process."""
 
     def __init__(self) -> None:
-        self.key: bytes | None = None
-        """The key that hashes addresses; without it a row lacks the address, which is added later."""
+        self.emails: EmailHash | None = None
+        """Hashes addresses; without it a row lacks the address, which is added later."""
 
     def of(self, claim: Claim, handler: str, email: str | None) -> bytes:
         """`email`: "" if the event names none, None if that is not known."""
         hashed = None
-        if email is not None and self.key is not None:
-            hashed = email_hash(self.key, email) if email else NO_PERSON
+        if email is not None and self.emails is not None:
+            hashed = self.emails.of(email) if email else NO_PERSON
         # One of several handlers does not know the others.
         only = None if len(claim.job_id) > len(claim.event_id) else handler
         words = word_hashes(claim.event_type, claim.tenant_id, claim.application_ids, only)

@@ -2,7 +2,7 @@
 --
 -- An event has a row of 52 bytes from its closing until it is erased or opened again: its id (16), its facts (35), and
 -- its outcome (1; 0 in a row that was cleared). Rows are numbered, the newest last. A segment is a string with the rows
--- of 4,096 numbers; it ends early when a 24th of the retention is over, and expires with the records of its events. The
+-- of 4,096 numbers; it ends early when a 24th of the retention is over, and expires after the records of its events. The
 -- record names its row, so that a row that lies is found out.
 
 local ROW_BYTES = 52
@@ -11,8 +11,9 @@ local ROWS_A_SEGMENT = 4096
 local SEGMENTS_A_RETENTION = 24
 local MOST_UNFINISHED = 100000  -- the walk through all records finds the others
 local ANY = '\255\255\255\255'  -- several applications, or handlers that only the record names
-local OUTCOME_CODES = {done = 1, unhandled = 2, completed = 3, discarded = 4, rejected = 5, failed = 6, abandoned = 7}
-local OTHER_OUTCOME = 255
+local OUTCOME_CODES = {done = '\1', unhandled = '\2', completed = '\3', discarded = '\4', rejected = '\5',
+  failed = '\6', abandoned = '\7'}
+local OTHER_OUTCOME = '\255'
 
 -- The rows that a script adds are written together.
 local new_rows = {rows = {}, unfinished = {}}
@@ -44,16 +45,27 @@ local function add_row(event_id, packed_id, facts, outcome, retention)
   if not facts then return false end
   if not packed_id or packed_id == '' then packed_id = pack_id(event_id) end
   if string.byte(facts, 29) == 0 then table.insert(new_rows.unfinished, event_id) end
+  local rows = new_rows.rows
   if not new_rows.first then
-    local state = redis.call('HMGET', INDEX_STATE, 'next', 'until', 'latest')
+    local state = redis.call('HMGET', INDEX_STATE, 'next', 'until', 'latest', 'kept')
     local number = tonumber(state[1] or 0)
     local is_over = number % ROWS_A_SEGMENT > 0 and now_ms >= tonumber(state[2] or 0)
     new_rows.first = is_over and number + ROWS_A_SEGMENT - number % ROWS_A_SEGMENT or number
     new_rows.latest = math.max(now_ms, tonumber(state[3] or 0))
+    new_rows.kept = tonumber(state[4] or 0)
     new_rows.retention = tonumber(retention)
   end
-  table.insert(new_rows.rows, packed_id .. facts .. string.char(OUTCOME_CODES[outcome] or OTHER_OUTCOME))
-  return new_rows.first + #new_rows.rows - 1
+  local count = #rows + 1
+  rows[count] = packed_id .. facts .. (OUTCOME_CODES[outcome] or OTHER_OUTCOME)
+  return new_rows.first + count - 1
+end
+
+-- Keep a segment as long as the records of its last events: rows are added for a 24th of the retention. An expiry for
+-- each portion of rows would cost more than the rows.
+local function keep_segment(segment)  -- rare
+  local retention = new_rows.retention
+  redis.call('EXPIRE', INDEX .. segment, retention + math.ceil(retention / SEGMENTS_A_RETENTION) + 1)
+  redis.call('HSET', INDEX_STATE, 'kept', retention)
 end
 
 -- Begin a segment. Its score is an instant that no row of an older segment is later than.
@@ -79,11 +91,8 @@ local function write_rows()
     local last = math.min(#rows, at + ROWS_A_SEGMENT - offset - 1)
     redis.call('SETRANGE', INDEX .. segment, offset * ROW_BYTES, table.concat(rows, '', at, last))
     if offset == 0 then begin_segment(segment) end
-    -- Never earlier than before: the setting may have changed.
-    if redis.call('EXPIRE', INDEX .. segment, new_rows.retention, 'GT') == 0
-      and redis.call('TTL', INDEX .. segment) < 0 then
-      redis.call('EXPIRE', INDEX .. segment, new_rows.retention)
-    end
+    -- Never shorter than before: the setting may have changed.
+    if offset == 0 or new_rows.retention > new_rows.kept then keep_segment(segment) end
     at = last + 1
   end
   redis.call('HSET', INDEX_STATE, 'next', first + #rows, 'latest', new_rows.latest)
