@@ -12,6 +12,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from surehook.shared.keys import Keys
 from surehook.shared.limits import WAIT_REASONS
+from surehook.shared.scripts import Script, text
 from surehook.shared.settings import Settings
 from surehook.shared.stats import QueueStats, StatsReader
 from surehook.shared.store import connect
@@ -19,6 +20,7 @@ from surehook.shared.store import connect
 log = logging.getLogger(__name__)
 
 SCRAPE_TIMEOUT_SECONDS = 2.0
+MOST_GROUPS_COUNTED = 1000
 MISSED_STATES = ("recovered", "too_old", "too_large", "unusable", "interrupted", "contradicted")
 
 
@@ -30,6 +32,7 @@ class StoreGauges(Collector):
         keys = Keys(settings.key_prefix)
         self._store, self._keys = store, keys
         self._stats = StatsReader(store, keys)
+        self._count_groups = Script("count_groups", keys)
         self._max_backlog = settings.max_backlog
 
     def describe(self) -> Iterable[Metric]:
@@ -77,10 +80,30 @@ class StoreGauges(Collector):
             ledger.add_metric([entry], getattr(stats, entry))
         yield ledger
         yield from self._reconciled()
+        yield from self._operating()
         yield GaugeMetricFamily(
             "surehook_ledger_imbalance",
             "Events that are wrong according to the counts; `surehook ledger` names them",
             value=stats.imbalance,
+        )
+
+    def _operating(self) -> Iterator[Metric]:
+        """The failure groups, and how far the index of closed events is behind."""
+        yield GaugeMetricFamily(
+            "surehook_failure_groups",
+            f"Ways in which handlers fail, with dead letters now; at most {MOST_GROUPS_COUNTED:,} are counted",
+            value=int(self._count_groups.run(self._store, MOST_GROUPS_COUNTED)),
+        )
+        yield GaugeMetricFamily(
+            "surehook_index_unfinished_events",
+            "Closed events that cannot be found by their e-mail address yet",
+            value=self._store.scard(self._keys.index_unfinished),
+        )
+        is_complete = text(self._store.hget(self._keys.index_state, "complete")) == "1"
+        yield GaugeMetricFamily(
+            "surehook_index_complete",
+            "0 while events that were closed before there was an index are still being added to it",
+            value=int(is_complete or not any(self._store.hmget(self._keys.ledger, "done", "discarded"))),
         )
 
     def _reconciled(self) -> Iterator[Metric]:

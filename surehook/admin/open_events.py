@@ -29,7 +29,7 @@ class OpenEvents:
         self._keys = keys
         self._cipher = cipher
         self._groups = FailureGroups(store, keys)
-        self._walk = Script("open_events", keys)
+        self._walk, self._received_at = Script("open_events", keys), Script("received_at", keys)
 
     def batches(self, wanted: EventFilter, until_ms: float | None) -> Iterator[Batch]:
         """Candidates for a filter. Only type, user, tenant, application and the instants are compared yet."""
@@ -105,9 +105,6 @@ class OpenEvents:
         ids = list(event_ids)
         for start in range(0, len(ids), AT_ONCE):
             portion = ids[start : start + AT_ONCE]
-            pipeline = self._store.pipeline(transaction=False)
-            for event_id in portion:
-                pipeline.hget(self._keys.event(event_id), "received_at")
-            for event_id, received_at in zip(portion, pipeline.execute(), strict=True):
-                if received_at is not None:  # else another application's job
+            for event_id, received_at in zip(portion, self._received_at.run(self._store, *portion), strict=True):
+                if received_at:  # else another application's job
                     yield Candidate(int(received_at), event_id)

@@ -25,6 +25,7 @@ from surehook.shared.keys import Keys
 from surehook.shared.scripts import text
 
 AT_MOST = 10_000
+COUNTED_AT_ONCE = 1_000
 LONGEST_ID = 36
 UUID_DASHES = (8, 13, 18, 23)
 INSTANT_BYTES = 8
@@ -118,12 +119,11 @@ class EventSearch:
         return not any(self._store.hmget(self._keys.ledger, "done", "discarded"))
 
     def _portions(self, wanted: EventFilter, rows: RowFilter) -> Iterator[int]:
-        if wanted.open_states and (wanted.states or wanted.group_id is not None):
-            for candidates, _ in self._open.batches(wanted, rows.until_ms):
-                yield len(self._matching_open(wanted, candidates))
-        elif wanted.open_states:
-            for candidates, _ in self._open.batches(wanted, rows.until_ms):
-                yield len(candidates)
+        is_exact = not wanted.states and wanted.group_id is None
+        for candidates, _ in self._open.batches(wanted, rows.until_ms) if wanted.open_states else ():
+            for start in range(0, len(candidates), COUNTED_AT_ONCE):
+                portion = candidates[start : start + COUNTED_AT_ONCE]
+                yield len(portion if is_exact else self._matching_open(wanted, portion))
         if wanted.closed_states:
             for segment, _ in self._index.segments(rows.since_ms):
                 yield segment.matching(rows).bit_count()

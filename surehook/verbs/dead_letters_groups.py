@@ -29,7 +29,7 @@ HEADING = f"{'group':<9}  {'letters':>7}  {'first died (UTC)':<19}  {'last died 
 def groups(handler: str | None, with_empty: bool, as_json: bool) -> None:
     """Group dead letters by how they failed, the largest group first.
 
-    --group of list, replay and discard takes a group's id, or its first characters.
+    --group of list, replay, discard and of `events list` and `tail` takes a group's id, or its first characters.
     """
     found = open_groups().read(handler=handler, with_empty=with_empty)
     if as_json:

@@ -18,6 +18,7 @@ from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs import options
 from surehook.verbs.audit import note_here
+from surehook.verbs.dead_letters_groups import open_groups, whole_group_id
 from surehook.verbs.events_resolve import echo_decisions
 from surehook.verbs.history import action_facts, echo_history
 from surehook.verbs.options import as_json, filter_fields
@@ -32,8 +33,13 @@ GROUPS = {"open": OPEN_STATES, "closed": CLOSED_STATES}
 ENCRYPTED = b"gAAAAA"
 
 
-def filters(*states: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def filters(*states: str, with_group: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """`with_group`: the group of an event's dead letters can be given; closed events have none."""
+
     def add(command: Callable[..., None]) -> Callable[..., None]:
+        if with_group:
+            text = "A failure group's id, or its first characters: see `dead-letters groups`."
+            command = click.option("--group", help=text)(command)
         for option in (
             click.option("--state", type=click.Choice(states), help="Its state."),
             click.option("--email", help="The e-mail address of the event's user."),
@@ -54,8 +60,8 @@ def filters(*states: str) -> Callable[[Callable[..., None]], Callable[..., None]
 def list_(as_json: bool, limit: int, **wanted: Any) -> None:
     """List events, the newest first. Closed ones are kept for SUREHOOK_RETENTION seconds."""
     if wanted["state"] in STATES:
-        if wanted["email"] or wanted["application"]:
-            raise click.UsageError(f"--state {wanted['state']} takes neither --email nor --application.")
+        if wanted["email"] or wanted["application"] or wanted["group"]:
+            raise click.UsageError(f"--state {wanted['state']} takes neither --email nor --application nor --group.")
         echo_decisions(filter_of(wanted), limit, as_json=as_json)
         return
     search, chosen = open_log().search, filter_of(wanted)
@@ -160,6 +166,7 @@ def filter_of(given: dict[str, Any]) -> EventFilter:
         states=GROUPS.get(state, (state,)) if state else (),
         application_id=given["application"].lower() if given["application"] else None,
         email=given["email"] or None,
+        group_id=whole_group_id(given["group"], open_groups()) if given.get("group") else None,
     )
 
 

@@ -23,7 +23,7 @@ LONGEST_TARGET = 500
 
 @click.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@filters(*REPLAYABLE)
+@filters(*REPLAYABLE, with_group=False)
 @click.option("--committed", is_flag=True, help="Replay refused transactions that FusionAuth committed anyway.")
 @bulk
 def replay(ids: Sequence[str], *, committed: bool, **options: Any) -> None:

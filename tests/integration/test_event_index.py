@@ -176,7 +176,7 @@ def test_tail_shows_events_as_they_arrive_and_close_until_ctrl_c(
     assert [line.split()[2] for line in lines] == ["waiting", "waiting", "done"]
 
 
-@pytest.mark.parametrize("option", ["--email", "--application"])
+@pytest.mark.parametrize("option", ["--email", "--application", "--group"])
 def test_what_a_list_of_orphans_cannot_compare_is_refused(option: str, settings: Settings) -> None:
     environ = {"SUREHOOK_DATA_DIR": str(settings.data_dir)}
 

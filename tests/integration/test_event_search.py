@@ -1,5 +1,6 @@
 """Finding events: filters, pages, ids, addresses, and an index that stays true."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 from harness.events import USER_ID
 from surehook.admin.emails import EmailsUnreadable
 from surehook.admin.events import EventFilter, EventLog, EventRecord
+from surehook.admin.failure_groups import FailureGroups
 from surehook.admin.search import BadCursor, EventSearch
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.event_index import ROW_BYTES
@@ -23,6 +25,10 @@ from surehook.workers.maintenance.event_index import IndexUpkeep
 from tests.integration.conftest import Accept
 from tests.integration.test_known_ids import finish
 from tests.support.claiming import SingleClaims
+from tests.support.command import Surehook
+from tests.support.dead_letters import die, groups, surehook
+
+__all__ = ["die", "groups", "surehook"]  # fixtures
 
 KEYS = Keys()
 Clerks = Callable[..., SingleClaims]
@@ -208,3 +214,27 @@ def test_a_segment_expires_after_its_last_record(
     assert store.ttl(segment) == -1
     upkeep.check_segment()
     assert store.ttl(segment) > 0
+
+
+def test_by_group_finds_the_events_that_are_dead_letters_in_it(
+    die: Callable[..., str], closed: Callable[..., str], search: EventSearch, groups: FailureGroups, surehook: Surehook
+) -> None:
+    mine = [die(error="ValueError: no plan") for _ in range(3)]
+    die(error="OSError: away")
+    closed()
+    group_id = next(group.group_id for group in groups.read() if group.count == 3)
+    wanted = EventFilter(group_id=group_id)
+
+    first = search.page(wanted, limit=2)
+    second = search.page(wanted, limit=2, cursor=first.next_cursor)
+
+    assert ids([*first.events, *second.events]) == mine[::-1]
+    assert (search.count(wanted), search.count(wanted, at_most=2)) == ((3, False), (2, True))
+    assert search.count(EventFilter(group_id=group_id, event_type="user.create")) == (0, False)
+    assert search.page(EventFilter(group_id=group_id, states=("done",))).events == ()
+    status, shown = surehook("events", "list", "--group", group_id[:5], "--json")
+    assert (status, sorted(json.loads(each)["event_id"] for each in shown.splitlines() if each.startswith("{"))) == (
+        0,
+        sorted(mine),
+    )
+    assert surehook("events", "list", "--group", "fffffffff")[0] == 3

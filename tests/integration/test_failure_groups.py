@@ -11,6 +11,8 @@ from surehook import Event, Permanent, on
 from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.admin.failure_groups import NOT_GROUPED, FailureGroups
 from surehook.shared.scripts import Script
+from surehook.shared.settings import Settings
+from surehook.shared.store_metrics import StoreGauges
 from surehook.workers.handlers import registry as registry_module
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.minutes import MinuteWriter
@@ -195,3 +197,21 @@ def test_a_group_says_when_the_handlers_code_has_changed_since(
     assert "not seen since the code changed" in surehook("dead-letters", "groups")[1]
     die(code="another")
     assert [group.is_before_change for group in groups.read()] == [False]
+
+
+def test_the_metrics_count_the_groups_with_dead_letters(
+    die: Any, groups: FailureGroups, dead_letters: DeadLetters, store: redis.Redis, settings: Settings
+) -> None:
+    def shown() -> float:
+        (metric,) = [each for each in StoreGauges(settings).collect() if each.name == "surehook_failure_groups"]
+        return float(metric.samples[0].value)
+
+    assert shown() == 0
+    for error in ("ValueError: no plan", "ValueError: no plan", "OSError: away"):
+        die(error=error)
+    store.zadd("rq:failed:events", {"another application's job": 1_800_000_000})
+    assert shown() == len([group for group in groups.read() if group.group_id != NOT_GROUPED]) == 2
+
+    dead_letters.discard_many([each for each in dead_letters.matching(Filter()) if each.error.startswith("OSError")])
+
+    assert shown() == 1
