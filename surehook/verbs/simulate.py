@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from surehook.shared.errors import Misconfigured
+from surehook.shared.plural import counted
 from surehook.shared.settings import host_and_port, load_settings
 from surehook.shared.visible import visible_line
 from surehook.verbs.output import echo
@@ -137,9 +138,9 @@ def _answers(statuses: "Counter[int]") -> str:
 
 
 def _counts(tally: "Tally") -> str:
-    rolled_back = f"; {tally.rolled_back:,} operations rolled back" if tally.rolled_back else ""
+    rolled_back = f"; {counted(tally.rolled_back, 'operation', 'operations')} rolled back" if tally.rolled_back else ""
     faults = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sorted(tally.faults.items()))
     return (
-        f"{tally.events:,} events fired: {_answers(tally.statuses)}{rolled_back}"
+        f"{counted(tally.events, 'event', 'events')} fired: {_answers(tally.statuses)}{rolled_back}"
         f"{f'; disturbed: {faults}' if faults else ''}"
     )

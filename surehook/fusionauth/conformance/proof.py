@@ -9,6 +9,7 @@ from surehook.admin.events import EventLog
 from surehook.fusionauth.conformance.case import WRITING, Case, Expected, Level, Need
 from surehook.fusionauth.conformance.exchange import Exchange
 from surehook.fusionauth.conformance.judgement import Judgement, Result
+from surehook.shared.plural import counted
 
 PATIENCE_SECONDS = 10.0
 POLL_SECONDS = 0.1
@@ -37,14 +38,16 @@ class Proof:
             time.sleep(POLL_SECONDS)
             lost = [each for each in lost if not self._is_known(each.event_id)]
         if lost:
-            wrong = f"{len(lost)} events were answered 2xx and the store does not have them."
+            wrong = f"{counted(len(lost), 'event was', 'events were')} answered 2xx, and not in the store."
             return Judgement(Level.LOSES_EVENTS, wrong, tuple(lost))
         return Judgement(Level.OK)
 
     def _not_stored(self, refused: Sequence[Exchange]) -> Judgement:
         stored = tuple(each for each in refused if self._is_known(each.event_id))
         if stored:
-            return Judgement(Level.FORGERY, f"{len(stored)} events were refused, and the store has them.", stored)
+            return Judgement(
+                Level.FORGERY, f"{counted(len(stored), 'event was', 'events were')} refused, and in the store.", stored
+            )
         return Judgement(Level.OK)
 
     def _ran_once(self, accepted: Sequence[Exchange]) -> Judgement:
@@ -56,7 +59,11 @@ class Proof:
                 twice.append(event_id)
         if twice:
             shown = tuple(each for each in accepted if each.event_id in twice)
-            return Judgement(Level.ODD, f"A handler ran twice for {len(twice)} events that arrived twice.", shown)
+            return Judgement(
+                Level.ODD,
+                f"A handler ran twice for {counted(len(twice), 'event', 'events')} that arrived twice.",
+                shown,
+            )
         return Judgement(Level.OK)
 
     def _is_known(self, event_id: str) -> bool:

@@ -14,6 +14,7 @@ from surehook.fusionauth.doctor.access import Installation, Json
 from surehook.fusionauth.doctor.endpoint import shown_url
 from surehook.fusionauth.webhooks import tenant_enables, tenant_events
 from surehook.shared.event_types import EVENT_TYPES
+from surehook.shared.plural import counted
 from surehook.shared.settings import Settings
 
 LOG = "/api/system-configuration"
@@ -59,8 +60,9 @@ def _webhook(settings: Settings, goal: Goal, hook: Json | None, *, is_signed: bo
             "eventsEnabled": types,
             "headers": headers_of(settings, {}),
         }
-        where = f"{len(goal.tenant_ids)} tenants" if goal.tenant_ids else "all tenants"
-        text = f"create a webhook to {shown_url(goal.url)} for {where} and {len(types)} event types"
+        where = counted(len(goal.tenant_ids), "tenant", "tenants") if goal.tenant_ids else "all tenants"
+        kinds = counted(len(types), "event type", "event types")
+        text = f"create a webhook to {shown_url(goal.url)} for {where} and {kinds}"
 
         def create(client: FusionAuthClient, outcome: Outcome) -> None:
             made = client.send("POST", "/api/webhook", {"webhook": body | outcome.signature})["webhook"]

@@ -9,6 +9,7 @@ from surehook.fusionauth.doctor.findings import Finding, fine, loses, odd
 from surehook.fusionauth.simulator.quirks import Version
 from surehook.fusionauth.transport import KeyRefused
 from surehook.fusionauth.webhooks import ours_among
+from surehook.shared.plural import counted
 from surehook.shared.settings import Settings
 
 Json = Mapping[str, Any]
@@ -107,7 +108,16 @@ def _event_log(found: Installation) -> Iterator[Finding]:
     days = int(delete.get("numberOfDaysToRetain") or 0)
     if delete.get("enabled") and days < SHORT_DAYS:
         means = "A longer outage, or one that is noticed later, costs the events of its beginning."
-        yield odd("event-log", f"The Webhook Event Log is kept for {days} days.", means, f"{SYSTEM_LOGS}: Delete")
+        yield odd(
+            "event-log",
+            f"The Webhook Event Log is kept for {counted(days, 'day', 'days')}.",
+            means,
+            f"{SYSTEM_LOGS}: Delete",
+        )
         return
-    kept = f"for {days} days" if delete.get("enabled") else "for ever, which slows FusionAuth down one day"
+    kept = (
+        f"for {counted(days, 'day', 'days')}"
+        if delete.get("enabled")
+        else "for ever, which slows FusionAuth down one day"
+    )
     yield fine("event-log", f"The Webhook Event Log is on and kept {kept}.")

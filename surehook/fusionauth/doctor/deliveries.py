@@ -9,6 +9,7 @@ from surehook.fusionauth.client import FusionAuthClient
 from surehook.fusionauth.doctor.access import Installation, Json
 from surehook.fusionauth.doctor.findings import Finding, blocks, fine, loses, odd
 from surehook.fusionauth.transport import SearchTooBroad
+from surehook.shared.plural import counted
 
 # From the longest: a search costs as much as its period holds (FACTS §16).
 PERIODS = ((86_400_000, "day"), (3_600_000, "hour"), (600_000, "ten minutes"))
@@ -41,7 +42,9 @@ def delivery_findings(client: FusionAuthClient, found: Installation, now: dateti
     if durations:
         yield from _slowness(sorted(durations), found, period)
     if not lost and not rolled_back:
-        yield fine("deliveries", f"Of {len(entries):,} events in the last {period} none failed here.")
+        yield fine(
+            "deliveries", f"Of {counted(len(entries), 'event', 'events')} in the last {period} none failed here."
+        )
 
 
 def _entries(client: FusionAuthClient, now_ms: int) -> tuple[str, list[dict[str, Any]]]:
@@ -80,15 +83,16 @@ def _failures(lost: Counter[int], rolled_back: Counter[int], period: str) -> Ite
     if lost:
         yield loses(
             "deliveries",
-            f"{lost.total():,} events of the last {period} were not answered 2xx here: {_statuses(lost)}.",
+            f"In the last {period} {counted(lost.total(), 'event was', 'events were')} not answered 2xx here: "
+            f"{_statuses(lost)}.",
             "FusionAuth does not send them again. Some without a status may have arrived.",
             "`surehook reconcile` fetches them; docs/http.md says what each status means",
         )
     if rolled_back:
         yield blocks(
             "rolled-back",
-            f"{rolled_back.total():,} operations of the last {period} failed as we did not answer: "
-            f"{_statuses(rolled_back)}.",
+            f"In the last {period} {counted(rolled_back.total(), 'operation', 'operations')} failed as we did not "
+            f"answer: {_statuses(rolled_back)}.",
             "FusionAuth's users saw an error and have to do it again.",
             "the log of ingest at that time; the tenant's transaction setting",
         )

@@ -6,6 +6,7 @@ from surehook.fusionauth.doctor.access import Installation, Json
 from surehook.fusionauth.doctor.findings import Finding, fine, loses, odd
 from surehook.fusionauth.webhooks import receives, tenant_enables
 from surehook.shared.event_types import EVENT_TYPES
+from surehook.shared.plural import counted
 from surehook.workers.handlers.registry import Registry
 
 HOOK = "FusionAuth: Settings > Webhooks > Edit: Events"
@@ -35,7 +36,7 @@ def event_findings(found: Installation, registry: Registry) -> Iterator[Finding]
     findings = list(_tenants(found, registry, named - off))
     yield from findings
     if not off and not findings:
-        yield fine("types", f"All {len(named)} types that handlers name are sent here.")
+        yield fine("types", f"What handlers name is sent here: {counted(len(named), 'type', 'types')}.")
     patterns = {name for name in wanted - named if _is_known(found, name) and not _is_sent(found, name)}
     if patterns:
         means = "Handlers with a pattern do not see them."

@@ -14,6 +14,7 @@ from surehook.shared.errors import Misconfigured
 from surehook.shared.heartbeat import INGEST, WORKER
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
+from surehook.shared.plural import counted
 from surehook.shared.scripts import text, texts
 from surehook.shared.settings import Settings
 from surehook.shared.transactional_events import transactional_types
@@ -36,7 +37,9 @@ def import_handlers(settings: Settings, folder: Path) -> tuple[Registry | None, 
         level = blocks if settings.transactional_events else loses
         return None, [level("handlers", f"{exc}.", means, "SUREHOOK_HANDLERS, or the module that the sentence names")]
     types = sorted({name for handler in registry for name in handler.types})
-    return registry, [fine("handlers", f"{len(registry)} handlers import, for {', '.join(types)}.")]
+    return registry, [
+        fine("handlers", f"{counted(len(registry), 'handler imports', 'handlers import')}, for {', '.join(types)}.")
+    ]
 
 
 def handler_findings(settings: Settings, registry: Registry) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import redis
 from surehook.fusionauth.doctor.findings import Finding, fine, loses, odd
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import EVENTS_QUEUE, Keys
+from surehook.shared.plural import counted
 from surehook.shared.scripts import text, texts
 
 # `surehook worker` names its threads like this; RQ's own worker has 32 hexadecimal digits, or a name that was chosen.
@@ -30,7 +31,9 @@ def prefix_findings(store: redis.Redis, keys: Keys) -> Iterator[Finding]:
     findings = [*_stock_workers(store, keys, queues), *_foreign_jobs(store, keys, queues)]
     if not findings:
         others = sorted(set(texts(store.smembers(keys.rq_queues))) - {keys.rq_queue(queue) for queue in queues})
-        shared = f" RQ has {len(others)} queues of other applications beside ours." if others else ""
+        shared = (
+            f" RQ has {counted(len(others), 'queue', 'queues')} of other applications beside ours." if others else ""
+        )
         findings = [fine("prefix", f"Only Surehook uses its keys and queues.{shared}")]
     yield from findings
 

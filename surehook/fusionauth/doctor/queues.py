@@ -6,6 +6,7 @@ import redis
 
 from surehook.fusionauth.doctor.findings import Finding, blocks, fine, loses, odd
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
+from surehook.shared.plural import counted
 from surehook.shared.settings import Settings
 from surehook.shared.stats import QueueStats, Stats, StatsReader
 from surehook.workers.handlers.registry import Registry
@@ -28,7 +29,7 @@ def queue_findings(settings: Settings, registry: Registry | None, store: redis.R
     if orphans := store.zcard(keys.orphans):
         yield odd(
             "orphans",
-            f"{orphans:,} orphans: handlers succeeded, and FusionAuth was told that they did not.",
+            f"{counted(orphans, 'orphan', 'orphans')}: handlers succeeded, and FusionAuth was told that they did not.",
             "Your system and FusionAuth may disagree about these users.",
             "`surehook events list --state orphaned`, then `surehook events resolve ID`",
         )
@@ -41,8 +42,8 @@ def _workers(
     # Ingest relies on the heartbeat of these workers.
     workers = int(store.zcard(keys.available(name))) if is_transactional else found.workers if found else 0
     if workers:
-        what = "processes decide on" if is_transactional else "threads work on"
-        yield fine("worker", f"{workers} {what} the queue {name}.")
+        one, many = ("process decides", "processes decide") if is_transactional else ("thread works", "threads work")
+        yield fine("worker", f"{counted(workers, one, many)} on the queue {name}.")
         return
     yield _judge(name)(
         "worker", f"No live worker on the queue {name}.", _stopped(name, settings), "start `surehook worker`"
@@ -57,22 +58,22 @@ def _state(queue: QueueStats, settings: Settings, *, is_used: bool) -> Iterator[
     if queue.oldest_waiting_seconds > LATE_SECONDS:
         yield odd(
             "late",
-            f"The oldest of {queue.waiting:,} jobs on {queue.name} has waited {minutes:,.0f} min.",
+            f"The oldest of {counted(queue.waiting, 'job', 'jobs')} on {queue.name} has waited {minutes:,.0f} min.",
             "Handlers are as late as that.",
             "more `surehook worker --processes`, or faster handlers",
         )
     if queue.dead:
         yield odd(
             "dead-letters",
-            f"The queue {queue.name} has {queue.dead:,} dead letters.",
-            "These events are kept, and do not run again by themselves.",
+            f"The queue {queue.name} has {counted(queue.dead, 'dead letter', 'dead letters')}.",
+            "Such an event is kept, and does not run again by itself.",
             "`surehook dead-letters list`, then replay or discard",
         )
     if queue.jobs > queue.dead and not is_used:
         yield odd(
             "unused-queue",
-            f"The queue {queue.name} has {queue.jobs - queue.dead:,} jobs, and no handler here uses it.",
-            "They run only in workers whose code uses it.",
+            f"No handler here uses the queue {queue.name} ({counted(queue.jobs - queue.dead, 'job', 'jobs')}).",
+            "Its jobs run only in workers whose code uses it.",
             "SUREHOOK_HANDLERS, or `surehook worker` with the older code",
         )
 
@@ -82,7 +83,9 @@ def _whole(stats: Stats, settings: Settings) -> Iterator[Finding]:
         means = "No handler runs and transactional events are refused."
         yield blocks("suspended", "All workers are suspended by `rq suspend`.", means, "`rq resume`")
     share = stats.open / settings.max_backlog
-    found = f"{stats.open:,} events are open; beyond {settings.max_backlog:,} new ones are refused."
+    found = (
+        f"{counted(stats.open, 'event is', 'events are')} open; beyond {settings.max_backlog:,} new ones are refused."
+    )
     if share >= MUCH:
         means = "FusionAuth does not send refused events again."
         yield loses("backlog", found, means, "more workers, or SUREHOOK_MAX_BACKLOG")

@@ -7,6 +7,7 @@ from pathlib import Path
 from surehook.admin.spool import SpoolReader
 from surehook.fusionauth.doctor.findings import Finding, fine, loses, odd
 from surehook.ingest.spool.folder import SpoolFolder
+from surehook.shared.plural import counted
 from surehook.shared.settings import OFF, Settings
 
 FOLDER = "SUREHOOK_SPOOL_DIR"
@@ -62,24 +63,30 @@ def _contents(settings: Settings) -> Iterator[Finding]:
             "run `surehook doctor` as the endpoint's user",
         )
     if found.refused:
-        means = "They were answered 202 and have not run."
-        yield odd("spool-refused", f"The store refuses {found.refused:,} spooled events.", means, LIST)
+        means = "Answered 202, and not run."
+        yield odd(
+            "spool-refused",
+            f"The store refuses {counted(found.refused, 'spooled event', 'spooled events')}.",
+            means,
+            LIST,
+        )
     if found.left:
         yield odd(
             "spool-left",
-            f"{found.left:,} spooled events belong to processes that have ended.",
-            "They run when an endpoint starts on this machine again.",
+            f"Processes that have ended left {counted(found.left, 'event', 'events')} in the spool.",
+            "Such events run when an endpoint starts on this machine again.",
             "start `surehook ingest`, or run `surehook spool flush`",
         )
     if found.elsewhere:
         yield odd(
             "spool-elsewhere",
-            f"{found.elsewhere:,} spooled events are for another store ({', '.join(found.other_stores)}).",
+            f"{counted(found.elsewhere, 'spooled event is', 'spooled events are')} for another store "
+            f"({', '.join(found.other_stores)}).",
             "This Surehook does not forward them.",
             "start the Surehook of that store; if the store has moved, run `surehook spool flush --any-store`",
         )
     if waiting := found.events - found.left - found.refused:
-        means = "They run when the store is back; until then their handlers are late."
-        yield odd("spool-waiting", f"{waiting:,} events wait in the spool.", means, LIST)
+        means = "Handlers run when the store is back; until then they are late."
+        yield odd("spool-waiting", f"{counted(waiting, 'event waits', 'events wait')} in the spool.", means, LIST)
     if not found.events and not found.set_aside and not found.unreadable:
         yield fine("spool", f"Nothing waits in {settings.spool_dir}.")

@@ -8,6 +8,7 @@ from surehook.fusionauth.doctor.findings import Finding, fine, loses, odd
 from surehook.fusionauth.transaction_setting import SETTINGS, needed
 from surehook.fusionauth.webhooks import receives, tenant_events
 from surehook.shared.event_types import EVENT_TYPES
+from surehook.shared.plural import counted
 from surehook.shared.settings import Settings
 from surehook.shared.transactional_events import transactional_types
 
@@ -57,7 +58,10 @@ def transaction_findings(settings: Settings, found: Installation) -> Iterator[Fi
                 agreeing += 1
     yield from _findings(ignored, outvoted, extra)
     if agreeing:
-        yield fine("transactions", f"For {agreeing} types of tenants a refusal here stops the operation.")
+        yield fine(
+            "transactions",
+            f"For {counted(agreeing, 'type of a tenant', 'types of tenants')} a refusal here stops the operation.",
+        )
 
 
 def _findings(

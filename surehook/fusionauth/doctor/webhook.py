@@ -10,6 +10,7 @@ from surehook.fusionauth.doctor.endpoint import endpoint_findings, shown_url
 from surehook.fusionauth.doctor.findings import Finding, fine, loses, odd
 from surehook.fusionauth.doctor.timeouts import WebhookTimeouts
 from surehook.shared.auth_settings import LOOPBACK
+from surehook.shared.plural import counted
 from surehook.shared.settings import Settings
 from surehook.workers.handlers.registry import Registry
 
@@ -23,7 +24,8 @@ def webhook_findings(
     if not found.ours:
         yield loses(
             "webhook",
-            f"None of FusionAuth's {len(found.webhooks)} webhooks has the path {settings.webhook_path}.",
+            f"FusionAuth has {counted(len(found.webhooks), 'webhook', 'webhooks')}, and none with the path "
+            f"{settings.webhook_path}.",
             "No event is sent here.",
             f"{CONNECT}, or FusionAuth: Settings > Webhooks > Add",
         )
@@ -74,7 +76,7 @@ def _assignment(hook: Json, found: Installation, registry: Registry | None) -> I
     others = sorted(set(found.tenants) - bound - set(lacking))
     if others:
         names = ", ".join(found.tenant_name(each) for each in others[:5])
-        wrong = f"The webhook is not bound to {len(others)} tenants: {names}."
+        wrong = f"The webhook is not bound to {counted(len(others), 'tenant', 'tenants')}: {names}."
         yield odd("tenants", wrong, "Their events are not sent here.", f"{EDIT}: Tenants, or All tenants")
 
 
