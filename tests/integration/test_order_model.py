@@ -12,9 +12,9 @@ from hypothesis.stateful import rule
 from surehook.admin.events import EventLog
 from surehook.shared.job_id import JobId
 from surehook.shared.scripts import Script, texts
+from surehook.shared.stats import StatsReader
 from surehook.workers.claim import Claim
 from surehook.workers.maintenance.job_index import JobScan
-from surehook.workers.maintenance.lines import Lines
 from surehook.workers.maintenance.missing_jobs import MissingJobs
 from surehook.workers.queue import acks
 from surehook.workers.queue.claims import ClaimState
@@ -29,6 +29,7 @@ from tests.support.order_machine import (
     RARELY,
     RETENTION,
     OrderState,
+    Read,
     an_attempt,
 )
 
@@ -37,12 +38,15 @@ __all__ = ["quick_store"]  # a fixture of tests.support
 WEIGHTS = {
     "accept": 5, "claim": 12, "route": 6, "settle": 9, "process_dies": 2, "due": 3, "replay": 2, "discard": 1,
     "reopen": 1, "erase": 2, "requeue_out_of_turn": 1, "delete_job": 1, "sweep": 1,
+    "sweep_reads": 2, "sweep_checks": 2,
 }  # fmt: skip
 MOST_OPEN = 12
 
 
 class Order(OrderState):
     """Every step that any party can take."""
+
+    read: Read | None = None
 
     @rule(seed=st.integers(0, 2**32))
     def step(self, seed: int) -> None:
@@ -59,6 +63,7 @@ class Order(OrderState):
             "erase": bool(self.events),
             "requeue_out_of_turn": bool(self.deferred()),
             "delete_job": bool(self.deferred()),
+            "sweep_checks": self.read is not None,
         }
         name = self.draw([name for name, weight in WEIGHTS.items() if can.get(name, True) for _ in range(weight)])
         note(f"{name}:")
@@ -194,10 +199,23 @@ class Order(OrderState):
         self.tampered.add(job_id)
 
     def _sweep(self) -> None:
+        self._sweep_reads()
+        self._sweep_checks()
+
+    def _sweep_reads(self) -> None:
+        """Between this step of the sweep and the next, every party goes on."""
+        read_at = StatsReader(self.store, KEYS).read().read_at
         suspects = JobScan(self.store, KEYS).run().suspects
         assert set(suspects) <= self.tampered
-        MissingJobs(self.store, KEYS, handler_timeout=30).queue_again(suspects, since="9999")
-        Lines(self.store, KEYS).mend(QUEUES.values())
+        self.read = Read(read_at, suspects, self.deferred())
+
+    def _sweep_checks(self) -> None:
+        assert self.read is not None
+        MissingJobs(self.store, KEYS, handler_timeout=30).queue_again(self.read.suspects, since=self.read.read_at)
+        for queue in QUEUES.values():
+            job_ids = [job_id for job_id, its_queue in self.read.deferred.items() if its_queue == queue]
+            Script("sweep_order", KEYS).run(self.store, queue, *job_ids)
+        self.read = None
 
     def teardown(self) -> None:
         """After any history every event comes to its end, and nothing of the order is left."""

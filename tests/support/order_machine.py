@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 import redis
@@ -44,6 +44,14 @@ class EventModel:
 
     def is_open(self) -> bool:
         return any(state in ("open", "running", "dead") for state in self.states.values())
+
+
+class Read(NamedTuple):
+    """What a sweep has read, and not checked yet."""
+
+    read_at: str
+    suspects: list[str]
+    deferred: dict[str, str]
 
 
 class OrderState(RuleBasedStateMachine):
