@@ -2,19 +2,27 @@
 
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from surehook.shared.embedded import socket_path
 from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
+from surehook.shared.store import connect
+from surehook.shared.store_address import StoreAddress, parse_store_address
+from surehook.workers.queue.claims import ClaimState
 from surehook.workers.slots import Slots
 from surehook.workers.supervisor.child import Child
 from surehook.workers.supervisor.plan import Plan
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS
+from tests.support.cut_link import link_to
+from tests.support.order_machine import an_attempt
 
 
 @pytest.fixture
@@ -31,6 +39,14 @@ def child(tmp_path: Path, settings: Settings) -> Child:
         RestartPolicy(),
         Plan(settings, NO_HANDLERS, ()),
     )
+
+
+@pytest.fixture
+def slow_store(data_dir: Path) -> Iterator[StoreAddress]:
+    """The address of the store behind a slow network."""
+    with link_to(socket_path(data_dir)) as link:
+        link.delay_seconds = 0.06
+        yield parse_store_address(f"redis://127.0.0.1:{link.port}")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +82,46 @@ def test_only_started_jobs_of_a_dead_process_are_interrupted_and_only_overdue_on
     assert {name for name, (runs, _) in known.items() if runs == b"1"} == {"started", "ran"}
     assert [name for name, (_, interrupted) in known.items() if interrupted == b"1"] == counted
     assert not store.exists(KEYS.leases("events"))
+
+
+def test_runs_of_a_dead_process_are_counted_although_the_store_takes_longer_than_a_lease(
+    child: Child,
+    accept: Accept,
+    claims_of: Any,
+    store: redis.Redis,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    slow_store: StoreAddress,
+) -> None:
+    monkeypatch.setattr("surehook.workers.queue.claims.LEASE_SECONDS", 0.5)
+    monkeypatch.setattr("surehook.workers.supervisor.interruption.PARENT_RENEWS_EVERY_SECONDS", 0.1)
+    ids = [accept() for _ in range(8)]
+    claims, recovery = claims_of("child"), claims_of("recovery")
+    arguments = claims.exchange_arguments(1, (), wanted=8, starting=0)  # too short to be shown as running
+    reply = claims.exchange_script().run(store, *arguments)
+    for place, claim in enumerate(claims.parse_reply(reply).claims):
+        child.slots.reserve(place, claim.key)
+        child.slots.ran(place)
+    is_over = threading.Event()
+    taken: list[str] = []
+
+    def recover() -> None:
+        while not is_over.wait(0.02):
+            taken.extend(
+                recovery.interrupt(key, an_attempt("it"), state=ClaimState.EXPIRED, counts=True)
+                for key in recovery.expired()
+            )
+
+    other = threading.Thread(target=recover)
+    other.start()
+    try:
+        with connect(settings.model_copy(update={"redis_url": slow_store}), timeout_seconds=5) as slow:
+            interrupted = child.give_back(slow, settings, NO_HANDLERS, counts=True)
+    finally:
+        is_over.set()
+        other.join()
+
+    assert (interrupted, taken) == (len(ids), [])
 
 
 def test_only_started_handlers_past_their_deadline_are_overdue(child: Child) -> None:

@@ -30,7 +30,7 @@ from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import OVERRUN_SECONDS
 from surehook.workers.rq_worker import RQWorkers, thread_names
 from surehook.workers.slots import STACKS_SUFFIX, STALL_SECONDS, Slots, Stage
-from surehook.workers.supervisor.interruption import INTERRUPTED, handler_of, interrupt
+from surehook.workers.supervisor.interruption import INTERRUPTED, claims_held_by, handler_of, interrupt
 from surehook.workers.supervisor.overruns import Uncounted, settle, stack_of, stacks
 from surehook.workers.supervisor.plan import Plan
 from surehook.workers.transactional.interruption import end_run
@@ -193,7 +193,7 @@ class Child:
         every = self.claims(store, settings, registry)
         started = {slot.key for slot in self.slots.occupied() if slot.stage is not Stage.RESERVED}
         interrupted = 0
-        for claims, key in ((each, key) for key in every[0].claims_of(self.name) for each in every if each.holds(key)):
+        for claims, key in claims_held_by(self.name, every):
             if (
                 counts
                 and self.culprits

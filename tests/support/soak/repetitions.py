@@ -26,7 +26,7 @@ Runs = Mapping[Job, list[Effect]]
 
 
 class LoggedRuns:
-    """What the lines of the workers' log say of runs, by handler and event."""
+    """The ends of runs in the lines of the workers' log, by handler and event."""
 
     WORDS = ('"run interrupted"', '"discarded"', '"done"')
 

@@ -20,7 +20,7 @@ RETENTION_FOR_EVENTS_SECONDS = 30
 STRETCH_EVENTS = 50_000
 LONGEST_STRETCH_SECONDS = 900.0
 ID_BYTES = 40
-# What an event takes while RQ shows its job, which is longer than a stretch may last.
+# An event takes more memory while RQ shows its job, which may be longer than a stretch.
 JOB_BYTES = 5_000
 JOBS = "job, closed"
 MOST_GROWTH_BYTES = 24 * 1024 * 1024
