@@ -27,6 +27,7 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024
 # FusionAuth waits 2 s: an event that is on no disk by then is refused.
 ANSWER_WITHIN_SECONDS = 1.8
 LEAST_PATIENCE_SECONDS = 0.3
+FUSIONAUTH_WAITS_SECONDS = 2.0  # the read timeout in its documentation; each webhook has its own
 LOOK_SECONDS = 0.1
 FAILING_SECONDS = 5.0
 
@@ -37,6 +38,7 @@ def check_spool(settings: Settings) -> None:
     Raises:
         Misconfigured: the folder cannot be used.
     """
+    _warn_of_long_timeout(settings)
     is_replicated = settings.durability == "replicated"
     if settings.spool_dir == OFF:
         reason = "SUREHOOK_SPOOL_DIR is off: what the store does not take is refused"
@@ -50,6 +52,18 @@ def check_spool(settings: Settings) -> None:
     databases = Databases(settings)
     databases.open(adopts=False)
     databases.close()
+
+
+def _warn_of_long_timeout(settings: Settings) -> None:
+    seconds = settings.store_timeout
+    if settings.spool_dir != OFF:
+        seconds = max(ANSWER_WITHIN_SECONDS, seconds + LEAST_PATIENCE_SECONDS)
+    if seconds >= FUSIONAUTH_WAITS_SECONDS:
+        reason = (
+            f"with SUREHOOK_STORE_TIMEOUT={settings.store_timeout:g} an event may be answered after {seconds:g} s, and "
+            "FusionAuth waits 2 s unless the read timeout of its webhook is longer: lower it, or surehook doctor"
+        )
+        log.warning("store timeout long", extra={"reason": reason})
 
 
 class Waiting(NamedTuple):

@@ -8,8 +8,9 @@ from surehook.shared.settings import OFF, Settings
 
 # After the deadline of a transaction the endpoint may take this long to confirm a success (docs/transactions.md).
 CONFIRM_MS = 250
-# With a spool an event is on a disk, or refused, within this time.
+# With a spool an event is on a disk, or refused, within this time, or this long after STORE_TIMEOUT.
 SPOOL_ANSWER_MS = 1_800
+SPOOL_PATIENCE_MS = 300
 LONG_MS = 10_000
 
 
@@ -36,8 +37,10 @@ def timeout_findings(settings: Settings, theirs: WebhookTimeouts) -> Iterator[Fi
 
 
 def _stored(settings: Settings, theirs: WebhookTimeouts) -> Iterator[Finding]:
-    takes_ms = settings.store_timeout * 1000 if settings.spool_dir == OFF else SPOOL_ANSWER_MS
-    name = "SUREHOOK_STORE_TIMEOUT" if settings.spool_dir == OFF else "The spool"
+    store_ms = settings.store_timeout * 1000
+    spool_ms = max(SPOOL_ANSWER_MS, store_ms + SPOOL_PATIENCE_MS)
+    takes_ms = store_ms if settings.spool_dir == OFF else spool_ms
+    name = "SUREHOOK_STORE_TIMEOUT" if settings.spool_dir == OFF or spool_ms > SPOOL_ANSWER_MS else "The spool"
     if takes_ms >= theirs.read_ms:
         yield odd(
             "store-timeout",

@@ -161,6 +161,8 @@ def test_an_answer_that_is_no_success_and_no_refusal_of_ours_loses_an_event(stat
         ((1000, 1801), {}, "timeouts", OK),
         ((1000, 2000), {"spool_dir": "off", "store_timeout": 2.0}, "store-timeout", ODD),
         ((1000, 2001), {"spool_dir": "off", "store_timeout": 2.0}, "timeouts", OK),
+        ((1000, 2300), {"store_timeout": 2.0}, "store-timeout", ODD),
+        ((1000, 2301), {"store_timeout": 2.0}, "timeouts", OK),
         ((1000, 2000), {"transactional_events": ("user.create",), "transaction_timeout": 1.75}, "transaction-timeout",
          BLOCKS),
         ((1000, 2001), {"transactional_events": ("user.create",), "transaction_timeout": 1.75}, "timeouts", OK),
