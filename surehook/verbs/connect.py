@@ -68,7 +68,7 @@ def connect(
             _apply(plan, client, is_agreed=is_agreed)
         seconds = (WAIT_SECONDS if sys.stdout.isatty() else 0.0) if wait_seconds is None else wait_seconds
         webhook_id = plan.outcome.webhook_id or str(found.ours[0]["id"])
-        _prove(settings, client, webhook_id, seconds, is_restart_due=bool(plan.outcome.env))
+        _prove(settings, client, webhook_id, seconds, is_restart_due=bool(plan.outcome.env or plan.outcome.secrets))
 
 
 def _default_url(settings: Settings, found: "Installation") -> str:
@@ -91,7 +91,7 @@ def _apply(plan: "Plan", client: "FusionAuthClient", *, is_agreed: bool) -> None
             raise Misconfigured("there is no terminal to ask on: give --yes, or --dry-run to see the plan alone")
         click.confirm("Do this?", abort=True)
     outcome = plan.outcome
-    outcome.on_undo, outcome.on_env = _show_undo, _remember
+    outcome.on_undo, outcome.on_secret = _show_undo, lambda name, value: _write({name: value})
     try:
         plan.apply(client)
         echo("Done.")
@@ -104,19 +104,21 @@ def _show_undo(request: str) -> None:
     echo(f"  done; to undo it: {request}")
 
 
-def _remember(settings: dict[str, str]) -> None:
+def _write(settings: dict[str, str]) -> None:
     append_to_env_file("".join(f"{name}={value}\n" for name, value in settings.items()))
     echo(f"Written to {ENV_FILE}: {', '.join(settings)}")
 
 
 def _report(outcome: "Outcome") -> None:
     """Also after a step failed: what was done before it stays."""
+    if outcome.env:
+        _write(outcome.env)
     if outcome.undo:
         echo("To undo it, send to FusionAuth's API, in this order:")
     for line in reversed(outcome.undo):
         echo(f"  {line}")
-    if outcome.env:
-        echo(f"  and remove {', '.join(outcome.env)} from {ENV_FILE}")
+    if written := [*outcome.secrets, *outcome.env]:
+        echo(f"  and remove {', '.join(written)} from {ENV_FILE}")
 
 
 def _prove(

@@ -12,7 +12,7 @@ from surehook.fusionauth.simulator.instance import Instance
 from surehook.fusionauth.simulator.server import ApiServer
 from tests.support.simulated_fusionauth import GLOBAL_KEY
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 HANDLERS = "@on('user.create')\ndef welcome(event):\n    pass\n"
 CHANGES = ("add_key", "save_webhook", "save_tenant", "configure")
@@ -58,6 +58,9 @@ def test_a_run_that_is_killed_after_any_change_is_completed_by_the_next(build_st
             wait_until(instance.halted.is_set, change)
             killed.kill()
             killed.wait()
+            assert not env.exists(), (
+                change
+            )  # an endpoint that starts now verifies nothing that FusionAuth does not sign
             instance.halts_after = ""
             instance.goes_on.set()
 

@@ -23,7 +23,7 @@ from surehook.shared.keys import Keys
 from tests.support.held_link import HeldLink, held_link_to
 from tests.support.simulated_fusionauth import GLOBAL_KEY, a_tenant, a_webhook, an_event
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 KEYS = Keys()
 RECONCILE = ("reconcile", "--rate", "1000", "--json")

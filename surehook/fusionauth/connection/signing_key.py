@@ -54,7 +54,7 @@ def _published(found: Installation, url: str, current: Json | None) -> Step:
     def publish(client: FusionAuthClient, outcome: Outcome) -> None:
         key = existing or _generate(client, outcome)
         _use(outcome, key)
-        outcome.add_env(SUREHOOK_JWKS_URL=jwks_url, SUREHOOK_SIGNING_KEY_IDS=str(key["kid"]))
+        outcome.env |= {"SUREHOOK_JWKS_URL": jwks_url, "SUREHOOK_SIGNING_KEY_IDS": str(key["kid"])}
 
     made = "use FusionAuth's signing key" if existing else "have FusionAuth generate a signing key (RS256)"
     return Step(
@@ -82,7 +82,7 @@ def _imported(secret: str, setting: str | None) -> Step:
     def import_key(client: FusionAuthClient, outcome: Outcome) -> None:
         if setting is None:
             # First: a run that is killed after the import finds the secret, and FusionAuth never tells it again.
-            outcome.add_env(SUREHOOK_SIGNING_SECRETS=secret)
+            outcome.add_secret("SUREHOOK_SIGNING_SECRETS", secret)
         given = {"algorithm": "HS256", "name": NAME, "secret": secret, "type": "HMAC"}
         key = client.send("POST", "/api/key/import", {"key": given})["key"]
         outcome.add_undo(f"DELETE /api/key/{key['id']}")

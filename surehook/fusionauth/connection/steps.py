@@ -13,26 +13,28 @@ HIDDEN = "(not shown)"
 class Outcome:
     """Collects what earlier steps made, for later ones and for the operator.
 
-    `on_undo` and `on_env` are called as soon as there is something to undo or to remember: the run may be killed next.
+    `on_undo` and `on_secret` are called as soon as there is something to undo or to keep: the run may be killed next.
     """
 
     signature: dict[str, Any] = field(default_factory=dict)
     """The part of a webhook that names its signing key."""
     webhook_id: str = ""
     env: dict[str, str] = field(default_factory=dict)
-    """Settings for `.env`; their values may be secrets."""
+    """Settings for `.env`, to be written when FusionAuth signs: until then an endpoint with them refuses its events."""
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Settings that were written at once: FusionAuth never tells a secret again."""
     undo: list[str] = field(default_factory=list)
     """Requests that undo the steps, without secrets."""
     on_undo: Callable[[str], None] = lambda _: None
-    on_env: Callable[[dict[str, str]], None] = lambda _: None
+    on_secret: Callable[[str, str], None] = lambda _, __: None
 
     def add_undo(self, request: str) -> None:
         self.undo.append(request)
         self.on_undo(request)
 
-    def add_env(self, **settings: str) -> None:
-        self.env |= settings
-        self.on_env(settings)
+    def add_secret(self, name: str, value: str) -> None:
+        self.on_secret(name, value)
+        self.secrets[name] = value
 
 
 @dataclass(frozen=True, slots=True)
