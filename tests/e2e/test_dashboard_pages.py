@@ -86,7 +86,7 @@ def test_nothing_that_is_stored_runs_on_any_page(stack: Stack, url: str, page: P
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     paths = ["/", "/events", f"/events/{ids[0]}", f"/events/{ids[1]}", "/dead-letters", "/queues", "/handlers",
-             "/transactions", "/ledger", "/ledger?check=yes"]  # fmt: skip
+             "/transactions", "/ledger", "/ledger?check=yes", "/actions", "/audit", "/doctor"]  # fmt: skip
 
     for path in paths:
         page.goto(url + path)
@@ -207,7 +207,17 @@ def test_without_javascript_on_a_phone_everything_works(url: str, browser: Brows
     context = browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 700})
     page = context.new_page()
 
-    for name in ("Events", "Dead letters", "Queues", "Handlers", "Transactions", "Ledger"):
+    for name in (
+        "Events",
+        "Dead letters",
+        "Bulk actions",
+        "Queues",
+        "Handlers",
+        "Transactions",
+        "Ledger",
+        "Audit",
+        "Doctor",
+    ):
         page.goto(url)
         page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_have_text(name)
@@ -222,4 +232,9 @@ def test_without_javascript_on_a_phone_everything_works(url: str, browser: Brows
     page.get_by_label("Reason").fill("the user is gone")
     page.get_by_role("button", name=re.compile("Discard 1")).click()
     expect(page.get_by_role("status").filter(has_text="discarded")).to_have_text("1 dead letter discarded.")
+    page.goto(f"{url}/dead-letters")
+    page.get_by_role("button", name="Replay the group").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Replay 1 dead letter?")
+    page.get_by_role("button", name="Replay 1").click()
+    expect(page.locator("main .status")).to_have_text("done")
     context.close()
