@@ -76,7 +76,7 @@ def test_an_action_whose_dashboard_was_killed_goes_on_in_another(
 ) -> None:
     ids = [die() for _ in range(5)]
     plan = bulk.plan(REPLAY, Filter(), who="ann")
-    action = bulk.start(plan.action_id, who="ann", for_dashboard=True, changes={"rate": "2"})
+    action = bulk.start(plan.action_id, who="ann", for_dashboard=True, changes={"rate": "0.5"})
     environment = os.environ | {"SUREHOOK_DATA_DIR": str(settings.data_dir), "SUREHOOK_DASHBOARD_BIND": "127.0.0.1:0"}
     process = subprocess.Popen([sys.executable, "-m", "surehook", "dashboard"], env=environment, cwd=tmp_path)
     try:
@@ -86,6 +86,7 @@ def test_an_action_whose_dashboard_was_killed_goes_on_in_another(
         process.wait()
     runner.tick()
     assert bulk.get(action.action_id).done < 5, "the lease of the first still holds"
+    store.hset(KEYS.bulk_action(action.action_id), "rate", "")
     lose_lease(store, action)
     assert bulk.get(action.action_id).state is BulkState.INTERRUPTED
 
