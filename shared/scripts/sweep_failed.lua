@@ -23,7 +23,7 @@ local function restore_transaction(id)
   if txn.state ~= 'waiting' or now_ms > txn.deadline then return end
   reset_run_fields(id, queue, timeout)
   enqueue_first(id, queue)
-  wake_worker()
+  wake_workers(1)
   given_back = given_back + 1
 end
 

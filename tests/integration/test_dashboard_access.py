@@ -137,7 +137,7 @@ def test_behind_a_proxy_every_link_has_its_path(before: str, behind_proxy: TestC
     assert 'var url = "/tools/surehook/rq/";' in page.text
     assert redirect.headers["Location"] == "/tools/surehook/rq/0/"
     assert 'href="/tools/surehook/static/style.css"' in own.text
-    assert 'action="/tools/surehook/events"' in own.text
+    assert 'action="/tools/surehook/find"' in own.text
     for style in ("/rq/static/css/main.css", "/static/style.css"):
         assert client.get(f"{before}{style}", auth=LOGIN).status_code == 200
 
