@@ -79,6 +79,12 @@ class IngestMetrics:
             registry=self.registry,
             multiprocess_mode="livemax",
         )
+        self._spool_not_writable = Gauge(
+            "surehook_spool_not_writable",
+            "1 if SPOOL_DIR's disk is full or read-only: the events that the store does not take are refused",
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
         self._accepted_by_type: dict[str, Counter] = {}
         self.set_not_ready(None)
         self.jwks_fetches = Counter(
@@ -117,11 +123,14 @@ class IngestMetrics:
         for each in NOT_READY_REASONS:
             self._not_ready.labels(each).set(each == reason)
 
-    def set_spooled(self, events: int, size: int, oldest_seconds: float, set_aside: int) -> None:
+    def set_spooled(
+        self, events: int, size: int, oldest_seconds: float, set_aside: int, *, is_writable: bool = True
+    ) -> None:
         self._spooled.set(events)
         self._spooled_bytes.set(size)
         self._spooled_seconds.set(oldest_seconds)
         self._spool_set_aside.set(set_aside)
+        self._spool_not_writable.set(not is_writable)
 
     def set_without_keys(self, *, is_without: bool) -> None:
         """Report that the JWKS is the only source of keys and was never fetched; independent of the store's reasons."""

@@ -43,12 +43,16 @@ class Database:
         self.oldest_at: int | None = None
 
     def create(self) -> None:
-        """Write the tables of a new database."""
-        with self._transaction():
-            for statement in schema.STATEMENTS:
-                self._connection.execute(statement)
-            self._connection.execute("insert into store values (?)", (self._store,))
-        self.recount()
+        """Write the tables of a new database. It is closed if that fails."""
+        try:
+            with self._transaction():
+                for statement in schema.STATEMENTS:
+                    self._connection.execute(statement)
+                self._connection.execute("insert into store values (?)", (self._store,))
+            self.recount()
+        except sqlite3.Error:
+            self.close()
+            raise
 
     def open(self, *, of_any_store: bool = False) -> None:
         """Check a database that another process has left.

@@ -1,4 +1,7 @@
-"""The databases of one process: its own, and those of dead processes that it has adopted. One thread uses them."""
+"""The databases of one process: its own, and those of dead processes that it has adopted. One thread uses them.
+
+While the disk is full or read-only a process may have none of its own: the store may be well, so the endpoint starts.
+"""
 
 import asyncio
 import contextlib
@@ -6,13 +9,12 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from surehook.ingest.spool.database import Database
 from surehook.ingest.spool.folder import LockedPath, SpoolFolder
-from surehook.ingest.spool.schema import Received
+from surehook.ingest.spool.schema import Received, Spooled
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import Misconfigured, SpoolDamaged, SpoolForeign, SpoolOfAnother
 from surehook.shared.settings import Settings
@@ -22,25 +24,13 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 LEAST_ROOM_BYTES = 64 * 1024  # with less the spool counts as full
-
-
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """Counts of the databases of this process."""
-
-    events: int
-    bytes: int
-    oldest_at: int | None
-    """Milliseconds since 1970; None if nothing waits."""
-    set_aside: int
-    """Databases and events set aside, and databases of others: a person must look at them."""
-    has_room: bool
+DISK_ERRORS = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR")  # they may end without a change of the settings
 
 
 class Databases:
-    """Opened in the thread of the event loop, before `run` is used; from then on only `run` touches the files.
+    """Opened in the thread of the event loop; from then on only `run` touches the files.
 
-    Those of another store are adopted only if `of_any_store`.
+    Databases of another store are adopted only if `of_any_store`.
     """
 
     def __init__(self, settings: Settings, *, of_any_store: bool = False) -> None:
@@ -50,10 +40,11 @@ class Databases:
         self._store = store_name(settings)
         self._of_any_store = of_any_store
         self._left_alone: set[Path] = set()
-        self._own: Database
+        self._own: Database | None = None
         self._adopted: list[Database] = []
         self._paths: dict[Database, LockedPath] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self.problem = ""  # why this process cannot write to the folder now
 
     @property
     def waiting(self) -> int:
@@ -61,7 +52,7 @@ class Databases:
 
     @property
     def _all(self) -> list[Database]:
-        return [*self._adopted, self._own]
+        return [*self._adopted] if self._own is None else [*self._adopted, self._own]
 
     def open(self, *, adopts: bool = True) -> None:
         """Make a database, and adopt those that were left.
@@ -69,10 +60,9 @@ class Databases:
         Raises:
             Misconfigured: the folder cannot be used.
         """
-        self.folder.prepare()
+        self._make_own()
         if adopts:
             self.adopt()
-        self._own = self._new()
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a method of this class in the thread of the databases."""
@@ -80,20 +70,17 @@ class Databases:
 
     def append(self, events: Sequence[Received]) -> list[str | None]:
         """Write events, as `Database.append`. A damaged database is replaced by a new one."""
+        own = self._own or self._new_own()
         try:
-            outcomes = self._own.append(events, self._room_bytes())
+            outcomes = own.append(events, self._room_bytes())
         except SpoolDamaged as exc:
-            self._set_aside(self._own, exc)
-            outcomes = self._own.append(events, self._room_bytes())
+            self._set_aside(own, exc)
+            outcomes = (self._own or self._new_own()).append(events, self._room_bytes())
         self.rescue()  # after the write, so that its events are in a file that stays
         return outcomes
 
     def rescue(self) -> None:
-        """Copy what waits in files that were removed into a new database.
-
-        Raises:
-            Misconfigured: it cannot be made.
-        """
+        """Copy what waits in files that were removed into a new database."""
         removed = [database for database in self._all if not database.is_in_place]
         if not removed:
             return
@@ -130,18 +117,21 @@ class Databases:
         for database in [each for each in self._adopted if not each.waiting and not each.refused]:
             self._adopted.remove(database)
             self._leave(database)
-        if self._own.waiting:
+        own = self._own
+        if own is None or own.waiting:
             return
-        if not self._own.refused and not self._own.is_empty():
-            self._forget(self._own).delete()
-            self._own = self._new()
-        self.use(self._own, self._own.shrink)
+        if not own.refused and not own.is_empty():
+            self._own = None
+            self._forget(own).delete()
+            own = self._new_own()
+        self.use(own, own.shrink)
 
     def adopt(self) -> int:
         """Adopt what dead processes have left. Returns the number of events in it."""
-        if hasattr(self, "_own"):
-            self.rescue()
-        for database in self._all if hasattr(self, "_own") else ():
+        if self._own is None:
+            self._make_own()
+        self.rescue()
+        for database in self._all:
             if database.refused:  # `surehook spool flush` may have cleared them
                 self.use(database, database.recount)
         known = {database.path for database in self._paths}
@@ -155,7 +145,7 @@ class Databases:
 
     def spooled(self) -> Spooled:
         """Count what waits now."""
-        room = min(self._room_bytes(), self.folder.free_bytes())
+        room = 0 if self._own is None else min(self._room_bytes(), self.folder.free_bytes())
         oldest = [database.oldest_at for database in self._all if database.oldest_at is not None]
         refused = sum(database.refused for database in self._all)
         return Spooled(
@@ -163,7 +153,8 @@ class Databases:
             sum(database.used_bytes for database in self._all if database.waiting),
             min(oldest, default=None),
             refused + len(self.folder.set_aside()) + sum(path.exists() for path in self._left_alone),
-            room >= LEAST_ROOM_BYTES,
+            has_room=room >= LEAST_ROOM_BYTES,
+            is_writable=not self.problem,
         )
 
     def close(self) -> None:
@@ -177,12 +168,34 @@ class Databases:
         used = sum(database.used_bytes for database in self._all)
         return self._max_bytes - used - self.folder.used_bytes({database.path for database in self._all})
 
+    def _make_own(self) -> None:
+        """Make this process's database, if the disk takes one now."""
+        problem = ""
+        try:
+            self.folder.prepare()
+            self._new_own()
+        except (OSError, sqlite3.Error) as exc:
+            problem = str(exc)
+        if problem and not self.problem:
+            log.error("spool not writable", extra={"path": str(self.folder.path), "reason": problem})
+        self.problem = problem
+
+    def _new_own(self) -> Database:
+        self._own = self._new()
+        if self.problem:
+            log.info("spool writable again", extra={"path": str(self.folder.path)})
+        self.problem = ""
+        return self._own
+
     def _new(self) -> Database:
         locked = self.folder.new()
-        database = Database(locked.path, self._cipher, self._store)
         try:
+            database = Database(locked.path, self._cipher, self._store)
             database.create()
         except sqlite3.Error as exc:
+            locked.delete()
+            if getattr(exc, "sqlite_errorname", "").startswith(DISK_ERRORS):
+                raise
             raise Misconfigured(f"SUREHOOK_SPOOL_DIR={self.folder.path}: SQLite cannot write there ({exc})") from exc
         self._paths[database] = locked
         return database
@@ -217,8 +230,9 @@ class Databases:
         log.error("spool database set aside", extra={"path": str(database.path), "reason": str(why)})
         if database in self._adopted:
             self._adopted.remove(database)
-        elif database is getattr(self, "_own", None):
-            self._own = self._new()
+        elif database is self._own:
+            self._own = None
+            self._make_own()
 
     def _leave(self, database: Database) -> None:
         is_empty = not database.waiting and not database.refused

@@ -18,6 +18,7 @@ SUFFIX = ".sqlite3"
 LOCK_SUFFIX = ".lock"
 ASIDE_SUFFIX = ".set-aside"
 COMPANIONS = ("-wal", "-shm", "-journal")
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}  # not a matter of settings
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600  # they hold the bodies of events
 
 
@@ -64,6 +65,7 @@ class SpoolFolder:
 
         Raises:
             Misconfigured: it cannot be made or written to.
+            OSError: the disk is full, read-only or broken.
         """
         with self._translated():
             self.path.mkdir(parents=True, exist_ok=True)
@@ -74,15 +76,21 @@ class SpoolFolder:
 
         Raises:
             Misconfigured: the folder cannot be written to.
+            OSError: the disk is full, read-only or broken.
         """
         with self._translated():
             lock = None
             while lock is None:  # another process may remove a lock that has no database yet
                 path = self.path / f"{uuid4().hex}{SUFFIX}"
                 lock = _lock(path.with_suffix(LOCK_SUFFIX))
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))
-            self.sync()
-        return LockedPath(path, lock)
+            locked = LockedPath(path, lock)
+            try:
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))
+                self.sync()
+            except OSError:
+                locked.delete()
+                raise
+        return locked
 
     def left(self) -> Iterator[LockedPath]:
         """Lock the databases that dead processes have left, the oldest first."""
@@ -143,6 +151,8 @@ class SpoolFolder:
         try:
             yield
         except OSError as exc:
+            if exc.errno in DISK_ERRORS:
+                raise
             why = "it is not a folder" if exc.errno in {errno.EEXIST, errno.ENOTDIR} else exc.strerror
             raise Misconfigured(
                 f"SUREHOOK_SPOOL_DIR={self.path}: {why}. Choose a folder that this user can write to, on a disk that "

@@ -170,7 +170,9 @@ class Forwarder:
         spooled = await self._databases.run(self._databases.spooled)
         self.has_room = spooled.has_room
         age = 0.0 if spooled.oldest_at is None else max(0.0, time.time() - spooled.oldest_at / 1000)
-        self._metrics.set_spooled(spooled.events, spooled.bytes, age, spooled.set_aside)
+        self._metrics.set_spooled(
+            spooled.events, spooled.bytes, age, spooled.set_aside, is_writable=spooled.is_writable
+        )
 
     def _report_problem(self, reason: str) -> None:
         if reason != self._problem:

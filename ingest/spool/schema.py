@@ -45,6 +45,19 @@ COPIED = f"select {COLUMNS} from events where position > ? or refused != '' orde
 COPY = f"insert into events ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (event_id) do nothing"  # noqa: S608
 
 
+class Spooled(NamedTuple):
+    """Counts of the databases of a process."""
+
+    events: int
+    bytes: int
+    oldest_at: int | None
+    """Milliseconds since 1970; None if nothing waits."""
+    set_aside: int
+    """Databases and events set aside, and databases of others: a person must look at them."""
+    has_room: bool
+    is_writable: bool
+
+
 class Received(NamedTuple):
     """An event to be written, and when it arrived (milliseconds since 1970)."""
 

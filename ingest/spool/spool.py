@@ -33,7 +33,7 @@ FAILING_SECONDS = 5.0
 
 
 def check_spool(settings: Settings) -> None:
-    """Check that events can be spooled, before anything starts.
+    """Check that events can be spooled, before anything starts. A disk that is full or read-only is logged.
 
     Raises:
         Misconfigured: the folder cannot be used.
@@ -100,6 +100,11 @@ class Spool:
     def waiting(self) -> int:
         """The number of events that wait for the store."""
         return self._databases.waiting
+
+    @property
+    def problem(self) -> str:
+        """Why the disk takes no events now, "" if it does."""
+        return self._databases.problem
 
     def open(self) -> None:
         """Prepare the databases; what an earlier process left is forwarded first.

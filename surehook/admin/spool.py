@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from surehook.ingest.spool.folder import SpoolFolder
-from surehook.shared.errors import StoreUnavailable
+from surehook.shared.errors import SpoolFull, StoreUnavailable
 from surehook.shared.settings import OFF, Settings
 from surehook.shared.store_name import store_name
 
@@ -149,6 +149,7 @@ def flush(settings: Settings, *, of_any_store: bool = False) -> Flushed:
 
     Raises:
         StoreUnavailable: the store takes no events.
+        SpoolFull: the disk of the spool cannot be written to.
     """
     SpoolReader(settings).retry_refused()
     return asyncio.run(_flush(settings, of_any_store=of_any_store))
@@ -169,6 +170,10 @@ async def _flush(settings: Settings, *, of_any_store: bool) -> Flushed:
             raise StoreUnavailable(f"the store takes no events now: {acceptor.session.problem}")
         spool = Spool(settings, metrics, acceptor, of_any_store=of_any_store)
         spool.open()
+        if spool.problem:
+            raise SpoolFull(
+                f"the disk of SUREHOOK_SPOOL_DIR cannot be written to ({spool.problem}): free some room there"
+            )
         found = spool.waiting
         forwarding = asyncio.create_task(spool.run())
         await _until_stuck(spool)

@@ -1,9 +1,7 @@
 """One database of the spool: order, bounds, outcomes, and events that cannot be read."""
 
-import resource
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from surehook.ingest.spool.database import FULL, Database
 from surehook.ingest.spool.schema import Received
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import Envelope, parse_envelope
+from tests.support.full_disk import full_disk
 
 ROOM = 1_000_000
 Open = Callable[..., Database]
@@ -170,17 +169,6 @@ def test_a_refused_event_among_those_passed_over_is_kept(open_database: Open, pa
     database.recount()
 
     assert [row.event.event_id for row in database.oldest(10, ROOM)] == [refused.event.event_id]
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """No file of this process can grow."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_failed_write_changes_nothing(open_database: Open, path: Path) -> None:

@@ -1,0 +1,96 @@
+"""A disk of the spool that takes no writes when the endpoint starts: the store is well, so events are taken."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from harness.stack import wait_until
+from surehook.admin.spool import flush
+from surehook.ingest.spool.databases import Databases
+from surehook.shared.errors import Misconfigured, SpoolFull
+from surehook.shared.settings import Settings
+from tests.support.endpoint import OpenEndpoint, open_endpoint
+from tests.support.full_disk import full_disk, room_on_the_disk
+from tests.support.ledger import ledger
+from tests.support.store_faults import not_durable
+
+pytestmark = pytest.mark.usefixtures("looks_often", "adopts_often")
+
+
+@pytest.fixture(autouse=True)
+def _tries_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surehook.ingest.spool.spool.FAILING_SECONDS", 0.05)
+
+
+def not_writable(endpoint: OpenEndpoint) -> bool:
+    return endpoint.metric("surehook_spool_not_writable") == 1
+
+
+def test_an_endpoint_starts_with_a_full_disk_and_spools_once_there_is_room(
+    spooling: Settings, store: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "surehook")
+    with full_disk(), open_endpoint(spooling) as endpoint:
+        wait_until(lambda: not_writable(endpoint), "the gauge says so")
+        direct = [endpoint.deliver().status_code for _ in range(3)]
+        with not_durable(store):
+            wait_until(lambda: not endpoint.is_ready(), "neither takes events")
+            refused = endpoint.deliver().status_code
+            with room_on_the_disk():
+                wait_until(lambda: not not_writable(endpoint), "the disk takes writes")
+                wait_until(endpoint.is_ready, "the spool takes events")
+                spooled = [endpoint.deliver().status_code for _ in range(3)]
+        wait_until(lambda: ledger(store)["accepted"] == 6, "all that were answered 202 are in the store")
+
+    assert (direct, refused, spooled) == ([202] * 3, 503, [202] * 3)
+    messages = [each.message for each in caplog.records]
+    assert messages.count("spool not writable") == 1
+    assert messages.count("spool writable again") == 1
+    assert list(Path(spooling.spool_dir).iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_database_that_cannot_be_made_leaves_no_file(
+    spooling: Settings, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    real = os.open
+
+    def fails(path: Any, flags: int, *mode: Any, **more: Any) -> int:
+        if str(path).endswith(".sqlite3"):
+            raise OSError(number, os.strerror(number))
+        return real(path, flags, *mode, **more)
+
+    databases = Databases(spooling)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", fails)
+        databases.open()
+        problem, left = databases.problem, list(Path(spooling.spool_dir).iterdir())
+    databases.adopt()
+
+    assert os.strerror(number) in problem
+    assert left == []
+    assert databases.problem == ""
+    databases.close()
+
+
+def test_a_flush_on_a_full_disk_says_so(spooling: Settings) -> None:
+    Path(spooling.spool_dir).mkdir()
+
+    with full_disk(), pytest.raises(SpoolFull, match="free some room"):
+        flush(spooling)
+
+
+def test_a_folder_that_the_user_may_not_write_to_is_a_mistake(
+    spooling: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "open", fails)
+
+    with pytest.raises(Misconfigured, match="Choose a folder"):
+        Databases(spooling).open()
