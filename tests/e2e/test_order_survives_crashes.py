@@ -50,8 +50,9 @@ def test_no_kill_lets_events_of_a_user_overtake_each_other(build_stack: Build) -
     for _ in range(KILLS):
         enough = len(stack.effects()) + 5
         wait_until(lambda enough=enough: len(stack.effects()) > enough or not stack.open_events(), "handlers run")  # type: ignore[misc]
+        running = wait_until(stack.worker_pids, "a killed process is replaced")
         with suppress(ProcessLookupError):
-            os.kill(random.choice(stack.worker_pids()), signal.SIGKILL)  # noqa: S311 - nothing secret
+            os.kill(random.choice(running), signal.SIGKILL)  # noqa: S311 - nothing secret
 
     def all_closed() -> bool:
         if "dead letter" in stack.logged() or "buried" in stack.logged():  # killed three times during the same job
