@@ -21,6 +21,7 @@ import redis
 
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, text, texts
+from surehook.workers.maintenance.registry_pages import registry_pages
 
 T = TypeVar("T")
 PAGE = 2_000
@@ -151,15 +152,7 @@ class JobScan:
                 result.suspects.extend(lost[: MAX_SUSPECTS - len(result.suspects)])
 
     def _scan(self, key: str) -> Iterator[list[bytes]]:
-        # ZSCAN returns every member that is present throughout; pages by rank skip some when others are removed.
-        cursor = 0
-        while True:
-            reply: Any = self._store.zscan(key, cursor, count=PAGE)
-            cursor, members = reply
-            if members:
-                yield [member for member, _ in members]
-            if not cursor:
-                return
+        return registry_pages(self._store, key, PAGE)
 
     def _read_list(self, key: str) -> Iterator[list[bytes]]:
         # In pages from the tail: a push repeats some items of a page, a pop from the head moves none. So no item that

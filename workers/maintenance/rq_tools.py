@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, texts
 from surehook.shared.tracebacks import packed
 from surehook.workers.execution.attempts import AttemptRecord
+from surehook.workers.maintenance.registry_pages import registry_pages
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class RQTools:
         attempt = _attempt("cancelled", CANCELLED)
         words = (attempt, packed(f"{CANCELLED}\n"), failure_of(CANCELLED, "").packed())
         buried = 0
-        for job_ids in self._pages(self._keys.rq_canceled(queue)):
+        for job_ids in registry_pages(self._store, self._keys.rq_canceled(queue), PAGE):
             buried += self._canceled.run(self._store, queue, self._handler_timeout, *words, *job_ids)
         if buried:
             log.warning("jobs cancelled with RQ's tools are dead letters", extra={"queue": queue, "count": buried})
@@ -67,7 +67,7 @@ class RQTools:
             failure_of(UNKNOWN, "").packed(),
         )
         totals = [0, 0]
-        for job_ids in self._pages(self._keys.rq_failed(queue)):
+        for job_ids in registry_pages(self._store, self._keys.rq_failed(queue), PAGE):
             found = self._failed.run(self._store, *words, *job_ids)
             totals = [total + number for total, number in zip(totals, found, strict=True)]
         given_back, left = totals
@@ -75,16 +75,6 @@ class RQTools:
             log.error("jobs of a stock rq worker queued again", extra={"queue": queue, "count": given_back})
         if left:
             log.error("jobs of a stock rq worker are dead letters", extra={"queue": queue, "count": left})
-
-    def _pages(self, registry: str) -> Iterator[list[bytes]]:
-        cursor = 0
-        while True:
-            reply: Any = self._store.zscan(registry, cursor, count=PAGE)
-            cursor, members = reply
-            if members:
-                yield [member for member, _ in members]
-            if not cursor:
-                return
 
 
 def _attempt(outcome: str, error: str) -> str:
