@@ -185,7 +185,7 @@ class BulkActions:
         return self._read(texts(self.store.zrevrange(self.keys.bulk_actions, 0, limit - 1)))
 
     def _read(self, action_ids: Sequence[str]) -> list[BulkAction]:
-        """Those that have not expired."""
+        """The actions of these ids that have not expired."""
         pipeline = self.store.pipeline(transaction=False)
         pipeline.time()
         for action_id in action_ids:

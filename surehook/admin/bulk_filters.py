@@ -1,4 +1,4 @@
-"""What a bulk action is for, as it is stored with it: a filter of dead letters, or of closed events."""
+"""The filter of a bulk action, of dead letters or of closed events, as it is stored with the action."""
 
 import json
 from dataclasses import asdict

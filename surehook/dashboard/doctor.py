@@ -38,7 +38,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What the doctor found at an instant."""
+    """The findings of one run of the doctor."""
 
     at: datetime
     findings: tuple[Finding, ...]

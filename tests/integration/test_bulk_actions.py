@@ -22,7 +22,7 @@ from surehook.admin.failure_groups import FailureGroups
 from surehook.shared.errors import NotFound
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Erase
-from tests.support.bulk import bulk, one_at_a_time, start
+from tests.support.bulk import bulk, lose_lease, one_at_a_time, start
 from tests.support.command import Surehook
 from tests.support.dead_letters import die, groups, surehook
 from tests.support.order_machine import an_attempt
@@ -36,11 +36,6 @@ def replays(store: redis.Redis, event_id: str) -> int:
     return len(
         [each for each in EventLog(store, KEYS, handler_timeout=30).actions(event_id) if each.action == "replayed"]
     )
-
-
-def lose_lease(store: redis.Redis, action: BulkAction) -> None:
-    """As if the time of its runner's lease had passed."""
-    store.hset(KEYS.bulk_action(action.action_id), "lease_until", 1)
 
 
 def test_a_plan_changes_nothing_and_says_what_it_would_do(die: Die, bulk: BulkActions, store: redis.Redis) -> None:

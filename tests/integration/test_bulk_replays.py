@@ -26,9 +26,9 @@ from surehook.shared.scripts import texts
 from surehook.shared.settings import Settings
 from surehook.workers.maintenance.event_index import IndexUpkeep
 from tests.integration.conftest import KEYS, Accept, Erase
-from tests.integration.test_bulk_actions import lose_lease, replays
+from tests.integration.test_bulk_actions import replays
 from tests.integration.test_known_ids import finish
-from tests.support.bulk import bulk, one_at_a_time, start
+from tests.support.bulk import bulk, lose_lease, one_at_a_time, start
 from tests.support.command import Surehook
 from tests.support.dead_letters import die, surehook
 

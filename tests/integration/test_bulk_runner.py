@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from harness.stack import wait_until
-from surehook.admin.bulk_actions import DISCARD, REPLAY, BulkAction, BulkActions, BulkState
+from surehook.admin.bulk_actions import DISCARD, REPLAY, BulkActions, BulkState
 from surehook.admin.bulk_filters import pack
 from surehook.admin.bulk_run import BulkRun
 from surehook.admin.dead_letters import Filter
@@ -21,7 +21,7 @@ from surehook.admin.events import EventLog
 from surehook.dashboard.bulk_runner import BulkRunner
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS
-from tests.support.bulk import bulk, start
+from tests.support.bulk import bulk, lose_lease, start
 from tests.support.dead_letters import die
 
 __all__ = ["bulk", "die"]  # fixtures
@@ -38,11 +38,6 @@ def runner(bulk: BulkActions) -> Iterator[BulkRunner]:
 def replays(store: redis.Redis, event_id: str) -> int:
     log = EventLog(store, KEYS, handler_timeout=30)
     return len([each for each in log.actions(event_id) if each.action == "replayed"])
-
-
-def lose_lease(store: redis.Redis, action: BulkAction) -> None:
-    """As if the time of its runner's lease had passed."""
-    store.hset(KEYS.bulk_action(action.action_id), "lease_until", 1)
 
 
 def is_done(bulk: BulkActions, action_id: str) -> bool:

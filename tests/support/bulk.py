@@ -31,3 +31,8 @@ def start(
 ) -> BulkAction:
     plan = bulk.plan(verb, wanted or Filter(), who="ann", **options)
     return bulk.start(plan.action_id, who="ann")
+
+
+def lose_lease(store: redis.Redis, action: BulkAction) -> None:
+    """As if the time of its runner's lease had passed."""
+    store.hset(KEYS.bulk_action(action.action_id), "lease_until", 1)

@@ -47,7 +47,7 @@ class EventModel:
 
 
 class Read(NamedTuple):
-    """What a sweep has read, and not checked yet."""
+    """The jobs that a sweep has read and not checked yet."""
 
     read_at: str
     suspects: list[str]

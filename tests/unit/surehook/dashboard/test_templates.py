@@ -171,7 +171,7 @@ def test_nothing_hostile_becomes_part_of_the_page(name: str, may_act: bool) -> N
 
 
 def forms(page: str) -> list[str]:
-    """Where its forms post to, but for the search."""
+    """The addresses to which its forms post, without that of the search."""
     posting = [each["action"] or "" for each in Reader(page).named("form") if each.get("method") == "post"]
     return [action for action in posting if not action.endswith("/find")]
 
