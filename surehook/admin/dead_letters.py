@@ -18,7 +18,7 @@ from surehook.shared.tracebacks import unpacked
 
 PAGE = 200
 Step = tuple[str, ...]
-"""What makes an act a step of a bulk action: see `bulk_run.py`."""
+"""The arguments that make an act a step of a bulk action: see `bulk_run.py`."""
 
 
 @dataclass(frozen=True, slots=True)
