@@ -34,8 +34,6 @@ MODULES = {
     "its own signal handlers": f"for each in {SIGNALS}: signal.signal(each, lambda *_: None)\n",
     "signals ignored": f"for each in {SIGNALS}: signal.signal(each, signal.SIG_IGN)\n",
     "signals blocked": "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n",
-    "a signal handler that hangs": f"def hang(*_):{FOREVER}"
-    "signal.signal(signal.SIGALRM, hang)\nsignal.setitimer(signal.ITIMER_REAL, 0.01)\n",
     "a thread and a hook at exit that hang": f"def hang():{FOREVER}"
     "threading.Thread(target=hang).start()\natexit.register(hang)\n",
     "a logging handler that hangs": f"class Hangs(logging.Handler):\n  def flush(self):{FOREVER}"
@@ -79,6 +77,20 @@ def takes_events(store: redis.Redis) -> bool:
 def test_an_idle_process_stops_when_its_parent_dies(module: str, start: Start, store: redis.Redis) -> None:
     process = start(module + HANDLER)
     wait_until(lambda: takes_events(store), "it takes events")
+
+    assert process.stdin is not None
+    process.stdin.close()
+
+    process.wait(LATEST_SECONDS)
+
+
+def test_an_idle_process_stops_while_its_signal_handler_hangs(start: Start, store: redis.Redis, tmp_path: Path) -> None:
+    hang = f"def hang(*_):\n    open('hangs', 'w').close(){FOREVER}signal.signal(signal.SIGALRM, hang)\n"
+    process = start(hang + HANDLER)
+    # Not before: the main thread that hangs is the one that begins to take events.
+    wait_until(lambda: takes_events(store), "it takes events")
+    process.send_signal(signal.SIGALRM)
+    wait_until((tmp_path / "hangs").exists, "its signal handler hangs")
 
     assert process.stdin is not None
     process.stdin.close()
