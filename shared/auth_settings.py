@@ -106,7 +106,10 @@ Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_secrets)]
 class AuthSettings(BaseModel):
     """Each kind of credential that is set must pass; within a kind several values may be valid at the same time."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+    # Deferred: only the whole of the settings is ever validated, so this part alone need not be built.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True, defer_build=True
+    )
 
     api_keys: Annotated[Secrets, AfterValidator(_require_long_keys)] = ()
     basic_auth: Annotated[Secrets, AfterValidator(_require_pairs)] = ()
