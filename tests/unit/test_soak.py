@@ -1,10 +1,18 @@
-"""P2: a soak must notice a second effect that none of its faults explains."""
+"""A soak must notice a second effect that none of its faults explains (P2), and wait for what is spooled."""
 
 from collections import Counter
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from harness.events import a_body, an_event
+from surehook.ingest.spool.database import Database
+from surehook.ingest.spool.schema import Received
+from surehook.shared.encryption import BodyCipher
+from surehook.shared.envelope import parse_envelope
 from tests.support.soak.repetitions import UNSETTLED_SECONDS, Absences, Effect, Job, LoggedRuns, repetitions
+from tests.support.soak.stretch import spooled_events
 
 EVENT_ID = "3f0c2b1e-6a57-4c7d-9a55-0f1c6f6f2a11"
 JOB: Job = ("mail", EVENT_ID)
@@ -71,3 +79,15 @@ def test_the_log_tells_how_runs_ended() -> None:
     )
 
     assert (runs.settled[JOB], runs.discarded[JOB], runs.interrupted[JOB], runs.buried) == (1, 1, 2, {EVENT_ID})
+
+
+def test_events_in_the_spool_are_counted_whatever_address_of_the_store_ingest_has(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    with closing(Database(tmp_path / "spool" / "one.sqlite3", BodyCipher(), "its own address")) as database:
+        database.create()
+        database.append([Received(parse_envelope(a_body(an_event())), 1_700_000_000_000)], 1_000_000)
+
+    assert spooled_events(tmp_path) == 1
+
+    (tmp_path / "spool" / "two.sqlite3").write_bytes(b"not a database")
+    assert spooled_events(tmp_path) == float("inf")

@@ -21,6 +21,7 @@ LASTING = {
     "bodies that go": r"surehook:(body-retention|closed-bodies)",
     "queues of ours": r"surehook:queues",
     "failure groups": r"surehook:(group-handlers|groups:\w+|group:[0-9a-f]+)",
+    "audit": r"surehook:audit",
     "index of closed events": r"surehook:index(-segments|-key|-state|-checking|:\d+)",
     "RQ's queues": r"rq:queues",
     "RQ's workers": r"rq:workers(:(events|slow))?",

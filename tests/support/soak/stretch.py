@@ -171,9 +171,15 @@ def _busy(stack: SoakStack) -> float:
             stats = StatsReader(store, Keys()).read()
     except redis.RedisError:
         return float("inf")
-    spooled = SpoolReader(Settings(data_dir=stack.data, spool_dir=str(stack.data / "spool"))).summary().events
     busy = sum(queue.waiting + queue.running + queue.scheduled for queue in stats.queues)
-    return spooled + max(busy, stats.open - sum(queue.dead for queue in stats.queues))
+    return spooled_events(stack.data) + max(busy, stats.open - sum(queue.dead for queue in stats.queues))
+
+
+def spooled_events(data: Path) -> float:
+    """The number of events in the spool; infinite while a database cannot be read."""
+    spool = SpoolReader(Settings(data_dir=data, spool_dir=str(data / "spool"))).summary()
+    # Ingest reaches the store by an address of its own, which its databases name.
+    return float("inf") if spool.unreadable else spool.events + spool.elsewhere
 
 
 def _roles(processes: Processes) -> dict[str, list[int]]:
