@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 SCRAPE_TIMEOUT_SECONDS = 2.0
 MOST_GROUPS_COUNTED = 1000
-MISSED_STATES = ("recovered", "too_old", "too_large", "unusable", "interrupted", "contradicted")
+MISSED_STATES = ("recovered", "too_old", "too_large", "unusable", "interrupted", "contradicted", "unreadable")
 
 
 class StoreGauges(Collector):

@@ -1,19 +1,31 @@
 """A client of FusionAuth's API, for what concerns webhooks; it reads both shapes where the sources disagree."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import httpx
 
-from surehook.fusionauth.transport import MAX_RESPONSE_BYTES, FusionAuthError, KeyRefused, Transport
+from surehook.fusionauth.shapes import CONFIGURATION, INTEGRATIONS, KEY, TENANT, WEBHOOK, require_shape
+from surehook.fusionauth.transport import (
+    MAX_RESPONSE_BYTES,
+    Answer,
+    FusionAuthError,
+    KeyRefused,
+    PageUnreadable,
+    Transport,
+)
 from surehook.shared.errors import Misconfigured
 from surehook.shared.settings import Settings
 
 Json = dict[str, Any]
 
 SEARCH = "/api/system/webhook-event-log/search"
+NO_OBJECT = "is SUREHOOK_FUSIONAUTH_URL its address?"
+_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"|[\[\]{}]', re.DOTALL)
+_UUID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class FusionAuthClient:
@@ -44,20 +56,33 @@ class FusionAuthClient:
 
     def webhooks(self) -> list[Json]:
         """Returns all webhooks. Their passwords and headers come in clear: never print them."""
-        return _objects(self.get("/api/webhook"), "webhooks")
+        return self._records("/api/webhook", "webhooks", WEBHOOK)
 
     def tenants(self) -> list[Json]:
-        return _objects(self.get("/api/tenant"), "tenants")
+        return self._records("/api/tenant", "tenants", TENANT)
 
     def keys(self) -> list[Json]:
         """Returns all keys, without private parts and secrets."""
-        return _objects(self.get("/api/key"), "keys")
+        return self._records("/api/key", "keys", KEY)
 
     def system_configuration(self) -> Json:
-        return _object(self.get("/api/system-configuration"), "systemConfiguration")
+        return self._record("GET", "/api/system-configuration", "systemConfiguration", CONFIGURATION)
 
     def integrations(self) -> Json:
-        return _object(self.get("/api/integration"), "integrations")
+        return self._record("GET", "/api/integration", "integrations", INTEGRATIONS)
+
+    def create(self, path: str, name: str, given: Mapping[str, Any], shape: Json) -> Json:
+        """Makes a record, and returns it as FusionAuth has it.
+
+        Raises:
+            FusionAuthError: FusionAuth refuses it, or does not answer with its id.
+        """
+        made = self._record("POST", path, name, shape, {name: given})
+        if not made.get("id"):
+            raise FusionAuthError(
+                f"FusionAuth answers POST {path} without the id of what it made: look there for it before another run"
+            )
+        return made
 
     def search_event_log(
         self, *, start_ms: int, end_ms: int, start_row: int, rows: int, max_bytes: int = MAX_RESPONSE_BYTES
@@ -69,14 +94,19 @@ class FusionAuthClient:
 
         Raises:
             SearchTooBroad: the page is larger than `max_bytes`, or the search takes too long.
+            PageUnreadable: FusionAuth fails at it, or answers something else than a page.
         """
         search = {"start": start_ms, "end": end_ms, "startRow": start_row, "numberOfResults": rows}
         body = {"search": {**search, "orderBy": "sequence ASC"}}
-        found = self.send("POST", SEARCH, body, max_bytes=max_bytes)
-        total, page = found.get("total"), found.get("webhookEventLogs", [])
-        if not isinstance(total, int) or not isinstance(page, list):
-            raise FusionAuthError(f"{self.url}{SEARCH} does not answer as FusionAuth does: it names no total")
-        return total, _objects(found, "webhookEventLogs")
+        answer = self._transport.answer("POST", SEARCH, body, max_bytes)
+        if answer.status == httpx.codes.INTERNAL_SERVER_ERROR:
+            raise PageUnreadable(f"FusionAuth answers 500 to POST {SEARCH}")
+        found = self._object_of(answer, "POST", SEARCH)
+        try:
+            return _page(found)
+        except ValueError as exc:
+            log_id = _log_id_in(answer.content) if rows == 1 else ""
+            raise PageUnreadable(self._odd(SEARCH, str(exc)), log_id) from None
 
     def get(self, path: str) -> Json:
         return self.send("GET", path)
@@ -96,7 +126,17 @@ class FusionAuthClient:
             FusionAuthError: no answer after retries, another refusal, or something else than JSON. Its text has
                 neither the key nor what was sent.
         """
-        response = self._transport.answer(method, path, body, max_bytes)
+        found = self._object_of(self._transport.answer(method, path, body, max_bytes), method, path)
+        if found is None:
+            raise FusionAuthError(self._odd(path, NO_OBJECT))
+        return found
+
+    def _object_of(self, response: Answer, method: str, path: str) -> Json | None:
+        """Returns the object in an answer; None if it holds something else.
+
+        Raises:
+            FusionAuthError: FusionAuth refuses the request.
+        """
         if response.status == httpx.codes.UNAUTHORIZED:
             raise KeyRefused(method, path)
         if response.location:
@@ -107,15 +147,21 @@ class FusionAuthClient:
             raise FusionAuthError(f"FusionAuth answers {response.status} to {method} {path}{_codes(response.content)}")
         if not response.content:
             return {}
-        try:
-            found = json.loads(response.content)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise FusionAuthError(
-                f"{self.url}{path} does not answer as FusionAuth does: is SUREHOOK_FUSIONAUTH_URL its address?"
-            )
-        return found
+        found = _parsed(response.content)
+        return found if isinstance(found, dict) else None
+
+    def _records(self, path: str, name: str, shape: Json) -> list[Json]:
+        found = self.get(path).get(name)
+        require_shape(found, [shape], f"{path} {name}")
+        return [*(found or ())]
+
+    def _record(self, method: str, path: str, name: str, shape: Json, body: Mapping[str, Any] | None = None) -> Json:
+        found = self.send(method, path, body).get(name)
+        require_shape(found, shape, f"{path} {name}")
+        return found or {}
+
+    def _odd(self, path: str, why: str) -> str:
+        return f"{self.url}{path} does not answer as FusionAuth does: {why}"
 
 
 def open_client(settings: Settings) -> FusionAuthClient:
@@ -132,22 +178,47 @@ def open_client(settings: Settings) -> FusionAuthClient:
     return FusionAuthClient(settings.fusionauth_url, settings.fusionauth_api_key.get_secret_value())
 
 
-def _object(found: Json, name: str) -> Json:
-    part = found.get(name)
-    return part if isinstance(part, dict) else {}
+def _page(found: Json | None) -> tuple[int, list[Json]]:
+    """
+    Raises:
+        ValueError: the answer to a search is none. Its text says why.
+    """
+    if found is None:
+        raise ValueError(NO_OBJECT)
+    total, page = found.get("total"), found.get("webhookEventLogs", [])
+    if not isinstance(total, int) or not isinstance(page, list):
+        raise ValueError("it names no total")  # noqa: TRY004 - as the others
+    if not all(isinstance(row, dict) and isinstance(row.get("id"), str) for row in page):
+        raise ValueError("an entry of its log is no object with an id")
+    return total, page
 
 
-def _objects(found: Json, name: str) -> list[Json]:
-    parts = found.get(name)
-    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+def _parsed(content: bytes) -> Any:
+    """Returns what JSON says; None if it is none, is nested too deeply, or has a number that is too long."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _log_id_in(content: bytes) -> str:
+    """Returns the id of the one entry of a page, however odd the entry is otherwise."""
+    depth, before = 0, b""
+    for token in _TOKEN.finditer(content):
+        if token[0] in (b"{", b"["):
+            depth += 1
+        elif token[0] in (b"}", b"]"):
+            depth -= 1
+        elif depth == 3:  # noqa: PLR2004 - in the answer, in its list, in the entry
+            if before == b"id" and _UUID.fullmatch(token[1]):
+                return token[1].decode()
+            before = token[1]
+    return ""
 
 
 def _codes(content: bytes) -> str:
     """Returns the codes of the errors in an answer, never their messages, which may quote what was sent."""
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        return ""
+    found = _parsed(content)
     if not isinstance(found, dict):
         return ""
     errors: list[Any] = []

@@ -19,6 +19,8 @@ TIMEOUT = httpx.Timeout(READ_SECONDS, connect=5.0)
 ANSWER_SECONDS = 50.0
 RETRY_SECONDS = (0.5, 2.0, 8.0)
 RETRIED_STATUSES = (429, 500, 502, 503, 504)
+# The answer began, and broke off or was no text.
+CUT = (httpx.RemoteProtocolError, httpx.ReadError, httpx.DecodingError)
 # One entry of the event log can hold an import of 100,000 users (FACTS §16).
 MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 # A `Date` header has whole seconds, and a request takes its time: less than this is no difference.
@@ -42,6 +44,18 @@ class KeyRefused(FusionAuthError):
 
 class SearchTooBroad(FusionAuthError):
     """A search's answer is larger than what is to be read at once, or takes too long: ask for less."""
+
+
+class AnswerTooLarge(SearchTooBroad):
+    """A search's answer is larger than what is to be read at once."""
+
+
+class PageUnreadable(FusionAuthError):
+    """A page of the event log cannot be read. If it holds one entry, `log_id` is the id of that, where it is found."""
+
+    def __init__(self, message: str, log_id: str = "") -> None:
+        super().__init__(message)
+        self.log_id = log_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +94,7 @@ class Transport:
         """Sends a request, again where another attempt may help. Only what reads is repeated after a lost answer."""
         is_search = path.endswith("/search")
         is_safe = method == "GET" or is_search
-        problem = ""
+        problem, is_cut = "", False
         for pause in (*RETRY_SECONDS, None):
             try:
                 response = self._request(method, path, body, max_bytes)
@@ -91,7 +105,7 @@ class Transport:
                 if not is_safe:
                     break
             except httpx.RequestError as exc:
-                problem = _reason(exc)
+                problem, is_cut = _reason(exc), isinstance(exc, CUT)
                 if not is_safe and not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout):
                     break
             else:
@@ -99,12 +113,13 @@ class Transport:
                     return response
             if pause is not None:
                 self._sleep(pause)
-        raise FusionAuthError(f"no answer from FusionAuth at {self._url} ({problem}): check SUREHOOK_FUSIONAUTH_URL")
+        kind = PageUnreadable if is_search and is_cut else FusionAuthError
+        raise kind(f"no answer from FusionAuth at {self._url} ({problem}): check SUREHOOK_FUSIONAUTH_URL")
 
     def _request(self, method: str, path: str, body: Mapping[str, Any] | None, max_bytes: int) -> Answer:
         """
         Raises:
-            SearchTooBroad: the response is larger than that; the rest of it is not read.
+            AnswerTooLarge: the response is larger than that; the rest of it is not read.
             TimeoutError: it is not whole in time.
         """
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -114,7 +129,7 @@ class Transport:
             for piece in response.iter_bytes():
                 content += piece
                 if len(content) > max_bytes:
-                    raise SearchTooBroad(f"FusionAuth answers more than {max_bytes:,} bytes to {method} {path}")
+                    raise AnswerTooLarge(f"FusionAuth answers more than {max_bytes:,} bytes to {method} {path}")
                 if time.monotonic() > deadline:
                     raise TimeoutError
             target = response.headers.get("location", "") if response.has_redirect_location else ""

@@ -19,8 +19,8 @@ from surehook.verbs.progress import Progress as ProgressLine
 
 if TYPE_CHECKING:
     from surehook.fusionauth.client import FusionAuthClient
+    from surehook.fusionauth.log_pages import EventLogReader
     from surehook.fusionauth.reconcile.statement import Statement
-    from surehook.fusionauth.reconcile.windows import EventLogReader
 
 TIMEOUT_SECONDS = 10.0
 FIRST_PERIOD_MS = 24 * 3_600_000
@@ -126,6 +126,8 @@ def _run(settings: Settings, client: "FusionAuthClient", options: dict[str, Any]
         statement.problems += problems
         if not statement.is_dry_run:
             progress.save(statement)
+    for name in statement.ids.get("unreadable", ()):
+        echo(f"surehook: FusionAuth's log cannot be read at one entry: {name}", err=True)
     if options["as_json"]:
         echo_json(statement.as_json())
     else:

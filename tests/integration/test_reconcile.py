@@ -147,7 +147,7 @@ def test_the_last_statement_is_a_metric(fusionauth: FusionAuth, surehook: Sureho
 
     assert "surehook_missed_events" not in before
     recovered = {sample.labels["state"]: sample.value for sample in after["surehook_missed_events"].samples}
-    states = ("recovered", "too_old", "too_large", "unusable", "interrupted", "contradicted")
+    states = ("recovered", "too_old", "too_large", "unusable", "interrupted", "contradicted", "unreadable")
     assert recovered == dict.fromkeys(states, 0) | {"recovered": 1}
     assert after["surehook_missed_events_complete"].samples[0].value == 1
     assert abs(after["surehook_reconciled_until_seconds"].samples[0].value - time.time()) < 60

@@ -12,6 +12,7 @@ from surehook.fusionauth.connection.steps import HIDDEN, Outcome, Step
 from surehook.fusionauth.credentials import accepts
 from surehook.fusionauth.doctor.access import Installation, Json
 from surehook.fusionauth.doctor.endpoint import shown_url
+from surehook.fusionauth.shapes import WEBHOOK
 from surehook.fusionauth.webhooks import tenant_enables, tenant_events
 from surehook.shared.event_types import EVENT_TYPES
 from surehook.shared.plural import counted
@@ -65,7 +66,7 @@ def _webhook(settings: Settings, goal: Goal, hook: Json | None, *, is_signed: bo
         text = f"create a webhook to {shown_url(goal.url)} for {where} and {kinds}"
 
         def create(client: FusionAuthClient, outcome: Outcome) -> None:
-            made = client.send("POST", "/api/webhook", {"webhook": body | outcome.signature})["webhook"]
+            made = client.create("/api/webhook", "webhook", body | outcome.signature, WEBHOOK)
             outcome.webhook_id = str(made["id"])
             outcome.add_undo(f"DELETE /api/webhook/{made['id']}")
 

@@ -7,12 +7,13 @@ real event: FusionAuth's log has the attempt and the answer, and our store has t
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import redis
 
 from surehook.fusionauth.client import FusionAuthClient
 from surehook.fusionauth.doctor.access import Json
+from surehook.fusionauth.log_pages import LogPages, Unreadable
+from surehook.fusionauth.shapes import object_in, objects_in
 from surehook.shared.keys import Keys
 
 ROWS = 50
@@ -68,24 +69,29 @@ class Proof:
             sleep(LOOK_EVERY_SECONDS)
 
     def _attempts(self, since_ms: int, until_ms: int | None = None) -> list[tuple[str, Json, Json]]:
-        window = {"start_ms": since_ms - SKEW_MS, "end_ms": (until_ms or since_ms) + SKEW_MS, "rows": ROWS}
-        total, rows = self.client.search_event_log(**window, start_row=0)
-        if total > len(rows):  # the newest are last
-            _, rows = self.client.search_event_log(**window, start_row=total - ROWS)
+        pages = LogPages(self.client, since_ms - SKEW_MS, (until_ms or since_ms) + SKEW_MS, ROWS)
+        total, rows = pages.page(0)
+        start_row = max(len(rows), total - ROWS)  # the newest are last
+        while start_row < total:
+            _, more = pages.page(start_row)
+            rows += more
+            start_row += len(more) or total
         found: list[tuple[str, Json, Json]] = []
         for row in rows:
-            body: Any = row.get("event") or {}
-            event = body.get("event") if isinstance(body.get("event"), dict) else body
+            if isinstance(row, Unreadable):
+                continue
+            body = object_in(row, "event")
+            event = object_in(body, "event") or body
             found += [
                 (str(attempt.get("id")), event, attempt)
-                for attempt in row.get("attempts") or ()
+                for attempt in objects_in(row, "attempts")
                 if str(attempt.get("webhookId")) == self.webhook_id
             ]
         return found
 
     def _delivery(self, event: Json, attempt: Json) -> Delivery:
         event_id = str(event.get("id") or "").lower()
-        status = (attempt.get("webhookCallResponse") or {}).get("statusCode")
+        status = object_in(attempt, "webhookCallResponse").get("statusCode")
         return Delivery(
             event_type=str(event.get("type")),
             event_id=event_id,

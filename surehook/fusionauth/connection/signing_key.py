@@ -6,12 +6,13 @@ settings already name is kept.
 """
 
 import secrets
-from typing import Any
 
 from surehook.fusionauth.client import FusionAuthClient
 from surehook.fusionauth.connection.goal import publishes_keys_safely
 from surehook.fusionauth.connection.steps import Outcome, Step
 from surehook.fusionauth.doctor.access import Installation, Json
+from surehook.fusionauth.shapes import KEY
+from surehook.fusionauth.transport import FusionAuthError
 from surehook.shared.errors import Misconfigured
 from surehook.shared.settings import Settings
 
@@ -54,7 +55,7 @@ def _published(found: Installation, url: str, current: Json | None) -> Step:
     def publish(client: FusionAuthClient, outcome: Outcome) -> None:
         key = existing or _generate(client, outcome)
         _use(outcome, key)
-        outcome.env |= {"SUREHOOK_JWKS_URL": jwks_url, "SUREHOOK_SIGNING_KEY_IDS": str(key["kid"])}
+        outcome.env |= {"SUREHOOK_JWKS_URL": jwks_url, "SUREHOOK_SIGNING_KEY_IDS": _kid(key)}
 
     made = "use FusionAuth's signing key" if existing else "have FusionAuth generate a signing key (RS256)"
     return Step(
@@ -84,7 +85,7 @@ def _imported(secret: str, setting: str | None) -> Step:
             # First: a run that is killed after the import finds the secret, and FusionAuth never tells it again.
             outcome.add_secret("SUREHOOK_SIGNING_SECRETS", secret)
         given = {"algorithm": "HS256", "name": NAME, "secret": secret, "type": "HMAC"}
-        key = client.send("POST", "/api/key/import", {"key": given})["key"]
+        key = client.create("/api/key/import", "key", given, KEY)
         outcome.add_undo(f"DELETE /api/key/{key['id']}")
         _use(outcome, key)
 
@@ -97,11 +98,21 @@ def _named(found: Installation) -> Json | None:
     return next((key for key in found.keys.values() if key.get("name") == NAME and key.get("type") != "HMAC"), None)
 
 
-def _generate(client: FusionAuthClient, outcome: Outcome) -> Any:
+def _generate(client: FusionAuthClient, outcome: Outcome) -> Json:
     given = {"algorithm": "RS256", "name": NAME, "length": 2048}
-    key = client.send("POST", "/api/key/generate", {"key": given})["key"]
+    key = client.create("/api/key/generate", "key", given, KEY)
     outcome.add_undo(f"DELETE /api/key/{key['id']}")
     return key
+
+
+def _kid(key: Json) -> str:
+    """
+    Raises:
+        FusionAuthError: the key has none, so that no signature could be traced to it.
+    """
+    if not key.get("kid"):
+        raise FusionAuthError(f"FusionAuth's key '{key.get('name')}' has no kid: delete it there, and run this again")
+    return str(key["kid"])
 
 
 def _use(outcome: Outcome, key: Json) -> None:

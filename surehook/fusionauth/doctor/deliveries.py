@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from surehook.fusionauth.client import FusionAuthClient
 from surehook.fusionauth.doctor.access import Installation, Json
 from surehook.fusionauth.doctor.findings import Finding, blocks, fine, loses, odd
+from surehook.fusionauth.log_pages import LogPages, Row, Unreadable
+from surehook.fusionauth.shapes import object_in, objects_in
 from surehook.fusionauth.transport import SearchTooBroad
 from surehook.shared.plural import counted
 
@@ -26,12 +27,15 @@ def delivery_findings(client: FusionAuthClient, found: Installation, now: dateti
         FusionAuthError: the log cannot be read.
     """
     yield from _clock(client, now)
-    period, entries = _entries(client, client.now_ms())
+    period, rows = _entries(client, client.now_ms())
+    unreadable = [row for row in rows if isinstance(row, Unreadable)]
+    entries = [row for row in rows if not isinstance(row, Unreadable)]
+    yield from _unreadable(unreadable)
     ids = {str(hook.get("id")) for hook in found.ours}
     lost, rolled_back = Counter[int](), Counter[int]()
     durations: list[int] = []
     for entry in entries:
-        attempts = [each for each in entry.get("attempts") or () if str(each.get("webhookId")) in ids]
+        attempts = [each for each in objects_in(entry, "attempts") if str(each.get("webhookId")) in ids]
         durations += [_duration(each) for each in attempts]
         statuses = [_status(each) for each in attempts]
         if not statuses or any(each.get("attemptResult") == "Success" for each in attempts):
@@ -41,19 +45,19 @@ def delivery_findings(client: FusionAuthClient, found: Installation, now: dateti
     yield from _failures(lost, rolled_back, period)
     if durations:
         yield from _slowness(sorted(durations), found, period)
-    if not lost and not rolled_back:
+    if not (lost or rolled_back or unreadable):
         yield fine(
             "deliveries", f"Of {counted(len(entries), 'event', 'events')} in the last {period} none failed here."
         )
 
 
-def _entries(client: FusionAuthClient, now_ms: int) -> tuple[str, list[dict[str, Any]]]:
+def _entries(client: FusionAuthClient, now_ms: int) -> tuple[str, list[Row]]:
     """Returns the entries of the longest period that holds few enough."""
-    total, rows, name = 0, list[dict[str, Any]](), ""
+    total, rows, name = 0, list[Row](), ""
     for length, name in PERIODS:
-        window = {"start_ms": now_ms - length, "end_ms": now_ms + 60_000, "rows": PAGE}
+        pages = LogPages(client, now_ms - length, now_ms + 60_000, PAGE)
         try:
-            total, rows = client.search_event_log(**window, start_row=0)
+            total, rows = pages.page(0)
         except SearchTooBroad:
             if name == PERIODS[-1][1]:
                 raise
@@ -61,11 +65,22 @@ def _entries(client: FusionAuthClient, now_ms: int) -> tuple[str, list[dict[str,
         if total <= MOST_ENTRIES:
             break
     while rows and len(rows) < min(total, MOST_ENTRIES):
-        _, more = client.search_event_log(**window, start_row=len(rows))
+        _, more = pages.page(len(rows))
         if not more:
             break
         rows += more
     return name, rows
+
+
+def _unreadable(entries: list[Unreadable]) -> Iterator[Finding]:
+    if entries:
+        yield odd(
+            "event-log-entries",
+            f"{counted(len(entries), 'entry', 'entries')} of the Webhook Event Log cannot be read "
+            f"({', '.join(each.name for each in entries[:3])}).",
+            "`reconcile` cannot tell whether their events were for us, nor fetch them; it reads all others.",
+            "the entry in FusionAuth; a proxy that changes or cuts FusionAuth's answers",
+        )
 
 
 def _clock(client: FusionAuthClient, now: datetime) -> Iterator[Finding]:
@@ -118,7 +133,7 @@ def _statuses(counts: Counter[int]) -> str:
 
 
 def _status(attempt: Json) -> int:
-    status = (attempt.get("webhookCallResponse") or {}).get("statusCode")
+    status = object_in(attempt, "webhookCallResponse").get("statusCode")
     return status if isinstance(status, int) else NO_STATUS
 
 

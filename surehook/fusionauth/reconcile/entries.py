@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from surehook.shared.envelope import Envelope, envelope_of
+from surehook.shared.envelope import Envelope, envelope_of, parse_event, parse_json
 from surehook.shared.errors import MalformedBody
 
 SUCCESS = "Success"
@@ -57,7 +57,7 @@ def entry_from_json(row: Mapping[str, Any]) -> LogEntry:
         sequence=number(row.get("sequence")),
         inserted_at_ms=number(row.get("insertInstant")),
         result=str(row.get("eventResult") or RUNNING),
-        envelope=envelope_of(event, body),
+        envelope=envelope_of(parse_event(body), body),  # refuses what the endpoint would refuse
         attempts=tuple(_attempt(each) for each in attempts if isinstance(each, dict))
         if isinstance(attempts, list)
         else (),
@@ -68,7 +68,7 @@ def _written(event: Mapping[str, Any]) -> bytes:
     """Returns a body for an event.
 
     Raises:
-        MalformedBody: it holds a number that JSON has no word for.
+        MalformedBody: it holds a number that JSON has no word for, or is nested too deeply.
     """
     envelope = {"event": event}
     try:
@@ -77,15 +77,14 @@ def _written(event: Mapping[str, Any]) -> bytes:
         return json.dumps(envelope, separators=(",", ":")).encode()
     except ValueError:
         raise MalformedBody("the event has a number that is none") from None
+    except RecursionError:
+        raise MalformedBody("the event is nested too deeply") from None
 
 
 def _event(stored: Any) -> Mapping[str, Any]:
     """Returns the event; the envelope around it may be missing, and the whole may be text."""
     if isinstance(stored, str):
-        try:
-            stored = json.loads(stored)
-        except ValueError:
-            raise MalformedBody("the stored event is no JSON") from None
+        stored = parse_json(stored.encode("utf-8", "surrogatepass"))
     if isinstance(stored, dict) and isinstance(stored.get("event"), dict):
         stored = stored["event"]
     if not isinstance(stored, dict):

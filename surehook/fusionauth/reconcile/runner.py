@@ -1,14 +1,15 @@
 """Reconciles a period: reads the log window by window, and has what is missing stored before it reads on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
+from surehook.fusionauth.log_pages import EventLogReader
 from surehook.fusionauth.reconcile.decisions import Fate, Webhooks, fate_of
 from surehook.fusionauth.reconcile.entries import SUCCEEDED, LogEntry, entry_from_json
 from surehook.fusionauth.reconcile.statement import Statement
-from surehook.fusionauth.reconcile.windows import EventLogReader, Window, read_windows
+from surehook.fusionauth.reconcile.windows import Window, read_windows
 from surehook.shared.errors import MalformedBody
 
 
@@ -82,8 +83,10 @@ class Reconciler:
         oldest_running: int | None = None
         candidates: dict[str, tuple[LogEntry, Fate]] = {}
         rolled_back = []
+        for unreadable in window.unreadable:
+            statement.count("unreadable", unreadable.name)
         for row in window.rows:
-            entry = self._entry(row, statement)
+            entry = self._entry(row, window, statement)
             if entry is None:
                 continue
             fate = fate_of(entry, self.webhooks, now_ms=now)
@@ -101,12 +104,15 @@ class Reconciler:
                 statement.count("contradicted", event_id)
         return oldest_running
 
-    def _entry(self, row: dict[str, Any], statement: Statement) -> LogEntry | None:
+    def _entry(self, row: dict[str, Any], window: Window, statement: Statement) -> LogEntry | None:
         try:
-            return entry_from_json(row)
+            entry = entry_from_json(row)
         except MalformedBody:
             statement.count("unusable", f"log entry {row.get('id')}")
             return None
+        # Another instant cannot be true, and would move the mark past other events.
+        inserted_at_ms = min(max(entry.inserted_at_ms, window.start_ms), window.end_ms - 1)
+        return replace(entry, inserted_at_ms=inserted_at_ms)
 
     def _recover(self, candidates: Sequence[tuple[LogEntry, Fate]], statement: Statement, now: int) -> None:
         missing: list[tuple[LogEntry, Fate]] = []

@@ -35,6 +35,8 @@ class Statement:
     """One of `rolled_back` whose handlers succeeded here: our answer was lost, or outvoted."""
     running: int = 0
     interrupted: int = 0
+    unreadable: int = 0
+    """Entries that cannot be read at all: whether they were for us is not known."""
     ids: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     """Reasons why the log itself may have gaps."""
@@ -51,7 +53,7 @@ class Statement:
 
     @property
     def is_complete(self) -> bool:
-        needs_a_person = self.lost or self.interrupted or self.contradicted or self.problems
+        needs_a_person = self.lost or self.unreadable or self.interrupted or self.contradicted or self.problems
         return not needs_a_person and not (self.is_dry_run and self.recovered)
 
     def count(self, name: str, event_id: str) -> None:
@@ -108,9 +110,15 @@ _COUNTS = (
     "contradicted",
     "running",
     "interrupted",
+    "unreadable",
 )
 _NAMED = frozenset(_COUNTS) - {"arrived", "rolled_back", "running"}
 _SENTENCES = (
+    (
+        "unreadable",
+        "entry of the log cannot be read: whether its event was for us, and is here, is not known.",
+        "entries of the log cannot be read: whether their events were for us, and are here, is not known.",
+    ),
     (
         "too_old",
         "is older than we keep ids, so it may have been handled: it is not run again.",

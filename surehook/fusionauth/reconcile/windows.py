@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from surehook.fusionauth.log_pages import EventLogReader, LogPages, Page, Row, Unreadable
 from surehook.fusionauth.reconcile.entries import number
-from surehook.fusionauth.transport import MAX_RESPONSE_BYTES, FusionAuthError, SearchTooBroad
+from surehook.fusionauth.transport import FusionAuthError, SearchTooBroad
 
 ROWS = 500
 # A window that holds more than this is halved before it is read; one that holds far less is doubled.
 MAX_ROWS_OF_A_WINDOW = 2_000
-# A page that is larger, or that takes too long, makes its window narrower. So memory stays bounded, but for the one
-# millisecond in which a large import was sent.
-MAX_BYTES_OF_A_PAGE = 16 * 1024 * 1024
 NARROWER = 8
 FEW_ROWS = 500
 FIRST_WINDOW_MS = 5 * 60_000
@@ -23,14 +21,6 @@ READINGS_OF_A_WINDOW = 4
 MOST_EMPTY_PAGES = 3
 
 
-class EventLogReader(Protocol):
-    """Anything that searches the event log, as the client does."""
-
-    def search_event_log(
-        self, *, start_ms: int, end_ms: int, start_row: int, rows: int, max_bytes: int = ...
-    ) -> tuple[int, list[dict[str, Any]]]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Window:
     """The entries that were inserted from `start_ms` on and before `end_ms`, the oldest first."""
@@ -38,6 +28,7 @@ class Window:
     start_ms: int
     end_ms: int
     rows: list[dict[str, Any]]
+    unreadable: list[Unreadable]
 
 
 def read_windows(
@@ -52,13 +43,13 @@ def read_windows(
     while at < end_ms:
         end = min(at + width, end_ms)
         is_narrowest = end - at <= MIN_WINDOW_MS
-        reading = _Reading(log, at, end, pace, rows)
+        pages = LogPages(log, at, end, rows, pace)
         try:
-            first = reading.page(0)
+            first = pages.page(0)
             if first[0] > MAX_ROWS_OF_A_WINDOW and not is_narrowest:
                 width = max(MIN_WINDOW_MS, (end - at) // 2)
                 continue
-            window = Window(at, end, reading.whole(first))
+            window = _whole(pages, first)
         except SearchTooBroad:
             if is_narrowest and rows == 1:
                 raise
@@ -71,48 +62,31 @@ def read_windows(
             width = min(width * 2, MAX_WINDOW_MS)
 
 
-Page = tuple[int, list[dict[str, Any]]]
+def _whole(pages: LogPages, first: Page) -> Window:
+    """Reads every page, again from the first where the retention has deleted rows in between.
 
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """Reads one window, a page of `rows` entries at a time. A page of one may be as large as an entry gets."""
-
-    log: EventLogReader
-    start_ms: int
-    end_ms: int
-    pace: Callable[[], None]
-    rows: int
-
-    def page(self, start_row: int) -> Page:
-        self.pace()
-        window = {"start_ms": self.start_ms, "end_ms": self.end_ms}
-        max_bytes = MAX_BYTES_OF_A_PAGE if self.rows > 1 else MAX_RESPONSE_BYTES
-        return self.log.search_event_log(**window, start_row=start_row, rows=self.rows, max_bytes=max_bytes)
-
-    def whole(self, first: Page) -> list[dict[str, Any]]:
-        """Reads every page, again from the first where the retention has deleted rows in between.
-
-        Raises:
-            FusionAuthError: the pages never add up to the total.
-        """
-        for _ in range(READINGS_OF_A_WINDOW):
-            found: dict[str, dict[str, Any]] = {}
-            start_row, (total, rows) = 0, first
-            totals, empty_pages = {total}, 0
-            while True:
-                found.update((str(row.get("id")), row) for row in rows)
-                # A page may run short although more exist: then the next one overlaps it, so that nothing is left out.
-                start_row += len(rows) or self.rows
-                empty_pages = 0 if rows else empty_pages + 1
-                if start_row >= total or empty_pages == MOST_EMPTY_PAGES:
-                    break
-                total, rows = self.page(start_row)
-                totals.add(total)
-            if len(totals) == 1 and len(found) >= total:
-                return sorted(found.values(), key=lambda row: number(row.get("sequence")))
-            first = self.page(0)
-        raise FusionAuthError(
-            f"the event log says that a window holds {total} entries, and its pages hold {len(found)}: run it again "
-            "later"
-        )
+    Raises:
+        FusionAuthError: the pages never add up to the total.
+    """
+    for _ in range(READINGS_OF_A_WINDOW):
+        found: dict[str, Row] = {}
+        start_row, (total, rows) = 0, first
+        totals, empty_pages = {total}, 0
+        while True:
+            found.update((row.name if isinstance(row, Unreadable) else row["id"], row) for row in rows)
+            # A page may run short although more exist: then the next one overlaps it, so that nothing is left out.
+            start_row += len(rows) or pages.rows
+            empty_pages = 0 if rows else empty_pages + 1
+            if start_row >= total or empty_pages == MOST_EMPTY_PAGES:
+                break
+            total, rows = pages.page(start_row)
+            totals.add(total)
+        if len(totals) == 1 and len(found) >= total:
+            entries = [row for row in found.values() if not isinstance(row, Unreadable)]
+            unreadable = [row for row in found.values() if isinstance(row, Unreadable)]
+            entries.sort(key=lambda row: number(row.get("sequence")))
+            return Window(pages.start_ms, pages.end_ms, entries, unreadable)
+        first = pages.page(0)
+    raise FusionAuthError(
+        f"the event log says that a window holds {total} entries, and its pages hold {len(found)}: run it again later"
+    )

@@ -9,7 +9,7 @@ import pytest
 from surehook.fusionauth.reconcile.decisions import SETTLED_AFTER_MS, Webhooks
 from surehook.fusionauth.reconcile.entries import LogEntry
 from surehook.fusionauth.reconcile.runner import Known, Reconciler, Stored
-from tests.unit.surehook.fusionauth.reconcile.test_windows import Log
+from tests.unit.surehook.fusionauth.reconcile.test_windows import Damaged, Log
 
 NOW = 1_790_000_000_000
 DAY = 86_400_000
@@ -70,21 +70,19 @@ def a_log(*rows: dict[str, Any]) -> Log:
     return log
 
 
+def a_reconciler(log: Log, store: Store, advanced: list[int]) -> Reconciler:
+    ours = Webhooks(frozenset({OURS}), lambda event_type, tenant_id, at_ms: True)
+    return Reconciler(
+        log, store, ours, lambda: NOW, id_retention_ms=2 * DAY, max_body_bytes=1000, advance=advanced.append
+    )
+
+
 class Run:
     """One run over the last thirty days."""
 
     def __init__(self, store: Store, *rows: dict[str, Any], is_dry_run: bool = False) -> None:
         self.advanced: list[int] = []
-        webhooks = Webhooks(frozenset({OURS}), lambda event_type, tenant_id, at_ms: True)
-        reconciler = Reconciler(
-            a_log(*rows),
-            store,
-            webhooks,
-            lambda: NOW,
-            id_retention_ms=2 * DAY,
-            max_body_bytes=1000,
-            advance=self.advanced.append,
-        )
+        reconciler = a_reconciler(a_log(*rows), store, self.advanced)
         self.statement = reconciler.run(NOW - 30 * DAY, NOW, is_dry_run=is_dry_run)
 
 
@@ -164,7 +162,16 @@ def test_a_dry_run_changes_nothing_and_says_what_it_would_do() -> None:
     assert not run.statement.is_complete
 
 
-@pytest.mark.parametrize("event", [None, "{", {"event": {"type": "user.create"}}])
+DEEP: Any = {"id": str(UUID(int=1)), "type": "user.create", "data": []}
+for _ in range(950):
+    DEEP["data"] = [DEEP["data"]]
+
+
+NO_ID = {"event": {"type": "user.create"}}
+ODD = [None, "{", NO_ID, {"event": DEEP}, '{"event":' + "[" * 100_000, '{"event":\ud800']
+
+
+@pytest.mark.parametrize("event", ODD, ids=["none", "no JSON", "no id", "deep", "deep text", "no UTF-8"])
 def test_an_entry_without_a_usable_event_is_counted_and_blocks_nothing(event: Any) -> None:
     store = Store()
 
@@ -172,6 +179,35 @@ def test_an_entry_without_a_usable_event_is_counted_and_blocks_nothing(event: An
 
     assert store.stored == [2]
     assert (statement.unusable, statement.lost, statement.is_complete) == (1, 1, False)
+
+
+def test_an_entry_that_cannot_be_read_is_named_and_the_period_is_not_complete() -> None:
+    log, store, advanced = Damaged([], {2}), Store(), list[int]()
+    log.rows = [a_row(1), a_row(2), a_row(3)]
+
+    statement = a_reconciler(log, store, advanced).run(NOW - 30 * DAY, NOW)
+
+    assert (store.stored, advanced[-1]) == ([1, 3], NOW)
+    assert (statement.fired, statement.unreadable, statement.is_complete) == (2, 1, False)
+    assert "\n1 entry of the log cannot be read" in statement.text()
+    assert statement.ids["unreadable"] == ["log entry log-2"]
+
+
+@pytest.mark.parametrize("instant", [None, "yesterday", -5, 10**30])
+@pytest.mark.parametrize("result", ["Succeeded", "Running"])
+def test_an_instant_that_cannot_be_true_moves_the_mark_past_no_other_event(instant: Any, result: str) -> None:
+    class Odd(Log):
+        def search_event_log(self, **search: Any) -> tuple[int, list[dict[str, Any]]]:
+            total, found = super().search_event_log(**search)
+            return total, [row | ({"insertInstant": instant} if row["sequence"] == 1 else {}) for row in found]
+
+    log, store, advanced = Odd([]), Store(), list[int]()
+    log.rows = [a_row(1, "lost", result), a_row(2)]
+
+    statement = a_reconciler(log, store, advanced).run(NOW - 30 * DAY, NOW)
+
+    assert store.stored == [1, 2]
+    assert (statement.recovered, advanced[-1]) == (2, NOW)
 
 
 @pytest.mark.parametrize(("outcome", "name"), [(Stored.DUPLICATE, "arrived"), (Stored.REFUSED, "unusable")])

@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
-from surehook.fusionauth.reconcile.windows import (
-    FIRST_WINDOW_MS,
-    MAX_BYTES_OF_A_PAGE,
-    MAX_ROWS_OF_A_WINDOW,
-    read_windows,
+from surehook.fusionauth.log_pages import MAX_BYTES_OF_A_PAGE
+from surehook.fusionauth.reconcile.windows import FIRST_WINDOW_MS, MAX_ROWS_OF_A_WINDOW, read_windows
+from surehook.fusionauth.transport import (
+    MAX_RESPONSE_BYTES,
+    AnswerTooLarge,
+    FusionAuthError,
+    PageUnreadable,
+    SearchTooBroad,
 )
-from surehook.fusionauth.transport import MAX_RESPONSE_BYTES, FusionAuthError, SearchTooBroad
 
 HOUR = 3_600_000
 
@@ -86,7 +88,7 @@ class Heavy(Log):
         total, found = super().search_event_log(start_ms=start_ms, end_ms=end_ms, start_row=start_row, rows=rows)
         size = sum(self.size if row["sequence"] == self.heavy else 3_000 for row in found)
         if size > max_bytes:
-            raise SearchTooBroad("too much")
+            raise AnswerTooLarge("too much")
         self.largest = max(self.largest, len(found)) if size > MAX_BYTES_OF_A_PAGE else self.largest
         return total, found
 
@@ -99,9 +101,83 @@ def test_a_large_import_is_read_alone_and_the_rest_in_pages() -> None:
     assert len(log.searches) < 150
 
 
-def test_an_entry_that_cannot_be_read_at_all_is_an_error_and_no_silent_gap() -> None:
+def test_an_entry_that_is_too_large_to_be_read_is_named_and_hides_no_others() -> None:
+    windows = [*read_windows(Heavy([1, 2, 3], heavy=2, size=MAX_RESPONSE_BYTES + 1), 0, HOUR)]
+
+    assert [row["sequence"] for window in windows for row in window.rows] == [1, 3]
+    assert [each.name for window in windows for each in window.unreadable] == ["entry 1 since 1970-01-01 00:00:00.002Z"]
+
+
+class Slow(Log):
+    """A log that is too slow for any search."""
+
+    def search_event_log(self, **_: Any) -> tuple[int, list[dict[str, Any]]]:
+        raise SearchTooBroad("too slow")
+
+
+def test_a_log_that_is_too_slow_is_an_error_and_no_gap() -> None:
     with pytest.raises(SearchTooBroad):
-        read(Heavy([1, 2, 3], heavy=2, size=MAX_RESPONSE_BYTES + 1), HOUR)
+        read(Slow([1, 2, 3]), HOUR)
+
+
+class Damaged(Log):
+    """A log in which pages with some of the entries cannot be read."""
+
+    def __init__(self, instants: list[int], bad: set[int], **more: Any) -> None:
+        super().__init__(instants, **more)
+        self.bad = bad
+
+    def search_event_log(self, **search: Any) -> tuple[int, list[dict[str, Any]]]:
+        total, found = super().search_event_log(**search)
+        if bad := [row["id"] for row in found if row["sequence"] in self.bad]:
+            raise PageUnreadable("odd", bad[0] if search["rows"] == 1 else "")
+        return total, found
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{1}, {1200}, {500}, {501}, {7, 8, 9}, {3, 700, 1199}, set(range(1, 1201, 97))],
+    ids=["the first", "the last", "at a page's end", "at a page's start", "neighbours", "far apart", "many"],
+)
+@pytest.mark.parametrize("page_limit", [7, 500])
+def test_entries_that_cannot_be_read_are_named_and_hide_no_others(bad: set[int], page_limit: int) -> None:
+    log = Damaged([n * 7919 % HOUR for n in range(1200)], bad, page_limit=page_limit)
+
+    windows = [*read_windows(log, 0, HOUR)]
+
+    assert [row["sequence"] for window in windows for row in window.rows] == sorted({*range(1, 1201)} - bad)
+    assert {each.name for window in windows for each in window.unreadable} == {f"log entry {each}" for each in bad}
+
+
+def test_an_entry_that_cannot_be_read_is_found_by_halves() -> None:
+    burst = [5] * 1200
+    sound, damaged = Log(burst), Damaged(burst, {777})
+    read(sound, 10)
+    read(damaged, 10)
+
+    assert len(damaged.searches) < len(sound.searches) + 25
+
+
+def test_entries_that_cannot_be_read_are_all_named_while_the_retention_deletes_others() -> None:
+    log = Damaged(list(range(1500)), {900, 1400}, drops=2)
+
+    windows = [*read_windows(log, 0, 1500)]
+
+    assert set(range(3, 1501)) - {900, 1400} <= {row["sequence"] for window in windows for row in window.rows}
+    assert {each.name for window in windows for each in window.unreadable} == {"log entry 900", "log entry 1400"}
+
+
+def test_a_log_of_which_nothing_can_be_read_is_an_error_and_no_gap() -> None:
+    class Gone(Log):
+        def search_event_log(self, **search: Any) -> tuple[int, list[dict[str, Any]]]:
+            super().search_event_log(**search)
+            raise PageUnreadable("a page of a proxy")
+
+    log = Gone([1, 2, 3])
+
+    with pytest.raises(FusionAuthError, match="a page of a proxy"):
+        read(log, HOUR)
+    assert len(log.searches) == 2
 
 
 def test_pages_that_never_add_up_are_an_error_and_no_silent_gap() -> None:
