@@ -51,8 +51,8 @@ class Guard:
         }
         self._logins = logins
         # A browser that logged in before does not wait behind guesses from the same address: behind a proxy all users
-        # have one address. The cookie alone opens nothing.
-        self._cookie = secrets.token_urlsafe(32)
+        # have one address. The cookie alone opens nothing, and that of one login does not help to guess another's.
+        self._cookies = {user: secrets.token_urlsafe(32) for user in self._users.values()}
         url = urlsplit(settings.dashboard_url or "")
         self._public_host = url.netloc
         self._path = url.path.rstrip("/")
@@ -67,7 +67,7 @@ class Guard:
         if refusal is None and user is not None:
             refusal = self._check_change(request, user)
         scope[USER] = user
-        is_known = self._is_known(request)
+        cookie = self._cookies.get(user) if user is not None else None
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -75,8 +75,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in own_page_headers().items():
                     headers.setdefault(name, value)
-                if self._users and message["status"] not in {401, 429} and not is_known:
-                    headers.append("Set-Cookie", self._new_cookie())
+                if cookie is not None and request.cookies.get(COOKIE) != cookie:
+                    headers.append("Set-Cookie", self._new_cookie(cookie))
             await send(message)
 
         await (refusal or self._app)(scope, receive, send_with_headers)
@@ -98,20 +98,19 @@ class Guard:
         given = _credentials(request.headers.get("authorization", ""))
         if given is None:
             return None, _ask_for_login()
-        if self._is_known(request):
-            user = self._user(given)
-        else:
-            address = request.client.host if request.client else ""
-            try:
-                is_right = self._logins.check(address, lambda: self._user(given) is not None)
-            except TooManyGuesses as exc:
-                refusal = sentence(429, "Too many wrong logins: try again later.")
-                refusal.headers["Retry-After"] = str(exc.retry_after_seconds)
-                return None, refusal
-            user = self._user(given) if is_right else None
-        if user is not None:
-            return user, None
-        log.warning("dashboard login refused", extra={"address": request.client.host if request.client else ""})
+        known = self._user_of_cookie(request)
+        if known is not None and self._user(given) == known:
+            return known, None
+        address = request.client.host if request.client else ""
+        try:
+            is_right = self._logins.check(address, lambda: self._user(given) is not None)
+        except TooManyGuesses as exc:
+            refusal = sentence(429, "Too many wrong logins: try again later.")
+            refusal.headers["Retry-After"] = str(exc.retry_after_seconds)
+            return None, refusal
+        if is_right:
+            return self._user(given), None
+        log.warning("dashboard login refused", extra={"address": address})
         return None, _ask_for_login()
 
     def _user(self, credentials: bytes) -> User | None:
@@ -133,13 +132,16 @@ class Guard:
         if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
             return False
         origin = request.headers.get("Origin")
-        return origin is None or urlsplit(origin).netloc in {_host(request), self._public_host} - {""}
+        return origin is None or _netloc(origin) in {_host(request), self._public_host} - {""}
 
-    def _is_known(self, request: Request) -> bool:
-        return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._cookie.encode())
+    def _user_of_cookie(self, request: Request) -> User | None:
+        """The user who logged in with this browser."""
+        given = request.cookies.get(COOKIE, "").encode()
+        matches = [user for user, cookie in self._cookies.items() if hmac.compare_digest(given, cookie.encode())]
+        return matches[0] if matches else None
 
-    def _new_cookie(self) -> str:
-        cookie: Any = SimpleCookie({COOKIE: self._cookie})
+    def _new_cookie(self, value: str) -> str:
+        cookie: Any = SimpleCookie({COOKIE: value})
         cookie[COOKIE] |= {"path": f"{self._path}/", "httponly": True, "samesite": "Strict", "secure": self._is_https}
         return str(cookie[COOKIE].OutputString())
 
@@ -171,6 +173,13 @@ def _digest(credentials: str) -> bytes:
 
 def _host(request: Request) -> str:
     return request.headers.get("host", "")
+
+
+def _netloc(address: str) -> str | None:
+    try:
+        return urlsplit(address).netloc
+    except ValueError:
+        return None
 
 
 def _hostname(host: str) -> str | None:

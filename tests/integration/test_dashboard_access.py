@@ -109,8 +109,25 @@ def test_a_browser_that_logged_in_does_not_wait_for_guesses(with_login: Settings
 
     assert guesser.get("/", auth=LOGIN).status_code == 429
     assert operator.get("/", auth=LOGIN).status_code == 200
-    assert operator.get("/", auth=("operator", "a guess")).status_code == 401
+    assert operator.get("/", auth=("operator", "a guess")).status_code == 429
     assert operator.get("/").status_code == 401, "the cookie alone opens nothing"
+
+
+def test_the_cookie_of_the_login_that_may_look_does_not_help_to_guess_the_other(settings: Settings) -> None:
+    reader = ("reader", "another-password")
+    logins = {"dashboard_login": ":".join(LOGIN), "dashboard_reader": ":".join(reader)}
+    app = create_dashboard(
+        Settings.model_validate({"data_dir": settings.data_dir, **logins}),
+        Logins(clock=lambda: 0.0, sleep=lambda _: None),  # time stands still
+    )
+    client = client_of(app)
+    assert client.get("/", auth=reader).status_code == 200
+
+    answers = {client.get("/", auth=("operator", f"guess {number}")).status_code for number in range(30)}
+
+    assert answers == {401, 429}
+    assert client.get("/", auth=LOGIN).status_code == 429, "the right guess is as unseen as the wrong ones"
+    assert client.get("/", auth=reader).status_code == 200
 
 
 def test_the_cookie_is_for_this_site_alone(with_login: Settings, behind_proxy: TestClient) -> None:
