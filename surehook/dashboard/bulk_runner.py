@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from surehook.admin.bulk_actions import BulkAction, BulkActions, BulkState
 from surehook.admin.bulk_run import BulkRun
+from surehook.shared.store_errors import advice, fault_of
 from surehook.workers.background import PeriodicThread
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,11 @@ class BulkRunner(PeriodicThread):
             run.run()
             self.report.succeeded(name)
         except (RedisError, OSError) as exc:
-            self.report.failed(name, exc)  # when its lease has run out, it is taken again
+            self.report.failed(name, exc)
+            fault = fault_of(exc)
+            if fault.is_lasting:
+                self._end(run, advice(fault))
+            # Else it is taken again when its lease has run out.
         except Exception as exc:
             log.exception("bulk action failed")
             self._end(run, f"{type(exc).__name__}: the log of the dashboard has its place")

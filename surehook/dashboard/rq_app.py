@@ -14,6 +14,7 @@ from surehook.admin.dead_letters import DeadLetters
 from surehook.dashboard.guard import READING
 from surehook.dashboard.rq_jobs import NoSuchJob, Unreadable, read_without_pickle
 from surehook.dashboard.rq_templates import serve_safe_pages
+from surehook.dashboard.store_failures import explain_failure
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
 from surehook.shared.store_name import store_address
@@ -147,9 +148,8 @@ def _explain(exc: Exception) -> Any:
         return exc
     if isinstance(exc, NoSuchJob):
         return sentence(404, "There is no such job (any more).")
-    if isinstance(exc, redis.RedisError) and not str(exc).startswith("WRONGTYPE"):
-        log.warning("store unavailable", extra={"error_type": type(exc).__name__})
-        return sentence(503, "The store does not answer.")
+    if isinstance(exc, redis.RedisError):
+        return sentence(*explain_failure(exc))
     log.warning("dashboard page failed", exc_info=exc)
     if isinstance(exc, Unreadable):
         return sentence(422, "This job cannot be shown: RQ cannot read what the store has of it.")

@@ -23,6 +23,7 @@ from surehook.dashboard.doctor import Doctor
 from surehook.dashboard.guard import READING, USER, User
 from surehook.dashboard.history import History
 from surehook.dashboard.rendering import build_templates
+from surehook.dashboard.store_failures import explain_failure
 from surehook.shared.errors import NotFound, StoreUnavailable, SurehookError
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
@@ -135,9 +136,7 @@ class Site:
         except Refused as exc:
             return self.refusal(request, exc)
         except (redis.RedisError, StoreUnavailable) as exc:
-            log.warning("store unavailable", extra={"error_type": type(exc).__name__})
-            text = "The store does not answer. This page shows its data again as soon as the store is back."
-            return self.refusal(request, Refused(503, text))
+            return self.refusal(request, Refused(*explain_failure(exc)))
         except SurehookError as exc:
             return self.refusal(request, Refused(404 if isinstance(exc, NotFound) else 409, str(exc)))
         except Exception as exc:

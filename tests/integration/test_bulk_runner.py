@@ -130,6 +130,20 @@ def test_an_action_that_breaks_is_stopped_and_says_so(
     assert bulk.get(action.action_id).note == "JSONDecodeError: the log of the dashboard has its place"
 
 
+def test_an_action_that_the_store_will_never_do_is_stopped_and_says_why(
+    die: Any, bulk: BulkActions, runner: BulkRunner, store: redis.Redis
+) -> None:
+    event_id = die()
+    plan = bulk.plan(REPLAY, Filter(), who="ann")
+    store.delete(KEYS.event(event_id))
+    store.set(KEYS.event(event_id), "changed by hand")
+
+    runner.take(bulk.start(plan.action_id, who="ann", for_dashboard=True))
+
+    wait_until(lambda: bulk.get(plan.action_id).state is BulkState.STOPPED, "it is stopped")
+    assert "keys were changed by hand" in bulk.get(plan.action_id).note
+
+
 def broken_plan(bulk: BulkActions, store: redis.Redis) -> str:
     """A plan that was made before something broke."""
     plan = bulk.plan(REPLAY, Filter(group_id="0" * 9), who="ann")

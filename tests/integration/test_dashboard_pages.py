@@ -137,6 +137,21 @@ def test_while_the_store_is_away_a_page_says_so(settings: Settings, tmp_path: An
     assert client.get("/static/style.css").status_code == 200
 
 
+def test_a_page_says_what_the_store_refuses(
+    client: TestClient, store: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.set(KEYS.audit, "changed by hand")
+
+    answer = client.get("/audit")
+
+    assert answer.status_code == 500
+    assert "keys were changed by hand" in answer.text
+    assert "is away" not in answer.text
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "dashboard page failed"
+    ]
+
+
 def test_both_logins_see_the_pages_and_no_other(settings: Settings) -> None:
     client = site_client(
         Settings(data_dir=settings.data_dir, dashboard_login=":".join(ACTOR), dashboard_reader=":".join(READER))

@@ -11,10 +11,13 @@ from harness.stack import wait_until
 from surehook import on
 from surehook.admin.dead_letters import Filter
 from surehook.shared.keys import Keys
+from surehook.shared.settings import Settings
 from surehook.workers.rq_worker import RQWorkers
 from surehook.workers.store_report import StoreReport
 from tests.integration.conftest import Accept, Open
+from tests.integration.test_dashboard_acts import token_in
 from tests.integration.test_leases import an_attempt, let_lapse, recover
+from tests.support.dashboard import site_client
 from tests.support.ledger import is_balanced, ledger
 
 MEBIBYTE = 1024 * 1024
@@ -76,6 +79,18 @@ def test_a_dead_letter_is_discarded_and_a_user_erased_in_a_full_store(
     assert dead_letters.discard(next(dead_letters.matching(Filter())))
     assert erase()[0] == 0
     assert is_balanced(store)
+
+
+def test_a_page_says_that_the_store_is_full(fill: Fill, settings: Settings) -> None:
+    client = site_client(settings)
+    form = {"token": token_in(client), "verb": "replay"}
+    fill()
+
+    answer = client.post("/actions", data=form)
+
+    assert answer.status_code == 507
+    assert "The store is out of memory" in answer.text
+    assert "is away" not in answer.text
 
 
 def test_a_worker_starts_and_lives_on_a_full_store_and_is_shown_once_there_is_room(
