@@ -1,5 +1,6 @@
 """The audit: who did what to how many events, and why. It is capped, and holds no personal data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -7,10 +8,9 @@ from typing import Any
 
 import redis
 
+from surehook.admin.portions import AT_ONCE
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, text
-
-PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,15 @@ class Audit:
         """Writes an entry. Call it before the action: if it fails, nothing has happened that is not in the audit."""
         self._audit.run(self._store, who, action, target, count, reason)
 
+    def write_each(self, who: str, action: str, targets: Sequence[str]) -> None:
+        """Writes an entry for each target, as `write` does."""
+        for start in range(0, len(targets), AT_ONCE):
+            calls = [(who, action, target, 1, "") for target in targets[start : start + AT_ONCE]]
+            self._audit.run_many(self._store, calls)
+
     def newest(self, limit: int = 100, *, since: datetime | None = None, before: str = "") -> list[AuditEntry]:
         """The newest entries, the newest first; those before the entry with the id `before`."""
-        least = str(int(since.timestamp() * 1000)) if since else "-"
+        least = str(max(0, int(since.timestamp() * 1000))) if since else "-"
         found: Any = self._store.xrevrange(self._keys.audit, f"({before}" if before else "+", least, count=limit)
         return [_entry(text(number), fields) for number, fields in found]
 

@@ -1,6 +1,7 @@
 """Event records as commands and pages show them: without their bodies."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, texts
 
 AT_ONCE = 200
+WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 OPEN_STATES = ("waiting", "running", "scheduled", "deferred", "dead")
 # Completed: a committed transaction without any handler to run afterwards.
 CLOSED_STATES = ("done", "unhandled", "completed", "discarded", "rejected", "failed", "abandoned")

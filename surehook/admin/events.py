@@ -12,6 +12,7 @@ from surehook.admin.event_records import (
     CLOSED_STATES,
     OPEN_STATES,
     REPLAYABLE,
+    WHOLE_ID,
     EventFilter,
     EventRecord,
 )
@@ -22,8 +23,6 @@ from surehook.shared.keys import EVENTS_QUEUE, Keys
 from surehook.shared.scripts import Script, text
 
 __all__ = ["CLOSED_STATES", "OPEN_STATES", "REPLAYABLE", "EventFilter", "EventLog", "EventRecord"]
-
-LONGEST_ID = 36
 
 
 class EventLog:
@@ -49,9 +48,10 @@ class EventLog:
 
     def known_since(self, event_id: str) -> date | None:
         """Returns the day on which an event was closed of which only the id is known, or None for any other."""
-        if len(event_id) != LONGEST_ID:
+        event_id = event_id.lower()
+        if not WHOLE_ID.fullmatch(event_id):
             return None
-        day = self._known_day.run(self._store, event_id.lower())
+        day = self._known_day.run(self._store, event_id)
         return date(1970, 1, 1) + timedelta(days=int(day)) if day else None
 
     def attempts(self, event_id: str) -> list[dict[str, Any]]:

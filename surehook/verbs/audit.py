@@ -35,9 +35,9 @@ def audit(since: datetime | None, limit: int, as_json: bool) -> None:
         echo("no actions")
 
 
-def note_here(action: str, target: str, *, count: int = 1) -> None:
-    """Writes to the audit what a command is about to do."""
-    _open().write(operator(), action, target=target, count=count)
+def note_here(action: str, *targets: str) -> None:
+    """Writes to the audit what a command is about to do, with an entry for each event or queue."""
+    _open().write_each(operator(), action, targets)
 
 
 def _open() -> Audit:

@@ -1,6 +1,5 @@
 """`surehook events erase`: erases all data of events or of a user, except the ids of the events."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from redis.exceptions import RedisError
 
 from surehook.admin.audit import masked_user
 from surehook.admin.erasure import Erasure
+from surehook.admin.event_records import WHOLE_ID
 from surehook.admin.portions import AT_ONCE
 from surehook.admin.spool_erasure import SpoolErasure
 from surehook.shared.encryption import BodyCipher
@@ -23,8 +23,6 @@ from surehook.verbs.output import echo, echo_json
 from surehook.verbs.progress import Progress
 
 TIMEOUT_SECONDS = 10.0
-LONGEST_TARGET = 500
-UUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The second pass finds events that were accepted during the first.
 MOST_PASSES = 5
 SHOW_MENTIONS = 20
@@ -66,8 +64,7 @@ def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) ->
     settings = load_settings()
     wait_for_store(settings)
     if not dry_run:
-        target = masked_user(_uuid(user, "--user")) if user else " ".join(chosen)
-        note_here("erased", target[:LONGEST_TARGET], count=max(1, len(chosen)))
+        note_here("erased", *([masked_user(_uuid(user, "--user"))] if user else chosen))
     try:
         with connect(settings, timeout_seconds=TIMEOUT_SECONDS) as store:
             erasure = Erasure(
@@ -106,7 +103,7 @@ def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) ->
 
 
 def _uuid(given: str, what: str) -> str:
-    if not UUID_PATTERN.fullmatch(given.lower()):
+    if not WHOLE_ID.fullmatch(given.lower()):
         # An erasure cannot be undone, so the beginning of an id is not enough.
         raise click.UsageError(f"{what} must be a whole UUID, not {given!r}.")
     return given.lower()

@@ -18,7 +18,6 @@ from surehook.verbs.events_resolve import open_decisions, whole_ids
 from surehook.verbs.options import bulk, each, require_selection
 
 NOT_REFUSED = "not a refused transaction, its effects are still being undone, or its body has expired"
-LONGEST_TARGET = 500
 
 
 @click.command()
@@ -43,7 +42,7 @@ def replay(ids: Sequence[str], *, committed: bool, **options: Any) -> None:
     log = open_log()
     chosen = _chosen(log, ids, wanted)
     if chosen and not options["dry_run"]:
-        note_here("event replayed", " ".join(ids)[:LONGEST_TARGET], count=len(chosen))
+        note_here("event replayed", *(event.event_id for event in chosen))
     each(
         chosen,
         lambda events: sum(log.replay_many([event.event_id for event in events], who=who)),
@@ -68,7 +67,7 @@ def _replay_committed(ids: Sequence[str], options: dict[str, Any]) -> None:
     ids = whole_ids(ids, decisions, *REFUSALS)
     facts = [event_id for event_id in ids if decisions.is_refused(event_id)]
     if facts and not options["dry_run"]:
-        note_here("committed event replayed", " ".join(facts)[:LONGEST_TARGET], count=len(facts))
+        note_here("committed event replayed", *facts)
     each(
         facts,
         lambda some: sum(map(decisions.replay_committed, some)),

@@ -44,8 +44,9 @@ def echo_decisions(wanted: EventFilter, limit: int, *, as_json: bool) -> None:
 def resolve(ids: Sequence[str]) -> None:
     """Take orphans off the list, after you have checked their effects."""
     decisions = open_decisions()
-    note_here("resolved", " ".join(ids)[:500], count=len(ids))
-    each(whole_ids(ids, decisions, ORPHANED), decisions.resolve, "resolved", "not an unresolved orphan")
+    orphans = whole_ids(ids, decisions, ORPHANED)
+    note_here("resolved", *orphans)
+    each(orphans, decisions.resolve, "resolved", "not an unresolved orphan")
 
 
 def open_decisions() -> Decisions:

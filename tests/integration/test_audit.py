@@ -42,6 +42,19 @@ def test_commands_are_in_the_audit(die: Any, accept: Accept, surehook: Surehook,
     assert USER_ID not in str(audit.newest())
 
 
+def test_each_of_many_events_is_in_the_audit_by_its_whole_id(die: Any, surehook: Surehook, audit: Audit) -> None:
+    ids = sorted(die() for _ in range(15))
+    assert surehook("dead-letters", "discard", "--all", "--reason", "old")[0] == 0
+
+    for command, action in (("replay", "event replayed"), ("erase", "erased")):
+        given = [event_id[:13] for event_id in ids] if command == "replay" else ids
+        assert surehook("events", command, *given)[0] == 0
+
+        entries = audit.newest(15)
+        assert {(entry.action, entry.count) for entry in entries} == {(action, 1)}
+        assert sorted(entry.target for entry in entries) == ids
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -78,6 +91,7 @@ def test_the_audit_is_read_with_a_command(surehook: Surehook, audit: Audit) -> N
     (newest,) = (json.loads(line) for line in surehook("audit", "--limit", "1", "--json")[1].splitlines())
     assert (newest["who"], newest["count"]) == ("bob", 3)
     assert surehook("audit", "--since", "2099-01-01") == (0, "no actions\n")
+    assert len(surehook("audit", "--since", "1900-01-01")[1].splitlines()) == 2
 
 
 def test_the_audit_is_bounded(audit: Audit, store: redis.Redis) -> None:

@@ -92,6 +92,11 @@ def test_a_closed_event_is_a_duplicate_at_every_moment(
     assert log.known_since(event_id)
 
 
+@pytest.mark.parametrize("given", ["", "x" * 36, "-" * 36, "0" * 36, "8f2d6a4e-1111-4c3b-9a55-0c7d5d1e2f300"])
+def test_what_is_no_id_is_not_known(given: str, log: EventLog) -> None:
+    assert log.known_since(given) is None
+
+
 def test_an_event_with_several_handlers_is_known_once_the_last_has_finished(
     accept: Accept, run_worker: RunWorker, log: EventLog
 ) -> None:
