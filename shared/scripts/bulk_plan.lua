@@ -9,7 +9,7 @@ for _, id in ipairs(redis.call('ZRANGE', BULKS, 0, -1)) do
 end
 local surplus = redis.call('ZCARD', BULKS) - tonumber(ARGV[3])
 for _, id in ipairs(surplus > 0 and redis.call('ZRANGE', BULKS, 0, -1) or {}) do
-  if surplus > 0 and redis.call('HGET', BULK .. id, 'state') ~= 'running' then
+  if surplus > 0 and id ~= ARGV[1] and redis.call('HGET', BULK .. id, 'state') ~= 'running' then
     redis.call('DEL', BULK .. id)
     redis.call('ZREM', BULKS, id)
     surplus = surplus - 1

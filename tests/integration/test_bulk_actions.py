@@ -219,6 +219,15 @@ def test_actions_are_bounded_and_expire(bulk: BulkActions, store: redis.Redis) -
         bulk.start(found[0].action_id, who="ann")
 
 
+def test_a_plan_is_kept_beside_any_number_of_started_actions(bulk: BulkActions) -> None:
+    for _ in range(100):
+        start(bulk)
+
+    plan = bulk.plan(REPLAY, Filter(), who="ann")
+
+    assert bulk.get(plan.action_id).state is BulkState.PLANNED
+
+
 def test_the_audit_tells_of_an_action_before_its_first_step_and_after_its_last(
     die: Die, bulk: BulkActions, store: redis.Redis
 ) -> None:
