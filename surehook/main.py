@@ -87,10 +87,17 @@ def main() -> None:
         _leave(SurehookError(f"{exc.filename} cannot be used: {exc.strerror}"), FAILED)
     except Exception as exc:
         # Imported only now: all help, and most mistakes, need no client of the store.
-        error = import_module("surehook.shared.store").error_for_operator(exc)
+        error = _error_of_arguments(exc) or import_module("surehook.shared.store").error_for_operator(exc)
         if error is None:
             raise
         _leave(error, MISCONFIGURED if isinstance(error, Misconfigured) else FAILED)
+
+
+def _error_of_arguments(exc: Exception) -> SurehookError | None:
+    """Explains the error of an argument that cannot be sent: Python keeps bytes that are not UTF-8 in its text."""
+    if isinstance(exc, UnicodeEncodeError) and any(exc.object[exc.start : exc.end] in each for each in sys.argv):
+        return Misconfigured("an argument is not valid UTF-8 text")
+    return None
 
 
 def _open_standard_streams() -> None:

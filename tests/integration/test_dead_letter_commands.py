@@ -1,19 +1,50 @@
 """The commands show the groups of dead letters, select by them, and keep what operators did."""
 
 import json
+import os
+import sys
 from typing import Any
 
+import pytest
 import redis
 
+from surehook.admin.audit import Audit
 from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.admin.events import EventLog
 from surehook.admin.failure_groups import FailureGroups
+from surehook.main import main
+from surehook.shared.exit_status import MISCONFIGURED
+from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS
-from tests.support.command import Surehook
+from tests.integration.test_audit import audit
+from tests.support.command import Surehook, logging_restored
 from tests.support.dead_letters import counts, die, groups, surehook
 from tests.support.order_machine import an_attempt
 
-__all__ = ["die", "groups", "surehook"]  # fixtures
+__all__ = ["audit", "die", "groups", "surehook"]  # fixtures
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["dead-letters", "groups", "--handler"], ["queues", "pause"], ["events", "replay", "--type"]],
+    ids=" ".join,
+)
+def test_an_argument_that_is_no_text_is_refused(
+    arguments: list[str],
+    settings: Settings,
+    audit: Audit,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SUREHOOK_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setattr(sys, "argv", ["surehook", *arguments, os.fsdecode(b"\xff")])
+
+    with logging_restored(), pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == MISCONFIGURED
+    assert capsys.readouterr().err == "surehook: an argument is not valid UTF-8 text\n"
+    assert audit.newest() == []
 
 
 def test_the_command_shows_groups(die: Any, surehook: Surehook) -> None:
