@@ -23,7 +23,8 @@ class Action:
 
 def read_actions(field: str) -> list[Action]:
     """Reads the field `actions` of an event record, the oldest first."""
-    return [_action(json.loads(line)) for line in field.splitlines()]
+    # A reason may have other line separators, such as U+2028, as part of its text.
+    return [_action(json.loads(line)) for line in field.split("\n") if line]
 
 
 def _action(line: dict[str, str]) -> Action:

@@ -26,6 +26,7 @@ from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, text, texts
 
 REPLAY, DISCARD = "replay", "discard"
+DONE_WORDS = {REPLAY: "replayed", DISCARD: "discarded"}
 # The states of closed events that run again unless a filter names one.
 BY_DEFAULT = ("done", "unhandled", "completed")
 SAMPLE = 5
@@ -109,7 +110,7 @@ class BulkActions:
         planned_at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros, tzinfo=None)
         if isinstance(wanted, EventFilter):
             if verb != REPLAY:
-                raise ValueError(f"closed events cannot be {verb}ed")
+                raise ValueError(f"closed events cannot be {DONE_WORDS[verb]}")
             # The plan must not hold an address that can be read.
             wanted = self.events.search.with_hashed_email(replace(wanted, states=wanted.states or BY_DEFAULT))
             count, sample = self._closed(wanted)

@@ -46,12 +46,8 @@ def _label(bars: Sequence[Bar], name: str, highest: int) -> str:
     if not highest:
         return f"{name}: no runs"
     numbers = _numbers(sum(bar.good for bar in bars), sum(bar.failed for bar in bars))
-    span = "minute" if bars[0].minutes == 1 else f"{bars[0].minutes} minutes"
-    return (
-        f"{name}: {numbers}; at most {highest:,} in a {span}"
-        if bars[0].minutes == 1
-        else (f"{name}: {numbers}; at most {highest:,} in {span}")
-    )
+    span = "a minute" if bars[0].minutes == 1 else f"{bars[0].minutes} minutes"
+    return f"{name}: {numbers}; at most {highest:,} in {span}"
 
 
 def _numbers(good: int, failed: int) -> str:

@@ -77,7 +77,7 @@ class Doctor:
             findings = _examine()
         except subprocess.TimeoutExpired:
             failure = f"it had not ended after {TIMEOUT_SECONDS:.0f} seconds"
-        except (OSError, ValueError, KeyError) as exc:
+        except (OSError, ValueError, LookupError, TypeError) as exc:  # or it printed something else
             failure = f"it could not be run ({type(exc).__name__})"
         if failure:
             log.warning("doctor did not end", extra={"reason": failure})

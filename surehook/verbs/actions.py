@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from surehook.admin.actions import operator
 from surehook.admin.bulk_actions import (
-    REPLAY,
+    DONE_WORDS,
     ActionRefused,
     BulkAction,
     BulkActions,
@@ -35,7 +35,6 @@ from surehook.verbs.progress import Progress
 from surehook.verbs.tables import utc
 
 TIMEOUT_SECONDS = 10.0
-DONE = {REPLAY: "replayed"}
 
 
 @click.group()
@@ -105,7 +104,7 @@ def run_here(bulk: BulkActions, action: BulkAction) -> None:
     """
     if action.needs_canary and action.planned > 1 and sys.stderr.isatty():
         echo("one event first, then the others", err=True)
-    with Progress(DONE.get(action.verb, f"{action.verb}ed")) as progress:
+    with Progress(DONE_WORDS[action.verb]) as progress:
         try:
             action = BulkRun(bulk, action, on_step=progress.step).run()
         except KeyboardInterrupt:
@@ -132,9 +131,8 @@ def _hint(action: BulkAction) -> str:
 
 
 def _progress(action: BulkAction) -> str:
-    verb = DONE.get(action.verb, f"{action.verb}ed")
     why = "no longer dead" if isinstance(action.filter, Filter) else "no longer closed, or body expired"
-    return f"{action.done} {verb}" + (f", {action.skipped} {why}" if action.skipped else "")
+    return f"{action.done} {DONE_WORDS[action.verb]}" + (f", {action.skipped} {why}" if action.skipped else "")
 
 
 def _whole(some_id: str, bulk: BulkActions) -> str:

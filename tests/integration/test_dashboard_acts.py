@@ -13,10 +13,12 @@ from starlette.testclient import TestClient
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_dashboard_requests import die, snapshot
+from tests.support.command import Surehook
 from tests.support.dashboard import site_client
+from tests.support.dead_letters import surehook
 from tests.support.ledger import is_balanced
 
-__all__ = ["die"]  # a fixture
+__all__ = ["die", "surehook"]  # fixtures
 
 ACTOR, READER = ("operator", "a-password"), ("reader", "another-password")
 FORMS = (
@@ -81,6 +83,18 @@ def test_a_discard_needs_a_reason_and_keeps_it(die: Any, post: Post, client: Tes
     assert is_balanced(store)
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\x85", "\n"])
+def test_a_reason_may_have_any_line_separator(
+    separator: str, die: Any, post: Post, client: TestClient, surehook: Surehook
+) -> None:
+    job = die()
+
+    assert post("/dead-letters/act", verb="replay", job=[job], reason=f"one{separator}two").status_code == 303
+
+    assert "by dashboard, no login: one" in client.get(f"/events/{job}").text
+    assert surehook("events", "show", job)[0] == 0
+
+
 def test_letters_that_changed_in_the_meantime_are_counted(die: Any, post: Post, client: TestClient) -> None:
     one, other = die(), die()
     assert post("/dead-letters/act", verb="replay", job=[one]).status_code == 303
@@ -101,6 +115,7 @@ def test_letters_that_changed_in_the_meantime_are_counted(die: Any, post: Post, 
         pytest.param({"token": "é"}, id="no token at all"),
         pytest.param({"Origin": "https://evil.example"}, id="another origin"),
         pytest.param({"Origin": "null"}, id="a sandboxed page"),
+        pytest.param({"Origin": "http://["}, id="an origin that is no address"),
         pytest.param({"Sec-Fetch-Site": "cross-site"}, id="another site"),
         pytest.param({"Sec-Fetch-Site": "same-site"}, id="another port"),
         pytest.param({"Host": "evil.example"}, id="a name that leads to loopback"),
@@ -146,6 +161,7 @@ def test_the_login_that_may_look_gets_no_form_and_changes_nothing(
     ("fields", "status"),
     [
         pytest.param({"verb": "delete", "job": "x"}, 400, id="verb"),
+        pytest.param({"verb": "resolve", "job": "x"}, 400, id="the verb of another page"),
         pytest.param({"verb": "replay"}, 400, id="nothing selected"),
         pytest.param({"verb": "replay", "job": "<b>"}, 409, id="no job"),
         pytest.param({"verb": "replay", "job": ["x"] * 2000}, 400, id="many fields"),

@@ -5,14 +5,13 @@ from contextlib import suppress
 
 import redis
 
-from surehook.admin.bulk_actions import DISCARD, REPLAY, ActionRefused, BulkAction, BulkActions, BulkState
-from surehook.admin.bulk_actions import event_of_canary as first_event
+from surehook.admin.bulk_actions import DISCARD, ActionRefused, BulkAction, BulkActions, BulkState, event_of_canary
 from surehook.admin.bulk_filters import described, kind_of
 from surehook.admin.events import EventLog
 from surehook.admin.failure_groups import FailureGroup, FailureGroups
 from surehook.dashboard.search import FIELDS_OF_LETTERS, SearchMistake, parse_search
 from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
-from surehook.dashboard.views.confirming import ADVICE, LONGEST_REASON, reason_in
+from surehook.dashboard.views.confirming import ADVICE, DONE_WORDS, LONGEST_REASON, reason_of, verb_of
 from surehook.dashboard.views.dead_letters import build_letters, filter_of
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.keys import Keys
@@ -47,8 +46,8 @@ def show(site: Site, visit: Visit) -> Shown:
         "what": kind_of(action.filter).removesuffix("s"),
         "target": described(action.filter),
         "group": _group_of(site, action),
-        "first": first_event(action),
-        "done_words": {REPLAY: "replayed", DISCARD: "discarded"}[action.verb],
+        "first": event_of_canary(action),
+        "done_word": DONE_WORDS[action.verb],
         "longest_reason": LONGEST_REASON,
     }
     return Shown("action.html", values)
@@ -56,9 +55,7 @@ def show(site: Site, visit: Visit) -> Shown:
 
 def plan(site: Site, visit: Visit) -> GoTo:
     """Makes the plan of a replay or a discard, whose page asks whether to start it."""
-    verb = visit.form.get("verb", "")
-    if verb not in (REPLAY, DISCARD):
-        raise Refused(400, "This form cannot be read: reload the page, and try again.")
+    verb = verb_of(visit)
     try:
         wanted = filter_of(parse_search(visit.form, site.clock(), FIELDS_OF_LETTERS), site.clock())
     except SearchMistake as exc:
@@ -72,7 +69,7 @@ def start(site: Site, visit: Visit) -> GoTo:
     action = actions.get(visit.parts["action_id"])
     changes = {"rate": _rate_in(visit)}
     if action.state is BulkState.PLANNED:
-        changes["reason"] = reason_in(visit, is_required=action.verb == DISCARD)
+        changes["reason"] = reason_of(visit, is_required=action.verb == DISCARD)
     with suppress(ActionRefused):  # a second click: it runs, or is done
         action = actions.start(action.action_id, who=visit.who, for_dashboard=True, changes=changes)
         if site.runner is not None:

@@ -3,16 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from surehook.admin import bulk_actions
+from surehook.admin.bulk_actions import DISCARD, REPLAY
 from surehook.dashboard.site import Refused, Shown, Visit
 
-VERBS = {"replay": "replayed", "discard": "discarded", "resolve": "resolved"}
+RESOLVE = "resolve"
+DONE_WORDS = {**bulk_actions.DONE_WORDS, RESOLVE: "resolved"}
 LONGEST_REASON = 200
 MOST_SHOWN = 5
 MOST_DIGITS = 9
 ADVICE = {
-    "replay": "Their handlers run again, each with its full budget of retries.",
-    "discard": "They are closed for good, and their handlers never run for them.",
-    "resolve": "They leave the list of orphans. Do this when you have checked, and undone what had to be undone.",
+    REPLAY: "Their handlers run again, each with its full budget of retries.",
+    DISCARD: "They are closed for good, and their handlers never run for them.",
+    RESOLVE: "They leave the list of orphans. Do this when you have checked, and undone what had to be undone.",
 }
 
 
@@ -20,25 +23,23 @@ ADVICE = {
 class Done:
     """The result of an act, as the next page tells it."""
 
-    verb: str
+    word: str
+    """What was done, such as "replayed"."""
     count: int
     gone: int
     """How many were not changed, because they were no longer what they had been."""
 
 
 def verb_of(visit: Visit) -> str:
+    """The verb of a form about dead letters: its button's."""
     verb = visit.form.get("verb", "")
-    if verb not in VERBS:
+    if verb not in (REPLAY, DISCARD):
         raise Refused(400, "This form cannot be read: reload the page, and try again.")
     return verb
 
 
-def reason_of(visit: Visit) -> str:
-    """The reason that was typed; a discard must have one."""
-    return reason_in(visit, is_required=visit.form.get("verb") == "discard")
-
-
-def reason_in(visit: Visit, *, is_required: bool) -> str:
+def reason_of(visit: Visit, *, is_required: bool = False) -> str:
+    """The reason that was typed."""
     reason = visit.form.get("reason", "").strip()
     if len(reason) > LONGEST_REASON:
         raise Refused(400, f"The reason is too long: at most {LONGEST_REASON} characters.")
@@ -48,8 +49,8 @@ def reason_in(visit: Visit, *, is_required: bool) -> str:
 
 
 def done_of(visit: Visit) -> Done | None:
-    verb = VERBS.get(visit.query.get("done", ""))
-    return Done(verb, _number(visit.query, "count"), _number(visit.query, "gone")) if verb else None
+    word = DONE_WORDS.get(visit.query.get("done", ""))
+    return Done(word, _number(visit.query, "count"), _number(visit.query, "gone")) if word else None
 
 
 def confirmation(

@@ -5,6 +5,7 @@ from typing import Any
 
 import redis
 
+from surehook.admin.bulk_actions import DISCARD, REPLAY
 from surehook.admin.dead_letters import DeadLetter, DeadLetters, Filter
 from surehook.admin.failure_groups import FailureGroups
 from surehook.dashboard.search import FIELDS_OF_LETTERS, Search, SearchMistake, parse_search
@@ -81,10 +82,11 @@ def confirm(site: Site, visit: Visit) -> Shown:
 
 
 def act(site: Site, visit: Visit) -> GoTo:
-    verb, reason = verb_of(visit), reason_of(visit)
+    verb = verb_of(visit)
+    reason = reason_of(visit, is_required=verb == DISCARD)
     letters, chosen = letters_of(site), _chosen(site, visit)
-    run = letters.replay if verb == "replay" else letters.discard
-    count = sum(run(letter, who=visit.who, reason=reason) for letter in chosen)
+    act_on = letters.replay if verb == REPLAY else letters.discard
+    count = sum(act_on(letter, who=visit.who, reason=reason) for letter in chosen)
     gone = len(visit.form.getlist("job")) - count
     return GoTo(f"/dead-letters?done={verb}&count={count}&gone={gone}")
 
