@@ -18,6 +18,7 @@ from surehook.admin.search import EventSearch
 from surehook.shared import event_index as row
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.index_key import IndexKey
+from surehook.shared.index_summary import summary_of
 from surehook.shared.keys import Keys
 
 EVENTS = 1_000_000
@@ -92,6 +93,8 @@ def _fill_rows(store: redis.Redis, count: int) -> None:
         numbers = range(segment, min(count, segment + row.ROWS_A_SEGMENT))
         rows = b"".join(_row(number, key) for number in numbers)
         store.set(KEYS.index(segment // row.ROWS_A_SEGMENT), rows)
+        if segment + row.ROWS_A_SEGMENT < count:  # as the workers do for each but the newest
+            store.set(KEYS.index_summary(segment // row.ROWS_A_SEGMENT), summary_of(rows))
         store.zadd(KEYS.index_segments, {str(segment // row.ROWS_A_SEGMENT): FIRST_MS + segment * GAP_MS})
 
 

@@ -199,6 +199,7 @@ class Keys(GroupKeys, OperatorKeys, RetentionKeys, RQKeys):
                 "BODY_RETENTION": self.body_retention,
                 "CLOSED_BODIES": self.closed_bodies,
                 "INDEX": self.index(""),
+                "INDEX_SUMMARY": self.index_summary(""),
                 "INDEX_SEGMENTS": self.index_segments,
                 "INDEX_STATE": self.index_state,
                 "INDEX_UNFINISHED": self.index_unfinished,

@@ -34,6 +34,10 @@ class RetentionKeys:
         """String: 4,096 rows of the index of closed events; see `scripts/lib/index.lua`."""
         return f"{self.prefix}:index:{segment}"
 
+    def index_summary(self, segment: int | str) -> str:
+        """String: what is in a segment, so that searches leave it out; see `shared/index_summary.py`."""
+        return f"{self.prefix}:index-summary:{segment}"
+
     @property
     def index_segments(self) -> str:
         """Sorted set: the index's segments, each scored by an instant that no row of an older one is later than."""

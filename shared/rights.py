@@ -29,7 +29,7 @@ WORKER_SCRIPTS = (
     "sweep_canceled", "sweep_failed", "sweep_order", "expected_jobs", "expected_job_counts", "txn_claim", "txn_settle",
     "txn_give_back", "txn_recover", "txn_bury", "heartbeat", "deregister", "stats", "take_untold", "told",
     "count_minutes", "announce_handlers", "drop_bodies", "forget_ids", "forget_groups", "unindexed", "index_events",
-    "check_rows", "index_mark", "set_if_absent",
+    "check_rows", "index_mark", "index_summary", "set_if_absent",
 )  # fmt: skip
 WORKER_COMMANDS = (
     "EVAL", "EVALSHA", "TIME", "MULTI", "EXEC", "BLMOVE", "BLPOP", "DEL", "EXISTS", "EXPIRE", "GET", "HEXISTS", "HGET",

@@ -23,7 +23,7 @@ RUN_IN_A_FULL_STORE = {
     "exchange", "tend_limited", "move_queue", "renew", "interrupt", "promote_due", "sweep", "sweep_lock", "sweep_mark",
     "sweep_canceled", "sweep_failed", "sweep_order", "erase", "erase_spooled", "discard",
     "heartbeat", "deregister", "told", "count_minutes", "announce_handlers", "drop_bodies", "forget_ids",
-    "forget_groups", "index_events", "index_mark", "check_rows", "set_if_absent",
+    "forget_groups", "index_events", "index_mark", "index_summary", "check_rows", "set_if_absent",
     "audit", "bulk_start", "bulk_take", "bulk_renew", "bulk_stop",
     "txn_claim", "txn_settle", "txn_give_back", "txn_confirm", "txn_abandon", "txn_recover", "txn_bury", "txn_resolve",
     "txn_lost",

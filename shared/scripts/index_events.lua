@@ -9,6 +9,7 @@ for i = 2, #ARGV, 2 do
   if record[1] and record[2] and number and has_row(event_id, number) then
     local at = number % ROWS_A_SEGMENT * ROW_BYTES + 16
     redis.call('SETRANGE', INDEX .. math.floor(number / ROWS_A_SEGMENT), at, facts)
+    forget_summary(number)
   elseif record[1] and record[2] then
     local seconds_left = redis.call('TTL', key)  -- none for an orphan
     index_again(event_id, facts, seconds_left > 0 and seconds_left or ARGV[1])

@@ -2,8 +2,10 @@
 
 A column of a segment is compared at once: it is sliced out of the string, each byte is translated to 1 or 0, and the
 columns are joined as long integers. That takes a few microseconds for 4,096 rows, where a loop takes a millisecond.
+Segments whose summary says that they have no such row are not read.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +14,12 @@ import redis
 
 from surehook.admin.newest import Candidate
 from surehook.shared import event_index as row
+from surehook.shared.index_summary import SUMMARY_BYTES, bits_of
 from surehook.shared.keys import Keys
+from surehook.shared.scripts import Script
 
 SEGMENTS_AT_ONCE = 8
+CHOSEN_AT_ONCE = 500
 HEX_DIGITS = "0123456789abcdef"
 _EQUAL = [bytes(int(value == byte) for value in range(256)) for byte in range(256)]
 _LESS = [bytes(int(value < byte) for value in range(256)) for byte in range(256)]
@@ -42,6 +47,21 @@ class RowFilter:
     def is_exact(self) -> bool:
         """Rows of several applications or handlers match any of them."""
         return self.application is None and self.handler is None
+
+    @property
+    def values(self) -> list[list[tuple[int, ...]]]:
+        """What a row must have: for each value, and the alternatives to it, the bits of a summary that are set then."""
+        columns = {row.TYPE: self.type, row.TENANT: self.tenant, row.USER: self.user, row.EMAIL: self.email}
+        several = {row.APPLICATION: self.application, row.HANDLER: self.handler}
+        found = [[bits_of(column, value)] for column, value in columns.items() if value is not None]
+        found += [
+            [bits_of(column, each) for each in (value, row.ANY)]
+            for column, value in several.items()
+            if value is not None
+        ]
+        if self.outcomes:
+            found.append([bits_of(row.OUTCOME, bytes([code])) for code in _outcome_codes(self.outcomes)])
+        return found
 
 
 class Segment:
@@ -113,17 +133,33 @@ class IndexReader:
     def __init__(self, store: redis.Redis, keys: Keys) -> None:
         self._store = store
         self._keys = keys
+        self._choose = Script("choose_segments", keys)
 
-    def segments(self, since_ms: int = 0) -> Iterator[tuple[Segment, int]]:
-        """Each segment with an instant that no row of those after it is later than. Ends where all are too old."""
+    def segments(self, wanted: RowFilter) -> Iterator[tuple[Segment, int]]:
+        """The segments that may have a row that matches, but for its id.
+
+        Each comes with an instant that no row of those after it is later than. Ends where all are too old.
+        """
         known: Any = self._store.zrevrange(self._keys.index_segments, 0, -1, withscores=True)
-        for start in range(0, len(known), SEGMENTS_AT_ONCE):
-            portion = known[start : start + SEGMENTS_AT_ONCE] if start else known[:1]
-            yield from self._read(portion, since_ms)
-            if not start:
-                yield from self._read(known[1:SEGMENTS_AT_ONCE], since_ms)
-            if portion[-1][1] < since_ms:
-                return
+        is_first = True
+        for start in range(0, len(known), CHOSEN_AT_ONCE):
+            chosen = self._chosen(known[start : start + CHOSEN_AT_ONCE], wanted)
+            while chosen:
+                portion = chosen[: 1 if is_first else SEGMENTS_AT_ONCE]
+                del chosen[: len(portion)]
+                is_first = False
+                yield from self._read(portion, wanted.since_ms)
+                if portion[-1][1] < wanted.since_ms:
+                    return
+
+    def _chosen(self, known: list[tuple[bytes, float]], wanted: RowFilter) -> list[tuple[bytes, float]]:
+        values = wanted.values
+        if not values and wanted.until_ms is None:
+            return known
+        till = "" if wanted.until_ms is None else wanted.until_ms
+        numbers = [number for number, _ in known]
+        chosen = set(self._choose.run(self._store, till, SUMMARY_BYTES, json.dumps(values), *numbers))
+        return [each for each in known if each[0] in chosen]
 
     def _read(self, portion: Sequence[tuple[bytes, float]], since_ms: int) -> Iterator[tuple[Segment, int]]:
         pipeline = self._store.pipeline(transaction=False)
@@ -143,5 +179,9 @@ def _uuid(digits: str) -> str:
 def _outcome_table(outcomes: Sequence[str]) -> bytes:
     if not outcomes:
         return _IN_USE
-    codes = {row.OUTCOMES.index(outcome) + 1 for outcome in outcomes if outcome in row.OUTCOMES}
+    codes = _outcome_codes(outcomes)
     return bytes(int(code in codes) for code in range(256))
+
+
+def _outcome_codes(outcomes: Sequence[str]) -> list[int]:
+    return [row.OUTCOMES.index(outcome) + 1 for outcome in outcomes if outcome in row.OUTCOMES]

@@ -106,7 +106,7 @@ class EventSearch:
             return list(self._reader.read([some_id]))
         found = dict.fromkeys(self._open.beginning_with(some_id)[: at_most + 1])
         wanted = RowFilter(id_beginning=some_id.replace("-", ""))
-        for segment, _ in self._index.segments():
+        for segment, _ in self._index.segments(wanted):
             found |= dict.fromkeys(each.event_id for each in segment.candidates(segment.matching(wanted)))
             if len(found) > at_most:
                 break
@@ -125,7 +125,7 @@ class EventSearch:
                 portion = candidates[start : start + COUNTED_AT_ONCE]
                 yield len(portion if is_exact else self._matching_open(wanted, portion))
         if wanted.closed_states:
-            for segment, _ in self._index.segments(rows.since_ms):
+            for segment, _ in self._index.segments(rows):
                 yield segment.matching(rows).bit_count()
 
     def _newest_open(self, wanted: EventFilter, count: int, before: Candidate | None) -> list[EventRecord]:
@@ -152,7 +152,7 @@ class EventSearch:
 
         def batches(before: Candidate | None, collected: Newest) -> Iterator[Batch]:
             until_ms = _until_ms(wanted, before)
-            for segment, bound_ms in self._index.segments(rows.since_ms):
+            for segment, bound_ms in self._index.segments(replace(rows, until_ms=until_ms)):
                 wanted_now = replace(rows, until_ms=until_ms, since_ms=max(rows.since_ms, collected.floor_ms))
                 yield list(segment.candidates(segment.matching(wanted_now))), bound_ms
 

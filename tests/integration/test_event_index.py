@@ -37,6 +37,7 @@ KEYS = Keys()
 Clerks = Callable[..., SingleClaims]
 STEPS = (
     *("accept",) * 3, *("finish",) * 2, "bury", "discard", "replay", "erase", "expire", "sweep", "lose", "act", "act",
+    "end_segment", "summarize",
 )  # fmt: skip
 
 
@@ -70,7 +71,7 @@ class History:
         elif step == "lose" and event_id:
             self.store.hdel(KEYS.event(event_id), "row")
             self.sweep()
-        elif step in ("sweep", "act"):
+        elif step in ("sweep", "act", "end_segment", "summarize"):
             getattr(self, step)()
 
     def act(self) -> None:
@@ -83,12 +84,19 @@ class History:
             plan = actions.plan(verb, wanted, who="ann", reason="a test")
             BulkRun(actions, actions.start(plan.action_id, who="ann")).run()
 
+    def end_segment(self) -> None:
+        self.store.hset(KEYS.index_state, "until", 0)
+
+    def summarize(self) -> None:
+        self.upkeep.summarize()
+
     def sweep(self) -> None:
         while self.upkeep.finish_rows():
             pass
         while self.upkeep.walk() is not None:
             pass
-        self.upkeep.check_segment()
+        for _ in range(self.store.zcard(KEYS.index_segments)):
+            self.upkeep.check_segment()
 
     def compare(self) -> None:
         expected: dict[str, str] = {}
@@ -101,6 +109,11 @@ class History:
         for state in CLOSED_STATES:
             found = {each.event_id for each in self.search.each(EventFilter(states=(state,)))}
             assert found == {event_id for event_id, outcome in expected.items() if outcome == state}
+        types = [
+            {each.event_id for each in self.search.each(EventFilter(event_type=event_type))}
+            for event_type in ("user.create", "user.delete")
+        ]
+        assert set.union(*types) == set(expected)
 
 
 @hypothesis_settings(
@@ -110,8 +123,15 @@ class History:
     steps=strategies.lists(strategies.sampled_from(STEPS), min_size=12, max_size=30), seed=strategies.integers(0, 99)
 )
 def test_the_index_equals_a_scan_of_the_records_after_any_history(
-    steps: list[str], seed: int, store: redis.Redis, accept: Accept, claims_of: Clerks, settings: Settings
+    steps: list[str],
+    seed: int,
+    store: redis.Redis,
+    accept: Accept,
+    claims_of: Clerks,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("surehook.workers.maintenance.event_index.LEAST_ROWS", 1)
     store.flushall()
     history, random = History(store, accept, claims_of(), settings), Random(seed)  # noqa: S311 - nothing secret
 

@@ -1,16 +1,18 @@
 """Keeps the index of closed events true.
 
-A script that closes an event adds its row in the same step. Three things are done here:
+A script that closes an event adds its row in the same step. Four things are done here:
 
 1. Complete rows that a script without the event's body has added: they lack the hash of the e-mail address.
 2. Walk through all records, and add the rows that are missing: an older version closed the event, or a key was deleted
    by hand. The first walk, on a store from before the index, goes on without a pause; later ones take some minutes.
 3. Walk through all rows, and clear those whose record says otherwise.
+4. Summarize the segments that are full, so that searches leave out most of them.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 import redis
@@ -20,6 +22,7 @@ from surehook.shared.envelope import parse_event
 from surehook.shared.errors import BodyDamaged, KeyMissing, MalformedBody
 from surehook.shared.event_index import (
     NO_PERSON,
+    ROW_BYTES,
     ROWS_A_SEGMENT,
     EmailHash,
     email_hash,
@@ -28,6 +31,7 @@ from surehook.shared.event_index import (
     word_hashes,
 )
 from surehook.shared.index_key import IndexKey, read_or_none
+from surehook.shared.index_summary import LEAST_ROWS, summary_of
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Argument, Script, text, texts
 from surehook.shared.settings import Settings
@@ -44,6 +48,8 @@ AT_ONCE = 100
 PORTION_BYTES = 4 * 1024 * 1024
 ROWS_A_CALL = 256
 UNFINISHED_A_TICK = 5_000
+SUMMARIES_A_TICK = 8
+PLACEHOLDER_MS = 60_000
 
 
 class Unindexed(NamedTuple):
@@ -60,7 +66,7 @@ class Unindexed(NamedTuple):
 
 
 class IndexUpkeep:
-    """The three steps, each a part at a time. It is safe to repeat them, and to take them in several processes."""
+    """The four steps, each a part at a time. It is safe to repeat them, and to take them in several processes."""
 
     def __init__(self, store: redis.Redis, keys: Keys, settings: Settings) -> None:
         self._store = store
@@ -70,6 +76,7 @@ class IndexUpkeep:
         self.key = IndexKey(store, keys, self._cipher)
         self._unindexed, self._add = Script("unindexed", keys), Script("index_events", keys)
         self._check_rows, self._mark = Script("check_rows", keys), Script("index_mark", keys)
+        self._set_if_absent, self._summary = Script("set_if_absent", keys), Script("index_summary", keys)
 
     def finish_rows(self) -> int:
         """Completes rows that were added without the address. Returns how many events were looked at."""
@@ -95,7 +102,7 @@ class IndexUpkeep:
 
     def check_segment(self) -> int:
         """Clears the rows of one segment, the next after the last call's, that lie. Returns how many did."""
-        segments = sorted(map(int, texts(self._store.zrange(self._keys.index_segments, 0, -1))))
+        segments = self._segments()
         if not segments:
             return 0
         last = int(self._store.hget(self._keys.index_state, "checked") or -1)
@@ -105,7 +112,27 @@ class IndexUpkeep:
             for first in range(0, ROWS_A_SEGMENT, ROWS_A_CALL)
         )
         self._mark.run(self._store, "checked", segment)
+        self._summarize(segments[:-1], segment)
         return lies
+
+    def summarize(self) -> None:
+        """Summarizes the newest segments that are written no more; a check does it with the others."""
+        finished = self._segments()[:-1]
+        for segment in finished[-SUMMARIES_A_TICK:]:
+            self._summarize(finished, segment)
+
+    def _segments(self) -> list[int]:
+        return sorted(map(int, texts(self._store.zrange(self._keys.index_segments, 0, -1))))
+
+    def _summarize(self, finished: Sequence[int], segment: int) -> None:
+        summary = self._keys.index_summary(segment)
+        if segment not in finished or self._store.exists(summary):
+            return
+        placeholder = token_hex(8)
+        is_ours, _ = self._set_if_absent.run(self._store, summary, placeholder, PLACEHOLDER_MS)
+        rows: Any = self._store.get(self._keys.index(segment)) if is_ours else None
+        if rows and len(rows) >= LEAST_ROWS * ROW_BYTES:
+            self._summary.run(self._store, segment, placeholder, summary_of(rows))
 
     def _index(self, event_ids: Sequence[str]) -> int:
         if not event_ids:
@@ -188,6 +215,7 @@ class IndexKeeper(PeriodicThread):
                     self._upkeep.end_first_walk()
                     return
             return
+        self._upkeep.summarize()
         missing, lies = self._upkeep.walk(), self._upkeep.check_segment()
         if missing or lies:
             log.warning("index of closed events mended", extra={"count": (missing or 0) + lies})

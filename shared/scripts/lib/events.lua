@@ -134,6 +134,7 @@ local function erase(event_id, retention)  -- rare
   remember_closed(event_id)
   leave_groups(event_id)
   clear_row(event_id, kept[3])
+  forget_summary(kept[3])
   redis.call('DEL', key, ATTEMPTS .. event_id)
   redis.call('HSET', key, 'closed_at', now_ms, 'outcome', 'erased')
   if kept[1] then redis.call('HSET', key, 'decision', kept[1]) end

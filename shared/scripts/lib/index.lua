@@ -70,6 +70,7 @@ end
 
 -- Begin a segment. Its score is an instant that no row of an older segment is later than.
 local function begin_segment(segment)  -- rare
+  redis.call('DEL', INDEX_SUMMARY .. segment)  -- of one with the same number, if the state of the index was lost
   local before = INDEX .. segment - 1
   local rows = redis.call('GET', before)
   if rows then redis.call('SET', before, rows, 'KEEPTTL') end  -- without the room for more that APPEND leaves
@@ -113,6 +114,12 @@ local function is_finished_row(event_id, number)
   local at = number % ROWS_A_SEGMENT * ROW_BYTES
   local row = redis.call('GETRANGE', INDEX .. math.floor(number / ROWS_A_SEGMENT), at, at + ROW_BYTES - 1)
   return #row == ROW_BYTES and string.sub(row, 1, 16) == pack_id(event_id) and string.byte(row, 45) == 1
+end
+
+-- Forget what is in the segment of a row: a value was added, or must not be kept.
+local function forget_summary(number)  -- rare
+  number = tonumber(number or '')
+  if number then redis.call('DEL', INDEX_SUMMARY .. math.floor(number / ROWS_A_SEGMENT)) end
 end
 
 local function clear_row(event_id, number)  -- rare
