@@ -31,6 +31,7 @@ OVERLAP_MS = 15 * 60_000
 SLOW_SEARCH_SECONDS = 10.0
 # With --every: the pause after a run that failed, if the regular one is longer. A lock of a killed run is gone by then.
 RETRY_SECONDS = 60.0
+PING_SECONDS = 0.25  # of the service manager's watchdog
 TERMINATED = 128 + signal.SIGTERM
 
 
@@ -60,15 +61,25 @@ def reconcile(**options: Any) -> None:
         raise click.UsageError("--every goes on where the last run ended: it takes neither --since nor --until.")
     settings = load_settings()
     from surehook.fusionauth.client import open_client
-    from surehook.shared.store import error_for_operator
 
     with _ended_by_sigterm(0 if options["every"] else TERMINATED), open_client(settings) as client:
         if not options["every"]:
             sys.exit(0 if _run(settings, client, options).is_complete else 1)
+        _run_for_ever(settings, client, options)
+
+
+def _run_for_ever(settings: Settings, client: "FusionAuthClient", options: dict[str, Any]) -> None:
+    from surehook.shared.service_manager import ServiceManager
+    from surehook.shared.store import error_for_operator
+
+    service = ServiceManager()
+    service.ready()
+    try:
         while True:
+            service.alive()
             pause = options["every"]
             try:
-                _run(settings, client, options)
+                _run(settings, client, options, is_alive=service.alive)
             except Exception as exc:
                 # The store or FusionAuth may be back at the next run.
                 error = exc if isinstance(exc, SurehookError) else error_for_operator(exc)
@@ -76,7 +87,12 @@ def reconcile(**options: Any) -> None:
                     raise
                 echo(f"surehook: {error}", err=True)
                 pause = min(pause, RETRY_SECONDS)
-            time.sleep(pause)
+            until = time.monotonic() + pause
+            while (left := until - time.monotonic()) > 0:
+                service.alive()
+                time.sleep(min(left, PING_SECONDS))
+    finally:
+        service.stopping()
 
 
 @contextmanager
@@ -89,7 +105,12 @@ def _ended_by_sigterm(status: int) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run(settings: Settings, client: "FusionAuthClient", options: dict[str, Any]) -> "Statement":
+def _run(
+    settings: Settings,
+    client: "FusionAuthClient",
+    options: dict[str, Any],
+    is_alive: Callable[[], None] = lambda: None,
+) -> "Statement":
     from surehook.fusionauth.reconcile.progress import Progress
     from surehook.fusionauth.reconcile.recovery import Recovery
     from surehook.fusionauth.reconcile.runner import Reconciler
@@ -119,7 +140,7 @@ def _run(settings: Settings, client: "FusionAuthClient", options: dict[str, Any]
             id_retention_ms=settings.id_retention * 1000,
             max_body_bytes=settings.max_body_bytes,
             advance=_advance(progress.advance, decided_until, start_ms, end_ms),
-            pace=_pace(options["rate"], progress.renew, position.step),
+            pace=_pace(options["rate"], progress.renew, position.step, is_alive),
             on_window=position.go_on,
         )
         statement = reconciler.run(start_ms, end_ms, is_dry_run=options["dry_run"])
@@ -202,15 +223,15 @@ class TimedLog:
                 echo("surehook: FusionAuth's event log answers slowly: it may be very large", err=True)
 
 
-def _pace(rate: float, renew: Callable[[], None], step: Callable[[], None]) -> Callable[[], None]:
-    """Returns a function that waits for its turn."""
+def _pace(rate: float, *before_each: Callable[[], None]) -> Callable[[], None]:
+    """Returns a function that waits for its turn, and then calls these."""
     last = 0.0
 
     def wait() -> None:
         nonlocal last
         time.sleep(max(0.0, last + 1 / rate - time.monotonic()))
         last = time.monotonic()
-        renew()
-        step()
+        for function in before_each:
+            function()
 
     return wait

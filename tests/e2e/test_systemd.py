@@ -13,12 +13,15 @@ Build = Callable[..., Stack]
 
 
 @pytest.mark.parametrize(
-    "command", [("ingest",), ("ingest", "--processes", "1"), ("worker",), ("store",)], ids=" ".join
+    "command",
+    [("ingest",), ("ingest", "--processes", "1"), ("worker",), ("store",), ("reconcile", "--every", "5m")],
+    ids=" ".join,
 )
 def test_a_service_reports_its_start_its_life_and_its_stop(build_stack: Build, command: tuple[str, ...]) -> None:
     stack = build_stack('@on("user.delete", name="seen")\ndef seen(event): effect(os.environ.get("NOTIFY_SOCKET"))')
     heard: list[bytes] = []
     environ = {"SUREHOOK_DATA_DIR": str(stack.folder / "own")} if command == ("store",) else {}
+    environ |= {"SUREHOOK_FUSIONAUTH_URL": "http://127.0.0.1:1", "SUREHOOK_FUSIONAUTH_API_KEY": "a-key-for-tests-only"}
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(stack.folder / "notify"))
         manager.setblocking(False)

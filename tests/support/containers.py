@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-OURS = ("ingest", "worker", "dashboard")
+OURS = ("ingest", "worker", "dashboard", "reconcile")
 PREFIX = "SUREHOOK_"
 SUPPLIED_BY_THE_OPERATOR = {"SUREHOOK_API_KEYS": "a-key-for-tests-only", "SUREHOOK_DASHBOARD_LOGIN": "ops:a-password"}
 
@@ -68,7 +68,8 @@ def compose_config(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     docker = shutil.which("docker")
     assert docker is not None
     # Ignore the .env of the machine that runs the tests.
-    command = [docker, "compose", "--env-file", "/dev/null", "-f", str(ROOT / "docker-compose.yml"), "config"]
+    command = [docker, "compose", "--env-file", "/dev/null", "--profile", "*", "-f", str(ROOT / "docker-compose.yml")]
+    command.append("config")
     environ = {"PATH": str(Path(docker).parent), "HOME": str(Path.home()), **environ}
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
