@@ -56,11 +56,15 @@ def endpoint_findings(settings: Settings, url: str, now: datetime, *, is_own: bo
         if not _is_ours(response, settings):
             yield _another_server(url, response)
             return
-        if seconds > SLOW_SECONDS:
-            means = "FusionAuth's documented timeouts are 1 s to connect and 2 s to read."
-            yield odd("slow", f"{shown_url(url)} took {seconds:.1f} s for a response.", means, PROXY)
+        yield from speed_findings(url, seconds)
         yield fine("endpoint", f"{shown_url(url)} answers, and without credentials it refuses.")
         yield from _bodies(client, settings, url)
+
+
+def speed_findings(url: str, seconds: float) -> Iterator[Finding]:
+    if seconds > SLOW_SECONDS:
+        means = "FusionAuth's documented timeouts are 1 s to connect and 2 s to read."
+        yield odd("slow", f"{shown_url(url)} took {seconds:.1f} s for a response.", means, PROXY)
 
 
 def _is_ours(response: httpx.Response, settings: Settings) -> bool:

@@ -24,8 +24,8 @@ def queue_findings(settings: Settings, registry: Registry | None, store: redis.R
     for name in sorted(used):
         yield from _workers(name, known.get(name), settings, store, keys)
     for queue in stats.queues:
-        yield from _state(queue, settings, is_used=queue.name in used or registry is None)
-    yield from _whole(stats, settings)
+        yield from state_findings(queue, settings, is_used=queue.name in used or registry is None)
+    yield from whole_findings(stats, settings)
     if orphans := store.zcard(keys.orphans):
         yield odd(
             "orphans",
@@ -50,7 +50,7 @@ def _workers(
     )
 
 
-def _state(queue: QueueStats, settings: Settings, *, is_used: bool) -> Iterator[Finding]:
+def state_findings(queue: QueueStats, settings: Settings, *, is_used: bool) -> Iterator[Finding]:
     if queue.is_paused:
         change = f"`surehook queues resume {queue.name}`"
         yield _judge(queue.name)("paused", f"The queue {queue.name} is paused.", _stopped(queue.name, settings), change)
@@ -78,7 +78,7 @@ def _state(queue: QueueStats, settings: Settings, *, is_used: bool) -> Iterator[
         )
 
 
-def _whole(stats: Stats, settings: Settings) -> Iterator[Finding]:
+def whole_findings(stats: Stats, settings: Settings) -> Iterator[Finding]:
     if stats.is_suspended:
         means = "No handler runs and transactional events are refused."
         yield blocks("suspended", "All workers are suspended by `rq suspend`.", means, "`rq resume`")

@@ -36,7 +36,10 @@ def spool_findings(settings: Settings) -> Iterator[Finding]:
         )
         return
     yield from _contents(settings)
-    free = SpoolFolder(path).free_bytes()
+    yield from room_findings(path, SpoolFolder(path).free_bytes(), settings)
+
+
+def room_findings(path: Path, free: int, settings: Settings) -> Iterator[Finding]:
     if free < settings.spool_max_bytes:
         yield odd(
             "spool-room",
