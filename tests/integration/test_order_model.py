@@ -9,44 +9,27 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from surehook.admin.events import EventLog
-from surehook.shared.job_id import JobId
-from surehook.shared.scripts import Script, texts
-from surehook.shared.stats import StatsReader
 from surehook.workers.claim import Claim
-from surehook.workers.maintenance.job_index import JobScan
-from surehook.workers.maintenance.missing_jobs import MissingJobs
 from surehook.workers.queue import acks
 from surehook.workers.queue.claims import ClaimState
 from tests.support.ledger import is_balanced, ledger
+from tests.support.mirror import left
 from tests.support.models import quick_store, run_model
-from tests.support.order_machine import (
-    EVENT_KEYS,
-    KEYS,
-    OFTEN,
-    PROCESSES,
-    QUEUES,
-    RARELY,
-    RETENTION,
-    OrderState,
-    Read,
-    an_attempt,
-)
+from tests.support.order_machine import EVENT_KEYS, KEYS, PROCESSES, QUEUES, RARELY, an_attempt
+from tests.support.order_people import OrderOfPeople
 
 __all__ = ["quick_store"]  # a fixture of tests.support
 
 WEIGHTS = {
     "accept": 5, "claim": 12, "route": 6, "settle": 9, "process_dies": 2, "due": 3, "replay": 2, "discard": 1,
-    "reopen": 1, "erase": 2, "requeue_out_of_turn": 1, "delete_job": 1, "sweep": 1,
+    "reopen": 1, "erase": 2, "requeue_out_of_turn": 1, "delete_job": 1, "cancel_job": 1, "sweep": 1,
     "sweep_reads": 2, "sweep_checks": 2,
 }  # fmt: skip
 MOST_OPEN = 12
 
 
-class Order(OrderState):
-    """Every step that any party can take."""
-
-    read: Read | None = None
+class Order(OrderOfPeople):
+    """Every step that any party can take; those of workers are here."""
 
     @rule(seed=st.integers(0, 2**32))
     def step(self, seed: int) -> None:
@@ -63,6 +46,7 @@ class Order(OrderState):
             "erase": bool(self.events),
             "requeue_out_of_turn": bool(self.deferred()),
             "delete_job": bool(self.deferred()),
+            "cancel_job": bool(self.cancellable()),
             "sweep_checks": self.read is not None,
         }
         name = self.draw([name for name, weight in WEIGHTS.items() if can.get(name, True) for _ in range(weight)])
@@ -136,86 +120,18 @@ class Order(OrderState):
             outcome = self.claims_of("parent", claim.queue).interrupt(
                 claim.key, an_attempt("@", "interrupted"), state=state, counts=True
             )
-            state_after = {"buried": "dead", "stale": "gone"}.get(outcome, "open")
-            if claim.handler_name:
-                self.ends(claim, state_after)
-            elif outcome == "buried":  # it takes its places when it is replayed
-                self.of(claim.job_id).overtaken |= set(QUEUES)
+            if outcome == "buried":
+                self.dies(claim.job_id)
+            elif claim.handler_name:
+                self.ends(claim, "gone" if outcome == "stale" else "open")
             elif outcome == "stale":
                 self.of(claim.job_id).states = dict.fromkeys(QUEUES, "gone")
 
     def _due(self) -> None:
+        for job_id in self.scheduled():
+            self.store.zadd(KEYS.rq_scheduled(self.queue_of(job_id)), {job_id: 0})
         for queue in QUEUES.values():
-            for job_id in texts(self.store.zrange(KEYS.rq_scheduled(queue), 0, -1)):
-                self.store.zadd(KEYS.rq_scheduled(queue), {job_id: 0})
             self.claims_of("parent", queue).promote_due()
-
-    # People, and RQ's tools
-
-    def _replay(self) -> None:
-        job_id = self.draw(self.dead())
-        self.replay(job_id)
-
-    def replay(self, job_id: str) -> None:
-        event, handler = self.of(job_id), JobId.parse(job_id).handler
-        assert Script("replay", KEYS).run(self.store, self.queue_of(job_id), job_id, "30") == 1
-        if handler:
-            event.states[handler] = "open"
-
-    def _discard(self) -> None:
-        job_id = self.draw(self.dead())
-        assert Script("discard", KEYS).run(self.store, self.queue_of(job_id), job_id, RETENTION) == 1
-        handler = JobId.parse(job_id).handler
-        for name in [handler] if handler else QUEUES:
-            self.of(job_id).states[name] = "done"
-
-    def _reopen(self) -> None:
-        event = self.draw(self.replayable())
-        assert EventLog(self.store, KEYS, handler_timeout=30).replay(event.event_id)
-        self.number += 1
-        event.number, event.is_routed, event.states = self.number, False, dict.fromkeys(QUEUES, "open")
-        event.overtaken = set()
-
-    def _erase(self) -> None:
-        if not self.draw(OFTEN):
-            return
-        event = self.draw(list(self.events.values()))
-        Script("erase", KEYS).run(self.store, event.event_id, "", RETENTION)
-        is_claimed = any(claim.event_id == event.event_id for _, claim in self.unrouted())
-        for name in QUEUES:
-            if event.states[name] != "running" and not is_claimed:
-                event.states[name] = "gone"
-
-    def _requeue_out_of_turn(self) -> None:
-        job_id = self.draw(list(self.deferred()))
-        self.store.zrem(KEYS.rq_deferred(self.queue_of(job_id)), job_id)
-        self.store.rpush(KEYS.rq_queue(self.queue_of(job_id)), job_id)
-        self.tampered.add(job_id)
-
-    def _delete_job(self) -> None:
-        job_id = self.draw(list(self.deferred()))
-        self.store.zrem(KEYS.rq_deferred(self.queue_of(job_id)), job_id)
-        self.store.delete(KEYS.rq_job(job_id))
-        self.tampered.add(job_id)
-
-    def _sweep(self) -> None:
-        self._sweep_reads()
-        self._sweep_checks()
-
-    def _sweep_reads(self) -> None:
-        """Between this step of the sweep and the next, every party goes on."""
-        read_at = StatsReader(self.store, KEYS).read().read_at
-        suspects = JobScan(self.store, KEYS).run().suspects
-        assert set(suspects) <= self.tampered
-        self.read = Read(read_at, suspects, self.deferred())
-
-    def _sweep_checks(self) -> None:
-        assert self.read is not None
-        MissingJobs(self.store, KEYS, handler_timeout=30).queue_again(self.read.suspects, since=self.read.read_at)
-        for queue in QUEUES.values():
-            job_ids = [job_id for job_id, its_queue in self.read.deferred.items() if its_queue == queue]
-            Script("sweep_order", KEYS).run(self.store, queue, *job_ids)
-        self.read = None
 
     def teardown(self) -> None:
         """After any history every event comes to its end, and nothing of the order is left."""
@@ -236,10 +152,7 @@ class Order(OrderState):
         assert ledger(self.store)["open"] == 0
         assert is_balanced(self.store)
         assert int(self.store.get(KEYS.extra_jobs) or 0) == 0
-        assert self.deferred() == {}
-        of_the_order = ("line:", "unrouted", "waiting-lines", "latest:")
-        left = [key.removeprefix(f"{KEYS.prefix}:") for key in texts(self.store.scan_iter(f"{KEYS.prefix}:*"))]
-        assert [key for key in left if key.startswith(of_the_order)] == []
+        assert [*self.deferred(), *self.cancelled(), *left(self.store)] == []
 
 
 def test_the_order_holds_after_any_steps_in_any_order(quick_store: redis.Redis) -> None:

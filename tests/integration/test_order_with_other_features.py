@@ -1,8 +1,10 @@
 """The order together with transactions, encryption, limits and RQ's tools."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+import pytest
 import redis
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
@@ -14,6 +16,7 @@ from harness.events import USER_ID, a_body, an_event
 from surehook import RetryLater
 from surehook.admin.ledger import Ledger
 from surehook.shared.encryption import BodyCipher
+from surehook.shared.scripts import texts
 from surehook.shared.stats import StatsReader
 from surehook.workers.handlers import registry as registry_module
 from surehook.workers.handlers.registry import Registry
@@ -107,3 +110,24 @@ def test_a_job_that_rq_cancels_while_it_waits_holds_the_line_from_its_place(
     assert mirror.ran == [first, first]
     assert store.zscore("rq:failed:events", f"{second}_mirror") is not None
     assert deferred(store) == [f"{third}_mirror"]
+
+
+@pytest.mark.parametrize("requeued_by", ["a person", "the sweep"])
+def test_a_job_that_was_queued_out_of_turn_is_queued_once_when_its_turn_comes(
+    accept: Accept, run_worker: Any, store: redis.Redis, look: Callable[[], list[str]], requeued_by: str
+) -> None:
+    mirror = Mirror(retries=0)
+    first, second = accept("user.update"), accept("user.update")
+    mirror.fails[second] = OSError()
+    run_worker(turns=2)  # the handlers of both are chosen
+    store.zrem("rq:deferred:events", f"{second}_mirror")
+    if requeued_by == "a person":
+        store.rpush("rq:queue:events", f"{second}_mirror")
+    else:
+        store.delete(f"rq:job:{second}_mirror")
+        assert look() == [f"{second}_mirror"]
+
+    run_worker(turns=10)
+
+    assert mirror.ran == [first, second]
+    assert texts(store.zrange("rq:failed:events", 0, -1)) == [f"{second}_mirror"]

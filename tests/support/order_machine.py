@@ -1,6 +1,6 @@
 """The state of the order's state machine: the events, what is known of them and their handlers, and the invariants."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -51,7 +51,7 @@ class Read(NamedTuple):
 
     read_at: str
     suspects: list[str]
-    deferred: dict[str, str]
+    deferred: list[str]
 
 
 class OrderState(RuleBasedStateMachine):
@@ -119,6 +119,9 @@ class OrderState(RuleBasedStateMachine):
         found = self.claims.items()
         return [(process, claim) for process, claims in found for claim in claims if not claim.handler_name]
 
+    def claimed(self) -> set[str]:
+        return {claim.job_id for claims in self.claims.values() for claim in claims}
+
     def starts(self, claim: Claim) -> None:
         """Records and checks the start of a run."""
         event, handler = self.of(claim.job_id), claim.handler_name
@@ -135,18 +138,40 @@ class OrderState(RuleBasedStateMachine):
 
     def ends(self, claim: Claim, state: str) -> None:
         """Records the end of a run: it stays open, or is done, dead or gone."""
-        event, handler = self.of(claim.job_id), claim.handler_name
-        event.states[handler] = state
-        if state == "dead" and POLICIES[handler] == "skip":
-            event.overtaken.add(handler)
+        if state == "dead":
+            self.dies(claim.job_id)
+        else:
+            self.of(claim.job_id).states[claim.handler_name] = state
+
+    def dies(self, job_id: str) -> None:
+        """Records a dead letter. An event whose handlers are not chosen takes its places when it is replayed."""
+        event, handler = self.of(job_id), JobId.parse(job_id).handler
+        if handler:
+            event.states[handler] = "dead"
+        event.overtaken |= {name for name in QUEUES if not handler or (name == handler and POLICIES[name] == "skip")}
+
+    def queued(self) -> list[str]:
+        return [job_id for queue in QUEUES.values() for job_id in texts(self.store.lrange(KEYS.rq_queue(queue), 0, -1))]
+
+    def scheduled(self) -> list[str]:
+        return self.registered(KEYS.rq_scheduled)
 
     def dead(self) -> list[str]:
-        return [text(job_id) for queue in QUEUES.values() for job_id in self.store.zrange(KEYS.rq_failed(queue), 0, -1)]
+        return self.registered(KEYS.rq_failed)
 
-    def deferred(self) -> dict[str, str]:
-        """The deferred jobs, with their queues."""
-        found = {queue: texts(self.store.zrange(KEYS.rq_deferred(queue), 0, -1)) for queue in QUEUES.values()}
-        return {job_id: queue for queue, job_ids in found.items() for job_id in job_ids}
+    def deferred(self) -> list[str]:
+        return self.registered(KEYS.rq_deferred)
+
+    def cancelled(self) -> list[str]:
+        """The jobs that were cancelled and are not buried yet."""
+        return self.registered(KEYS.rq_canceled)
+
+    def cancellable(self) -> list[str]:
+        jobs = [*self.queued(), *self.scheduled(), *self.deferred(), *self.dead(), *sorted(self.claimed())]
+        return [job_id for job_id in jobs if job_id not in self.cancelled()]
+
+    def registered(self, key: Callable[[str], str]) -> list[str]:
+        return [job_id for queue in QUEUES.values() for job_id in texts(self.store.zrange(key(queue), 0, -1))]
 
     def queue_of(self, job_id: str) -> str:
         return QUEUES.get(JobId.parse(job_id).handler, EVENTS_QUEUE)
@@ -167,7 +192,8 @@ class OrderState(RuleBasedStateMachine):
                 assert unrouted[0][1] < jobs[0][1]
         self.tampered = {job_id for job_id in self.tampered if job_id in in_lines} - set(self.deferred())
         assert set(self.deferred()) <= in_lines
-        assert in_lines == set(self.deferred()) | (in_lines & set(self.dead())) | self.tampered
+        ended = set(self.dead()) | set(self.cancelled())
+        assert in_lines == set(self.deferred()) | (in_lines & ended) | self.tampered
 
     @invariant()
     def only_open_jobs_have_a_turn_and_only_those_are_queued(self) -> None:
@@ -181,13 +207,19 @@ class OrderState(RuleBasedStateMachine):
             handler = JobId.parse(job_id).handler
             assert self.of(job_id).states[handler] in ("open", "running", "dead")
             assert job_id not in dead or POLICIES[handler] == "hold"
-        for queue in QUEUES.values():
-            for job_id in texts(self.store.lrange(KEYS.rq_queue(queue), 0, -1)):
-                assert job_id in with_turn | self.tampered or not self.has_place(job_id)
+        for job_id in self.queued():
+            assert job_id in with_turn | self.tampered or not self.has_place(job_id)
 
     def has_place(self, job_id: str) -> bool:
         event_id, handler = JobId.parse(job_id)
         return bool(handler and self.store.hexists(KEYS.event(event_id), f"line:{handler}"))
+
+    @invariant()
+    def a_job_is_queued_once_and_neither_runs_nor_is_in_a_registry(self) -> None:
+        queued, registered = self.queued(), {*self.scheduled(), *self.deferred(), *self.dead()}
+        assert len(queued) == len(set(queued))
+        assert not registered & set(queued)
+        assert not self.claimed() & {*queued, *registered}
 
     @invariant()
     def an_event_is_unrouted_only_while_its_handlers_are_not_chosen(self) -> None:

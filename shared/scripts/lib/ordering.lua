@@ -71,14 +71,15 @@ local function order(step, ...)  -- rare
     end
     redis.call('ZADD', line, TURN, job_id)
     local queue = redis.call('HGET', JOB .. job_id, 'origin') or record[3] or 'events'
-    redis.call('ZREM', DEFERRED .. queue, job_id)
+    local was_deferred = redis.call('ZREM', DEFERRED .. queue, job_id) == 1
     if is_skipped(job_id, queue) then
       redis.call('ZREM', line, job_id)
       return false
     end
     if redis.call('ZSCORE', FAILED .. queue, job_id) or redis.call('ZSCORE', CANCELED .. queue, job_id) then return true end
     ensure_job(job_id, queue, DEFAULT_TIMEOUT_SECONDS)
-    enqueue(job_id, queue)
+    -- RQ's tools or the sweep may have queued it before its turn: a second copy would run it again after it has failed.
+    if was_deferred or not redis.call('LPOS', QUEUE .. queue, job_id) then enqueue(job_id, queue) end
     return true
   end
 

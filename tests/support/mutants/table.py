@@ -39,6 +39,7 @@ MUTANTS = (
         "if false",
         "test_bounded_scripts",
     ),
+    Mutant("a job is queued twice", "lib/ordering", "if was_deferred", "if true", "test_order_with_other_features"),
     Mutant("a skipped dead letter holds its line", "lib/ordering", "string.sub(place, 1, 4) == 'skip'", "false", ORDER),
     Mutant("a letter that died again is replayed again", "lib/actions", "died_at > planned_at or", "false or", BULK),
     Mutant(
