@@ -1,9 +1,5 @@
 """Many dead letters are replayed or discarded by an action that can be stopped, killed and resumed at any point."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +8,15 @@ from typing import Any
 import pytest
 import redis
 
-from harness.stack import wait_until
 from surehook.admin.audit import Audit
 from surehook.admin.bulk_actions import DISCARD, REPLAY, ActionRefused, BulkAction, BulkActions, BulkState
 from surehook.admin.bulk_run import BulkRun
 from surehook.admin.dead_letters import DeadLetters, Filter
-from surehook.admin.events import EventLog
 from surehook.admin.failure_groups import FailureGroups
 from surehook.shared.errors import NotFound
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Erase
-from tests.support.bulk import bulk, lose_lease, one_at_a_time, start
+from tests.support.bulk import bulk, killed_after_its_first_event, lose_lease, one_at_a_time, replays, start
 from tests.support.command import Surehook
 from tests.support.dead_letters import die, groups, surehook
 from tests.support.order_machine import an_attempt
@@ -30,12 +24,6 @@ from tests.support.order_machine import an_attempt
 __all__ = ["bulk", "die", "groups", "one_at_a_time", "surehook"]  # fixtures
 
 Die = Callable[..., str]
-
-
-def replays(store: redis.Redis, event_id: str) -> int:
-    return len(
-        [each for each in EventLog(store, KEYS, handler_timeout=30).actions(event_id) if each.action == "replayed"]
-    )
 
 
 def test_a_plan_changes_nothing_and_says_what_it_would_do(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
@@ -153,17 +141,8 @@ def test_an_action_whose_command_was_killed_is_resumed(
     die: Die, bulk: BulkActions, store: redis.Redis, settings: Settings, surehook: Surehook, tmp_path: Path
 ) -> None:
     ids = [die() for _ in range(4)]
-    command = [sys.executable, "-m", "surehook", "dead-letters", "replay", "--all", "--rate", "1"]
-    environment = os.environ | {"SUREHOOK_DATA_DIR": str(settings.data_dir)}
-    process = subprocess.Popen(command, env=environment, cwd=tmp_path)
-    try:
-        wait_until(lambda: any(action.done for action in bulk.newest()), "an event is replayed", 90)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    (action,) = bulk.newest()
-    lose_lease(store, action)
-    assert bulk.get(action.action_id).state is BulkState.INTERRUPTED
+    action = killed_after_its_first_event(bulk, settings, tmp_path, store, "dead-letters", "replay", "--all")
+    assert action.state is BulkState.INTERRUPTED
 
     assert surehook("actions", "resume", action.action_id[:4])[0] == 0
 

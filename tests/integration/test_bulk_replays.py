@@ -1,9 +1,5 @@
 """Many closed events are run again by an action that can be stopped, killed and resumed at any point."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +9,6 @@ import pytest
 import redis
 
 from harness.events import USER_ID
-from harness.stack import wait_until
 from surehook.admin import bulk_run, bulk_steps, portions
 from surehook.admin.audit import Audit
 from surehook.admin.bulk_actions import REPLAY, BulkActions, BulkState
@@ -26,9 +21,8 @@ from surehook.shared.scripts import texts
 from surehook.shared.settings import Settings
 from surehook.workers.maintenance.event_index import IndexUpkeep
 from tests.integration.conftest import KEYS, Accept, Erase
-from tests.integration.test_bulk_actions import replays
 from tests.integration.test_known_ids import finish
-from tests.support.bulk import bulk, lose_lease, one_at_a_time, start
+from tests.support.bulk import bulk, killed_after_its_first_event, lose_lease, one_at_a_time, replays, start
 from tests.support.command import Surehook
 from tests.support.dead_letters import die, surehook
 
@@ -126,16 +120,8 @@ def test_a_command_that_was_killed_is_resumed(
     close: Close, bulk: BulkActions, store: redis.Redis, settings: Settings, surehook: Surehook, tmp_path: Path
 ) -> None:
     ids = [close() for _ in range(4)]
-    command = [sys.executable, "-m", "surehook", "events", "replay", "--type", "user.delete", "--rate", "1"]
-    environment = os.environ | {"SUREHOOK_DATA_DIR": str(settings.data_dir)}
-    process = subprocess.Popen(command, env=environment, cwd=tmp_path)
-    try:
-        wait_until(lambda: any(action.done for action in bulk.newest()), "an event is replayed", 90)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    (action,) = bulk.newest()
-    lose_lease(store, action)
+    command = ("events", "replay", "--type", "user.delete")
+    action = killed_after_its_first_event(bulk, settings, tmp_path, store, *command)
 
     assert surehook("actions", "resume", action.action_id) == (0, "4 replayed\n")
 

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +16,13 @@ from surehook.admin.bulk_actions import DISCARD, REPLAY, BulkActions, BulkState
 from surehook.admin.bulk_filters import pack
 from surehook.admin.bulk_run import BulkRun
 from surehook.admin.dead_letters import Filter
-from surehook.admin.events import EventLog
 from surehook.dashboard.bulk_runner import BulkRunner
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS
-from tests.support.bulk import bulk, lose_lease, start
+from tests.support.bulk import bulk, is_done, lose_lease, replays, runner, start
 from tests.support.dead_letters import die
 
-__all__ = ["bulk", "die"]  # fixtures
-
-
-@pytest.fixture
-def runner(bulk: BulkActions) -> Iterator[BulkRunner]:
-    """That of a dashboard whose thread does not tick by itself."""
-    runner = BulkRunner(bulk)
-    yield runner
-    runner.stop_and_wait()
-
-
-def replays(store: redis.Redis, event_id: str) -> int:
-    log = EventLog(store, KEYS, handler_timeout=30)
-    return len([each for each in log.actions(event_id) if each.action == "replayed"])
-
-
-def is_done(bulk: BulkActions, action_id: str) -> bool:
-    return bulk.get(action_id).state is BulkState.DONE
+__all__ = ["bulk", "die", "runner"]  # fixtures
 
 
 def test_two_dashboards_and_a_command_at_once_replay_each_event_once(

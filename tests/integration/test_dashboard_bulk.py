@@ -1,7 +1,6 @@
 """Bulk actions and the audit in the pages: planned, confirmed, run by the dashboard, stopped, resumed and listed."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,41 +10,23 @@ from starlette.testclient import TestClient
 from harness.stack import wait_until
 from surehook.admin.audit import Audit
 from surehook.admin.bulk_actions import BulkActions, BulkState
-from surehook.admin.events import EventLog
 from surehook.admin.failure_groups import FailureGroups
 from surehook.dashboard.bulk_runner import BulkRunner
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS
 from tests.integration.test_dashboard_acts import Post, post, token_in
-from tests.support.bulk import bulk
+from tests.support.bulk import bulk, is_done, replays, runner
 from tests.support.dashboard import site_client
 from tests.support.dead_letters import die, groups
 
-__all__ = ["bulk", "die", "groups", "post"]  # fixtures
+__all__ = ["bulk", "die", "groups", "post", "runner"]  # fixtures
 
 ACTOR, READER = ("operator", "a-password"), ("reader", "another-password")
 
 
 @pytest.fixture
-def runner(bulk: BulkActions) -> Iterator[BulkRunner]:
-    """That of a dashboard whose thread does not tick by itself."""
-    runner = BulkRunner(bulk)
-    yield runner
-    runner.stop_and_wait()
-
-
-@pytest.fixture
 def client(settings: Settings, runner: BulkRunner) -> TestClient:
     return site_client(settings, runner=runner)
-
-
-def replays(store: redis.Redis, event_id: str) -> int:
-    log = EventLog(store, KEYS, handler_timeout=30)
-    return len([each for each in log.actions(event_id) if each.action == "replayed"])
-
-
-def is_done(bulk: BulkActions, action_id: str) -> bool:
-    return bulk.get(action_id).state is BulkState.DONE
 
 
 def test_a_group_is_discarded_after_its_plan_was_confirmed(

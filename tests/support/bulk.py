@@ -1,16 +1,25 @@
-"""Bulk actions for tests: the actions of the tests' store, and a started one."""
+"""Bulk actions for tests: the actions of the tests' store, a started one, and those who run them."""
 
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from harness.stack import wait_until
 from surehook.admin import portions
-from surehook.admin.bulk_actions import REPLAY, BulkAction, BulkActions
+from surehook.admin.bulk_actions import REPLAY, BulkAction, BulkActions, BulkState
 from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.admin.event_records import EventFilter
 from surehook.admin.events import EventLog
+from surehook.dashboard.bulk_runner import BulkRunner
 from surehook.shared.keys import Keys
+from surehook.shared.settings import Settings
 
 KEYS = Keys()
 
@@ -26,6 +35,14 @@ def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portions, "AT_ONCE", 1)
 
 
+@pytest.fixture
+def runner(bulk: BulkActions) -> Iterator[BulkRunner]:
+    """That of a dashboard whose thread does not tick by itself."""
+    runner = BulkRunner(bulk)
+    yield runner
+    runner.stop_and_wait()
+
+
 def start(
     bulk: BulkActions, verb: str = REPLAY, wanted: Filter | EventFilter | None = None, **options: Any
 ) -> BulkAction:
@@ -36,3 +53,30 @@ def start(
 def lose_lease(store: redis.Redis, action: BulkAction) -> None:
     """As if the time of its runner's lease had passed."""
     store.hset(KEYS.bulk_action(action.action_id), "lease_until", 1)
+
+
+def killed_after_its_first_event(
+    bulk: BulkActions, settings: Settings, folder: Path, store: redis.Redis, *arguments: str
+) -> BulkAction:
+    """Runs a command that acts on one event a second, kills it, and returns its action, whose lease has lapsed."""
+    command = [sys.executable, "-m", "surehook", *arguments, "--rate", "1"]
+    environment = os.environ | {"SUREHOOK_DATA_DIR": str(settings.data_dir)}
+    process = subprocess.Popen(command, env=environment, cwd=folder)
+    try:
+        wait_until(lambda: any(action.done for action in bulk.newest()), "an event is replayed", 90)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    (action,) = bulk.newest()
+    lose_lease(store, action)
+    return bulk.get(action.action_id)
+
+
+def is_done(bulk: BulkActions, action_id: str) -> bool:
+    return bulk.get(action_id).state is BulkState.DONE
+
+
+def replays(store: redis.Redis, event_id: str) -> int:
+    """How often operators have replayed an event."""
+    log = EventLog(store, KEYS, handler_timeout=30)
+    return len([each for each in log.actions(event_id) if each.action == "replayed"])
