@@ -42,8 +42,8 @@ class OwnClaims:
                 with connect(plan.settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
                     counts = child.is_to_blame
                     self._interrupted.inc(child.give_back(store, plan.settings, plan.registry, counts=counts))
-                for handler in child.timed_out:
-                    self._killed.labels(handler).inc()
+                while child.timed_out:  # none is counted twice if another child's turn fails
+                    self._killed.labels(child.timed_out.pop()).inc()
         except (RedisError, OSError) as exc:
             self._report.failed(GIVING_BACK, exc)
             if children is not self.unreported:
