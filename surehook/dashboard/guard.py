@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 COOKIE = "surehook_dashboard"
 READING = ("GET", "HEAD", "OPTIONS")
 USER = "surehook.user"
+NO_LOGIN = "dashboard, no login"
 SEARCH = "/find"
 """A POST that changes nothing: it is one so that e-mail addresses do not stand in the address of a page."""
 
@@ -37,6 +38,11 @@ class User:
 
     name: str
     may_act: bool
+
+    @property
+    def who(self) -> str:
+        """The user, as the audit names them."""
+        return self.name or NO_LOGIN
 
 
 class Guard:

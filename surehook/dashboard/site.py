@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 MAX_FORM_BYTES = 64 * 1024
 MAX_FIELDS = 1100
-NO_LOGIN = "dashboard, no login"
 TOKEN = "token"  # noqa: S105 - a field's name
 STALE = "This page was open for too long, or the dashboard has started anew: reload it, and try again."
 
@@ -57,8 +56,7 @@ class Visit:
 
     @property
     def who(self) -> str:
-        """The user, as the audit names them."""
-        return self.user.name or NO_LOGIN
+        return self.user.who
 
 
 @dataclass(frozen=True, slots=True)

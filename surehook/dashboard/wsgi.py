@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from surehook.dashboard.guard import USER
 from surehook.dashboard.headers import text_headers
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def environ_of(scope: Any) -> dict[str, Any]:
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "SERVER_NAME": host,
         "SERVER_PORT": str(port or 0),
-        "REMOTE_USER": scope["surehook.user"].name if scope.get("surehook.user") else "",
+        "REMOTE_USER": scope[USER].who if scope.get(USER) else "",
         "REMOTE_ADDR": scope["client"][0] if scope["client"] else "",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],

@@ -6,6 +6,7 @@ import pytest
 import redis
 from starlette.testclient import TestClient
 
+from surehook.admin.audit import Audit
 from surehook.dashboard.rq_app import create_rq_dashboard
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Accept
@@ -71,6 +72,8 @@ def test_requeue_gives_the_full_budget(die: Any, client: TestClient, store: redi
     assert store.lrange("rq:queue:events", 0, -1) == [event_id.encode()]
     assert not store.hexists(KEYS.event(event_id), "spent:")
     assert is_balanced(store)
+    (entry,) = Audit(store, KEYS).newest()
+    assert (entry.who, entry.action, entry.target) == ("dashboard, no login", "replayed", event_id)
 
 
 def test_a_live_job_is_not_requeued(accept: Accept, claims_of: Any, client: TestClient, store: redis.Redis) -> None:
