@@ -56,10 +56,9 @@ class Outcomes:
             if last.get("outcome") == "later":
                 return "succeeded"  # the handler has chosen another time
             return "same" if group_of_attempt(last) == self._group_id else "other"
-        state: Any = self._store.hmget(self._keys.event(run.event_id), "closed_at", "outcome")
-        if text(state[1]) == "erased" or not self._store.exists(self._keys.event(run.event_id)):
-            return "gone"
-        return "gone" if state[0] else ""  # closed without a result: an operator discarded it
+        record: Any = self._store.hmget(self._keys.event(run.event_id), "type", "closed_at")
+        event_type, closed_at = record
+        return "gone" if event_type is None or closed_at else ""  # erased, or closed without a run
 
     def error_of(self, run: Run) -> str:
         return str(self._last_attempt(run).get("error", ""))

@@ -12,6 +12,7 @@ from surehook.admin.audit import Audit
 from surehook.admin.bulk_actions import DISCARD, REPLAY, ActionRefused, BulkAction, BulkActions, BulkState
 from surehook.admin.bulk_run import BulkRun
 from surehook.admin.dead_letters import DeadLetters, Filter
+from surehook.admin.events import EventLog
 from surehook.admin.failure_groups import FailureGroups
 from surehook.shared.errors import NotFound
 from surehook.shared.settings import Settings
@@ -100,6 +101,30 @@ def test_an_action_has_one_runner(die: Die, bulk: BulkActions) -> None:
 
     assert [other.state for other in others] == [BulkState.RUNNING] * 2
     assert (done.state, done.done) == (BulkState.DONE, 2)
+
+
+def test_a_runner_that_lost_its_action_does_not_end_it(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
+    die()
+    action = start(bulk)
+    lost, current = BulkRun(bulk, action), BulkRun(bulk, action)
+    assert lost.take()
+    lose_lease(store, action)
+    assert current.take()
+
+    lost.end("it failed")
+
+    assert (bulk.get(action.action_id).state, bulk.get(action.action_id).note) == (BulkState.RUNNING, "")
+
+
+def test_an_action_is_of_the_operator_who_starts_it(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
+    event_id = die()
+    plan = bulk.plan(REPLAY, Filter(), who="ann")
+
+    done = BulkRun(bulk, bulk.start(plan.action_id, who="bob")).run()
+
+    assert done.who == "bob"
+    assert {entry.who for entry in Audit(store, KEYS).newest()} == {"bob"}
+    assert [each.who for each in EventLog(store, KEYS, handler_timeout=30).actions(event_id)] == ["bob"]
 
 
 @pytest.mark.usefixtures("one_at_a_time")

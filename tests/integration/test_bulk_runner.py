@@ -16,6 +16,7 @@ from surehook.admin.bulk_actions import DISCARD, REPLAY, BulkActions, BulkState
 from surehook.admin.bulk_filters import pack
 from surehook.admin.bulk_run import BulkRun
 from surehook.admin.dead_letters import Filter
+from surehook.dashboard import bulk_runner
 from surehook.dashboard.bulk_runner import BulkRunner
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS
@@ -88,6 +89,28 @@ def test_a_dashboard_that_stops_leaves_its_actions_to_the_next_at_once(
     runner.tick()
 
     assert bulk.get(plan.action_id).state is BulkState.RUNNING
+
+
+def test_a_dashboard_runs_a_few_actions_at_once_and_the_others_later(
+    die: Any, bulk: BulkActions, runner: BulkRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_runner, "MOST_AT_ONCE", 1)
+    die(), die()
+    plans = [bulk.plan(DISCARD, Filter(), who="ann", reason="old") for _ in range(2)]
+    first, second = (
+        bulk.start(plan.action_id, who="ann", for_dashboard=True, changes={"rate": "0.1"}) for plan in plans
+    )
+    runner.take(first)
+    runner.take(second)
+    assert [bulk.get(each.action_id).state for each in (first, second)] == [BulkState.RUNNING, BulkState.INTERRUPTED]
+
+    bulk.stop(first.action_id, who="ann")
+
+    def is_taken() -> bool:
+        runner.tick()
+        return bulk.get(second.action_id).state is not BulkState.INTERRUPTED
+
+    wait_until(is_taken, "the second is taken")
 
 
 def test_a_dashboard_takes_no_action_of_a_command(die: Any, bulk: BulkActions, runner: BulkRunner) -> None:

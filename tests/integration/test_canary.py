@@ -5,16 +5,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 
-from surehook import Event, on
-from surehook.admin.bulk_actions import REPLAY, BulkAction, BulkActions, BulkState
+from harness.stack import wait_until
+from surehook import Event, RetryLater, on
+from surehook.admin import bulk_run
+from surehook.admin.bulk_actions import REPLAY, BulkAction, BulkActions, BulkState, event_of_canary
 from surehook.admin.bulk_run import BulkRun
 from surehook.admin.dead_letters import Filter
 from surehook.admin.failure_groups import FailureGroups
-from tests.support.bulk import bulk, start
+from tests.integration.conftest import Erase
+from tests.support.bulk import bulk, one_at_a_time, start
 from tests.support.dead_letters import groups
 
-__all__ = ["bulk", "groups"]  # fixtures
+__all__ = ["bulk", "groups", "one_at_a_time"]  # fixtures
 
 
 class Handler:
@@ -22,12 +26,14 @@ class Handler:
 
     def __init__(self) -> None:
         self.is_mended = True
-        self.fails_at = 0
+        self.fails_at = self.puts_off_at = 0
         self.runs = 0
 
         @on("user.*", name="it", retries=1, backoff=[60])
         def it(event: Event) -> None:
             self.runs += 1
+            if self.runs == self.puts_off_at:
+                raise RetryLater(600)
             if not self.is_mended or self.runs == self.fails_at:
                 raise ValueError("no plan")
 
@@ -103,6 +109,54 @@ def test_the_first_of_the_others_that_fails_in_the_same_way_stops_the_rest(
     assert stopped.state is BulkState.STOPPED
     assert 3 <= stopped.done < 6
     assert "failed again" in stopped.note
+
+
+def test_a_first_event_that_its_handler_puts_off_has_not_failed(
+    group: str, handler: Handler, bulk: BulkActions, working: Any
+) -> None:
+    handler.puts_off_at = 1
+
+    done = working(BulkRun(bulk, start(bulk, REPLAY, Filter(group_id=group))))
+
+    assert (done.state, done.done, done.has_canary_succeeded) == (BulkState.DONE, 6, True)
+
+
+def test_another_event_goes_first_if_the_first_is_erased(
+    group: str, handler: Handler, bulk: BulkActions, erase: Erase, run_worker: Any
+) -> None:
+    action_id = start(bulk, REPLAY, Filter(group_id=group)).action_id
+    thread = threading.Thread(target=BulkRun(bulk, bulk.get(action_id), canary_seconds=60).run)
+    thread.start()
+    wait_until(lambda: bulk.get(action_id).canary, "the first is replayed")
+    first = event_of_canary(bulk.get(action_id))
+
+    erase(first)
+
+    wait_until(lambda: event_of_canary(bulk.get(action_id)) not in {"", first}, "another is the first")
+    assert not bulk.get(action_id).has_canary_succeeded
+    while thread.is_alive():
+        run_worker()
+        thread.join(0.01)
+    run_worker(turns=6)
+    assert (bulk.get(action_id).state, handler.runs) == (BulkState.DONE, 5)
+
+
+@pytest.mark.usefixtures("handler", "one_at_a_time")
+def test_few_of_the_others_wait_for_their_run_at_a_time(
+    group: str, bulk: BulkActions, store: redis.Redis, run_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_run, "MOST_IN_FLIGHT", 2)
+    waiting: list[int] = []
+    action = start(bulk, REPLAY, Filter(group_id=group))
+    run = BulkRun(bulk, action, on_step=lambda _: waiting.append(store.llen("rq:queue:events")))
+    thread = threading.Thread(target=run.run)
+    thread.start()
+    while thread.is_alive():
+        if store.llen("rq:queue:events") == 2 or not bulk.get(action.action_id).has_canary_succeeded:
+            run_worker()
+        thread.join(0.01)
+
+    assert (len(waiting), max(waiting)) == (6, 2)
 
 
 def test_without_workers_the_others_are_not_replayed(group: str, bulk: BulkActions) -> None:

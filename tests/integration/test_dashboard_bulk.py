@@ -107,6 +107,23 @@ def test_an_action_is_stopped_and_resumed_by_buttons(
         assert post(f"{planned}/{button}").headers["Location"] == planned, "a late click shows the action"
 
 
+def test_a_discard_that_is_resumed_keeps_its_reason(
+    die: Any, post: Post, bulk: BulkActions, store: redis.Redis
+) -> None:
+    for _ in range(2):
+        die()
+    planned = post("/actions", verb="discard").headers["Location"]
+    action_id = planned.rpartition("/")[2]
+    post(f"{planned}/start", reason="the account is gone", rate="0.2")
+    wait_until(lambda: bulk.get(action_id).done == 1, "one is discarded")
+    post(f"{planned}/stop")
+
+    assert post(f"{planned}/start", rate="").status_code == 303
+
+    wait_until(lambda: is_done(bulk, action_id), "the rest is discarded")
+    assert bulk.get(action_id).reason == "the account is gone"
+
+
 @pytest.mark.parametrize(
     ("fields", "status"),
     [

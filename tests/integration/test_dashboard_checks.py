@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,9 +76,10 @@ def test_the_doctor_runs_on_a_click_and_its_findings_stay(
     ("program", "said"),
     [
         ("print('no JSON')", "it could not be run (JSONDecodeError)"),
+        ("print(3)", "it could not be run (TypeError)"),
         ("import time; time.sleep(60)", "it had not ended after 0 seconds"),
     ],
-    ids=["no JSON", "too long"],
+    ids=["no JSON", "other JSON", "too long"],
 )
 def test_a_doctor_that_finds_nothing_says_why(
     program: str, said: str, post: Post, client: TestClient, monkeypatch: pytest.MonkeyPatch
@@ -88,6 +90,28 @@ def test_a_doctor_that_finds_nothing_says_why(
     post("/doctor")
 
     wait_until(lambda: said in client.get("/doctor").text, "it says why")
+
+
+def test_a_second_click_starts_no_second_doctor(
+    post: Post, client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs, end = tmp_path / "runs", tmp_path / "end"
+    program = (
+        "import pathlib, time\n"
+        f"with open({str(runs)!r}, 'a') as file: file.write('x')\n"
+        f"while not pathlib.Path({str(end)!r}).exists(): time.sleep(0.05)\n"
+        """print('{"findings": []}')"""
+    )
+    monkeypatch.setattr(doctor, "COMMAND", (doctor.COMMAND[0], "-c", program))
+
+    post("/doctor")
+    wait_until(runs.exists, "it runs", 60)
+    post("/doctor")
+
+    assert "It examines the store" in client.get("/doctor").text
+    end.touch()
+    wait_until(lambda: "As of" in client.get("/doctor").text, "it has ended", 60)
+    assert runs.read_text() == "x"
 
 
 def test_a_login_that_may_look_does_not_run_the_doctor(settings: Settings) -> None:

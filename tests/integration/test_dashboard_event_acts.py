@@ -1,4 +1,4 @@
-"""One event in the dashboard: its body is shown, and it runs again."""
+"""One event in the dashboard: it says what it waits for, its body is shown, and it runs again."""
 
 import logging
 from typing import Any
@@ -8,14 +8,42 @@ import pytest
 import redis
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
+from starlette.testclient import TestClient
 
+from surehook import RetryLater
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_dashboard_acts import OF_AN_EVENT, Post, client, post, token_in
 from tests.support.dashboard import site_client
+from tests.support.dead_letters import die
+from tests.support.mirror import Mirror
 
-__all__ = ["client", "post"]  # fixtures
+__all__ = ["client", "die", "post"]  # fixtures
+
+
+def test_an_open_event_says_what_it_waits_for(
+    accept: Accept, run_worker: Any, client: TestClient, store: redis.Redis
+) -> None:
+    mirror = Mirror()
+    first, second = accept("user.update"), accept("user.update")
+    mirror.fails[first] = RetryLater(600)
+    run_worker(turns=5)
+    queued = accept("user.delete")
+
+    assert "<strong>mirror</strong> is tried again." in client.get(f"/events/{first}").text
+    assert "<strong>mirror</strong> waits for an earlier event of the same key." in client.get(f"/events/{second}").text
+    assert "on the queue events.</li>" in client.get(f"/events/{queued}").text
+    store.sadd(KEYS.paused, "events")
+    assert "on the queue events, which is paused.</li>" in client.get(f"/events/{queued}").text
+
+
+def test_a_dead_letter_says_so_and_has_the_buttons_that_end_it(die: Any, client: TestClient) -> None:
+    shown = client.get(f"/events/{die()}").text
+
+    assert "it will not run again by itself: a dead letter needs you." in shown
+    assert ">Replay…</button>" in shown
+    assert ">Discard…</button>" in shown
 
 
 def test_the_body_is_shown_on_a_click_that_is_logged(

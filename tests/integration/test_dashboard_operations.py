@@ -10,6 +10,7 @@ import redis
 from starlette.testclient import TestClient
 
 from surehook.dashboard.history import BARS, History
+from surehook.dashboard.views import dead_letters, ledger, transactions
 from surehook.shared.minutes import Minutes
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Accept
@@ -104,6 +105,40 @@ def test_transactions_are_listed_by_state(client: TestClient, store: redis.Redis
     assert "only company addresses" in rejected
     assert client.get("/transactions?state=broken").status_code == 400
     assert "1 orphan<" in client.get("/").text
+
+
+def test_a_long_list_of_dead_letters_says_that_there_are_more(
+    die: Any, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "LIMIT", 1)
+    for number in range(2):
+        die()
+        assert ("The first 1; filters show others." in client.get("/dead-letters").text) is (number == 1)
+
+
+def test_a_long_list_of_transactions_says_where_the_rest_is(
+    client: TestClient, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "MOST_SHOWN", 1)
+    for number in range(2):
+        orphan = str(uuid4())
+        store.zadd(KEYS.orphans, {orphan: number})
+        store.hset(KEYS.event(orphan), "outcome", "failed")
+        shown = client.get("/transactions").text
+        assert ("surehook events list --state orphaned --limit" in shown) is (number == 1)
+
+
+def test_with_many_open_events_the_command_checks_them(
+    accept: Accept, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "MOST_CHECKED", 1)
+    accept(), accept()
+
+    shown = client.get("/ledger?check=yes").text
+
+    assert "<code>surehook ledger</code> checks every open event" in shown
+    assert 'name="check"' not in shown
+    assert "The ledger balances" not in shown
 
 
 def test_the_ledger_says_whether_it_balances(accept: Accept, die: Any, client: TestClient, store: redis.Redis) -> None:

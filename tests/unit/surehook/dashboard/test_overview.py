@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from surehook.admin.bulk_actions import BulkAction, BulkState
+from surehook.admin.dead_letters import Filter
 from surehook.admin.failure_groups import FailureGroup
 from surehook.admin.reconciliation import LastStatement
 from surehook.admin.spool import SpoolSummary
@@ -95,6 +97,28 @@ def test_a_group_that_has_grown_since_it_was_counted_is_not_counted_twice() -> N
     needs = list(needs_of(changed(dead=3), 0, SpoolSummary(), [a_group(1, 4), a_group(2, 2)]))
 
     assert [(need.text, need.count) for need in needs] == [("2 dead letters of it", 2), ("1 other dead letter", 1)]
+
+
+def test_an_interrupted_action_needs_a_person_unless_a_dashboard_goes_on_with_it() -> None:
+    of_command = BulkAction(
+        "3f9a1c2b", "replay", BulkState.INTERRUPTED, Filter(), "ann", "", None, 5, (), 2, 0, "", "", "", False, "",
+        False, "", NOW, NOW,
+    )  # fmt: skip
+    others = [replace(of_command, state=state) for state in BulkState if state is not BulkState.INTERRUPTED]
+
+    needs = list(needs_of_checks(None, None, [of_command, replace(of_command, is_for_dashboard=True), *others]))
+
+    assert [(need.text, need.path) for need in needs] == [
+        ("The replay of 5 events was interrupted", "/actions/3f9a1c2b")
+    ]
+
+
+def test_only_waiting_events_that_no_worker_runs_need_a_person() -> None:
+    dead_alone = changed(waiting=0, dead=3, workers=0)
+    transactional = changed(name="transactional", workers=0)
+
+    assert [need.path for need in needs_of(dead_alone, 0, SpoolSummary())] == ["/dead-letters"]
+    assert list(needs_of(transactional, 0, SpoolSummary())) == []
 
 
 def test_missing_events_and_serious_findings_of_the_doctor_need_a_person() -> None:
