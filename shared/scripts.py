@@ -33,7 +33,8 @@ _FLAGS = "#!lua flags=allow-oom\n"  # must be the first line (Redis 7, Valkey)
 FOLDER = files("surehook.shared") / "scripts"
 # Each may use the definitions of those before it.
 LIBRARY = (
-    "rq_jobs", "known_ids", "index", "ordering", "groups", "actions", "events", "claims", "limits", "transactions",
+    "rq_jobs", "known_ids", "index", "ordering", "groups", "actions", "events", "open_events", "claims", "limits",
+    "transactions",
 )  # fmt: skip
 
 

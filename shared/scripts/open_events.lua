@@ -3,8 +3,7 @@
 -- type, user, tenant and application ('': any), since and until in ms ('': any).
 -- Returns the number at which it ended ('' if nothing is left), an instant that no event left is later than ('': not
 -- known), then for each chosen event its id and when it was received in ms.
-local wanted_type, user, tenant, application = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local since, till = tonumber(ARGV[7]) or 0, tonumber(ARGV[8]) or math.huge
+local wanted = {unpack(ARGV, 3, 8)}
 local members = redis.call('ZREVRANGEBYSCORE', OPEN, ARGV[1], '-inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
 local found, bound = {}, nil
 for i = 1, #members, 2 do
@@ -14,10 +13,9 @@ for i = 1, #members, 2 do
   -- Numbers are given in the order of time, but an event from a spool or from before a replay was received earlier.
   local numbered_at = tonumber(record[2] or '') or received_at
   if numbered_at and (not bound or numbered_at < bound) then bound = numbered_at end
-  if received_at and received_at >= since and received_at <= till
-    and (wanted_type == '' or record[3] == wanted_type) and (user == '' or record[4] == user)
-    and (tenant == '' or record[5] == tenant)
-    and (application == '' or string.find(',' .. (record[6] or '') .. ',', ',' .. application .. ',', 1, true)) then
+  local fields = {received_at = record[1], type = record[3], user = record[4], tenant = record[5],
+    application = record[6]}
+  if has_values(fields, wanted) then
     table.insert(found, members[i])
     table.insert(found, received_at)
   end

@@ -7,7 +7,6 @@
    by one action or by two.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -138,7 +137,7 @@ class BulkActions:
 
     def _closed(self, wanted: EventFilter) -> tuple[int, list[str]]:
         newest = self.events.search.page(wanted, limit=SAMPLE).events
-        return self.events.search.count(wanted, at_most=sys.maxsize).number, [event.event_id for event in newest]
+        return self.events.search.count(wanted, at_most=None).number, [event.event_id for event in newest]
 
     def start(
         self, action_id: str, *, who: str, for_dashboard: bool = False, changes: Mapping[str, str] | None = None

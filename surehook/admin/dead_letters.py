@@ -79,6 +79,7 @@ class DeadLetters:
         self._keys = keys
         self._retention_seconds = retention_seconds
         self._handler_timeout = f"{handler_timeout:g}"
+        self._look = Script("read_letters", keys)
         self._replay = Script("replay", keys)
         self._discard = Script("discard", keys)
 
@@ -207,33 +208,30 @@ class DeadLetters:
         return [(text(job_id), score) for job_id, score in found]
 
     def _read(self, queue: str, found: list[tuple[str, float]]) -> Iterator[DeadLetter]:
-        job_ids = [job_id for job_id, _ in found]
-        pipeline = self._store.pipeline(transaction=False)
-        for job_id in job_ids:
-            event_id = JobId.parse(job_id).event_id
-            pipeline.hmget(self._keys.event(event_id), "type", "tenant", "user")
-            pipeline.hget(self._keys.rq_job(job_id), "ended_at")
-            pipeline.lrange(self._keys.attempts(event_id), 0, -1)
-        replies = pipeline.execute()
-        for position, job_id in enumerate(job_ids):
-            record, ended_at, lines = replies[3 * position : 3 * position + 3]
-            if record[0] is None:  # another application's job: RQ keeps the failed jobs of all in the same place
+        rows = self._look.run(self._store, *(job_id for job_id, _ in found)) if found else ()
+        for (job_id, score), (event_type, tenant, user, ended_at, line) in zip(found, rows, strict=True):
+            if event_type is None:  # another application's job: RQ keeps the failed jobs of all in the same place
                 continue
             handler = JobId.parse(job_id).handler
-            last = _last_death(handler, [json.loads(line) for line in lines])
+            last = self._last_death(job_id, line)
             yield DeadLetter(
                 job_id=job_id,
                 queue=queue,
-                event_type=text(record[0]),
+                event_type=text(event_type),
                 handler=handler or str(last.get("handler", "")),
-                tenant_id=text(record[1]),
-                user_id=text(record[2]),
+                tenant_id=text(tenant),
+                user_id=text(user),
                 died_at=datetime.fromisoformat(ended_at.decode()) if ended_at else None,
                 error=str(last.get("error", "")),
-                group_id=group_of(found[position][1]),
+                group_id=group_of(score),
             )
 
-
-def _last_death(handler: str, attempts: list[dict[str, Any]]) -> dict[str, Any]:
-    mine = [attempt for attempt in attempts if handler in ("", attempt["handler"])]
-    return mine[-1] if mine else {}
+    def _last_death(self, job_id: str, last_line: bytes | None) -> dict[str, Any]:
+        """The last attempt of a letter's handler; that of its event nearly always is."""
+        id_ = JobId.parse(job_id)
+        last: dict[str, Any] = json.loads(last_line) if last_line else {}
+        if not last or id_.handler in ("", last["handler"]):
+            return last
+        lines: Any = self._store.lrange(self._keys.attempts(id_.event_id), 0, -1)
+        attempts = map(json.loads, reversed(lines))
+        return next((attempt for attempt in attempts if attempt["handler"] == id_.handler), {})

@@ -44,11 +44,6 @@ class RowFilter:
     """Hexadecimal digits."""
 
     @property
-    def is_exact(self) -> bool:
-        """Rows of several applications or handlers match any of them."""
-        return self.application is None and self.handler is None
-
-    @property
     def values(self) -> list[list[tuple[int, ...]]]:
         """What a row must have: for each value, and the alternatives to it, the bits of a summary that are set then."""
         columns = {row.TYPE: self.type, row.TENANT: self.tenant, row.USER: self.user, row.EMAIL: self.email}
@@ -88,6 +83,12 @@ class Segment:
             mask &= ~self._earlier_than(wanted.since_ms, mask)
         if wanted.until_ms is not None:
             mask = self._earlier_than(wanted.until_ms + 1, mask)
+        return mask
+
+    def certain(self, wanted: RowFilter, mask: int) -> int:
+        """Those of the rows that match whose record need not be asked: rows of several applications or handlers do."""
+        for column, value in ((row.APPLICATION, wanted.application), (row.HANDLER, wanted.handler)):
+            mask = mask if value is None else self._equal(column, value, mask)
         return mask
 
     def candidates(self, mask: int) -> Iterator[Candidate]:

@@ -30,6 +30,7 @@ class OpenEvents:
         self._cipher = cipher
         self._groups = FailureGroups(store, keys)
         self._walk, self._received_at = Script("open_events", keys), Script("received_at", keys)
+        self._count = Script("count_open", keys)
 
     def batches(self, wanted: EventFilter, until_ms: float | None) -> Iterator[Batch]:
         """Candidates for a filter. Only type, user, tenant, application and the instants are compared yet."""
@@ -55,6 +56,17 @@ class OpenEvents:
             )
             if bound and float(bound) < since_ms:
                 return
+
+    def count(self, wanted: EventFilter, until_ms: float | None, event_ids: list[str]) -> int:
+        """How many of some events match, except for their addresses and groups, which are not compared."""
+        values = (wanted.event_type, wanted.user_id, wanted.tenant_id, wanted.application_id)
+        if "" in values or wanted.handler == "":
+            return 0
+        since_ms = milliseconds_of(wanted.since) if wanted.since else 0
+        instants = (since_ms, "" if until_ms is None else until_ms)
+        states = ",".join(wanted.open_states) if wanted.states else ""
+        words = (*(value or "" for value in values), *instants, wanted.handler or "", states)
+        return int(self._count.run(self._store, *words, *event_ids))
 
     def beginning_with(self, some_id: str) -> list[str]:
         """The ids of open events that begin so."""

@@ -5,34 +5,29 @@ candidates, with an instant that no later candidate is later than; what is found
 row that lies is not shown.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
-from uuid import UUID
+from itertools import chain, islice
 
 import redis
 
+from surehook.admin.counts import Count, Portion, add_up
+from surehook.admin.cursors import cursor_of, order_of, position_of
 from surehook.admin.emails import Emails
 from surehook.admin.event_records import EventFilter, EventRecord, RecordReader, milliseconds_of
 from surehook.admin.index_reader import IndexReader, RowFilter
 from surehook.admin.newest import Batch, Candidate, Newest, newest
 from surehook.admin.open_events import OpenEvents
 from surehook.shared.encryption import BodyCipher
-from surehook.shared.errors import SurehookError
 from surehook.shared.event_index import PERSON_BYTES, WORD_BYTES, short_hash
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import text
 
 AT_MOST = 10_000
-COUNTED_AT_ONCE = 1_000
+COUNTED_AT_ONCE = 500
+READ_AT_ONCE = 100
 LONGEST_ID = 36
 UUID_DASHES = (8, 13, 18, 23)
-INSTANT_BYTES = 8
-
-
-class BadCursor(SurehookError):
-    """The cursor of a page is none that was given out: begin with the first page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +37,6 @@ class Page:
     events: tuple[EventRecord, ...]
     next_cursor: str
     """Leads to the next older ones; "" if there are none."""
-
-
-class Count(NamedTuple):
-    """How many events match."""
-
-    number: int
-    is_more: bool
-    """There are more than `number`: it was not counted further."""
 
 
 class EventSearch:
@@ -69,13 +56,13 @@ class EventSearch:
             BadCursor: the cursor is none that was given out.
             EmailsUnreadable: the filter has an address, and the key to find it is missing.
         """
-        before = _position(cursor) if cursor else None
+        before = position_of(cursor) if cursor else None
         # Open ones first: an event that is closed between the two steps is then found twice, and not missed.
         found = {event.event_id: event for event in self._newest_open(wanted, limit + 1, before)}
         found |= {event.event_id: event for event in self._newest_closed(wanted, limit + 1, before)}
-        events = sorted(found.values(), key=_order, reverse=True)
+        events = sorted(found.values(), key=order_of, reverse=True)
         is_last = len(events) <= limit
-        return Page(tuple(events[:limit]), "" if is_last else _cursor(events[limit - 1]))
+        return Page(tuple(events[:limit]), "" if is_last else cursor_of(events[limit - 1]))
 
     def each(self, wanted: EventFilter) -> Iterator[EventRecord]:
         """All that match, a thousand at a time."""
@@ -87,15 +74,21 @@ class EventSearch:
             if not cursor:
                 return
 
-    def count(self, wanted: EventFilter, at_most: int = AT_MOST) -> Count:
-        """
+    def count(self, wanted: EventFilter, at_most: int | None = AT_MOST) -> Count:
+        """Counts until there are more than `at_most`, or it takes too long; None: counts all.
+
         Raises:
             EmailsUnreadable: as `page`.
         """
         rows = self._row_filter(wanted)
-        if not rows.is_exact or rows.email is not None:
-            return _counted((1 for _ in self.each(wanted)), at_most)
-        return _counted(self._portions(wanted, rows), at_most)
+        return add_up(chain(self._open_portions(wanted, rows.until_ms), self._closed_portions(wanted, rows)), at_most)
+
+    def count_with(self, page: Page, wanted: EventFilter, cursor: str = "") -> Count:
+        """Counts what the list has whose page after `cursor` is known."""
+        if not cursor and not page.next_cursor:
+            return Count(len(page.events), is_more=False)
+        counted = self.count(wanted)
+        return Count(max(counted.number, len(page.events)), counted.is_more)
 
     def beginning_with(self, some_id: str, at_most: int = 20) -> list[EventRecord]:
         """The events whose id begins with the given characters, at least one, the newest first."""
@@ -110,7 +103,7 @@ class EventSearch:
             found |= dict.fromkeys(each.event_id for each in segment.candidates(segment.matching(wanted)))
             if len(found) > at_most:
                 break
-        return sorted(self._reader.read(list(found)), key=_order, reverse=True)[:at_most]
+        return sorted(self._reader.read(list(found)), key=order_of, reverse=True)[:at_most]
 
     def is_complete(self) -> bool:
         """False while events that were closed before there was an index are still being added to it."""
@@ -118,15 +111,32 @@ class EventSearch:
             return True
         return not any(self._store.hmget(self._keys.ledger, "done", "discarded"))
 
-    def _portions(self, wanted: EventFilter, rows: RowFilter) -> Iterator[int]:
-        is_exact = not wanted.states and wanted.group_id is None
-        for candidates, _ in self._open.batches(wanted, rows.until_ms) if wanted.open_states else ():
-            for start in range(0, len(candidates), COUNTED_AT_ONCE):
-                portion = candidates[start : start + COUNTED_AT_ONCE]
-                yield len(portion if is_exact else self._matching_open(wanted, portion))
-        if wanted.closed_states:
-            for segment, _ in self._index.segments(rows):
-                yield segment.matching(rows).bit_count()
+    def _open_portions(self, wanted: EventFilter, until_ms: int | None) -> Iterator[Portion]:
+        if not wanted.open_states:
+            return
+        has_address = wanted.email is not None or wanted.hashed_email is not None
+        for candidates, _ in self._open.batches(wanted, until_ms):
+            if not has_address and not wanted.states and wanted.group_id is None and wanted.handler is None:
+                yield Portion(len(candidates))
+                continue
+            left = iter(candidates)
+            while portion := list(islice(left, READ_AT_ONCE if has_address else COUNTED_AT_ONCE)):
+                if has_address:
+                    yield Portion(len(self._matching_open(wanted, portion)), read=len(portion))
+                else:
+                    ids = [candidate.event_id for candidate in portion]
+                    yield Portion(self._open.count(wanted, until_ms, ids), looked_up=len(portion))
+
+    def _closed_portions(self, wanted: EventFilter, rows: RowFilter) -> Iterator[Portion]:
+        if not wanted.closed_states:
+            return
+        for segment, _ in self._index.segments(rows):
+            matching = segment.matching(rows)
+            certain = segment.certain(rows, matching)
+            yield Portion(certain.bit_count())
+            left = segment.candidates(matching & ~certain)
+            while portion := list(islice(left, READ_AT_ONCE)):
+                yield Portion(len(self._matching_closed(wanted, portion)), read=len(portion))
 
     def _newest_open(self, wanted: EventFilter, count: int, before: Candidate | None) -> list[EventRecord]:
         if not wanted.open_states:
@@ -189,15 +199,6 @@ class EventSearch:
         )
 
 
-def _counted(portions: Iterable[int], at_most: int) -> Count:
-    number = 0
-    for portion in portions:
-        number += portion
-        if number > at_most:
-            return Count(at_most, is_more=True)
-    return Count(number, is_more=False)
-
-
 def _until_ms(wanted: EventFilter, before: Candidate | None) -> int | None:
     until_ms = int(milliseconds_of(wanted.until)) if wanted.until else None
     if before is None:
@@ -214,22 +215,3 @@ def _may_begin_an_id(text_: str) -> bool:
         character == "-" if position in UUID_DASHES else character in "0123456789abcdef"
         for position, character in enumerate(text_)
     )
-
-
-def _order(event: EventRecord) -> tuple[int, str]:
-    return round(milliseconds_of(event.received_at)), event.event_id
-
-
-def _cursor(event: EventRecord) -> str:
-    received_ms, event_id = _order(event)
-    packed = received_ms.to_bytes(INSTANT_BYTES, "big") + UUID(event_id).bytes
-    return urlsafe_b64encode(packed).decode().rstrip("=")
-
-
-def _position(cursor: str) -> Candidate:
-    try:
-        packed = urlsafe_b64decode(cursor.encode("ascii") + b"==")
-        event_id = str(UUID(bytes=packed[INSTANT_BYTES:]))
-    except ValueError:
-        raise BadCursor("this is no place in a list that was given out: begin with the first page") from None
-    return Candidate(int.from_bytes(packed[:INSTANT_BYTES], "big"), event_id)

@@ -79,7 +79,7 @@ def list_(as_json: bool, limit: int, **wanted: Any) -> None:
     if spooled := SpoolReader(load_settings()).summary().events:
         echo(f"{spooled:,} more wait in this machine's spool for the store: surehook spool list", err=True)
     if page.next_cursor:
-        number, is_more = search.count(chosen)
+        number, is_more = search.count_with(page, chosen)
         echo(f"the newest {limit} of {f'more than {number:,}' if is_more else number}; --limit shows more", err=True)
     _warn_of_missing(search, chosen)
 

@@ -11,10 +11,11 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from harness.events import USER_ID
+from surehook.admin.cursors import BadCursor
 from surehook.admin.emails import EmailsUnreadable
 from surehook.admin.events import EventFilter, EventLog, EventRecord
 from surehook.admin.failure_groups import FailureGroups
-from surehook.admin.search import BadCursor, EventSearch
+from surehook.admin.search import EventSearch
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.event_index import ROW_BYTES
 from surehook.shared.index_key import IndexKey

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from surehook.admin.cursors import BadCursor
 from surehook.admin.events import REPLAYABLE, EventFilter, EventLog, EventRecord
-from surehook.admin.search import BadCursor
 from surehook.admin.transactions import REFUSALS
 from surehook.dashboard.search import STATES, Search, SearchMistake, parse_search
 from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
@@ -28,10 +28,12 @@ def index(site: Site, visit: Visit) -> Shown | GoTo:
         return GoTo(_address_of(site, search))
     wanted, found = _filter_of(search, site.clock()), log_of(site).search
     try:
-        page = found.page(wanted, limit=LIMIT, cursor=visit.query.get("after", ""))
+        cursor = visit.query.get("after", "")
+        page = found.page(wanted, limit=LIMIT, cursor=cursor)
     except BadCursor:
         raise Refused(400, "There is no such page of the list: start with the newest events.") from None
-    counted = {"count": found.count(wanted) if search.given else None, "is_complete": found.is_complete()}
+    count = found.count_with(page, wanted, cursor) if search.given else None
+    counted = {"count": count, "is_complete": found.is_complete()}
     return Shown("events.html", _values(visit, search, page.events, page.next_cursor) | counted)
 
 

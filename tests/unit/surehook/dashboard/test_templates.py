@@ -14,12 +14,12 @@ from surehook import dashboard
 from surehook.admin.actions import Action
 from surehook.admin.audit import AuditEntry
 from surehook.admin.bulk_actions import BulkAction
+from surehook.admin.counts import Count
 from surehook.admin.dead_letters import DeadLetter
 from surehook.admin.events import EventRecord
 from surehook.admin.failure_groups import FailureGroup
 from surehook.admin.handlers import HandlerReport
 from surehook.admin.reconciliation import LastStatement
-from surehook.admin.search import Count
 from surehook.admin.spool import SpooledEvent, SpoolSummary
 from surehook.admin.transactions import Decision
 from surehook.dashboard.charts import chart
