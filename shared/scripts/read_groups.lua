@@ -5,14 +5,7 @@
 local MOST_CHECKED = 10000
 local with_empty, handlers = ARGV[1] == '1', #ARGV > 1 and {ARGV[2]} or redis.call('SMEMBERS', GROUP_HANDLERS)
 local queues, found, grouped = redis.call('SMEMBERS', OUR_QUEUES), {}, 0
-
-local function sample_of(score)
-  for _, queue in ipairs(queues) do
-    local sample = redis.call('ZRANGEBYSCORE', FAILED .. queue, score, score, 'LIMIT', 0, 1)[1]
-    if sample then return sample end
-  end
-  return ''
-end
+local counts, samples = read_letters()
 
 -- The dead letters with scores that are no group's. Jobs of other applications are none of them.
 local function count_ours(first, last)
@@ -28,12 +21,12 @@ end
 for _, handler in ipairs(handlers) do
   for _, id in ipairs(redis.call('ZREVRANGE', GROUPS .. handler, 0, -1)) do
     local score = score_of_group(id)
-    local count = count_letters(score, score)
+    local count = counts[score] or 0
     grouped = grouped + count
     if count > 0 or with_empty then
       local group = redis.call('HMGET', GROUP .. id, 'handler', 'error', 'frame', 'code', 'first_seen', 'last_seen', 'total')
       table.insert(found, {id, group[1] or handler, group[2] or '', group[3] or '', group[4] or '', group[5] or '0',
-        group[6] or '0', tonumber(group[7] or 0), count, count > 0 and sample_of(score) or ''})
+        group[6] or '0', tonumber(group[7] or 0), count, samples[score] or ''})
     end
   end
 end

@@ -12,6 +12,7 @@ from rq.serializers import JSONSerializer
 from surehook import RetryLater
 from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.admin.erasure import Erased, Erasure
+from surehook.admin.failure_groups import FailureGroups
 from surehook.shared.limits import Limits
 from surehook.shared.scripts import Script
 from surehook.workers.handlers import registry as registry_module
@@ -136,3 +137,26 @@ def test_cancelled_jobs_of_other_applications_hide_none_of_ours(
     assert [letter.job_id for letter in dead_letters.matching(Filter())] == [event_id]
     assert store.zcard(KEYS.rq_canceled("events")) == 1_500
     assert is_balanced(store)
+
+
+def test_groups_without_dead_letters_are_read_without_a_look_into_every_queue(store: redis.Redis) -> None:
+    store.sadd(KEYS.queues, *(f"q{number}" for number in range(20)))
+    store.sadd(KEYS.group_handlers, "it")
+    store.zadd(KEYS.groups("it"), {f"{number:09x}": number for number in range(300)})
+    store.config_resetstat()
+
+    assert FailureGroups(store, KEYS).read() == []
+    Script("forget_groups", KEYS).run(store, 0, 1000)
+
+    calls: Any = store.info("commandstats")
+    assert calls.get("cmdstat_zcount", {"calls": 0})["calls"] < 100
+
+
+def test_old_groups_are_forgotten_a_few_at_a_time(store: redis.Redis) -> None:
+    store.sadd(KEYS.group_handlers, "it")
+    store.zadd(KEYS.groups("it"), {f"{number:09x}": number for number in range(5)})
+    forget = Script("forget_groups", KEYS)
+
+    assert [forget.run(store, 0, 2) for _ in range(4)] == [2, 2, 1, 0]
+
+    assert not list(store.scan_iter(f"{KEYS.prefix}:group*"))

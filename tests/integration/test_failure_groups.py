@@ -145,9 +145,9 @@ def test_a_group_without_letters_is_forgotten_after_the_retention(
     dead_letters.discard(next(dead_letters.matching(Filter())), reason="not needed")
     die("E: stays")
 
-    Script("forget_groups", KEYS).run(store, 3600)
+    Script("forget_groups", KEYS).run(store, 3600, 1000)
     assert len(groups.read(with_empty=True)) == 2
-    Script("forget_groups", KEYS).run(store, 0)
+    Script("forget_groups", KEYS).run(store, 0, 1000)
 
     assert [group.error for group in groups.read(with_empty=True)] == ["E: stays"]
 

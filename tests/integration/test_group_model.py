@@ -214,7 +214,7 @@ class GroupModel(RuleBasedStateMachine):
         Sweep(self.store, KEYS, Registry(()), handler_timeout=30).run()
 
     def _forget(self) -> None:
-        Script("forget_groups", KEYS).run(self.store, 0)
+        Script("forget_groups", KEYS).run(self.store, 0, 1000)
 
 
 def test_the_numbers_of_groups_add_up(quick_store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ RunWorker = Callable[..., Any]
 
 def let_all_time_pass(store: redis.Redis) -> None:
     """Expire now every key that has an expiry, and forget what the workers' retention would."""
-    Script("forget_groups", Keys()).run(store, 0)
+    Script("forget_groups", Keys()).run(store, 0, 1000)
     for key in store.scan_iter():
         if store.pttl(key) > 0:
             store.pexpire(key, 1)

@@ -20,6 +20,7 @@ EVERY_SECONDS = 2.0
 # Each call takes the store a few milliseconds, and there are enough of them for 10,000 events a second.
 EVENTS_A_CALL = 500
 IDS_A_CALL = 5_000
+GROUPS_A_CALL = 500
 MOST_CALLS = 40
 GROUPS_EVERY_SECONDS = 3600.0
 
@@ -46,9 +47,10 @@ class Retention(PeriodicThread):
         for _ in range(MOST_CALLS):
             if not self._forget_ids.run(self._store, self._id_seconds, IDS_A_CALL):
                 break
-
         if time.monotonic() >= self._forget_groups_at:
-            self._forget_groups.run(self._store, self._group_seconds)
+            for _ in range(MOST_CALLS):
+                if int(self._forget_groups.run(self._store, self._group_seconds, GROUPS_A_CALL)) < GROUPS_A_CALL:
+                    break
             self._forget_groups_at = time.monotonic() + GROUPS_EVERY_SECONDS
 
     def _publish_body_retention(self) -> None:

@@ -15,6 +15,21 @@ local function count_letters(first, last)  -- rare
   return count
 end
 
+-- The number of dead letters of each group that has any, and one of them, by the group's score.
+local function read_letters()  -- rare
+  local counts, samples = {}, {}
+  for _, queue in ipairs(redis.call('SMEMBERS', OUR_QUEUES)) do
+    local one = redis.call('ZRANGEBYSCORE', FAILED .. queue, FIRST_GROUP, LAST_GROUP, 'WITHSCORES', 'LIMIT', 0, 1)
+    while one[2] do
+      local score = tonumber(one[2])
+      counts[score] = (counts[score] or 0) + redis.call('ZCOUNT', FAILED .. queue, one[2], one[2])
+      samples[score] = samples[score] or one[1]
+      one = redis.call('ZRANGEBYSCORE', FAILED .. queue, '(' .. one[2], LAST_GROUP, 'WITHSCORES', 'LIMIT', 0, 1)
+    end
+  end
+  return counts, samples
+end
+
 local function score_of_group(id)  -- rare
   return FIRST_GROUP + tonumber(id, 16)
 end
