@@ -31,7 +31,7 @@ OVERLAP_MS = 15 * 60_000
 SLOW_SEARCH_SECONDS = 10.0
 # With --every: the pause after a run that failed, if the regular one is longer. A lock of a killed run is gone by then.
 RETRY_SECONDS = 60.0
-PING_SECONDS = 0.25  # of the service manager's watchdog
+PING_SECONDS = 0.25  # how often the watchdog may be fed
 TERMINATED = 128 + signal.SIGTERM
 
 
