@@ -134,7 +134,7 @@ class Database:
             with self._translated(), self._transaction():
                 stored = [*positions, *self._forwarded()]
                 self._connection.executemany("delete from events where position = ?", [(each,) for each in stored])
-            self._passed = 0
+            self._passed, self._kept = 0, set()
         except sqlite3.OperationalError as exc:
             log.warning("spooled events not deleted", extra={"path": str(self.path), "reason": str(exc)})
             count = self._pass_over(set(positions))
@@ -176,6 +176,11 @@ class Database:
             self._passed,
         )
         self._after_change(added=0)
+
+    def touch(self) -> None:
+        """Write something, on disk when this returns, although no event has come."""
+        with self._translated(), self._transaction():
+            self._connection.execute(f"pragma user_version = {schema.VERSION}")
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):

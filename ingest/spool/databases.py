@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from surehook.ingest.spool.database import Database
+from surehook.ingest.spool.disk import LEAST_ROOM_BYTES, Disk
 from surehook.ingest.spool.folder import LockedPath, SpoolFolder
 from surehook.ingest.spool.schema import Received, Spooled
 from surehook.shared.encryption import BodyCipher
@@ -23,7 +24,6 @@ from surehook.shared.store_name import store_name
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-LEAST_ROOM_BYTES = 64 * 1024  # with less the spool counts as full
 DISK_ERRORS = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR")  # they may end without a change of the settings
 
 
@@ -44,7 +44,12 @@ class Databases:
         self._adopted: list[Database] = []
         self._paths: dict[Database, LockedPath] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self.problem = ""  # why this process cannot write to the folder now
+        self._disk = Disk(self.folder)
+
+    @property
+    def problem(self) -> str:
+        """The reason why the disk takes no writes now, "" if it does."""
+        return self._disk.problem
 
     @property
     def waiting(self) -> int:
@@ -70,13 +75,16 @@ class Databases:
 
     def append(self, events: Sequence[Received]) -> list[str | None]:
         """Write events, as `Database.append`. A damaged database is replaced by a new one."""
-        own = self._own or self._new_own()
-        try:
-            outcomes = own.append(events, self._room_bytes())
-        except SpoolDamaged as exc:
-            self._set_aside(own, exc)
-            outcomes = (self._own or self._new_own()).append(events, self._room_bytes())
-        self.rescue()  # after the write, so that its events are in a file that stays
+        with self._disk.noting_failures():
+            own = self._own or self._new_own()
+            try:
+                outcomes = own.append(events, self._room_bytes())
+            except SpoolDamaged as exc:
+                self._set_aside(own, exc)
+                outcomes = (self._own or self._new_own()).append(events, self._room_bytes())
+            self.rescue()  # after the write, so that its events are in a file that stays
+        if None in outcomes:
+            self._disk.written()
         return outcomes
 
     def rescue(self) -> None:
@@ -95,6 +103,7 @@ class Databases:
             locked.release() if locked.path.exists() else locked.delete()
         self._adopted = [database for database in self._all if database not in removed]
         self._own = fresh
+        self._disk.written()
 
     def first(self) -> Database | None:
         """The database whose events are next."""
@@ -130,7 +139,10 @@ class Databases:
         """Adopt what dead processes have left. Returns the number of events in it."""
         if self._own is None:
             self._make_own()
-        self.rescue()
+        else:
+            self._disk.look(self._own.touch)
+        with self._disk.noting_failures():
+            self.rescue()
         for database in self._all:
             if database.refused:  # `surehook spool flush` may have cleared them
                 self.use(database, database.recount)
@@ -147,13 +159,14 @@ class Databases:
         """Count what waits now."""
         room = 0 if self._own is None else min(self._room_bytes(), self.folder.free_bytes())
         oldest = [database.oldest_at for database in self._all if database.oldest_at is not None]
-        refused = sum(database.refused for database in self._all)
         return Spooled(
             self.waiting,
             sum(database.used_bytes for database in self._all if database.waiting),
             min(oldest, default=None),
-            refused + len(self.folder.set_aside()) + sum(path.exists() for path in self._left_alone),
-            has_room=room >= LEAST_ROOM_BYTES,
+            sum(each.refused for each in self._all)
+            + len(self.folder.set_aside())
+            + sum(map(Path.exists, self._left_alone)),
+            has_room=room >= LEAST_ROOM_BYTES and not self.problem,
             is_writable=not self.problem,
         )
 
@@ -169,22 +182,14 @@ class Databases:
         return self._max_bytes - used - self.folder.used_bytes({database.path for database in self._all})
 
     def _make_own(self) -> None:
-        """Make this process's database, if the disk takes one now."""
-        problem = ""
-        try:
+        """Make this process's database, if the disk takes one."""
+        with contextlib.suppress(OSError, sqlite3.Error), self._disk.noting_failures():
             self.folder.prepare()
             self._new_own()
-        except (OSError, sqlite3.Error) as exc:
-            problem = str(exc)
-        if problem and not self.problem:
-            log.error("spool not writable", extra={"path": str(self.folder.path), "reason": problem})
-        self.problem = problem
 
     def _new_own(self) -> Database:
         self._own = self._new()
-        if self.problem:
-            log.info("spool writable again", extra={"path": str(self.folder.path)})
-        self.problem = ""
+        self._disk.written()
         return self._own
 
     def _new(self) -> Database:
@@ -237,10 +242,7 @@ class Databases:
     def _leave(self, database: Database) -> None:
         is_empty = not database.waiting and not database.refused
         locked = self._forget(database)
-        if is_empty:
-            locked.delete()
-        else:
-            locked.release()
+        locked.delete() if is_empty else locked.release()
 
     def _forget(self, database: Database) -> LockedPath:
         database.close()

@@ -123,6 +123,15 @@ class SpoolFolder:
                 sizes += 0 if path in apart_from else path.stat().st_size
         return sizes
 
+    def problem(self, least_bytes: int) -> str:
+        """Returns why no file in the folder can grow; "" if none is known, or the folder is not there."""
+        try:
+            if not os.access(self.path, os.W_OK) and self.path.exists():
+                return os.strerror(errno.EROFS if os.statvfs(self.path).f_flag & os.ST_RDONLY else errno.EACCES)
+            return os.strerror(errno.ENOSPC) if self.free_bytes() < least_bytes else ""
+        except OSError as exc:
+            return "" if isinstance(exc, FileNotFoundError) else str(exc)
+
     def free_bytes(self) -> int:
         """The room on the disk."""
         found = os.statvfs(self.path)

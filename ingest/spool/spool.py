@@ -169,8 +169,8 @@ class Spool:
         batch = self._writing
         try:
             outcomes = writing.result()
-        except (sqlite3.Error, OSError, Misconfigured) as exc:
-            self._report_problem(str(exc))
+        except (sqlite3.Error, OSError, Misconfigured):
+            self._failing_until = time.monotonic() + FAILING_SECONDS
             for each in batch:
                 self._fail(each, SpoolFull("the spool cannot be written"))
         else:
@@ -185,7 +185,7 @@ class Spool:
             self._fail(each, SpoolFull("the spool is full"))
             return
         if outcome is None:
-            self._last_problem = ""
+            self._last_problem, self._failing_until = "", 0.0
         if pending.reply.done():
             return
         if outcome is not None and outcome != pending.envelope.event_type:

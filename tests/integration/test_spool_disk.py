@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ pytestmark = pytest.mark.usefixtures("looks_often", "adopts_often")
 @pytest.fixture(autouse=True)
 def _tries_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("surehook.ingest.spool.spool.FAILING_SECONDS", 0.05)
+
+
+def spooled(endpoint: OpenEndpoint) -> bool:
+    return endpoint.metric("surehook_spooled_events") > 0
 
 
 def not_writable(endpoint: OpenEndpoint) -> bool:
@@ -51,6 +56,63 @@ def test_an_endpoint_starts_with_a_full_disk_and_spools_once_there_is_room(
     assert messages.count("spool not writable") == 1
     assert messages.count("spool writable again") == 1
     assert list(Path(spooling.spool_dir).iterdir()) == []
+
+
+def test_a_disk_that_becomes_full_while_events_wait_is_noticed_and_its_room_too(
+    spooling: Settings, store: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "surehook")
+    with open_endpoint(spooling) as endpoint:
+        with not_durable(store):
+            wait_until(lambda: endpoint.deliver().status_code == 202 and spooled(endpoint), "events are spooled")
+            with full_disk():
+                assert endpoint.deliver().status_code == 503
+                wait_until(lambda: not_writable(endpoint), "the gauge says so")
+                assert not endpoint.is_ready()
+            wait_until(lambda: not not_writable(endpoint), "the room is noticed without an event")
+            wait_until(endpoint.is_ready, "the spool takes events")
+            assert endpoint.deliver().status_code == 202
+        wait_until(lambda: not spooled(endpoint), "all are forwarded")
+
+    messages = [each.message for each in caplog.records]
+    assert [messages.count(f"spool {said}") for said in ("not writable", "writable again", "full")] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("flags", [0, os.ST_RDONLY], ids=["full", "read-only"])
+def test_a_disk_that_takes_no_writes_is_noticed_before_an_event_needs_it(
+    spooling: Settings, store: redis.Redis, monkeypatch: pytest.MonkeyPatch, flags: int
+) -> None:
+    del store
+    real, access = os.statvfs, os.access
+
+    def looks_odd(path: Any) -> os.statvfs_result:
+        found = list(real(path))
+        found[4] = 0 if not flags else found[4]  # f_bavail
+        found[8] |= flags  # f_flag
+        return os.statvfs_result(found)
+
+    with open_endpoint(spooling) as endpoint:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "statvfs", looks_odd)
+            patched.setattr(os, "access", lambda path, mode: access(path, mode) and not flags)
+            wait_until(lambda: not_writable(endpoint), "the gauge says so")
+            assert endpoint.deliver().status_code == 202
+        wait_until(lambda: not not_writable(endpoint), "the disk takes writes again")
+
+
+def test_a_database_that_is_made_for_a_removed_one_ends_the_problem(spooling: Settings) -> None:
+    databases = Databases(spooling)
+    databases.open()
+    own = next(Path(spooling.spool_dir).glob("*.sqlite3"))
+    with full_disk():
+        own.unlink()
+        with pytest.raises((OSError, sqlite3.Error)):
+            databases.adopt()
+        assert databases.problem
+    databases.rescue()
+
+    assert databases.problem == ""
+    databases.close()
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO])
