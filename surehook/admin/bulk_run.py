@@ -109,10 +109,8 @@ class BulkRun:
         action = self._action
         if not action.needs_canary or not action.canary or action.has_canary_succeeded:
             return
-        run, deadline = (
-            Run(action.canary, action.canary_queue, action.canary_result),
-            time.monotonic() + self._canary_seconds,
-        )
+        run = Run(action.canary, action.canary_queue, action.canary_result)
+        deadline = time.monotonic() + self._canary_seconds
         while True:
             outcome = self._outcomes.of(run)
             if outcome in ("succeeded", "gone"):

@@ -16,6 +16,7 @@ WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 OPEN_STATES = ("waiting", "running", "scheduled", "deferred", "dead")
 # Completed: a committed transaction without any handler to run afterwards.
 CLOSED_STATES = ("done", "unhandled", "completed", "discarded", "rejected", "failed", "abandoned")
+STATE_GROUPS = {"open": OPEN_STATES, "closed": CLOSED_STATES}
 REPLAYABLE = ("done", "unhandled", "completed", "discarded")
 FIELDS = (
     "type",

@@ -25,7 +25,7 @@ from surehook.shared.settings import Settings
 log = logging.getLogger(__name__)
 
 COOKIE = "surehook_dashboard"
-READING = ("GET", "HEAD", "OPTIONS")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 USER = "surehook.user"
 NO_LOGIN = "dashboard, no login"
 SEARCH = "/find"
@@ -126,7 +126,7 @@ class Guard:
 
     def _check_change(self, request: Request, user: User) -> Response | None:
         """Lets only pages of this dashboard change something: a browser adds the login for other sites' pages, too."""
-        if request.method in READING:
+        if request.method in SAFE_METHODS:
             return None
         if not user.may_act and request.scope["path"] != SEARCH:
             return sentence(403, "This login may look, but change nothing: SUREHOOK_DASHBOARD_LOGIN may.")

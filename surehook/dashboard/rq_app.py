@@ -11,7 +11,7 @@ from rq_dashboard.web import blueprint
 from werkzeug.exceptions import HTTPException
 
 from surehook.admin.dead_letters import DeadLetters
-from surehook.dashboard.guard import READING
+from surehook.dashboard.guard import SAFE_METHODS
 from surehook.dashboard.rq_jobs import NoSuchJob, Unreadable, read_without_pickle
 from surehook.dashboard.rq_templates import serve_safe_pages
 from surehook.dashboard.store_failures import explain_failure
@@ -105,12 +105,12 @@ def _replace_views(app: Flask, store: redis.Redis, settings: Settings) -> None:
 
 
 def _check_change() -> Response | None:
-    if request.endpoint == REQUEUE_ALL and request.method in READING:
+    if request.endpoint == REQUEUE_ALL and request.method in SAFE_METHODS:
         return sentence(405, "Requeue by POST.")
     # jQuery sets it on its posts; another site's page would need permission by CORS, which is never given.
-    if request.method not in READING and request.headers.get("X-Requested-With") != "XMLHttpRequest":
+    if request.method not in SAFE_METHODS and request.headers.get("X-Requested-With") != "XMLHttpRequest":
         return sentence(403, "Only the dashboard's own pages may do this.")
-    if request.endpoint is None or request.method in READING or request.endpoint in {REQUEUE, REQUEUE_ALL}:
+    if request.endpoint is None or request.method in SAFE_METHODS or request.endpoint in {REQUEUE, REQUEUE_ALL}:
         return None
     return sentence(403, "The dashboard deletes nothing: use `surehook dead-letters discard`.")
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
-from surehook.admin.events import CLOSED_STATES, OPEN_STATES
+from surehook.admin.event_records import CLOSED_STATES, OPEN_STATES, STATE_GROUPS
+from surehook.admin.instants import FORMATS, UNITS
 
 FIELDS = ("type", "state", "handler", "user", "email", "tenant", "application", "since", "until", "group")
 FIELDS_OF_LETTERS = ("type", "handler", "user", "tenant", "since", "until", "error", "group")
-GROUPS = {"open": OPEN_STATES, "closed": CLOSED_STATES}
-STATES = (*GROUPS, *OPEN_STATES, *CLOSED_STATES)
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")
+STATES = (*STATE_GROUPS, *OPEN_STATES, *CLOSED_STATES)
 LONGEST_VALUE = 300
 HASHED_EMAIL = re.compile(r"[0-9a-f]{12}")
 AN_ID = re.compile(r"[0-9a-fA-F]{4,8}(-[0-9a-fA-F-]{0,27})?")
@@ -35,7 +33,7 @@ class Search:
     @property
     def states(self) -> tuple[str, ...]:
         state = self.given.get("state", "")
-        return GROUPS.get(state, (state,)) if state else ()
+        return STATE_GROUPS.get(state, (state,)) if state else ()
 
     def instant(self, name: str, now: float) -> datetime | None:
         return instant_of(self.given[name], now) if name in self.given else None

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from surehook.admin.audit import Audit
 from surehook.dashboard.bulk_runner import BulkRunner
 from surehook.dashboard.doctor import Doctor
-from surehook.dashboard.guard import READING, USER, User
+from surehook.dashboard.guard import SAFE_METHODS, USER, User
 from surehook.dashboard.history import History
 from surehook.dashboard.rendering import build_templates
 from surehook.dashboard.store_failures import explain_failure
@@ -178,7 +178,7 @@ class Page:
 
 
 async def _read_form(request: Request) -> ImmutableMultiDict[str, str]:
-    if request.method in READING:
+    if request.method in SAFE_METHODS:
         return ImmutableMultiDict()
     body = b""
     async for part in request.stream():

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from surehook.admin.event_records import STATE_GROUPS
 from surehook.admin.events import CLOSED_STATES, OPEN_STATES, EventFilter, EventLog, EventRecord
 from surehook.admin.search import EventSearch
 from surehook.admin.spool import SpoolReader
@@ -28,7 +29,6 @@ from surehook.verbs.tables import echo_table, utc
 TIMEOUT_SECONDS = 10.0
 LIMIT = 100
 HEADERS = ("event", "received (UTC)", "state    ", "type", "handlers")
-GROUPS = {"open": OPEN_STATES, "closed": CLOSED_STATES}
 # A Fernet token's first byte is its version, 0x80.
 ENCRYPTED = b"gAAAAA"
 
@@ -52,7 +52,7 @@ def filters(*states: str, with_group: bool = True) -> Callable[[Callable[..., No
 
 
 @click.command("list")
-@filters(*GROUPS, *OPEN_STATES, *CLOSED_STATES, ORPHANED, UNANSWERED)
+@filters(*STATE_GROUPS, *OPEN_STATES, *CLOSED_STATES, ORPHANED, UNANSWERED)
 @click.option(
     "--limit", default=LIMIT, show_default=True, type=click.IntRange(1), help="At most this many, the newest."
 )
@@ -163,7 +163,7 @@ def filter_of(given: dict[str, Any]) -> EventFilter:
     state = given["state"]
     return EventFilter(
         **filter_fields(given),
-        states=GROUPS.get(state, (state,)) if state else (),
+        states=STATE_GROUPS.get(state, (state,)) if state else (),
         application_id=given["application"].lower() if given["application"] else None,
         email=given["email"] or None,
         group_id=whole_group_id(given["group"], open_groups()) if given.get("group") else None,

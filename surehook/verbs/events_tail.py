@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
+from surehook.admin.event_records import STATE_GROUPS
 from surehook.admin.events import CLOSED_STATES, OPEN_STATES, EventFilter, EventRecord
 from surehook.admin.search import EventSearch
 from surehook.shared.visible import visible_line
-from surehook.verbs.events_list import GROUPS, facts, filter_of, filters, open_log
+from surehook.verbs.events_list import facts, filter_of, filters, open_log
 from surehook.verbs.options import as_json
 from surehook.verbs.output import echo_coloured, echo_json
 from surehook.verbs.tables import COLOURS, SHORT_ID
@@ -58,7 +59,7 @@ class Follower:
 
 
 @click.command()
-@filters(*GROUPS, *OPEN_STATES, *CLOSED_STATES)
+@filters(*STATE_GROUPS, *OPEN_STATES, *CLOSED_STATES)
 @as_json
 def tail(as_json: bool, **wanted: Any) -> None:
     """Follow events: print each when it arrives, and again when its state has changed. Ctrl-C ends it.

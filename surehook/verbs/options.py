@@ -9,15 +9,13 @@ from typing import Any, TypeVar
 
 import click
 
+from surehook.admin.instants import FORMATS, UNITS
 from surehook.admin.portions import portion_at
 from surehook.verbs.output import echo
 
 Command = Callable[..., None]
 T = TypeVar("T")
 SHOW_PROGRESS_FROM = 20
-# UTC, as every command prints times, and in the format of the tables too.
-FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Span(click.ParamType[float]):

@@ -5,13 +5,14 @@ from contextlib import suppress
 
 import redis
 
+from surehook.admin.actions import LONGEST_REASON
 from surehook.admin.bulk_actions import DISCARD, ActionRefused, BulkAction, BulkActions, BulkState, event_of_canary
 from surehook.admin.bulk_filters import described, kind_of
 from surehook.admin.events import EventLog
 from surehook.admin.failure_groups import FailureGroup, FailureGroups
 from surehook.dashboard.search import FIELDS_OF_LETTERS, SearchMistake, parse_search
 from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
-from surehook.dashboard.views.confirming import ADVICE, DONE_WORDS, LONGEST_REASON, reason_of, verb_of
+from surehook.dashboard.views.confirming import ADVICE, DONE_WORDS, reason_of, verb_of
 from surehook.dashboard.views.dead_letters import build_letters, filter_of
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.keys import Keys

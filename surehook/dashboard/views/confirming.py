@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from surehook.admin import bulk_actions
+from surehook.admin.actions import LONGEST_REASON
 from surehook.admin.bulk_actions import DISCARD, REPLAY
 from surehook.dashboard.site import Refused, Shown, Visit
 
 RESOLVE = "resolve"
 DONE_WORDS = {**bulk_actions.DONE_WORDS, RESOLVE: "resolved"}
-LONGEST_REASON = 200
 MOST_SHOWN = 5
 MOST_DIGITS = 9
 ADVICE = {
