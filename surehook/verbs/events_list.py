@@ -28,6 +28,7 @@ from surehook.verbs.tables import echo_table, utc
 
 TIMEOUT_SECONDS = 10.0
 LIMIT = 100
+NAME_WIDTH = 17  # two more than the longest name
 HEADERS = ("event", "received (UTC)", "state    ", "type", "handlers")
 # A Fernet token's first byte is its version, 0x80.
 ENCRYPTED = b"gAAAAA"
@@ -115,7 +116,7 @@ def show(some_id: str, with_body: bool, as_json: bool) -> None:
         echo_json(facts(event) | {"attempts": attempts, "actions": list(map(action_facts, actions))} | shown)
     else:
         for name, value in facts(event).items():
-            echo(f"{name:<15}{visible_line(_shown(value))}")
+            echo(f"{name:<{NAME_WIDTH}}{visible_line(_shown(value))}")
         echo_history(attempts, actions)
         if with_body:
             echo_body(body)
