@@ -13,11 +13,13 @@ from surehook.fusionauth.doctor.examination import Examination
 from surehook.fusionauth.doctor.findings import Finding, Level
 from surehook.shared.heartbeat import WORKER, HeartbeatMessage
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
+from surehook.shared.minutes import MinuteCounts
 from surehook.shared.scripts import Script, texts
 from surehook.shared.settings import Settings
 from surehook.shared.transactional_events import transactional_types
 from surehook.workers.handlers import registry as registry_module
-from surehook.workers.handlers.registry import on
+from surehook.workers.handlers.registry import Registry, on
+from surehook.workers.maintenance.minutes import MinuteWriter
 from surehook.workers.rq_worker import RQWorkers
 from tests.integration.conftest import KEYS, Accept
 from tests.support.command import command_on
@@ -65,6 +67,21 @@ def test_a_sound_installation_has_no_findings(examine: Callable[..., list[Findin
     found = examine()
 
     assert {each.check for each in found if each.level is not Level.OK} == {"signature", "endpoint", "fusionauth"}
+
+
+def test_without_modules_the_handlers_of_running_workers_are_named(
+    examine: Callable[..., list[Finding]], store: redis.Redis
+) -> None:
+    """As after `surehook dev` with the example's handlers, which the settings do not name."""
+    assert levels(examine(handlers=()))["handlers"] is Level.LOSES_EVENTS
+    registry = Registry(registry_module.declared)
+
+    MinuteWriter(store, KEYS, registry, MinuteCounts(), handler_timeout=30).tick()
+
+    (found,) = [each for each in examine(handlers=()) if each.check == "handlers"]
+    assert (found.level, found.wrong) == (
+        Level.ODD, "SUREHOOK_HANDLERS is not set here, but workers run forget.",
+    )  # fmt: skip
 
 
 def put_away(store: redis.Redis) -> None:

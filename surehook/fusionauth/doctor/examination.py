@@ -18,7 +18,7 @@ from surehook.fusionauth.doctor.deliveries import delivery_findings
 from surehook.fusionauth.doctor.endpoint import endpoint_findings
 from surehook.fusionauth.doctor.events import event_findings
 from surehook.fusionauth.doctor.findings import Finding, Group, odd
-from surehook.fusionauth.doctor.handlers import handler_findings, import_handlers, process_findings
+from surehook.fusionauth.doctor.handlers import handler_findings, import_handlers, process_findings, without_modules
 from surehook.fusionauth.doctor.outage import Outage, outages
 from surehook.fusionauth.doctor.prefix import prefix_findings
 from surehook.fusionauth.doctor.queues import queue_findings
@@ -78,6 +78,8 @@ class Examination:
             return
         with connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
             yield _group("Store", lambda: [*store_findings(settings, store), *prefix_findings(store, keys)])
+            if not settings.handlers:
+                handlers = without_modules(imported, store, keys)
             yield _group("Handlers", lambda: [*handlers, *process_findings(settings, registry, store, keys)])
             yield _group("Queues", lambda: queue_findings(settings, registry, store, keys))
 

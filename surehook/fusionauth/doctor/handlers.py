@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 
+from surehook.admin.handlers import read_handlers
 from surehook.fusionauth.doctor.findings import Finding, blocks, fine, loses, odd
 from surehook.shared.child_processes import signals_restored
 from surehook.shared.errors import Misconfigured
@@ -39,6 +40,21 @@ def import_handlers(settings: Settings, folder: Path) -> tuple[Registry | None, 
     types = sorted({name for handler in registry for name in handler.types})
     return registry, [
         fine("handlers", f"{counted(len(registry), 'handler imports', 'handlers import')}, for {', '.join(types)}.")
+    ]
+
+
+def without_modules(imported: list[Finding], store: redis.Redis, keys: Keys) -> list[Finding]:
+    """The findings of the import when no module is named. That is odd, and no more, while workers run handlers."""
+    running = [report.name for report in read_handlers(store, keys)[0] if report.is_running]
+    if not running:
+        return imported
+    return [
+        odd(
+            "handlers",
+            f"SUREHOOK_HANDLERS is not set here, but workers run {', '.join(running)}.",
+            "The handlers were not checked. `surehook dev` gives its workers the example's.",
+            "SUREHOOK_HANDLERS, as the workers have it",
+        )
     ]
 
 
