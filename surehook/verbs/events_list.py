@@ -183,7 +183,7 @@ def _cells(event: EventRecord) -> tuple[str, ...]:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(value) if isinstance(value, list) else value or "-"
+    return (", ".join(value) if isinstance(value, list) else value) or "-"
 
 
 def facts(event: EventRecord) -> dict[str, Any]:

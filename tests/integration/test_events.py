@@ -123,9 +123,11 @@ def test_show_takes_the_first_characters_and_keeps_the_body_to_itself(
 def test_show_prints_each_name_apart_from_its_value(accept: Accept, surehook: Surehook) -> None:
     event_id = accept()
 
-    names = [line.split()[0] for line in surehook("events", "show", event_id)[1].splitlines()]
+    shown = [line.split(maxsplit=1) for line in surehook("events", "show", event_id)[1].splitlines()]
 
-    assert names == list(json.loads(surehook("events", "show", event_id, "--json")[1]))[: len(names)]
+    facts = json.loads(surehook("events", "show", event_id, "--json")[1])
+    assert [name for name, _ in shown] == list(facts)[: len(shown)]
+    assert dict(shown)["application_ids"] == "-"
 
 
 def test_show_says_that_a_body_is_encrypted(accept: Accept, surehook: Surehook, store: redis.Redis) -> None:
