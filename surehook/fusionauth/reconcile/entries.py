@@ -64,6 +64,16 @@ def entry_from_json(row: Mapping[str, Any]) -> LogEntry:
     )
 
 
+def may_be_missed(row: Mapping[str, Any], webhook_ids: frozenset[str]) -> bool:
+    """Says whether an entry of which no event can be made may have been for these webhooks, and have happened."""
+    attempts = row.get("attempts") or []
+    if not isinstance(attempts, list) or not all(isinstance(each, dict) for each in attempts):
+        return True
+    if row.get("eventResult") == FAILED:
+        return False
+    return row.get("eventResult") != SUCCEEDED or any(_attempt(each).webhook_id in webhook_ids for each in attempts)
+
+
 def _written(event: Mapping[str, Any]) -> bytes:
     """Returns a body for an event.
 

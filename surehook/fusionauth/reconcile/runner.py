@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from surehook.fusionauth.log_pages import EventLogReader
 from surehook.fusionauth.reconcile.decisions import Fate, Webhooks, fate_of
-from surehook.fusionauth.reconcile.entries import SUCCEEDED, LogEntry, entry_from_json
+from surehook.fusionauth.reconcile.entries import SUCCEEDED, LogEntry, entry_from_json, may_be_missed
 from surehook.fusionauth.reconcile.statement import Statement
 from surehook.fusionauth.reconcile.windows import Window, read_windows
 from surehook.shared.errors import MalformedBody
@@ -108,7 +108,8 @@ class Reconciler:
         try:
             entry = entry_from_json(row)
         except MalformedBody:
-            statement.count("unusable", f"log entry {row.get('id')}")
+            if may_be_missed(row, self.webhooks.ids):
+                statement.count("unusable", f"log entry {row.get('id')}")
             return None
         # Another instant cannot be true, and would move the mark past other events.
         inserted_at_ms = min(max(entry.inserted_at_ms, window.start_ms), window.end_ms - 1)
