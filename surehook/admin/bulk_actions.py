@@ -74,6 +74,8 @@ class BulkAction:
     has_canary_succeeded: bool
     note: str
     """Why it was stopped, as a sentence."""
+    stopped_by: str
+    """Who stopped it; "" if it stopped by itself."""
     is_for_dashboard: bool
     """It was started from a page: any dashboard runs it, and takes it over from one that has ended."""
     planned_at: str
@@ -85,6 +87,10 @@ class BulkAction:
     def needs_canary(self) -> bool:
         """The letters of a group failed in the same way: one of them shows if that is mended."""
         return self.verb == REPLAY and bool(self.group_id)
+
+    @property
+    def has_stopped_itself(self) -> bool:
+        return self.state is BulkState.STOPPED and not self.stopped_by
 
     @property
     def group_id(self) -> str:
@@ -219,6 +225,7 @@ def _action(action_id: str, fields: dict[str, str], now_ms: int) -> BulkAction:
         canary_result=fields.get("canary_result", ""),
         has_canary_succeeded="canary_succeeded" in fields,
         note=fields.get("note", ""),
+        stopped_by=fields.get("stopped_by", ""),
         is_for_dashboard=fields.get("for_dashboard") == "1",
         planned_at=fields["planned_at"],
         created_at=_instant(fields["created_at"]),

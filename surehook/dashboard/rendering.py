@@ -29,6 +29,7 @@ def build_templates(clock: Callable[[], float]) -> Environment:
         "duration": duration,
         "plural": plural,
         "breakable": breakable,
+        "commands": commands,
         "block": lambda text: Markup.escape(visible(text)),
     }
     return templates
@@ -62,6 +63,14 @@ def _span(seconds: float) -> str:
 def breakable(text: str) -> Markup:
     """A type or a name that may be broken after its dots and underscores."""
     return Markup("<wbr>").join(re.split(r"(?<=[._])", visible_line(text)))
+
+
+def commands(text: str) -> Markup:
+    """A sentence of ours or of the doctor, with the commands in it that stand between backquotes."""
+    parts = re.split(r"`([^`]*)`", visible_line(text))
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if place % 2 else Markup.escape(part) for place, part in enumerate(parts)
+    )
 
 
 def number(value: int) -> str:

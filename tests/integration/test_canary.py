@@ -93,6 +93,7 @@ def test_a_group_stays_if_its_first_event_fails_again(
 
     assert (stopped.state, stopped.done, handler.runs) == (BulkState.STOPPED, 1, 1)
     assert "failed again: ValueError: no plan" in stopped.note
+    assert stopped.has_stopped_itself
     assert groups.read()[0].count == 5
     handler.is_mended = True
     done = working(BulkRun(bulk, bulk.start(stopped.action_id, who="ann")))

@@ -1,6 +1,6 @@
 """The overview: one sentence that says whether anything is wrong, and the numbers behind it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -10,7 +10,7 @@ from surehook.admin.reconciliation import LastStatement, last_statement
 from surehook.admin.spool import SpoolReader, SpoolSummary
 from surehook.dashboard.charts import chart
 from surehook.dashboard.doctor import Examination
-from surehook.dashboard.history import added
+from surehook.dashboard.history import Bar, added
 from surehook.dashboard.rendering import plural
 from surehook.dashboard.site import Shown, Site, Visit
 from surehook.dashboard.views.actions import actions_of
@@ -55,20 +55,26 @@ def show(site: Site, _: Visit) -> Shown:
     orphans = int(site.store.zcard(site.keys.orphans) or 0)
     spool = SpoolReader(site.settings).summary()
     statement = last_statement(site.store, site.keys)
+    groups, actions = FailureGroups(site.store, site.keys).read(), actions_of(site).newest()
     needs = [
-        *needs_of(stats, orphans, spool, FailureGroups(site.store, site.keys).read()),
-        *needs_of_checks(statement, site.doctor.last, actions_of(site).newest()),
+        *needs_of(stats, orphans, spool, groups),
+        *needs_of_actions(actions, {group.group_id for group in groups}),
+        *needs_of_checks(statement, site.doctor.last),
     ]
     bars = added(list(site.history.read(1).values()))
     values = {
         "sentence": sentence(stats, needs),
         "needs": needs,
         "figures": figures(stats, orphans, spool),
-        "chart": chart(bars, name="Runs of the last hour", height=60),
+        "chart": chart(bars, name="Runs of the last hour", height=60) if any(map(_has_run, bars)) else "",
         "statement": statement,
         "examination": site.doctor.last,
     }
     return Shown("overview.html", values)
+
+
+def _has_run(bar: Bar) -> bool:
+    return bool(bar.good or bar.failed)
 
 
 def sentence(stats: Stats, needs: list[Need]) -> str:
@@ -121,13 +127,20 @@ def _needs_of_dead(dead: int, groups: Sequence[FailureGroup]) -> Iterator[Need]:
         yield Need(text, "See why they failed; replay or discard them.", "/dead-letters", rest)
 
 
-def needs_of_checks(
-    statement: LastStatement | None, examination: Examination | None, actions: Sequence[BulkAction]
-) -> Iterator[Need]:
+def needs_of_actions(actions: Sequence[BulkAction], groups: Collection[str]) -> Iterator[Need]:
+    """The actions, the newest first, that do not go on by themselves. `groups`: those that have dead letters."""
+    newer: set[str] = set()
     for action in actions:
+        what, path = f"The {action.verb} of {plural(action.planned, 'event')}", f"/actions/{action.action_id}"
         if action.state is BulkState.INTERRUPTED and not action.is_for_dashboard:
-            text = f"The {action.verb} of {plural(action.planned, 'event')} was interrupted"
-            yield Need(text, "Its command has ended: resume or stop it.", f"/actions/{action.action_id}")
+            yield Need(f"{what} was interrupted", "Its command has ended: resume or stop it.", path)
+        if action.has_stopped_itself and action.group_id in groups and action.group_id not in newer:
+            yield Need(f"{what} has stopped", f"{action.note[:1].upper()}{action.note[1:]}", path)
+        if action.state is not BulkState.PLANNED:
+            newer.add(action.group_id)
+
+
+def needs_of_checks(statement: LastStatement | None, examination: Examination | None) -> Iterator[Need]:
     if statement is not None and not statement.is_complete:
         advice = "The ledger says which; `surehook reconcile` recovers what can be had."
         yield Need("FusionAuth fired events that are missing here", advice, "/ledger")

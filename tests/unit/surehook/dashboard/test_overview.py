@@ -11,7 +11,14 @@ from surehook.admin.failure_groups import FailureGroup
 from surehook.admin.reconciliation import LastStatement
 from surehook.admin.spool import SpoolSummary
 from surehook.dashboard.doctor import Examination, Finding
-from surehook.dashboard.views.overview import Button, figures, needs_of, needs_of_checks, sentence
+from surehook.dashboard.views.overview import (
+    Button,
+    figures,
+    needs_of,
+    needs_of_actions,
+    needs_of_checks,
+    sentence,
+)
 from surehook.shared.stats import LimitState, QueueStats, Stats
 
 QUEUE = QueueStats("events", 0, 0, 0, 0, 0, is_paused=False, oldest_waiting_seconds=0, workers=1)
@@ -99,18 +106,39 @@ def test_a_group_that_has_grown_since_it_was_counted_is_not_counted_twice() -> N
     assert [(need.text, need.count) for need in needs] == [("2 dead letters of it", 2), ("1 other dead letter", 1)]
 
 
-def test_an_interrupted_action_needs_a_person_unless_a_dashboard_goes_on_with_it() -> None:
-    of_command = BulkAction(
-        "3f9a1c2b", "replay", BulkState.INTERRUPTED, Filter(), "ann", "", None, 5, (), 2, 0, "", "", "", False, "",
-        False, "", NOW, NOW,
-    )  # fmt: skip
-    others = [replace(of_command, state=state) for state in BulkState if state is not BulkState.INTERRUPTED]
+INTERRUPTED = BulkAction(
+    "3f9a1c2b", "replay", BulkState.INTERRUPTED, Filter(), "ann", "", None, 5, (), 2, 0, "", "", "", False, "", "",
+    False, "", NOW, NOW,
+)  # fmt: skip
 
-    needs = list(needs_of_checks(None, None, [of_command, replace(of_command, is_for_dashboard=True), *others]))
+
+def test_an_interrupted_action_needs_a_person_unless_a_dashboard_goes_on_with_it() -> None:
+    others = [
+        replace(INTERRUPTED, state=state, stopped_by="ann") for state in BulkState if state is not BulkState.INTERRUPTED
+    ]
+
+    needs = list(needs_of_actions([INTERRUPTED, replace(INTERRUPTED, is_for_dashboard=True), *others], []))
 
     assert [(need.text, need.path) for need in needs] == [
         ("The replay of 5 events was interrupted", "/actions/3f9a1c2b")
     ]
+
+
+def test_an_action_that_stopped_by_itself_needs_a_person_while_its_group_has_dead_letters() -> None:
+    stopped = replace(
+        INTERRUPTED, state=BulkState.STOPPED, filter=Filter(group_id="00000000a"), note="the first event failed again"
+    )
+
+    (need,) = needs_of_actions([stopped], {"00000000a"})
+    assert (need.text, need.advice) == ("The replay of 5 events has stopped", "The first event failed again")
+    assert need.path == "/actions/3f9a1c2b"
+    assert not need.count, "its events are counted as dead letters"
+
+    planned, running = (replace(stopped, state=state) for state in (BulkState.PLANNED, BulkState.RUNNING))
+    assert list(needs_of_actions([stopped], {"00000000b"})) == [], "all were replayed in another way"
+    assert list(needs_of_actions([replace(stopped, stopped_by="ann")], {"00000000a"})) == []
+    assert list(needs_of_actions([running, stopped], {"00000000a"})) == [], "a newer action took its place"
+    assert list(needs_of_actions([planned, stopped], {"00000000a"})) == [need]
 
 
 def test_only_waiting_events_that_no_worker_runs_need_a_person() -> None:
@@ -125,6 +153,6 @@ def test_missing_events_and_serious_findings_of_the_doctor_need_a_person() -> No
     complete = LastStatement("", "", NOW, True, {}, (), (), None)
     finding = Finding("Store", "loses events", "appendfsync is no", "", "")
 
-    assert list(needs_of_checks(complete, Examination(NOW, (replace(finding, level="odd"),)), [])) == []
-    needs = list(needs_of_checks(replace(complete, is_complete=False), Examination(NOW, (finding,)), []))
+    assert list(needs_of_checks(complete, Examination(NOW, (replace(finding, level="odd"),)))) == []
+    needs = list(needs_of_checks(replace(complete, is_complete=False), Examination(NOW, (finding,))))
     assert [need.path for need in needs] == ["/ledger", "/doctor"]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from surehook.dashboard.rendering import ago, breakable, duration, plural
+from surehook.dashboard.rendering import ago, breakable, commands, duration, plural
 
 AT = datetime(2026, 11, 28, 12, 0, 0, 123_000, tzinfo=UTC)
 
@@ -44,3 +44,16 @@ def test_durations(seconds: float | None, text: str) -> None:
 
 def test_plurals() -> None:
     assert [plural(number, "queue") for number in (0, 1, 2000)] == ["0 queues", "1 queue", "2,000 queues"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Start `surehook worker`.", "Start <code>surehook worker</code>."),
+        ("`rq resume` ends that, `rq suspend` not", "<code>rq resume</code> ends that, <code>rq suspend</code> not"),
+        ("<b>`<i>`</b>", "&lt;b&gt;<code>&lt;i&gt;</code>&lt;/b&gt;"),
+        ("one ` alone", "one ` alone"),
+    ],
+)
+def test_commands_in_a_sentence_stand_out_and_are_escaped(text: str, shown: str) -> None:
+    assert commands(text) == shown
