@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import redis
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import ImmutableMultiDict
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -181,10 +181,13 @@ async def _read_form(request: Request) -> ImmutableMultiDict[str, str]:
     if request.method in SAFE_METHODS:
         return ImmutableMultiDict()
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_FORM_BYTES:
-            raise Refused(413, "This form is too large: select fewer at once, or use a filter.")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_FORM_BYTES:
+                raise Refused(413, "This form is too large: select fewer at once, or use a filter.")
+    except ClientDisconnect:
+        raise Refused(400, "This form did not arrive whole.") from None
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:

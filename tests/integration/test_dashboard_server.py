@@ -1,5 +1,6 @@
 """The limits of the dashboard's server, on a real socket."""
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -57,6 +58,23 @@ def read_all(connection: socket.socket) -> bytes:
         while part := connection.recv(65_536):
             answer += part
     return answer
+
+
+def test_a_form_that_breaks_off_is_no_failure_of_its_page(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = SCOPE | {"type": "http", "method": "POST", "path": "/find", "headers": [(b"host", b"localhost")]}
+    app: Any = create_dashboard(settings)
+    asyncio.run(app(scope, receive, send))
+
+    assert sent[0]["status"] == 400
+    assert [record for record in caplog.records if record.name.startswith("surehook")] == []
 
 
 def test_a_request_is_answered_and_the_connection_closed(start: Start) -> None:
