@@ -177,10 +177,11 @@ class Database:
         )
         self._after_change(added=0)
 
-    def touch(self) -> None:
-        """Write something, on disk when this returns, although no event has come."""
+    def touch(self) -> bool:
+        """Write something, on disk when this returns True, although no event has come."""
         with self._translated(), self._transaction():
             self._connection.execute(f"pragma user_version = {schema.VERSION}")
+        return True
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):

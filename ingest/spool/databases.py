@@ -137,10 +137,10 @@ class Databases:
 
     def adopt(self) -> int:
         """Adopt what dead processes have left. Returns the number of events in it."""
-        if self._own is None:
+        if (own := self._own) is None:
             self._make_own()
         else:
-            self._disk.look(self._own.touch)
+            self._disk.look(lambda: self.use(own, own.touch))
         with self._disk.noting_failures():
             self.rescue()
         for database in self._all:

@@ -34,14 +34,17 @@ class Disk:
         if self.problem:
             self._note(self._folder.problem(LEAST_ROOM_BYTES))
 
-    def look(self, write: Callable[[], None]) -> None:
-        """Notice a disk that became full or read-only before an event needs it, and one that takes writes again."""
+    def look(self, write: Callable[[], bool | None]) -> None:
+        """Notice a disk that became full or read-only before an event needs it, and one that takes writes again.
+
+        `write` returns True if it has written.
+        """
         if problem := self._folder.problem(LEAST_ROOM_BYTES):
             self._note(problem)
         elif self.problem:
             with contextlib.suppress(OSError, sqlite3.Error), self.noting_failures():
-                write()
-                self._note("")
+                if write():
+                    self._note("")
 
     def _note(self, problem: str) -> None:
         where = {"path": str(self._folder.path)}

@@ -3,15 +3,19 @@
 import errno
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from harness.events import a_body, an_event
 from harness.stack import wait_until
 from surehook.admin.spool import flush
 from surehook.ingest.spool.databases import Databases
+from surehook.ingest.spool.schema import Received
+from surehook.shared.envelope import parse_envelope
 from surehook.shared.errors import Misconfigured, SpoolFull
 from surehook.shared.settings import Settings
 from tests.support.endpoint import OpenEndpoint, open_endpoint
@@ -112,6 +116,29 @@ def test_a_database_that_is_made_for_a_removed_one_ends_the_problem(spooling: Se
     databases.rescue()
 
     assert databases.problem == ""
+    databases.close()
+
+
+def test_a_database_that_is_damaged_while_the_disk_is_full_is_replaced_when_there_is_room(spooling: Settings) -> None:
+    databases = Databases(spooling)
+    databases.open()
+    folder = Path(spooling.spool_dir)
+    (own,) = folder.glob("*.sqlite3")
+    with full_disk():
+        envelope = parse_envelope(a_body(an_event()))
+        with pytest.raises((OSError, sqlite3.Error)):
+            databases.append([Received(envelope, 1)])
+        assert databases.problem
+    with closing(sqlite3.connect(own, isolation_level=None)) as another:  # what was read before is read again
+        another.execute("pragma user_version = 2")
+        another.execute("pragma wal_checkpoint(truncate)")
+    own.write_bytes(b"x" * 65_536)
+
+    databases.adopt()
+
+    assert databases.problem == ""
+    assert databases.append([Received(envelope, 1)]) == [None]
+    assert len(list(folder.glob("*.set-aside"))) == 1
     databases.close()
 
 
