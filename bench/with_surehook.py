@@ -37,7 +37,10 @@ class Endpoint:
         self._loop = asyncio.new_event_loop()
         self._bodies: Iterator[bytes] = bodies()
         settings = load_settings(
-            redis_url=f"unix://{os.environ['STORE']}", key_prefix=Keys().prefix, durability="memory"
+            redis_url=f"unix://{os.environ['STORE']}",
+            key_prefix=Keys().prefix,
+            durability="memory",
+            store_timeout=60,  # on a busy machine nothing is refused, and there is no spool here
         )
         self._acceptor = Acceptor(settings, IngestMetrics())
         self._loop.run_until_complete(self._open())
