@@ -89,7 +89,9 @@ class Stack:
             "def effect(*words):\n"
             "    with open(os.environ['EFFECTS'], 'a') as file: file.write(' '.join(map(str, words)) + '\\n')\n"
         )
-        (self.folder / "myhooks.py").write_text(head + source)
+        written = self.folder / "myhooks.new"
+        written.write_text(head + source)
+        written.replace(self.folder / "myhooks.py")  # at once: a worker may be importing it
 
     def surehook(self, *arguments: str, **environ: str) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(

@@ -16,6 +16,7 @@ from surehook.verbs.output import echo
 
 if TYPE_CHECKING:
     from surehook.shared.settings import Settings
+    from surehook.verbs.reload import ChangeWatch
 
 EXAMPLE_HANDLERS = "examples.todos.handlers"
 EXAMPLE_FOLDER = Path("examples/todos")
@@ -31,7 +32,7 @@ def dev(unmasked: bool, reloads: bool) -> None:
     """Start the store, ingest, a worker and the dashboard, and stop them with Ctrl-C."""
     from surehook.shared import tracebacks
     from surehook.shared.settings import load_settings
-    from surehook.verbs.dev_processes import Children, running_store, wait_until_ready, watch_and_reload
+    from surehook.verbs.dev_processes import Children, running_store, wait_until_ready, watch_and_reload, watching
     from surehook.verbs.start import start
 
     if unmasked and not sys.stderr.isatty():
@@ -49,7 +50,11 @@ def dev(unmasked: bool, reloads: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: stops.append(number))
     echo("starting the store" if settings.redis_url is None else "using the store of SUREHOOK_REDIS_URL")
-    with running_store(settings) as store:
+    # Code may change while the worker starts, so the watch begins before it.
+    changes: contextlib.AbstractContextManager[ChangeWatch | None] = (
+        watching(Path.cwd()) if reloads else contextlib.nullcontext()
+    )
+    with running_store(settings) as store, changes as watched:
         children = Children(store)
         try:
             echo("starting ingest")
@@ -58,11 +63,13 @@ def dev(unmasked: bool, reloads: bool) -> None:
             if not stops:
                 echo("starting a worker and the dashboard")
                 children.start("dashboard")
+                if watched is not None:
+                    watched.wait_until_watching()
                 children.start_worker(stops, *_worker_options(settings, reloads=reloads))
             if not stops:
                 echo(_screen(settings, is_new=is_new))
-            if reloads and not stops:
-                watch_and_reload(children, stops, _worker_options(settings, reloads=True))
+            if watched is not None and not stops:
+                watch_and_reload(children, stops, watched, _worker_options(settings, reloads=True))
             else:
                 children.watch(stops)
         finally:

@@ -148,19 +148,25 @@ def wait_until_ready(settings: Settings, children: Children, stops: list[int]) -
     children.wait_until(is_ready, stops, "ingest did not become ready; the lines above say why")
 
 
-def watch_and_reload(children: Children, stops: list[int], worker_options: Sequence[str]) -> None:
-    """Starts the worker again after each change of the user's code; one that does not import waits for the next."""
-    watched = ChangeWatch(Path.cwd())
+@contextlib.contextmanager
+def watching(folder: Path) -> Iterator[ChangeWatch]:
+    """Notes changes of Python files while the block lasts."""
+    watched = ChangeWatch(folder)
     watched.start()
     try:
-        while not stops:
-            if children.forget_misconfigured("worker"):
-                echo("the worker is not running: correct the above, and it starts again")
-            children.check_alive()
-            if names := watched.changes():
-                more = f" and {len(names) - 1} more" if names[1:] else ""
-                echo(f"{names[0]}{more} changed, the worker finishes what runs and starts again")
-                children.restart("worker", stops, *worker_options)
-            time.sleep(POLL_SECONDS)
+        yield watched
     finally:
         watched.stop()
+
+
+def watch_and_reload(children: Children, stops: list[int], watched: ChangeWatch, worker_options: Sequence[str]) -> None:
+    """Starts the worker again after each change of the user's code; one that does not import waits for the next."""
+    while not stops:
+        if children.forget_misconfigured("worker"):
+            echo("the worker is not running: correct the above, and it starts again")
+        children.check_alive()
+        if names := watched.changes():
+            more = f" and {len(names) - 1} more" if names[1:] else ""
+            echo(f"{names[0]}{more} changed, the worker finishes what runs and starts again")
+            children.restart("worker", stops, *worker_options)
+        time.sleep(POLL_SECONDS)

@@ -15,12 +15,16 @@ class ChangeWatch:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._has_changed = threading.Event()
-        self._is_stopping = threading.Event()
+        self._is_stopping, self._is_watching = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._watch, name="reload", daemon=True)
         self._names: set[str] = set()
 
     def start(self) -> None:
         self._thread.start()
+
+    def wait_until_watching(self) -> None:
+        """Returns when no later change can be missed: a large folder takes seconds."""
+        self._is_watching.wait()
 
     def stop(self) -> None:
         self._is_stopping.set()
@@ -41,10 +45,16 @@ class ChangeWatch:
             step=STEP_MS,
             rust_timeout=LONGEST_WAIT_MS,
             stop_event=self._is_stopping,
+            yield_on_timeout=True,
         )
-        for changes in files:
-            self._names |= {_shown(Path(path), self._folder) for _, path in changes}
-            self._has_changed.set()
+        try:
+            for changes in files:
+                self._is_watching.set()
+                if changes:
+                    self._names |= {_shown(Path(path), self._folder) for _, path in changes}
+                    self._has_changed.set()
+        finally:
+            self._is_watching.set()
 
 
 def _shown(path: Path, folder: Path) -> str:

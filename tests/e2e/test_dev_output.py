@@ -74,3 +74,19 @@ def it(event):
 
     wait_until(lambda: runs() == 2, "both runs are counted")
     assert terminal.ctrl_c() == 0
+
+
+def test_a_change_while_the_worker_starts_is_not_missed(build_stack: Build) -> None:
+    handler = """
+@on("user.delete", name="it")
+def it(event):
+    effect("{word}")
+"""
+    stack = build_stack(handler.format(word="old"))
+    terminal = Terminal(stack, "--reload", SUREHOOK_HANDLERS="myhooks")
+    terminal.wait_for("starting a worker")
+
+    stack.write_handlers(handler.format(word="new"))
+
+    terminal.wait_for("myhooks.py changed")
+    assert terminal.ctrl_c() == 0
