@@ -170,9 +170,9 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, pattern.split("*"))))
 
 
-def closest(name: str) -> list[str]:
-    """Returns known types with a similar name, the most similar first."""
-    return get_close_matches(name, EVENT_TYPES)
+def closest(name: str, cutoff: float = 0.6) -> list[str]:
+    """Returns known types with a similar name, the most similar first. At `cutoff` 1 only equal names are similar."""
+    return get_close_matches(name, EVENT_TYPES, cutoff=cutoff)
 
 
 def label(name: str) -> str:

@@ -9,13 +9,14 @@ from uuid import UUID, uuid4
 
 from surehook.fusionauth.changes import models_in, nearest
 from surehook.fusionauth.samples import sample
-from surehook.shared.event_types import EVENT_TYPES
+from surehook.shared.event_types import EVENT_TYPES, closest
 from surehook.shared.models import MODELS, Event, event_from
 from surehook.shared.models.fields import camel
 from surehook.shared.models.model import Model
 
 E = TypeVar("E", bound=Event)
 
+NEARLY = 0.85  # a letter or two
 # The keys inside these fields are the user's own and stay as they are.
 _FREE_FORM = frozenset({"data", "tokens", "newValue", "oldValue"})
 
@@ -31,10 +32,10 @@ def an_event(of: type[Event] | str, /, **fields: Any) -> Event:
     field by field; None leaves a field out. Names may be FusionAuth's or in snake_case.
 
     Raises:
-        ValueError: a field is misspelt, or the fields do not fit the given class. Given the type's name instead, the
-            function returns the plain `Event` that a handler would get.
+        ValueError: a field or the type is misspelt, or the fields do not fit the given class. Given the type's name
+            instead, the function returns the plain `Event` that a handler would get.
     """
-    event_type = of if isinstance(of, str) else _type_of(of)
+    event_type = _known_or_new(of) if isinstance(of, str) else _type_of(of)
     _require_spelling(MODELS.get(event_type, Event), fields, "")
     changes = _plain(fields)
     event_id = changes.setdefault("id", str(uuid4()))
@@ -52,6 +53,13 @@ def _type_of(model: type[Event]) -> str:
         if known is model:
             return event_type
     raise ValueError(f"{model.__name__} has no single type: name the type, as in an_event('user.delete')")
+
+
+def _known_or_new(event_type: str) -> str:
+    """A type that Surehook does not know may be newer than it, unless it is called nearly like another."""
+    if event_type not in EVENT_TYPES and (near := closest(event_type, NEARLY)):
+        raise ValueError(f"there is no event type {event_type}: did you mean {' or '.join(near)}?")
+    return event_type
 
 
 def _sample(event_type: str) -> dict[str, Any]:

@@ -65,6 +65,13 @@ def test_an_event_that_does_not_fit_its_class_is_refused_but_built_by_its_type()
     assert an_event("brand.new", shiny=1)["shiny"] == 1
 
 
+def test_a_misspelt_type_is_an_error_that_names_the_right_one() -> None:
+    with pytest.raises(ValueError, match=r"there is no event type user\.craete: did you mean user\.create"):
+        an_event("user.craete")
+
+    assert an_event("user.login.postponed").type == "user.login.postponed"  # may be newer than this release
+
+
 def test_pytest_does_not_collect_the_event_called_test() -> None:
     assert an_event(Test).message is not None
     assert not Test.__test__
