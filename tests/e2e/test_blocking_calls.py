@@ -1,5 +1,6 @@
 """A handler that no timeout can interrupt counts as a timeout."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -39,6 +40,12 @@ def stuck(event):
     assert "most recent call first" not in logged
     metrics = stack.client.get(f"http://127.0.0.1:{stack.worker_metrics_port}/metrics").text
     assert 'surehook_killed_runs_total{handler="stuck"} 1.0' in metrics
+
+    def counted() -> tuple[int, int]:
+        listed = json.loads(stack.run("handlers", "list", "--json").stdout)
+        return listed["runs"], listed["failed"]
+
+    wait_until(lambda: counted() == (1, 1), "the run is counted")
 
 
 @pytest.mark.chaos

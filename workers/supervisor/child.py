@@ -31,7 +31,7 @@ from surehook.workers.queue.threads import OVERRUN_SECONDS
 from surehook.workers.rq_worker import RQWorkers, thread_names
 from surehook.workers.slots import STACKS_SUFFIX, STALL_SECONDS, Slots, Stage
 from surehook.workers.supervisor.interruption import INTERRUPTED, claims_held_by, handler_of, interrupt
-from surehook.workers.supervisor.overruns import Uncounted, settle, stack_of, stacks
+from surehook.workers.supervisor.overruns import MinutesOnly, settle, stack_of, stacks
 from surehook.workers.supervisor.plan import Plan
 from surehook.workers.transactional.interruption import end_run
 
@@ -216,9 +216,10 @@ class Child:
         timeout = handler.timeout_seconds or settings.handler_timeout
         completion = settle(claims, store, keys, self.name, key, handler, (self.culprits or {})[key], timeout)
         if completion is not None:
-            uncounted: Any = Uncounted()
-            log_completion(completion, uncounted, is_acknowledged=True)
+            metrics: Any = MinutesOnly()
+            log_completion(completion, metrics, is_acknowledged=True)
             self.timed_out.append(handler.name)
+            metrics.write(store, keys)
         return True
 
     def _end_transactions(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> int:  # noqa: ARG002 - no run is repeated

@@ -10,6 +10,7 @@ import redis
 
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
+from surehook.shared.minutes import MinuteCounts, Minutes
 from surehook.shared.scripts import texts
 from surehook.shared.tracebacks import is_ours
 from surehook.workers.claim import Claim
@@ -29,10 +30,18 @@ _FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$')
 Frame = tuple[str, int, str]
 
 
-class Uncounted:
-    """Stands in for the metrics of a worker process; the supervisor counts these runs by itself."""
+class MinutesOnly:
+    """Stands in for the metrics of a worker process: it counts for `handlers list`, the supervisor for the metrics."""
 
-    def count(self, *_: object) -> None: ...
+    def __init__(self) -> None:
+        self.minutes = MinuteCounts()
+
+    def count(self, handler: str, _: object, outcome: str, seconds: float) -> None:
+        self.minutes.add(handler, outcome, seconds)
+
+    def write(self, store: redis.Redis, keys: Keys) -> None:
+        Minutes(store, keys).write(self.minutes.take())
+
     def count_wait(self, _: float) -> None: ...
     def count_retry(self, _: str) -> None: ...
 
