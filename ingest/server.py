@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NO_RELOAD = "SIGHUP reloads `surehook ingest --processes N`: restart this process"
 GARBAGE_THRESHOLD = (20_000, 20, 50)
 
 
@@ -53,6 +54,11 @@ class Server(uvicorn.Server):
         self._count_refusal = count_refusal
         self._serving = serving
         self._service = service
+        self._is_asked_to_reload = False
+
+    def ask_to_reload(self, *_: object) -> None:
+        """Handle SIGHUP where there is no supervisor that could replace this process: it goes on."""
+        self._is_asked_to_reload = True  # a handler of a signal must not write to the log
 
     def stop(self, *_: object) -> None:
         """Handle a signal. Before startup has finished, this makes the server shut down without serving a request."""
@@ -62,6 +68,9 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second while its event loop runs."""
         self._service.alive()
+        if self._is_asked_to_reload:
+            self._is_asked_to_reload = False
+            log.warning("reload refused", extra={"reason": NO_RELOAD})
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -141,6 +150,8 @@ def run(
     # handlers a signal during startup is not lost, and a clean stop has exit status 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.stop)
+    if serving is None:
+        signal.signal(signal.SIGHUP, server.ask_to_reload)
     log.info("ingest server listening", extra={"address": f"{settings.bind}{settings.webhook_path}"})
     _tune_garbage_collector()
     server.run(sockets=[listener])

@@ -28,6 +28,7 @@ def store() -> None:
     log, service, stops = logging.getLogger("surehook.store"), ServiceManager(), list[int]()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stops.append(number))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as the server itself does: it has nothing to reload
     with embedded_store(settings.data_dir) as server:
         log.info("store ready", extra={"path": str(socket_path(settings.data_dir))})
         service.ready()
