@@ -43,7 +43,7 @@ def stuck(event):
 
     def counted() -> tuple[int, int]:
         listed = json.loads(stack.run("handlers", "list", "--json").stdout)
-        return listed["runs"], listed["failed"]
+        return listed["runs"], listed["failures"]
 
     wait_until(lambda: counted() == (1, 1), "the run is counted")
 
