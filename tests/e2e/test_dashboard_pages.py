@@ -241,3 +241,7 @@ def test_long_names_do_not_make_an_event_scroll_sideways(width: int, stack: Stac
 
     expect(page.get_by_text(name).first).to_be_visible()
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    page.goto(f"{url}/dead-letters")
+    button = page.get_by_role("button", name="Replay the group").first.bounding_box()
+    assert button
+    assert button["height"] < 40, "its word is in one line"
