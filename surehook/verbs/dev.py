@@ -54,7 +54,7 @@ def dev(unmasked: bool, reloads: bool) -> None:
     changes: contextlib.AbstractContextManager[ChangeWatch | None] = (
         watching(Path.cwd()) if reloads else contextlib.nullcontext()
     )
-    with running_store(settings) as store, changes as watched:
+    with running_store(settings, stops) as store, changes as watched:
         children = Children(store)
         try:
             echo("starting ingest")

@@ -17,6 +17,7 @@ from surehook.shared.exit_status import MISCONFIGURED
 from surehook.shared.settings import Settings
 from surehook.verbs.output import echo
 from surehook.verbs.reload import ChangeWatch
+from surehook.verbs.start import pause_unless_stopped
 
 POLL_SECONDS = 0.1
 READY_SECONDS = 600  # a store loads half a million events in 40 s, and any process that ends is noticed at once
@@ -126,12 +127,12 @@ def _has_line(pipe: int) -> bool:
 
 
 @contextlib.contextmanager
-def running_store(settings: Settings) -> "Iterator[subprocess.Popen[bytes] | None]":
+def running_store(settings: Settings, stops: list[int]) -> "Iterator[subprocess.Popen[bytes] | None]":
     """The embedded store while the block lasts, or None where SUREHOOK_REDIS_URL names another."""
     if settings.redis_url is not None:
         yield None
         return
-    with embedded_store(settings.data_dir) as server:
+    with embedded_store(settings.data_dir, pause_unless_stopped(stops)) as server:
         yield server
 
 

@@ -1,5 +1,8 @@
 """The first steps of every long-running command."""
 
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,17 @@ def start(**overrides: Any) -> Settings:
     settings = load_settings(**overrides)
     set_up_logging(settings.log_level, settings.log_format)
     return settings
+
+
+def pause_unless_stopped(stops: Sequence[int]) -> Callable[[float], None]:
+    """A pause that exits once a signal is in `stops`: a store may load its files for minutes."""
+
+    def pause(seconds: float) -> None:
+        if stops:
+            sys.exit(0)
+        time.sleep(seconds)
+
+    return pause
 
 
 def load_registry(settings: Settings) -> "Registry":

@@ -17,7 +17,7 @@ def store() -> None:
     from surehook.shared.embedded import embedded_store, socket_path
     from surehook.shared.errors import Misconfigured, StoreUnavailable
     from surehook.shared.service_manager import ServiceManager
-    from surehook.verbs.start import start
+    from surehook.verbs.start import pause_unless_stopped, start
 
     settings = start()
     if settings.redis_url is not None:
@@ -29,7 +29,7 @@ def store() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stops.append(number))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as the server itself does: it has nothing to reload
-    with embedded_store(settings.data_dir) as server:
+    with embedded_store(settings.data_dir, pause_unless_stopped(stops)) as server:
         log.info("store ready", extra={"path": str(socket_path(settings.data_dir))})
         service.ready()
         while not stops and server.poll() is None:
