@@ -1,11 +1,19 @@
 """`async` handlers share one event loop, which none of them can stop."""
 
 import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from typing import Any
 
 import pytest
 
+from harness.stack import wait_until
 from surehook import Event, on
+from surehook.workers.execution.event_loop import EventLoop
+from surehook.workers.execution.timeouts import Timeout
 from tests.integration.conftest import Accept, Counts, RunWorker
 
 
@@ -38,3 +46,35 @@ def test_a_handler_that_stops_the_event_loop_does_not_disturb_the_others(
     run_worker(turns=2)
 
     assert counts.runs == [("ends", "done"), ("it", "done")]
+
+
+def test_a_run_that_is_cancelled_before_its_first_step_has_failed_and_its_thread_goes_on() -> None:
+    loop, is_over = EventLoop(), threading.Event()
+
+    async def cancel_others() -> None:
+        while not is_over.is_set():
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.sleep(0)
+
+    def call(function: Callable[[], Awaitable[None]]) -> BaseException | None:
+        return loop.call(Timeout(), function, time.monotonic() + 30, Context())
+
+    began: list[str] = []
+
+    async def begin() -> None:
+        began.append("began")
+
+    with ThreadPoolExecutor(1) as pool:
+        canceller = pool.submit(call, cancel_others)
+        try:
+            wait_until(lambda: loop.thread is not None, "the loop runs")
+            errors = [call(begin) for _ in range(20)]
+        finally:
+            is_over.set()
+        assert canceller.result() is None
+    loop.close()
+
+    assert len(began) < len(errors)
+    assert errors.count(None) == len(began)
+    assert all(error is None or isinstance(error, asyncio.CancelledError) for error in errors)
