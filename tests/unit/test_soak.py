@@ -11,6 +11,7 @@ from surehook.ingest.spool.database import Database
 from surehook.ingest.spool.schema import Received
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.envelope import parse_envelope
+from tests.support.soak.journal import STORE
 from tests.support.soak.repetitions import UNSETTLED_SECONDS, Absences, Effect, Job, LoggedRuns, repetitions
 from tests.support.soak.stretch import spooled_events
 
@@ -46,6 +47,13 @@ def test_one_effect_is_no_repetition() -> None:
         pytest.param({}, {10: [(90.0, 99.0)]}, False, True, id="its supervisor was back before the run"),
         pytest.param(
             {}, {10: [(101.0 + UNSETTLED_SECONDS, float("inf"))]}, False, True, id="its supervisor was killed later"
+        ),
+        pytest.param(
+            {},
+            {10: [(181.0, float("inf"))], STORE: [(101.0, 175.0)]},
+            True,
+            True,
+            id="its supervisor was killed when the store had just come back",
         ),
         pytest.param({}, {30: [(99.0, 105.0)]}, False, True, id="another supervisor was away"),
     ],

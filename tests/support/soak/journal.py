@@ -10,6 +10,7 @@ from tests.support.soak.plan import KIND_OF_TYPE, Kind
 ACCEPTED, DUPLICATE, REFUSED = 202, 200, 503
 SENT, ANSWERED, FAULT, AWAY, ACCEPTED_BEFORE = "sent", "answered", "fault", "away", "accepted-before"
 FOREVER = float("inf")
+STORE = 0  # in `absences`, where supervisors have their process ids
 
 
 class Journal:
@@ -21,7 +22,7 @@ class Journal:
         self.answers: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.absences: dict[int, list[tuple[float, float]]] = defaultdict(list)
-        """By supervisor of workers: from when until when it was dead, stopped or without a network."""
+        """By supervisor of workers: from when until when it was dead, stopped or without a network. And the store's."""
         self.wrong: list[str] = []
         self.second_copies_accepted = 0
         """While the store is away the spool cannot know a first copy that the store has."""
@@ -53,7 +54,7 @@ class Journal:
         self.faults[name] += 1
 
     def away(self, supervisor: int, begins: float, ends: float) -> None:
-        """Note when it cannot tell the store what its processes have done, on time.monotonic()."""
+        """Note when it could not tell the store of its runs, or when STORE was away, on time.monotonic()."""
         self._write(AWAY, f"{supervisor}", f"{begins}", f"{ends}")
         self.absences[supervisor].append((begins, ends))
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from surehook.shared.job_id import JobId
+from tests.support.soak.journal import STORE
 from tests.support.soak.stack import SoakStack
 
-# A result waits for the store, and a lease expires, within this time of the run.
+# A result waits for the store, and a lease expires, within this time of the run, not counting while the store is away.
 UNSETTLED_SECONDS = 60.0
 Job = tuple[str, str]
 Absences = Mapping[int, Sequence[tuple[float, float]]]
@@ -83,7 +84,7 @@ def repetitions(runs: Runs, logged: LoggedRuns, absences: Absences) -> list[Repe
 def _repetition(job: Job, effects: list[Effect], logged: LoggedRuns, absences: Absences) -> Repetition:
     surplus = len(effects) - 1
     counted = logged.interrupted[job] + logged.discarded[job]
-    unknown = sum(_was_away(absences.get(each.supervisor, ()), each.at) for each in effects)
+    unknown = sum(_was_away(each, absences) for each in effects)
     shown = ", ".join(f"run {each.attempt} in {each.process} of {each.supervisor} at {each.at}" for each in effects)
     return Repetition(
         text=f"{' '.join(job)}: {shown}",
@@ -92,5 +93,10 @@ def _repetition(job: Job, effects: list[Effect], logged: LoggedRuns, absences: A
     )
 
 
-def _was_away(absences: Sequence[tuple[float, float]], at: float) -> bool:
-    return any(begins <= at + UNSETTLED_SECONDS and at <= ends for begins, ends in absences)
+def _was_away(effect: Effect, absences: Absences) -> bool:
+    """Says whether the supervisor was away before the store could know of the effect."""
+    known_at = effect.at + UNSETTLED_SECONDS
+    for begins, ends in absences.get(STORE, ()):
+        if begins <= known_at and effect.at <= ends:
+            known_at += ends - begins
+    return any(begins <= known_at and effect.at <= ends for begins, ends in absences.get(effect.supervisor, ()))
