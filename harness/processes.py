@@ -12,6 +12,14 @@ def serving_processes_of(pid: int) -> list[int]:
     return sorted(process for child in children_of(pid) for process in children_of(child) or [child])
 
 
+def has_ended(pid: int) -> bool:
+    """True also for a zombie: an orphan stays one until its new parent, which may be slow, has reaped it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def resident_bytes(pid: int) -> int:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * 4096

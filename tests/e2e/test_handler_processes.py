@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.processes import children_of
+from harness.processes import children_of, has_ended
 from harness.stack import Stack, wait_until
-from tests.e2e.test_shutdown import is_gone
 
 Build = Callable[..., Stack]
 STARTS = """
@@ -103,7 +102,7 @@ def test_what_a_handler_starts_ends_with_its_process(
 
     end(stack, worker)
 
-    wait_until(lambda: all(map(is_gone, started.values())), "they have ended", seconds=60)
+    wait_until(lambda: all(map(has_ended, started.values())), "they have ended", seconds=60)
 
 
 PROBE = """

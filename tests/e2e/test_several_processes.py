@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from harness.events import a_body
-from harness.processes import children_of
+from harness.processes import children_of, has_ended
 from harness.stack import API_KEY, Stack, wait_until
 from tests.support.ledger import ledger
 from tests.support.raw_http import a_request, connect, status_of
@@ -116,7 +116,7 @@ def test_replaced_processes_and_a_killed_parent_leave_no_files(build_stack: Buil
     assert 'surehook_events_accepted_total{type="user.delete"} 1.0' in metrics_of(stack)
     orphaned = children_of(parent)
     os.kill(parent, signal.SIGKILL)
-    wait_until(lambda: not any(map(is_alive, orphaned)), "its processes have ended")
+    wait_until(lambda: all(map(has_ended, orphaned)), "its processes have ended")
     stack.surehook("ingest", "--processes", "2")
     wait_until(stack.is_ready, "another serves")
     assert folder not in list(stack.folder.glob("surehook-ingest-*"))
@@ -170,7 +170,7 @@ def test_the_ingest_supervisor_replaces_a_dead_process_and_survives_a_failed_rel
     assert stack.deliver().status_code == 202
     os.kill(parent, signal.SIGTERM)
     assert stack.processes[-1].wait(20) == 0
-    assert not any(map(is_alive, children))
+    assert all(map(has_ended, children))
     socket.create_server(("127.0.0.1", stack.port)).close()
 
 
@@ -180,7 +180,7 @@ def test_killing_the_parent_stops_its_processes(build_stack: Build) -> None:
 
     os.kill(parent, signal.SIGKILL)
 
-    wait_until(lambda: not any(map(is_alive, children)), "they are gone")
+    wait_until(lambda: all(map(has_ended, children)), "they are gone")
 
 
 def test_an_error_common_to_all_processes_stops_the_parent_with_a_sentence(build_stack: Build) -> None:
@@ -195,14 +195,6 @@ def test_an_error_common_to_all_processes_stops_the_parent_with_a_sentence(build
 
 def metrics_of(stack: Stack) -> str:
     return stack.client.get(f"http://127.0.0.1:{stack.metrics_port}/metrics").text
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_processes_that_die_at_their_start_are_not_started_without_pause(build_stack: Build) -> None:
@@ -220,7 +212,7 @@ def test_processes_that_die_at_their_start_are_not_started_without_pause(build_s
     died = [json.loads(line) for line in stack.logged().splitlines() if "ingest process died" in line]
     _, second_at, third_at = (datetime.fromisoformat(line["at"]) for line in died)
     assert (third_at - second_at).total_seconds() > 2
-    assert is_alive(second)
+    assert not has_ended(second)
 
 
 @pytest.mark.parametrize("processes", [pytest.param((), id="one"), pytest.param(("--processes", "2"), id="several")])

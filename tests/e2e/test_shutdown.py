@@ -1,13 +1,13 @@
 """Stopping: running jobs finish or are given back, nothing is lost, nothing is left running."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from harness.events import an_event
+from harness.processes import has_ended
 from harness.stack import Stack, wait_until
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 
@@ -30,14 +30,6 @@ assert surehook.ingest.server._tune_garbage_collector
 surehook.ingest.server._tune_garbage_collector = lambda: os.kill(os.getpid(), signal.SIGTERM)
 surehook.ingest.server.serve(load_settings())
 """
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
 
 
 def test_sigterm_lets_a_worker_finish_what_runs_and_take_no_more(build_stack: Build) -> None:
@@ -68,7 +60,7 @@ def test_after_the_grace_period_what_runs_is_given_back(build_stack: Build) -> N
     worker.terminate()
 
     assert worker.wait(20) == 0
-    assert all(is_gone(pid) for pid in pids)
+    assert all(has_ended(pid) for pid in pids)
     with stack.redis() as store:
         assert store.llen("rq:queue:events") == 1
     stack.start_worker(SLOW_SECONDS="0")
@@ -124,7 +116,7 @@ def test_killing_the_parent_stops_its_worker_processes(build_stack: Build) -> No
 
     worker.kill()
 
-    wait_until(lambda: all(is_gone(pid) for pid in pids))
+    wait_until(lambda: all(has_ended(pid) for pid in pids))
 
 
 def test_ingest_answers_what_is_under_way_and_exits_clean(build_stack: Build) -> None:
