@@ -22,7 +22,7 @@ LASTING = {
     "queues of ours": r"surehook:queues",
     "failure groups": r"surehook:(group-handlers|groups:\w+|group:[0-9a-f]+)",
     "audit": r"surehook:audit",
-    "index of closed events": r"surehook:index(-segments|-key|-state|-checking|:\d+)",
+    "index of closed events": r"surehook:index(-segments|-key|-state|-checking|-summary:\d+|:\d+)",
     "RQ's queues": r"rq:queues",
     "RQ's workers": r"rq:workers(:(events|slow))?",
     "finished": r"rq:finished:(events|slow)",
