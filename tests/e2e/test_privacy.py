@@ -4,6 +4,7 @@ Every payload meets every outcome of a handler, and then every stored or shown b
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -87,9 +88,9 @@ PARTS = (MARK, MARKED_USER_ID)
 DASHBOARD_LISTS = ("queued", "failed", "finished", "started", "scheduled", "deferred", "canceled")
 
 
-def expected_effects(events: list[dict[str, Any]]) -> list[str]:
+def expected_effects(events: list[dict[str, Any]]) -> Counter[str]:
     more = (effect for event in events for effect in OF_ONE_TYPE.get(event["type"], []))
-    return sorted([*(["works", "fails"] * len(events)), *more])
+    return Counter([*(["works", "fails"] * len(events)), *more])
 
 
 def assert_clean(place: str, text: str) -> None:
@@ -119,7 +120,7 @@ def stack(build_stack: Callable[..., Stack]) -> Stack:
     stack = build_stack(HANDLERS)
     stack.start_worker(
         "--processes", "2", "--threads", "1", SUREHOOK_LOG_LEVEL="DEBUG"
-    )  # a dying process interrupts no other handler
+    )  # a dying process interrupts no other run
     stack.surehook("dashboard", SUREHOOK_LOG_LEVEL="DEBUG")
     stack.start_ingest(SUREHOOK_LOG_LEVEL="DEBUG")
     return stack
@@ -135,7 +136,8 @@ def test_no_mark_of_any_event_is_found_outside_its_record(stack: Stack) -> None:
         answers = list(senders.map(stack.deliver, events * 2))
     answers += [stack.deliver(body=body) for body in refused]
     assert {answer.status_code for answer in answers} == {202, 200, 400}
-    wait_until(lambda: sorted(stack.effects()) == expected_effects(events), "every handler ended", seconds=120)
+    # A process that dies may take with it results that the store does not know yet: their handlers run again.
+    wait_until(lambda: expected_effects(events) <= Counter(stack.effects()), "every handler ended", seconds=120)
     with stack.redis() as store:
         slow = sum(event["type"] == "user.update" for event in events)
         wait_until(lambda: store.zcard("rq:failed:events") == len(events) + slow, "all dead letters are there")
