@@ -8,11 +8,17 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from surehook.shared import sources
 from surehook.shared.embedded import socket_path, start_server, stop_server
 from surehook.shared.settings import Settings
 from surehook.shared.sources import PREFIX
+
+# No test asserts a time: by default an example may take 200 ms, which a busy machine exceeds.
+hypothesis_settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("busy machine")
 
 
 @pytest.fixture(autouse=True)
