@@ -75,7 +75,7 @@ class BulkAction:
     note: str
     """Why it was stopped, as a sentence."""
     stopped_by: str
-    """Who stopped it; "" if it stopped by itself."""
+    """The person who stopped it; "" if it stopped by itself."""
     is_for_dashboard: bool
     """It was started from a page: any dashboard runs it, and takes it over from one that has ended."""
     planned_at: str

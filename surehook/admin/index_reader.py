@@ -45,7 +45,7 @@ class RowFilter:
 
     @property
     def values(self) -> list[list[tuple[int, ...]]]:
-        """What a row must have: for each value, and the alternatives to it, the bits of a summary that are set then."""
+        """The values that a row must have. Each is a list of alternatives: the bits that one sets in a summary."""
         columns = {row.TYPE: self.type, row.TENANT: self.tenant, row.USER: self.user, row.EMAIL: self.email}
         several = {row.APPLICATION: self.application, row.HANDLER: self.handler}
         found = [[bits_of(column, value)] for column, value in columns.items() if value is not None]
@@ -86,7 +86,7 @@ class Segment:
         return mask
 
     def certain(self, wanted: RowFilter, mask: int) -> int:
-        """Those of the rows that match whose record need not be asked: rows of several applications or handlers do."""
+        """The matching rows that need no look at their record. A row of several applications or handlers needs one."""
         for column, value in ((row.APPLICATION, wanted.application), (row.HANDLER, wanted.handler)):
             mask = mask if value is None else self._equal(column, value, mask)
         return mask

@@ -129,7 +129,7 @@ def test_a_database_that_is_damaged_while_the_disk_is_full_is_replaced_when_ther
         with pytest.raises((OSError, sqlite3.Error)):
             databases.append([Received(envelope, 1)])
         assert databases.problem
-    with closing(sqlite3.connect(own, isolation_level=None)) as another:  # what was read before is read again
+    with closing(sqlite3.connect(own, isolation_level=None)) as another:  # then pages are read from the file again
         another.execute("pragma user_version = 2")
         another.execute("pragma wal_checkpoint(truncate)")
     own.write_bytes(b"x" * 65_536)

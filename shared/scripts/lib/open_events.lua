@@ -28,8 +28,8 @@ local function has_name(list, name)
   return name == '' or string.find(',' .. (list or '') .. ',', ',' .. name .. ',', 1, true) ~= nil
 end
 
--- Tells whether an event was received in a time, and has a type, user, tenant and application. `record` has its fields
--- of these names; `wanted` has type, user, tenant and application ('': any), then since and until in ms ('': any).
+-- Tells whether an event matches a filter. `record` is a table with the fields received_at, type, user, tenant and
+-- application. `wanted` is a list: type, user, tenant, application, since and until in ms; '' stands for any.
 local function has_values(record, wanted)
   local received_at = tonumber(record.received_at or '')
   return received_at and received_at >= (tonumber(wanted[5]) or 0) and received_at <= (tonumber(wanted[6]) or math.huge)

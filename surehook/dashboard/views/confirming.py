@@ -24,7 +24,7 @@ class Done:
     """The result of an act, as the next page tells it."""
 
     word: str
-    """What was done, such as "replayed"."""
+    """The act in the past tense, such as "replayed"."""
     count: int
     gone: int
     """How many were not changed, because they were no longer what they had been."""
