@@ -12,7 +12,8 @@ from pathlib import Path
 
 import redis
 
-from harness.stack import Stack, wait_until
+from harness.append_only_file import rewrite_append_only_file
+from harness.stack import Stack
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "redis", "hiredis", "rq")
@@ -64,8 +65,7 @@ def fsyncs_per_second() -> float:
 def empty(store: redis.Redis) -> None:
     """Drops all keys and the file behind them, so that no round pays for an earlier one."""
     store.flushall()
-    store.bgrewriteaof()
-    wait_until(lambda: not store.info("persistence")["aof_rewrite_in_progress"], "the append-only file is rewritten")
+    rewrite_append_only_file(store)
 
 
 def start_python(stack: Stack, folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.append_only_file import rewrite_append_only_file
 from harness.processes import serving_processes_of
 from harness.stack import Stack, wait_until
 from surehook.shared.keys import Keys
@@ -103,7 +104,7 @@ def test_accepted_and_settled_events_survive_power_cuts_of_the_store(build: Buil
         assert lost == []
         assert settled <= closed_events(stack, accepted)
         with stack.redis() as store:
-            store.bgrewriteaof()  # for the next power cut: the new files and their names must be on disk too
+            rewrite_append_only_file(store)  # for the next power cut: the new files and their names must be on disk too
 
     assert settled
     wait_until(lambda: stack.open_events() == 0, "all are settled")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from harness.append_only_file import rewrite_append_only_file
 from harness.stack import wait_until
 from surehook.shared import embedded
 from surehook.shared.embedded import socket_path, start_server, stop_server
@@ -26,8 +27,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with redis.Redis(unix_socket_path=str(socket_path(folder)), protocol=2) as store:
             store.mset({f"key:{number}": "v" * 100 for number in range(KEYS)})
             store.config_set("aof-use-rdb-preamble", "yes")
-            store.bgrewriteaof()
-            wait_until(lambda: not store.info("persistence")["aof_rewrite_in_progress"], "rewritten")
+            rewrite_append_only_file(store)
     finally:
         stop_server(server)
     return folder
