@@ -2,8 +2,9 @@
 
 Handlers that run longer than an exchange get none ahead: a job that waited here could start in another process.
 
-While enough jobs wait here for all threads, the next exchange can wait as well: one with many results costs the store
-and this process little more than one with a few.
+While more jobs wait here than finish from one exchange to the next, the next exchange can wait as well: one with many
+results costs the store and this process little more than one with a few. With fewer, the threads would have nothing to
+do before its reply is here.
 """
 
 MOST_AHEAD_OF_A_THREAD = 8
@@ -11,7 +12,7 @@ MOST_AHEAD = 64
 WEIGHT_OF_LAST = 0.3
 DECAY = 0.9
 FIRST_EXCHANGE_SECONDS = 0.002
-# The longest pause between two exchanges, and how many jobs must wait for each thread.
+# The longest pause between two exchanges, and how many jobs must wait at least for each thread.
 LONGEST_REST_SECONDS = 0.002
 ENOUGH_FOR_A_THREAD = 2
 
@@ -34,7 +35,8 @@ class Prefetch:
 
     def may_rest(self, waiting: int, now: float) -> bool:
         """Says whether the next exchange can wait: `waiting` jobs are here that no thread has taken."""
-        return waiting >= ENOUGH_FOR_A_THREAD * self.threads and now < self._exchanged_at + LONGEST_REST_SECONDS
+        enough = max(ENOUGH_FOR_A_THREAD * self.threads, self._finished_per_exchange)
+        return waiting >= enough and now < self._exchanged_at + LONGEST_REST_SECONDS
 
     def ahead(self, long_running: int) -> int:
         """`long_running` threads run a handler that takes longer than an exchange."""

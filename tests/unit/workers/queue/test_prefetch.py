@@ -47,12 +47,16 @@ def test_a_queue_that_must_not_wait_holds_nothing_ahead() -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "seconds", "may_rest"),
+    ("finished", "waiting", "seconds", "may_rest"),
     [
-        pytest.param(16, 0.0, True, id="enough wait"),
-        pytest.param(15, 0.0, False, id="a thread may soon have none"),
-        pytest.param(64, LONGEST_REST_SECONDS, False, id="results wait no longer"),
+        pytest.param(3, 16, 0.0, True, id="enough wait"),
+        pytest.param(3, 15, 0.0, False, id="a thread may soon have none"),
+        pytest.param(30, 30, 0.0, True, id="as many wait as finish until the next exchange"),
+        pytest.param(30, 29, 0.0, False, id="fast handlers would finish all before the next reply"),
+        pytest.param(3, 64, LONGEST_REST_SECONDS, False, id="results wait no longer"),
     ],
 )
-def test_an_exchange_waits_while_enough_jobs_are_here(waiting: int, seconds: float, may_rest: bool) -> None:
-    assert after(Prefetch(8), 30).may_rest(waiting, now=10.0 + seconds) is may_rest
+def test_an_exchange_waits_while_enough_jobs_are_here(
+    finished: int, waiting: int, seconds: float, may_rest: bool
+) -> None:
+    assert after(Prefetch(8), finished).may_rest(waiting, now=10.0 + seconds) is may_rest
