@@ -50,6 +50,12 @@ def failure_of(line: str, traceback: str) -> Failure:
     return Failure(digest[:FINGERPRINT_LENGTH], error, frame)
 
 
+def error_type_of(line: str) -> str:
+    """The type of an error, or "" if its line begins with none."""
+    name = _TYPE.match(line)
+    return name[0] if name else ""
+
+
 def _normalised(line: str) -> str:
     line = " ".join(line.split())
     name = _TYPE.match(line)

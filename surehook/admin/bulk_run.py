@@ -29,7 +29,7 @@ class NotOurs(Exception):
 
 
 class Stopped(Exception):
-    """The action stops before its end; the text says why, as a sentence."""
+    """The action stops before its end; the text says why, as a sentence, and goes into the audit."""
 
 
 class BulkRun:
@@ -119,7 +119,7 @@ class BulkRun:
                 self._action = self._actions.get(action.action_id)
                 return
             if outcome:
-                raise Stopped(f"the first event, {run.event_id}, failed again: {self._outcomes.error_of(run)}")
+                raise Stopped(f"the first event, {run.event_id}, {self._outcomes.failed_again(run, outcome)}")
             self._go_on()
             if time.monotonic() > deadline:
                 raise Stopped(f"the first event, {run.event_id}, has not run yet: are there workers?")
@@ -138,7 +138,7 @@ class BulkRun:
             for run in self._in_flight:
                 outcome = self._outcomes.of(run)
                 if outcome == "same":
-                    raise Stopped(f"event {run.event_id} failed again: {self._outcomes.error_of(run)}")
+                    raise Stopped(f"event {run.event_id} {self._outcomes.failed_again(run, outcome)}")
                 if not outcome:
                     left.append(run)
             self._in_flight = left

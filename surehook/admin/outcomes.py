@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from surehook.shared.failures import failure_of
+from surehook.shared.failures import error_type_of, failure_of
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import text
@@ -60,8 +60,11 @@ class Outcomes:
         event_type, closed_at = record
         return "gone" if event_type is None or closed_at else ""  # erased, or closed without a run
 
-    def error_of(self, run: Run) -> str:
-        return str(self._last_attempt(run).get("error", ""))
+    def failed_again(self, run: Run, outcome: str) -> str:
+        """Says how a run failed, without the error's message: it may quote the event, and is erased with it."""
+        kind = error_type_of(str(self._last_attempt(run).get("error", "")))
+        way = f"as in group {self._group_id}" if outcome == "same" else "in another way"
+        return f"failed again {way}{kind and f': {kind}'}"
 
     def _last_attempt(self, run: Run) -> dict[str, Any]:
         handler = JobId.parse(run.job_id).handler

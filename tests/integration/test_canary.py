@@ -1,5 +1,6 @@
 """The replay of a failure group tries one event first, and stops at the first that fails in the same way."""
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +15,11 @@ from surehook.admin.bulk_actions import REPLAY, BulkAction, BulkActions, BulkSta
 from surehook.admin.bulk_run import BulkRun
 from surehook.admin.dead_letters import Filter
 from surehook.admin.failure_groups import FailureGroups
-from tests.integration.conftest import Erase
+from surehook.shared.scripts import text
+from tests.integration.conftest import KEYS, Erase
 from tests.support.bulk import bulk, one_at_a_time, start
 from tests.support.dead_letters import groups
+from tests.support.store_dump import contents, kept_keys
 
 __all__ = ["bulk", "groups", "one_at_a_time"]  # fixtures
 
@@ -28,6 +31,7 @@ class Handler:
         self.is_mended = True
         self.fails_at = self.puts_off_at = 0
         self.runs = 0
+        self.error: Exception = ValueError("no plan")
 
         @on("user.*", name="it", retries=1, backoff=[60])
         def it(event: Event) -> None:
@@ -35,7 +39,7 @@ class Handler:
             if self.runs == self.puts_off_at:
                 raise RetryLater(600)
             if not self.is_mended or self.runs == self.fails_at:
-                raise ValueError("no plan")
+                raise self.error
 
 
 @pytest.fixture
@@ -92,12 +96,38 @@ def test_a_group_stays_if_its_first_event_fails_again(
     stopped = working(BulkRun(bulk, start(bulk, REPLAY, Filter(group_id=group))))
 
     assert (stopped.state, stopped.done, handler.runs) == (BulkState.STOPPED, 1, 1)
-    assert "failed again: ValueError: no plan" in stopped.note
+    first = event_of_canary(stopped)
+    assert stopped.note == f"the first event, {first}, failed again as in group {group}: ValueError"
     assert stopped.has_stopped_itself
     assert groups.read()[0].count == 5
     handler.is_mended = True
     done = working(BulkRun(bulk, bulk.start(stopped.action_id, who="ann")))
     assert (done.state, done.done) == (BulkState.DONE, 6)
+
+
+def test_a_first_event_that_fails_in_another_way_names_no_group(
+    group: str, handler: Handler, bulk: BulkActions, working: Any
+) -> None:
+    handler.error = OSError("away")
+    handler.fails_at = 1
+
+    stopped = working(BulkRun(bulk, start(bulk, REPLAY, Filter(group_id=group))))
+
+    assert stopped.note == f"the first event, {event_of_canary(stopped)}, failed again in another way: OSError"
+
+
+def test_nothing_in_the_store_quotes_an_error_once_its_events_are_erased(
+    group: str, handler: Handler, bulk: BulkActions, working: Any, erase: Erase, store: redis.Redis
+) -> None:
+    handler.is_mended = False
+    stopped = working(BulkRun(bulk, start(bulk, REPLAY, Filter(group_id=group))))
+    assert stopped.has_stopped_itself
+    assert any(b"no plan" in contents(store, key) for key in kept_keys(store))
+
+    for event_id in [text(each) for each in store.zrange(KEYS.open, 0, -1)]:
+        erase(event_id)
+
+    assert [key for key in kept_keys(store) if b"no plan" in contents(store, key)] == []
 
 
 def test_the_first_of_the_others_that_fails_in_the_same_way_stops_the_rest(
@@ -109,7 +139,7 @@ def test_the_first_of_the_others_that_fails_in_the_same_way_stops_the_rest(
 
     assert stopped.state is BulkState.STOPPED
     assert 3 <= stopped.done < 6
-    assert "failed again" in stopped.note
+    assert re.fullmatch(rf"event [-0-9a-f]{{36}} failed again as in group {group}: ValueError", stopped.note)
 
 
 def test_a_first_event_that_its_handler_puts_off_has_not_failed(
