@@ -10,6 +10,7 @@ from surehook.admin.dead_letters import Filter
 from surehook.admin.event_records import EventFilter
 
 LETTERS, EVENTS = "dead letters", "closed events"
+HIDDEN = "…"
 # A user's id and address are in no entry of the audit.
 _PERSONAL = {"user_id", "email", "hashed_email"}
 
@@ -18,9 +19,14 @@ def kind_of(wanted: Filter | EventFilter) -> str:
     return LETTERS if isinstance(wanted, Filter) else EVENTS
 
 
-def described(wanted: Filter | EventFilter) -> str:
-    """A filter as an entry of the audit names it, without the id or the address of a user."""
+def described(wanted: Filter | EventFilter, *, with_error: bool = False) -> str:
+    """A filter as the audit and the log name it: without the id or the address of a user, or the text of an error.
+
+    `with_error`: with that text, for those who look at the action itself, which is kept for a week.
+    """
     given = {name: value for name, value in _given(wanted).items() if name not in _PERSONAL}
+    if "error" in given and not with_error:
+        given["error"] = HIDDEN
     parts = [f"{_word(name)} {_text(value)}" for name, value in given.items()]
     if wanted.user_id:
         parts.append(masked_user(wanted.user_id))

@@ -149,7 +149,7 @@ def _lines(action: BulkAction) -> Sequence[str]:
     counts = f"{action.done + action.skipped} of {action.planned}"
     lines = [
         f"{action.action_id}  {utc(action.created_at)}  {action.verb}  {action.state}  {counts}  {action.who}{reason}",
-        f"    {described(action.filter)}",
+        f"    {described(action.filter, with_error=True)}",
     ]
     if action.note:
         lines.append(f"    {action.note}")
@@ -160,4 +160,5 @@ def _facts(action: BulkAction) -> dict[str, Any]:
     times = {"created_at": action.created_at.isoformat(), "updated_at": action.updated_at.isoformat()}
     hidden = {"filter", "canary", "canary_queue", "canary_result"}
     facts = {name: value for name, value in asdict(action).items() if name not in hidden}
-    return facts | times | {"filter": described(action.filter), "first_event_id": event_of_canary(action) or None}
+    target = described(action.filter, with_error=True)
+    return facts | times | {"filter": target, "first_event_id": event_of_canary(action) or None}

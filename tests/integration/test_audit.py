@@ -42,6 +42,18 @@ def test_commands_are_in_the_audit(die: Any, accept: Accept, surehook: Surehook,
     assert USER_ID not in str(audit.newest())
 
 
+def test_the_text_of_an_error_filter_is_with_the_action_and_not_in_the_audit(
+    die: Any, surehook: Surehook, audit: Audit
+) -> None:
+    die("ValueError: no row for Bo")
+
+    assert surehook("dead-letters", "discard", "--error", "row for Bo", "--reason", "old")[0] == 0
+
+    assert {entry.target for entry in audit.newest() if entry.action_id} == {"dead letters: error …"}
+    assert "row for Bo" not in str(audit.newest())
+    assert "dead letters: error row for Bo" in surehook("actions", "list")[1]
+
+
 def test_each_of_many_events_is_in_the_audit_by_its_whole_id(die: Any, surehook: Surehook, audit: Audit) -> None:
     ids = sorted(die() for _ in range(15))
     assert surehook("dead-letters", "discard", "--all", "--reason", "old")[0] == 0

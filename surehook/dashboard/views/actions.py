@@ -34,7 +34,7 @@ def actions_of(site: Site) -> BulkActions:
 
 
 def index(site: Site, _: Visit) -> Shown:
-    found = [(action, described(action.filter)) for action in actions_of(site).newest(MOST_SHOWN)]
+    found = [(action, described(action.filter, with_error=True)) for action in actions_of(site).newest(MOST_SHOWN)]
     return Shown("actions.html", {"actions": found})
 
 
@@ -45,7 +45,7 @@ def show(site: Site, visit: Visit) -> Shown:
         "advice": ADVICE[action.verb],
         "can_start": action.state in CAN_START and action.planned > 0,
         "what": kind_of(action.filter).removesuffix("s"),
-        "target": described(action.filter),
+        "target": described(action.filter, with_error=True),
         "group": _group_of(site, action),
         "first": event_of_canary(action),
         "done_word": DONE_WORDS[action.verb],
