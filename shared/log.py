@@ -32,6 +32,8 @@ FIELDS = (
     "grace_seconds",
     "queue",
     "operator",
+    "action_id",
+    "filter",
     "task",
     "command",
     "job_id",

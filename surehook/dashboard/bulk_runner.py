@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from surehook.admin.bulk_actions import BulkAction, BulkActions, BulkState
 from surehook.admin.bulk_run import BulkRun
+from surehook.dashboard.act_log import log_end
 from surehook.shared.store_errors import advice, fault_of
 from surehook.workers.background import PeriodicThread
 
@@ -57,7 +58,7 @@ class BulkRunner(PeriodicThread):
 
     def _run(self, run: BulkRun, name: str) -> None:
         try:
-            run.run()
+            log_end(run.run())
             self.report.succeeded(name)
         except (RedisError, OSError) as exc:
             self.report.failed(name, exc)

@@ -10,7 +10,9 @@ from rq_dashboard import default_settings
 from rq_dashboard.web import blueprint
 from werkzeug.exceptions import HTTPException
 
+from surehook.admin.bulk_actions import DONE_WORDS, REPLAY
 from surehook.admin.dead_letters import DeadLetters
+from surehook.dashboard.act_log import log_act
 from surehook.dashboard.guard import SAFE_METHODS
 from surehook.dashboard.rq_jobs import NoSuchJob, Unreadable, read_without_pickle
 from surehook.dashboard.rq_templates import serve_safe_pages
@@ -85,12 +87,12 @@ def _replace_views(app: Flask, store: redis.Redis, settings: Settings) -> None:
         return (
             _not_ours()
             if letters.is_foreign(job_id)
-            else _requeued(letters.replay_job(job_id, who=request.remote_user or ""))
+            else _requeued(letters.replay_job(job_id, who=request.remote_user or ""), job_id=job_id)
         )
 
     def requeue_all(queue_name: str) -> Response:
         return (
-            _requeued(letters.replay_queue(queue_name, who=request.remote_user or ""))
+            _requeued(letters.replay_queue(queue_name, who=request.remote_user or ""), queue=queue_name)
             if queue_name in letters.queues()
             else _not_ours()
         )
@@ -133,8 +135,9 @@ def _is_number(given: str | int, most: int) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most
 
 
-def _requeued(count: int) -> Response:
-    log.info("dead letters requeued in the dashboard", extra={"count": count})
+def _requeued(count: int, **target: str) -> Response:
+    if count:
+        log_act(request.remote_user or "", DONE_WORDS[REPLAY], count=count, **target)
     return jsonify(status="OK" if count else "GONE", count=count)
 
 

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from surehook.admin.audit import Audit
+from surehook.dashboard.act_log import log_act
 from surehook.dashboard.bulk_runner import BulkRunner
 from surehook.dashboard.doctor import Doctor
 from surehook.dashboard.guard import SAFE_METHODS, USER, User
@@ -108,9 +109,7 @@ class Site:
     def audit(self, visit: Visit, action: str, *, event_id: str = "", queue: str = "", reason: str = "") -> None:
         """Writes who does what to the audit and the log. It is called before the act, so that none goes without."""
         Audit(self.store, self.keys).write(visit.who, action, target=event_id or queue, reason=reason)
-        facts = {"event_id": event_id, "queue": queue, "reason": reason}
-        given = {name: value for name, value in facts.items() if value}
-        log.info("action in the dashboard", extra={"outcome": action, "operator": visit.who, **given})
+        log_act(visit.who, action, event_id=event_id, queue=queue, reason=reason)
 
     def render(self, shown: Shown, user: User, here: str) -> Response:
         template = self._templates.get_template(shown.template)

@@ -10,6 +10,7 @@ from surehook.admin.bulk_actions import DISCARD, ActionRefused, BulkAction, Bulk
 from surehook.admin.bulk_filters import described, kind_of
 from surehook.admin.events import EventLog
 from surehook.admin.failure_groups import FailureGroup, FailureGroups
+from surehook.dashboard.act_log import log_bulk
 from surehook.dashboard.search import FIELDS_OF_LETTERS, SearchMistake, parse_search
 from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
 from surehook.dashboard.views.confirming import ADVICE, DONE_WORDS, reason_of, verb_of
@@ -71,8 +72,10 @@ def start(site: Site, visit: Visit) -> GoTo:
     changes = {"rate": _rate_in(visit)}
     if action.state is BulkState.PLANNED:
         changes["reason"] = reason_of(visit, is_required=action.verb == DISCARD)
+    word = "started" if action.state is BulkState.PLANNED else "resumed"
     with suppress(ActionRefused):  # a second click: it runs, or is done
         action = actions.start(action.action_id, who=visit.who, for_dashboard=True, changes=changes)
+        log_bulk(visit.who, word, action, reason=changes.get("reason", ""))
         if site.runner is not None:
             site.runner.take(action)
     return GoTo(f"/actions/{action.action_id}")
@@ -81,7 +84,7 @@ def start(site: Site, visit: Visit) -> GoTo:
 def stop(site: Site, visit: Visit) -> GoTo:
     action_id = visit.parts["action_id"]
     with suppress(ActionRefused):  # it has ended in the meantime, as its page shows
-        actions_of(site).stop(action_id, who=visit.who)
+        log_bulk(visit.who, "stopped", actions_of(site).stop(action_id, who=visit.who))
     return GoTo(f"/actions/{action_id}")
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import redis
 
-from surehook.admin.bulk_actions import DISCARD, REPLAY
+from surehook.admin.bulk_actions import DISCARD, DONE_WORDS, REPLAY
 from surehook.admin.dead_letters import DeadLetter, DeadLetters, Filter
 from surehook.admin.failure_groups import FailureGroups
+from surehook.dashboard.act_log import log_act
 from surehook.dashboard.search import FIELDS_OF_LETTERS, Search, SearchMistake, parse_search
 from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
 from surehook.dashboard.views.confirming import confirmation, done_of, reason_of, verb_of
@@ -86,7 +87,11 @@ def act(site: Site, visit: Visit) -> GoTo:
     reason = reason_of(visit, is_required=verb == DISCARD)
     letters, chosen = letters_of(site), _chosen(site, visit)
     act_on = letters.replay if verb == REPLAY else letters.discard
-    count = sum(act_on(letter, who=visit.who, reason=reason) for letter in chosen)
+    count = 0
+    for letter in chosen:
+        if act_on(letter, who=visit.who, reason=reason):
+            log_act(visit.who, DONE_WORDS[verb], event_id=letter.event_id, job_id=letter.job_id, reason=reason)
+            count += 1
     gone = len(visit.form.getlist("job")) - count
     return GoTo(f"/dead-letters?done={verb}&count={count}&gone={gone}")
 
