@@ -99,6 +99,12 @@ def text(reply: Any) -> str:
     return reply.decode() if isinstance(reply, bytes) else str(reply)
 
 
+def whole_number(reply: Any) -> int:
+    """Converts a reply that is digits, which a hand may have changed to anything else: then it is 0."""
+    digits = text(reply)
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
+
+
 def texts(replies: Any) -> list[str]:
     """Converts a list or set of string replies, in its order."""
     found: Iterable[Any] = replies

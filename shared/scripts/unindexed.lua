@@ -6,7 +6,7 @@ for _, event_id in ipairs(ARGV) do
   local record = redis.call('HMGET', EVENT .. event_id, 'closed_at', 'row', 'type', 'tenant', 'application', 'user',
     'received_at', 'key_id')
   local number = tonumber(record[2] or '')
-  if record[1] and record[3] and record[7] and not (number and is_finished_row(event_id, number)) then
+  if record[1] and record[3] and tonumber(record[7] or '') and not (number and is_finished_row(event_id, number)) then
     table.insert(found, {event_id, record[3], record[4] or '', record[5] or '', record[6] or '', record[7],
       record[8] or '', redis.call('HSTRLEN', EVENT .. event_id, 'body')})
   end

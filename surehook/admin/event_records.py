@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import redis
 
 from surehook.shared.keys import Keys
-from surehook.shared.scripts import Script, texts
+from surehook.shared.scripts import Script, texts, whole_number
 
 AT_ONCE = 200
 WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -127,7 +127,7 @@ class RecordReader:
         for position, event_id in enumerate(event_ids):
             values, last, has_body = replies[3 * position : 3 * position + 3]
             record = dict(zip(FIELDS, texts(values), strict=True))
-            if record["received_at"]:  # else it expired while we read
+            if whole_number(record["received_at"]):  # else it expired while we read, or was changed by hand
                 handler = json.loads(last)["handler"] if last else ""
                 yield _event(event_id, record, state_of.get(event_id, ""), handler, has_body=bool(has_body))
 

@@ -17,7 +17,7 @@ from surehook.shared.failures import failure_of
 from surehook.shared.job_id import JobId
 from surehook.shared.keys import Keys
 from surehook.shared.limits import Limits
-from surehook.shared.scripts import Argument, Script, text, texts
+from surehook.shared.scripts import Argument, Script, text, texts, whole_number
 from surehook.shared.settings import Settings
 from surehook.shared.tracebacks import packed
 from surehook.workers.claim import Claim
@@ -228,7 +228,7 @@ class Claims:
             place=(place or b"").decode(),
             is_outdated=bool(is_outdated),
             user_id=(user_id or b"").decode(),
-            received_ms=int(received_ms or 0),
+            received_ms=whole_number(received_ms),
             is_replay=replays is not None,
         )
 

@@ -30,12 +30,13 @@ end
 -- be listed.
 local function facts_of(event_id)  -- rare
   local record = redis.call('HMGET', EVENT .. event_id, 'type', 'tenant', 'application', 'user', 'received_at')
-  if not record[1] or not record[5] then return nil end
+  local received_at = tonumber(record[5] or '')
+  if not record[1] or not received_at then return nil end
   local application = record[3] or ''
   return short_hash(record[1], 4) .. short_hash(record[2], 4)
     .. (string.find(application, ',', 1, true) and ANY or short_hash(application, 4)) .. ANY
     .. short_hash(record[4], 6) .. string.rep('\0', 7) 
-    .. struct.pack('>I2I4', math.floor(record[5] / 4294967296), record[5] % 4294967296)
+    .. struct.pack('>I2I4', math.floor(received_at / 4294967296), received_at % 4294967296)
 end
 
 -- Add a row. `packed_id` and `facts` are given by scripts that have them. Returns the row's number, or false if the
