@@ -9,6 +9,7 @@ from types import MappingProxyType
 import redis
 
 from surehook.shared.encryption import BodyCipher
+from surehook.shared.index_key import IndexKey
 from surehook.shared.keys import Keys
 from surehook.shared.limits import Limits
 from surehook.shared.settings import Settings
@@ -137,7 +138,7 @@ class QueueLauncher(Launcher):
         store, self._limited = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS), registry.limited(queue)
         super().__init__(settings, store, slots, queue, process, threads)
         limited = [Claims.of(store, settings, each, process, limits) for each, limits in self._limited.items()]
-        facts = IndexFacts()
+        facts = IndexFacts(IndexKey(store, self._keys, BodyCipher(settings.encryption_keys)))
         executor = JobExecutor(
             registry,
             self._runner,

@@ -1,12 +1,13 @@
 -- Start the handlers of the next transactional event that is in time.
 -- ARGV: worker; its process; the number of this claim, which is greater than that of any earlier claim; the worker's
 -- last run, as "id round claim", which it has settled or settles with a call before this one ('' for none).
--- Returns nothing, {event id, round, claim, deadline, now, {type, tenant, application, body, key id}}, or 'unsettled'.
+-- Returns nothing, {event id, round, claim, deadline, now, {type, tenant, application, body, key id, user,
+-- received at}}, or 'unsettled'.
 local worker, claim = ARGV[1], ARGV[3]
 
 local function claim_of(id, txn)
   return {id, txn.round, claim, txn.deadline, now_ms,
-    redis.call('HMGET', EVENT .. id, 'type', 'tenant', 'application', 'body', 'key_id')}
+    redis.call('HMGET', EVENT .. id, 'type', 'tenant', 'application', 'body', 'key_id', 'user', 'received_at')}
 end
 
 local function start(id, txn)

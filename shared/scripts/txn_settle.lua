@@ -1,14 +1,16 @@
 -- Record the outcome of a transactional event's handlers, or the death of the process that ran them, which its
 -- supervisor reports as a failure with an unknown effect.
 -- ARGV: event id, round, worker, claim, outcome (completed, rejected or failed), 1 if a handler was cut off and its
--- effect is unknown, reason, jobs that undo, jobs to queue once the response is confirmed, then attempts.
+-- effect is unknown, reason, jobs that undo, jobs to queue once the response is confirmed, the event's facts for the
+-- index ('' if not known), then attempts.
 -- Returns the final outcome: this one, 'abandoned' if it came too late, or 'stale' if this run was presumed dead. A
 -- repeated call, after a lost reply, returns the same.
 local id, round, worker, claim, outcome, is_unknown = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6] == '1'
-local reason, undo_jobs, commit_jobs = ARGV[7], ARGV[8], ARGV[9]
+local reason, undo_jobs, commit_jobs, facts = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+local FIRST_ATTEMPT = 11
 local txn = load_txn(id)
 forget_run(worker, run_of(id, round, claim))
-update_worker(worker, 'state', 'idle')
+local is_registered = update_worker(worker, 'state', 'idle')
 
 -- Handle the outcome of a run that is not the current one, which is rare. Returns the final outcome.
 local function settle_late()
@@ -75,7 +77,7 @@ local function settle_late()
     if is_orphan or (undo_jobs ~= '' and not is_erased) then redis.call('PERSIST', key) end
     if is_erased or (not is_orphan and undo_jobs == '') then return end
     redis.call('PERSIST', ATTEMPTS .. id)
-    for i = 10, #ARGV do add_attempt(id, ARGV[i]) end
+    for i = FIRST_ATTEMPT, #ARGV do add_attempt(id, ARGV[i]) end
     if undo_jobs ~= '' then undo_again() end
   end
 
@@ -86,21 +88,24 @@ local function settle_late()
 end
 
 if not is_current_run(txn, round, worker, claim) then return settle_late() end
-for i = 10, #ARGV do add_attempt(id, ARGV[i]) end
-if redis.call('EXISTS', WORKER .. worker) == 1 then
+for i = FIRST_ATTEMPT, #ARGV do add_attempt(id, ARGV[i]) end
+if is_registered then
   redis.call('HINCRBY', WORKER .. worker, outcome == 'completed' and 'successful_job_count' or 'failed_job_count', 1)
 end
+txn.running = false
+txn.facts = facts
 if txn.state == 'running' and now_ms <= txn.deadline then
   if outcome == 'completed' then
     redis.call('HSET', TXN .. id, 'state', 'completed', 'running', '', 'undo_jobs', undo_jobs,
-      'commit_jobs', commit_jobs, 'reported_run', run_of(worker, claim))
+      'commit_jobs', commit_jobs, 'facts', facts, 'reported_run', run_of(worker, claim))
     notify_waiters(id, txn, 'completed', '')
     return 'completed'
   end
-  decide(id, txn, outcome, reason)
+  decide(id, txn, outcome, reason, run_of(worker, claim))
 elseif txn.state == 'running' then
-  decide(id, txn, 'abandoned', '')
+  decide(id, txn, 'abandoned', '', run_of(worker, claim))
+else
+  redis.call('HSET', TXN .. id, 'running', '', 'reported_run', run_of(worker, claim))
 end
-redis.call('HSET', TXN .. id, 'reported_run', run_of(worker, claim))
 finish_round(id, txn, undo_jobs, is_unknown or outcome == 'completed')
 return txn.state

@@ -11,7 +11,8 @@ from surehook.shared.stats import StatsReader
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.handlers.registry import Registry, declared, on
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS
 from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced, ledger

@@ -10,7 +10,8 @@ import redis
 from harness.stack import wait_until
 from surehook.shared.embedded import socket_path
 from surehook.shared.scripts import Script
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS
 from tests.support.ledger import is_balanced
 from tests.support.soak.network import Mode, Relay

@@ -12,7 +12,8 @@ import redis
 
 from harness.stack import wait_until
 from surehook.shared.scripts import text
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS
 from tests.support.ledger import is_balanced
 from tests.support.transactional_client import LONG

@@ -7,7 +7,8 @@ import redis
 
 from surehook.shared.stats import StatsReader
 from surehook.workers.handlers.registry import Registry, declared, on
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS, Erase
 from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced, ledger

@@ -12,8 +12,8 @@ from surehook.ingest.responses import Response
 from surehook.ingest.transactional.coordinator import Coordinator
 from surehook.shared.envelope import Envelope, parse_envelope
 from surehook.shared.settings import Settings
-from surehook.workers.transactional.protocol import Outcome
 from surehook.workers.transactional.protocol import TransactionProtocol as Room
+from surehook.workers.transactional.transaction import Outcome
 from tests.integration.test_session import running, until
 from tests.support.ledger import ledger
 from tests.support.transactions import KEYS, Protocol

@@ -14,7 +14,8 @@ from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.execution.runner import Runner
 from surehook.workers.handlers.registry import Registry, declared
 from surehook.workers.transactional.executor import TransactionalExecutor
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS
 from tests.support.claiming import SingleClaims
 from tests.support.run_context import TestContext

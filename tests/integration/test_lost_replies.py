@@ -17,8 +17,8 @@ from surehook.shared.envelope import Envelope, parse_envelope
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.scripts import Argument
 from surehook.shared.settings import Settings
-from surehook.workers.transactional.protocol import Outcome
 from surehook.workers.transactional.protocol import TransactionProtocol as Room
+from surehook.workers.transactional.transaction import Outcome
 from tests.integration.test_session import running, until
 from tests.support.transactions import KEYS, Protocol
 

@@ -15,6 +15,7 @@ from surehook.shared.transactional_events import transactional_types
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.transactional_heartbeat import TransactionalHeartbeat
+from surehook.workers.queue.index_facts import IndexFacts
 from surehook.workers.rq_worker import RQWorkers
 from surehook.workers.transactional.protocol import TransactionProtocol
 from tests.integration.conftest import KEYS
@@ -76,6 +77,7 @@ def transactional_heartbeat(store: redis.Redis, lacking: MissingKey, claims_of: 
         HeartbeatMessage(WORKER, "worker", transactional_types(("user.create",)), TRANSACTIONAL_QUEUE),
         lacking,
         claims_of("worker", TRANSACTIONAL_QUEUE),
+        IndexFacts(),
         handler_timeout=30,
     )
 

@@ -21,7 +21,8 @@ from surehook.shared.stats import StatsReader
 from surehook.workers.handlers import registry as registry_module
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.job_index import JobState
-from surehook.workers.transactional.protocol import Outcome, TransactionProtocol, jobs_of
+from surehook.workers.transactional.protocol import TransactionProtocol, jobs_of
+from surehook.workers.transactional.transaction import Outcome
 from tests.integration.conftest import KEYS, Accept
 from tests.support.ledger import is_balanced, ledger
 from tests.support.mirror import Mirror, deferred, left

@@ -19,7 +19,8 @@ from surehook.shared.envelope import parse_envelope
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS
 from tests.integration.test_session import until
 from tests.support.endpoint import OpenEndpoint

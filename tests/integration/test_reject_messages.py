@@ -11,7 +11,7 @@ from harness.events import USER_ID, an_event
 from surehook import Event, Reject
 from surehook.events import UserCreate
 from surehook.workers.handlers.registry import on
-from surehook.workers.transactional.protocol import Transaction
+from surehook.workers.transactional.transaction import Transaction
 from tests.integration.conftest import KEYS
 from tests.support.ledger import is_balanced
 

@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from surehook.shared.stats import StatsReader
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS
 from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced, ledger

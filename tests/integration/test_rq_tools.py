@@ -17,7 +17,8 @@ from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.scripts import texts
 from surehook.workers.maintenance.rq_tools import MOST_GIVEN_BACK
-from surehook.workers.transactional.protocol import Outcome, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import an_attempt
 from tests.support.claiming import SingleClaims

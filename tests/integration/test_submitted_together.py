@@ -12,7 +12,8 @@ from surehook.shared.errors import StoreUnavailable
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.scripts import texts
 from surehook.shared.settings import Settings
-from surehook.workers.transactional.protocol import Outcome, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome
 from tests.integration.conftest import KEYS
 from tests.integration.test_batcher import submit, told, with_line
 from tests.support.ledger import is_balanced, ledger

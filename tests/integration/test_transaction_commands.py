@@ -13,7 +13,8 @@ from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.handlers.registry import on
-from surehook.workers.transactional.protocol import Outcome, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome
 from tests.integration.conftest import KEYS
 from tests.support.command import Surehook, command_on
 from tests.support.ledger import ledger

@@ -6,7 +6,8 @@ import pytest
 import redis
 
 from surehook.shared.scripts import Script, text
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS
 from tests.support.ledger import is_balanced, ledger
 from tests.support.transactions import Protocol, jobs_of, jump

@@ -10,7 +10,8 @@ from surehook.events import UserCreate
 from surehook.shared.settings import Settings
 from surehook.shared.store_metrics import StoreGauges
 from surehook.workers.handlers.registry import on
-from surehook.workers.transactional.protocol import Outcome, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome
 from tests.support.endpoint import OpenEndpoint
 from tests.support.transactions import KEYS, Protocol
 

@@ -16,7 +16,8 @@ from surehook.workers.slots import Slots
 from surehook.workers.supervisor.child import Child
 from surehook.workers.supervisor.plan import Plan
 from surehook.workers.transactional.fetching import SlotContext
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS
 from tests.support.ledger import is_balanced, ledger
 from tests.support.transactions import Protocol, jobs_of, jump

@@ -20,7 +20,8 @@ from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
 from surehook.shared.stats import StatsReader
 from surehook.workers.handlers.registry import on
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS, Counts
 from tests.support.endpoint import open_endpoint
 from tests.support.ledger import is_balanced, ledger

@@ -1,7 +1,7 @@
 """The run context of a test: its own thread."""
 
 from surehook.workers.execution.timeouts import Timeout
-from surehook.workers.transactional.protocol import Transaction
+from surehook.workers.transactional.transaction import Transaction
 
 
 class TestContext:

@@ -17,7 +17,7 @@ from surehook.shared.scripts import texts
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.job_index import JobScan
 from surehook.workers.maintenance.missing_jobs import MissingJobs
-from surehook.workers.transactional.protocol import Outcome, Transaction
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.support.claiming import SingleClaims
 from tests.support.oracles.transactions import RecordedCall, RecordedProtocol, Witness
 from tests.support.transaction_model import Model

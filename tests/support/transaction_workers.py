@@ -3,7 +3,7 @@
 from typing import Any
 
 from surehook.shared.scripts import Script, text
-from surehook.workers.transactional.protocol import Outcome, Transaction
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.support.transaction_machine import COMMITTED_JOBS, OFTEN, RARELY, UNDO, UNDO_JOBS, WORKERS, MachineState
 from tests.support.transactions import KEYS
 

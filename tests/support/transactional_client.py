@@ -10,6 +10,7 @@ import redis
 
 from harness.events import USER_ID
 from surehook.shared.encryption import BodyCipher
+from surehook.shared.index_key import IndexKey
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.settings import Settings
 from surehook.workers.execution.missing_key import MissingKey
@@ -18,6 +19,7 @@ from surehook.workers.execution.timeouts import Watchdog
 from surehook.workers.handlers import registry as registry_module
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.queue.claims import Claims
+from surehook.workers.queue.index_facts import IndexFacts
 from surehook.workers.transactional.executor import TransactionalExecutor
 from surehook.workers.transactional.protocol import TransactionProtocol
 from tests.support.endpoint import OpenEndpoint, open_endpoint
@@ -60,6 +62,8 @@ def transactional_executor(
     opened: list[TransactionalExecutor] = []
 
     def build(worker: str = "worker", cipher: BodyCipher | None = None) -> TransactionalExecutor:
+        index_facts = IndexFacts(IndexKey(store, KEYS, cipher or BodyCipher()))
+        index_facts.load_key()
         executor = TransactionalExecutor(
             TransactionProtocol(store, KEYS, worker, "worker"),
             Registry(registry_module.declared),
@@ -68,6 +72,7 @@ def transactional_executor(
             context,
             handler_timeout=30,
             missing_key=MissingKey(cipher or BodyCipher(), claims_of(worker, TRANSACTIONAL_QUEUE).key_needed, counts),
+            index_facts=index_facts,
         )
         opened.append(executor)
         return executor

@@ -24,7 +24,6 @@ from surehook.shared.event_index import (
     NO_PERSON,
     ROW_BYTES,
     ROWS_A_SEGMENT,
-    EmailHash,
     email_hash,
     email_in,
     pack_facts,
@@ -33,7 +32,7 @@ from surehook.shared.event_index import (
 from surehook.shared.index_key import IndexKey, read_or_none
 from surehook.shared.index_summary import LEAST_ROWS, summary_of
 from surehook.shared.keys import Keys
-from surehook.shared.scripts import Argument, Script, text, texts
+from surehook.shared.scripts import Argument, Script, text, texts, whole_number
 from surehook.shared.settings import Settings
 from surehook.workers.background import PeriodicThread
 from surehook.workers.queue.index_facts import IndexFacts
@@ -197,9 +196,7 @@ class IndexKeeper(PeriodicThread):
         self._lock = Script("set_if_absent", keys)
 
     def tick(self) -> None:
-        if self._facts.emails is None:
-            key = read_or_none(self._upkeep.key)
-            self._facts.emails = None if key is None else EmailHash(key)
+        self._facts.load_key()
         for _ in range(0, UNFINISHED_A_TICK, AT_ONCE):
             if not self._upkeep.finish_rows():
                 break
@@ -229,7 +226,7 @@ def _unindexed(row: Sequence[Any]) -> Unindexed:
         tenant_id=text(tenant),
         application_ids=text(application),
         user_id=text(user),
-        received_ms=int(received_at),
+        received_ms=whole_number(received_at),
         key_id=text(key_id),
         body_bytes=int(size),
     )

@@ -16,6 +16,7 @@ from surehook.workers.background import PeriodicThread
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.queue.claims import Claims
+from surehook.workers.queue.index_facts import IndexFacts
 from surehook.workers.queue.jobs_without_record import JobsWithoutRecord
 from surehook.workers.rq_worker import RQWorkers
 from surehook.workers.transactional.protocol import TransactionProtocol
@@ -36,6 +37,7 @@ class TransactionalHeartbeat(PeriodicThread):
         message: HeartbeatMessage,
         missing_key: MissingKey,
         claims: Claims,
+        index_facts: IndexFacts,
         *,
         handler_timeout: float,
     ) -> None:
@@ -47,6 +49,7 @@ class TransactionalHeartbeat(PeriodicThread):
         self._message = message
         self._missing_key = missing_key
         self._claims = claims
+        self._index_facts = index_facts
         self._without_record = JobsWithoutRecord(TRANSACTIONAL_QUEUE)
         self._handler_timeout = handler_timeout
         self._heartbeat, self._deregister = Script("heartbeat", keys), Script("deregister", keys)
@@ -64,6 +67,7 @@ class TransactionalHeartbeat(PeriodicThread):
             log.error("transactional effects orphaned", extra={"count": orphans})
         # No transaction is ever scheduled: what is due here are the jobs that `txn_claim` has put aside.
         self._without_record.report(self._claims.promote_due())
+        self._index_facts.load_key()
 
     def leave(self) -> None:
         """Become unavailable; runs in progress continue, and so do heartbeats."""

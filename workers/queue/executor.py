@@ -193,5 +193,9 @@ class JobExecutor:
                 "RetryLater(everyone=True) holds back one event: the handler has no queue of its own", extra=facts
             )
         # Only a success closes the event.
-        row = self._index_facts.of(claim, handler.name, email_of(event)) if result.error is None else b""
+        row = b""
+        if result.error is None:
+            # One of several handlers does not know the others.
+            only = handler.name if claim.job_id == claim.event_id else None
+            row = self._index_facts.of(claim, only, email_of(event))
         return completion_of(handler, claim, result, context.finish_runs, facts=row)

@@ -4,26 +4,28 @@ import logging
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from redis.exceptions import RedisError
 
 from surehook.shared.backoff import pause_seconds
 from surehook.shared.errors import BodyDamaged, KeyMissing, MalformedBody
-from surehook.shared.log import TRACEBACK
 from surehook.shared.models import Event, event_from
 from surehook.workers.connection import is_connection_at_fault
 from surehook.workers.execution.attempts import AttemptRecord, record_attempt
 from surehook.workers.execution.masking.error_text import MaskedError
 from surehook.workers.execution.missing_key import MissingKey
-from surehook.workers.execution.run_log import run_facts, warn_of_untyped_fields
+from surehook.workers.execution.run_log import warn_of_untyped_fields
 from surehook.workers.execution.runner import RunContext, Runner, RunResult, RunStatus
 from surehook.workers.handlers.errors import Reject
 from surehook.workers.handlers.registry import Handler, Registry
 from surehook.workers.metrics import WorkerMetrics
+from surehook.workers.queue.index_facts import IndexFacts, email_of
 from surehook.workers.store_report import StoreReport
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol, jobs_of, undo_jobs
+from surehook.workers.transactional.protocol import TransactionProtocol, jobs_of, undo_jobs
 from surehook.workers.transactional.refusal import masked
+from surehook.workers.transactional.transaction import Outcome, Transaction
+from surehook.workers.transactional.unlogged_runs import UnloggedRun, UnloggedRuns
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +44,6 @@ class TransactionContext(RunContext, Protocol):
     def free(self) -> None: ...
 
 
-class UnloggedRun(NamedTuple):
-    """A handler's run that is not yet counted and logged."""
-
-    transaction: Transaction
-    handler: Handler
-    run: RunResult
-    record: AttemptRecord
-    traceback: str
-
-
 class TransactionalExecutor:
     """Claims, runs and settles one transaction at a time. Each handler thread has its own."""
 
@@ -66,6 +58,7 @@ class TransactionalExecutor:
         handler_timeout: float,
         missing_key: MissingKey,
         report: StoreReport | None = None,
+        index_facts: IndexFacts | None = None,
     ) -> None:
         self._transactions = transactions
         self._registry = registry
@@ -74,10 +67,11 @@ class TransactionalExecutor:
         self._context = context
         self._handler_timeout = handler_timeout
         self._report = report or StoreReport()
+        self._index_facts = index_facts or IndexFacts()
         self.missing_key = missing_key
         self.finished = 0
         self._is_stopping = False
-        self._unlogged: list[UnloggedRun] = []
+        self._unlogged = UnloggedRuns(metrics)
         # The reply to a claim may have been lost, or was in a packet with an outcome that was sent again.
         self._may_hold_claim, self._has_lost_packet = True, False
 
@@ -154,26 +148,32 @@ class TransactionalExecutor:
             return Outcome(FAILED)
         if event.misfits:
             warn_of_untyped_fields(event, transaction, self._metrics)
-        if not any(each.is_transactional and each.matches_type(transaction.event_type) for each in self._registry):
+        handlers = self._registry.transactional_for(*subject)
+        if not handlers and not any(
+            each.is_transactional and each.matches_type(transaction.event_type) for each in self._registry
+        ):
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type}
             log.error("no transactional handler for this type, ingest and workers disagree", extra=facts)
             return Outcome(FAILED)
+        # Only the event's record knows the handlers that follow.
+        row = self._index_facts.of(transaction, None, email_of(event))
         attempts: list[AttemptRecord] = []
         done: list[Handler] = []
-        for handler in self._registry.transactional_for(*subject):
+        for handler in handlers:
             run = self._run(handler, event, deadline - time.monotonic())
             error, reason = masked(run.error, transaction.body, self._context.finish_runs)
             record = _record(handler, run, error)
             attempts.append(record)
-            self._unlogged.append(UnloggedRun(transaction, handler, run, record, error.shown))
+            self._unlogged.add(UnloggedRun(transaction, handler, run, record, error.shown))
             if run.error is not None:
-                return self._refusal(run.error, reason, [*done, handler], attempts)
+                return self._refusal(run.error, reason, [*done, handler], attempts, row)
             done.append(handler)
         return Outcome(
             COMPLETED,
             undo_jobs=undo_jobs(done, self._handler_timeout),
             commit_jobs=jobs_of(self._registry.for_event(*subject), self._handler_timeout),
             attempts=tuple(attempts),
+            facts=row,
         )
 
     def _run(self, handler: Handler, event: Event, seconds_left: float) -> RunResult:
@@ -184,7 +184,7 @@ class TransactionalExecutor:
         return self._runner.run(replace(handler, timeout_seconds=seconds), event, 1, self._context)
 
     def _refusal(
-        self, error: BaseException, reason: str, tried: list[Handler], attempts: list[AttemptRecord]
+        self, error: BaseException, reason: str, tried: list[Handler], attempts: list[AttemptRecord], facts: bytes
     ) -> Outcome:
         """The outcome when the last handler tried did not return. The earlier ones had their effect, which is undone.
 
@@ -194,8 +194,8 @@ class TransactionalExecutor:
         to_undo = tried if is_unknown else tried[:-1]
         undo = undo_jobs(to_undo, self._handler_timeout)
         if isinstance(error, Reject):
-            return Outcome(REJECTED, reason, undo_jobs=undo, attempts=tuple(attempts))
-        return Outcome(FAILED, is_unknown=is_unknown, undo_jobs=undo, attempts=tuple(attempts))
+            return Outcome(REJECTED, reason, undo_jobs=undo, attempts=tuple(attempts), facts=facts)
+        return Outcome(FAILED, is_unknown=is_unknown, undo_jobs=undo, attempts=tuple(attempts), facts=facts)
 
     def _settle(self, transaction: Transaction, outcome: Outcome, wait_seconds: float) -> Transaction | None:
         """Reports the outcome until the store has recorded it: only the store may decide if it was in time.
@@ -210,11 +210,11 @@ class TransactionalExecutor:
                     final = self._transactions.settle(transaction, outcome)
                 else:
                     self._transactions.send_outcome(transaction, outcome, wait_seconds)
-                    self._log_runs()
+                    self._unlogged.log()
                     final = self._transactions.read_final_outcome(transaction, outcome)
                 break
             except (RedisError, OSError) as exc:
-                self._log_runs()
+                self._unlogged.log()
                 if failures or not is_connection_at_fault(exc):
                     self._report.failed(SETTLEMENT, exc, "txn_settle")
                 time.sleep(pause_seconds(failures, first_seconds=0.02, longest_seconds=LONGEST_BACKOFF_SECONDS))
@@ -223,26 +223,11 @@ class TransactionalExecutor:
             self._has_lost_packet = True
             self._report.succeeded(SETTLEMENT)
         self._context.free()
-        self._log_runs()
+        self._unlogged.log()
         if final != outcome.outcome:
             facts = {"event_id": transaction.event_id, "event_type": transaction.event_type, "outcome": final}
             log.warning("outcome not used", extra=facts)
         return None if is_last else self._transactions.read_claim()
-
-    def _log_runs(self) -> None:
-        """Counts and logs runs while the store works, so that no sender waits for our log."""
-        runs, self._unlogged = self._unlogged, []
-        for run in runs:
-            self._log_run(run)
-
-    def _log_run(self, unlogged: UnloggedRun) -> None:
-        transaction, handler, run, record, traceback = unlogged
-        self._metrics.count(handler.name, transaction, record.outcome, run.elapsed_seconds)
-        facts = run_facts(transaction, handler.name, record.outcome, 1) | {"elapsed_ms": record.elapsed_ms}
-        if run.error is not None:
-            facts["error_type"], facts[TRACEBACK] = type(run.error).__name__, traceback
-        is_failure = run.error is not None and not isinstance(run.error, Reject)
-        log.log(logging.WARNING if is_failure else logging.INFO, "handler ran", extra=facts)
 
 
 def _record(handler: Handler, run: RunResult, error: MaskedError) -> AttemptRecord:

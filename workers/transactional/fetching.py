@@ -13,7 +13,7 @@ from surehook.workers.slots import Slots
 from surehook.workers.store_report import StoreReport
 from surehook.workers.transactional.executor import TransactionalExecutor
 from surehook.workers.transactional.interruption import run_key
-from surehook.workers.transactional.protocol import Transaction
+from surehook.workers.transactional.transaction import Transaction
 
 log = logging.getLogger(__name__)
 

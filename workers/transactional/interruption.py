@@ -14,7 +14,8 @@ from surehook.shared.keys import Keys
 from surehook.shared.scripts import texts
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.handlers.registry import Registry
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol, undo_jobs
+from surehook.workers.transactional.protocol import TransactionProtocol, undo_jobs
+from surehook.workers.transactional.transaction import Outcome, Transaction
 
 log = logging.getLogger(__name__)
 

@@ -6,18 +6,19 @@ a dying worker takes with it costs only time, because every worker also checks o
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import redis
 from redis.exceptions import NoScriptError
 
-from surehook.shared.keys import EVENTS_QUEUE, TRANSACTIONAL_QUEUE, Keys
-from surehook.shared.scripts import Argument, Script, text, texts
+from surehook.shared.keys import EVENTS_QUEUE, Keys
+from surehook.shared.scripts import Argument, Script, text, texts, whole_number
 from surehook.workers.connection import Command, Connection
 from surehook.workers.execution.attempts import AttemptRecord
 from surehook.workers.handlers.registry import Handler, Registry
+from surehook.workers.transactional.transaction import Outcome, Transaction
 
 # A handler is stopped at its deadline; if it cannot be stopped, its process is killed soon after.
 DEAD_AFTER_MS = 10_000
@@ -25,42 +26,6 @@ RECOVERY_LIMIT = 100
 SCRIPT_NAMES = ("txn_claim", "txn_settle", "txn_give_back", "txn_recover", "txn_bury")
 _DEAD_RUN_FIELDS = 5
 _UNSETTLED = b"unsettled"
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """An event whose sender waits for the outcome of its handlers."""
-
-    event_id: str
-    round: str
-    seconds_left: float
-    event_type: str
-    tenant_id: str
-    application_ids: str
-    body: bytes
-    key_id: str = ""
-    """The fingerprint of the key the body is encrypted with; "" if it is plain."""
-    claim: int = 0
-    """The number of the claim that started the run; every later message about the run carries it."""
-    read_at: float = field(default_factory=time.monotonic)
-    """When `seconds_left` was measured, on the clock of time.monotonic()."""
-    queue: str = TRANSACTIONAL_QUEUE
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The outcome of the handlers, and the jobs that follow from it."""
-
-    outcome: str
-    """completed, rejected or failed."""
-    reason: str = ""
-    is_unknown: bool = False
-    """A handler was cut off, so its effect is unknown."""
-    undo_jobs: str = ""
-    """The jobs to run if the transaction is abandoned."""
-    commit_jobs: str = ""
-    """The jobs to run after the transaction was committed."""
-    attempts: tuple[AttemptRecord, ...] = ()
 
 
 class TransactionProtocol:
@@ -192,6 +157,7 @@ class TransactionProtocol:
             outcome.reason,
             outcome.undo_jobs,
             outcome.commit_jobs,
+            outcome.facts,
             *(attempt.as_json() for attempt in outcome.attempts),
         )
 
@@ -233,7 +199,7 @@ def _transaction(reply: Any, sent_at: float, store_ms: float | None = None) -> T
     event_id, number, claim, deadline_ms, now_ms, record = reply
     read_at = time.monotonic()
     left_ms = int(deadline_ms) - (int(now_ms) if store_ms is None else store_ms)
-    event_type, tenant_id, application_ids, body, key_id = (value or b"" for value in record)
+    event_type, tenant_id, application_ids, body, key_id, user_id, received_ms = (value or b"" for value in record)
     return Transaction(
         event_id=text(event_id),
         round=text(number),
@@ -245,4 +211,6 @@ def _transaction(reply: Any, sent_at: float, store_ms: float | None = None) -> T
         key_id=text(key_id),
         claim=int(claim),
         read_at=read_at,
+        user_id=text(user_id),
+        received_ms=whole_number(received_ms),
     )

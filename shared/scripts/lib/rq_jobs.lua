@@ -117,7 +117,9 @@ local function promote_due(queue, most, timeout)
 end
 
 local function update_worker(worker, ...)
-  if redis.call('EXISTS', WORKER .. worker) == 1 then redis.call('HSET', WORKER .. worker, ...) end
+  if redis.call('EXISTS', WORKER .. worker) == 0 then return false end
+  redis.call('HSET', WORKER .. worker, ...)
+  return true
 end
 
 -- A claim's token begins with the token prefix of the process that holds it, up to a '-'.

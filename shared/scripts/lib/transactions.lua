@@ -17,7 +17,7 @@ local DEFAULT_RETENTION_SECONDS = 86400
 local DEFAULTS = {state = 'running', round = '', deadline = '0', waiters = '', requests = '1', worker = '', claim = '',
   refusal_ttl = '60000', confirm_window = '0', retention = '86400'}
 local FIELDS = {'state', 'round', 'deadline', 'waiters', 'requests', 'running', 'worker', 'claim', 'undo_jobs',
-  'commit_jobs', 'refusal_ttl', 'confirm_window', 'retention'}
+  'commit_jobs', 'facts', 'refusal_ttl', 'confirm_window', 'retention'}
 
 -- Wake workers. A wake-up lost with a dying worker costs only time, because every worker checks each second.
 local function wake_workers(count)
@@ -66,10 +66,11 @@ local function notify_waiters(id, txn, state, reason)
   end
 end
 
--- Record a refusal. From now on every copy of the event gets it.
-local function decide(id, txn, state, reason)
-  txn.state = state
-  redis.call('HSET', TXN .. id, 'state', state, 'decided_at', now_ms, 'running', txn.running and '1' or '')
+-- Record a refusal. From now on every copy of the event gets it. `reported_run` is given by the end of the run.
+local function decide(id, txn, state, reason, reported_run)
+  txn.state, txn.decided_at = state, now_ms
+  redis.call('HSET', TXN .. id, 'state', state, 'decided_at', now_ms, 'running', txn.running and '1' or '',
+    unpack(reported_run and {'reported_run', reported_run} or {}))
   redis.call('HSET', EVENT .. id, 'decision', state, 'decided_at', now_ms, 'reason', reason)
   local list = DECIDED .. state
   redis.call('ZREMRANGEBYSCORE', list, '-inf', now_ms - txn.retention * 1000)
@@ -130,7 +131,7 @@ local function queue_follow_ups(id, txn, jobs, outcome)
     table.insert(names, name)
     redis.call('HSET', EVENT .. id, 'queue:' .. name, queue)
   end
-  if #names == 0 then return close(id, outcome, txn.retention) end
+  if #names == 0 then return close(id, outcome, txn.retention, nil, nil, txn.facts) end
   redis.call('HSET', EVENT .. id, 'handlers', table.concat(names, ','))
   redis.call('INCRBY', EXTRA_JOBS, #names - 1)
   for name, queue, timeout in string.gmatch(jobs, '(%S+) (%S+) (%S+)') do
@@ -142,8 +143,10 @@ end
 -- End a refused round: queue the undo jobs, and let the refusal expire.
 local function finish_round(id, txn, undo, is_orphan)
   redis.call('ZREM', TXNS, id)
-  if txn.running then forget_run(txn.worker, run_of(id, txn.round, txn.claim)) end
-  redis.call('HSET', TXN .. id, 'running', '')
+  if txn.running then
+    forget_run(txn.worker, run_of(id, txn.round, txn.claim))
+    redis.call('HSET', TXN .. id, 'running', '')
+  end
   -- Runs of earlier rounds that ended during this one: see `undo_again`.
   local late = redis.call('HGET', EVENT .. id, 'late_undo')
   if late then
@@ -157,7 +160,7 @@ local function finish_round(id, txn, undo, is_orphan)
     redis.call('PERSIST', EVENT .. id)
     redis.call('PERSIST', ATTEMPTS .. id)
   end
-  local decided_at = tonumber(redis.call('HGET', TXN .. id, 'decided_at') or now_ms)
+  local decided_at = txn.decided_at or tonumber(redis.call('HGET', TXN .. id, 'decided_at') or now_ms)
   redis.call('PEXPIRE', TXN .. id, math.min(decided_at, now_ms) + txn.refusal_ttl - now_ms)
 end
 

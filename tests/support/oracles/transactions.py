@@ -5,7 +5,8 @@ from typing import Any
 
 from surehook.shared.scripts import Argument
 from surehook.workers.connection import Command
-from surehook.workers.transactional.protocol import Outcome, Transaction, TransactionProtocol
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome, Transaction
 
 
 class Witness:
