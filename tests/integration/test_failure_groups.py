@@ -17,7 +17,7 @@ from surehook.workers.handlers import registry as registry_module
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.minutes import MinuteWriter
 from surehook.workers.queue.claims import ClaimState
-from tests.integration.conftest import KEYS, Accept, Erase
+from tests.integration.conftest import KEYS, Accept
 from tests.support.command import Surehook
 from tests.support.dead_letters import counts, die, groups, surehook
 from tests.support.order_machine import an_attempt
@@ -92,33 +92,6 @@ def test_a_process_that_dies_with_a_handler_makes_a_group(
         )
 
     assert [(group.handler, group.error, group.count) for group in groups.read()] == [("it", "the process died", 1)]
-
-
-def test_an_erased_event_leaves_its_group_and_takes_the_last_words_with_it(
-    die: Any, groups: FailureGroups, erase: Erase, store: redis.Redis
-) -> None:
-    one, other = die("E: Bob is unknown"), die("E: Bob is unknown")
-    (group,) = groups.read()
-
-    erase(one)
-    assert [(each.group_id, each.count) for each in groups.read()] == [(group.group_id, 1)]
-    erase(other)
-
-    assert groups.read(with_empty=True) == []
-    assert not store.exists(KEYS.group(group.group_id))
-
-
-def test_an_event_that_was_replayed_and_is_erased_takes_the_words_with_it_too(
-    die: Any, groups: FailureGroups, erase: Erase, dead_letters: DeadLetters, claims_of: Any
-) -> None:
-    event_id = die("E: Bob is unknown")
-    dead_letters.replay(next(dead_letters.matching(Filter())))
-    claims_of().finish(claims_of().claim(), "done", an_attempt("it"))
-    assert len(groups.read(with_empty=True)) == 1
-
-    erase(event_id)
-
-    assert groups.read(with_empty=True) == []
 
 
 def test_the_groups_of_a_handler_are_bounded(die: Any, groups: FailureGroups, store: redis.Redis) -> None:

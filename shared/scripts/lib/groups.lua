@@ -6,6 +6,7 @@
 local FIRST_GROUP = 100000000000
 local LAST_GROUP = 168719476735  -- the ids of groups are 9 hexadecimal digits
 local MOST_GROUPS = 1000  -- for each handler
+local MOST_REMEMBERED = 50  -- for each event and handler
 
 local function count_letters(first, last)  -- rare
   local count = 0
@@ -44,11 +45,24 @@ end
 
 -- Forget the groups of an event that is being erased, because their errors may quote it, unless they have other letters.
 local function leave_groups(event_id)  -- rare
-  local names = redis.call('HGET', EVENT .. event_id, 'handlers') or ''
-  for name in string.gmatch(',' .. names, '[^,]*') do
-    local id = redis.call('HGET', EVENT .. event_id, 'group:' .. name)
-    if id then drop_group(id, redis.call('HGET', GROUP .. id, 'handler') or name) end
+  for _, field in ipairs(redis.call('HKEYS', EVENT .. event_id)) do  -- former handlers have some, too
+    local name = string.match(field, '^group:(.*)')
+    for id in string.gmatch(name and redis.call('HGET', EVENT .. event_id, field) or '', '%x+') do
+      drop_group(id, redis.call('HGET', GROUP .. id, 'handler') or name)
+    end
   end
+end
+
+-- Note in an event's record the groups that it was in, so that its erasure finds them. The oldest makes room.
+local function remember_group(job_id, id, handler)  -- rare
+  local key, field = EVENT .. event_of(job_id), 'group:' .. handler_of(job_id)
+  local ids = redis.call('HGET', key, field) or ''
+  if string.find(ids, id, 1, true) then return end
+  local all = {}
+  for known in string.gmatch(ids, '%x+') do table.insert(all, known) end
+  if #all >= MOST_REMEMBERED then drop_group(table.remove(all, 1), handler) end
+  table.insert(all, id)
+  redis.call('HSET', key, field, table.concat(all, ' '))
 end
 
 -- Note a failure in its group. `failure`: its fingerprint, the fingerprint of the handler's source, the frame and the
@@ -74,6 +88,6 @@ local function join_group(job_id, failure)  -- rare
   redis.call('HINCRBY', GROUP .. id, 'total', 1)
   redis.call('ZADD', groups, now_ms, id)
   redis.call('SADD', GROUP_HANDLERS, handler)
-  redis.call('HSET', record, 'group:' .. handler_of(job_id), id)
+  remember_group(job_id, id, handler)
   return score_of_group(id)
 end

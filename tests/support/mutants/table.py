@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "shared" / "scripts"
 LEASES, EXCHANGE, SWEEP = "test_leases", "test_exchange", "test_sweep"
 DEADLINES, GIVEN_UP, MALFORMED = "test_transaction_deadlines", "test_given_up_runs", "test_malformed_transactions"
-ORDER, GROUPS, BULK = "test_order", "test_failure_groups", "test_bulk_actions"
+ORDER, GROUPS, BULK, ERASED = "test_order", "test_failure_groups", "test_bulk_actions", "test_erased_groups"
 RQ_TOOLS, LOST_REPLIES, ACCEPT = "test_rq_tools", "test_lost_replies", "test_accept"
 LIMIT, ROLLED_BACK = "test_open_event_limit", "test_rolled_back_store"
 TOGETHER = "test_submitted_together"
@@ -55,7 +55,9 @@ MUTANTS = (
     Mutant("a dead letter is in no group", "lib/claims", "join_group(job_id, failure)", "'+inf'", GROUPS),
     Mutant("a letter's group is another", "lib/groups", "handler .. '\\n' .. kind", "kind", GROUPS),
     Mutant("the groups of a handler are not bounded", "lib/groups", "< MOST_GROUPS", "< 1000000", GROUPS),
-    Mutant("an erased event leaves its words", "lib/events", "leave_groups(event_id)", "", GROUPS),
+    Mutant("an event remembers one group", "lib/groups", "table.concat(all, ' ')", "id", ERASED),
+    Mutant("the groups of an event are not bounded", "lib/groups", ">= MOST_REMEMBERED", ">= 1000000", ERASED),
+    Mutant("an erased event leaves its words", "lib/events", "leave_groups(event_id)", "", ERASED),
     Mutant("a discarded job keeps its turn", "discard", "order('release', job_id)", "", ORDER),
     Mutant("an erased job keeps its turn", "lib/events", "order('forget', job_id, queue)", "", ORDER),
     Mutant(
