@@ -9,8 +9,7 @@ LEASES, EXCHANGE, SWEEP = "test_leases", "test_exchange", "test_sweep"
 DEADLINES, GIVEN_UP, MALFORMED = "test_transaction_deadlines", "test_given_up_runs", "test_malformed_transactions"
 ORDER, GROUPS, BULK, ERASED = "test_order", "test_failure_groups", "test_bulk_actions", "test_erased_groups"
 RQ_TOOLS, LOST_REPLIES, ACCEPT = "test_rq_tools", "test_lost_replies", "test_accept"
-LIMIT, ROLLED_BACK = "test_open_event_limit", "test_rolled_back_store"
-TOGETHER = "test_submitted_together"
+LIMIT, ROLLED_BACK, TOGETHER = "test_open_event_limit", "test_rolled_back_store", "test_submitted_together"
 
 
 class Mutant(NamedTuple):
