@@ -42,7 +42,7 @@ def filters(*states: str, with_group: bool = True) -> Callable[[Callable[..., No
             text = "A failure group's id, or its first characters: see `dead-letters groups`."
             command = click.option("--group", help=text)(command)
         for option in (
-            click.option("--state", type=click.Choice(states), help="Its state."),
+            click.option("--state", type=click.Choice(states), metavar="STATE", help=f"One of {', '.join(states)}."),
             click.option("--email", help="The e-mail address of the event's user."),
             click.option("--application", help="The id of an application of the event."),
         ):

@@ -40,10 +40,17 @@ class Instant(click.DateTime):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and re.fullmatch(r"\d+[smhd]", value):
             return datetime.now(UTC) - timedelta(seconds=SPAN.convert(value, param, ctx))
-        found = super().convert(value, param, ctx)
+        try:
+            found = super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(
+                f"{value!r} is no time: expected one in UTC such as {EXAMPLE}, or 2h for two hours ago.", param, ctx
+            )
         return found.replace(tzinfo=UTC) if isinstance(found, datetime) else found
 
 
+EXAMPLE = "2026-11-29T14:05"
+TIME = "TIME"  # in a command's help, where all formats would be wider than a terminal
 SPAN = Span()
 INSTANT = Instant(FORMATS)
 
@@ -57,8 +64,15 @@ def filters(instant: str) -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         for option in (
-            click.option("--until", type=INSTANT, help=f"{instant} at this time (UTC) or before."),
-            click.option("--since", type=INSTANT, help=f"{instant} at this time (UTC) or later."),
+            click.option(
+                "--until", type=INSTANT, metavar=TIME, help=f"{instant} at this time (UTC) or before: as for --since."
+            ),
+            click.option(
+                "--since",
+                type=INSTANT,
+                metavar=TIME,
+                help=f"{instant} at this time (UTC) or later: {EXAMPLE}, or 2h for two hours ago.",
+            ),
             click.option("--tenant", help="The event's tenant id."),
             click.option("--user", help="The event's user id."),
             click.option("--handler", help="The handler's id."),
