@@ -27,11 +27,11 @@ SUPERVISOR_PIPE = 0
 MARGIN_SECONDS = 2.0
 CLEANING_SECONDS = 5.0
 POLL_SECONDS = 0.005
-MOST_INHERITED = 256
+NO_LOCK = -1
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # Linux; elsewhere the process group is all there is
 
 
-def main(grace_seconds: float, command: list[str]) -> None:
+def main(grace_seconds: float, lock: int, command: list[str]) -> None:
     """Runs until the worker process has ended."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -39,7 +39,7 @@ def main(grace_seconds: float, command: list[str]) -> None:
     for number in (*PASSED_ON, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
     adopt_orphans()
-    worker = start(command)
+    worker = start(command, lock)
     status = watch(worker, grace_seconds, reader)
     kill(-worker)  # its process group: all there is on systems other than Linux
     kill_descendants()
@@ -51,7 +51,8 @@ def adopt_orphans() -> bool:
     return prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def start(command: list[str]) -> int:
+def start(command: list[str], lock: int) -> int:
+    """`lock`: the descriptor of the lock of the supervisor's folder."""
     guard = os.getpid()
     worker = os.fork()
     if worker:
@@ -59,9 +60,10 @@ def start(command: list[str]) -> int:
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != guard:  # it died before that
         os._exit(1)
-    # The lock of the supervisor's folder stays with this guard, which outlives the worker process: programs that
-    # handlers start would inherit it.
-    os.closerange(3, MOST_INHERITED)
+    # It stays with this guard, which outlives the worker process: programs that handlers start would inherit it. The
+    # other descriptors are files that settings name.
+    if lock != NO_LOCK:
+        os.close(lock)
     os.setsid()
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a new program would inherit that
         signal.signal(number, signal.SIG_DFL)
@@ -155,4 +157,4 @@ def prctl(option: int, value: int) -> bool:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), sys.argv[2:])
+    main(float(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

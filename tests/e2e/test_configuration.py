@@ -78,6 +78,21 @@ def test_a_worker_survives_a_secrets_file_that_is_being_rewritten(build_stack: B
     assert worker.poll() is None
 
 
+def test_a_worker_process_reads_a_file_that_a_shell_gives_as_a_descriptor(build_stack: Build) -> None:
+    stack = build_stack("@on('user.delete')\ndef handle(event): effect('done')\n")
+    key = Fernet.generate_key().decode()
+    command = f"exec {Path(sys.executable).with_name('surehook')} worker"
+    given = {**stack.environ, "KEY": key, "COMMAND": command}
+    script = 'SUREHOOK_ENCRYPTION_KEYS_FILE=<(echo "$KEY") eval "$COMMAND"'
+    stack.processes.append(
+        subprocess.Popen(["bash", "-c", script], cwd=stack.folder, env=given, stderr=stack.log, start_new_session=True)
+    )
+    stack.start_ingest(SUREHOOK_ENCRYPTION_KEYS=key)
+    assert stack.deliver().status_code == 202
+
+    wait_until(stack.effects, "the event is handled")
+
+
 @pytest.mark.parametrize("name", ["SUREHOOK_SIGNING_SECRETS", "SUREHOOK_BASIC_AUTH", "SUREHOOK_JWKS_URL",
                                   "SUREHOOK_SIGNING_SECRETS_FILE", "SUREHOOK_ENCRYPTION_KEYS"])  # fmt: skip
 def test_an_empty_variable_beside_a_key_is_a_mistake(name: str, build_stack: Build) -> None:

@@ -96,7 +96,7 @@ class Child:
         if not plan.is_known:
             options += ["--announce", ITS_QUEUE if is_only_queue else ALL_QUEUES]
         process = start_child(
-            ["-IS", guard.__file__, str(grace_seconds), *command, *options],
+            ["-IS", guard.__file__, str(grace_seconds), str(folder.lock), *command, *options],
             environ={FOLDER_VARIABLE: str(folder.path)},
             pass_fds=(folder.lock,),
         )
