@@ -19,7 +19,11 @@ LAST_LINES_SECONDS = 1.0
 
 
 def start_child(
-    arguments: Sequence[str], *, environ: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+    arguments: Sequence[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+    stdout: int | None = None,
 ) -> "subprocess.Popen[bytes]":
     """Starts `python ARGUMENTS` in its own session, so that Ctrl-C in the terminal reaches only the parent.
 
@@ -30,6 +34,7 @@ def start_child(
     return subprocess.Popen(
         [sys.executable, "-P", *arguments],
         stdin=subprocess.PIPE,
+        stdout=stdout,
         start_new_session=True,
         pass_fds=(*pass_fds, *named_descriptors),
         env={**os.environ, **(environ or {}), CHILD_VARIABLE: "1"},

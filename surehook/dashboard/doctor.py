@@ -1,6 +1,7 @@
 """Runs `surehook doctor` when a page asks for it, and keeps what it found last.
 
-It is a process of its own: it imports the handlers and calls FusionAuth, which no page that is refreshed should do.
+It is a process of its own: it imports the handlers and calls FusionAuth, which no page that is refreshed should do. A
+guard, as each worker process has one, ends it with the dashboard, together with what the handlers have started.
 """
 
 import json
@@ -9,13 +10,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from surehook.shared.child_processes import start_child
+from surehook.workers import guard
+
 log = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-m", "surehook", "doctor", "--json")
+COMMAND = (sys.executable, "-P", "-m", "surehook", "doctor", "--json")
 TIMEOUT_SECONDS = 120.0
 FINE = "ok"
 SERIOUS = ("loses events", "blocks users")
@@ -85,12 +90,17 @@ class Doctor:
 
 
 def _examine() -> tuple[Finding, ...]:
-    ended = subprocess.run(
-        COMMAND, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=TIMEOUT_SECONDS, check=False
-    )
     # Handlers may print when they are imported; the result is the last line.
-    found: dict[str, Any] = json.loads(ended.stdout.decode().strip().rpartition("\n")[2])
+    found: dict[str, Any] = json.loads(_output().decode().strip().rpartition("\n")[2])
     return tuple(
         Finding(each["group"], each["level"], each["wrong"], each["means"], each["change"])
         for each in found["findings"]
     )
+
+
+def _output() -> bytes:
+    arguments = ["-IS", guard.__file__, "0", str(guard.NO_LOCK), *COMMAND]
+    with start_child(arguments, stdout=subprocess.PIPE) as process:
+        lifeline, process.stdin = process.stdin, None  # `communicate` would close it: the guard ends the doctor then
+        with lifeline or nullcontext():
+            return process.communicate(timeout=TIMEOUT_SECONDS)[0]

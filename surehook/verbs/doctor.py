@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from surehook.shared.child_processes import stop_with_parent
 from surehook.shared.errors import Misconfigured
 from surehook.shared.exit_status import FAILED
 from surehook.shared.plural import counted
@@ -35,6 +36,7 @@ def doctor(url: str | None, as_json: bool) -> None:
     """
     from surehook.shared.log import set_up_logging
 
+    stop_with_parent()
     set_up_logging("ERROR", None)
     groups: list[Group] = []
     outages: list[Outage] = []
