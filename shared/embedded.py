@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from surehook.shared.append_only_files import require_manifest
 from surehook.shared.errors import Misconfigured, StoreUnavailable
 from surehook.shared.sources import reason
 
@@ -106,6 +107,7 @@ def start_server(
     ):
         if not _take_lock(lock, within_seconds=LOCK_SECONDS):
             raise StoreUnavailable(f"another store runs on {data_dir}: two must never write the same files")
+        require_manifest(data_dir)
         server = subprocess.Popen(
             [str(get_binary_path()), *arguments, *options],
             stdin=subprocess.DEVNULL,
@@ -232,8 +234,7 @@ def _take_lock(lock: IO[str], within_seconds: float = 0) -> bool:
 def _stop_leftover(data_dir: Path) -> None:
     """Stops the server of a killed `surehook dev`, even one that is loading its files or hangs."""
     pidfile = data_dir / "store.pid"
-    began = time.monotonic()
-    is_killed = False
+    began, is_killed = time.monotonic(), False
     while True:
         with _open(data_dir, "store.lock") as lock:
             if _take_lock(lock):

@@ -4,11 +4,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 
 from harness.events import a_body, an_event
 from surehook.shared.embedded import socket_path, start_server, stop_server
 from surehook.shared.envelope import parse_envelope
+from surehook.shared.errors import Misconfigured
 from surehook.shared.job_id import packed_id
 from surehook.shared.scripts import Script
 from tests.integration.conftest import KEYS
@@ -47,5 +49,44 @@ def test_a_copy_taken_while_events_arrive_restores_those_before_it(tmp_path_fact
             assert is_balanced(store)
             assert all(store.exists(KEYS.event(event_id)) for event_id in before)
             assert not store.exists(KEYS.event(after))  # `surehook reconcile` fetches it
+    finally:
+        stop_server(server)
+
+
+def test_files_without_their_manifest_are_not_overwritten_by_an_empty_store(tmp_path: Path) -> None:
+    """A server without a manifest starts empty, and writes its own files over those of a backup that was cut off."""
+    server = start_server(tmp_path)
+    try:
+        with connected(tmp_path) as store:
+            store_event(store)
+    finally:
+        stop_server(server)
+    files = tmp_path / "appendonlydir"
+    manifest = (files / "appendonly.aof.manifest").rename(tmp_path / "manifest")
+    before = {path.name: path.read_bytes() for path in files.iterdir()}
+
+    with pytest.raises(Misconfigured, match=r"appendonlydir has no manifest.*Restore"):
+        start_server(tmp_path)
+
+    assert {path.name: path.read_bytes() for path in files.iterdir()} == before
+    manifest.rename(files / "appendonly.aof.manifest")
+    server = start_server(tmp_path)
+    try:
+        with connected(tmp_path) as store:
+            assert ledger(store) == {"open": 1, "accepted": 1}
+    finally:
+        stop_server(server)
+
+
+def test_a_first_start_that_was_killed_is_repeated(tmp_path: Path) -> None:
+    """A server makes its first, empty files before their manifest."""
+    server = start_server(tmp_path)
+    stop_server(server)
+    (tmp_path / "appendonlydir" / "appendonly.aof.manifest").unlink()
+
+    server = start_server(tmp_path)
+    try:
+        with connected(tmp_path) as store:
+            assert store.ping()
     finally:
         stop_server(server)
