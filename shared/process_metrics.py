@@ -36,6 +36,8 @@ class ProcessMetrics(Collector):
         # The children that were waited for have left their share here, so that the sum does not fall.
         ended = os.times()
         cpu = ended.children_user + ended.children_system + sum(read["process_cpu_seconds"] for read in all_read)
+        # In whole ticks: Prometheus takes a sum that falls by a rounding error for that of a new process.
+        cpu = round(cpu, 2)
         yield CounterMetricFamily("process_cpu_seconds", "CPU time, user and system, of all processes", value=cpu)
         yield _gauge(
             "process_resident_memory_bytes",
