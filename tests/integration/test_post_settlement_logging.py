@@ -45,9 +45,9 @@ def event_id() -> str:
 
 @pytest.fixture
 def witness(store: redis.Redis, event_id: str, caplog: pytest.LogCaptureFixture) -> Iterator[Witness]:
-    caplog.set_level(logging.INFO, "surehook.workers.transactional.executor")
+    caplog.set_level(logging.INFO, "surehook.workers.transactional.unlogged_runs")
     witness = Witness(store, event_id)
-    log = logging.getLogger("surehook.workers.transactional.executor")
+    log = logging.getLogger("surehook.workers.transactional.unlogged_runs")
     log.addFilter(witness)
     yield witness
     log.removeFilter(witness)
@@ -96,7 +96,7 @@ def test_a_run_settled_on_the_second_try_is_logged_once(
     protocol.beat("worker")
     protocol.submit(event_id, "endpoint")
     store.hset(KEYS.event(event_id), "body", a_body(an_event("user.create", id=event_id)))
-    caplog.set_level(logging.INFO, "surehook.workers.transactional.executor")
+    caplog.set_level(logging.INFO, "surehook.workers.transactional.unlogged_runs")
 
     assert room.run_until_idle(0.01) == 1
 
