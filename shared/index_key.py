@@ -43,6 +43,11 @@ class IndexKey:
         stored: object = self._store.get(self._keys.index_key)
         return not isinstance(stored, bytes) or _key_id(stored) == self._cipher.newest_key_id
 
+    def key_id(self) -> str:
+        """Returns the fingerprint of the key that decrypts it; "" if it is not encrypted, or does not exist yet."""
+        stored: object = self._store.get(self._keys.index_key)
+        return _key_id(stored) if isinstance(stored, bytes) else ""
+
     def reencrypt(self) -> None:
         """Encrypts it with the newest key, unless another process has changed it since it was read.
 

@@ -129,7 +129,8 @@ def _require_no_eviction(memory: bytes) -> None:
     if policy not in {"", NO_EVICTION}:
         raise NotDurable(
             f"the store may drop keys when its memory is full: maxmemory-policy is {policy}, must be {NO_EVICTION}. "
-            "Change it there (CONFIG SET, its configuration file, or a managed store's parameters)"
+            "Change it there (in its configuration file, with CONFIG SET and then CONFIG REWRITE, or among a managed "
+            "store's parameters)"
         )
 
 

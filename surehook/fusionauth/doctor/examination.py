@@ -15,6 +15,7 @@ from surehook.fusionauth.doctor.access import (
     refused_key,
 )
 from surehook.fusionauth.doctor.deliveries import delivery_findings
+from surehook.fusionauth.doctor.encryption import encryption_findings
 from surehook.fusionauth.doctor.endpoint import endpoint_findings
 from surehook.fusionauth.doctor.events import event_findings
 from surehook.fusionauth.doctor.findings import Finding, Group, odd
@@ -77,7 +78,14 @@ class Examination:
             yield Group("Handlers", tuple(handlers))
             return
         with connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS) as store:
-            yield _group("Store", lambda: [*store_findings(settings, store), *prefix_findings(store, keys)])
+            yield _group(
+                "Store",
+                lambda: [
+                    *store_findings(settings, store),
+                    *prefix_findings(store, keys),
+                    *encryption_findings(settings, store, keys),
+                ],
+            )
             if not settings.handlers:
                 handlers = without_modules(imported, store, keys)
             yield _group("Handlers", lambda: [*handlers, *process_findings(settings, registry, store, keys)])

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 from surehook.fusionauth.doctor.findings import Finding, fine, loses, odd
 from surehook.ingest.store.connection import REPLY_TIMEOUT_SECONDS, open_connection
 from surehook.ingest.store.durability import Durability
-from surehook.shared.errors import NotDurable, StoreRefused, StoreUnavailable, SurehookError
+from surehook.shared.errors import IncompatibleStore, NotDurable, StoreRefused, StoreUnavailable, SurehookError
 from surehook.shared.keys import Keys
 from surehook.shared.rights import worker_rights
 from surehook.shared.settings import OFF, Settings
@@ -22,6 +22,7 @@ from surehook.shared.store import close_async, connect_async, wait_for_store
 Info = dict[str, Any]
 
 ADDRESS = "SUREHOOK_REDIS_URL"
+REFUSED = "are refused with 503 and lost"
 # Scripts with flags, and BLMPOP.
 OLDEST_VERSION = (7, 0)
 MUCH, NEARLY_ALL = 0.8, 0.95
@@ -33,11 +34,16 @@ def unreachable_store(settings: Settings) -> Finding | None:
     """Returns a finding if the store cannot be used at all; None if it can."""
     try:
         wait_for_store(settings)
+    except IncompatibleStore as exc:  # no process ever uses such a store, so nothing is spooled for it
+        return loses("store", f"{exc}.", f"New events {REFUSED}, and no handler runs.", ADDRESS)
     except SurehookError as exc:
-        wait = "are refused with 503 and lost" if settings.spool_dir == OFF else "wait in the spool until that is full"
-        means = f"New events {wait}, transactional ones are refused, and no handler runs."
+        means = f"New events {_away(settings)}, transactional ones are refused, and no handler runs."
         return loses("store", f"{exc}.", means, ADDRESS)
     return None
+
+
+def _away(settings: Settings) -> str:
+    return REFUSED if settings.spool_dir == OFF else "wait in the spool until that is full"
 
 
 def store_findings(settings: Settings, store: redis.Redis) -> Iterator[Finding]:
@@ -65,10 +71,11 @@ def _durability(settings: Settings) -> Iterator[Finding]:
     try:
         asyncio.run(_require_durable(settings))
     except NotDurable as exc:
-        refuses = "The endpoint refuses every event until that is changed, or a power cut takes what was acknowledged."
-        yield loses("durable", f"{exc}.", refuses, "the store's configuration file (CONFIG SET, CONFIG REWRITE)")
+        means = f"Until that is changed, new events {_away(settings)}, and transactional ones are refused."
+        yield loses("durable", f"{exc}.", means, "the store's configuration file (CONFIG SET, CONFIG REWRITE)")
     except StoreRefused as exc:
-        yield loses("rights", f"{exc}.", "The endpoint refuses every event.", f"{ADDRESS}: the account's rights")
+        means = f"New events {_away(settings)}, and transactional ones are refused."
+        yield loses("rights", f"{exc}.", means, f"{ADDRESS}: the account's rights")
     except (StoreUnavailable, RedisError, OSError) as exc:
         yield loses("durable", f"{exc}.", "The endpoint takes no events into this store.", ADDRESS)
     else:
