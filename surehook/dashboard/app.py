@@ -1,6 +1,7 @@
 """The dashboard: our pages, and rq-dashboard under `/rq/`, behind one guard."""
 
 import logging
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import redis
 from starlette.applications import Starlette
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
@@ -20,10 +22,14 @@ from surehook.dashboard.logins import Logins
 from surehook.dashboard.rq_app import RQ_PATH, create_rq_dashboard
 from surehook.dashboard.server import serve
 from surehook.dashboard.site import Site
+from surehook.dashboard.tokens import Tokens
 from surehook.dashboard.views import PAGES
 from surehook.dashboard.views.actions import build_actions
 from surehook.dashboard.wsgi import WsgiInThreads
+from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import Misconfigured
+from surehook.shared.index_key import KEY_BYTES, IndexKey, read_or_none
+from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings, host_and_port
 from surehook.shared.store import connect, wait_for_store
 
@@ -49,8 +55,9 @@ def serve_dashboard(settings: Settings) -> None:
         )
     except OSError as exc:
         raise Misconfigured(f"SUREHOOK_DASHBOARD_BIND={settings.dashboard_bind}: {exc.strerror or exc}") from exc
-    runner = BulkRunner(build_actions(settings, connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)))
-    application = create_dashboard(settings, runner=runner)
+    store = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
+    runner = BulkRunner(build_actions(settings, store))
+    application = create_dashboard(settings, runner=runner, key=read_installation_key(settings, store))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.ERROR)  # they warn of each invalid request
     log.info("dashboard listening", extra={"address": settings.dashboard_bind})
@@ -64,11 +71,16 @@ def create_dashboard(
     logins: Logins | None = None,
     clock: Callable[[], float] = time.time,
     runner: BulkRunner | None = None,
+    key: bytes | None = None,
 ) -> ASGIApp:
-    """Builds the pages. Without a runner they start bulk actions, which another dashboard runs."""
+    """Builds the pages. Without a runner they start bulk actions, which another dashboard runs.
+
+    Without the key of the installation its forms and cookies are its own.
+    """
     store: Any = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS)
     path = urlsplit(settings.dashboard_url or "").path.rstrip("/")
-    site = Site(settings, store, path, clock, runner)
+    tokens = Tokens(settings, key or secrets.token_bytes(KEY_BYTES))
+    site = Site(settings, store, path, tokens, clock, runner)
     rq_dashboard = WsgiInThreads(create_rq_dashboard(settings, store, path).wsgi_app)
     routes: list[BaseRoute] = [page.route(site) for page in PAGES]
     routes += [
@@ -78,7 +90,17 @@ def create_dashboard(
     ]
     own = Starlette(routes=routes, exception_handlers={404: site.not_found, 405: site.not_allowed})
     own.router.redirect_slashes = False
-    return WithoutPath(Guard(own, settings, logins or Logins()), path)
+    return WithoutPath(Guard(own, settings, logins or Logins(), tokens), path)
+
+
+def read_installation_key(settings: Settings, store: redis.Redis) -> bytes | None:
+    """The key that all dashboards of an installation have, or None if it is encrypted with a key that is not here."""
+    cipher = BodyCipher(settings.encryption_keys)
+    key = read_or_none(IndexKey(store, Keys(settings.key_prefix), cipher))
+    if key is None:
+        reason = "SUREHOOK_ENCRYPTION_KEYS cannot decrypt the key of the installation"
+        log.warning("dashboard's forms end with its process", extra={"reason": reason})
+    return key
 
 
 class WithoutPath:

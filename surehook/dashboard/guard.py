@@ -5,7 +5,6 @@ import binascii
 import hashlib
 import hmac
 import logging
-import secrets
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any
@@ -19,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from surehook.dashboard.headers import own_page_headers, text_headers
 from surehook.dashboard.logins import Logins, TooManyGuesses
+from surehook.dashboard.tokens import Tokens
 from surehook.shared.auth_settings import LOOPBACK
 from surehook.shared.settings import Settings
 
@@ -48,7 +48,7 @@ class User:
 class Guard:
     """The checks before each request, and the headers of each response. It puts the `User` into the scope."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, logins: Logins) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, logins: Logins, tokens: Tokens) -> None:
         self._app = app
         self._users = {
             _digest(login.get_secret_value()): User(login.get_secret_value().partition(":")[0], may_act)
@@ -58,7 +58,7 @@ class Guard:
         self._logins = logins
         # A browser that logged in before does not wait behind guesses from the same address: behind a proxy all users
         # have one address. The cookie alone opens nothing, and that of one login does not help to guess another's.
-        self._cookies = {user: secrets.token_urlsafe(32) for user in self._users.values()}
+        self._cookies = {user: tokens.cookie(user.name) for user in self._users.values()}
         url = urlsplit(settings.dashboard_url or "")
         self._public_host = url.netloc
         self._path = url.path.rstrip("/")

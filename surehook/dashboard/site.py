@@ -1,9 +1,6 @@
 """Turns a request into one of our pages: the parts that all of them share."""
 
-import hashlib
-import hmac
 import logging
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +22,7 @@ from surehook.dashboard.guard import SAFE_METHODS, USER, User
 from surehook.dashboard.history import History
 from surehook.dashboard.rendering import build_templates
 from surehook.dashboard.store_failures import explain_failure
+from surehook.dashboard.tokens import Tokens
 from surehook.shared.errors import NotFound, StoreUnavailable, SurehookError
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings
@@ -34,7 +32,7 @@ log = logging.getLogger(__name__)
 MAX_FORM_BYTES = 64 * 1024
 MAX_FIELDS = 1100
 TOKEN = "token"  # noqa: S105 - a field's name
-STALE = "This page was open for too long, or the dashboard has started anew: reload it, and try again."
+STALE = "This page was open for too long, or the login was changed: reload it, and try again."
 
 
 class Refused(Exception):
@@ -87,6 +85,7 @@ class Site:
         settings: Settings,
         store: redis.Redis,
         path: str,
+        tokens: Tokens,
         clock: Callable[[], float] = time.time,
         runner: BulkRunner | None = None,
     ) -> None:
@@ -100,11 +99,11 @@ class Site:
         self.doctor = Doctor(clock)
         self.history = History(store, self.keys, clock)
         self._templates = build_templates(clock)
-        self._secret = secrets.token_bytes(32)
+        self._tokens = tokens
 
     def token(self, user: User) -> str:
-        """The token of a user's forms; it ends with this process."""
-        return hmac.new(self._secret, user.name.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+        """The token of a user's forms."""
+        return self._tokens.form(user.name, self.clock())
 
     def audit(self, visit: Visit, action: str, *, event_id: str = "", queue: str = "", reason: str = "") -> None:
         """Writes who does what to the audit and the log. It is called before the act, so that none goes without."""
@@ -153,7 +152,7 @@ class Site:
     def _require_own_form(self, user: User, form: ImmutableMultiDict[str, str]) -> None:
         if not user.may_act:
             raise Refused(403, "This login may look, but change nothing.")
-        if not hmac.compare_digest(form.get(TOKEN, "").encode("utf-8", "replace"), self.token(user).encode()):
+        if not self._tokens.is_form(user.name, form.get(TOKEN, ""), self.clock()):
             raise Refused(403, STALE)
 
 
