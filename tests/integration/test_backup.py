@@ -1,6 +1,13 @@
 """A copy of a running store's files, taken as docs/operations.md says, restores every event answered before."""
 
+import os
+import re
 import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +22,18 @@ from surehook.shared.job_id import packed_id
 from surehook.shared.scripts import Script
 from tests.integration.conftest import KEYS
 from tests.support.ledger import is_balanced, ledger
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
+# Not every machine has the client. It is run by the docs as `valkey-cli -s SOCKET COMMAND…`.
+CLIENT = """#!{python}
+import sys
+import redis
+found = redis.Redis(unix_socket_path=sys.argv[2], protocol=2).execute_command(*sys.argv[3:])
+if isinstance(found, dict):
+    found = "\\n".join(f"{{name}}:{{value}}" for name, value in found.items())
+print(found.decode() if isinstance(found, bytes) else found)
+"""
 
 
 def store_event(store: Any) -> str:
@@ -88,5 +107,77 @@ def test_a_first_start_that_was_killed_is_repeated(tmp_path: Path) -> None:
     try:
         with connected(tmp_path) as store:
             assert store.ping()
+    finally:
+        stop_server(server)
+
+
+def script(name: str) -> str:
+    """Returns the commands of the page that the comment names."""
+    (found,) = re.findall(rf"<!-- {name} -->\n+```sh\n(.*?)```", PAGE, re.DOTALL)
+    return str(found)
+
+
+def run(commands: str, folder: Path) -> str:
+    """Runs a script as an operator's job does, which stops at the first command that fails."""
+    client = folder / "valkey-cli"
+    client.write_text(CLIENT.format(python=sys.executable))
+    client.chmod(0o755)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SUREHOOK_")}
+    environ |= {
+        "PATH": f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "SUREHOOK_API_KEYS": "a-key-for-tests-only",
+    }
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail"], input=commands, cwd=folder, env=environ, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@contextmanager
+def events_arrive(data: Path) -> Iterator[None]:
+    is_over = threading.Event()
+
+    def send() -> None:
+        with connected(data) as store:
+            while not is_over.is_set():
+                store_event(store)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        sender.join()
+
+
+def test_the_commands_of_the_docs_back_up_and_restore_while_events_arrive(tmp_path_factory: Any) -> None:
+    folder = tmp_path_factory.mktemp("a")
+    data = folder / "data"
+    data.mkdir()
+    server = start_server(data)
+    try:
+        with connected(data) as store:
+            store.set("filler", os.urandom(20_000_000))  # so that an event arrives while the files are copied
+            before = [store_event(store) for _ in range(3)]
+        with events_arrive(data):
+            said = run(script("backup"), folder)
+        with connected(data) as store:
+            store.flushall()
+    finally:
+        stop_server(server)
+    assert "The ledger balances" in said
+
+    run(script("restore"), folder)
+    server = start_server(data)
+    try:
+        with connected(data) as store:
+            accepted = int((folder / "backup.ledger").read_text().split()[1].replace(",", ""))
+            assert ledger(store)["accepted"] >= accepted >= 3
+            assert is_balanced(store)
+            assert all(store.exists(KEYS.event(event_id)) for event_id in before)
+            assert store.config_get("auto-aof-rewrite-percentage") == {"auto-aof-rewrite-percentage": "100"}
     finally:
         stop_server(server)
