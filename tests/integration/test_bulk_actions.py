@@ -145,6 +145,24 @@ def test_a_runner_that_lost_its_action_changes_nothing(die: Die, bulk: BulkActio
 
 
 @pytest.mark.usefixtures("one_at_a_time")
+def test_a_runner_that_lost_its_action_takes_no_step_while_the_other_runs(
+    die: Die, bulk: BulkActions, store: redis.Redis
+) -> None:
+    ids = [die() for _ in range(3)]
+    action = start(bulk)
+
+    def another_takes_it(_: int) -> None:
+        if bulk.get(action.action_id).done == 1:
+            lose_lease(store, action)
+            assert BulkRun(bulk, action).take()
+
+    BulkRun(bulk, action, on_step=another_takes_it).run()
+
+    assert (bulk.get(action.action_id).state, bulk.get(action.action_id).done) == (BulkState.RUNNING, 1)
+    assert sum(replays(store, event_id) for event_id in ids) == 1
+
+
+@pytest.mark.usefixtures("one_at_a_time")
 def test_a_stopped_action_goes_on_with_the_rest(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
     ids = [die() for _ in range(3)]
     action = start(bulk)
