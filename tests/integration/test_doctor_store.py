@@ -1,4 +1,4 @@
-"""The store's findings of doctor name the right change: after a restore, and for a server of one's own."""
+"""The findings of doctor about the store and its queues name the right change."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,12 @@ from pydantic import SecretStr
 
 from surehook.fusionauth.doctor.encryption import encryption_findings
 from surehook.fusionauth.doctor.findings import Finding, Level
+from surehook.fusionauth.doctor.queues import queue_findings
 from surehook.fusionauth.doctor.store import store_findings, unreachable_store
 from surehook.shared.encryption import BodyCipher, fingerprint
 from surehook.shared.index_key import IndexKey
 from surehook.shared.settings import Settings
+from surehook.workers.handlers.registry import Registry, declared, on
 from tests.integration.conftest import KEYS, Accept
 
 OLD, NEW = (SecretStr(Fernet.generate_key().decode()) for _ in range(2))
@@ -66,3 +68,15 @@ def test_a_changed_setting_is_to_outlast_a_restart(settings: Settings, everysec:
 
     assert "CONFIG REWRITE" in found.wrong
     assert "wait in the spool" in found.means
+
+
+def test_the_own_queue_of_a_handler_with_limits_is_not_called_unused(settings: Settings, store: redis.Redis) -> None:
+    on("user.login.success", name="crm", concurrency=2)(lambda event: None)
+    store.sadd(KEYS.queues, "events.crm", "events.gone")
+    for name in ("events.crm", "events.gone"):
+        store.lpush(KEYS.rq_queue(name), "0b0a7b52-2222-4d0f-8f43-6d1c2b3a4f50_crm")
+
+    found = list(queue_findings(settings, Registry(declared), store, KEYS))
+
+    (unused,) = [each.wrong for each in found if each.check == "unused-queue"]
+    assert "events.gone" in unused

@@ -20,8 +20,9 @@ Judge = Callable[[str, str, str, str], Finding]
 def queue_findings(settings: Settings, registry: Registry | None, store: redis.Redis, keys: Keys) -> Iterator[Finding]:
     stats = StatsReader(store, keys).read()
     known = {queue.name: queue for queue in stats.queues}
-    used = set(registry.queues) if registry is not None else set()
-    for name in sorted(used):
+    served = set(registry.queues) if registry is not None else set()
+    used = served | {handler.queue for handler in registry or ()}
+    for name in sorted(served):
         yield from _workers(name, known.get(name), settings, store, keys)
     for queue in stats.queues:
         yield from state_findings(queue, settings, is_used=queue.name in used or registry is None)
@@ -54,6 +55,13 @@ def state_findings(queue: QueueStats, settings: Settings, *, is_used: bool) -> I
     if queue.is_paused:
         change = f"`surehook queues resume {queue.name}`"
         yield _judge(queue.name)("paused", f"The queue {queue.name} is paused.", _stopped(queue.name, settings), change)
+    if queue.limits and queue.limits.breaker_open_seconds is not None:
+        yield odd(
+            "breaker",
+            f"The breaker of {queue.name} has been open for {queue.limits.breaker_open_seconds / 60:,.0f} min.",
+            "Its handler keeps failing: its events wait, and one of them is tried now and then.",
+            "what the handler calls; `surehook queues list` says when the next one is tried",
+        )
     minutes = queue.oldest_waiting_seconds / 60
     if queue.oldest_waiting_seconds > LATE_SECONDS:
         yield odd(

@@ -14,7 +14,7 @@ from surehook.fusionauth.doctor.handlers import LARGEST_IMPORT_BYTES, handler_fi
 from surehook.fusionauth.doctor.queues import state_findings, whole_findings
 from surehook.fusionauth.doctor.spool import room_findings
 from surehook.shared.settings import Settings
-from surehook.shared.stats import QueueStats, Stats
+from surehook.shared.stats import LimitState, QueueStats, Stats
 from surehook.workers.handlers.registry import Registry, declared, on
 from tests.unit.surehook.fusionauth.doctor.test_thresholds import NOW, NOW_MS, an_installation, levels
 
@@ -42,6 +42,13 @@ def test_the_dead_letters_of_a_queue(dead: int, found: dict[str, Level]) -> None
 @pytest.mark.parametrize(("waiting", "found"), [(0, {}), (1, {"unused-queue": ODD})])
 def test_the_jobs_of_a_queue_that_no_handler_uses(waiting: int, found: dict[str, Level]) -> None:
     assert levels(state_findings(replace(QUEUE, waiting=waiting), settings(), is_used=False)) == found
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(None, {}), (60.0, {"breaker": ODD})])
+def test_the_breaker_of_a_queue(seconds: float | None, found: dict[str, Level]) -> None:
+    limits = LimitState(2, None, False, True, seconds, "", None)
+
+    assert levels(state_findings(replace(QUEUE, limits=limits), settings(), is_used=True)) == found
 
 
 @pytest.mark.parametrize(("events", "level"), [(0, OK), (799, OK), (800, LOSES), (1000, LOSES)])
