@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from surehook.admin.audit import Audit
-from surehook.admin.bulk_actions import DISCARD, REPLAY, ActionRefused, BulkAction, BulkActions, BulkState
+from surehook.admin.bulk_actions import DISCARD, REPLAY, ActionRefused, BulkActions, BulkState
 from surehook.admin.bulk_run import BulkRun
 from surehook.admin.dead_letters import DeadLetters, Filter
 from surehook.admin.events import EventLog
@@ -17,7 +17,7 @@ from surehook.admin.failure_groups import FailureGroups
 from surehook.shared.errors import NotFound
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Erase
-from tests.support.bulk import bulk, killed_after_its_first_event, lose_lease, one_at_a_time, replays, start
+from tests.support.bulk import bulk, killed_after_its_first_event, one_at_a_time, replays, start
 from tests.support.command import Surehook
 from tests.support.dead_letters import die, groups, surehook
 from tests.support.order_machine import an_attempt
@@ -84,38 +84,6 @@ def test_two_actions_at_once_replay_each_event_once(die: Die, bulk: BulkActions,
     assert sum(bulk.get(action.action_id).done for action in actions) == 20
 
 
-@pytest.mark.usefixtures("one_at_a_time")
-def test_an_action_has_one_runner(die: Die, bulk: BulkActions) -> None:
-    die()
-    die()
-    action = start(bulk)
-    runs = BulkRun(bulk, action), BulkRun(bulk, action)
-    others: list[BulkAction] = []
-
-    def while_it_runs(_: int) -> None:
-        others.append(runs[1].run())
-        with pytest.raises(ActionRefused, match="is running"):
-            bulk.start(action.action_id, who="bob")
-
-    done = BulkRun(bulk, action, on_step=while_it_runs).run()
-
-    assert [other.state for other in others] == [BulkState.RUNNING] * 2
-    assert (done.state, done.done) == (BulkState.DONE, 2)
-
-
-def test_a_runner_that_lost_its_action_does_not_end_it(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
-    die()
-    action = start(bulk)
-    lost, current = BulkRun(bulk, action), BulkRun(bulk, action)
-    assert lost.take()
-    lose_lease(store, action)
-    assert current.take()
-
-    lost.end("it failed")
-
-    assert (bulk.get(action.action_id).state, bulk.get(action.action_id).note) == (BulkState.RUNNING, "")
-
-
 def test_an_action_is_of_the_operator_who_starts_it(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
     event_id = die()
     plan = bulk.plan(REPLAY, Filter(), who="ann")
@@ -125,41 +93,6 @@ def test_an_action_is_of_the_operator_who_starts_it(die: Die, bulk: BulkActions,
     assert done.who == "bob"
     assert {entry.who for entry in Audit(store, KEYS).newest()} == {"bob"}
     assert [each.who for each in EventLog(store, KEYS, handler_timeout=30).actions(event_id)] == ["bob"]
-
-
-@pytest.mark.usefixtures("one_at_a_time")
-def test_a_runner_that_lost_its_action_changes_nothing(die: Die, bulk: BulkActions, store: redis.Redis) -> None:
-    ids = [die() for _ in range(4)]
-    action = start(bulk)
-
-    def another_takes_it(_: int) -> None:
-        if bulk.get(action.action_id).done == 1:
-            lose_lease(store, action)
-            BulkRun(bulk, bulk.start(action.action_id, who="bob")).run()
-
-    BulkRun(bulk, action, on_step=another_takes_it).run()
-
-    done = bulk.get(action.action_id)
-    assert (done.state, done.done) == (BulkState.DONE, 4)
-    assert [replays(store, event_id) for event_id in ids] == [1] * 4
-
-
-@pytest.mark.usefixtures("one_at_a_time")
-def test_a_runner_that_lost_its_action_takes_no_step_while_the_other_runs(
-    die: Die, bulk: BulkActions, store: redis.Redis
-) -> None:
-    ids = [die() for _ in range(3)]
-    action = start(bulk)
-
-    def another_takes_it(_: int) -> None:
-        if bulk.get(action.action_id).done == 1:
-            lose_lease(store, action)
-            assert BulkRun(bulk, action).take()
-
-    BulkRun(bulk, action, on_step=another_takes_it).run()
-
-    assert (bulk.get(action.action_id).state, bulk.get(action.action_id).done) == (BulkState.RUNNING, 1)
-    assert sum(replays(store, event_id) for event_id in ids) == 1
 
 
 @pytest.mark.usefixtures("one_at_a_time")

@@ -7,8 +7,8 @@ ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "shared" / "scripts"
 LEASES, EXCHANGE, SWEEP = "test_leases", "test_exchange", "test_sweep"
 DEADLINES, GIVEN_UP, MALFORMED = "test_transaction_deadlines", "test_given_up_runs", "test_malformed_transactions"
-ORDER, GROUPS, BULK, ERASED = "test_order", "test_failure_groups", "test_bulk_actions", "test_erased_groups"
-RQ_TOOLS, LOST_REPLIES, ACCEPT = "test_rq_tools", "test_lost_replies", "test_accept"
+ORDER, GROUPS, BULK, ERASED = "test_order", "test_failure_groups", "test_bulk_races", "test_erased_groups"
+RQ_TOOLS, LOST_REPLIES, ACCEPT, OUT_OF_TURN = "test_rq_tools", "test_lost_replies", "test_accept", "test_order_failures"
 LIMIT, ROLLED_BACK, TOGETHER = "test_open_event_limit", "test_rolled_back_store", "test_submitted_together"
 
 
@@ -30,7 +30,7 @@ MUTANTS = (
         "false",
         ORDER,
     ),
-    Mutant("a job runs out of turn", "lib/ordering", "or has_turn(job_id, queue, place) end", "or true end", ORDER),
+    Mutant("a job runs out of turn", "lib/ordering", "has_turn(job_id, queue, place) end", "true end", OUT_OF_TURN),
     Mutant(
         "a script passes over any number of jobs",
         "lib/ordering",
