@@ -1,6 +1,8 @@
 """Our pages on a real store: what they show, find and refuse."""
 
+import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -96,6 +98,24 @@ def test_an_event_shows_its_attempts_with_tracebacks(accept: Accept, claims_of: 
     assert "attempt 1" in shown
     assert event_id in shown
     assert "mara.lindqvist" not in shown, "the body stays closed"
+
+
+def test_an_events_story_is_in_the_order_of_time(accept: Accept, client: TestClient, store: redis.Redis) -> None:
+    event_id = accept()
+    for hour, elapsed_ms in ((9, 1_800_000), (12, 50)):
+        attempt = {"handler": f"it-{hour}", "number": 1, "at": f"2026-11-28T{hour:02}:00:00.000+00:00",
+                   "elapsed_ms": elapsed_ms, "outcome": "failed", "error": "E"}  # fmt: skip
+        store.rpush(KEYS.attempts(event_id), json.dumps(attempt))
+    at = datetime(2026, 11, 28, 10, tzinfo=UTC).timestamp() * 1000
+    action = {"at": at, "action": "replayed", "handler": "", "who": "ann", "reason": ""}
+    store.hset(KEYS.event(event_id), "actions", json.dumps(action))
+
+    shown = client.get(f"/events/{event_id}").text
+
+    story = shown[shown.index("What happened") :]
+    assert re.findall(r'datetime="(2026-11-28T[\d:]+)\.', story) == [
+        f"2026-11-28T{hour}:00:00" for hour in ("09", "10", "12")
+    ]
 
 
 @pytest.mark.parametrize(

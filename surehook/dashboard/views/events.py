@@ -1,10 +1,11 @@
 """The list of events, and the story of one."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from surehook.admin.actions import Action
 from surehook.admin.cursors import BadCursor
 from surehook.admin.events import REPLAYABLE, EventFilter, EventLog, EventRecord
 from surehook.admin.transactions import REFUSALS
@@ -85,9 +86,8 @@ def story_of(site: Site, event: EventRecord) -> dict[str, Any]:
     log = log_of(site)
     return {
         "event": event,
-        "attempts": [_with_start(attempt) for attempt in log.attempts(event.event_id)],
+        "happened": _happened(log.attempts(event.event_id), log.actions(event.event_id)),
         "waits": read_waits(site.store, site.keys, event.event_id, event.handlers) if event.is_open else [],
-        "actions": log.actions(event.event_id),
         "can_replay": event.has_body and event.state in (*REPLAYABLE, *REFUSALS),
         "is_refused": event.state in REFUSALS,
         "body": None,
@@ -95,10 +95,20 @@ def story_of(site: Site, event: EventRecord) -> dict[str, Any]:
     }
 
 
-def _with_start(attempt: dict[str, Any]) -> dict[str, Any]:
-    ended_at = datetime.fromisoformat(attempt["at"])
-    started_at = ended_at - timedelta(milliseconds=attempt["elapsed_ms"])
-    return {"traceback": "", **attempt, "ended_at": ended_at, "started_at": started_at}
+def _happened(attempts: Sequence[dict[str, Any]], actions: Sequence[Action]) -> list[dict[str, Any]]:
+    """The runs of handlers and the actions of operators, in the order of their times."""
+    found: list[dict[str, Any]] = [
+        {
+            "action": None,
+            "traceback": "",
+            **attempt,
+            "at": datetime.fromisoformat(attempt["at"]),
+            "is_newest": attempt is attempts[-1],
+        }
+        for attempt in attempts
+    ]
+    found += [{"action": action, "at": action.at} for action in actions]
+    return sorted(found, key=lambda each: each["at"])
 
 
 def _jump(site: Site, visit: Visit, search: Search) -> Shown | GoTo:

@@ -63,7 +63,7 @@ SEARCH = Search(dict.fromkeys(("type", "state", "handler", "user", "tenant", "si
 EVENT = spoiled(EventRecord)
 ATTEMPT = {
     "handler": SPOILED, "number": 1, "outcome": SPOILED, "error": SPOILED, "traceback": SPOILED, "elapsed_ms": 5,
-    "started_at": NOW, "ended_at": NOW,
+    "at": NOW, "is_newest": True, "action": None,
 }  # fmt: skip
 WAITS = [spoiled(Wait, state=state, due_at=NOW) for state in ("scheduled", "deferred", "dead", "queued")]
 ACTION = spoiled(Action)
@@ -88,7 +88,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "states": [SPOILED],
     },
     "event.html": {
-        "event": EVENT, "attempts": [ATTEMPT], "waits": WAITS, "actions": [ACTION], "can_replay": True,
+        "event": EVENT, "happened": [ATTEMPT, {"action": ACTION, "at": NOW}], "waits": WAITS, "can_replay": True,
         "is_refused": False, "body": SPOILED, "done": DONE,
     },
     "dead_letters.html": {
