@@ -34,6 +34,16 @@ class Decision:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer that FusionAuth got for a transactional event."""
+
+    decision: str
+    decided_at: datetime | None
+    """None for an erased event."""
+    is_orphan: bool
+
+
 class Decisions:
     """Reads decisions, resolves orphans, replays committed events."""
 
@@ -57,6 +67,14 @@ class Decisions:
             event_type, tenant_id, user_id, reason = (text(value or b"") for value in record)
             at = datetime.fromtimestamp(at_ms / 1000, UTC)
             yield Decision(text(event_id), state, at, event_type, tenant_id, user_id, reason)
+
+    def answer_of(self, event_id: str) -> Answer | None:
+        """Returns None for an event that is not transactional, or not decided yet."""
+        decision, at = self._store.hmget(self._keys.event(event_id), "decision", "decided_at")
+        if decision is None:
+            return None
+        decided_at = datetime.fromtimestamp(float(text(at)) / 1000, UTC) if at else None
+        return Answer(text(decision), decided_at, self._store.zscore(self._keys.orphans, event_id) is not None)
 
     def like(self, some_id: str, *states: str) -> list[str]:
         """Returns the ids with these states that begin with the given characters."""

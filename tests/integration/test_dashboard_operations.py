@@ -107,6 +107,33 @@ def test_transactions_are_listed_by_state(client: TestClient, store: redis.Redis
     assert "1 orphan<" in client.get("/").text
 
 
+@pytest.mark.parametrize("decision", ["completed", "rejected", "failed", "abandoned"])
+def test_an_event_says_what_fusionauth_was_told(
+    decision: str, accept: Accept, client: TestClient, store: redis.Redis
+) -> None:
+    event_id, plain = accept(), accept()
+    store.hset(KEYS.event(event_id), mapping={"decision": decision, "decided_at": 1_700_000_000_000})
+
+    shown = client.get(f"/events/{event_id}").text
+
+    assert f"<dt>Transaction</dt><dd>{decision} <time" in shown
+    assert "orphan" not in shown
+    assert "<dt>Transaction</dt>" not in client.get(f"/events/{plain}").text
+
+
+def test_an_orphan_is_one_on_its_own_page_too_and_is_resolved_there(
+    accept: Accept, client: TestClient, store: redis.Redis
+) -> None:
+    event_id = accept()
+    store.hset(KEYS.event(event_id), mapping={"decision": "abandoned", "decided_at": 1_700_000_000_000})
+    store.zadd(KEYS.orphans, {event_id: 1_700_000_000_000})
+
+    shown = client.get(f"/events/{event_id}").text
+
+    assert '<span class="state needs-you">orphaned</span>' in shown
+    assert f'<button name="event" value="{event_id}">Resolve' in shown
+
+
 def test_a_long_list_of_dead_letters_says_that_there_are_more(
     die: Any, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

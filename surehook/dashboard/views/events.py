@@ -12,6 +12,7 @@ from surehook.admin.transactions import REFUSALS
 from surehook.dashboard.search import STATES, Search, SearchMistake, parse_search
 from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
 from surehook.dashboard.views.confirming import done_of
+from surehook.dashboard.views.transactions import decisions_of
 from surehook.dashboard.waits import read_waits
 from surehook.shared.encryption import BodyCipher
 
@@ -86,6 +87,7 @@ def story_of(site: Site, event: EventRecord) -> dict[str, Any]:
     log = log_of(site)
     return {
         "event": event,
+        "answer": decisions_of(site).answer_of(event.event_id),
         "happened": _happened(log.attempts(event.event_id), log.actions(event.event_id)),
         "waits": read_waits(site.store, site.keys, event.event_id, event.handlers) if event.is_open else [],
         "can_replay": event.has_body and event.state in (*REPLAYABLE, *REFUSALS),

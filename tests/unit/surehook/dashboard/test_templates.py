@@ -21,7 +21,7 @@ from surehook.admin.failure_groups import FailureGroup
 from surehook.admin.handlers import HandlerReport
 from surehook.admin.reconciliation import LastStatement
 from surehook.admin.spool import SpooledEvent, SpoolSummary
-from surehook.admin.transactions import Decision
+from surehook.admin.transactions import Answer, Decision
 from surehook.dashboard.charts import chart
 from surehook.dashboard.doctor import Examination, Finding
 from surehook.dashboard.guard import User
@@ -88,7 +88,8 @@ VALUES: dict[str, dict[str, Any]] = {
         "states": [SPOILED],
     },
     "event.html": {
-        "event": EVENT, "happened": [ATTEMPT, {"action": ACTION, "at": NOW}], "waits": WAITS, "can_replay": True,
+        "event": EVENT, "answer": spoiled(Answer), "happened": [ATTEMPT, {"action": ACTION, "at": NOW}], "waits": WAITS,
+        "can_replay": True,
         "is_refused": False, "body": SPOILED, "done": DONE,
     },
     "dead_letters.html": {
