@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import redis
+from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
@@ -32,6 +33,7 @@ from surehook.shared.index_key import KEY_BYTES, IndexKey, read_or_none
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings, host_and_port
 from surehook.shared.store import connect, wait_for_store
+from surehook.shared.store_errors import advice, fault_of
 
 log = logging.getLogger(__name__)
 
@@ -94,11 +96,14 @@ def create_dashboard(
 
 
 def read_installation_key(settings: Settings, store: redis.Redis) -> bytes | None:
-    """The key that all dashboards of an installation have, or None if it is encrypted with a key that is not here."""
+    """The key that all dashboards of an installation have; None if it cannot be read, or is to be made and cannot."""
     cipher = BodyCipher(settings.encryption_keys)
-    key = read_or_none(IndexKey(store, Keys(settings.key_prefix), cipher))
+    key, reason = None, "SUREHOOK_ENCRYPTION_KEYS cannot decrypt the key of the installation"
+    try:
+        key = read_or_none(IndexKey(store, Keys(settings.key_prefix), cipher))
+    except RedisError as exc:  # the pages say what else it refuses
+        reason = advice(fault_of(exc))
     if key is None:
-        reason = "SUREHOOK_ENCRYPTION_KEYS cannot decrypt the key of the installation"
         log.warning("dashboard's forms end with its process", extra={"reason": reason})
     return key
 

@@ -77,3 +77,16 @@ def test_a_dashboard_without_the_key_of_the_installation_takes_only_its_own_form
     assert pause(without, token) == 403
     assert pause(without, token_in(without, auth=LOGIN)) == 303
     assert "dashboard's forms end with its process" in caplog.text
+
+
+def test_a_dashboard_starts_on_a_store_that_takes_no_write(
+    settings: Settings, store: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.replicaof("127.0.0.1", "1")
+    try:
+        assert read_installation_key(settings, store) is None
+    finally:
+        store.replicaof("NO", "ONE")
+
+    (record,) = caplog.records
+    assert record.getMessage() == "dashboard's forms end with its process"
