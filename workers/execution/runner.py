@@ -140,7 +140,7 @@ class Runner:
 def result_of(error: BaseException | None, started_at: datetime, elapsed_seconds: float, timeout: float) -> RunResult:
     if elapsed_seconds >= timeout:
         error = _timed_out(error)
-        shown = round(timeout, 2) or timeout  # what is left of a transaction's time is no round number
+        shown = round(timeout, 2) or timeout  # the rest of a transaction's time is no round number
         error.args = (f"ran longer than {shown:g} s",)
     return RunResult(_status(error), started_at, elapsed_seconds, error)
 
