@@ -100,7 +100,7 @@ def needs_of(stats: Stats, orphans: int, spool: SpoolSummary, groups: Sequence[F
         yield from _needs_of_dead(dead, groups)
     if orphans:
         text = plural(orphans, "orphan")
-        advice = "Handlers had effects, but FusionAuth was told of a failure. Check and resolve them."
+        advice = "Handlers may have had effects, but FusionAuth got no success. Check and resolve them."
         yield Need(text, advice, "/transactions", orphans)
     if spool.refused:
         text = f"{plural(spool.refused, 'event')} in the spool that the store refuses"
