@@ -24,7 +24,7 @@ from surehook.fusionauth.doctor.outage import Outage, outages
 from surehook.fusionauth.doctor.prefix import prefix_findings
 from surehook.fusionauth.doctor.queues import queue_findings
 from surehook.fusionauth.doctor.settings import settings_findings
-from surehook.fusionauth.doctor.signing import signing_findings
+from surehook.fusionauth.doctor.signing import published_key_findings, signing_findings
 from surehook.fusionauth.doctor.spool import spool_findings
 from surehook.fusionauth.doctor.store import store_findings, unreachable_store
 from surehook.fusionauth.doctor.timeouts import DOCUMENTED, timeout_findings
@@ -56,7 +56,8 @@ class Examination:
 
     def groups(self) -> Iterator[Group]:
         """Runs all checks; those of FusionAuth's configuration need a client."""
-        yield _group("Settings", lambda: settings_findings(self.settings, self.now))
+        settings = self.settings
+        yield _group("Settings", lambda: [*settings_findings(settings, self.now), *published_key_findings(settings)])
         self.registry, imported = import_handlers(self.settings, self.folder)
         yield from self._store_groups(imported)
         yield _group("Spool", lambda: spool_findings(self.settings))

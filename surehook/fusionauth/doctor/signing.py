@@ -11,12 +11,26 @@ from surehook.fusionauth.doctor.access import Installation, Json
 from surehook.fusionauth.doctor.findings import Finding, fine, loses, odd
 from surehook.ingest.auth.jwks import FetchFailed, fetch_from
 from surehook.ingest.auth.signing_keys import keys_from_jwks
+from surehook.shared.plural import counted
 from surehook.shared.settings import Settings
 
 EDIT = "FusionAuth: Settings > Webhooks > Edit: Security: Sign events, Signing key"
 KEYS = "FusionAuth: Settings > Key Master"
 LOST = "Every event is answered 401 and lost."
 SOON = timedelta(days=30)
+
+
+def published_key_findings(settings: Settings) -> Iterator[Finding]:
+    """Fetches the published keys as the endpoint does at its start and every five minutes."""
+    if settings.jwks_url is None:
+        return
+    try:
+        keys = keys_from_jwks(asyncio.run(_fetch(settings.jwks_url)), settings.signing_key_ids)
+    except (FetchFailed, ValueError) as exc:
+        means = "An endpoint that starts now takes no event, and one that runs refuses those signed with a new key."
+        yield loses("jwks", f"SUREHOOK_JWKS_URL gives no keys ({exc}).", means, "SUREHOOK_JWKS_URL")
+    else:
+        yield fine("jwks", f"SUREHOOK_JWKS_URL gives {counted(len(keys), 'usable key', 'usable keys')}.")
 
 
 def signing_findings(settings: Settings, found: Installation, now: datetime) -> Iterator[Finding]:
