@@ -124,8 +124,8 @@ def unavailable(settings: Settings, exc: Exception) -> Never:
         raise error(f"{advice(fault)} ({fault.code})") from exc
     if settings.redis_url is None:
         raise StoreUnavailable(
-            f"no store answers at {socket_path(settings.data_dir)}: start one with `surehook dev`, run this in the "
-            "same folder, or set SUREHOOK_REDIS_URL or SUREHOOK_DATA_DIR"
+            f"no store answers at {socket_path(settings.data_dir)}: start one with `surehook dev` or "
+            "`surehook store`, run this in the same folder, or set SUREHOOK_REDIS_URL or SUREHOOK_DATA_DIR"
         ) from exc
     raise StoreUnavailable(
         f"the store at {settings.redis_url.place} does not answer ({type(exc).__name__}): check SUREHOOK_REDIS_URL"

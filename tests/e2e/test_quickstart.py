@@ -215,4 +215,4 @@ def test_without_a_store_a_command_says_how_to_get_one(build_stack: Build) -> No
     ended = stack.run("dead-letters", "list", SUREHOOK_DATA_DIR="elsewhere")
 
     assert ended.returncode == 1
-    assert "start one with `surehook dev`" in ended.stderr
+    assert "start one with `surehook dev` or `surehook store`" in ended.stderr
