@@ -12,7 +12,7 @@ CODE = re.sub(
     "",
     "\n".join(
         path.read_text("utf-8")
-        for package in ("ingest", "workers", "shared")
+        for package in ("ingest", "workers", "shared", "surehook/admin", "surehook/dashboard", "surehook/fusionauth")
         for path in sorted((ROOT / package).rglob("*.py"))
     ),
 )
