@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from surehook.admin.event_records import CLOSED_STATES, OPEN_STATES, STATE_GROUPS
-from surehook.admin.instants import FORMATS, UNITS
+from surehook.admin.instants import UNITS, read_time
 
 FIELDS = ("type", "state", "handler", "user", "email", "tenant", "application", "since", "until", "group")
 FIELDS_OF_LETTERS = ("type", "handler", "user", "tenant", "since", "until", "error", "group")
@@ -88,9 +88,6 @@ def instant_of(text: str, now: float) -> datetime:
     """
     if found := re.fullmatch(r"(\d{1,5})([smhd])", text, re.ASCII):
         return datetime.fromtimestamp(now, UTC) - timedelta(**{UNITS[found[2]]: int(found[1])})
-    for form in FORMATS:
-        try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC)
-        except ValueError:
-            continue
+    if (instant := read_time(text)) is not None:
+        return instant
     raise SearchMistake(f"“{text[:60]}” is no time: expected one such as 90s, 5m, 2h, 3d, or 2026-11-28T16:00 (UTC).")

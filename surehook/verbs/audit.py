@@ -10,7 +10,7 @@ from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
-from surehook.verbs.options import INSTANT, TIME
+from surehook.verbs.options import INSTANT
 from surehook.verbs.options import as_json as json_option
 from surehook.verbs.output import echo, echo_json
 from surehook.verbs.tables import utc
@@ -20,7 +20,7 @@ LIMIT = 100
 
 
 @click.command()
-@click.option("--since", type=INSTANT, metavar=TIME, help="At this time (UTC) or later, or 2h for the last two hours.")
+@click.option("--since", type=INSTANT, help="At this time (UTC) or later, or 2h for the last two hours.")
 @click.option("--limit", default=LIMIT, show_default=True, type=click.IntRange(1, 10_000), help="The newest.")
 @json_option
 def audit(since: datetime | None, limit: int, as_json: bool) -> None:

@@ -13,7 +13,7 @@ import click
 
 from surehook.shared.errors import Misconfigured, SurehookError
 from surehook.shared.settings import Settings, load_settings
-from surehook.verbs.options import INSTANT, SPAN, TIME, as_json, dry_run
+from surehook.verbs.options import INSTANT, SPAN, as_json, dry_run
 from surehook.verbs.output import echo, echo_json
 from surehook.verbs.progress import Progress as ProgressLine
 
@@ -37,17 +37,9 @@ TERMINATED = 128 + signal.SIGTERM
 
 @click.command()
 @click.option(
-    "--since",
-    type=INSTANT,
-    metavar=TIME,
-    help="The beginning (UTC), or 2h for two hours ago; by default the last run's end.",
+    "--since", type=INSTANT, help="The beginning (UTC), or 2h for two hours ago; by default the last run's end."
 )
-@click.option(
-    "--until",
-    type=INSTANT,
-    metavar=TIME,
-    help="The end (UTC), or 5m for five minutes ago; by default half a minute ago.",
-)
+@click.option("--until", type=INSTANT, help="The end (UTC), or 5m for five minutes ago; by default half a minute ago.")
 @click.option("--every", type=SPAN, help="Run again and again, with this pause, such as 5m.")
 @click.option("--webhook", "chosen", multiple=True, metavar="ID", help="Our webhook's id; several for former ones.")
 @click.option(
