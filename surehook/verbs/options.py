@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -41,7 +42,9 @@ class Instant(click.ParamType[datetime]):
         if not isinstance(value, str):
             return value
         if re.fullmatch(r"\d+[smhd]", value):
-            return datetime.now(UTC) - timedelta(seconds=SPAN.convert(value, param, ctx))
+            seconds = SPAN.convert(value, param, ctx)
+            with suppress(OverflowError):  # before the year 1
+                return datetime.now(UTC) - timedelta(seconds=seconds)
         found = read_time(value)
         if found is None:
             self.fail(

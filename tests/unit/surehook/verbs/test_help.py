@@ -28,8 +28,9 @@ def test_the_help_fits_a_terminal(words: tuple[str, ...]) -> None:
     assert [line for line in shown.output.splitlines() if len(line) > WIDTH] == []
 
 
-def test_a_time_that_is_none_is_answered_with_an_example() -> None:
-    shown = CliRunner().invoke(cli, ["events", "list", "--since", "yesterday"])
+@pytest.mark.parametrize("given", ["yesterday", "999999d"])
+def test_a_time_that_is_none_is_answered_with_an_example(given: str) -> None:
+    shown = CliRunner().invoke(cli, ["events", "list", "--since", given])
 
     assert shown.exit_code == 2
     assert "expected one in UTC such as 2026-11-29T14:05, or 2h for two hours ago" in shown.output
