@@ -1,6 +1,7 @@
 """A transactional event that no worker can decide is answered immediately, and nothing is stored."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
@@ -8,7 +9,9 @@ import redis
 from harness.events import an_event
 from harness.stack import wait_until
 from surehook.shared.encryption import BodyCipher
+from surehook.shared.event_index import IS_FINISHED, TYPE
 from surehook.shared.heartbeat import INGEST, WORKER, HeartbeatMessage
+from surehook.shared.index_key import IndexKey
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 from surehook.shared.settings import Settings
 from surehook.shared.transactional_events import transactional_types
@@ -18,6 +21,7 @@ from surehook.workers.maintenance.transactional_heartbeat import TransactionalHe
 from surehook.workers.queue.index_facts import IndexFacts
 from surehook.workers.rq_worker import RQWorkers
 from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Transaction
 from tests.integration.conftest import KEYS
 from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.ledger import ledger
@@ -67,7 +71,14 @@ def lacking(counts: Any) -> MissingKey:
 
 
 @pytest.fixture
-def transactional_heartbeat(store: redis.Redis, lacking: MissingKey, claims_of: Any) -> TransactionalHeartbeat:
+def index_facts(store: redis.Redis) -> IndexFacts:
+    return IndexFacts(IndexKey(store, KEYS, BodyCipher()))
+
+
+@pytest.fixture
+def transactional_heartbeat(
+    store: redis.Redis, lacking: MissingKey, claims_of: Any, index_facts: IndexFacts
+) -> TransactionalHeartbeat:
     return TransactionalHeartbeat(
         store,
         KEYS,
@@ -77,9 +88,19 @@ def transactional_heartbeat(store: redis.Redis, lacking: MissingKey, claims_of: 
         HeartbeatMessage(WORKER, "worker", transactional_types(("user.create",)), TRANSACTIONAL_QUEUE),
         lacking,
         claims_of("worker", TRANSACTIONAL_QUEUE),
-        IndexFacts(),
+        index_facts,
         handler_timeout=30,
     )
+
+
+def test_a_worker_process_learns_the_key_that_addresses_are_hashed_with(
+    transactional_heartbeat: TransactionalHeartbeat, index_facts: IndexFacts
+) -> None:
+    event = Transaction(str(uuid4()), "round", 1.0, "user.create", "", "", b"", received_ms=1)
+
+    transactional_heartbeat.tick()
+
+    assert index_facts.of(event, None, "ada@example.com")[IS_FINISHED - TYPE]  # the facts begin with the type
 
 
 def test_a_live_worker_process_is_available_on_its_queue_and_listed_by_rq(
