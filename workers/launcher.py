@@ -68,7 +68,9 @@ class Launcher(ABC):
         self._report = StoreReport(self._metrics.set_not_ready)
         self._runner = Runner(settings.handler_timeout)
         self.resources = ProcessResources(self._runner, self._metrics)
-        self._missing_key = MissingKey(BodyCipher(settings.encryption_keys), self._claims.key_needed, self._metrics)
+        cipher = BodyCipher(settings.encryption_keys)
+        self._missing_key = MissingKey(cipher, self._claims.key_needed, self._metrics)
+        self._index_facts = IndexFacts(IndexKey(store, self._keys, cipher))
         self._types = transactional_types(settings.transactional_events)
         limits = {"jobs": settings.recycle_jobs, "mib": settings.recycle_mib}
         self._recycling = Recycling(slots, queue, **limits, finished=self._finished, stop=self._stop_claiming)
@@ -138,7 +140,6 @@ class QueueLauncher(Launcher):
         store, self._limited = connect(settings, timeout_seconds=STORE_TIMEOUT_SECONDS), registry.limited(queue)
         super().__init__(settings, store, slots, queue, process, threads)
         limited = [Claims.of(store, settings, each, process, limits) for each, limits in self._limited.items()]
-        facts = IndexFacts(IndexKey(store, self._keys, BodyCipher(settings.encryption_keys)))
         executor = JobExecutor(
             registry,
             self._runner,
@@ -146,7 +147,7 @@ class QueueLauncher(Launcher):
             queue=queue,
             missing_key=self._missing_key,
             types=self._types,
-            index_facts=facts,
+            index_facts=self._index_facts,
         )
         self._notifier = Notifier(store, self._keys, queue)
         self._claims.order_types(registry.ordered_types)
@@ -169,7 +170,7 @@ class QueueLauncher(Launcher):
             LetterHooks(store, self._keys, declared_letter_hooks, self._runner, self._missing_key)
             for _ in declared_letter_hooks[:1]
         ]
-        self._index = IndexKeeper(store, self._keys, settings, facts)
+        self._index = IndexKeeper(store, self._keys, settings, self._index_facts)
         self._sweeper = Sweeper(Sweep(store, self._keys, registry, handler_timeout=timeout), self._metrics)
 
     def is_running(self) -> bool:

@@ -3,9 +3,7 @@
 import threading
 from collections.abc import Iterable
 
-from surehook.shared.encryption import BodyCipher
 from surehook.shared.heartbeat import WORKER, HeartbeatMessage
-from surehook.shared.index_key import IndexKey
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from surehook.shared.settings import Settings
 from surehook.shared.store import connect
@@ -14,7 +12,6 @@ from surehook.workers.handlers.registry import Registry
 from surehook.workers.launcher import Launcher
 from surehook.workers.maintenance.minutes import MinuteWriter
 from surehook.workers.maintenance.transactional_heartbeat import TransactionalHeartbeat
-from surehook.workers.queue.index_facts import IndexFacts
 from surehook.workers.slots import Slots
 from surehook.workers.transactional.executor import TransactionalExecutor
 from surehook.workers.transactional.fetching import SlotContext, TransactionThread
@@ -35,7 +32,6 @@ class TransactionalLauncher(Launcher):
         store = connect(settings, timeout_seconds=TRANSACTIONAL_STORE_TIMEOUT_SECONDS, most_connections=most)
         super().__init__(settings, store, slots, TRANSACTIONAL_QUEUE, process, threads)
         self._threads = []
-        facts = IndexFacts(IndexKey(store, self._keys, BodyCipher(settings.encryption_keys)))
         for number, name in enumerate(self._names):
             context = SlotContext(slots, number)
             executor = TransactionalExecutor(
@@ -47,7 +43,7 @@ class TransactionalLauncher(Launcher):
                 handler_timeout=settings.handler_timeout,
                 missing_key=self._missing_key,
                 report=self._report,
-                index_facts=facts,
+                index_facts=self._index_facts,
             )
             self._threads.append(TransactionThread(name, executor, context, self._report))
         self._minutes = MinuteWriter(
@@ -62,7 +58,7 @@ class TransactionalLauncher(Launcher):
             HeartbeatMessage(WORKER, process, self._types, self.queue),
             self._missing_key,
             self._claims,
-            facts,
+            self._index_facts,
             handler_timeout=settings.handler_timeout,
         )
 

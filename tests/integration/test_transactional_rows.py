@@ -11,13 +11,16 @@ from surehook import Event, Reject
 from surehook.admin.events import EventFilter
 from surehook.admin.search import EventSearch
 from surehook.shared.encryption import BodyCipher
+from surehook.shared.event_index import IS_FINISHED, TYPE
 from surehook.shared.index_key import IndexKey
 from surehook.workers.handlers.registry import on
 from surehook.workers.queue.index_facts import IndexFacts
 from surehook.workers.transactional.protocol import TransactionProtocol
-from surehook.workers.transactional.transaction import Outcome
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS
 from tests.support.transactions import Protocol
+
+FINISHED = IS_FINISHED - TYPE  # the facts begin with the type
 
 
 def refuse(_: Event) -> None:
@@ -67,12 +70,13 @@ def test_an_event_whose_arrival_was_changed_by_hand_gets_its_answer(store: redis
 
 
 def test_a_key_that_cannot_be_read_is_asked_for_again(store: redis.Redis) -> None:
-    facts, key = IndexFacts(IndexKey(store, KEYS, BodyCipher())), IndexKey(store, KEYS, BodyCipher())
+    facts = IndexFacts(IndexKey(store, KEYS, BodyCipher()))
+    event = Transaction(str(uuid4()), "round", 1.0, "user.create", "", "", b"", received_ms=1)
     store.set(KEYS.index_key, "changed by hand")
     facts.load_key()
+    assert not facts.of(event, None, "ada@example.com")[FINISHED]
     store.delete(KEYS.index_key)
-    key.read()
 
     facts.load_key()
 
-    assert facts.has_key
+    assert facts.of(event, None, "ada@example.com")[FINISHED]

@@ -29,10 +29,6 @@ class IndexFacts:
         self._key = key
         self._emails: EmailHash | None = None
 
-    @property
-    def has_key(self) -> bool:
-        return self._emails is not None
-
     def load_key(self) -> None:
         """Reads the key for addresses, unless it is known. Without it a row lacks the address, which is added later."""
         key = None if self._key is None or self._emails is not None else read_or_none(self._key)
