@@ -89,9 +89,7 @@ def require_durable(found: dict[str, str], whose: str = "the store") -> None:
              if found.get(name) != need]  # fmt: skip
     if wrong:
         raise NotDurable(
-            f"{whose} would lose acknowledged events: "
-            + "; ".join(wrong)
-            + ". Change them there (in its configuration "
+            f"{whose} would lose acknowledged events: {'; '.join(wrong)}. Change them there (in its configuration "
             "file, or with CONFIG SET and then CONFIG REWRITE), or set SUREHOOK_DURABILITY=trusted if a managed store "
             "hides its settings"
         )

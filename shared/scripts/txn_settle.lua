@@ -92,7 +92,7 @@ for i = FIRST_ATTEMPT, #ARGV do add_attempt(id, ARGV[i]) end
 if is_registered then
   redis.call('HINCRBY', WORKER .. worker, outcome == 'completed' and 'successful_job_count' or 'failed_job_count', 1)
 end
-txn.running = false
+txn.running = false  -- forgotten above: `finish_round` has no run to forget
 txn.facts = facts
 if txn.state == 'running' and now_ms <= txn.deadline then
   if outcome == 'completed' then
