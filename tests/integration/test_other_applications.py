@@ -15,10 +15,10 @@ from surehook.shared.keys import EVENTS_QUEUE, TRANSACTIONAL_QUEUE
 from surehook.shared.scripts import texts
 from surehook.workers.handlers.registry import on
 from tests.integration.conftest import KEYS, Accept, Open
-from tests.integration.test_no_available_worker import lacking, transactional_heartbeat
+from tests.integration.test_no_available_worker import index_facts, lacking, transactional_heartbeat
 from tests.support.transactions import Protocol
 
-__all__ = ["lacking", "transactional_heartbeat"]
+__all__ = ["index_facts", "lacking", "transactional_heartbeat"]
 
 
 def a_job_of_another(store: redis.Redis, queue: str) -> Job:
