@@ -132,6 +132,7 @@ def test_dead_letters_are_seen_selected_and_replayed_with_the_keyboard(stack: St
     page.keyboard.press("g")
     page.keyboard.press("d")
     expect(page).to_have_url(f"{url}/dead-letters")
+    page.wait_for_load_state()
     for key in ("k", "x", "k", "x"):
         page.keyboard.press(key)
     page.get_by_role("button", name="Replay selected (2)").press("Enter")
@@ -153,6 +154,7 @@ def test_keys_find_open_and_explain(url: str, page: Page) -> None:
     focused = page.evaluate("document.activeElement.title")
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{url}/events/{focused}")
+    page.wait_for_load_state()  # an address changes before the page's script runs
     page.keyboard.press("/")
     page.keyboard.type("state:dead g d ?")
     assert page.evaluate("document.activeElement.id") == "find"
