@@ -122,16 +122,20 @@ class WebhookEndpoint:
             if self._tracer is not None:
                 envelope = self._tracer.with_trace(envelope, headers)
             if self._is_transactional(envelope):
-                return await self._decide(envelope, receive, started_at)
+                disconnect = asyncio.create_task(_disconnect(receive))
+                try:
+                    return await self._decide(envelope, disconnect, started_at)
+                finally:
+                    disconnect.cancel()
             return self.respond(envelope, await self._acceptor.accept(envelope), started_at)
         finally:
             reservation.release()
 
-    async def _decide(self, envelope: Envelope, receive: Receive, started_at: float) -> Response:
+    async def _decide(self, envelope: Envelope, disconnect: "asyncio.Future[None]", started_at: float) -> Response:
         assert self._coordinator is not None  # noqa: S101 - or no event is transactional
         outcome = "none"
         try:
-            response = await self._coordinator.decide(envelope, receive, started_at)
+            response = await self._coordinator.decide(envelope, disconnect, started_at)
             outcome = str(response.status)
         finally:
             if self._tracer is not None:
@@ -215,6 +219,12 @@ def _parse(body: bytes, signed_digest: bytes | None) -> Envelope:
         return parse_envelope(body)
     except MalformedBody as exc:
         raise Refusal(responses.malformed(str(exc)), "malformed") from exc
+
+
+async def _disconnect(receive: Receive) -> None:
+    """Return once the client has disconnected."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def reply(response: Response, send: Send) -> None:

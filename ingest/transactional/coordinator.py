@@ -8,8 +8,6 @@ import asyncio
 import contextlib
 import time
 
-from starlette.types import Receive
-
 from surehook.ingest import responses
 from surehook.ingest.body import SenderLeft
 from surehook.ingest.metrics import IngestMetrics
@@ -57,8 +55,10 @@ class Coordinator:
     def include(self, envelope: Envelope) -> bool:
         return self._types.include(envelope.event_type, envelope.tenant_id)
 
-    async def decide(self, envelope: Envelope, receive: Receive, started_at: float) -> Response:
+    async def decide(self, envelope: Envelope, disconnect: "asyncio.Future[None]", started_at: float) -> Response:
         """Decide a delivery whose headers arrived at `started_at` (time.perf_counter), and return the response.
+
+        `disconnect` is done once the client has disconnected.
 
         Raises:
             Refusal: no worker is available, or the backlog is full.
@@ -67,7 +67,7 @@ class Coordinator:
         """
         request = Request(envelope, started_at + self._settings.transaction_timeout)
         try:
-            outcome = await self._await_outcome(request, receive)
+            outcome = await self._await_outcome(request, disconnect)
         except StoreUnavailable:
             self._count(envelope, "unavailable")
             raise
@@ -91,7 +91,7 @@ class Coordinator:
         self._lost.stop()
         self._heartbeat.stop()
 
-    async def _await_outcome(self, request: Request, receive: Receive) -> Outcome:
+    async def _await_outcome(self, request: Request, disconnect: "asyncio.Future[None]") -> Outcome:
         event_id = request.envelope.event_id
         if request.seconds_left <= 0:
             return await self._recorded_outcome(request)
@@ -102,16 +102,12 @@ class Coordinator:
             if outcome.state != "waiting":
                 return outcome
             waiter.set_round(outcome.round)
-            disconnect = asyncio.create_task(_wait_for_disconnect(receive))
             disconnect.add_done_callback(lambda _: waiter.cancel(SENDER_GONE))
-            try:
-                outcome = await self._wait(waiter, request)
-                if outcome.state == "completed" and outcome.round:
-                    outcome = await self._confirm(request, outcome.round)
-                if outcome.state == "completed" and disconnect.done():
-                    self._lost.add(event_id, waiter.round, "the sender disconnected after the confirmation")
-            finally:
-                disconnect.cancel()
+            outcome = await self._wait(waiter, request)
+            if outcome.state == "completed" and outcome.round:
+                outcome = await self._confirm(request, outcome.round)
+            if outcome.state == "completed" and disconnect.done():
+                self._lost.add(event_id, waiter.round, "the sender disconnected after the confirmation")
         return outcome
 
     async def _recorded_outcome(self, request: Request) -> Outcome:
@@ -176,11 +172,6 @@ class Coordinator:
 def head_start(waiter_count: int) -> float:
     """Seconds before the deadline at which waiting stops, so that all responses are ready by the deadline."""
     return min(max(0, waiter_count - WAITERS_WITHOUT_HEAD_START) * RESPONSE_SECONDS, MAX_HEAD_START_SECONDS)
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _response_for(outcome: Outcome, event_id: str) -> Response:

@@ -176,17 +176,17 @@ def test_a_sender_that_leaves_after_the_confirmation_is_counted(
     on(envelope.event_type, name="check", transactional=True)(lambda event: None)
     protocol.beat("worker", envelope.event_type)
 
-    async def leave() -> dict[str, str]:
+    async def leave() -> None:
         while store.hget(KEYS.event(envelope.event_id), "decision") != b"completed":  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
-        return {"type": "http.disconnect"}
 
     async def run() -> None:
         async with running(asked) as acceptor:
             await until(lambda: acceptor.is_ready)
             asking = Coordinator(asked, metrics, acceptor.session)
             task = asyncio.create_task(asking.run())
-            answer = asyncio.create_task(asking.decide(envelope, leave, asyncio.get_running_loop().time()))
+            leaving = asyncio.create_task(leave())
+            answer = asyncio.create_task(asking.decide(envelope, leaving, asyncio.get_running_loop().time()))
             await until(lambda: transactional_executor().run_until_idle(0.01) > 0)
             assert (await answer).status == 200
             asking.stop()

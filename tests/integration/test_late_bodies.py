@@ -20,16 +20,12 @@ from tests.support.transactions import KEYS, Protocol
 
 
 def ask_too_late(settings: Settings, envelope: Envelope) -> Response:
-    async def client_stays_connected() -> dict[str, str]:
-        await asyncio.Event().wait()
-        return {}
-
     async def run() -> Response:
         async with running(settings) as acceptor:
             await until(lambda: acceptor.is_ready)
             asking = Coordinator(settings, IngestMetrics(), acceptor.session)
             began = time.perf_counter() - settings.transaction_timeout
-            return await asking.decide(envelope, client_stays_connected, began)
+            return await asking.decide(envelope, asyncio.Future(), began)
 
     return asyncio.run(run())
 

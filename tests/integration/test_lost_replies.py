@@ -41,11 +41,6 @@ class LossyBatcher(ScriptBatcher):
         return reply
 
 
-async def stay() -> dict[str, str]:
-    await asyncio.Event().wait()
-    return {"type": "http.disconnect"}
-
-
 def play(settings: Settings, envelope: Envelope, room: Room, metrics: IngestMetrics) -> Response:
     """A success whose notification is lost, as is the reply when the endpoint asks at its deadline."""
 
@@ -54,7 +49,7 @@ def play(settings: Settings, envelope: Envelope, room: Room, metrics: IngestMetr
             await until(lambda: acceptor.is_ready)
             asking = Coordinator(settings, metrics, acceptor.session)
             # No task listens for decisions, because `run` was not called.
-            answer = asyncio.create_task(asking.decide(envelope, stay, time.perf_counter()))
+            answer = asyncio.create_task(asking.decide(envelope, asyncio.Future(), time.perf_counter()))
             while not (claimed := room.claim()):  # noqa: ASYNC110 - the store has no event to await
                 await asyncio.sleep(0.01)
             assert room.settle(claimed, Outcome("completed")) == "completed"
@@ -108,7 +103,7 @@ def test_a_success_that_was_not_confirmed_is_no_lost_response(
             await until(lambda: acceptor.is_ready)
             asking = Coordinator(asked, metrics, acceptor.session)
             task = asyncio.create_task(asking.run())
-            answer = asyncio.create_task(asking.decide(envelope, stay, time.perf_counter()))
+            answer = asyncio.create_task(asking.decide(envelope, asyncio.Future(), time.perf_counter()))
             while not (claimed := room.claim()):  # noqa: ASYNC110 - the store has no event to await
                 await asyncio.sleep(0.01)
             monkeypatch.setattr(ScriptBatcher, "call", cut_off)

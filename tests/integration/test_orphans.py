@@ -87,10 +87,9 @@ def test_a_sender_that_hangs_up_abandons_at_once(settings: Settings, store: redi
     envelope = parse_envelope(a_body(an_event("user.create")))
     protocol.beat("worker")
 
-    async def hang_up() -> dict[str, str]:
+    async def hang_up() -> None:
         while not store.exists(KEYS.transaction(envelope.event_id)):  # noqa: ASYNC110 - the store has no event to await
             await asyncio.sleep(0)
-        return {"type": "http.disconnect"}
 
     async def run() -> None:
         asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 60})
@@ -99,7 +98,7 @@ def test_a_sender_that_hangs_up_abandons_at_once(settings: Settings, store: redi
         linked, running = asyncio.create_task(link.run()), asyncio.create_task(asking.run())
         await until(lambda: link.connection is not None)
         with pytest.raises(SenderLeft):
-            await asking.decide(envelope, hang_up, time.perf_counter())
+            await asking.decide(envelope, asyncio.create_task(hang_up()), time.perf_counter())
         asking.stop()
         await running
         link.stop()
