@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Awaitable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -45,6 +46,12 @@ class PendingResponse(ReplyReceiver, Protocol):
     envelope: Envelope | None
     reservation: Reservation | None
 
+    def expect_disconnect(self) -> "asyncio.Future[None]":
+        """A future that is done once the client has disconnected."""
+
+    def start(self, deciding: Coroutine[Any, Any, Response | None], /) -> None:
+        """Run a task that returns the response, None if the client has disconnected."""
+
 
 class WebhookEndpoint:
     """Handles deliveries: `__call__` through ASGI, `receive_complete` without waiting for anything but the store."""
@@ -74,20 +81,15 @@ class WebhookEndpoint:
         self._uncounted: list[tuple[Envelope, AcceptResult, float]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            response = await self._receive(scope, receive)
-        except (AuthenticationFailed, Refusal, StoreError) as exc:
-            response = self.refuse(exc)
-        except SenderLeft:
-            self._count_refusal("sender_left")
-            return
-        await reply(response, send)
+        response = await self._respond_to(self._receive(scope, receive))
+        if response is not None:
+            await reply(response, send)
 
     def receive_complete(self, headers: Headers, body: bytes, pending: PendingResponse) -> bool:
         """Take the steps of `_receive` for a delivery that has arrived completely, up to the store.
 
-        `pending` receives the outcome later. False if a step would have to wait for something other than the store
-        (keys, handlers, more of the body, its parsing): then nothing has happened, and the delivery goes through ASGI.
+        `pending` receives the outcome later. False if a step up to there would have to wait (for keys, for more of the
+        body or its parsing): then nothing has happened, and the delivery goes through ASGI.
 
         Raises:
             AuthenticationFailed, Refusal, StoreError: pass it to `refuse`.
@@ -102,14 +104,27 @@ class WebhookEndpoint:
                 envelope = _parse(body, signed_digest)
                 if self._tracer is not None:
                     envelope = self._tracer.with_trace(envelope, headers)
-                if not self._is_transactional(envelope):
+                if self._is_transactional(envelope):
+                    deciding = self._decide(envelope, pending.expect_disconnect(), pending.started_at)
+                    pending.start(self._respond_to(deciding))
+                else:
                     self._acceptor.put(Pending(envelope, pending))
-                    pending.envelope, pending.reservation = envelope, reservation  # from here on, `pending` releases it
-                    is_started = True
+                pending.envelope, pending.reservation = envelope, reservation  # from here on, `pending` releases it
+                is_started = True
         finally:
             if not is_started:
                 reservation.release()
         return is_started
+
+    async def _respond_to(self, receiving: Awaitable[Response]) -> Response | None:
+        """The response, whatever comes of the delivery; None if its client has disconnected."""
+        try:
+            return await receiving
+        except (AuthenticationFailed, Refusal, StoreError) as exc:
+            return self.refuse(exc)
+        except SenderLeft:
+            self._count_refusal("sender_left")
+            return None
 
     async def _receive(self, scope: Scope, receive: Receive) -> Response:
         started_at = scope.get(STARTED_AT) or time.perf_counter()

@@ -1,14 +1,17 @@
 """Handles a request whose body has already arrived (nearly all do) in the protocol class, without ASGI.
 
 ASGI creates a task, a cycle and several messages for each request, which cost about as much as the endpoint's own work.
-A request that waits for something other than the store (more of its body, keys, handlers) takes the ASGI path; nothing
-has happened to it by then.
+A request that has to wait before the store has it (for more of its body, or for keys) takes the ASGI path; nothing has
+happened to it by then.
 """
 
+import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from typing import Any, cast
 
+from surehook.ingest import responses
 from surehook.ingest.endpoint import IS_COMPLETE, STARTED_AT, WebhookEndpoint
 from surehook.ingest.http.connection import ConnectionProtocol
 from surehook.ingest.http.response_writer import HeadCache
@@ -114,11 +117,22 @@ class NullEvent:
     def set(self) -> None: ...
 
 
+class Disconnect(asyncio.Future[None]):
+    """An event in place of that, for a delivery whose client is waited with."""
+
+    def set(self) -> None:
+        if not self.done():
+            self.set_result(None)
+
+
 class Delivery:
-    """A delivery that waits for the store. It acts as uvicorn's `cycle`, and as the reply of a pending event."""
+    """A delivery that waits for the store, or for a transaction.
+
+    It acts as uvicorn's `cycle`, and as the reply of a pending event.
+    """
 
     # The attributes of a running cycle that uvicorn and our protocol use.
-    message_event = NullEvent()
+    message_event: NullEvent | Disconnect = NullEvent()
     more_body = False
     response_started = False
     response_complete = False
@@ -151,6 +165,28 @@ class Delivery:
         except Exception as exc:  # noqa: BLE001 - other deliveries of the batch wait for their responses
             self._abort(exc)
 
+    def expect_disconnect(self) -> Disconnect:
+        self.message_event = disconnect = Disconnect(loop=self._protocol.loop)
+        return disconnect
+
+    def start(self, deciding: Coroutine[Any, Any, Response | None]) -> None:
+        """Run the task of a transaction. It is one of uvicorn's, which a stopping process waits for."""
+        tasks = self._protocol.tasks
+        task = self._protocol.loop.create_task(self._answer(deciding))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _answer(self, deciding: Coroutine[Any, Any, Response | None]) -> None:
+        try:
+            response = await deciding
+        except (Exception, asyncio.CancelledError):  # cancelled: the grace period has ended
+            log.exception("response failed")
+            response = responses.INTERNAL_ERROR
+        try:
+            self._finish(response)
+        except Exception as exc:  # noqa: BLE001 - the connection must not stay
+            self._abort(exc)
+
     def _abort(self, error: Exception) -> None:
         log.error("response failed", exc_info=error)
         self._release()
@@ -163,10 +199,10 @@ class Delivery:
             self.reservation.release()
         self.reservation = self.envelope = None  # an idle connection keeps no body
 
-    def _finish(self, response: Response) -> None:
+    def _finish(self, response: Response | None) -> None:
         self._release()
         protocol = self._protocol
-        if not protocol.transport.is_closing():
+        if response is not None and not protocol.transport.is_closing():
             closes = not self.keep_alive or response.closes_connection
             server_headers = protocol.server_state.default_headers
             protocol.buffered.write_response(

@@ -1,15 +1,20 @@
 """Stopping: running jobs finish or are given back, nothing is lost, nothing is left running."""
 
 import json
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
-from harness.events import an_event
+import pytest
+
+from harness.events import a_body, an_event
 from harness.processes import has_ended
 from harness.stack import Stack, wait_until
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
+from tests.support.raw_http import a_request, connect, read_until_closed, status_of
 
 Build = Callable[..., Stack]
 SLOW = """
@@ -19,6 +24,13 @@ def slow(event, attempt):
     time.sleep(float(os.environ["SLOW_SECONDS"]) if attempt.number == 1 else 0)
     effect("ended", attempt.number)
 """
+CHECK = """
+@on("user.create", name="check", transactional=True)
+def check(event):
+    effect("began")
+    while not os.path.exists("go"): time.sleep(0.02)
+"""
+CHECKED = {"SUREHOOK_TRANSACTIONAL_EVENTS": "user.create", "SUREHOOK_TRANSACTION_TIMEOUT": "25"}
 
 # The real endpoint, signalled at a moment that no test could hit from outside.
 SIGNALLED_ENDPOINT = """
@@ -30,6 +42,39 @@ assert surehook.ingest.server._tune_garbage_collector
 surehook.ingest.server._tune_garbage_collector = lambda: os.kill(os.getpid(), signal.SIGTERM)
 surehook.ingest.server.serve(load_settings())
 """
+
+
+def wait_until_checking(stack: Stack) -> str:
+    """Returns the key of the workers that can decide transactions, once there is one."""
+    available = f"{Keys().prefix}:alive:queue:{TRANSACTIONAL_QUEUE}"
+    with stack.redis() as store:
+        wait_until(lambda: store.zcard(available), "the worker lives")
+    return available
+
+
+@contextmanager
+def submitted(stack: Stack, *, in_pieces: bool) -> Iterator[socket.socket]:
+    """A connection whose transaction runs. Its body arrives at once (the fast path), or later (ASGI)."""
+    body = a_body(an_event("user.create"))
+    head = a_request(f"Content-Length: {len(body)}")
+    with connect(stack.port) as connection:
+        connection.settimeout(30)
+        if in_pieces:
+            connection.sendall(head)
+            assert stack.is_ready()  # by now the endpoint has read the head
+            connection.sendall(body)
+        else:
+            connection.sendall(head + body)
+        wait_until(stack.effects, "it runs")
+        yield connection
+
+
+def is_listening(port: int) -> bool:
+    try:
+        connect(port).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def test_sigterm_lets_a_worker_finish_what_runs_and_take_no_more(build_stack: Build) -> None:
@@ -130,19 +175,12 @@ def test_ingest_answers_what_is_under_way_and_exits_clean(build_stack: Build) ->
 
 
 def test_a_sender_does_not_wait_for_a_worker_that_stops_and_what_it_runs_is_answered(build_stack: Build) -> None:
-    stack = build_stack("""
-@on("user.create", name="check", transactional=True)
-def check(event):
-    effect("began")
-    while not os.path.exists("go"): time.sleep(0.02)
-""")
-    terms = {"SUREHOOK_TRANSACTIONAL_EVENTS": "user.create", "SUREHOOK_TRANSACTION_TIMEOUT": "25"}
+    stack = build_stack(CHECK)
     stack.client.timeout = 30
-    stack.start_ingest(**terms)
-    worker = stack.start_worker(**terms)
+    stack.start_ingest(**CHECKED)
+    worker = stack.start_worker(**CHECKED)
     with stack.redis() as store, ThreadPoolExecutor(1) as pool:
-        available = f"{Keys().prefix}:alive:queue:{TRANSACTIONAL_QUEUE}"
-        wait_until(lambda: store.zcard(available), "the worker lives")
+        available = wait_until_checking(stack)
         first = pool.submit(stack.deliver, an_event("user.create"))
         wait_until(stack.effects, "it runs")
 
@@ -154,6 +192,39 @@ def check(event):
         (stack.folder / "go").touch()
         assert first.result().status_code == 200
     assert worker.wait(20) == 0
+
+
+@pytest.mark.parametrize("in_pieces", [False, True], ids=["fast path", "ASGI"])
+def test_ingest_answers_a_transaction_that_waits_before_it_exits(build_stack: Build, *, in_pieces: bool) -> None:
+    stack = build_stack(CHECK)
+    ingest = stack.start_ingest(**CHECKED)
+    stack.start_worker(**CHECKED)
+    wait_until_checking(stack)
+
+    with submitted(stack, in_pieces=in_pieces) as connection:
+        ingest.terminate()
+        wait_until(lambda: not is_listening(stack.port), "it accepts no more connections")
+        assert ingest.poll() is None
+        (stack.folder / "go").touch()
+        answer = read_until_closed(connection)
+
+    assert (status_of(answer), b"connection: close" in answer) == (200, True)
+    assert ingest.wait(20) == 0
+
+
+@pytest.mark.parametrize("in_pieces", [False, True], ids=["fast path", "ASGI"])
+def test_at_the_end_of_the_grace_period_ingest_answers_500_and_exits(build_stack: Build, *, in_pieces: bool) -> None:
+    stack = build_stack(CHECK)
+    ingest = stack.start_ingest(SUREHOOK_GRACE="1", **CHECKED)
+    stack.start_worker(**CHECKED)
+    wait_until_checking(stack)
+
+    with submitted(stack, in_pieces=in_pieces) as connection:
+        ingest.terminate()
+        answer = read_until_closed(connection)
+
+    assert status_of(answer) == 500
+    assert ingest.wait(20) == 0
 
 
 def test_ingest_hears_a_signal_that_comes_before_uvicorn_listens_for_any(build_stack: Build) -> None:

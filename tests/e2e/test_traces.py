@@ -1,6 +1,7 @@
 """Traces of endpoint and workers, as a collector receives them."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from harness.events import a_body, an_event
 from harness.stack import API_KEY, Stack, wait_until
 from surehook.shared.otel import span_id_of
+from tests.support.raw_http import status_of, talk
+from tests.support.socket_endpoint import a_post
 from tests.support.trace_collector import Collector, trace_collector
 
 Build = Callable[..., Stack]
@@ -57,7 +60,7 @@ def test_runs_refer_to_the_accept_span_and_nothing_personal_is_exported(
     stack.start_worker(**settings)
     user = {"id": an_event("user.delete")["user"]["id"], "email": PERSONAL}
     plain, continued = an_event("user.delete", user=user), an_event("user.delete", user=user)
-    decided, malformed = an_event("user.create", user=user), an_event("group.delete")
+    in_pieces, in_one, malformed = *(an_event("user.create", user=user) for _ in range(2)), an_event("group.delete")
 
     assert stack.deliver(plain).status_code == 202
     wait_until(lambda: len(collector.named("run mirror", plain["id"])) == 2, "both runs are exported")
@@ -65,10 +68,12 @@ def test_runs_refer_to_the_accept_span_and_nothing_personal_is_exported(
     assert deliver(stack, continued, TRACEPARENT) == 202
     assert deliver(stack, plain, TRACEPARENT) == 200
     assert deliver(stack, malformed, "00-" + "0" * 32 + "-" + "x" * 16 + "-01") == 202
-    assert deliver(stack, decided, TRACEPARENT) == 200
+    assert deliver(stack, in_pieces, TRACEPARENT) == 200
+    assert status_of(talk(stack.port, a_post(in_one, f"traceparent: {TRACEPARENT}", "Connection: close"))) == 200
     wait_until(lambda: collector.named("run mirror", continued["id"]), "its run is exported")
-    wait_until(lambda: collector.named("run check", decided["id"]), "its run is exported")
-    wait_until(lambda: collector.named("accept event", decided["id"]), "its answer is exported")
+    for decided in (in_pieces, in_one):  # through ASGI, and on the fast path
+        for name in ("run check", "accept event"):
+            wait_until(partial(collector.named, name, decided["id"]), f"{name} is exported")
     wait_until(lambda: collector.named("accept event", malformed["id"]))
 
     accepted, repeated = collector.named("accept event", plain["id"])
@@ -102,11 +107,12 @@ def test_runs_refer_to_the_accept_span_and_nothing_personal_is_exported(
     assert run.links == ((SENDER_TRACE, accepted.span_id),)
     assert run.trace_id != SENDER_TRACE
 
-    [accepted] = collector.named("accept event", decided["id"])
-    assert (accepted.trace_id, accepted.parent_id) == (SENDER_TRACE, SENDER_SPAN)
-    assert accepted.attributes["surehook.outcome"] == "200"
-    [run] = collector.named("run check", decided["id"])
-    assert (run.trace_id, run.parent_id) == (SENDER_TRACE, accepted.span_id)
+    for decided in (in_pieces, in_one):
+        [accepted] = collector.named("accept event", decided["id"])
+        assert (accepted.trace_id, accepted.parent_id) == (SENDER_TRACE, SENDER_SPAN)
+        assert accepted.attributes["surehook.outcome"] == "200"
+        [run] = collector.named("run check", decided["id"])
+        assert (run.trace_id, run.parent_id) == (SENDER_TRACE, accepted.span_id)
     assert PERSONAL.encode() not in collector.received
 
 

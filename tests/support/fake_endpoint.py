@@ -1,7 +1,7 @@
 """One client's connection, with a fake endpoint behind the fast path and an echoing app behind ASGI."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import uvicorn
@@ -22,14 +22,19 @@ from tests.support.fuzzing import FakeTransport
 from tests.support.raw_http import a_request
 
 PATH = "/fusionauth-webhook"
+Decides = Callable[["asyncio.Future[None]"], Coroutine[Any, Any, responses.Response | None]]
 BODY = a_body()
 
 
 class FakeEndpoint:
-    """An endpoint whose requests wait until a test finishes them; `receive_complete` returns or raises `starts`."""
+    """An endpoint whose requests wait until a test finishes them; `receive_complete` returns or raises `starts`.
 
-    def __init__(self, *, starts: bool | Exception = True) -> None:
+    With `decides` they are transactions, and it has the outcome of each.
+    """
+
+    def __init__(self, *, starts: bool | Exception = True, decides: Decides | None = None) -> None:
         self.starts = starts
+        self._decides = decides
         self.limits = Limits(Settings(api_keys=("a-key-for-tests-only",), metrics_bind="off"))
         self.pending: list[PendingResponse] = []
         self.bodies: list[bytes] = []
@@ -41,6 +46,8 @@ class FakeEndpoint:
         if self.starts:
             response.envelope, response.reservation = parse_envelope(body), self.limits.reserve()
             self.pending.append(response)
+            if self._decides is not None:
+                response.start(self._decides(response.expect_disconnect()))
         return self.starts
 
     def respond(self, envelope: Any, outcome: AcceptResult, _: float) -> responses.Response:
