@@ -3,12 +3,21 @@
 import asyncio
 import gc
 import json
+import time
 import weakref
 from typing import Any
 
 import pytest
 
+from harness.stack import API_KEY
 from surehook.ingest import responses
+from surehook.ingest.auth.credentials import authenticator_from
+from surehook.ingest.endpoint import WebhookEndpoint
+from surehook.ingest.limits import Limits
+from surehook.ingest.metrics import IngestMetrics
+from surehook.ingest.refusals import Refusals
+from surehook.shared.envelope import Envelope
+from surehook.shared.settings import Settings
 from tests.support.fake_endpoint import BODY, ClientConnection, FakeEndpoint, a_delivery, run_with
 
 REFUSED = responses.rejected("not you")
@@ -183,3 +192,30 @@ def test_a_stopping_process_answers_it_and_closes_the_connection() -> None:
     assert connection.statuses == [422]
     assert b"connection: close" in connection.transport.sent
     assert connection.protocol.transport.is_closing()
+
+
+def test_its_deadline_counts_from_its_headers() -> None:
+    class FakeCoordinator:
+        def include(self, _: Envelope) -> bool:
+            self.parsed_at = time.perf_counter()
+            return True
+
+        async def decide(self, _: Envelope, __: object, started_at: float) -> responses.Response:
+            self.started_at = started_at
+            return REFUSED
+
+    settings = Settings(api_keys=(API_KEY,), metrics_bind="off")
+    limits, metrics, coordinator = Limits(settings), IngestMetrics(), FakeCoordinator()
+    terms: Any = {"acceptor": None, "coordinator": coordinator, "max_body_bytes": 4096}
+    authenticator, refusals = authenticator_from(settings, metrics), Refusals(metrics)
+
+    async def play() -> ClientConnection:
+        endpoint = WebhookEndpoint(authenticator, limits, metrics=metrics, refusals=refusals, **terms)
+        connection = ClientConnection(endpoint, limits)
+        await connection.receive(a_delivery())
+        return connection
+
+    connection = asyncio.run(play())
+
+    assert (connection.statuses, connection.through_asgi) == ([422], [])
+    assert coordinator.started_at < coordinator.parsed_at
