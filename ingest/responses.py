@@ -51,7 +51,7 @@ def duplicate(event_id: str) -> Response:
 
 
 def completed(event_id: str) -> Response:
-    return _json_response(200, {"status": "completed", "eventId": event_id})
+    return Response(200, b'{"status":"completed","eventId":"%b"}' % event_id.encode())
 
 
 def rejected(message: str) -> Response:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import uuid4
+from secrets import token_hex
 
 from surehook.ingest.difference_log import DifferenceLog
 from surehook.ingest.store.script_batcher import ScriptBatcher
@@ -64,7 +64,7 @@ class Submission:
             envelope.application_ids,
             body,
             key_id,
-            uuid4().hex,
+            token_hex(16),
             lambda: max(0, round(request.seconds_left * 1000)),  # computed late: the store's deadline is not after ours
             common=self._common,
         )
