@@ -117,7 +117,7 @@ class WebhookEndpoint:
         return is_started
 
     async def _respond_to(self, receiving: Awaitable[Response]) -> Response | None:
-        """The response, whatever comes of the delivery; None if its client has disconnected."""
+        """The response to a delivery, also if it is refused; None if the client has disconnected."""
         try:
             return await receiving
         except (AuthenticationFailed, Refusal, StoreError) as exc:

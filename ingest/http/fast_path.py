@@ -118,7 +118,7 @@ class NullEvent:
 
 
 class Disconnect(asyncio.Future[None]):
-    """An event in place of that, for a delivery whose client is waited with."""
+    """The event of a transaction: a future that uvicorn sets when the client has disconnected."""
 
     def set(self) -> None:
         if not self.done():
