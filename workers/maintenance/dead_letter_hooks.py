@@ -20,7 +20,7 @@ from surehook.shared.models import event_from
 from surehook.shared.scripts import Script, text
 from surehook.shared.tracebacks import unpacked
 from surehook.workers.background import PeriodicThread
-from surehook.workers.execution.masking.error_text import error_text
+from surehook.workers.execution.masking.error_text import error_text, release_frames
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.execution.runner import Runner
 from surehook.workers.execution.timeouts import Timeout
@@ -94,6 +94,7 @@ class LetterHooks(PeriodicThread):
         if result.error is None:
             return True
         shown = "".join(part.text for part in error_text(result.error).traceback if not part.is_message)
+        release_frames(result.error)
         facts = {
             "handler": hook.location,
             "job_id": job_id,

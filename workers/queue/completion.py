@@ -12,7 +12,7 @@ from surehook.shared.models import parse_deep_event
 from surehook.shared.scripts import Argument
 from surehook.workers.claim import Claim
 from surehook.workers.execution.attempts import AttemptRecord, record_attempt
-from surehook.workers.execution.masking.error_text import ErrorText, MaskedError, error_text, mask_error
+from surehook.workers.execution.masking.error_text import ErrorText, MaskedError, error_text, mask_error, release_frames
 from surehook.workers.execution.run_log import run_facts
 from surehook.workers.execution.runner import RunResult, RunStatus
 from surehook.workers.handlers.errors import LONGEST_DELAY_SECONDS, RetryLater
@@ -79,6 +79,7 @@ def _failure_of(
     delay = _delay_seconds(handler, claim, result)
     outcome = DEAD_LETTER if delay is None else result.status.value
     text = known_text or _text_of(handler, error)
+    release_frames(error)
     finish_run()
     masked = _masked(handler, claim, text)
     attempt = record_attempt(handler.name, claim.runs, result, outcome, masked)

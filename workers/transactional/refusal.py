@@ -12,6 +12,7 @@ from surehook.workers.execution.masking.error_text import (
     mask_error,
     message_of,
     one_line,
+    release_frames,
 )
 from surehook.workers.execution.masking.masker import Masker
 from surehook.workers.handlers.errors import Reject
@@ -29,9 +30,11 @@ def masked(error: BaseException | None, body: bytes, finish_runs: Callable[[], N
         return NO_ERROR, ""
     if not isinstance(error, Reject):
         text = error_text(error)
+        release_frames(error)
         finish_runs()
         return mask_error(text, parse_deep_event(body)), ""
     texts = [message_of(error), bounded(error.message, LONGEST_READ)]
+    release_frames(error)
     finish_runs()
     message, reason = Masker(parse_deep_event(body)).mask_all(texts)
     return MaskedError(line_of(type(error).__name__, message), ""), one_line(reason[:LONGEST_REASON])

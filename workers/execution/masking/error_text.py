@@ -18,6 +18,10 @@ LONGEST_MESSAGES = 65_536
 # Bounds an error's causes, contexts and members, which may be endless.
 MOST_ERRORS = 50
 MOST_FRAMES = 50
+# As Python itself reads them: a user's class may have others.
+_CAUSE = BaseException.__dict__["__cause__"].__get__
+_CONTEXT = BaseException.__dict__["__context__"].__get__
+_MEMBERS = BaseExceptionGroup.__dict__["exceptions"].__get__
 _CLASS = re.compile(r"[A-Za-z_][\w.<>]*(?=:|\n|$)")
 
 
@@ -58,6 +62,25 @@ def message_of(exc: BaseException) -> str:
         return bounded(str(exc), LONGEST_MESSAGE)
     except BaseException:  # noqa: BLE001 - the user's class: a broken __str__ must not lose the attempt's record
         return "(its message cannot be shown)"
+
+
+def release_frames(exc: BaseException) -> None:
+    """Takes the frames from an error that has been read, and from those behind it.
+
+    They refer to the error again, through variables. So the event, which they refer to as well, would stay in memory
+    until garbage is collected, which is rare.
+    """
+    waiting: list[BaseException | None] = [exc]
+    for _ in range(MOST_ERRORS):
+        if not waiting:
+            return
+        error = waiting.pop()
+        if error is None:
+            continue
+        BaseException.with_traceback(error, None)  # not the methods of a user's class
+        waiting += [_CAUSE(error), _CONTEXT(error)]
+        if isinstance(error, BaseExceptionGroup):
+            waiting += _MEMBERS(error)
 
 
 def mask_error(error: ErrorText, event: dict[str, Any]) -> MaskedError:
