@@ -205,7 +205,9 @@ def _delay(handler: Handler, run: RunResult, spent: int) -> float | None:
 
 
 def _matches(handler: Handler, envelope: Envelope) -> bool:
-    return handler.matches(envelope.event_type, envelope.tenant_id, envelope.application_ids)
+    if not handler.matches_type(envelope.event_type):
+        return False
+    return handler.matches_origin(envelope.tenant_id, envelope.application_ids)
 
 
 def _is_from(handler: Handler, source: Callable[..., object] | ModuleType) -> bool:

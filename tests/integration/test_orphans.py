@@ -40,7 +40,9 @@ def test_a_handler_cut_off_at_the_deadline_is_an_orphan(transactional_executor: 
     on("user.create", name="first", transactional=True, on_abandoned=lambda event: None)(lambda event: None)
     on("user.create", name="stuck", transactional=True, on_abandoned=lambda event: None)(stick)
 
-    outcome = transactional_executor().decide(Transaction(event["id"], "r", 0.3, "user.create", "", "", a_body(event)))
+    outcome = transactional_executor().decide(
+        Transaction(event["id"], "r", 0.3, "user.create", "", "", a_body(event), read_at=time.monotonic())
+    )
 
     assert (outcome.outcome, outcome.is_unknown) == ("failed", True)
     assert outcome.undo_jobs == "stuck-abandoned events 30 first-abandoned events 30"

@@ -1,6 +1,7 @@
 """Any message of a refusal reaches the client, and none ends a thread."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -57,7 +58,9 @@ def test_a_message_with_text_from_a_client_ends_no_thread(transactional_executor
     event = an_event("user.create", user={"id": USER_ID, "firstName": "\ud800\n"})
     body = json.dumps({"event": event}).encode()
 
-    outcome = transactional_executor().decide(Transaction(event["id"], "r", 5, "user.create", "", "", body))
+    outcome = transactional_executor().decide(
+        Transaction(event["id"], "r", 5, "user.create", "", "", body, read_at=time.monotonic())
+    )
 
     assert (outcome.outcome, outcome.reason) == ("rejected", "?  may not register")
 

@@ -21,6 +21,8 @@ from surehook.workers.handlers.errors import HandlerTimeout, Permanent, RetryLat
 from surehook.workers.handlers.hooks import DeadLetter, LetterHook
 from surehook.workers.handlers.registry import Handler
 
+FOREVER = float("inf")
+
 
 class RunStatus(Enum):
     """How a run ended; attempts, logs and metrics use its value."""
@@ -68,9 +70,11 @@ class Runner:
     def timeout_of(self, handler: Handler) -> float:
         return handler.timeout_seconds or self.default_timeout_seconds
 
-    def run(self, handler: Handler, event: Event, number: int, context: RunContext) -> RunResult:
-        """Runs the handler's attempt of this number."""
-        timeout = self.timeout_of(handler)
+    def run(
+        self, handler: Handler, event: Event, number: int, context: RunContext, *, at_most_seconds: float = FOREVER
+    ) -> RunResult:
+        """Runs the handler's attempt of this number, until its timeout or for `at_most_seconds`."""
+        timeout = min(self.timeout_of(handler), at_most_seconds)
         started_at = datetime.now(UTC)
         if self.hooks is None and not handler.parameters.accepts_attempt:  # most handlers
             function: Callable[[], Any] = partial(handler.function, event)

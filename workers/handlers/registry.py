@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from surehook.shared.errors import Misconfigured
@@ -28,6 +29,7 @@ from surehook.workers.handlers.source import source_fingerprint
 HandlerFunction = TypeVar("HandlerFunction", bound=Callable[..., Any])
 
 _UNDO_SUFFIX = "-abandoned"
+MOST_TYPES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,11 @@ class Handler:
     undo: "Handler | None" = None
     """Its `on_abandoned`: matches no event, and runs when a transaction that succeeded here was abandoned."""
 
-    def matches(self, event_type: str, tenant_id: str, application_ids: str) -> bool:
+    def matches_origin(self, tenant_id: str, application_ids: str) -> bool:
         if self.tenant_id is not None and self.tenant_id != tenant_id:
             return False
         # Joined UUIDs: one is contained in the text only if it is one of them.
-        if self.application_id is not None and self.application_id not in application_ids:
-            return False
-        return self.matches_type(event_type)
+        return self.application_id is None or self.application_id in application_ids
 
     def matches_type(self, event_type: str) -> bool:
         return any(matches_pattern(pattern, event_type) for pattern in self.types)
@@ -74,6 +74,8 @@ class Registry:
         for handler in (each for one in handlers for each in (one, one.undo) if each is not None):
             twin = self._by_name.get(handler.name)
             self._by_name[handler.name] = handler if twin is None else _merged(twin, handler)
+        # A client can send any type.
+        self._for_type = lru_cache(maxsize=MOST_TYPES)(self._find_for_type)
 
     def __iter__(self) -> Iterator[Handler]:
         return iter(self._by_name.values())
@@ -90,14 +92,17 @@ class Registry:
         """The handlers that run for an event; if it is replayed as committed, the transactional ones too."""
         return [
             handler
-            for handler in self
-            if handler.matches(event_type, tenant_id, application_ids) and (committed or not handler.is_transactional)
+            for handler in self._for_type(event_type)
+            if (committed or not handler.is_transactional) and handler.matches_origin(tenant_id, application_ids)
         ]
 
     def transactional_for(self, event_type: str, tenant_id: str, application_ids: str) -> list[Handler]:
         """The handlers that decide a transaction, in the order they were registered."""
         handlers = self.for_event(event_type, tenant_id, application_ids, committed=True)
         return [handler for handler in handlers if handler.is_transactional]
+
+    def _find_for_type(self, event_type: str) -> Sequence[Handler]:
+        return [handler for handler in self if handler.matches_type(event_type)]
 
     @property
     def ordered_types(self) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -125,7 +124,7 @@ class TransactionalExecutor:
         except BodyDamaged:  # the record was changed by hand
             log.exception("body damaged, no handler runs", extra={"event_id": transaction.event_id})
             body = b""
-        return replace(transaction, body=body, key_id="")
+        return transaction._replace(body=body, key_id="")
 
     def _decide_safely(self, transaction: Transaction) -> Outcome:
         """Decides, and turns any error into a failure, because no object of a handler may end its thread."""
@@ -177,11 +176,10 @@ class TransactionalExecutor:
         )
 
     def _run(self, handler: Handler, event: Event, seconds_left: float) -> RunResult:
-        seconds = min(self._runner.timeout_of(handler), seconds_left)
-        if seconds <= 0:
+        if seconds_left <= 0:
             error = TimeoutError("no time was left before the deadline")
             return RunResult(RunStatus.FAILED, datetime.now(UTC), 0.0, error)
-        return self._runner.run(replace(handler, timeout_seconds=seconds), event, 1, self._context)
+        return self._runner.run(handler, event, 1, self._context, at_most_seconds=seconds_left)
 
     def _refusal(
         self, error: BaseException, reason: str, tried: list[Handler], attempts: list[AttemptRecord], facts: bytes

@@ -6,7 +6,6 @@ a dying worker takes with it costs only time, because every worker also checks o
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,7 +69,7 @@ class TransactionProtocol:
 
     def settle(self, transaction: Transaction, outcome: Outcome) -> str:
         """Returns the final outcome: this one, abandoned (too late), or stale (the run was presumed dead)."""
-        self._last = (replace(transaction, body=b""), outcome)
+        self._last = (transaction._replace(body=b""), outcome)
         return text(self._run("txn_settle", *self._outcome_arguments(transaction, outcome)))
 
     def send_outcome(self, transaction: Transaction, outcome: Outcome, wait_seconds: float) -> None:
@@ -79,7 +78,7 @@ class TransactionProtocol:
         Raises:
             RedisError, OSError: the store is unavailable; the outcome may have been settled.
         """
-        self._last = (replace(transaction, body=b""), outcome)
+        self._last = (transaction._replace(body=b""), outcome)
         settlement = self._outcome_arguments(transaction, outcome)
         self._send([self._scripts["txn_settle"].command(settlement), self._wake_up(wait_seconds), self._claim()])
 
