@@ -171,8 +171,7 @@ end
 local function start(ack)
   if not valid_claims[ack.claim] then return false end
   show_execution(queue, ack.job_id, ack.claim, ack.worker, handler_timeout)
-  if redis.call('EXISTS', WORKER .. ack.worker) == 1 then
-    redis.call('HSET', WORKER .. ack.worker, 'state', 'busy')
+  if show_worker(ack.worker, 'busy') then
     redis.call('SADD', WORKER .. ack.worker .. ':executions', ack.claim)
     redis.call('EXPIRE', WORKER .. ack.worker .. ':executions', WORKER_TTL_SECONDS)
   end

@@ -17,7 +17,7 @@ local function start(id, txn)
   redis.call('SET', TXN_RUN .. worker, run_of(id, txn.round, claim))
   redis.call('ZADD', WIP .. TRANSACTIONAL, now_seconds + FAR_FUTURE_SECONDS, id .. ':' .. id)
   redis.call('HSET', JOB .. id, 'status', 'started', 'started_at', now, 'last_heartbeat', now)
-  update_worker(worker, 'state', 'busy')
+  show_worker(worker, 'busy')
   return claim_of(id, txn)
 end
 

@@ -3,7 +3,7 @@
 local id, round, worker, claim = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local txn = load_txn(id)
 forget_run(worker, run_of(id, round, claim))
-update_worker(worker, 'state', 'idle')
+show_worker(worker, 'idle')
 if not is_current_run(txn, round, worker, claim) then return 'stale' end
 if txn.state == 'running' and now_ms <= txn.deadline then
   redis.call('HSET', TXN .. id, 'state', 'waiting', 'running', '')

@@ -12,8 +12,8 @@ local function recover(id)
     if redis.call('HGET', EVENT .. id, 'decision') == 'pending' then
       redis.call('HSET', EVENT .. id, 'decision', 'abandoned', 'decided_at', now_ms)
       redis.call('LREM', QUEUE .. TRANSACTIONAL, 1, id)
-      queue_follow_ups(id, {retention = DEFAULT_RETENTION_SECONDS}, redis.call('HGET', EVENT .. id, 'late_undo') or '',
-        'abandoned')
+      local record = redis.call('HMGET', EVENT .. id, 'erasing', 'late_undo')
+      queue_follow_ups(id, {retention = DEFAULT_RETENTION_SECONDS}, record[2] or '', 'abandoned', record[1])
     end
     return 0
   end

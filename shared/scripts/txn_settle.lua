@@ -10,7 +10,7 @@ local reason, undo_jobs, commit_jobs, facts = ARGV[7], ARGV[8], ARGV[9], ARGV[10
 local FIRST_ATTEMPT = 11
 local txn = load_txn(id)
 forget_run(worker, run_of(id, round, claim))
-local is_registered = update_worker(worker, 'state', 'idle')
+local is_registered = show_worker(worker, 'idle')
 
 -- Handle the outcome of a run that is not the current one, which is rare. Returns the final outcome.
 local function settle_late()
@@ -57,7 +57,7 @@ local function settle_late()
     end
     drop_jobs(id)
     reopen(id)
-    queue_follow_ups(id, {}, jobs, 'abandoned')
+    queue_follow_ups(id, {}, jobs, 'abandoned', redis.call('HGET', key, 'erasing'))
   end
 
   -- Handle the certain end of a run that was given up and undone. If it may have had an effect, the orphan is listed

@@ -116,10 +116,11 @@ local function promote_due(queue, most, timeout)
   return #due
 end
 
-local function update_worker(worker, ...)
-  if redis.call('EXISTS', WORKER .. worker) == 0 then return false end
-  redis.call('HSET', WORKER .. worker, ...)
-  return true
+-- Show what a worker does, if it is registered: then its hash has a state. Returns whether it is.
+local function show_worker(worker, state)
+  if redis.call('HSET', WORKER .. worker, 'state', state) == 0 then return true end
+  redis.call('DEL', WORKER .. worker)  -- a fragment, which RQ's tools cannot read
+  return false
 end
 
 -- A claim's token begins with the token prefix of the process that holds it, up to a '-'.
@@ -134,7 +135,7 @@ local function hide_execution(queue, job_id, claim)
   redis.call('DEL', EXECUTION .. claim, EXECUTIONS .. job_id)
   if worker ~= '' then
     redis.call('SREM', WORKER .. worker .. ':executions', claim)
-    update_worker(worker, 'state', 'idle')
+    show_worker(worker, 'idle')
   end
   return true
 end

@@ -36,9 +36,12 @@ end
 -- Read the transaction of an event. Returns nil if there is none.
 local function load_txn(id)
   local values = redis.call('HMGET', TXN .. id, unpack(FIELDS))
-  if not values[1] and redis.call('EXISTS', TXN .. id) == 0 then return nil end
-  local txn = {}
-  for i, name in ipairs(FIELDS) do txn[name] = values[i] or DEFAULTS[name] end
+  local txn, is_there = {}, false
+  for i, name in ipairs(FIELDS) do
+    is_there = is_there or values[i]
+    txn[name] = values[i] or DEFAULTS[name]
+  end
+  if not is_there then return nil end
   for _, name in ipairs({'deadline', 'refusal_ttl', 'confirm_window', 'retention'}) do
     txn[name] = tonumber(txn[name]) or tonumber(DEFAULTS[name])
   end
@@ -55,14 +58,16 @@ end
 
 -- Remove a worker's entry for a run, unless it has started another one.
 local function forget_run(worker, run)
-  if redis.call('GET', TXN_RUN .. worker) == run then redis.call('DEL', TXN_RUN .. worker) end
+  local held = redis.call('GETDEL', TXN_RUN .. worker)
+  if held and held ~= run then redis.call('SET', TXN_RUN .. worker, held) end
 end
 
--- Reply to every waiting ingest process. A reply that is not read expires.
+-- Reply to every waiting ingest process. Replies expire together if they are not read: at its deadline a request asks
+-- for its outcome.
 local function notify_waiters(id, txn, state, reason)
   for process in string.gmatch(txn.waiters or '', '%S+') do
-    redis.call('RPUSH', REPLIES .. process, id .. ' ' .. txn.round .. ' ' .. state .. ' ' .. reason)
-    redis.call('PEXPIRE', REPLIES .. process, REPLIES_TTL_MS)
+    local unread = redis.call('RPUSH', REPLIES .. process, id .. ' ' .. txn.round .. ' ' .. state .. ' ' .. reason)
+    if unread == 1 then redis.call('PEXPIRE', REPLIES .. process, REPLIES_TTL_MS) end
   end
 end
 
@@ -114,10 +119,9 @@ end
 
 -- Create the jobs that follow a round, on the retrying queues. `jobs` is "handler queue timeout handler queue timeout
 -- …"; if it is empty, the event closes. An event that waits to be erased skips the jobs after a success, but has the
--- effects of a refused round undone first.
-local function queue_follow_ups(id, txn, jobs, outcome)
+-- effects of a refused round undone first. `erasing` is the field of the event's record.
+local function queue_follow_ups(id, txn, jobs, outcome, erasing)
   drop_job(id)
-  local erasing = redis.call('HGET', EVENT .. id, 'erasing')
   if erasing and (jobs == '' or outcome == 'completed') then return erase(id, erasing) end
   if erasing then redis.call('HSET', EVENT .. id, 'undo_first', 1) end
   local queue, timeout = string.match(jobs, '^%* (%S+) (%S+)$')
@@ -148,12 +152,12 @@ local function finish_round(id, txn, undo, is_orphan)
     redis.call('HSET', TXN .. id, 'running', '')
   end
   -- Runs of earlier rounds that ended during this one: see `undo_again`.
-  local late = redis.call('HGET', EVENT .. id, 'late_undo')
-  if late then
+  local record = redis.call('HMGET', EVENT .. id, 'erasing', 'late_undo')
+  if record[2] then
     redis.call('HDEL', EVENT .. id, 'late_undo')
-    undo = join_jobs(undo, late)
+    undo = join_jobs(undo, record[2])
   end
-  queue_follow_ups(id, txn, undo, txn.state)
+  queue_follow_ups(id, txn, undo, txn.state, record[1])
   if is_orphan then  -- also if it has just been erased: its id stays listed until a person resolves it
     redis.call('ZADD', ORPHANS, now_ms, id)
     redis.call('HINCRBY', LEDGER, 'orphaned', 1)
@@ -167,9 +171,11 @@ end
 -- Make a success final, because a process that can respond has it, and queue the handlers that run after the commit.
 local function confirm(id, txn)
   redis.call('HSET', EVENT .. id, 'decision', 'completed', 'decided_at', now_ms, 'confirmed', txn.round)
-  redis.call('HDEL', EVENT .. id, 'given_up', 'late_undo')  -- an effect agrees with the answer from now on
+  local record = redis.call('HMGET', EVENT .. id, 'erasing', 'given_up', 'late_undo')
+  -- An effect agrees with the answer from now on.
+  if record[2] or record[3] then redis.call('HDEL', EVENT .. id, 'given_up', 'late_undo') end
   redis.call('ZREM', TXNS, id)
-  queue_follow_ups(id, txn, txn.commit_jobs or '', 'completed')
+  queue_follow_ups(id, txn, txn.commit_jobs or '', 'completed', record[1])
   redis.call('DEL', TXN .. id)
 end
 
@@ -217,7 +223,8 @@ local function guarded(id, act)  -- rare
   if redis.call('ZADD', ORPHANS, 'NX', now_ms, id) == 1 then redis.call('HINCRBY', LEDGER, 'orphaned', 1) end
   pcall(function()
     redis.call('HSET', EVENT .. id, 'decision', 'abandoned', 'decided_at', now_ms)
-    queue_follow_ups(id, {retention = DEFAULT_RETENTION_SECONDS}, '', 'abandoned')
+    local erasing = redis.call('HGET', EVENT .. id, 'erasing')
+    queue_follow_ups(id, {retention = DEFAULT_RETENTION_SECONDS}, '', 'abandoned', erasing)
   end)
   return 1
 end
