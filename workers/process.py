@@ -45,6 +45,7 @@ SWITCH_INTERVAL_SECONDS = 0.001
 GARBAGE_THRESHOLD = (10_000, 20, 20)
 DEFAULT_HANDLERS: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
 POLL_SECONDS = 0.05
+LOOK_FOR_SIGNALS_SECONDS = 0.5
 IDLE_STOP_SECONDS = 0.5
 
 
@@ -165,10 +166,13 @@ def _surround_with_spans(settings: Settings, queue: str) -> "Traces | None":
 
 
 def _wait_beside_signals(has_ended: threading.Event, stops: list[int]) -> None:
-    """Waits in the main thread, where signal handlers of a user's module run, which may raise or block."""
+    """Waits in the main thread, where signal handlers of a user's module run, which may raise or block.
+
+    The system may deliver a signal to another thread, and that does not wake this one.
+    """
     while not has_ended.is_set():
         try:
-            has_ended.wait()
+            has_ended.wait(LOOK_FOR_SIGNALS_SECONDS)
         except BaseException:  # noqa: BLE001 - SystemExit most often, which asks this process to stop
             stops.append(signal.SIGTERM)
 
