@@ -21,7 +21,7 @@ from surehook.workers.execution.runner import RunResult, RunStatus
 from surehook.workers.handlers import registry
 from surehook.workers.handlers.errors import Reject, RetryLater
 from surehook.workers.handlers.registry import Handler, Registry
-from surehook.workers.transactional.executor import REJECTED
+from surehook.workers.transactional.decider import REJECTED
 
 __all__ = ["Ran", "an_event", "deliver", "deliver_async", "run_handler", "run_handler_async"]
 

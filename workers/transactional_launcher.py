@@ -13,8 +13,12 @@ from surehook.workers.launcher import Launcher
 from surehook.workers.maintenance.minutes import MinuteWriter
 from surehook.workers.maintenance.transactional_heartbeat import TransactionalHeartbeat
 from surehook.workers.slots import Slots
+from surehook.workers.transactional.batch import RunSlot
+from surehook.workers.transactional.decider import Decider
+from surehook.workers.transactional.exchange import TransactionExchange
 from surehook.workers.transactional.executor import TransactionalExecutor
-from surehook.workers.transactional.fetching import SlotContext, TransactionThread
+from surehook.workers.transactional.fetching import HeldUpCheck, SlotContext, TransactionThread
+from surehook.workers.transactional.pool import SlotPool
 from surehook.workers.transactional.protocol import TransactionProtocol
 
 # Longer than a thread's blocking wait, short enough to notice a silent store.
@@ -25,27 +29,18 @@ OTHER_CONNECTIONS = 10
 
 
 class TransactionalLauncher(Launcher):
-    """A process for transactional events: each thread waits at the queue itself, to lose no time."""
+    """A process for transactional events: its threads wait at the queue themselves, to lose no time."""
 
     def __init__(self, settings: Settings, registry: Registry, slots: Slots, process: str, threads: int) -> None:
         most = CONNECTIONS_OF_A_THREAD * threads + OTHER_CONNECTIONS
         store = connect(settings, timeout_seconds=TRANSACTIONAL_STORE_TIMEOUT_SECONDS, most_connections=most)
         super().__init__(settings, store, slots, TRANSACTIONAL_QUEUE, process, threads)
-        self._threads = []
-        for number, name in enumerate(self._names):
-            context = SlotContext(slots, number)
-            executor = TransactionalExecutor(
-                TransactionProtocol(store, self._keys, name, process),
-                registry,
-                self._runner,
-                self._metrics,
-                context,
-                handler_timeout=settings.handler_timeout,
-                missing_key=self._missing_key,
-                report=self._report,
-                index_facts=self._index_facts,
-            )
-            self._threads.append(TransactionThread(name, executor, context, self._report))
+        self._registry, self._process = registry, process
+        workers = [TransactionProtocol(store, self._keys, name, process) for name in self._names]
+        self._contexts = [SlotContext(slots, number) for number in range(threads)]
+        self._pool = SlotPool(map(RunSlot, workers, self._contexts))
+        self._held_up_check = HeldUpCheck(self._pool)
+        self._threads = [TransactionThread(name, self._executor(), self._pool, self._report) for name in self._names]
         self._minutes = MinuteWriter(
             store, self._keys, registry, self._metrics.minutes, handler_timeout=settings.handler_timeout
         )
@@ -61,6 +56,18 @@ class TransactionalLauncher(Launcher):
             self._index_facts,
             handler_timeout=settings.handler_timeout,
         )
+
+    def _executor(self) -> TransactionalExecutor:
+        decider = Decider(
+            self._registry,
+            self._runner,
+            self._metrics,
+            handler_timeout=self._settings.handler_timeout,
+            missing_key=self._missing_key,
+            index_facts=self._index_facts,
+        )
+        exchange = TransactionExchange(self._store, self._keys, self._process)
+        return TransactionalExecutor(self._pool, exchange, decider, missing_key=self._missing_key, report=self._report)
 
     def is_running(self) -> bool:
         """A broken thread ends its process: the others finish, and the supervisor starts a new process."""
@@ -80,10 +87,10 @@ class TransactionalLauncher(Launcher):
         self._heartbeat.leave()
 
     def _all_threads(self) -> Iterable[threading.Thread]:
-        return (*self._threads, self._minutes, self._heartbeat, self._retention)
+        return (*self._threads, self._held_up_check, self._minutes, self._heartbeat, self._retention)
 
     def _timeouts(self) -> Iterable[Timeout]:
-        return [each.context.timeout for each in self._threads]
+        return [each.timeout for each in self._contexts]
 
     def _finished(self) -> int:
         return sum(each.finished for each in self._threads)
@@ -92,8 +99,10 @@ class TransactionalLauncher(Launcher):
         """The process stays available: a new one is about to start, and may be in time for clients that submit now."""
         for thread in self._threads:
             thread.stop()
+        self._pool.stop()
 
     def close(self) -> None:
         self._minutes.stop()
+        self._held_up_check.stop()
         self._heartbeat.stop()
         super().close()

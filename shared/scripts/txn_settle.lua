@@ -1,19 +1,29 @@
--- Record the outcome of a transactional event's handlers, or the death of the process that ran them, which its
--- supervisor reports as a failure with an unknown effect.
--- ARGV: event id, round, worker, claim, outcome (completed, rejected or failed), 1 if a handler was cut off and its
--- effect is unknown, reason, jobs that undo, jobs to queue once the response is confirmed, the event's facts for the
--- index ('' if not known), then attempts.
--- Returns the final outcome: this one, 'abandoned' if it came too late, or 'stale' if this run was presumed dead. A
--- repeated call, after a lost reply, returns the same.
-local id, round, worker, claim, outcome, is_unknown = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6] == '1'
-local reason, undo_jobs, commit_jobs, facts = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local FIRST_ATTEMPT = 11
-local txn = load_txn(id)
-forget_run(worker, run_of(id, round, claim))
-local is_registered = show_worker(worker, 'idle')
+-- Record the outcomes of transactional events' handlers, or the death of the process that ran them, which its supervisor
+-- reports as a failure with an unknown effect.
+-- ARGV: for each run its event id, round, worker, claim, outcome (completed, rejected or failed), 1 if a handler was cut
+-- off and its effect is unknown, reason, jobs that undo, jobs to queue once the response is confirmed, the event's facts
+-- for the index ('' if not known), the number of attempts, and those.
+-- Returns for each the final outcome: this one, 'abandoned' if it came too late, or 'stale' if this run was presumed
+-- dead. A repeated call, after a lost reply, returns the same. Where an event's own keys cause an error, 'refused ' and
+-- its code.
+
+-- Writes of one kind are collected here and done in one command: a command costs the store more than its values.
+local collected
+
+local function start_collecting() collected = {closed = {}, replies = {}, decided = {}} end
+
+local function write_collected()
+  send_replies(collected.replies)
+  for outcome, event_ids in pairs(collected.closed) do count_closed(outcome, event_ids) end
+  list_decided(collected.decided)
+  start_collecting()
+end
 
 -- Handle the outcome of a run that is not the current one, which is rare. Returns the final outcome.
-local function settle_late()
+local function settle_late(run, txn)
+  write_collected()  -- an earlier run of the same event may be among them
+  local id, round, worker, claim = run.id, run.round, run.worker, run.claim
+  local undo_jobs, is_unknown, outcome = run.undo_jobs, run.is_unknown, run.outcome
   -- The final outcome of a run that was settled by an earlier call. Only the round's name is left of a confirmed round.
   local function earlier_result()
     if not txn then return redis.call('HGET', EVENT .. id, 'confirmed') == round and 'completed' end
@@ -77,7 +87,7 @@ local function settle_late()
     if is_orphan or (undo_jobs ~= '' and not is_erased) then redis.call('PERSIST', key) end
     if is_erased or (not is_orphan and undo_jobs == '') then return end
     redis.call('PERSIST', ATTEMPTS .. id)
-    for i = FIRST_ATTEMPT, #ARGV do add_attempt(id, ARGV[i]) end
+    for i = run.first_attempt, run.last_attempt do add_attempt(id, ARGV[i]) end
     if undo_jobs ~= '' then undo_again() end
   end
 
@@ -87,25 +97,48 @@ local function settle_late()
   return 'stale'
 end
 
-if not is_current_run(txn, round, worker, claim) then return settle_late() end
-for i = FIRST_ATTEMPT, #ARGV do add_attempt(id, ARGV[i]) end
-if is_registered then
-  redis.call('HINCRBY', WORKER .. worker, outcome == 'completed' and 'successful_job_count' or 'failed_job_count', 1)
-end
-txn.running = false  -- forgotten above: `finish_round` has no run to forget
-txn.facts = facts
-if txn.state == 'running' and now_ms <= txn.deadline then
-  if outcome == 'completed' then
-    redis.call('HSET', TXN .. id, 'state', 'completed', 'running', '', 'undo_jobs', undo_jobs,
-      'commit_jobs', commit_jobs, 'facts', facts, 'reported_run', run_of(worker, claim))
-    notify_waiters(id, txn, 'completed', '')
-    return 'completed'
+local function settle(run)
+  local id, round, worker, claim = run.id, run.round, run.worker, run.claim
+  local txn = load_txn(id)
+  forget_run(worker, run_of(id, round, claim))
+  local is_registered = show_worker(worker, 'idle')
+  if not is_current_run(txn, round, worker, claim) then return settle_late(run, txn) end
+  local outcome = run.outcome
+  for i = run.first_attempt, run.last_attempt do add_attempt(id, ARGV[i]) end
+  if is_registered then
+    redis.call('HINCRBY', WORKER .. worker, outcome == 'completed' and 'successful_job_count' or 'failed_job_count', 1)
   end
-  decide(id, txn, outcome, reason, run_of(worker, claim))
-elseif txn.state == 'running' then
-  decide(id, txn, 'abandoned', '', run_of(worker, claim))
-else
-  redis.call('HSET', TXN .. id, 'running', '', 'reported_run', run_of(worker, claim))
+  txn.running = false  -- forgotten above: `finish_round` has no run to forget
+  txn.facts, txn.collected = run.facts, collected
+  if txn.state == 'running' and now_ms <= txn.deadline then
+    if outcome == 'completed' then
+      redis.call('HSET', TXN .. id, 'state', 'completed', 'running', '', 'undo_jobs', run.undo_jobs,
+        'commit_jobs', run.commit_jobs, 'facts', run.facts, 'reported_run', run_of(worker, claim))
+      notify_waiters(id, txn, 'completed', '')
+      return 'completed'
+    end
+    decide(id, txn, outcome, run.reason, run_of(worker, claim))
+  elseif txn.state == 'running' then
+    decide(id, txn, 'abandoned', '', run_of(worker, claim))
+  else
+    redis.call('HSET', TXN .. id, 'running', '', 'reported_run', run_of(worker, claim))
+  end
+  finish_round(id, txn, run.undo_jobs, run.is_unknown or outcome == 'completed')
+  return txn.state
 end
-finish_round(id, txn, undo_jobs, is_unknown or outcome == 'completed')
-return txn.state
+
+local FIELDS_OF_A_RUN = 11
+local at, replies = 1, {}
+start_collecting()
+while at <= #ARGV do
+  local first_attempt = at + FIELDS_OF_A_RUN
+  local last_attempt = first_attempt + tonumber(ARGV[first_attempt - 1]) - 1
+  local run = {id = ARGV[at], round = ARGV[at + 1], worker = ARGV[at + 2], claim = ARGV[at + 3], outcome = ARGV[at + 4],
+    is_unknown = ARGV[at + 5] == '1', reason = ARGV[at + 6], undo_jobs = ARGV[at + 7], commit_jobs = ARGV[at + 8],
+    facts = ARGV[at + 9], first_attempt = first_attempt, last_attempt = last_attempt}
+  local is_done, reply = pcall(settle, run)
+  table.insert(replies, is_done and reply or refusal_of(reply))
+  at = last_attempt + 1
+end
+write_collected()
+return replies

@@ -10,10 +10,13 @@ import redis
 from harness.stack import wait_until
 from surehook.shared.embedded import socket_path
 from surehook.shared.scripts import Script
+from surehook.workers.transactional.batch import RunSlot
+from surehook.workers.transactional.exchange import TransactionExchange
 from surehook.workers.transactional.protocol import TransactionProtocol
 from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS
 from tests.support.ledger import is_balanced
+from tests.support.run_context import TestContext
 from tests.support.soak.network import Mode, Relay
 from tests.support.transactions import Protocol, jobs_of, jump
 
@@ -37,14 +40,15 @@ def worker(store: redis.Redis, protocol: Protocol) -> TransactionProtocol:
 def test_a_claim_that_comes_late_does_not_end_what_the_worker_runs(
     store: redis.Redis, protocol: Protocol, worker: TransactionProtocol, relay: Relay
 ) -> None:
-    given_up = TransactionProtocol(
-        redis.Redis.from_url(relay.url, socket_timeout=0.3, protocol=2), KEYS, WORKER, "worker"
-    )
+    relayed = redis.Redis.from_url(relay.url, socket_timeout=0.3, protocol=2)
+    given_up = TransactionProtocol(relayed, KEYS, WORKER, "worker")
+    exchange = TransactionExchange(relayed, KEYS, "worker")
     given_up.claim()
-    given_up.wait(0.01)
+    exchange.send([], [RunSlot(given_up, TestContext())], 0.01)
+    exchange.read_claims()
     relay.set_mode(Mode.SILENT)
     with pytest.raises((redis.RedisError, OSError)):
-        given_up.wait(0.01)
+        exchange.send([], [RunSlot(given_up, TestContext())], 0.01)
     transaction = _claimed(protocol, worker)
     jump(store, 61_000)  # its deadline passes while its handler runs
     protocol.beat("worker")
@@ -65,7 +69,7 @@ def test_the_same_claim_repeated_changes_nothing(
 ) -> None:
     transaction = _claimed(protocol, worker)
 
-    assert Script("txn_claim", KEYS).run(store, WORKER, "worker", transaction.claim, "") is None
+    assert Script("txn_claim", KEYS).run(store, "worker", WORKER, transaction.claim, "") == [None]
 
     assert worker.settle(transaction, Outcome("completed")) == "completed"
 

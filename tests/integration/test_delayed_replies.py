@@ -12,10 +12,12 @@ import redis
 
 from harness.stack import wait_until
 from surehook.shared.scripts import text
+from surehook.workers.transactional.exchange import TransactionExchange
 from surehook.workers.transactional.protocol import TransactionProtocol
 from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS
 from tests.support.ledger import is_balanced
+from tests.support.transaction_exchange import settle_and_wait, wait
 from tests.support.transactional_client import LONG
 from tests.support.transactions import Protocol
 
@@ -23,31 +25,50 @@ BUDGET_MS = 400
 NONE = Transaction(str(uuid4()), "r", 0, "user.create", "", "", b"")
 
 
-class LateReplies(TransactionProtocol):
-    """Reads each reply only after the deadline of the jobs in it."""
+class Clock:
+    """Lets the deadline of the jobs in a reply pass before the reply is read."""
 
-    is_late = False
+    def __init__(self, store: redis.Redis) -> None:
+        self._store = store
+        self.is_late = False
 
-    def _read(self) -> Any:
-        self._linger()
-        return super()._read()
-
-    def _run(self, name: str, *args: Any) -> Any:
-        reply = super()._run(name, *args)
-        self._linger()
-        return reply
-
-    def _linger(self) -> None:
+    def linger(self) -> None:
         if self.is_late:
             self.is_late = False
             began = _now_ms(self._store)
             wait_until(lambda: _now_ms(self._store) > began + BUDGET_MS, "the deadline is over")
 
 
-def settle_and_wait(worker: TransactionProtocol) -> Transaction | None:
-    worker.send_outcome(NONE, Outcome("failed"), 0.01)
-    worker.read_final_outcome(NONE, Outcome("failed"))
-    return worker.read_claim()
+class LateExchange(TransactionExchange):
+    """Reads its first reply late."""
+
+    clock: Clock
+
+    def _read(self) -> Any:
+        self.clock.linger()
+        return super()._read()
+
+
+class LateReplies(TransactionProtocol):
+    """Reads each reply late, and waits with a late exchange."""
+
+    clock: Clock
+
+    def _run(self, name: str, *args: Any) -> Any:
+        reply = super()._run(name, *args)
+        self.clock.linger()
+        return reply
+
+    def wait(self, seconds: float) -> Transaction | None:
+        return wait(self._store, self, seconds, self._exchange())
+
+    def settle_and_wait(self) -> Transaction | None:
+        return settle_and_wait(self._store, self, NONE, Outcome("failed"), 0.01, self._exchange())[1]
+
+    def _exchange(self) -> LateExchange:
+        exchange = LateExchange(self._store, KEYS, "worker")
+        exchange.clock = self.clock
+        return exchange
 
 
 @pytest.fixture
@@ -60,16 +81,17 @@ def short(store: redis.Redis) -> Protocol:
 @pytest.fixture
 def worker(store: redis.Redis) -> LateReplies:
     worker = LateReplies(store, KEYS, "one", "worker")
+    worker.clock = Clock(store)
     worker.claim()
     for _ in range(2):  # from now on the store knows all the scripts
-        assert settle_and_wait(worker) is None
+        assert worker.settle_and_wait() is None
     return worker
 
 
-WAYS: dict[str, Callable[[TransactionProtocol], Transaction | None]] = {
+WAYS: dict[str, Callable[[LateReplies], Transaction | None]] = {
     "claim": lambda worker: worker.claim(),
     "wait": lambda worker: worker.wait(0.01),
-    "settle and wait": settle_and_wait,
+    "settle and wait": LateReplies.settle_and_wait,
 }
 
 
@@ -79,7 +101,7 @@ def test_a_job_in_a_late_reply_is_not_started(
 ) -> None:
     event_id = str(uuid4())
     short.submit(event_id, "endpoint")
-    worker.is_late = True
+    worker.clock.is_late = True
 
     assert WAYS[way](worker) is None
 
@@ -95,7 +117,7 @@ def test_a_handler_never_thinks_it_has_longer_than_the_store_gives_it(
     protocol.beat("worker")
     event_id = str(uuid4())
     protocol.submit(event_id, "endpoint")
-    worker.is_late = True
+    worker.clock.is_late = True
 
     transaction = worker.wait(0.01) if is_waiting else worker.claim()
 

@@ -12,6 +12,7 @@ from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS, Erase
 from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced, ledger
+from tests.support.transaction_exchange import settle_together
 from tests.support.transactions import Protocol, jobs_of, jump
 
 UNDO = "check-abandoned events 30"
@@ -19,6 +20,7 @@ COMPLETED = Outcome("completed", undo_jobs=UNDO)
 DIED = Outcome("failed", is_unknown=True, undo_jobs=UNDO)
 PARTLY = Outcome("rejected", "no", undo_jobs=UNDO)
 ENDS = pytest.mark.parametrize("end", [COMPLETED, DIED, PARTLY], ids=["completed", "died", "partly completed"])
+NONE = Transaction(str(uuid4()), "r", 0, "user.create", "", "", b""), Outcome("failed")
 Given = tuple[str, TransactionProtocol, Transaction]
 
 
@@ -37,17 +39,24 @@ def given_up(store: redis.Redis, protocol: Protocol) -> Given:
 
 
 @ENDS
+@pytest.mark.parametrize("is_together", [False, True], ids=["in turn", "in one call"])
 def test_an_effect_after_a_second_no_is_undone(
-    end: Outcome, given_up: Given, store: redis.Redis, protocol: Protocol
+    is_together: bool, end: Outcome, given_up: Given, store: redis.Redis, protocol: Protocol
 ) -> None:
     event_id, frozen, transaction = given_up
     other, again = _ask(store, protocol, event_id, "other")
-    assert other.settle(again, Outcome("rejected", "no")) == "rejected"
+    if is_together:
+        refused, late = (other, again, Outcome("rejected", "no")), (frozen, transaction, end)
+        frozen.settle(*NONE)  # the store knows the script
+        assert settle_together(store, refused, late) == ["rejected", "stale"]
+    else:
+        assert other.settle(again, Outcome("rejected", "no")) == "rejected"
 
     for _ in range(2):  # the reply to the first one may have been lost
         assert frozen.settle(transaction, end) == "stale"
 
     assert jobs_of(store, event_id) == ["check-abandoned"]
+    assert store.zrange(KEYS.open, 0, -1) == [event_id.encode()]
     assert store.zrange(KEYS.orphans, 0, -1) == [event_id.encode()]
     assert ledger(store)["orphaned"] == 1
     assert protocol.submit(event_id, "endpoint").state == "rejected"  # final while it is undone

@@ -25,6 +25,8 @@ from tests.integration.conftest import KEYS
 from tests.integration.test_session import until
 from tests.support.endpoint import OpenEndpoint
 from tests.support.ledger import is_balanced, ledger
+from tests.support.run_context import TestContext
+from tests.support.transaction_exchange import settle_and_wait
 from tests.support.transactions import Protocol
 
 
@@ -40,8 +42,9 @@ def test_a_handler_cut_off_at_the_deadline_is_an_orphan(transactional_executor: 
     on("user.create", name="first", transactional=True, on_abandoned=lambda event: None)(lambda event: None)
     on("user.create", name="stuck", transactional=True, on_abandoned=lambda event: None)(stick)
 
-    outcome = transactional_executor().decide(
-        Transaction(event["id"], "r", 0.3, "user.create", "", "", a_body(event), read_at=time.monotonic())
+    outcome = transactional_executor().decider.decide(
+        Transaction(event["id"], "r", 0.3, "user.create", "", "", a_body(event), read_at=time.monotonic()),
+        TestContext(),
     )
 
     assert (outcome.outcome, outcome.is_unknown) == ("failed", True)
@@ -78,10 +81,8 @@ def test_a_store_that_lacks_one_of_the_two_scripts_of_an_exchange_loses_no_orpha
     assert transaction
     protocol.abandon(event_id, number)
 
-    room.send_outcome(transaction, Outcome("completed"), 0.01)
+    assert settle_and_wait(store, room, transaction, Outcome("completed"), 0.01) == ("abandoned", None)
 
-    assert room.read_final_outcome(transaction, Outcome("completed")) == "abandoned"
-    assert room.read_claim() is None
     assert store.zrange(KEYS.orphans, 0, -1) == [event_id.encode()]
 
 

@@ -15,6 +15,7 @@ from surehook.workers.handlers.registry import on
 from surehook.workers.transactional.transaction import Transaction
 from tests.integration.conftest import KEYS
 from tests.support.ledger import is_balanced
+from tests.support.run_context import TestContext
 
 
 def add_handler(function: Callable[..., Any], **terms: Any) -> None:
@@ -58,8 +59,8 @@ def test_a_message_with_text_from_a_client_ends_no_thread(transactional_executor
     event = an_event("user.create", user={"id": USER_ID, "firstName": "\ud800\n"})
     body = json.dumps({"event": event}).encode()
 
-    outcome = transactional_executor().decide(
-        Transaction(event["id"], "r", 5, "user.create", "", "", body, read_at=time.monotonic())
+    outcome = transactional_executor().decider.decide(
+        Transaction(event["id"], "r", 5, "user.create", "", "", body, read_at=time.monotonic()), TestContext()
     )
 
     assert (outcome.outcome, outcome.reason) == ("rejected", "?  may not register")

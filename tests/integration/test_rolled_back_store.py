@@ -14,6 +14,7 @@ from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.conftest import KEYS
 from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced, ledger
+from tests.support.transaction_exchange import wait
 from tests.support.transactions import Protocol, jobs_of, jump
 
 PAST_THE_DEADLINE_MS = 65_000
@@ -89,7 +90,7 @@ def test_a_lost_outcome_is_undone_past_the_deadline(
     jump(store, PAST_THE_DEADLINE_MS)
 
     for _ in range(2):
-        assert (worker.wait(0.01) if is_waiting else worker.claim()) is None
+        assert (wait(store, worker, 0.01) if is_waiting else worker.claim()) is None
 
     check_that_it_is_undone_once(store, event_id, claims_of)
 

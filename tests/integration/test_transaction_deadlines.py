@@ -46,7 +46,7 @@ def test_an_event_past_its_deadline_does_not_start(protocol: Protocol, event_id:
     submit(protocol, event_id)
     jump(store, PAST_THE_DEADLINE_MS)
 
-    assert Script("txn_claim", KEYS).run(store, "worker", "worker", 1, "") is None
+    assert Script("txn_claim", KEYS).run(store, "worker", "worker", 1, "") == [None]
 
     assert decision_of(store, event_id) == "abandoned"
     assert not store.exists(KEYS.run_of("worker"))
@@ -58,10 +58,10 @@ def test_an_event_past_its_deadline_does_not_start_in_place_of_a_lost_claim(
 ) -> None:
     submit(protocol, event_id)
     claims = Script("txn_claim", KEYS)
-    assert claims.run(store, "worker", "worker", 1, "") is not None  # its reply is lost
+    assert claims.run(store, "worker", "worker", 1, "") != [None]  # its reply is lost
     jump(store, PAST_THE_DEADLINE_MS)
 
-    assert claims.run(store, "worker", "worker", 2, "") is None
+    assert claims.run(store, "worker", "worker", 2, "") == [None]
 
     assert decision_of(store, event_id) == "abandoned"
     assert is_balanced(store)
@@ -150,8 +150,8 @@ def test_one_sender_that_leaves_does_not_abandon_for_the_others(
 def test_a_claim_that_arrives_late_starts_nothing(protocol: Protocol, event_id: str, store: redis.Redis) -> None:
     submit(protocol, event_id)
     claims = Script("txn_claim", KEYS)
-    started = claims.run(store, "worker", "worker", 2, "")
+    (started,) = claims.run(store, "worker", "worker", 2, "")
 
-    assert claims.run(store, "worker", "worker", 1, "") is None
+    assert claims.run(store, "worker", "worker", 1, "") == [None]
 
     assert text(store.get(KEYS.run_of("worker"))) == f"{event_id} {text(started[1])} 2"

@@ -204,7 +204,6 @@ class Transactional(WorkerSteps, PeopleSteps, Invariants):
         """After any history, once time has passed, every client has an answer and nothing is left behind."""
         for name in list(self.running):
             self.die(name)  # a process that was given up ends some day, and its supervisor reports it
-        self.close_protocols()
         if self.is_paused:
             self._pause()
         for worker in WORKERS:

@@ -114,10 +114,6 @@ class MachineState(RuleBasedStateMachine):
         self.protocol.beat(self.name(worker))
         self.beats[self.name(worker)] = self.now
 
-    def close_protocols(self) -> None:
-        for protocol in self.protocols.values():
-            protocol.close()
-
     def decided(self) -> list[Request]:
         """Returns the waiting requests whose process was notified of the decision."""
         return [request for request in self.waiting if request.is_decided]

@@ -4,6 +4,7 @@ from typing import Any
 
 from surehook.shared.scripts import Script, text
 from surehook.workers.transactional.transaction import Outcome, Transaction
+from tests.support.transaction_exchange import settle_and_wait, wait
 from tests.support.transaction_machine import COMMITTED_JOBS, OFTEN, RARELY, UNDO, UNDO_JOBS, WORKERS, MachineState
 from tests.support.transactions import KEYS
 
@@ -17,7 +18,8 @@ class WorkerSteps(MachineState):
         name, is_waiting, is_lost = self.draw(self.idle()), self.draw(OFTEN), self.draw(RARELY)
         queued = self.queued()
 
-        transaction = self.protocol_of(name).wait(0.001) if is_waiting else self.protocol_of(name).claim()
+        worker = self.protocol_of(name)
+        transaction = wait(self.store, worker, 0.001) if is_waiting else worker.claim()
 
         self.claimed(name, queued, transaction, is_lost=is_lost)
 
@@ -33,9 +35,7 @@ class WorkerSteps(MachineState):
             return
         del self.running[name]
         if delivery == "and claim":
-            protocol.send_outcome(running, outcome, 0.001)
-            state = protocol.read_final_outcome(running, outcome)
-            transaction = protocol.read_claim()
+            state, transaction = settle_and_wait(self.store, protocol, running, outcome, 0.001)
             self.settled(name, running, outcome, state)
             self.claimed(name, queued, transaction, is_lost=self.draw(RARELY))
             return
@@ -79,6 +79,8 @@ class WorkerSteps(MachineState):
 
         reply = Script(script, KEYS).run(self.store, *args)
 
+        if script != "txn_give_back":
+            (reply,) = reply
         if script == "txn_claim" and runs and int(args[2]) <= int(runs.split()[-1]):
             assert reply is None
         elif script == "txn_claim":

@@ -20,7 +20,11 @@ from surehook.workers.handlers import registry as registry_module
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.queue.claims import Claims
 from surehook.workers.queue.index_facts import IndexFacts
+from surehook.workers.transactional.batch import RunSlot
+from surehook.workers.transactional.decider import Decider
+from surehook.workers.transactional.exchange import TransactionExchange
 from surehook.workers.transactional.executor import TransactionalExecutor
+from surehook.workers.transactional.pool import SlotPool
 from surehook.workers.transactional.protocol import TransactionProtocol
 from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.run_context import TestContext
@@ -64,16 +68,18 @@ def transactional_executor(
     def build(worker: str = "worker", cipher: BodyCipher | None = None) -> TransactionalExecutor:
         index_facts = IndexFacts(IndexKey(store, KEYS, cipher or BodyCipher()))
         index_facts.load_key()
-        executor = TransactionalExecutor(
-            TransactionProtocol(store, KEYS, worker, "worker"),
+        missing_key = MissingKey(cipher or BodyCipher(), claims_of(worker, TRANSACTIONAL_QUEUE).key_needed, counts)
+        decider = Decider(
             Registry(registry_module.declared),
             runner,
             counts,
-            context,
             handler_timeout=30,
-            missing_key=MissingKey(cipher or BodyCipher(), claims_of(worker, TRANSACTIONAL_QUEUE).key_needed, counts),
+            missing_key=missing_key,
             index_facts=index_facts,
         )
+        pool = SlotPool([RunSlot(TransactionProtocol(store, KEYS, worker, "worker"), context)])
+        exchange = TransactionExchange(store, KEYS, "worker")
+        executor = TransactionalExecutor(pool, exchange, decider, missing_key=missing_key)
         opened.append(executor)
         return executor
 

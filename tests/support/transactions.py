@@ -62,7 +62,12 @@ class Protocol:
         return reply
 
     def submit_many(
-        self, event_ids: Sequence[str], process: str, event_type: str = "user.create", max_backlog: int | None = None
+        self,
+        event_ids: Sequence[str],
+        process: str,
+        event_type: str = "user.create",
+        max_backlog: int | None = None,
+        body: bytes = b'{"event":{}}',
     ) -> list[Reply | str]:
         """Submits events in one call. The reply to one whose own keys are of another type is a text."""
         windows = self.windows
@@ -70,10 +75,7 @@ class Protocol:
             "30", process, windows.memory, windows.confirm, windows.retention, windows.beat, "webhook",
             "" if max_backlog is None else max_backlog,
         )  # fmt: skip
-        items = (
-            (event_id, event_type, "", "", "", b'{"event":{}}', "", uuid4().hex, windows.budget)
-            for event_id in event_ids
-        )
+        items = ((event_id, event_type, "", "", "", body, "", uuid4().hex, windows.budget) for event_id in event_ids)
         replies = self._run("txn_submit", *common, *chain.from_iterable(items))
         return [text(each) if isinstance(each, bytes) else _reply(*each) for each in replies]
 

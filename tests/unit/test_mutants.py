@@ -1,6 +1,7 @@
 import pytest
 
-from tests.support.mutants.table import MUTANTS, ROOT, SCRIPTS, Mutant
+from tests.support.mutants.mutant import Mutant
+from tests.support.mutants.table import MUTANTS, ROOT, SCRIPTS
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -1,18 +1,21 @@
-"""Fetches transactional events: each handler thread waits at the queue itself, to lose no time."""
+"""Fetches transactional events: a handler thread waits at the queue itself, to lose no time."""
 
 import logging
 import threading
+import time
 
 from redis.exceptions import RedisError
 
 from surehook.shared.backoff import pause_seconds
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
+from surehook.workers.background import BackgroundThread
 from surehook.workers.execution.timeouts import Timeout
 from surehook.workers.queue.threads import OVERRUN_SECONDS
 from surehook.workers.slots import Slots
 from surehook.workers.store_report import StoreReport
 from surehook.workers.transactional.executor import TransactionalExecutor
 from surehook.workers.transactional.interruption import run_key
+from surehook.workers.transactional.pool import HELD_UP_SECONDS, SlotPool
 from surehook.workers.transactional.transaction import Transaction
 
 log = logging.getLogger(__name__)
@@ -21,10 +24,11 @@ WAIT_SECONDS = 1.0
 MISSING_KEY_SECONDS = 0.5
 FIRST_BACKOFF_SECONDS = 0.05
 LONGEST_BACKOFF_SECONDS = 1.0
+CHECK_EVERY_SECONDS = 0.1
 
 
 class SlotContext:
-    """One thread's slot, in which its supervisor sees the transaction, and the thread's timeout."""
+    """A slot, in which the supervisor sees a transaction, and the timeout of its handlers."""
 
     def __init__(self, slots: Slots, index: int) -> None:
         self.timeout = Timeout()
@@ -50,13 +54,13 @@ class SlotContext:
 
 
 class TransactionThread(threading.Thread):
-    """One RQ worker, which runs one transaction at a time."""
+    """Runs one transaction at a time."""
 
-    def __init__(self, name: str, executor: TransactionalExecutor, context: SlotContext, report: StoreReport) -> None:
+    def __init__(self, name: str, executor: TransactionalExecutor, pool: SlotPool, report: StoreReport) -> None:
         super().__init__(name=name, daemon=True)
-        self.context = context
         self.error: BaseException | None = None
         self._executor = executor
+        self._pool = pool
         self._report = report
         self._is_stopping = threading.Event()
 
@@ -65,34 +69,57 @@ class TransactionThread(threading.Thread):
         return self._executor.finished
 
     def stop(self) -> None:
-        """Claims nothing more; the thread ends when its transaction is settled."""
+        """Claims nothing more; the thread ends when all transactions are settled."""
         self._is_stopping.set()
         self._executor.stop()
 
     def run(self) -> None:
+        self._pool.join()
         try:
             self._work()
         except BaseException as exc:
             log.exception("handler thread failed", extra={"queue": TRANSACTIONAL_QUEUE})
             self.error = exc
         finally:
+            self._pool.leave()
             self._executor.close()
 
     def _work(self) -> None:
         failures = 0
-        while not self._is_stopping.is_set():
+        while not self._is_stopping.is_set() or self._pool.has_work:
             try:
                 if self._executor.missing_key.is_paused():
                     self._is_stopping.wait(MISSING_KEY_SECONDS)
-                    continue
+                self._executor.wait_for_turn()
                 self._executor.run_until_idle(WAIT_SECONDS)
+                if self._is_stopping.is_set() and self._pool.has_work:
+                    time.sleep(HELD_UP_SECONDS)  # it is another thread's, unless that is held up
             except (RedisError, OSError) as exc:
                 self._report.failed(self.name, exc)
                 pause = pause_seconds(
                     failures, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=LONGEST_BACKOFF_SECONDS
                 )
+                self._pool.leave()
                 self._is_stopping.wait(pause)
+                self._pool.join()
                 failures += 1
             else:
                 failures = 0
                 self._report.succeeded(self.name)
+
+
+class HeldUpCheck(BackgroundThread):
+    """Watches the batches of a process."""
+
+    def __init__(self, pool: SlotPool) -> None:
+        super().__init__("held-up")
+        self._pool = pool
+        self._done = threading.Event()
+
+    def stop(self) -> None:
+        self._done.set()
+
+    def work(self) -> None:
+        pool = self._pool
+        while not self._done.wait(HELD_UP_SECONDS if pool.is_fast or pool.has_work else CHECK_EVERY_SECONDS):
+            pool.help_if_held_up()

@@ -38,8 +38,7 @@ local function load_txn(id)
   local values = redis.call('HMGET', TXN .. id, unpack(FIELDS))
   local txn, is_there = {}, false
   for i, name in ipairs(FIELDS) do
-    is_there = is_there or values[i]
-    txn[name] = values[i] or DEFAULTS[name]
+    is_there, txn[name] = is_there or values[i], values[i] or DEFAULTS[name]
   end
   if not is_there then return nil end
   for _, name in ipairs({'deadline', 'refusal_ttl', 'confirm_window', 'retention'}) do
@@ -62,12 +61,31 @@ local function forget_run(worker, run)
   if held and held ~= run then redis.call('SET', TXN_RUN .. worker, held) end
 end
 
--- Reply to every waiting ingest process. Replies expire together if they are not read: at its deadline a request asks
--- for its outcome.
+-- Send replies to ingest processes. Unread ones expire together: a request also asks for its outcome, at its deadline.
+local function send_replies(replies)
+  for process, lines in pairs(replies) do
+    local unread = redis.call('RPUSH', REPLIES .. process, unpack(lines))
+    if unread == #lines then redis.call('PEXPIRE', REPLIES .. process, REPLIES_TTL_MS) end
+  end
+end
+
+-- Reply to every waiting ingest process. `txn.collected`, if given, collects this for a caller with many events.
 local function notify_waiters(id, txn, state, reason)
+  local replies = txn.collected and txn.collected.replies or {}
   for process in string.gmatch(txn.waiters or '', '%S+') do
-    local unread = redis.call('RPUSH', REPLIES .. process, id .. ' ' .. txn.round .. ' ' .. state .. ' ' .. reason)
-    if unread == 1 then redis.call('PEXPIRE', REPLIES .. process, REPLIES_TTL_MS) end
+    replies[process] = replies[process] or {}
+    table.insert(replies[process], id .. ' ' .. txn.round .. ' ' .. state .. ' ' .. reason)
+  end
+  if not txn.collected then send_replies(replies) end
+end
+
+-- List events by their decision. Each list: retention in s, then an instant and an event for each.
+local function list_decided(decided)
+  for state, list in pairs(decided) do
+    local key, retention = DECIDED .. state, table.remove(list, 1)
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now_ms - retention * 1000)
+    redis.call('ZADD', key, unpack(list))
+    redis.call('EXPIRE', key, retention)
   end
 end
 
@@ -77,10 +95,10 @@ local function decide(id, txn, state, reason, reported_run)
   redis.call('HSET', TXN .. id, 'state', state, 'decided_at', now_ms, 'running', txn.running and '1' or '',
     unpack(reported_run and {'reported_run', reported_run} or {}))
   redis.call('HSET', EVENT .. id, 'decision', state, 'decided_at', now_ms, 'reason', reason)
-  local list = DECIDED .. state
-  redis.call('ZREMRANGEBYSCORE', list, '-inf', now_ms - txn.retention * 1000)
-  redis.call('ZADD', list, now_ms, id)
-  redis.call('EXPIRE', list, txn.retention)
+  local decided = txn.collected and txn.collected.decided or {}
+  decided[state] = decided[state] or {txn.retention}
+  for _, value in ipairs({now_ms, id}) do table.insert(decided[state], value) end
+  if not txn.collected then list_decided(decided) end
   notify_waiters(id, txn, state, reason)
 end
 
@@ -135,7 +153,9 @@ local function queue_follow_ups(id, txn, jobs, outcome, erasing)
     table.insert(names, name)
     redis.call('HSET', EVENT .. id, 'queue:' .. name, queue)
   end
-  if #names == 0 then return close(id, outcome, txn.retention, nil, nil, txn.facts) end
+  if #names == 0 then
+    return close(id, outcome, txn.retention, txn.collected and txn.collected.closed, nil, txn.facts)
+  end
   redis.call('HSET', EVENT .. id, 'handlers', table.concat(names, ','))
   redis.call('INCRBY', EXTRA_JOBS, #names - 1)
   for name, queue, timeout in string.gmatch(jobs, '(%S+) (%S+) (%S+)') do

@@ -16,7 +16,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
-from tests.support.mutants.table import MUTANTS, ROOT, Mutant
+from tests.support.mutants.mutant import Mutant
+from tests.support.mutants.table import MUTANTS, ROOT
 
 COPIES = 2
 # For one file of tests. A mutant may make a test wait for what never comes; that kills it as well.

@@ -1,26 +1,16 @@
 """The mutants: each is one change of a script that the named tests must notice."""
 
 from pathlib import Path
-from typing import NamedTuple
+
+from tests.support.mutants import transactions
+from tests.support.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "shared" / "scripts"
 LEASES, EXCHANGE, SWEEP = "test_leases", "test_exchange", "test_sweep"
-DEADLINES, GIVEN_UP, MALFORMED = "test_transaction_deadlines", "test_given_up_runs", "test_malformed_transactions"
-ORDER, GROUPS, BULK, ERASED = "test_order", "test_failure_groups", "test_bulk_races", "test_erased_groups"
-RQ_TOOLS, LOST_REPLIES, ACCEPT, OUT_OF_TURN = "test_rq_tools", "test_lost_replies", "test_accept", "test_order_failures"
-LIMIT, ROLLED_BACK, TOGETHER = "test_open_event_limit", "test_rolled_back_store", "test_submitted_together"
-
-
-class Mutant(NamedTuple):
-    """Replaces `before`, which the script contains once, by `after`."""
-
-    name: str
-    script: str
-    before: str
-    after: str
-    tests: str
-
+ORDER, GROUPS, BULK = "test_order", "test_failure_groups", "test_bulk_races"
+ERASED, RQ_TOOLS, ACCEPT = "test_erased_groups", "test_rq_tools", "test_accept"
+OUT_OF_TURN, LIMIT = "test_order_failures", "test_open_event_limit"
 
 MUTANTS = (
     Mutant(
@@ -131,108 +121,6 @@ MUTANTS = (
     ),
     Mutant("extra jobs are not counted down", "lib/events", "call('DECR', EXTRA_JOBS)", "call('TIME')", SWEEP),
     Mutant(
-        "an expired event starts",
-        "txn_claim",
-        "if now_ms <= txn.deadline then return start(id, txn) end",
-        "if true then return start(id, txn) end",
-        DEADLINES,
-    ),
-    Mutant(
-        "a late packet claims", "txn_claim", "if tonumber(claim) <= tonumber(before) then", "if false then", DEADLINES
-    ),
-    Mutant("a late outcome counts", "txn_settle", "and now_ms <= txn.deadline then", "then", DEADLINES),
-    Mutant(
-        "a success is confirmed at any time",
-        "lib/transactions",
-        "now_ms <= txn.deadline + txn.confirm_window",
-        "true",
-        DEADLINES,
-    ),
-    Mutant(
-        "a run is given back after its deadline", "txn_give_back", "and now_ms <= txn.deadline then", "then", DEADLINES
-    ),
-    Mutant(
-        "one sender that leaves abandons for all",
-        "txn_abandon",
-        "> 0 then return {'left', ''} end",
-        "> 99 then return end",
-        DEADLINES,
-    ),
-    Mutant(
-        "an event that fails ends the submission of others",
-        "txn_submit",
-        "local is_done, reply = pcall(submit, SHARED + 1 + (n - 1) * ARGUMENTS)",
-        "local is_done, reply = true, submit(SHARED + 1 + (n - 1) * ARGUMENTS)",
-        TOGETHER,
-    ),
-    Mutant(
-        "an event that fails ends the confirmation of others",
-        "txn_confirm",
-        "local is_done, reply = pcall(confirm_round, ARGV[at], ARGV[at + 1])",
-        "local is_done, reply = true, confirm_round(ARGV[at], ARGV[at + 1])",
-        TOGETHER,
-    ),
-    Mutant("one submission opens more than the limit", "txn_submit", "room = room - 1", "", TOGETHER),
-    Mutant("one submission wakes one worker", "txn_submit", "wake_workers(#submitted)", "wake_workers(1)", TOGETHER),
-    Mutant("events submitted together have one number", "txn_submit", "number + n)", "number + 1)", TOGETHER),
-    Mutant("another round is confirmed", "txn_confirm", "or txn.round ~= round", "", DEADLINES),
-    Mutant(
-        "every stale outcome undoes again",
-        "txn_settle",
-        "if not was_given_up and not is_first then return end",
-        "",
-        GIVEN_UP,
-    ),
-    Mutant(
-        "a second asking forgets what was given up",
-        "lib/events",
-        "'closed_at', 'outcome', 'row', 'line:')\n",
-        "'closed_at', 'outcome', 'row', 'line:', 'given_up')\n",
-        GIVEN_UP,
-    ),
-    Mutant(
-        "a run presumed dead is not remembered",
-        "txn_bury",
-        "mark_given_up(id, run_of(txn.round, txn.worker, txn.claim))",
-        "",
-        GIVEN_UP,
-    ),
-    Mutant(
-        "a late effect is forgotten in a later round", "lib/transactions", "undo = join_jobs(undo, late)", "", GIVEN_UP
-    ),
-    Mutant(
-        "another run's undo is dropped", "txn_settle", "join_jobs(undo_jobs, unfinished_jobs())", "undo_jobs", GIVEN_UP
-    ),
-    Mutant(
-        "an effect beside a success is undone",
-        "lib/transactions",
-        "call('HDEL', EVENT .. id, 'given_up', 'late_undo')",
-        "call('TIME')",
-        GIVEN_UP,
-    ),
-    Mutant(
-        "a lost outcome counts as a claim that did not start",
-        "txn_claim",
-        "if held and held == ARGV[4] then",
-        "if false then",
-        ROLLED_BACK,
-    ),
-    Mutant(
-        "the effect of a lost claim stands",
-        "txn_settle",
-        "if not was_given_up and not is_first then return end",
-        "if not was_given_up then return end",
-        ROLLED_BACK,
-    ),
-    Mutant("a missing field has no value", "lib/transactions", "values[i] or DEFAULTS[name]", "values[i]", MALFORMED),
-    Mutant(
-        "an unreadable transaction stops the others",
-        "lib/transactions",
-        "local is_done, result = pcall(act)",
-        "local is_done, result = true, act()",
-        MALFORMED,
-    ),
-    Mutant(
         "a stock worker's failure stays a dead letter",
         "sweep_failed",
         "elseif not is_dead_letter(job_id) then",
@@ -244,7 +132,5 @@ MUTANTS = (
     ),
     Mutant("a stock worker gets a job for ever", "sweep_failed", "misdirected > most", "false", RQ_TOOLS),
     Mutant("a running job is cancelled", "sweep_canceled", "and not is_claimed(job_id, queue) then", "then", RQ_TOOLS),
-    Mutant(
-        "a response of another round counts as lost", "txn_lost", "'confirmed') == round", "'decision')", LOST_REPLIES
-    ),
+    *transactions.MUTANTS,
 )

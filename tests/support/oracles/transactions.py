@@ -1,10 +1,8 @@
 """The truth about transactions, independent of the protocol: which handlers took effect, and which must be undone."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from surehook.shared.scripts import Argument
-from surehook.workers.connection import Command
 from surehook.workers.transactional.protocol import TransactionProtocol
 from surehook.workers.transactional.transaction import Outcome, Transaction
 
@@ -72,7 +70,6 @@ class Witness:
         assert not left, "an effect stands behind a refusal"
 
 
-LATE = ("txn_claim", "txn_settle", "txn_give_back")
 RecordedCall = tuple[str, str, tuple[Argument, ...]]  # the names of worker and script, and the arguments
 
 
@@ -83,15 +80,22 @@ class RecordedProtocol(TransactionProtocol):
 
     def delay(self, name: str, transaction: Transaction, outcome: Outcome | None = None) -> None:
         """Records a command without sending it: it may arrive later."""
-        args = self._run_arguments(transaction) if outcome is None else self._outcome_arguments(transaction, outcome)
-        self.calls.append((self._worker, name, args))
+        if outcome is None:
+            self.calls.append((self._worker, name, self._run_arguments(transaction)))
+        else:
+            self.outcome_arguments(transaction, outcome)
 
     def _run(self, name: str, *args: Any) -> Any:
-        if name in LATE:
+        if name == "txn_give_back":
             self.calls.append((self._worker, name, args))
         return super()._run(name, *args)
 
-    def _send(self, commands: Sequence[Command]) -> None:
-        names = {script.sha: name for name, script in self._scripts.items()}
-        self.calls += [(self._worker, names[str(each[1])], each[3:]) for each in commands if each[0] == "EVALSHA"]
-        super()._send(commands)
+    def outcome_arguments(self, transaction: Transaction, outcome: Outcome) -> tuple[Argument, ...]:
+        arguments = super().outcome_arguments(transaction, outcome)
+        self.calls.append((self._worker, "txn_settle", arguments))
+        return arguments
+
+    def claim_arguments(self) -> tuple[Argument, ...]:
+        arguments = super().claim_arguments()
+        self.calls.append((self._worker, "txn_claim", (self._process, *arguments)))
+        return arguments

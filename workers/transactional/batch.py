@@ -1,0 +1,84 @@
+"""The slots in which transactions run, and one thread's batch of runs."""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from surehook.workers.execution.runner import RunContext
+from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.transaction import Outcome, Transaction
+
+FOREVER = float("inf")
+T = TypeVar("T")
+
+
+class TransactionContext(RunContext, Protocol):
+    """The slot in which a process shows its supervisor a transaction: reserved, started, finished, freed."""
+
+    def reserve(self, transaction: Transaction) -> None: ...
+
+    def finish_runs(self) -> None: ...
+
+    def free(self) -> None: ...
+
+
+class RunSlot:
+    """Has at most one transaction at a time, which any thread may run. RQ's tools show it as a worker."""
+
+    def __init__(self, worker: TransactionProtocol, context: TransactionContext) -> None:
+        self.worker = worker
+        self.context = context
+        self.may_hold_claim = True
+        """The reply to a claim may have been lost."""
+
+
+class ClaimedRun(NamedTuple):
+    """A transaction that no thread has started."""
+
+    slot: RunSlot
+    transaction: Transaction
+    since: float
+
+
+class FinishedRun(NamedTuple):
+    """A transaction whose handlers have ended, and which is not settled yet."""
+
+    slot: RunSlot
+    transaction: Transaction
+    outcome: Outcome
+    since: float
+
+
+class Batch:
+    """One thread's runs. Other threads take what is held up: each step on a deque is atomic in Python."""
+
+    def __init__(self) -> None:
+        self.claimed: deque[ClaimedRun] = deque()
+        self.finished: deque[FinishedRun] = deque()
+        self.is_busy_from = FOREVER
+        """From when on its thread counts as held up: in a handler, in a pause, or without a reply of the store."""
+
+    def __bool__(self) -> bool:
+        return bool(self.claimed or self.finished)
+
+
+def taken(runs: "deque[T]", count: float = float("inf")) -> Iterator[T]:
+    while count > 0:
+        try:
+            yield runs.popleft()
+        except IndexError:
+            return
+        count -= 1
+
+
+def taken_if_older(runs: "deque[Any]", before: float) -> Iterator[Any]:
+    """Another thread may take the first one in between; then the next one is taken, however old it is."""
+    while is_older(runs, before):
+        yield from taken(runs, 1)
+
+
+def is_older(runs: "deque[Any]", before: float) -> bool:
+    try:
+        return bool(runs[0].since < before)
+    except IndexError:
+        return False
