@@ -64,7 +64,8 @@ class StoreReport:
         if task not in self._troubles:
             return
         with self._lock:
-            del self._troubles[task]
+            if self._troubles.pop(task, None) is None:
+                return  # another thread has reported it
             is_over = not self._troubles
             if is_over:
                 self._logged.clear()

@@ -29,7 +29,7 @@ OTHER_CONNECTIONS = 10
 
 
 class TransactionalLauncher(Launcher):
-    """A process for transactional events: its threads wait at the queue themselves, to lose no time."""
+    """A process for transactional events. Its threads share one slot for each, and wait at the queue themselves."""
 
     def __init__(self, settings: Settings, registry: Registry, slots: Slots, process: str, threads: int) -> None:
         most = CONNECTIONS_OF_A_THREAD * threads + OTHER_CONNECTIONS

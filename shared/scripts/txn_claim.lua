@@ -5,7 +5,7 @@
 -- Returns for each worker nothing, {event id, round, claim, deadline, now, {type, tenant, application, body, key id,
 -- user, received at}}, or 'unsettled'. Where an event's own keys cause an error, 'refused ' and its code.
 local process = ARGV[1]
-local started = {}  -- collected for one command
+local started = {}  -- score and member of each event started, for one ZADD at the end
 
 local function claim_of(id, txn, claim)
   return {id, txn.round, claim, txn.deadline, now_ms,
@@ -24,16 +24,17 @@ local function start(id, txn, worker, claim)
   return claim_of(id, txn, claim)
 end
 
-local is_empty = redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, TRANSACTIONAL) == 1
+-- Suspended, paused, or found empty.
+local gives_nothing = redis.call('EXISTS', SUSPENDED) == 1 or redis.call('SISMEMBER', PAUSED, TRANSACTIONAL) == 1
 
 -- The next event that is in time.
 local function start_next(worker, claim)
   for _ = 1, 100 do
-    if is_empty then return false end
+    if gives_nothing then return false end
     local id = redis.call('LPOP', QUEUE .. TRANSACTIONAL)
     if not id then
       redis.call('DEL', WAKE_UP)  -- a wake-up would find an empty queue
-      is_empty = true
+      gives_nothing = true
       return false
     end
     local txn = load_txn(id)

@@ -13,10 +13,11 @@ local collected
 local function start_collecting() collected = {closed = {}, replies = {}, decided = {}} end
 
 local function write_collected()
-  send_replies(collected.replies)
-  for outcome, event_ids in pairs(collected.closed) do count_closed(outcome, event_ids) end
-  list_decided(collected.decided)
-  start_collecting()
+  local written = collected
+  start_collecting()  -- first: an error below must not have anything written twice
+  send_replies(written.replies)
+  for outcome, event_ids in pairs(written.closed) do count_closed(outcome, event_ids) end
+  list_decided(written.decided)
 end
 
 -- Handle the outcome of a run that is not the current one, which is rare. Returns the final outcome.

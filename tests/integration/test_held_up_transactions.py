@@ -2,16 +2,24 @@
 
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
 
 from harness.stack import wait_until
-from surehook.workers.transactional import fetching
-from surehook.workers.transactional.pool import BECOMES_FAST, FAST_SECONDS, HIGHEST, SLOW_COSTS, STAYS_FAST
+from surehook.workers.transactional import fetching, settlements
+from surehook.workers.transactional.pool import (
+    BECOMES_FAST,
+    FAST_SECONDS,
+    HELD_UP_SECONDS,
+    HIGHEST,
+    SLOW_COSTS,
+    STAYS_FAST,
+)
 from tests.integration.test_transaction_batches import Open, blocked, open_pool
-from tests.support.transaction_pool import FIRST, SLOTS, nothing
+from tests.support.transaction_pool import FIRST, SLOTS, RecordingExchange, nothing
 from tests.support.transactions import KEYS
 
 __all__ = ["blocked", "open_pool"]
@@ -145,3 +153,37 @@ def test_an_event_claimed_with_a_refused_outcome_runs_in_time(open_pool: Open, s
     pool.wait_until_decided(*others, *more)
 
     store.delete(KEYS.attempts(refused.id))
+
+
+def test_a_thread_whose_outcome_another_has_settled_claims_again(
+    open_pool: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One thread loses its connection, and pauses for longer than its outcome waits for it."""
+    pool = open_pool()
+    pool.pool.let_all_work()
+    executor, other = pool.executor(), pool.executor()
+    losses = [0.0]
+    send, sleep = RecordingExchange.send, time.sleep
+
+    def lose(exchange: RecordingExchange, finished: Any, *args: Any) -> None:
+        if losses and finished:
+            losses.pop()
+            raise redis.ConnectionError
+        send(exchange, finished, *args)
+
+    def pause(_: float) -> None:
+        sleep(2 * HELD_UP_SECONDS)
+        assert other.run_until_idle(0.01) == 1
+        assert other.run_until_idle(0.01) == 0  # nor is a claim lost
+
+    monkeypatch.setattr(RecordingExchange, "send", lose)
+    monkeypatch.setattr(settlements, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+    first = pool.submit(nothing)
+    assert executor.run_until_idle(0.01) == 0
+    assert pool.confirm(*first) == [("completed", "")]
+
+    pool.submit(nothing)
+
+    assert executor.run_until_idle(0.01) == 1
+    executor.close()
+    other.close()

@@ -17,6 +17,7 @@ from surehook.shared.scripts import texts
 from surehook.workers.handlers.registry import Registry
 from surehook.workers.maintenance.job_index import JobScan
 from surehook.workers.maintenance.missing_jobs import MissingJobs
+from surehook.workers.transactional.exchange import TransactionExchange
 from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.support.claiming import SingleClaims
 from tests.support.oracles.transactions import RecordedCall, RecordedProtocol, Witness
@@ -109,6 +110,10 @@ class MachineState(RuleBasedStateMachine):
             self.protocols[name] = RecordedProtocol(self.store, KEYS, name, name, dead_after_ms=WINDOWS.dead)
             self.protocols[name].calls = self.calls
         return self.protocols[name]
+
+    def exchange_of(self, name: str) -> TransactionExchange:
+        """A new connection of this worker, each of which is a process of its own."""
+        return TransactionExchange(self.store, KEYS, name)
 
     def beat(self, worker: str) -> None:
         self.protocol.beat(self.name(worker))

@@ -19,7 +19,7 @@ class WorkerSteps(MachineState):
         queued = self.queued()
 
         worker = self.protocol_of(name)
-        transaction = wait(self.store, worker, 0.001) if is_waiting else worker.claim()
+        transaction = wait(self.store, worker, 0.001, self.exchange_of(name)) if is_waiting else worker.claim()
 
         self.claimed(name, queued, transaction, is_lost=is_lost)
 
@@ -35,7 +35,7 @@ class WorkerSteps(MachineState):
             return
         del self.running[name]
         if delivery == "and claim":
-            state, transaction = settle_and_wait(self.store, protocol, running, outcome, 0.001)
+            state, transaction = settle_and_wait(self.store, protocol, running, outcome, 0.001, self.exchange_of(name))
             self.settled(name, running, outcome, state)
             self.claimed(name, queued, transaction, is_lost=self.draw(RARELY))
             return

@@ -8,7 +8,7 @@ from surehook.workers.execution.runner import RunContext
 from surehook.workers.transactional.protocol import TransactionProtocol
 from surehook.workers.transactional.transaction import Outcome, Transaction
 
-FOREVER = float("inf")
+NEVER = float("inf")
 T = TypeVar("T")
 
 
@@ -55,8 +55,9 @@ class Batch:
     def __init__(self) -> None:
         self.claimed: deque[ClaimedRun] = deque()
         self.finished: deque[FinishedRun] = deque()
-        self.is_busy_from = FOREVER
-        """From when on its thread counts as held up: in a handler, in a pause, or without a reply of the store."""
+        self.is_busy_from = NEVER
+        """Since when its thread has been in a handler, in a pause or without a reply from the store. In the future
+        while it waits for an event, NEVER if it is in none of these."""
 
     def __bool__(self) -> bool:
         return bool(self.claimed or self.finished)

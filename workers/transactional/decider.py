@@ -27,7 +27,11 @@ COMPLETED, REJECTED, FAILED = "completed", "rejected", "failed"
 
 
 class Decider:
-    """Decides transactions in one thread. Their runs are logged and counted later, by `unlogged`."""
+    """Decides transactions in one thread.
+
+    `unlogged` logs and counts their runs later: when this thread next talks to the store, also if another thread has
+    settled them.
+    """
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError, ResponseError
 from surehook.shared.errors import KeyMissing
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.store_report import StoreReport
-from surehook.workers.transactional.batch import FOREVER, ClaimedRun, FinishedRun, RunSlot
+from surehook.workers.transactional.batch import NEVER, ClaimedRun, FinishedRun, RunSlot
 from surehook.workers.transactional.decider import Decider
 from surehook.workers.transactional.exchange import TransactionExchange
 from surehook.workers.transactional.pool import LONGEST_BATCH_SECONDS, SlotPool
@@ -36,7 +36,11 @@ class TransactionalExecutor:
         self._is_stopping = False
         self._batch = pool.new_batch()
         self._wanted = 1
-        self._must_ask = False
+        """For how many slots to claim next: twice as many after a full packet, else as many as came."""
+        self._must_ask_store = False
+        """The last packet failed: this thread sends one, also when it is not its turn."""
+        self.has_asked_store = False
+        """The store has answered during the last `run_until_idle`."""
         self._settlements = Settlements(self._batch, report or StoreReport())
 
     def stop(self) -> None:
@@ -47,9 +51,8 @@ class TransactionalExecutor:
         self._exchange.close()
 
     def wait_for_turn(self) -> None:
-        """Waits while other threads work. After an error the store is asked first, so that its trouble is known."""
-        if not self._must_ask:
-            self._pool.wait_for_turn(self._batch)
+        """Waits while there is nothing to do. After an error the store is asked first, so that its trouble is known."""
+        self._pool.wait_for_turn(self._batch, is_out_of_turn=self._must_ask_store)
 
     def run_until_idle(self, wait_seconds: float) -> int:
         """Runs transactions until none comes within `wait_seconds`. Returns how many have finished.
@@ -58,6 +61,7 @@ class TransactionalExecutor:
             RedisError, OSError: the store is unavailable; the next call finds claims whose replies were lost.
         """
         before = self.finished
+        self.has_asked_store = False
         if not self._batch:
             self._find_lost_claims()
         while True:
@@ -76,10 +80,13 @@ class TransactionalExecutor:
                 return
             try:
                 transaction = slot.worker.claim()
-            except BaseException:
-                self._must_ask = True
+            except BaseException as exc:
+                self._must_ask_store = True
                 self._pool.release([slot])
+                if isinstance(exc, ResponseError) and self._batch.claimed:
+                    return  # one event's error delays no other
                 raise
+            self.has_asked_store = True
             self._admit([slot], [transaction])
 
     def _run(self, run: ClaimedRun) -> None:
@@ -93,13 +100,13 @@ class TransactionalExecutor:
         try:
             outcome = self.decider.decide_safely(transaction, slot.context)
         except KeyMissing as exc:
-            self._batch.is_busy_from = FOREVER
+            self._batch.is_busy_from = NEVER
             self._give_back(run)
             self.missing_key.report(transaction, exc.key_id)
             return
         slot.context.finish_runs()
         ended = time.monotonic()
-        self._batch.is_busy_from = FOREVER
+        self._batch.is_busy_from = NEVER
         self._batch.finished.append(FinishedRun(slot, transaction, outcome, ended))
         self._pool.note_run(self.decider.handler_seconds)
 
@@ -119,6 +126,8 @@ class TransactionalExecutor:
         A process that is stopping does so, too, until its grace period ends.
         """
         finished = self._pool.take_finished(self._batch)
+        if not finished:
+            self._settlements.forget()
         claiming = self._slots_that_claim(finished)
         if not finished and not claiming:
             return bool(self._batch.claimed)
@@ -131,9 +140,9 @@ class TransactionalExecutor:
             self.decider.unlogged.log()
             self._note_lost_replies(claiming)
             self._release(claiming, except_of=finished)
-            self._must_ask = True
+            self._must_ask_store = True
             if not finished:
-                self._batch.is_busy_from = FOREVER
+                self._batch.is_busy_from = NEVER
                 raise
             self._settlements.retry(finished, exc)
             return True
@@ -141,10 +150,10 @@ class TransactionalExecutor:
         self.finished += len(settled)
         self._release([run.slot for run in settled if run.slot not in claiming])
         self.decider.unlogged.log()
-        self._must_ask = False
+        self._must_ask_store, self.has_asked_store = False, True
         if claiming:
             return self._read_claims(claiming, wait_seconds)
-        self._batch.is_busy_from = FOREVER
+        self._batch.is_busy_from = NEVER
         self._find_lost_claims()
         if not settled:
             self._settlements.pause()
@@ -152,7 +161,7 @@ class TransactionalExecutor:
 
     def _slots_that_claim(self, finished: Sequence[FinishedRun]) -> list[RunSlot]:
         is_busy = self._is_stopping or self._settlements.failures or self._batch.claimed
-        if is_busy or self.missing_key.is_paused() or not (self._pool.may_claim or self._must_ask):
+        if is_busy or self.missing_key.is_paused() or not (self._pool.may_claim or self._must_ask_store):
             return []
         wanted = min(self._wanted, self._pool.most_at_once)
         slots = [run.slot for run in finished if run.slot not in self._settlements.refused][:wanted]
@@ -163,18 +172,19 @@ class TransactionalExecutor:
         try:
             results = self._exchange.read_claims()
         except BaseException:
-            self._must_ask = True
+            self._must_ask_store = True
             self._note_lost_replies(claiming)
             self._release(claiming)
             raise
         finally:
-            self._batch.is_busy_from = FOREVER
+            self._batch.is_busy_from = NEVER
         count = self._admit(claiming, results)
         if self._pool.is_fast and time.monotonic() >= idle_at:
-            self._pool.let_all_work()  # a late packet may have claimed with any slot: each claims every second again
+            # A late packet may have claimed with any slot. Now each slot claims every second again, and finds that.
+            self._pool.let_all_work()
         self._wanted = 2 * count if count == len(claiming) else max(1, count)
         for slot, result in zip(claiming, results, strict=True):
-            if isinstance(result, ResponseError) and slot not in self._settlements.refused:
+            if isinstance(result, ResponseError) and slot not in self._settlements.refused and not count:
                 raise result
         return count > 0
 

@@ -1,4 +1,4 @@
-"""Fetches transactional events: a handler thread waits at the queue itself, to lose no time."""
+"""The threads that run transactional events. They wait at the queue themselves, to lose no time."""
 
 import logging
 import threading
@@ -54,7 +54,7 @@ class SlotContext:
 
 
 class TransactionThread(threading.Thread):
-    """Runs one transaction at a time."""
+    """Claims, runs and settles transactions, one at a time or in batches; waits while another thread does all."""
 
     def __init__(self, name: str, executor: TransactionalExecutor, pool: SlotPool, report: StoreReport) -> None:
         super().__init__(name=name, daemon=True)
@@ -69,7 +69,7 @@ class TransactionThread(threading.Thread):
         return self._executor.finished
 
     def stop(self) -> None:
-        """Claims nothing more; the thread ends when all transactions are settled."""
+        """Claims nothing more; the thread ends when no batch has a run left."""
         self._is_stopping.set()
         self._executor.stop()
 
@@ -93,7 +93,7 @@ class TransactionThread(threading.Thread):
                 self._executor.wait_for_turn()
                 self._executor.run_until_idle(WAIT_SECONDS)
                 if self._is_stopping.is_set() and self._pool.has_work:
-                    time.sleep(HELD_UP_SECONDS)  # it is another thread's, unless that is held up
+                    time.sleep(HELD_UP_SECONDS)  # another thread's: this one takes it over if it is held up
             except (RedisError, OSError) as exc:
                 self._report.failed(self.name, exc)
                 pause = pause_seconds(
@@ -104,12 +104,13 @@ class TransactionThread(threading.Thread):
                 self._pool.join()
                 failures += 1
             else:
-                failures = 0
-                self._report.succeeded(self.name)
+                if self._executor.has_asked_store:
+                    failures = 0
+                    self._report.succeeded(self.name)
 
 
 class HeldUpCheck(BackgroundThread):
-    """Watches the batches of a process."""
+    """Wakes the other threads when runs, or the thread that works for all, are held up."""
 
     def __init__(self, pool: SlotPool) -> None:
         super().__init__("held-up")

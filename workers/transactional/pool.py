@@ -1,9 +1,9 @@
 """The slots in which transactions run, and the batches of runs, which the threads of a process share.
 
 A thread alone claims, runs and settles one transaction after the other. While handlers return at once, most of the time
-goes to packets and to changes of threads. So then a few threads work for all slots: each claims a batch, runs its
-transactions in turn and settles them together, and the other threads wait. Slow handlers end this, and what has
-waited behind one goes to other threads.
+goes to packets and to changes of threads. So then one thread works for all slots: it claims a batch, runs its
+transactions in turn and settles them together, and the other threads wait. Slow handlers end this. Runs that wait
+behind a slow one go to other threads.
 """
 
 import threading
@@ -22,12 +22,12 @@ from surehook.workers.transactional.batch import (
     taken_if_older,
 )
 
-# Handlers that run longer, together, are slow: several threads would do more. A run like the second ends a fast time at
-# once.
-FAST_SECONDS, LONG_SECONDS = 0.0003, 0.02
-# The threads that work while handlers are fast.
-WORKING_THREADS = 1
-# The score counts fast runs, and a slow one takes back as many as this.
+# An event whose handlers take less in all is fast. For others, several threads do more.
+FAST_SECONDS = 0.0003
+# One event that takes as long as this makes all threads work again.
+LONG_SECONDS = 0.02
+# The score: a fast event adds 1, a slow one subtracts SLOW_COSTS. One thread takes over at BECOMES_FAST, and all work
+# again below STAYS_FAST.
 SLOW_COSTS = 20
 BECOMES_FAST, STAYS_FAST, HIGHEST = 300, 200, 400
 # The longest time for which the first outcome of a batch waits for the others.
@@ -40,9 +40,11 @@ class SlotPool:
     """The slots of a process, one for each thread, and the threads' batches."""
 
     def __init__(self, slots: Iterable[RunSlot]) -> None:
-        self._unsure = deque(slots)  # they may hold a claim
+        self._unsure = deque(
+            slots
+        )  # the reply to a claim may have been lost: the store may think that they run something
         self._free: deque[RunSlot] = deque()
-        self._most_at_once = max(1, len(self._unsure) // WORKING_THREADS)
+        self._count = len(self._unsure)
         self._batches: list[Batch] = []
         self._score = 0
         self.is_fast = False
@@ -51,7 +53,11 @@ class SlotPool:
         self.is_stopping = False
 
     def new_batch(self) -> Batch:
-        """The batch of one more thread. It stays when its thread fails, so that others settle its runs."""
+        """The batch of one more thread.
+
+        It outlives its thread, so that others run and settle what is in it. The supervisor ends the runs that the
+        thread was settling.
+        """
         self._batches.append(Batch())
         return self._batches[-1]
 
@@ -78,27 +84,33 @@ class SlotPool:
     @property
     def most_at_once(self) -> int:
         """For how many slots a thread may claim."""
-        return self._most_at_once if self.is_fast else 1
+        return self._count if self.is_fast else 1
 
-    def wait_for_turn(self, own: Batch) -> None:
-        """Waits while there is nothing to do for the calling thread, whose batch is `own`."""
-        if not self._must_wait(own):
+    def wait_for_turn(self, own: Batch, *, is_out_of_turn: bool = False) -> None:
+        """Waits while there is nothing to do for the calling thread, whose batch is `own`.
+
+        Out of turn, it waits for no other thread, only for a slot.
+        """
+        if not self._must_wait(own, is_out_of_turn=is_out_of_turn):
             return
         with self._changed:
             self._working -= 1
             self._waiting += 1
-            self._changed.wait_for(lambda: not self._must_wait(own, coming=1))
+            self._changed.wait_for(lambda: not self._must_wait(own, is_out_of_turn=is_out_of_turn, coming=1))
             self._working += 1
             self._waiting -= 1
 
-    def _must_wait(self, own: Batch, coming: int = 0) -> bool:
+    def _must_wait(self, own: Batch, *, is_out_of_turn: bool, coming: int = 0) -> bool:
+        """`coming`: 1 if the calling thread is not counted as working."""
         if own or self.is_stopping or self._has_held_up_runs():
             return False
-        return not (self._free or self._unsure) or (self.is_fast and self._working + coming > WORKING_THREADS)
+        if not self._free and not self._unsure:
+            return True
+        return self.is_fast and not is_out_of_turn and self._working + coming > 1
 
     @property
     def may_claim(self) -> bool:
-        return not self.is_fast or self._working <= WORKING_THREADS
+        return not self.is_fast or self._working <= 1
 
     def take_unsure(self) -> RunSlot | None:
         """A slot that may hold a claim whose reply was lost."""
@@ -144,12 +156,12 @@ class SlotPool:
             self.let_all_work()
 
     def let_all_work(self) -> None:
-        """Every thread works for itself, until handlers have been fast for a while."""
+        """Lets every thread work, until handlers have been fast for a while."""
         self._score, self.is_fast = 0, False
         self._wake_all()
 
     def help_if_held_up(self) -> None:
-        """Called often: what a thread cannot do now, the others do."""
+        """Called often. Wakes all threads if a run or a thread is held up, so that they take over its runs."""
         if self._has_held_up_runs() or (self.is_fast and self._has_held_up_thread()):
             self.let_all_work()
 

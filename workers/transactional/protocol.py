@@ -82,7 +82,9 @@ class TransactionProtocol:
         return (self._worker, time.monotonic_ns(), last)
 
     def claimed(self, reply: Any, sent_at: float, store_ms: float | None = None) -> Transaction | None:
-        """Reads the reply to a claim that was sent at `sent_at`: see `_transaction`.
+        """Reads the reply to a claim that was sent at `sent_at` (see `_transaction`).
+
+        Reports an outcome that was lost again, and gives back an event that is too late.
 
         Raises:
             ResponseError: the store cannot start the event whose turn it was.

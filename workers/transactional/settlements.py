@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 from surehook.shared.backoff import pause_seconds
 from surehook.workers.connection import is_connection_at_fault
 from surehook.workers.store_report import StoreReport
-from surehook.workers.transactional.batch import FOREVER, Batch, FinishedRun, RunSlot
+from surehook.workers.transactional.batch import NEVER, Batch, FinishedRun, RunSlot
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +36,17 @@ class Settlements:
         self.pause(pause_seconds(self.failures, first_seconds=0.02, longest_seconds=LONGEST_BACKOFF_SECONDS))
         self.failures += 1
 
+    def forget(self) -> None:
+        """Called when the thread has no outcomes to report: another thread may have settled them."""
+        self.failures, self.refused = 0, set()
+
     def pause(self, seconds: float = LONGEST_BACKOFF_SECONDS) -> None:
         self._batch.is_busy_from = time.monotonic()
         time.sleep(seconds)
-        self._batch.is_busy_from = FOREVER
+        self._batch.is_busy_from = NEVER
 
     def note(self, finished: Sequence[FinishedRun], outcomes: Sequence[str | ResponseError]) -> Sequence[FinishedRun]:
-        """Returns those that are settled. The others go into the next packets as well."""
+        """Returns the runs that are settled. Those that the store refused are taken back, and reported again."""
         settled: list[FinishedRun] = []
         refused: list[FinishedRun] = []
         for run, final in zip(finished, outcomes, strict=True):
@@ -56,7 +60,7 @@ class Settlements:
                 transaction = run.transaction
                 facts = {"event_id": transaction.event_id, "event_type": transaction.event_type, "outcome": final}
                 log.warning("outcome not used", extra=facts)
-        if not refused and (self.failures or self.refused):
+        if settled and not refused:
             self._report.succeeded(SETTLEMENT)
         self.failures, self.refused = 0, {run.slot for run in refused}
         self._take_back(refused)

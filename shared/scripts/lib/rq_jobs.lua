@@ -116,10 +116,10 @@ local function promote_due(queue, most, timeout)
   return #due
 end
 
--- Show what a worker does, if it is registered: then its hash has a state. Returns whether it is.
+-- Show a worker's state to RQ's tools, if it is registered: only then its hash has one. Returns whether it is.
 local function show_worker(worker, state)
   if redis.call('HSET', WORKER .. worker, 'state', state) == 0 then return true end
-  redis.call('DEL', WORKER .. worker)  -- a fragment, which RQ's tools cannot read
+  redis.call('DEL', WORKER .. worker)  -- not registered: HSET has created it
   return false
 end
 

@@ -19,7 +19,7 @@ local DEFAULTS = {state = 'running', round = '', deadline = '0', waiters = '', r
 local FIELDS = {'state', 'round', 'deadline', 'waiters', 'requests', 'running', 'worker', 'claim', 'undo_jobs',
   'commit_jobs', 'facts', 'refusal_ttl', 'confirm_window', 'retention'}
 
--- Wake workers. A wake-up lost with a dying worker costs only time, because every worker checks each second.
+-- Wake workers. A wake-up lost with a dying worker costs only time, because every process checks each second.
 local function wake_workers(count)
   local entries = {}
   for n = 1, count do entries[n] = '' end
@@ -61,7 +61,7 @@ local function forget_run(worker, run)
   if held and held ~= run then redis.call('SET', TXN_RUN .. worker, held) end
 end
 
--- Send replies to ingest processes. Unread ones expire together: a request also asks for its outcome, at its deadline.
+-- Send replies to ingest processes. Unread ones expire together; a request then asks for its outcome at its deadline.
 local function send_replies(replies)
   for process, lines in pairs(replies) do
     local unread = redis.call('RPUSH', REPLIES .. process, unpack(lines))
@@ -69,7 +69,7 @@ local function send_replies(replies)
   end
 end
 
--- Reply to every waiting ingest process. `txn.collected`, if given, collects this for a caller with many events.
+-- Reply to every waiting ingest process. If `txn.collected` is given, the caller sends those of many events together.
 local function notify_waiters(id, txn, state, reason)
   local replies = txn.collected and txn.collected.replies or {}
   for process in string.gmatch(txn.waiters or '', '%S+') do

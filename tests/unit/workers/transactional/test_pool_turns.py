@@ -14,7 +14,6 @@ from surehook.workers.transactional.pool import (
     HELD_UP_SECONDS,
     HIGHEST,
     SLOW_COSTS,
-    WORKING_THREADS,
     SlotPool,
 )
 from tests.support.slot_pool import FOREVER, SLOTS, a_fast_pool, a_pool, claimed, finished, note
@@ -76,8 +75,7 @@ def start() -> Iterator[Callable[[SlotPool], WaitingThread]]:
 
 
 def test_a_thread_waits_while_enough_others_work(fast: SlotPool, start: Start) -> None:
-    for _ in range(WORKING_THREADS):
-        fast.join()
+    fast.join()
 
     thread = start(fast)
 
@@ -87,8 +85,7 @@ def test_a_thread_waits_while_enough_others_work(fast: SlotPool, start: Start) -
 
 
 def test_one_of_several_threads_that_wait_replaces_one_that_ends(fast: SlotPool, start: Start) -> None:
-    for _ in range(WORKING_THREADS):
-        fast.join()
+    fast.join()
     threads = [start(fast), start(fast)]
 
     fast.leave()
@@ -107,8 +104,7 @@ WAYS: dict[str, Callable[[SlotPool], None]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_thread_gets_its_turn_when(way: str, fast: SlotPool, start: Start) -> None:
-    for _ in range(WORKING_THREADS):
-        fast.join()
+    fast.join()
     threads = [start(fast), start(fast)]
 
     WAYS[way](fast)
@@ -118,8 +114,7 @@ def test_every_thread_gets_its_turn_when(way: str, fast: SlotPool, start: Start)
 
 @pytest.mark.parametrize("is_finished", [False, True], ids=["claimed", "finished"])
 def test_every_thread_gets_its_turn_when_a_run_is_held_up(fast: SlotPool, start: Start, *, is_finished: bool) -> None:
-    for _ in range(WORKING_THREADS):
-        fast.join()
+    fast.join()
     batch = fast.new_batch()
     threads = [start(fast), start(fast)]
 
