@@ -49,7 +49,7 @@ class SlotPool:
         self._score = 0
         self.is_fast = False
         self._changed = threading.Condition()
-        self._working = self._waiting = 0
+        self._working = self._waiting = self._waiting_for_slot = 0
         self.is_stopping = False
 
     def new_batch(self) -> Batch:
@@ -84,21 +84,23 @@ class SlotPool:
     @property
     def most_at_once(self) -> int:
         """For how many slots a thread may claim."""
-        return self._count if self.is_fast else 1
+        return max(1, self._count - self._waiting_for_slot) if self.is_fast else 1
 
     def wait_for_turn(self, own: Batch, *, is_out_of_turn: bool = False) -> None:
         """Waits while there is nothing to do for the calling thread, whose batch is `own`.
 
-        Out of turn, it waits for no other thread, only for a slot.
+        Out of turn, it waits for no other thread, only for a slot, which the one that works for all leaves to it.
         """
         if not self._must_wait(own, is_out_of_turn=is_out_of_turn):
             return
         with self._changed:
             self._working -= 1
             self._waiting += 1
+            self._waiting_for_slot += is_out_of_turn
             self._changed.wait_for(lambda: not self._must_wait(own, is_out_of_turn=is_out_of_turn, coming=1))
             self._working += 1
             self._waiting -= 1
+            self._waiting_for_slot -= is_out_of_turn
 
     def _must_wait(self, own: Batch, *, is_out_of_turn: bool, coming: int = 0) -> bool:
         """`coming`: 1 if the calling thread is not counted as working."""
@@ -124,7 +126,7 @@ class SlotPool:
         """Returns slots whose transactions have ended, or that got none."""
         for slot in slots:
             (self._unsure if slot.may_hold_claim else self._free).append(slot)
-        if self._waiting and not self.is_fast:
+        if self._waiting_for_slot or (self._waiting and not self.is_fast):
             self._wake_all()
 
     def next_claimed(self, own: Batch) -> ClaimedRun | None:

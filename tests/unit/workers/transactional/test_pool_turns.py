@@ -24,14 +24,15 @@ SLOW_SECONDS = FAST_SECONDS * 2
 class WaitingThread(threading.Thread):
     """A thread that has joined and gets its turn."""
 
-    def __init__(self, pool: SlotPool) -> None:
+    def __init__(self, pool: SlotPool, *, is_out_of_turn: bool = False) -> None:
         super().__init__(daemon=True)
         self._pool = pool
+        self._is_out_of_turn = is_out_of_turn
         self.has_turn = threading.Event()
 
     def run(self) -> None:
         self._pool.join()
-        self._pool.wait_for_turn(Batch())
+        self._pool.wait_for_turn(Batch(), is_out_of_turn=self._is_out_of_turn)
         self.has_turn.set()
 
     def is_waiting(self) -> bool:
@@ -42,7 +43,7 @@ class WaitingThread(threading.Thread):
         return self.has_turn.wait(10)
 
 
-Start = Callable[[SlotPool], WaitingThread]
+Start = Callable[..., WaitingThread]
 
 
 @pytest.fixture
@@ -56,12 +57,12 @@ def fast() -> SlotPool:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[SlotPool], WaitingThread]]:
+def start() -> Iterator[Start]:
     """Starts a thread, and returns it when it waits."""
     started: list[tuple[SlotPool, WaitingThread]] = []
 
-    def start(pool: SlotPool) -> WaitingThread:
-        thread = WaitingThread(pool)
+    def start(pool: SlotPool, **options: bool) -> WaitingThread:
+        thread = WaitingThread(pool, **options)
         started.append((pool, thread))
         thread.start()
         wait_until(thread.is_waiting, "it waits")
@@ -180,3 +181,17 @@ def test_other_threads_get_their_turn_while_one_can_do_nothing(is_held_up: bool,
         assert all(each.gets_its_turn() for each in threads)
     note(fast, HIGHEST, 0.0)
     assert fast.is_fast == (not is_held_up)  # its thread does not count as one that works
+
+
+def test_a_thread_out_of_turn_gets_a_slot_of_the_one_that_works_for_all(fast: SlotPool, start: Start) -> None:
+    fast.join()
+    slots = fast.take_free(SLOTS)
+    thread = start(fast, is_out_of_turn=True)
+    other = start(fast)
+    assert fast.most_at_once == SLOTS - 1
+
+    fast.release(slots[:1])
+
+    assert thread.gets_its_turn()
+    assert not other.has_turn.is_set()
+    assert fast.most_at_once == SLOTS
