@@ -173,8 +173,9 @@ def test_a_replica_writing_its_initial_aof_is_not_counted_as_durable(
                 make_slow(primary, replica)
             replica.config_set("appendonly", "no")
             wait_until(lambda: not endpoint.is_ready(), "it is off")
-            caplog.clear()
             replica.config_set("appendonly", "yes")
+            wait_until(lambda: replica.info("persistence")["aof_rewrite_in_progress"], "it writes the file")
+            # Said once: perhaps already while it was off.
             wait_until(lambda: "must have it on disk, and 0 reported it" in reasons(caplog), "it says why")
             while_rewriting = endpoint.deliver().status_code, replica.info("persistence")["aof_rewrite_in_progress"]
             wait_until(endpoint.is_ready, "the file is whole")
