@@ -12,7 +12,7 @@ from harness.stack import wait_until
 from surehook import Event
 from surehook.shared.encryption import BodyCipher
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
-from surehook.shared.scripts import text, texts
+from surehook.shared.scripts import Script, text, texts
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.execution.runner import Runner
 from surehook.workers.handlers.registry import Registry, declared, on
@@ -23,7 +23,7 @@ from surehook.workers.transactional.exchange import TransactionExchange
 from surehook.workers.transactional.executor import TransactionalExecutor
 from surehook.workers.transactional.fetching import HeldUpCheck, TransactionThread
 from surehook.workers.transactional.pool import HIGHEST, SlotPool
-from surehook.workers.transactional.protocol import TransactionProtocol
+from surehook.workers.transactional.protocol import SCRIPT_NAMES, TransactionProtocol
 from tests.support.claiming import SingleClaims
 from tests.support.run_context import TestContext
 from tests.support.transactions import KEYS, Protocol
@@ -80,6 +80,10 @@ class TransactionPool:
         self._exchange = exchange
         on("user.create", name="check", transactional=True)(self._handle)
         protocol.beat(WORKER)
+        for (
+            script
+        ) in SCRIPT_NAMES:  # one that the store does not know is sent again, which changes packets and their order
+            store.script_load(Script(script, KEYS).source)
         first = self.executor()
         first.run_until_idle(0.001)  # from now on no slot may hold a claim
         first.close()
@@ -130,7 +134,6 @@ class TransactionPool:
         """Stops claiming, as a worker process that ends."""
         for thread in self.threads:
             thread.stop()
-        self.pool.stop()
 
     def join(self) -> None:
         for thread in self.threads:
