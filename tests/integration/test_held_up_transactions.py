@@ -1,5 +1,6 @@
 """While one thread of a process works for all, whatever stops it gives the rest of its batch to the others."""
 
+import logging
 import threading
 import time
 from types import SimpleNamespace
@@ -9,7 +10,9 @@ import pytest
 import redis
 
 from harness.stack import wait_until
+from surehook.workers.store_report import StoreReport
 from surehook.workers.transactional import fetching, settlements
+from surehook.workers.transactional.batch import Batch, FinishedRun
 from surehook.workers.transactional.pool import (
     BECOMES_FAST,
     FAST_SECONDS,
@@ -18,6 +21,8 @@ from surehook.workers.transactional.pool import (
     SLOW_COSTS,
     STAYS_FAST,
 )
+from surehook.workers.transactional.settlements import Settlements
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.test_transaction_batches import Open, blocked, open_pool
 from tests.support.transaction_pool import FIRST, SLOTS, RecordingExchange, nothing
 from tests.support.transactions import KEYS
@@ -187,3 +192,30 @@ def test_a_thread_whose_outcome_another_has_settled_claims_again(
     assert executor.run_until_idle(0.01) == 1
     executor.close()
     other.close()
+
+
+def test_an_event_that_the_store_refuses_to_start_delays_no_other_of_its_packet(
+    open_pool: Open, store: redis.Redis
+) -> None:
+    pool = open_pool()
+    broken, *others = pool.submit_batch(*[nothing] * SLOTS)
+    store.set(KEYS.transaction(broken.id), "no hash")
+    executor = pool.executor()
+
+    executor.run_until_idle(0.01)  # raises nothing
+
+    assert pool.confirm(*others) == [("completed", "")] * FIRST
+    executor.close()
+
+
+def test_a_trouble_is_over_when_another_thread_has_settled(caplog: pytest.LogCaptureFixture, open_pool: Open) -> None:
+    caplog.set_level(logging.INFO)
+    report, slot = StoreReport(), open_pool().slots[0]
+    run = FinishedRun(slot, Transaction("id", "round", 1, "user.create", "", "", b""), Outcome("completed"), 0.0)
+    one, another = Settlements(Batch(), report), Settlements(Batch(), report)
+    one.note([run], [redis.ResponseError("ERR")])
+    assert "store available again" not in caplog.messages
+
+    another.note([run], ["completed"])
+
+    assert "store available again" in caplog.messages
