@@ -99,7 +99,6 @@ class TransactionalLauncher(Launcher):
         """The process stays available: a new one is about to start, and may be in time for clients that submit now."""
         for thread in self._threads:
             thread.stop()
-        self._pool.stop()
 
     def close(self) -> None:
         self._minutes.stop()

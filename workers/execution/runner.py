@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import math
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -20,8 +21,6 @@ from surehook.workers.handlers.attempt import Attempt
 from surehook.workers.handlers.errors import HandlerTimeout, Permanent, RetryLater
 from surehook.workers.handlers.hooks import DeadLetter, LetterHook
 from surehook.workers.handlers.registry import Handler
-
-FOREVER = float("inf")
 
 
 class RunStatus(Enum):
@@ -71,7 +70,7 @@ class Runner:
         return handler.timeout_seconds or self.default_timeout_seconds
 
     def run(
-        self, handler: Handler, event: Event, number: int, context: RunContext, *, at_most_seconds: float = FOREVER
+        self, handler: Handler, event: Event, number: int, context: RunContext, *, at_most_seconds: float = math.inf
     ) -> RunResult:
         """Runs the handler's attempt of this number, until its timeout or for `at_most_seconds`."""
         timeout = min(self.timeout_of(handler), at_most_seconds)

@@ -6,6 +6,7 @@ their time on that. Here one thread at a time is waking up, and it wakes the nex
 
 import threading
 from collections import deque
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -27,19 +28,11 @@ class Handoff(Generic[T]):
         self._wake_one()
 
     def first(self) -> T | None:
-        try:
-            return self._items[0]
-        except IndexError:
-            return None
+        return first_of(self._items)
 
     def drain(self) -> list[T]:
         """Removes and returns all items that no thread has taken."""
-        drained: list[T] = []
-        try:
-            while True:
-                drained.append(self._items.popleft())
-        except IndexError:
-            return drained
+        return list(taken(self._items))
 
     def get(self, wake_up: threading.Lock) -> T:
         """Waits for the next item. `wake_up` is a locked lock of the calling thread's own."""
@@ -75,6 +68,24 @@ class Handoff(Generic[T]):
             return
         self._is_waking = True
         wake_up.release()
+
+
+def first_of(items: deque[T]) -> T | None:
+    """The first item of a deque from which other threads take items."""
+    try:
+        return items[0]
+    except IndexError:
+        return None
+
+
+def taken(items: deque[T]) -> Iterator[T]:
+    """Takes items as long as there are any; other threads may take some in between."""
+    while True:
+        try:
+            item = items.popleft()
+        except IndexError:
+            return
+        yield item
 
 
 def locked_lock() -> threading.Lock:

@@ -1,15 +1,17 @@
 """The slots in which transactions run, and one thread's batch of runs."""
 
+import math
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol, TypeVar
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar
 
 from surehook.workers.execution.runner import RunContext
+from surehook.workers.queue.handoff import first_of, taken
 from surehook.workers.transactional.protocol import TransactionProtocol
 from surehook.workers.transactional.transaction import Outcome, Transaction
 
-NEVER = float("inf")
-T = TypeVar("T")
+NEVER = math.inf
 
 
 class TransactionContext(RunContext, Protocol):
@@ -49,6 +51,9 @@ class FinishedRun(NamedTuple):
     since: float
 
 
+RunT = TypeVar("RunT", ClaimedRun, FinishedRun)
+
+
 class Batch:
     """One thread's runs. Other threads take what is held up: each step on a deque is atomic in Python."""
 
@@ -63,23 +68,12 @@ class Batch:
         return bool(self.claimed or self.finished)
 
 
-def taken(runs: "deque[T]", count: float = float("inf")) -> Iterator[T]:
-    while count > 0:
-        try:
-            yield runs.popleft()
-        except IndexError:
-            return
-        count -= 1
-
-
-def taken_if_older(runs: "deque[Any]", before: float) -> Iterator[Any]:
+def taken_if_older(runs: "deque[RunT]", before: float) -> Iterator[RunT]:
     """Another thread may take the first one in between; then the next one is taken, however old it is."""
     while is_older(runs, before):
-        yield from taken(runs, 1)
+        yield from islice(taken(runs), 1)
 
 
-def is_older(runs: "deque[Any]", before: float) -> bool:
-    try:
-        return bool(runs[0].since < before)
-    except IndexError:
-        return False
+def is_older(runs: "deque[RunT]", before: float) -> bool:
+    run = first_of(runs)
+    return run is not None and run.since < before

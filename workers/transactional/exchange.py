@@ -85,7 +85,7 @@ class TransactionExchange:
             raise
 
     def read_claims(self) -> list[Transaction | ResponseError | None]:
-        """What `TransactionProtocol.claim` returns or raises, for each slot that claims.
+        """Returns for each slot that claims its transaction, none, or the error of its claim.
 
         Raises:
             RedisError, OSError: the store is unavailable; these slots may have a claim.
@@ -113,7 +113,7 @@ class TransactionExchange:
 
 
 def _result(function: Callable[..., T], *arguments: Any) -> T | ResponseError:
-    """What a function returns for one of several runs. An error that is this run's alone does not end the others."""
+    """Calls a function for one of several runs. Returns its error, if that is this run's alone: the others go on."""
     try:
         return function(*arguments)
     except ResponseError as exc:

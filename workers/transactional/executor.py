@@ -33,7 +33,6 @@ class TransactionalExecutor:
         self.decider = decider
         self.missing_key = missing_key
         self.finished = 0
-        self._is_stopping = False
         self._batch = pool.new_batch()
         self._wanted = 1
         """For how many slots to claim next: twice as many after a full packet, else as many as came."""
@@ -44,8 +43,8 @@ class TransactionalExecutor:
         self._settlements = Settlements(self._batch, report or StoreReport())
 
     def stop(self) -> None:
-        """Claims nothing more."""
-        self._is_stopping = True
+        """Lets no thread of the process claim any more."""
+        self._pool.stop()
 
     def close(self) -> None:
         self._exchange.close()
@@ -75,7 +74,7 @@ class TransactionalExecutor:
 
     def _find_lost_claims(self) -> None:
         """Claims with slots that may hold a claim whose reply was lost: its event must not wait for its deadline."""
-        while not self._is_stopping and len(self._batch.claimed) < self._pool.most_at_once:
+        while not self._pool.is_stopping and len(self._batch.claimed) < self._pool.most_at_once:
             if self.missing_key.is_paused() or (slot := self._pool.take_unsure()) is None:
                 return
             try:
@@ -160,7 +159,7 @@ class TransactionalExecutor:
         return True
 
     def _slots_that_claim(self, finished: Sequence[FinishedRun]) -> list[RunSlot]:
-        is_busy = self._is_stopping or self._settlements.failures or self._batch.claimed
+        is_busy = self._pool.is_stopping or self._settlements.failures or self._batch.claimed
         if is_busy or self.missing_key.is_paused() or not (self._pool.may_claim or self._must_ask_store):
             return []
         wanted = min(self._wanted, self._pool.most_at_once)

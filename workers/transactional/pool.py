@@ -10,15 +10,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 
+from surehook.workers.queue.handoff import taken
 from surehook.workers.transactional.batch import (
     Batch,
     ClaimedRun,
     FinishedRun,
     RunSlot,
     is_older,
-    taken,
     taken_if_older,
 )
 
@@ -116,11 +116,11 @@ class SlotPool:
 
     def take_unsure(self) -> RunSlot | None:
         """A slot that may hold a claim whose reply was lost."""
-        return next(taken(self._unsure, 1), None)
+        return next(taken(self._unsure), None)
 
     def take_free(self, count: int) -> list[RunSlot]:
         """Up to `count` slots for which no thread claims."""
-        return list(taken(self._free, count))
+        return list(islice(taken(self._free), count))
 
     def release(self, slots: Iterable[RunSlot]) -> None:
         """Returns slots whose transactions have ended, or that got none."""
@@ -131,7 +131,7 @@ class SlotPool:
 
     def next_claimed(self, own: Batch) -> ClaimedRun | None:
         """A run of the thread's batch, or one that is held up in another's."""
-        if (run := next(taken(own.claimed, 1), None)) is not None:
+        if (run := next(taken(own.claimed), None)) is not None:
             return run
         before = time.monotonic() - HELD_UP_SECONDS
         held_up: Iterator[ClaimedRun] = chain.from_iterable(

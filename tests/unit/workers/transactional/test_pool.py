@@ -1,7 +1,5 @@
 """How the threads of a process share slots and batches."""
 
-import pytest
-
 from surehook.workers.transactional.pool import (
     BECOMES_FAST,
     FAST_SECONDS,
@@ -10,19 +8,9 @@ from surehook.workers.transactional.pool import (
     SLOW_COSTS,
     SlotPool,
 )
-from tests.support.slot_pool import FOREVER, SLOTS, a_fast_pool, a_pool, a_slot, claimed, finished, note
+from tests.support.slot_pool import FOREVER, SLOTS, a_slot, claimed, finished, note
 
 SLOW_SECONDS = FAST_SECONDS * 2
-
-
-@pytest.fixture
-def pool() -> SlotPool:
-    return a_pool()
-
-
-@pytest.fixture
-def fast() -> SlotPool:
-    return a_fast_pool()
 
 
 def test_handlers_are_fast_after_many_fast_runs_and_not_before(pool: SlotPool) -> None:

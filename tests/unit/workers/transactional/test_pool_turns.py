@@ -16,7 +16,7 @@ from surehook.workers.transactional.pool import (
     SLOW_COSTS,
     SlotPool,
 )
-from tests.support.slot_pool import FOREVER, SLOTS, a_fast_pool, a_pool, claimed, finished, note
+from tests.support.slot_pool import FOREVER, SLOTS, claimed, finished, note
 
 SLOW_SECONDS = FAST_SECONDS * 2
 
@@ -44,16 +44,6 @@ class WaitingThread(threading.Thread):
 
 
 Start = Callable[..., WaitingThread]
-
-
-@pytest.fixture
-def pool() -> SlotPool:
-    return a_pool()
-
-
-@pytest.fixture
-def fast() -> SlotPool:
-    return a_fast_pool()
 
 
 @pytest.fixture
