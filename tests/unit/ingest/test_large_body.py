@@ -35,14 +35,19 @@ MEMBERS = st.tuples(st.sampled_from(KEYS), VALUES | IDS | USERS)
 STYLES = st.sampled_from([{"separators": (",", ":")}, {"indent": 2}, {"ensure_ascii": False}, {}])
 
 
-class CountedLock(asyncio.Lock):
-    """Counts the steps."""
+class RecordingLock(asyncio.Lock):
+    """Knows which task took each step."""
 
-    count = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.takers: list[str] = []
 
     async def acquire(self) -> Literal[True]:
-        self.count += 1
-        return await super().acquire()
+        is_taken = await super().acquire()
+        task = asyncio.current_task()
+        assert task is not None
+        self.takers.append(task.get_name())
+        return is_taken
 
 
 LONG = (
@@ -187,26 +192,28 @@ def test_the_event_loop_turns_often_while_a_body_is_read(unit: bytes, monkeypatc
     monkeypatch.setattr(large_body, "STEP_SECONDS", 0.0)
     body = b'{"event": {"type": "test", "x": [%b0]}}' % (unit * max(1, MEGABYTE // len(unit)))
 
-    turn = CountedLock()
+    turn = RecordingLock()
     asyncio.run(parse_large_envelope(body, turn))
 
-    assert turn.count > 20
+    assert len(turn.takers) > 20
 
 
-def test_a_body_does_not_wait_for_the_end_of_a_larger_one() -> None:
+def test_a_body_does_not_wait_for_the_end_of_a_larger_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_body, "STEP_SECONDS", 0.0)
     larger = b'{"event": {"type": "test", "x": [%b0]}}' % (b"[]," * 300_000)
     smaller = b'{"event": {"type": "test", "x": [%b0]}}' % (b"[]," * 25_000)
+    turn = RecordingLock()
 
-    async def first_to_end() -> bool:
-        turn = asyncio.Lock()
-        before = asyncio.create_task(parse_large_envelope(larger, turn))
+    async def read_both() -> None:
+        before = asyncio.create_task(parse_large_envelope(larger, turn), name="larger")
         await asyncio.sleep(0)
-        await parse_large_envelope(smaller, turn)
-        is_first = not before.done()
-        await before
-        return is_first
+        await asyncio.gather(before, asyncio.create_task(parse_large_envelope(smaller, turn), name="smaller"))
 
-    assert asyncio.run(first_to_end())
+    asyncio.run(read_both())
+
+    steps_in_between = turn.takers.index("smaller"), len(turn.takers) - turn.takers[::-1].index("smaller")
+    assert turn.takers[slice(*steps_in_between)].count("larger") <= turn.takers.count("smaller")
+    assert turn.takers[-1] == "larger"
 
 
 def test_empty_registrations_among_others_change_nothing() -> None:
