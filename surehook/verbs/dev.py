@@ -48,7 +48,8 @@ def dev(unmasked: bool, reloads: bool) -> None:
     settings = start()
     stops: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: stops.append(number))
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup: outlive the terminal
+            signal.signal(number, lambda number, _: stops.append(number))
     echo("starting the store" if settings.redis_url is None else "using the store of SUREHOOK_REDIS_URL")
     # Code may change while the worker starts, so the watch begins before it.
     changes: contextlib.AbstractContextManager[ChangeWatch | None] = (

@@ -144,7 +144,8 @@ def test_a_handlers_program_inherits_what_any_python_program_would_pass_on(build
     stack = build_stack(RUNS)
     plain = tmp_path / "plain.py"
     plain.write_text(
-        f"import os, subprocess, sys\nPROBE = {PROBE!r}\n"
+        f"import os, signal, subprocess, sys\nPROBE = {PROBE!r}\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a worker reloads at it, also when started with nohup\n"
         "for options in ({}, {'env': {**os.environ}}, {'close_fds': False}, {'restore_signals': False}):\n"
         "    subprocess.run([sys.executable, '-c', PROBE], **options)\n"
     )

@@ -1,5 +1,7 @@
 """The first steps of a new user, and the output they see."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -115,6 +117,27 @@ def slow(event, attempt):
     again = Terminal(stack, SUREHOOK_HANDLERS="myhooks")
     wait_until(lambda: (again.screen(), stack.effects())[1] == ["began 1", "began 2"], "it runs again")
     assert again.ctrl_c() == 0
+
+
+@pytest.mark.parametrize(
+    ("through", "survives"),
+    [pytest.param(("env", "--default-signal=HUP"), False, id="by itself"), pytest.param(("nohup",), True, id="nohup")],
+)
+def test_dev_ends_with_its_terminal_unless_nohup_keeps_it(
+    through: tuple[str, ...], survives: bool, build_stack: Build
+) -> None:
+    stack = build_stack()
+    terminal = Terminal(stack, through=through)
+    wait_until(stack.is_ready, "its ingest answers")
+
+    os.killpg(terminal.process.pid, signal.SIGHUP)
+
+    if survives:
+        assert stack.run("trigger", "user.delete").stdout.startswith("202")
+        assert terminal.process.poll() is None
+        assert terminal.ctrl_c() == 0
+    else:
+        wait_until(lambda: terminal.process.poll() == 0, "it stopped")
 
 
 def test_a_killed_dev_leaves_nothing_that_stops_the_next(build_stack: Build) -> None:

@@ -15,14 +15,14 @@ SUREHOOK = str(Path(sys.executable).with_name("surehook"))
 class Terminal:
     """`surehook dev` in a terminal of its own, in a fresh folder."""
 
-    def __init__(self, stack: Stack, *options: str, **environ: str) -> None:
+    def __init__(self, stack: Stack, *options: str, through: tuple[str, ...] = (), **environ: str) -> None:
         self.stack = stack
         for name in ("SUREHOOK_API_KEYS", "SUREHOOK_HANDLERS"):
             stack.environ.pop(name, None)
         stack.environ["TODOS_DB"] = str(stack.folder / "todos.sqlite3")
         self._end, inside = pty.openpty()
         self.process = subprocess.Popen(
-            [SUREHOOK, "dev", *options],
+            [*through, SUREHOOK, "dev", *options],
             cwd=stack.folder,
             env={**stack.environ, "SUREHOOK_DATA_DIR": "store", **environ},
             stdin=inside,
