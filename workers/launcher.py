@@ -40,7 +40,7 @@ from surehook.workers.queue.fetcher import Fetcher
 from surehook.workers.queue.index_facts import IndexFacts
 from surehook.workers.queue.notifier import Notifier
 from surehook.workers.queue.prefetch import Prefetch
-from surehook.workers.queue.threads import HandlerThread
+from surehook.workers.queue.threads import HandlerThread, JobWorker
 from surehook.workers.rq_worker import RQWorkers, thread_names, unregister
 from surehook.workers.slots import Slots
 from surehook.workers.store_report import StoreReport
@@ -157,9 +157,9 @@ class QueueLauncher(Launcher):
             self._claims, connection, slots, Prefetch(threads), self._metrics, wake_up, is_paused, limited
         )
         self._notifier.on_work = self._fetcher.wake_up
-        self._threads = [
-            HandlerThread(name, self._fetcher.handoff, self._fetcher.inbox, executor, slots) for name in self._names
-        ]
+        handoff, inbox = self._fetcher.handoff, self._fetcher.inbox
+        workers = [JobWorker(name, handoff, inbox, executor, slots) for name in self._names]
+        self._threads = [HandlerThread(worker, handoff, inbox) for worker in workers]
         timeout = settings.handler_timeout
         tend = LimitedQueues(store, self._keys, self._limited, timeout).tend
         self._heartbeat = Heartbeat(self._rq_workers, self._fetcher, self._claims, limited, tend)
@@ -190,7 +190,7 @@ class QueueLauncher(Launcher):
         return (*self._threads, self._notifier, *periodic, *self._letter_hooks, self._fetcher)
 
     def _timeouts(self) -> Iterable[Timeout]:
-        return [*(each.timeout for each in self._threads), *(each.timeout for each in self._letter_hooks)]
+        return [*(each.worker.timeout for each in self._threads), *(each.timeout for each in self._letter_hooks)]
 
     def _finished(self) -> int:
         return self._fetcher.finished

@@ -155,7 +155,7 @@ class OneByOne:
             return
         claim = self.claims.claim()
         if claim is not None:
-            completion = self.executor.execute(claim, self.context)
+            completion = self.executor.execute(claim, self.context) or self.context.ended.get()()
             is_acknowledged = self.claims.acknowledge(completion.ack)
             log_completion(completion, self.metrics, is_acknowledged=is_acknowledged)
 

@@ -12,7 +12,7 @@ from surehook import Attempt, Event, on
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import texts
 from surehook.workers.maintenance.heartbeat import Heartbeat
-from surehook.workers.queue.threads import PARENT_RENEWS_EVERY_SECONDS, HandlerThread, JobInProgress
+from surehook.workers.queue.threads import PARENT_RENEWS_EVERY_SECONDS, JobInProgress, JobWorker
 from surehook.workers.rq_worker import RQWorkers
 from surehook.workers.supervisor import own_claims
 from surehook.workers.supervisor.interruption import interrupt
@@ -126,17 +126,17 @@ def test_a_stalled_process_relies_on_leases_renewed_by_its_supervisor(
     accept: Accept, open_worker_harness: Open, claims_of: Any
 ) -> None:
     worker_harness = open_worker_harness(threads=1)
-    thread: HandlerThread = worker_harness.threads[0]
+    worker: JobWorker = worker_harness.workers[0]
     accept()
     held = JobInProgress(claims_of("worker_harness").claim(), 0, 0.0, 0.0)
-    thread._job = held  # noqa: SLF001 - as while it runs
+    worker._job = held  # noqa: SLF001 - as while it runs
     now = time.monotonic()
 
     worker_harness.slots.beat(now - 20)
-    assert thread.is_ours(), "it stands still"
+    assert worker.is_ours(), "it stands still"
     worker_harness.slots.beat(now)
-    assert thread.is_ours(), "it has just come to itself"
+    assert worker.is_ours(), "it has just come to itself"
 
     worker_harness.slots.stalled_until = now - 10
-    assert not thread.is_ours()
+    assert not worker.is_ours()
     assert own_claims.RENEW_EVERY_SECONDS == PARENT_RENEWS_EVERY_SECONDS

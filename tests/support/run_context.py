@@ -1,5 +1,9 @@
 """The run context of a test: its own thread."""
 
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
 from surehook.workers.execution.timeouts import Timeout
 from surehook.workers.transactional.transaction import Transaction
 
@@ -11,6 +15,8 @@ class TestContext:
 
     def __init__(self) -> None:
         self.timeout = Timeout()
+        self.ended: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        """The rest of each job whose `async` handler has ended."""
 
     def start_run(self, deadline: float) -> None:
         pass
@@ -23,6 +29,9 @@ class TestContext:
 
     def finish_runs(self) -> None:
         pass
+
+    def go_on(self, finish: Callable[[], Any]) -> None:
+        self.ended.put(finish)
 
     def free(self) -> None:
         pass

@@ -18,7 +18,7 @@ from surehook.workers.queue.claims import Claims
 from surehook.workers.queue.executor import JobExecutor
 from surehook.workers.queue.fetcher import Fetcher
 from surehook.workers.queue.prefetch import Prefetch
-from surehook.workers.queue.threads import HandlerThread
+from surehook.workers.queue.threads import HandlerThread, JobWorker
 from surehook.workers.slots import Slots
 
 
@@ -47,10 +47,11 @@ class WorkerHarness:
         executor = JobExecutor(
             registry, Runner(30), counts, queue="events", missing_key=missing_key, types=TransactionalTypes()
         )
-        self.threads = [
-            HandlerThread(f"{name}.{number}", self.fetcher.handoff, self.fetcher.inbox, executor, self.slots)
-            for number in range(threads)
+        handoff, inbox = self.fetcher.handoff, self.fetcher.inbox
+        self.workers = [
+            JobWorker(f"{name}.{number}", handoff, inbox, executor, self.slots) for number in range(threads)
         ]
+        self.threads = [HandlerThread(worker, handoff, inbox) for worker in self.workers]
 
     def _count(self) -> None:
         self.wake_ups += 1
@@ -65,7 +66,6 @@ class WorkerHarness:
             return
         self.fetcher.stop()
         wait_until(lambda: not self.fetcher.is_alive(), "the fetcher has stopped")
-        for _ in self.threads:
-            self.fetcher.handoff.put(None)
+        self.fetcher.handoff.put(None)
         for thread in self.threads:
             thread.join()

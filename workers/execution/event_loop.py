@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextvars import Context
@@ -29,33 +30,64 @@ class EventLoop:
         self.executor = LoopExecutor()
         self.thread: threading.Thread | None = None
         self._is_closed = False
+        self._starting: deque[tuple[Callable[[], None], Context]] = deque()
+        self._is_waking = False
 
     def call(
         self, timeout: Timeout, function: Callable[[], Awaitable[object]], deadline: float, variables: Context
     ) -> BaseException | None:
-        """Runs a coroutine in the loop while this thread waits; returns the exception it raised.
+        """Runs a coroutine in the loop while this thread waits; returns the exception it raised (see `start`)."""
+        errors: list[BaseException | None] = []
+        ended = threading.Lock()
+        ended.acquire()
 
-        Its context variables begin as a copy of `variables`. If it is cut off, so are the tasks it has started.
+        def end(error: BaseException | None) -> None:
+            errors.append(error)
+            ended.release()
+
+        self.start(timeout, function, deadline, variables, on_start=lambda: None, on_end=end)
+        ended.acquire()
+        return errors[0]
+
+    def start(
+        self,
+        timeout: Timeout,
+        function: Callable[[], Awaitable[object]],
+        deadline: float,
+        variables: Context,
+        *,
+        on_start: Callable[[], None],
+        on_end: Callable[[BaseException | None], None],
+    ) -> None:
+        """Starts a coroutine in the loop, whose thread calls `on_start` just before the first step, and `on_end` with
+        the exception that was raised. One that is cancelled before its first step has not started.
+
+        Its context variables are `variables`. If it is cut off, so are the tasks it has started.
         """
         loop = self._running_loop()
         run = AsyncRun(deadline)
         variables.run(current_run.set, run)
-        tasks: list[asyncio.Task[BaseException | None]] = []
-        ended = threading.Lock()
-        ended.acquire()
 
         def start() -> None:
-            tasks.append(loop.create_task(_outcome(timeout, function, deadline)))
-            tasks[0].add_done_callback(lambda _: ended.release())
+            loop.create_task(_outcome(timeout, function, deadline, on_start)).add_done_callback(end)
 
-        # asyncio.run_coroutine_threadsafe would do this with two futures more, for half as much CPU again.
-        loop.call_soon_threadsafe(start, context=variables)
-        ended.acquire()
-        error = asyncio.CancelledError() if tasks[0].cancelled() else tasks[0].result()
-        run.is_over = True
-        if time.monotonic() >= deadline and not self._is_closed:
-            loop.call_soon_threadsafe(run.cancel_tasks)
-        return error
+        def end(task: "asyncio.Task[BaseException | None]") -> None:
+            run.is_over = True
+            if time.monotonic() >= deadline:
+                run.cancel_tasks()
+            on_end(asyncio.CancelledError() if task.cancelled() else task.result())
+
+        # Waking the loop's thread costs as much as a short run, so it is woken once for all that start until it wakes.
+        self._starting.append((start, variables))
+        if not self._is_waking:
+            self._is_waking = True
+            loop.call_soon_threadsafe(self._start_all)
+
+    def _start_all(self) -> None:
+        self._is_waking = False  # first: what is added after the last step below must wake the loop again
+        while self._starting:
+            start, variables = self._starting.popleft()
+            variables.run(start)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
         """Starts a coroutine that belongs to no run."""
@@ -104,8 +136,12 @@ def _report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 async def _outcome(
-    thread_timeout: Timeout, function: Callable[[], Awaitable[object]], deadline: float
+    thread_timeout: Timeout,
+    function: Callable[[], Awaitable[object]],
+    deadline: float,
+    on_start: Callable[[], None],
 ) -> BaseException | None:
+    on_start()
     try:
         async with asyncio.timeout_at(deadline):  # the loop's clock is time.monotonic()
             await _TimedSteps(function(), thread_timeout, deadline + BACKSTOP_SECONDS)

@@ -43,19 +43,22 @@ class RunResult(NamedTuple):
 
 
 class RunContext(Protocol):
-    """The thread in which a handler runs."""
+    """The RQ worker for which a handler runs."""
 
     timeout: Timeout
 
     def start_run(self, deadline: float) -> None:
-        """Records that the handler starts now and must have ended by then, on time.monotonic()."""
+        """Records that the handler starts now in this thread and must have ended by then, on time.monotonic()."""
 
     def is_ours(self) -> bool:
         """Says whether this process still holds the job."""
 
 
 class Runner:
-    """Runs plain handlers in the calling thread, `async` ones in the process's event loop while that thread waits."""
+    """Runs plain handlers in the calling thread, `async` ones in the process's event loop.
+
+    The calling thread waits for these, or only starts them.
+    """
 
     def __init__(self, default_timeout_seconds: float) -> None:
         self.default_timeout_seconds = default_timeout_seconds
@@ -81,6 +84,21 @@ class Runner:
             function = self.bound(handler, event, number, started_at + timedelta(seconds=timeout), context)
         return self._run(function, started_at, timeout, context, is_async=handler.is_async)
 
+    def start(
+        self, handler: Handler, event: Event, number: int, context: RunContext, on_end: Callable[[RunResult], None]
+    ) -> None:
+        """Starts an `async` handler's attempt of this number in the event loop, whose thread calls `on_end`."""
+        timeout, started_at = self.timeout_of(handler), datetime.now(UTC)
+        function = self.bound(handler, event, number, started_at + timedelta(seconds=timeout), context)
+        started, variables = time.monotonic(), Context()
+        deadline = started + timeout
+
+        def end(error: BaseException | None) -> None:
+            on_end(self._result(error, started_at, started, timeout, variables))
+
+        on_start = partial(context.start_run, deadline)
+        self.event_loop.start(context.timeout, function, deadline, variables, on_start=on_start, on_end=end)
+
     def run_hook(self, hook: LetterHook, letter: DeadLetter, context: RunContext) -> RunResult:
         """Runs a function that is told of a dead letter, with the default timeout."""
         function = partial(hook.function, letter)
@@ -99,9 +117,14 @@ class Runner:
         variables = Context()
         call = self.event_loop.call if is_async else self._call
         error = call(context.timeout, function, deadline, variables)
+        return self._result(error, started_at, started, timeout, variables)
+
+    def _result(
+        self, error: BaseException | None, started_at: datetime, started: float, timeout: float, variables: Context
+    ) -> RunResult:
         result = result_of(error, started_at, time.monotonic() - started, timeout)
         if result.elapsed_seconds >= timeout:
-            self._cut_off.add(started, deadline, variables.get(current_run))
+            self._cut_off.add(started, started + timeout, variables.get(current_run))
         return result
 
     def bound(

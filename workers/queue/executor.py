@@ -1,8 +1,9 @@
 """Executes a claimed job: chooses its handler, has it run, and returns the completion."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from surehook.shared.envelope import parse_event
@@ -36,6 +37,9 @@ class JobContext(RunContext, Protocol):
     def finish_runs(self) -> None:
         """Records that no handler runs any more: what follows has no deadline."""
 
+    def go_on(self, finish: Callable[[], Completion]) -> None:
+        """Has a thread call this function, when the job's `async` handler has ended."""
+
 
 class JobExecutor:
     """Turns a claim into a completion. Never talks to the store."""
@@ -61,8 +65,11 @@ class JobExecutor:
         self._missing_key = missing_key
         self._index_facts = index_facts or IndexFacts()
 
-    def execute(self, claim: Claim, context: JobContext) -> Completion:
-        """Executes one job: a handler's own job, or an event's first, which several handlers may want."""
+    def execute(self, claim: Claim, context: JobContext) -> Completion | None:
+        """Executes one job: a handler's own job, or an event's first, which several handlers may want.
+
+        None: its handler is `async` and runs; `context.go_on` will get the function that returns the completion.
+        """
         if claim.handler_name:
             handler = self._registry.named(claim.handler_name)
             if handler is None:
@@ -166,7 +173,7 @@ class JobExecutor:
             claim = claim._replace(body=self._missing_key.decrypt(claim.body, claim.key_id), key_id="")
         return claim, event_from(claim.event_id, claim.body)
 
-    def _run(self, handler: Handler, claim: Claim, context: JobContext) -> Completion:
+    def _run(self, handler: Handler, claim: Claim, context: JobContext) -> Completion | None:
         """Decrypts, parses, runs and records."""
         if claim.is_outdated:
             return skipped(handler, claim, OUTDATED)
@@ -186,7 +193,22 @@ class JobExecutor:
             return waits
         if event.misfits:
             warn_of_untyped_fields(event, claim, self._metrics)
-        result = self._runner.run(handler, event, claim.runs, context)
+        return self._call(handler, claim, event, context)
+
+    def _call(self, handler: Handler, claim: Claim, event: Event, context: JobContext) -> Completion | None:
+        """Runs a plain handler. Starts an `async` one, which runs in the event loop."""
+        if not handler.is_async:
+            return self._finish(handler, claim, event, context, self._runner.run(handler, event, claim.runs, context))
+
+        def end(result: RunResult) -> None:
+            context.go_on(partial(self._finish, handler, claim, event, context, result))
+
+        self._runner.start(handler, event, claim.runs, context, end)
+        return None
+
+    def _finish(
+        self, handler: Handler, claim: Claim, event: Event, context: JobContext, result: RunResult
+    ) -> Completion:
         if isinstance(result.error, RetryLater) and result.error.everyone and handler.limits is None:
             facts = run_facts(claim, handler.name, result.status.value, claim.runs)
             log.error(

@@ -22,7 +22,7 @@ from surehook.workers.queue.in_progress import JobsInProgress
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.quarantine import Quarantine
 from surehook.workers.queue.sources import Source, Sources, WakeUp
-from surehook.workers.queue.threads import FOREVER, Broken, Finished, JobInProgress
+from surehook.workers.queue.threads import FOREVER, Broken, Finished, JobHandoff, JobInProgress
 from surehook.workers.slots import Slots
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Fetcher(threading.Thread):
     ) -> None:
         super().__init__(name="fetcher", daemon=True)
         self.inbox: SimpleQueue[object] = SimpleQueue()
-        self.handoff: Handoff[JobInProgress | None] = Handoff()
+        self.handoff: JobHandoff = Handoff()
         self.error: BaseException | None = None
         self.finished = 0
         self._sources = Sources(claims, limited)

@@ -7,16 +7,24 @@ their time on that. Here one thread at a time is waking up, and it wakes the nex
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 
-class Handoff(Generic[T]):
-    """A first-in, first-out queue. Each step on a deque is atomic in Python, so no lock guards them."""
+class Handoff(Generic[T, W]):
+    """Pairs items, first in, first out, with workers that are free, and hands both to a thread.
+
+    A worker may leave its item to something else, and a thread goes on with it later; until then the worker is not
+    free. Each step on a deque is atomic in Python, so no lock guards them.
+    """
 
     def __init__(self) -> None:
         self._items: deque[T] = deque()
+        self._free: deque[W] = deque()
+        self._continued: deque[tuple[W, T]] = deque()
         self._sleepers: deque[threading.Lock] = deque()
         self._is_waking = False
 
@@ -25,7 +33,8 @@ class Handoff(Generic[T]):
 
     def put(self, item: T) -> None:
         self._items.append(item)
-        self._wake_one()
+        if self._free:
+            self._wake_one()
 
     def first(self) -> T | None:
         return first_of(self._items)
@@ -34,21 +43,46 @@ class Handoff(Generic[T]):
         """Removes and returns all items that no thread has taken."""
         return list(taken(self._items))
 
-    def get(self, wake_up: threading.Lock) -> T:
-        """Waits for the next item. `wake_up` is a locked lock of the calling thread's own."""
+    def release(self, worker: W) -> None:
+        """Says that this worker is free. The calling thread calls `get` next."""
+        self._free.append(worker)
+
+    def go_on(self, worker: W, item: T) -> None:
+        """Has a thread go on with an item that this worker has begun. These come first."""
+        self._continued.append((worker, item))
+        self._wake_one()
+
+    def get(self, wake_up: threading.Lock) -> tuple[W, T]:
+        """Waits for a worker and its item. `wake_up` is a locked lock of the calling thread's own."""
         while True:
-            try:
-                item = self._items.popleft()
-            except IndexError:
+            found = self._next()
+            if found is None:
                 self._sleep(wake_up)
                 continue
-            if self._items:
+            if self._has_next():
                 self._wake_one()
-            return item
+            return found
+
+    def _next(self) -> tuple[W, T] | None:
+        if self._continued:
+            with suppress(IndexError):  # another thread may take the last one in between
+                return self._continued.popleft()
+        try:
+            worker = self._free.pop()
+        except IndexError:
+            return None
+        try:
+            return worker, self._items.popleft()
+        except IndexError:
+            self._free.append(worker)
+            return None
+
+    def _has_next(self) -> bool:
+        return bool(self._continued or (self._items and self._free))
 
     def _sleep(self, wake_up: threading.Lock) -> None:
         self._sleepers.append(wake_up)
-        if self._items:  # put in between, perhaps before this thread was listed as asleep
+        if self._has_next():  # put in between, perhaps before this thread was listed as asleep
             try:
                 self._sleepers.remove(wake_up)
             except ValueError:

@@ -3,9 +3,10 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from surehook.workers.claim import Claim
 from surehook.workers.execution.timeouts import Timeout
@@ -24,6 +25,8 @@ PARENT_RENEWS_EVERY_SECONDS = 3.0
 # A shorter job is never shown with its thread in RQ's tools.
 SHOW_THREAD_SECONDS = 0.02
 FOREVER = float("inf")
+
+JobHandoff: TypeAlias = "Handoff[JobInProgress | None, JobWorker]"
 
 
 @dataclass(slots=True, eq=False)
@@ -72,39 +75,44 @@ class Broken:
     error: BaseException
 
 
-class HandlerThread(threading.Thread):
-    """One RQ worker, which executes one job at a time. It is the `RunContext` of its jobs."""
+class JobWorker:
+    """One RQ worker, which executes one job at a time. It is the `RunContext` of its jobs.
+
+    The handler threads work for it in turn; none does while an `async` handler runs.
+    """
 
     def __init__(
-        self,
-        name: str,
-        handoff: Handoff[JobInProgress | None],
-        inbox: "SimpleQueue[object]",
-        executor: JobExecutor,
-        slots: Slots,
+        self, name: str, handoff: JobHandoff, inbox: "SimpleQueue[object]", executor: JobExecutor, slots: Slots
     ) -> None:
-        super().__init__(name=name, daemon=True)
+        self.name = name
         self.timeout = Timeout()
         self._handoff = handoff
         self._inbox = inbox
         self._executor = executor
         self._slots = slots
         self._job: JobInProgress | None = None
+        self._finish: Callable[[], Completion] | None = None
 
-    def run(self) -> None:
-        wake_up = locked_lock()
-        while (job := self._handoff.get(wake_up)) is not None:
-            try:
-                completion = self._execute(job, time.monotonic())
-            except BaseException as exc:
-                log.exception("handler thread failed", extra={"queue": job.claim.queue})
-                self._inbox.put(Broken(exc))
-                return
-            self._slots.ran(job.slot)
-            job.has_finished = True
-            self._inbox.put(Finished(job, completion))
-            # An idle thread must not keep its last event in memory.
-            self._job = job = completion = None  # type: ignore[assignment]
+    def work(self, job: JobInProgress) -> None:
+        """Executes a job, or finishes it when its `async` handler has ended."""
+        completion = self._execute(job) if self._finish is None else self._finish()
+        if completion is None:
+            return  # another thread may work for this worker already
+        if job.has_seen_lease_lost:
+            # A handler that was told to stop may have stopped half-way: it runs again, unless another worker
+            # has the job.
+            completion = completion._replace(ack=acks.give_back(job.claim), is_discarded=True)
+        self._slots.ran(job.slot)
+        job.has_finished = True
+        self._inbox.put(Finished(job, completion))
+        self._job = self._finish = None  # a worker without a job must not keep its last event in memory
+        self._handoff.release(self)
+
+    def go_on(self, finish: Callable[[], Completion]) -> None:
+        """Has a thread finish the job, whose `async` handler has ended."""
+        assert self._job is not None  # noqa: S101 - called from within a run
+        self._finish = finish
+        self._handoff.go_on(self, self._job)
 
     def start_run(self, deadline: float) -> None:
         """Records that the handler starts now: for the supervisor first, then for the fetcher."""
@@ -133,13 +141,35 @@ class HandlerThread(threading.Thread):
         renewed_by_parent = self._slots.last_stall(now) - PARENT_RENEWS_EVERY_SECONDS
         return now >= max(job.start_by + LEASE_MARGIN_SECONDS, renewed_by_parent + LEASE_SECONDS)
 
-    def _execute(self, job: JobInProgress, now: float) -> Completion:
-        if now >= job.start_by or job.is_lost:
+    def _execute(self, job: JobInProgress) -> Completion | None:
+        if time.monotonic() >= job.start_by or job.is_lost:
             return Completion(acks.give_back(job.claim))
         self._job = job
         job.thread = self.name
-        completion = self._executor.execute(job.claim, self)
-        if not job.has_seen_lease_lost:
-            return completion
-        # A handler that was told to stop may have stopped half-way: unless another worker has the job, it runs again.
-        return completion._replace(ack=acks.give_back(job.claim), is_discarded=True)
+        return self._executor.execute(job.claim, self)
+
+
+class HandlerThread(threading.Thread):
+    """Brings a worker, and works for all those of its process."""
+
+    def __init__(self, worker: JobWorker, handoff: JobHandoff, inbox: "SimpleQueue[object]") -> None:
+        super().__init__(name=worker.name, daemon=True)
+        self.worker = worker
+        self._handoff = handoff
+        self._inbox = inbox
+
+    def run(self) -> None:
+        wake_up = locked_lock()
+        self._handoff.release(self.worker)
+        while True:
+            worker, job = self._handoff.get(wake_up)
+            if job is None:  # all threads end
+                self._handoff.go_on(worker, None)
+                return
+            try:
+                worker.work(job)
+            except BaseException as exc:
+                log.exception("handler thread failed", extra={"queue": job.claim.queue})
+                self._inbox.put(Broken(exc))
+                return
+            job = None  # an idle thread must not keep its last event in memory

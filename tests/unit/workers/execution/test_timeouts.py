@@ -9,7 +9,6 @@ import pytest
 
 from surehook.workers.execution.timeouts import Timeout, _fire, _Run
 from surehook.workers.handlers.errors import HandlerTimeout
-from surehook.workers.queue.handoff import Handoff, locked_lock
 
 ROUNDS = 3000
 STEPS = 1500
@@ -81,28 +80,3 @@ def test_any_exception_of_a_handler_is_returned(error: BaseException) -> None:
         raise error
 
     assert Timeout().call(handler, deadline=float("inf")) is error
-
-
-def test_every_job_is_taken_once_and_every_thread_ends() -> None:
-    waiting: Handoff[int | None] = Handoff()
-    taken: list[int] = []
-
-    def take() -> None:
-        wake_up = locked_lock()
-        while (item := waiting.get(wake_up)) is not None:
-            taken.append(item)
-
-    threads = [threading.Thread(target=take) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for number in range(20_000):
-        waiting.put(number)
-        if number % 500 == 0:
-            time.sleep(0)  # let them fall asleep
-    for _ in threads:
-        waiting.put(None)
-    for thread in threads:
-        thread.join(20)
-
-    assert not any(thread.is_alive() for thread in threads)
-    assert sorted(taken) == list(range(20_000))
