@@ -18,6 +18,9 @@ class TestContext:
         self.ended: SimpleQueue[Callable[[], Any]] = SimpleQueue()
         """The rest of each job whose `async` handler has ended."""
 
+    def may_start(self) -> bool:
+        return True
+
     def start_run(self, deadline: float) -> None:
         pass
 

@@ -44,8 +44,9 @@ class WorkerHarness:
             claims, connection, self.slots, Prefetch(threads), counts, self._count, missing_key.is_paused, limited
         )
         registry = Registry(registry_module.declared)
+        self.runner = Runner(30)
         executor = JobExecutor(
-            registry, Runner(30), counts, queue="events", missing_key=missing_key, types=TransactionalTypes()
+            registry, self.runner, counts, queue="events", missing_key=missing_key, types=TransactionalTypes()
         )
         handoff, inbox = self.fetcher.handoff, self.fetcher.inbox
         self.workers = [

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -21,6 +22,29 @@ T = TypeVar("T")
 BACKSTOP_SECONDS = 1.0
 
 
+class NotStarted(Exception):
+    """The coroutine has had no step, and will have none."""
+
+
+class _Waiting:
+    """A run that waits for its first step. That and the end of the wait compete for the token."""
+
+    __slots__ = ("give_up_at", "has_begun", "on_end", "token")
+
+    def __init__(self, give_up_at: float, on_end: Callable[[BaseException | None], None]) -> None:
+        self.give_up_at = give_up_at
+        self.on_end = on_end
+        self.token = [None]
+        self.has_begun = False
+
+    def take(self) -> bool:
+        try:
+            self.token.pop()
+        except IndexError:
+            return False
+        return True
+
+
 class EventLoop:
     """Starts with the first `async` handler."""
 
@@ -32,6 +56,7 @@ class EventLoop:
         self._is_closed = False
         self._starting: deque[tuple[Callable[[], None], Context]] = deque()
         self._is_waking = False
+        self._waiting: set[_Waiting] = set()
 
     def call(
         self, timeout: Timeout, function: Callable[[], Awaitable[object]], deadline: float, variables: Context
@@ -42,10 +67,10 @@ class EventLoop:
         ended.acquire()
 
         def end(error: BaseException | None) -> None:
-            errors.append(error)
+            errors.append(asyncio.CancelledError() if isinstance(error, NotStarted) else error)
             ended.release()
 
-        self.start(timeout, function, deadline, variables, on_start=lambda: None, on_end=end)
+        self.start(timeout, function, variables, on_start=lambda: deadline, on_end=end)
         ended.acquire()
         return errors[0]
 
@@ -53,30 +78,45 @@ class EventLoop:
         self,
         timeout: Timeout,
         function: Callable[[], Awaitable[object]],
-        deadline: float,
         variables: Context,
         *,
-        on_start: Callable[[], None],
+        on_start: Callable[[], float | None],
         on_end: Callable[[BaseException | None], None],
+        give_up_at: float = math.inf,
     ) -> None:
-        """Starts a coroutine in the loop, whose thread calls `on_start` just before the first step, and `on_end` with
-        the exception that was raised. One that is cancelled before its first step has not started.
+        """Starts a coroutine in the loop. `on_start` is called just before the first step, and returns the deadline, or
+        None if it must not start any more. `on_end` gets the exception that was raised, or NotStarted.
 
         Its context variables are `variables`. If it is cut off, so are the tasks it has started.
+
+        Args:
+            give_up_at: when `give_up` ends its wait for the loop.
         """
         loop = self._running_loop()
-        run = AsyncRun(deadline)
+        run, waiting = AsyncRun(), _Waiting(give_up_at, on_end)
         variables.run(current_run.set, run)
 
+        def begin() -> float | None:
+            self._waiting.discard(waiting)
+            waiting.has_begun = waiting.take()
+            deadline = on_start() if waiting.has_begun else None
+            if deadline is not None:
+                run.deadline = deadline
+            return deadline
+
         def start() -> None:
-            loop.create_task(_outcome(timeout, function, deadline, on_start)).add_done_callback(end)
+            loop.create_task(_outcome(timeout, function, begin)).add_done_callback(end)
 
         def end(task: "asyncio.Task[BaseException | None]") -> None:
             run.is_over = True
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= run.deadline:
                 run.cancel_tasks()
-            on_end(asyncio.CancelledError() if task.cancelled() else task.result())
+            if waiting.has_begun:
+                on_end(task.result())
+            else:  # cancelled before its first step, or given up
+                self._give_up(waiting)
 
+        self._waiting.add(waiting)
         # Waking the loop's thread costs as much as a short run, so it is woken once for all that start until it wakes.
         self._starting.append((start, variables))
         if not self._is_waking:
@@ -88,6 +128,20 @@ class EventLoop:
         while self._starting:
             start, variables = self._starting.popleft()
             variables.run(start)
+
+    def give_up(self, now: float) -> bool:
+        """Called at each tick. Ends the waits that have lasted too long, and says whether there were any: something
+        blocks the loop that is no run, or a run that may take longer.
+        """
+        overdue = [each for each in self._waiting.copy() if each.give_up_at <= now]
+        return sum(self._give_up(each) for each in overdue) > 0
+
+    def _give_up(self, waiting: "_Waiting") -> bool:
+        self._waiting.discard(waiting)
+        has_taken = waiting.take()
+        if has_taken:
+            waiting.on_end(NotStarted())
+        return has_taken
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
         """Starts a coroutine that belongs to no run."""
@@ -136,12 +190,11 @@ def _report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 async def _outcome(
-    thread_timeout: Timeout,
-    function: Callable[[], Awaitable[object]],
-    deadline: float,
-    on_start: Callable[[], None],
+    thread_timeout: Timeout, function: Callable[[], Awaitable[object]], begin: Callable[[], float | None]
 ) -> BaseException | None:
-    on_start()
+    deadline = begin()
+    if deadline is None:
+        return NotStarted()
     try:
         async with asyncio.timeout_at(deadline):  # the loop's clock is time.monotonic()
             await _TimedSteps(function(), thread_timeout, deadline + BACKSTOP_SECONDS)

@@ -6,6 +6,7 @@ in any program, unless it occupies every thread of the executor.
 """
 
 import asyncio
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
@@ -26,8 +27,8 @@ class AsyncRun:
 
     __slots__ = ("deadline", "is_over", "tasks")
 
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
+    def __init__(self) -> None:
+        self.deadline = math.inf  # until it starts
         self.is_over = False
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
 

@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from surehook.shared.models import Event
-from surehook.workers.execution.event_loop import EventLoop
+from surehook.workers.execution.event_loop import BACKSTOP_SECONDS, EventLoop, NotStarted
 from surehook.workers.execution.hooks import Hooks
 from surehook.workers.execution.leftovers import CutOffRuns, current_run
-from surehook.workers.execution.timeouts import Timeout
+from surehook.workers.execution.timeouts import STUCK_SECONDS, Timeout
 from surehook.workers.handlers.attempt import Attempt
 from surehook.workers.handlers.errors import HandlerTimeout, Permanent, RetryLater
 from surehook.workers.handlers.hooks import DeadLetter, LetterHook
@@ -54,6 +54,13 @@ class RunContext(Protocol):
         """Says whether this process still holds the job."""
 
 
+class StartContext(RunContext, Protocol):
+    """The RQ worker for which an `async` handler is started."""
+
+    def may_start(self) -> bool:
+        """False once the lease is lost, or may be."""
+
+
 class Runner:
     """Runs plain handlers in the calling thread, `async` ones in the process's event loop.
 
@@ -85,19 +92,38 @@ class Runner:
         return self._run(function, started_at, timeout, context, is_async=handler.is_async)
 
     def start(
-        self, handler: Handler, event: Event, number: int, context: RunContext, on_end: Callable[[RunResult], None]
+        self,
+        handler: Handler,
+        event: Event,
+        number: int,
+        context: StartContext,
+        on_end: Callable[[RunResult | None], None],
     ) -> None:
-        """Starts an `async` handler's attempt of this number in the event loop, whose thread calls `on_end`."""
-        timeout, started_at = self.timeout_of(handler), datetime.now(UTC)
-        function = self.bound(handler, event, number, started_at + timedelta(seconds=timeout), context)
-        started, variables = time.monotonic(), Context()
-        deadline = started + timeout
+        """Starts an `async` handler's attempt of this number in the event loop. Its time begins with its first step.
+
+        `on_end` is called in another thread; with None if it has not started.
+        """
+        timeout, variables = self.timeout_of(handler), Context()
+        started_at, started = datetime.now(UTC), time.monotonic()
+
+        def start() -> float | None:
+            nonlocal started_at, started
+            if not context.may_start():
+                return None
+            started_at, started = datetime.now(UTC), time.monotonic()
+            context.start_run(started + timeout)
+            return started + timeout
+
+        def call() -> Any:
+            return self.bound(handler, event, number, started_at + timedelta(seconds=timeout), context)()
 
         def end(error: BaseException | None) -> None:
-            on_end(self._result(error, started_at, started, timeout, variables))
+            has_started = not isinstance(error, NotStarted)
+            on_end(self._result(error, started_at, started, timeout, variables) if has_started else None)
 
-        on_start = partial(context.start_run, deadline)
-        self.event_loop.start(context.timeout, function, deadline, variables, on_start=on_start, on_end=end)
+        # Later than the end of any run with this timeout that blocks the loop.
+        give_up_at = started + timeout + BACKSTOP_SECONDS + STUCK_SECONDS
+        self.event_loop.start(context.timeout, call, variables, on_start=start, on_end=end, give_up_at=give_up_at)
 
     def run_hook(self, hook: LetterHook, letter: DeadLetter, context: RunContext) -> RunResult:
         """Runs a function that is told of a dead letter, with the default timeout."""
@@ -155,6 +181,8 @@ class Runner:
 
     def has_left_work(self, now: float) -> bool:
         """Called at each tick: says whether the process must be replaced, because of work of runs that are over."""
+        if self.event_loop.give_up(now):
+            return True
         executor, loop_thread = self.event_loop.executor, self.event_loop.thread
         known = self.own_threads if loop_thread is None else (*self.own_threads, loop_thread)
         return self._cut_off.has_left_work(now, executor, known) or executor.is_exhausted(now)

@@ -17,7 +17,7 @@ from surehook.workers.claim import Claim
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.execution.order_keys import find_place
 from surehook.workers.execution.run_log import run_facts, warn_of_untyped_fields
-from surehook.workers.execution.runner import RunContext, Runner, RunResult, RunStatus
+from surehook.workers.execution.runner import Runner, RunResult, RunStatus, StartContext
 from surehook.workers.handlers.errors import RetryLater
 from surehook.workers.handlers.ordering import OUTDATED, UNCHANGED, has_changed
 from surehook.workers.handlers.registry import Handler, Registry
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 UNKNOWN_HANDLER_DELAY_SECONDS = 30.0
 
 
-class JobContext(RunContext, Protocol):
+class JobContext(StartContext, Protocol):
     """The thread that executes a job."""
 
     def finish_runs(self) -> None:
@@ -200,8 +200,11 @@ class JobExecutor:
         if not handler.is_async:
             return self._finish(handler, claim, event, context, self._runner.run(handler, event, claim.runs, context))
 
-        def end(result: RunResult) -> None:
-            context.go_on(partial(self._finish, handler, claim, event, context, result))
+        def end(result: RunResult | None) -> None:
+            if result is None:
+                context.go_on(lambda: Completion(acks.give_back(claim)))
+            else:
+                context.go_on(partial(self._finish, handler, claim, event, context, result))
 
         self._runner.start(handler, event, claim.runs, context, end)
         return None

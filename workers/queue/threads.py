@@ -114,6 +114,10 @@ class JobWorker:
         self._finish = finish
         self._handoff.go_on(self, self._job)
 
+    def may_start(self) -> bool:
+        job = self._job
+        return job is not None and time.monotonic() < job.start_by and not job.is_lost
+
     def start_run(self, deadline: float) -> None:
         """Records that the handler starts now: for the supervisor first, then for the fetcher."""
         job = self._job
@@ -142,9 +146,9 @@ class JobWorker:
         return now >= max(job.start_by + LEASE_MARGIN_SECONDS, renewed_by_parent + LEASE_SECONDS)
 
     def _execute(self, job: JobInProgress) -> Completion | None:
-        if time.monotonic() >= job.start_by or job.is_lost:
-            return Completion(acks.give_back(job.claim))
         self._job = job
+        if not self.may_start():
+            return Completion(acks.give_back(job.claim))
         job.thread = self.name
         return self._executor.execute(job.claim, self)
 
