@@ -232,6 +232,11 @@ class _TimedSteps:
     def _step(self, step: Callable[[], object]) -> object:
         awaited: list[object] = []
         error = self._timeout.call(lambda: awaited.append(step()), self._deadline)
-        if error is not None:
+        if error is None:
+            return awaited[0]
+        if type(error) is StopIteration:  # the end: its frames refer to it, and would keep the event in memory
+            error.__traceback__ = None
+        try:
             raise error
-        return awaited[0]
+        finally:
+            del error

@@ -206,6 +206,7 @@ def _timed_out(error: BaseException | None) -> HandlerTimeout:
     found = HandlerTimeout()
     # asyncio's timeout: the cancelled coroutine shows where the handler waited
     if isinstance(error, TimeoutError) and isinstance(error.__cause__, asyncio.CancelledError):
+        found.__context__, found.__suppress_context__ = error, True  # not shown, but its frames are released
         return found.with_traceback(error.__cause__.__traceback__)
     found.__context__ = error
     return found

@@ -1,3 +1,4 @@
+import asyncio
 import gc
 import weakref
 from collections.abc import Callable, Iterator
@@ -102,15 +103,56 @@ def test_a_run_that_failed_keeps_nothing_in_memory(
     assert [reference() for reference in references] == [None]
 
 
-def run_once(is_transactional: bool) -> None:
+@pytest.mark.usefixtures("without_collections", "no_handlers")
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_run_that_succeeded_keeps_nothing_in_memory(is_async: bool) -> None:
+    references: list[weakref.ref[Held]] = []
+
+    def handler(_: Event) -> None:
+        held = Held()
+        references.append(weakref.ref(held))
+
+    async def async_handler(event: Event) -> None:
+        held = Held()
+        references.append(weakref.ref(held))
+        await asyncio.sleep(0)
+        handler(event)
+
+    on("user.create", name="handler")(async_handler if is_async else handler)
+    event = weakref.ref(run_once())
+
+    assert event() is None
+    assert not any(reference() for reference in references)
+
+
+@pytest.mark.usefixtures("without_collections", "no_handlers")
+def test_a_run_that_was_cut_off_keeps_nothing_in_memory() -> None:
+    references: list[weakref.ref[Held]] = []
+
+    @on("user.create", name="handler", timeout=0.05)
+    async def handler(_: Event) -> None:
+        held = Held()
+        references.append(weakref.ref(held))
+        await asyncio.sleep(30)
+
+    event = weakref.ref(run_once())
+
+    assert event() is None
+    assert [reference() for reference in references] == [None]
+
+
+def run_once(is_transactional: bool | None = None) -> Event:
+    """`is_transactional`: how a failure is recorded."""
     handler = Registry(registry_module.declared).named("handler")
     assert handler is not None
-    runner = Runner(30)
-    result = runner.run(handler, event_from(EVENT["id"], BODY), 1, TestContext())
+    runner, event = Runner(30), event_from(EVENT["id"], BODY)
+    result = runner.run(handler, event, 1, TestContext())
     runner.close()
-    assert result.error is not None
+    if result.error is None:
+        return event
     if is_transactional:
         masked(result.error, BODY, lambda: None)
     else:
         claim = Claim("events", EVENT["id"], "t-1", 1, 0, 0, "", "user.create", "", "", BODY)
         completion_of(handler, claim, result, lambda: None)
+    return event
