@@ -42,7 +42,7 @@ class Slot:
     key: str
     index: int = 0
     thread: int = 0
-    """The ident of the thread that has started it."""
+    """The ident of the thread that executes it."""
 
 
 class Slots:
@@ -99,8 +99,12 @@ class Slots:
         """Called in the thread in which the handler runs."""
         offset = self._offset(index)
         _DEADLINE.pack_into(self._memory, offset + 8, ends_by)
-        _THREAD.pack_into(self._memory, offset + 16, threading.get_ident())
+        self.go_on(index)
         self._memory[offset] = Stage.STARTED
+
+    def go_on(self, index: int) -> None:
+        """Called in the thread that goes on with the user's code."""
+        _THREAD.pack_into(self._memory, self._offset(index) + 16, threading.get_ident())
 
     def ran(self, index: int) -> None:
         self._memory[self._offset(index)] = Stage.RAN

@@ -46,6 +46,29 @@ def test_no_process_is_killed_while_it_masks(accept: Accept, open_worker_harness
     assert overdue == []
 
 
+def test_an_error_whose_text_hangs_is_shown_where_it_hangs_after_an_async_run_too(
+    accept: Accept, open_worker_harness: Open
+) -> None:
+    may_end, is_asked = threading.Event(), threading.Event()
+
+    class Hangs(Exception):
+        def __str__(self) -> str:
+            is_asked.set()
+            return str(may_end.wait(60))
+
+    @on("user.delete", name="it", retries=0)
+    async def it(_: Event) -> None:
+        raise Hangs
+
+    accept()
+    worker_harness = open_worker_harness(threads=1).start()
+    assert is_asked.wait(20)
+    (overdue,) = worker_harness.slots.overdue(AFTER_EVERY_DEADLINE)
+    may_end.set()
+
+    assert overdue.thread == worker_harness.threads[0].ident
+
+
 def test_a_run_ends_when_no_more_of_the_users_code_is_called(accept: Accept, claims_of: Callable[..., Any]) -> None:
     called: list[str] = []
 

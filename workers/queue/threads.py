@@ -95,9 +95,13 @@ class JobWorker:
 
     def work(self, job: JobInProgress) -> None:
         """Executes a job, or finishes it when its `async` handler has ended."""
-        completion = self._execute(job) if self._finish is None else self._finish()
-        if completion is None:
-            return  # another thread may work for this worker already
+        if self._finish is None:
+            completion = self._execute(job)
+            if completion is None:
+                return  # another thread may work for this worker already
+        else:
+            self._slots.go_on(job.slot)
+            completion = self._finish()
         if job.has_seen_lease_lost:
             # A handler that was told to stop may have stopped half-way: it runs again, unless another worker
             # has the job.
