@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import redis
@@ -136,3 +137,23 @@ def test_one_that_is_cancelled_before_its_first_step_goes_back(
 
     wait_until(lambda: stages(worker_harness) == [])
     assert counts.runs == []
+
+
+def test_a_plain_handler_whose_awaitable_waits_longer_than_its_timeout_has_timed_out(
+    accept: Accept, open_worker_harness: Open, counts: Counts, blocker: threading.Event
+) -> None:
+    class Later:
+        def __await__(self) -> Iterator[None]:
+            yield None
+
+    @on("user.delete", name="it", timeout=0.2)
+    def it(_: Event) -> Any:
+        return Later()
+
+    accept()
+    worker_harness = open_worker_harness(threads=1)
+    block_loop(worker_harness, blocker)
+    worker_harness.start()
+
+    wait_until(lambda: worker_harness.runner.has_left_work(time.monotonic()), "the process is replaced")
+    wait_until(lambda: counts.runs == [("it", "timed out")])

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 import threading
 import time
 from collections import deque
@@ -12,7 +11,7 @@ from contextvars import Context
 from typing import Any, TypeVar
 
 from surehook.workers.execution.leftovers import AsyncRun, LoopExecutor, create_task, current_run
-from surehook.workers.execution.timeouts import Timeout
+from surehook.workers.execution.timeouts import STUCK_SECONDS, Timeout
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +19,8 @@ T = TypeVar("T")
 
 # The loop stops a coroutine that waits. The thread's timeout is for one that blocks the loop.
 BACKSTOP_SECONDS = 1.0
+# A run that waits for the loop is given up this long after its timeout: after the end of any that has the same timeout.
+GIVE_UP_SECONDS = BACKSTOP_SECONDS + STUCK_SECONDS
 
 
 class NotStarted(Exception):
@@ -70,7 +71,8 @@ class EventLoop:
             errors.append(asyncio.CancelledError() if isinstance(error, NotStarted) else error)
             ended.release()
 
-        self.start(timeout, function, variables, on_start=lambda: deadline, on_end=end)
+        give_up_at = deadline + GIVE_UP_SECONDS
+        self.start(timeout, function, variables, on_start=lambda: deadline, on_end=end, give_up_at=give_up_at)
         ended.acquire()
         return errors[0]
 
@@ -82,7 +84,7 @@ class EventLoop:
         *,
         on_start: Callable[[], float | None],
         on_end: Callable[[BaseException | None], None],
-        give_up_at: float = math.inf,
+        give_up_at: float,
     ) -> None:
         """Starts a coroutine in the loop. `on_start` is called just before the first step, and returns the deadline, or
         None if it must not start any more. `on_end` gets the exception that was raised, or NotStarted.

@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from surehook.shared.models import Event
-from surehook.workers.execution.event_loop import BACKSTOP_SECONDS, EventLoop, NotStarted
+from surehook.workers.execution.event_loop import GIVE_UP_SECONDS, EventLoop, NotStarted
 from surehook.workers.execution.hooks import Hooks
 from surehook.workers.execution.leftovers import CutOffRuns, current_run
-from surehook.workers.execution.timeouts import STUCK_SECONDS, Timeout
+from surehook.workers.execution.timeouts import Timeout
 from surehook.workers.handlers.attempt import Attempt
 from surehook.workers.handlers.errors import HandlerTimeout, Permanent, RetryLater
 from surehook.workers.handlers.hooks import DeadLetter, LetterHook
@@ -121,8 +121,7 @@ class Runner:
             has_started = not isinstance(error, NotStarted)
             on_end(self._result(error, started_at, started, timeout, variables) if has_started else None)
 
-        # Later than the end of any run with this timeout that blocks the loop.
-        give_up_at = started + timeout + BACKSTOP_SECONDS + STUCK_SECONDS
+        give_up_at = started + timeout + GIVE_UP_SECONDS
         self.event_loop.start(context.timeout, call, variables, on_start=start, on_end=end, give_up_at=give_up_at)
 
     def run_hook(self, hook: LetterHook, letter: DeadLetter, context: RunContext) -> RunResult:
