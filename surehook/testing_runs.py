@@ -71,7 +71,7 @@ class Run:
             raise
         return result_of(error, started_at, time.monotonic() - started, timeout)
 
-    def start_run(self, deadline: float) -> None:
+    def start_run(self, deadline: float, thread: int = 0) -> None:
         """Does nothing: a test has no supervisor to inform."""
 
     def is_ours(self) -> bool:

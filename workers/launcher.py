@@ -41,7 +41,7 @@ from surehook.workers.queue.index_facts import IndexFacts
 from surehook.workers.queue.notifier import Notifier
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import HandlerThread, JobWorker
-from surehook.workers.rq_worker import RQWorkers, thread_names, unregister
+from surehook.workers.rq_worker import RQWorkers, unregister, worker_names
 from surehook.workers.slots import Slots
 from surehook.workers.store_report import StoreReport
 
@@ -59,7 +59,7 @@ class Launcher(ABC):
     ) -> None:
         self.queue, self._settings, self._slots = queue, settings, slots
         self._store, self._keys = store, Keys(settings.key_prefix)
-        self._names = thread_names(process, threads)
+        self._names = worker_names(process, threads)
         self.guard = FormatGuard(store, self._keys)
         self._rq_workers = RQWorkers(store, self._keys, queue, self._names, self.guard.check, self._limited)
         self._claims = Claims.of(store, settings, queue, process)
@@ -158,8 +158,10 @@ class QueueLauncher(Launcher):
         )
         self._notifier.on_work = self._fetcher.wake_up
         handoff, inbox = self._fetcher.handoff, self._fetcher.inbox
-        workers = [JobWorker(name, handoff, inbox, executor, slots) for name in self._names]
-        self._threads = [HandlerThread(worker, handoff, inbox) for worker in workers]
+        self._workers = [JobWorker(name, handoff, inbox, executor, slots) for name in self._names]
+        self._threads = [HandlerThread(f"handler-{number}", handoff, inbox) for number in range(threads)]
+        for worker in self._workers:
+            handoff.release(worker)
         timeout = settings.handler_timeout
         tend = LimitedQueues(store, self._keys, self._limited, timeout).tend
         self._heartbeat = Heartbeat(self._rq_workers, self._fetcher, self._claims, limited, tend)
@@ -190,7 +192,7 @@ class QueueLauncher(Launcher):
         return (*self._threads, self._notifier, *periodic, *self._letter_hooks, self._fetcher)
 
     def _timeouts(self) -> Iterable[Timeout]:
-        return [*(each.worker.timeout for each in self._threads), *(each.timeout for each in self._letter_hooks)]
+        return [*(each.timeout for each in self._workers), *(each.timeout for each in self._letter_hooks)]
 
     def _finished(self) -> int:
         return self._fetcher.finished

@@ -1,4 +1,5 @@
-"""RQ's view of a worker process: each handler thread is one RQ worker, registered and alive for RQ's tools.
+"""RQ's view of a worker process: one RQ worker for each handler that may run, registered and alive for RQ's
+tools.
 
 RQ itself is not imported: it reads the prefix of its keys from the environment when it is imported, and a handler that
 uses RQ for jobs of its own must find its own prefix there. A test compares these keys with those of RQ's workers.
@@ -149,7 +150,7 @@ def unregister(settings: Settings, queue: str, names: list[str], limited: Iterab
         log.warning("store unavailable at exit", extra={"error_type": type(exc).__name__})
 
 
-def thread_names(process: str, threads: int) -> list[str]:
+def worker_names(process: str, threads: int) -> list[str]:
     return [f"{process}.{number}" for number in range(1, threads + 1)]
 
 

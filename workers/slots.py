@@ -95,16 +95,16 @@ class Slots:
         _SLOT.pack_into(self._memory, offset, Stage.FREE, 0.0, 0, key.encode())
         self._memory[offset] = Stage.RESERVED
 
-    def start(self, index: int, ends_by: float) -> None:
-        """Called in the thread in which the handler runs."""
+    def start(self, index: int, ends_by: float, thread: int = 0) -> None:
+        """`thread`: in which the handler runs; 0 for the calling one."""
         offset = self._offset(index)
         _DEADLINE.pack_into(self._memory, offset + 8, ends_by)
-        self.go_on(index)
+        self.move(index, thread)
         self._memory[offset] = Stage.STARTED
 
-    def go_on(self, index: int) -> None:
-        """Called in the thread that goes on with the user's code."""
-        _THREAD.pack_into(self._memory, self._offset(index) + 16, threading.get_ident())
+    def move(self, index: int, thread: int = 0) -> None:
+        """Says in which thread the user's code goes on; 0: in the calling one."""
+        _THREAD.pack_into(self._memory, self._offset(index) + 16, thread or threading.get_ident())
 
     def ran(self, index: int) -> None:
         self._memory[self._offset(index)] = Stage.RAN

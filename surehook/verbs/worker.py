@@ -11,7 +11,11 @@ import click
     "--processes", default=1, show_default=True, type=click.IntRange(1), help="Worker processes for each queue."
 )
 @click.option(
-    "--threads", default=8, show_default=True, type=click.IntRange(1, 512), help="Handler threads in each process."
+    "--threads",
+    default=8,
+    show_default=True,
+    type=click.IntRange(1, 512),
+    help="Handlers that run at once in each process.",
 )
 @click.option(
     "--grace", type=click.FloatRange(0), help="Seconds that running handlers get at a stop.  [default: SUREHOOK_GRACE]"

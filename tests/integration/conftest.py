@@ -155,7 +155,9 @@ class OneByOne:
             return
         claim = self.claims.claim()
         if claim is not None:
-            completion = self.executor.execute(claim, self.context) or self.context.ended.get()()
+            completion = self.executor.execute(claim, self.context)
+            if completion is None:  # its handler is `async`
+                completion = self.context.ended.get(timeout=60)()
             is_acknowledged = self.claims.acknowledge(completion.ack)
             log_completion(completion, self.metrics, is_acknowledged=is_acknowledged)
 

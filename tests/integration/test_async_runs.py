@@ -1,10 +1,10 @@
-"""`async` handlers run in one event loop, as many at once as there are threads, and no thread waits for them."""
+"""`async` handlers run in one event loop, as many at once as there are threads."""
 
 import asyncio
 import threading
-import time
 from typing import Any
 
+import pytest
 import redis
 
 from harness.stack import wait_until
@@ -65,29 +65,43 @@ def test_plain_and_async_handlers_wait_for_one_another(
     wait_until(lambda: sorted(counts.runs) == [("plain", "done"), ("waits", "done")])
 
 
-def test_one_that_waits_for_the_blocked_loop_has_not_started(
+def test_the_supervisor_looks_for_one_that_hangs_in_the_thread_of_the_loop(
     accept: Accept, open_worker_harness: Open, counts: Counts
 ) -> None:
-    may_end = threading.Event()
+    may_end = asyncio.Event()
 
     @on("user.delete", name="it")
     async def it(_: Event) -> None:
-        may_end.wait(60)
+        await may_end.wait()
 
     accept()
+    worker_harness = open_worker_harness(threads=1).start()
+    event_loop = worker_harness.runner.event_loop
+
+    (slot,) = wait_until(lambda: [each for each in worker_harness.slots.occupied() if each.stage is Stage.STARTED])
+    assert slot.thread == event_loop.thread_ident()
+
+    event_loop.call_soon(may_end.set)
+    wait_until(lambda: counts.runs == [("it", "done")])
+
+
+def test_an_error_of_ours_behind_a_run_breaks_the_process(
+    accept: Accept, open_worker_harness: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @on("user.delete", name="it")
+    async def it(_: Event) -> None: ...
+
+    def fail(*_: Any) -> None:
+        raise OSError
+
+    monkeypatch.setattr("surehook.workers.execution.runner.result_of", fail)
     accept()
-    worker_harness = open_worker_harness(threads=2).start()
+    worker_harness = open_worker_harness(threads=1).start()
 
-    wait_until(lambda: Stage.STARTED in stages(worker_harness), "one blocks the loop")
-    wait_until(lambda: all(job.thread for job in worker_harness.fetcher.jobs()), "a thread has taken the other")
-    time.sleep(0.05)
-    assert stages(worker_harness) == [Stage.RESERVED, Stage.STARTED], "a crash must not count against it"
-
-    may_end.set()
-    wait_until(lambda: counts.runs == [("it", "done")] * 2)
+    wait_until(lambda: isinstance(worker_harness.fetcher.error, OSError))
 
 
-def test_each_outcome_is_recorded(
+def test_a_permanent_error_and_a_timeout_count_as_such(
     accept: Accept, open_worker_harness: Open, counts: Counts, store: redis.Redis
 ) -> None:
     @on("user.delete", name="fails", retries=1)

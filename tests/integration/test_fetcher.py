@@ -192,7 +192,7 @@ def test_a_lease_taken_over_is_told_to_the_handler_and_its_result_discarded(
     assert counts.runs == [("it", "discarded")]
 
 
-def test_rqs_tools_see_which_thread_runs_what(accept: Accept, open_worker_harness: Open, store: redis.Redis) -> None:
+def test_rqs_tools_see_which_worker_runs_what(accept: Accept, open_worker_harness: Open, store: redis.Redis) -> None:
     from rq import Worker as StockWorker
 
     from surehook.workers.rq_worker import RQWorkers
@@ -201,7 +201,7 @@ def test_rqs_tools_see_which_thread_runs_what(accept: Accept, open_worker_harnes
     on("user.delete", name="it")(lambda event: is_over.wait(20))
     event_id = accept()
     worker_harness = open_worker_harness(threads=2)
-    rq_workers = RQWorkers(store, Keys(), "events", [thread.name for thread in worker_harness.threads])
+    rq_workers = RQWorkers(store, Keys(), "events", [worker.name for worker in worker_harness.workers])
     rq_workers.register()
     worker_harness.start()
 

@@ -39,7 +39,7 @@ def test_is_ours_is_false_after_another_worker_takes_the_lease(
 
     event_id = accept()
     worker_harness = open_worker_harness(threads=1).start()
-    rq_workers = RQWorkers(store, Keys(), "events", [worker_harness.threads[0].name])
+    rq_workers = RQWorkers(store, Keys(), "events", [worker_harness.workers[0].name])
 
     def heartbeat() -> Heartbeat:
         return Heartbeat(rq_workers, worker_harness.fetcher, claims_of("worker_harness"))
@@ -72,7 +72,7 @@ class Asks:
 
 
 def running(worker_harness: Any) -> JobInProgress:
-    wait_until(lambda: any(each.thread for each in worker_harness.fetcher.jobs()), "it runs")
+    wait_until(lambda: any(each.worker for each in worker_harness.fetcher.jobs()), "it runs")
     (held,) = worker_harness.fetcher.jobs()
     assert isinstance(held, JobInProgress)
     return held

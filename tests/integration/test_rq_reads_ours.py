@@ -20,7 +20,7 @@ from surehook import on
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import text, texts
 from surehook.shared.settings import Settings
-from surehook.workers.rq_worker import RQWorkers, thread_names
+from surehook.workers.rq_worker import RQWorkers, worker_names
 from tests.integration.conftest import Accept, Open
 from tests.integration.test_leases import an_attempt
 from tests.support.worker_harness import WorkerHarness
@@ -132,7 +132,7 @@ def let_stock_run(store: redis.Redis, *call: Any, retry: Retry | None = None) ->
 
 
 def let_ours_run(store: redis.Redis, worker_harness: WorkerHarness, registry: str) -> None:
-    RQWorkers(store, Keys(), "events", [worker_harness.threads[0].name]).register()
+    RQWorkers(store, Keys(), "events", [worker_harness.workers[0].name]).register()
     worker_harness.start()
     wait_until(lambda: store.zcard(f"rq:{registry}:events") == 1)
 
@@ -149,7 +149,7 @@ def test_a_finished_job_leaves_what_rqs_own_worker_leaves(
 
     assert left_behind(store, "events", event_id) == stock
     finished = the_job(store, event_id)
-    assert finished.worker_name == worker_harness.threads[0].name
+    assert finished.worker_name == worker_harness.workers[0].name
     assert finished.enqueued_at <= finished.started_at <= finished.ended_at
 
 
@@ -176,7 +176,7 @@ def test_a_failed_job_leaves_what_rqs_own_worker_leaves(
     assert left_behind(store, "events", event_id) == stock
     failed = the_job(store, event_id)
     assert failed.get_status() == status
-    assert failed.worker_name == worker_harness.threads[0].name
+    assert failed.worker_name == worker_harness.workers[0].name
     result = failed.latest_result()
     assert result is not None
     assert "ZeroDivisionError: division by zero" in str(result.exc_string)
@@ -186,7 +186,7 @@ def test_rq_info_reads_everything(accept: Accept, run_worker: Any, settings: Set
     accept()
     accept()
     run_worker()
-    RQWorkers(store, Keys(), "events", thread_names("w", 2)).register()
+    RQWorkers(store, Keys(), "events", worker_names("w", 2)).register()
     url = f"unix://{settings.data_dir}/store.sock"
 
     shown = subprocess.run(

@@ -11,7 +11,7 @@ import redis
 from surehook.shared.restart_policy import RestartPolicy
 from surehook.shared.settings import Settings
 from surehook.workers.handlers.registry import Registry, declared, on
-from surehook.workers.rq_worker import thread_names
+from surehook.workers.rq_worker import worker_names
 from surehook.workers.slots import Slots
 from surehook.workers.supervisor.child import Child
 from surehook.workers.supervisor.plan import Plan
@@ -51,7 +51,7 @@ def _ask(store: redis.Redis, protocol: Protocol, child: Child) -> tuple[Transact
     """A transaction that the process's second thread has claimed."""
     protocol.beat(NAME)
     assert protocol.submit(str(uuid4()), "endpoint").state == "waiting"
-    worker = TransactionProtocol(store, KEYS, thread_names(NAME, 2)[1], NAME)
+    worker = TransactionProtocol(store, KEYS, worker_names(NAME, 2)[1], NAME)
     transaction = worker.claim()
     assert transaction is not None
     context = SlotContext(child.slots, 1)

@@ -18,10 +18,7 @@ class TestContext:
         self.ended: SimpleQueue[Callable[[], Any]] = SimpleQueue()
         """The rest of each job whose `async` handler has ended."""
 
-    def may_start(self) -> bool:
-        return True
-
-    def start_run(self, deadline: float) -> None:
+    def start_run(self, deadline: float, thread: int = 0) -> None:
         pass
 
     def is_ours(self) -> bool:
@@ -33,7 +30,7 @@ class TestContext:
     def finish_runs(self) -> None:
         pass
 
-    def go_on(self, finish: Callable[[], Any]) -> None:
+    def resume(self, finish: Callable[[], Any]) -> None:
         self.ended.put(finish)
 
     def free(self) -> None:

@@ -52,7 +52,9 @@ class WorkerHarness:
         self.workers = [
             JobWorker(f"{name}.{number}", handoff, inbox, executor, self.slots) for number in range(threads)
         ]
-        self.threads = [HandlerThread(worker, handoff, inbox) for worker in self.workers]
+        self.threads = [HandlerThread(f"handler-{number}", handoff, inbox) for number in range(threads)]
+        for worker in self.workers:
+            handoff.release(worker)
 
     def _count(self) -> None:
         self.wake_ups += 1

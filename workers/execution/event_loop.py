@@ -11,39 +11,14 @@ from contextvars import Context
 from typing import Any, TypeVar
 
 from surehook.workers.execution.leftovers import AsyncRun, LoopExecutor, create_task, current_run
-from surehook.workers.execution.timeouts import STUCK_SECONDS, Timeout
+from surehook.workers.execution.timeouts import Timeout
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# The loop stops a coroutine that waits. The thread's timeout is for one that blocks the loop.
+# The loop stops a coroutine that waits. The worker's timeout is for one that blocks the loop.
 BACKSTOP_SECONDS = 1.0
-# A run that waits for the loop is given up this long after its timeout: after the end of any that has the same timeout.
-GIVE_UP_SECONDS = BACKSTOP_SECONDS + STUCK_SECONDS
-
-
-class NotStarted(Exception):
-    """The coroutine has had no step, and will have none."""
-
-
-class _Waiting:
-    """A run that waits for its first step. That and the end of the wait compete for the token."""
-
-    __slots__ = ("give_up_at", "has_begun", "on_end", "token")
-
-    def __init__(self, give_up_at: float, on_end: Callable[[BaseException | None], None]) -> None:
-        self.give_up_at = give_up_at
-        self.on_end = on_end
-        self.token = [None]
-        self.has_begun = False
-
-    def take(self) -> bool:
-        try:
-            self.token.pop()
-        except IndexError:
-            return False
-        return True
 
 
 class EventLoop:
@@ -57,7 +32,6 @@ class EventLoop:
         self._is_closed = False
         self._starting: deque[tuple[Callable[[], None], Context]] = deque()
         self._is_waking = False
-        self._waiting: set[_Waiting] = set()
 
     def call(
         self, timeout: Timeout, function: Callable[[], Awaitable[object]], deadline: float, variables: Context
@@ -68,11 +42,10 @@ class EventLoop:
         ended.acquire()
 
         def end(error: BaseException | None) -> None:
-            errors.append(asyncio.CancelledError() if isinstance(error, NotStarted) else error)
+            errors.append(error)
             ended.release()
 
-        give_up_at = deadline + GIVE_UP_SECONDS
-        self.start(timeout, function, variables, on_start=lambda: deadline, on_end=end, give_up_at=give_up_at)
+        self.start(timeout, function, deadline, variables, end)
         ended.acquire()
         return errors[0]
 
@@ -80,45 +53,27 @@ class EventLoop:
         self,
         timeout: Timeout,
         function: Callable[[], Awaitable[object]],
+        deadline: float,
         variables: Context,
-        *,
-        on_start: Callable[[], float | None],
         on_end: Callable[[BaseException | None], None],
-        give_up_at: float,
     ) -> None:
-        """Starts a coroutine in the loop. `on_start` is called just before the first step, and returns the deadline, or
-        None if it must not start any more. `on_end` gets the exception that was raised, or NotStarted.
+        """Starts a coroutine in the loop, whose thread calls `on_end` with the exception it raised.
 
-        Its context variables are `variables`. If it is cut off, so are the tasks it has started.
-
-        Args:
-            give_up_at: when `give_up` ends its wait for the loop.
+        Its context variables begin as a copy of `variables`. If it is cut off, so are the tasks it has started.
         """
         loop = self._running_loop()
-        run, waiting = AsyncRun(), _Waiting(give_up_at, on_end)
+        run = AsyncRun(deadline)
         variables.run(current_run.set, run)
 
-        def begin() -> float | None:
-            self._waiting.discard(waiting)
-            waiting.has_begun = waiting.take()
-            deadline = on_start() if waiting.has_begun else None
-            if deadline is not None:
-                run.deadline = deadline
-            return deadline
-
         def start() -> None:
-            loop.create_task(_outcome(timeout, function, begin)).add_done_callback(end)
+            loop.create_task(_outcome(timeout, function, deadline)).add_done_callback(end)
 
         def end(task: "asyncio.Task[BaseException | None]") -> None:
             run.is_over = True
-            if time.monotonic() >= run.deadline:
+            if time.monotonic() >= deadline:
                 run.cancel_tasks()
-            if waiting.has_begun:
-                on_end(task.result())
-            else:  # cancelled before its first step, or given up
-                self._give_up(waiting)
+            on_end(asyncio.CancelledError() if task.cancelled() else task.result())
 
-        self._waiting.add(waiting)
         # Waking the loop's thread costs as much as a short run, so it is woken once for all that start until it wakes.
         self._starting.append((start, variables))
         if not self._is_waking:
@@ -131,19 +86,10 @@ class EventLoop:
             start, variables = self._starting.popleft()
             variables.run(start)
 
-    def give_up(self, now: float) -> bool:
-        """Called at each tick. Ends the waits that have lasted too long, and says whether there were any: something
-        blocks the loop that is no run, or a run that may take longer.
-        """
-        overdue = [each for each in self._waiting.copy() if each.give_up_at <= now]
-        return sum(self._give_up(each) for each in overdue) > 0
-
-    def _give_up(self, waiting: "_Waiting") -> bool:
-        self._waiting.discard(waiting)
-        has_taken = waiting.take()
-        if has_taken:
-            waiting.on_end(NotStarted())
-        return has_taken
+    def thread_ident(self) -> int:
+        """Starts the loop if it does not run."""
+        self._running_loop()
+        return (self.thread and self.thread.ident) or 0
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
         """Starts a coroutine that belongs to no run."""
@@ -192,14 +138,11 @@ def _report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 async def _outcome(
-    thread_timeout: Timeout, function: Callable[[], Awaitable[object]], begin: Callable[[], float | None]
+    worker_timeout: Timeout, function: Callable[[], Awaitable[object]], deadline: float
 ) -> BaseException | None:
-    deadline = begin()
-    if deadline is None:
-        return NotStarted()
     try:
         async with asyncio.timeout_at(deadline):  # the loop's clock is time.monotonic()
-            await _TimedSteps(function(), thread_timeout, deadline + BACKSTOP_SECONDS)
+            await _TimedSteps(function(), worker_timeout, deadline + BACKSTOP_SECONDS)
     except BaseException as exc:  # noqa: BLE001 - a handler's SystemExit must not end the loop
         return exc
     return None

@@ -6,7 +6,6 @@ in any program, unless it occupies every thread of the executor.
 """
 
 import asyncio
-import math
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
@@ -27,8 +26,8 @@ class AsyncRun:
 
     __slots__ = ("deadline", "is_over", "tasks")
 
-    def __init__(self) -> None:
-        self.deadline = math.inf  # until it starts
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
         self.is_over = False
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
 

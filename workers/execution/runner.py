@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from surehook.shared.models import Event
-from surehook.workers.execution.event_loop import GIVE_UP_SECONDS, EventLoop, NotStarted
+from surehook.workers.execution.event_loop import EventLoop
 from surehook.workers.execution.hooks import Hooks
 from surehook.workers.execution.leftovers import CutOffRuns, current_run
 from surehook.workers.execution.timeouts import Timeout
@@ -47,24 +47,20 @@ class RunContext(Protocol):
 
     timeout: Timeout
 
-    def start_run(self, deadline: float) -> None:
-        """Records that the handler starts now in this thread and must have ended by then, on time.monotonic()."""
+    def start_run(self, deadline: float, thread: int = 0) -> None:
+        """Records that the handler starts now and must have ended by then, on time.monotonic().
+
+        `thread` is where it hangs if it does not end: 0 for the calling one.
+        """
 
     def is_ours(self) -> bool:
         """Says whether this process still holds the job."""
 
 
-class StartContext(RunContext, Protocol):
-    """The RQ worker for which an `async` handler is started."""
-
-    def may_start(self) -> bool:
-        """False once the lease is lost, or may be."""
-
-
 class Runner:
     """Runs plain handlers in the calling thread, `async` ones in the process's event loop.
 
-    The calling thread waits for these, or only starts them.
+    `run` waits until the handler has ended, `start` does not.
     """
 
     def __init__(self, default_timeout_seconds: float) -> None:
@@ -96,33 +92,24 @@ class Runner:
         handler: Handler,
         event: Event,
         number: int,
-        context: StartContext,
-        on_end: Callable[[RunResult | None], None],
+        context: RunContext,
+        on_end: Callable[[Callable[[], RunResult]], None],
     ) -> None:
-        """Starts an `async` handler's attempt of this number in the event loop. Its time begins with its first step.
+        """Starts an `async` handler's attempt of this number in the event loop.
 
-        `on_end` is called in another thread; with None if it has not started.
+        The loop's thread calls `on_end` with a function that gives the result, for another thread to call.
         """
-        timeout, variables = self.timeout_of(handler), Context()
-        started_at, started = datetime.now(UTC), time.monotonic()
-
-        def start() -> float | None:
-            nonlocal started_at, started
-            if not context.may_start():
-                return None
-            started_at, started = datetime.now(UTC), time.monotonic()
-            context.start_run(started + timeout)
-            return started + timeout
-
-        def call() -> Any:
-            return self.bound(handler, event, number, started_at + timedelta(seconds=timeout), context)()
+        timeout, started_at = self.timeout_of(handler), datetime.now(UTC)
+        function = self.bound(handler, event, number, started_at + timedelta(seconds=timeout), context)
+        started, variables = time.monotonic(), Context()
+        deadline = started + timeout
+        context.start_run(deadline, self.event_loop.thread_ident())
 
         def end(error: BaseException | None) -> None:
-            has_started = not isinstance(error, NotStarted)
-            on_end(self._result(error, started_at, started, timeout, variables) if has_started else None)
+            elapsed = time.monotonic() - started
+            on_end(partial(self._result, error, started_at, started, elapsed, timeout, variables))
 
-        give_up_at = started + timeout + GIVE_UP_SECONDS
-        self.event_loop.start(context.timeout, call, variables, on_start=start, on_end=end, give_up_at=give_up_at)
+        self.event_loop.start(context.timeout, function, deadline, variables, end)
 
     def run_hook(self, hook: LetterHook, letter: DeadLetter, context: RunContext) -> RunResult:
         """Runs a function that is told of a dead letter, with the default timeout."""
@@ -142,12 +129,18 @@ class Runner:
         variables = Context()
         call = self.event_loop.call if is_async else self._call
         error = call(context.timeout, function, deadline, variables)
-        return self._result(error, started_at, started, timeout, variables)
+        return self._result(error, started_at, started, time.monotonic() - started, timeout, variables)
 
     def _result(
-        self, error: BaseException | None, started_at: datetime, started: float, timeout: float, variables: Context
+        self,
+        error: BaseException | None,
+        started_at: datetime,
+        started: float,
+        elapsed: float,
+        timeout: float,
+        variables: Context,
     ) -> RunResult:
-        result = result_of(error, started_at, time.monotonic() - started, timeout)
+        result = result_of(error, started_at, elapsed, timeout)
         if result.elapsed_seconds >= timeout:
             self._cut_off.add(started, started + timeout, variables.get(current_run))
         return result
@@ -180,8 +173,6 @@ class Runner:
 
     def has_left_work(self, now: float) -> bool:
         """Called at each tick: says whether the process must be replaced, because of work of runs that are over."""
-        if self.event_loop.give_up(now):
-            return True
         executor, loop_thread = self.event_loop.executor, self.event_loop.thread
         known = self.own_threads if loop_thread is None else (*self.own_threads, loop_thread)
         return self._cut_off.has_left_work(now, executor, known) or executor.is_exhausted(now)

@@ -29,7 +29,7 @@ class _Run:
 
 
 class Timeout:
-    """The timeout of the runs of one thread or slot, of which one is under way at a time."""
+    """The timeout of the runs of one worker or slot, of which one is under way at a time."""
 
     def __init__(self) -> None:
         self._run: _Run | None = None

@@ -64,7 +64,7 @@ class LetterHooks(PeriodicThread):
                 if self._tell(job_id):
                     self._told.run(self._store, job_id, lease)
 
-    def start_run(self, deadline: float) -> None:
+    def start_run(self, deadline: float, thread: int = 0) -> None:
         """Does nothing: the event has its fate, so no process is killed for a hook."""
 
     def is_ours(self) -> bool:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Protocol
 
 from surehook.shared.envelope import parse_event
@@ -17,7 +16,7 @@ from surehook.workers.claim import Claim
 from surehook.workers.execution.missing_key import MissingKey
 from surehook.workers.execution.order_keys import find_place
 from surehook.workers.execution.run_log import run_facts, warn_of_untyped_fields
-from surehook.workers.execution.runner import Runner, RunResult, RunStatus, StartContext
+from surehook.workers.execution.runner import RunContext, Runner, RunResult, RunStatus
 from surehook.workers.handlers.errors import RetryLater
 from surehook.workers.handlers.ordering import OUTDATED, UNCHANGED, has_changed
 from surehook.workers.handlers.registry import Handler, Registry
@@ -31,13 +30,13 @@ log = logging.getLogger(__name__)
 UNKNOWN_HANDLER_DELAY_SECONDS = 30.0
 
 
-class JobContext(StartContext, Protocol):
-    """The thread that executes a job."""
+class JobContext(RunContext, Protocol):
+    """The RQ worker for which a job is executed."""
 
     def finish_runs(self) -> None:
         """Records that no handler runs any more: what follows has no deadline."""
 
-    def go_on(self, finish: Callable[[], Completion]) -> None:
+    def resume(self, finish: Callable[[], Completion]) -> None:
         """Has a thread call this function, when the job's `async` handler has ended."""
 
 
@@ -68,7 +67,7 @@ class JobExecutor:
     def execute(self, claim: Claim, context: JobContext) -> Completion | None:
         """Executes one job: a handler's own job, or an event's first, which several handlers may want.
 
-        None: its handler is `async` and runs; `context.go_on` will get the function that returns the completion.
+        None: its handler is `async` and runs; `context.resume` will get the function that returns the completion.
         """
         if claim.handler_name:
             handler = self._registry.named(claim.handler_name)
@@ -200,11 +199,8 @@ class JobExecutor:
         if not handler.is_async:
             return self._finish(handler, claim, event, context, self._runner.run(handler, event, claim.runs, context))
 
-        def end(result: RunResult | None) -> None:
-            if result is None:
-                context.go_on(lambda: Completion(acks.give_back(claim)))
-            else:
-                context.go_on(partial(self._finish, handler, claim, event, context, result))
+        def end(result: Callable[[], RunResult]) -> None:
+            context.resume(lambda: self._finish(handler, claim, event, context, result()))
 
         self._runner.start(handler, event, claim.runs, context, end)
         return None

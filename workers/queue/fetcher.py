@@ -27,7 +27,7 @@ from surehook.workers.slots import Slots
 
 log = logging.getLogger(__name__)
 
-# A job that no thread has started by then goes back, for another process.
+# A job that no thread has taken by then goes back, for another process.
 MAX_WAIT_SECONDS = 0.1
 CHECK_EVERY_SECONDS = 1.0
 REST_SECONDS = 0.001
@@ -194,7 +194,7 @@ class Fetcher(threading.Thread):
         starting = max(0, min(wanted, self._prefetch.threads - self._busy))
         sent, source.acks = source.acks, []
         self._number += 1
-        with_workers = [(ack, job.thread, job.shown) for ack, job, _ in sent]
+        with_workers = [(ack, job.worker, job.shown) for ack, job, _ in sent]
         arguments = source.claims.exchange_arguments(self._number, with_workers, wanted=wanted, starting=starting)
         self._slots.mark_exchange_pending(is_pending=wanted > 0)
         # Handlers have run, and only the store can decide whether their results count: repeat until it answers.

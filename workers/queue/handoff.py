@@ -1,7 +1,7 @@
 """Hands jobs to the threads that wait for them.
 
 The standard library's queue wakes a thread for each item put or taken, and with short handlers threads would spend
-their time on that. Here one thread at a time is waking up, and it wakes the next if there are more items.
+their time on that. Here one thread at a time is waking up, and it wakes the next if there is more to do.
 """
 
 import threading
@@ -15,7 +15,7 @@ W = TypeVar("W")
 
 
 class Handoff(Generic[T, W]):
-    """Pairs items, first in, first out, with workers that are free, and hands both to a thread.
+    """Hands the oldest item to a thread, together with a worker that is free.
 
     A worker may leave its item to something else, and a thread goes on with it later; until then the worker is not
     free. Each step on a deque is atomic in Python, so no lock guards them.
@@ -24,7 +24,7 @@ class Handoff(Generic[T, W]):
     def __init__(self) -> None:
         self._items: deque[T] = deque()
         self._free: deque[W] = deque()
-        self._continued: deque[tuple[W, T]] = deque()
+        self._resumed: deque[tuple[W, T]] = deque()
         self._sleepers: deque[threading.Lock] = deque()
         self._is_waking = False
 
@@ -44,12 +44,12 @@ class Handoff(Generic[T, W]):
         return list(taken(self._items))
 
     def release(self, worker: W) -> None:
-        """Says that this worker is free. The calling thread calls `get` next."""
+        """Makes a worker free. Call `get` in the same thread next: no thread is woken for an item that waits."""
         self._free.append(worker)
 
-    def go_on(self, worker: W, item: T) -> None:
+    def resume(self, worker: W, item: T) -> None:
         """Has a thread go on with an item that this worker has begun. These come first."""
-        self._continued.append((worker, item))
+        self._resumed.append((worker, item))
         self._wake_one()
 
     def get(self, wake_up: threading.Lock) -> tuple[W, T]:
@@ -64,9 +64,9 @@ class Handoff(Generic[T, W]):
             return found
 
     def _next(self) -> tuple[W, T] | None:
-        if self._continued:
+        if self._resumed:
             with suppress(IndexError):  # another thread may take the last one in between
-                return self._continued.popleft()
+                return self._resumed.popleft()
         try:
             worker = self._free.pop()
         except IndexError:
@@ -78,11 +78,11 @@ class Handoff(Generic[T, W]):
             return None
 
     def _has_next(self) -> bool:
-        return bool(self._continued or (self._items and self._free))
+        return bool(self._resumed or (self._items and self._free))
 
     def _sleep(self, wake_up: threading.Lock) -> None:
         self._sleepers.append(wake_up)
-        if self._has_next():  # put in between, perhaps before this thread was listed as asleep
+        if self._has_next():  # put or resumed in between, perhaps before this thread was listed as asleep
             try:
                 self._sleepers.remove(wake_up)
             except ValueError:

@@ -47,7 +47,7 @@ class JobsInProgress:
         return sum(job.started_at < instant and not job.has_finished for job in self._by_claim.values())
 
     def slow(self) -> int:
-        """How many handlers run, and have for so long that RQ's tools show their threads."""
+        """How many handlers run, and have for so long that RQ's tools show their workers."""
         return sum(job.shown == acks.WORKER_SHOWN and not job.has_finished for job in self._by_claim.values())
 
     def next_announcement(self) -> float:

@@ -39,7 +39,7 @@ class Prefetch:
         return waiting >= enough and now < self._exchanged_at + LONGEST_REST_SECONDS
 
     def ahead(self, long_running: int) -> int:
-        """`long_running` threads run a handler that takes longer than an exchange."""
+        """`long_running` of the handlers that run take longer than an exchange."""
         share = (self.threads - long_running) / self.threads
         return min(self.most_ahead, int(2 * self._finished_per_exchange * share))
 

@@ -1,4 +1,4 @@
-"""The threads in which handlers run: each takes jobs from the fetcher and returns their completions."""
+"""RQ workers, and the threads that take jobs from the fetcher and execute them."""
 
 import logging
 import threading
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 # The process of a handler that runs longer than its timeout by this much is killed.
 OVERRUN_SECONDS = 5.0
 PARENT_RENEWS_EVERY_SECONDS = 3.0
-# A shorter job is never shown with its thread in RQ's tools.
-SHOW_THREAD_SECONDS = 0.02
+# A shorter job is never shown with its worker in RQ's tools.
+SHOW_WORKER_SECONDS = 0.02
 FOREVER = float("inf")
 
 JobHandoff: TypeAlias = "Handoff[JobInProgress | None, JobWorker]"
@@ -31,14 +31,15 @@ JobHandoff: TypeAlias = "Handoff[JobInProgress | None, JobWorker]"
 
 @dataclass(slots=True, eq=False)
 class JobInProgress:
-    """A claim in this process. The fetcher writes to it first, then a handler thread, then the fetcher again."""
+    """A claim in this process. The fetcher writes to it first, then handler threads, then the fetcher again."""
 
     claim: Claim
     slot: int
     received_at: float
     start_by: float
     """Not started later than that: the lease may have expired."""
-    thread: str = ""
+    worker: str = ""
+    """The name of the RQ worker that executes it."""
     started_at: float = FOREVER
     is_handed_over: bool = False
     shown: int = acks.NOT_SHOWN
@@ -50,9 +51,9 @@ class JobInProgress:
 
     @property
     def announce_at(self) -> float:
-        """When RQ's tools are to show its thread; never, if they do or it has finished."""
+        """When RQ's tools are to show its worker; never, if they do or it has finished."""
         is_over = self.has_finished or self.shown == acks.WORKER_SHOWN
-        return FOREVER if is_over else self.started_at + SHOW_THREAD_SECONDS
+        return FOREVER if is_over else self.started_at + SHOW_WORKER_SECONDS
 
     def mark_lost(self) -> None:
         """Records that the lease is lost: `is_ours()` now returns False, and the result will not count."""
@@ -100,33 +101,30 @@ class JobWorker:
             if completion is None:
                 return  # another thread may work for this worker already
         else:
-            self._slots.go_on(job.slot)
+            self._slots.move(job.slot)  # an error's text is the user's code, too
             completion = self._finish()
         if job.has_seen_lease_lost:
             # A handler that was told to stop may have stopped half-way: it runs again, unless another worker
             # has the job.
             completion = completion._replace(ack=acks.give_back(job.claim), is_discarded=True)
-        self._slots.ran(job.slot)
+        if job.started_at < FOREVER:  # else a crash must not count against it
+            self._slots.ran(job.slot)
         job.has_finished = True
         self._inbox.put(Finished(job, completion))
         self._job = self._finish = None  # a worker without a job must not keep its last event in memory
         self._handoff.release(self)
 
-    def go_on(self, finish: Callable[[], Completion]) -> None:
+    def resume(self, finish: Callable[[], Completion]) -> None:
         """Has a thread finish the job, whose `async` handler has ended."""
-        assert self._job is not None  # noqa: S101 - called from within a run
+        assert self._job is not None  # noqa: S101 - the job has not finished
         self._finish = finish
-        self._handoff.go_on(self, self._job)
+        self._handoff.resume(self, self._job)
 
-    def may_start(self) -> bool:
-        job = self._job
-        return job is not None and time.monotonic() < job.start_by and not job.is_lost
-
-    def start_run(self, deadline: float) -> None:
+    def start_run(self, deadline: float, thread: int = 0) -> None:
         """Records that the handler starts now: for the supervisor first, then for the fetcher."""
         job = self._job
         assert job is not None  # noqa: S101 - called from within a run
-        self._slots.start(job.slot, deadline + OVERRUN_SECONDS)
+        self._slots.start(job.slot, deadline + OVERRUN_SECONDS, thread)
         job.started_at = time.monotonic()
 
     def finish_runs(self) -> None:
@@ -150,29 +148,27 @@ class JobWorker:
         return now >= max(job.start_by + LEASE_MARGIN_SECONDS, renewed_by_parent + LEASE_SECONDS)
 
     def _execute(self, job: JobInProgress) -> Completion | None:
-        self._job = job
-        if not self.may_start():
+        if time.monotonic() >= job.start_by or job.is_lost:
             return Completion(acks.give_back(job.claim))
-        job.thread = self.name
+        self._job = job
+        job.worker = self.name
         return self._executor.execute(job.claim, self)
 
 
 class HandlerThread(threading.Thread):
-    """Brings a worker, and works for all those of its process."""
+    """Works for the RQ workers of its process, of which there are as many as threads."""
 
-    def __init__(self, worker: JobWorker, handoff: JobHandoff, inbox: "SimpleQueue[object]") -> None:
-        super().__init__(name=worker.name, daemon=True)
-        self.worker = worker
+    def __init__(self, name: str, handoff: JobHandoff, inbox: "SimpleQueue[object]") -> None:
+        super().__init__(name=name, daemon=True)
         self._handoff = handoff
         self._inbox = inbox
 
     def run(self) -> None:
         wake_up = locked_lock()
-        self._handoff.release(self.worker)
         while True:
             worker, job = self._handoff.get(wake_up)
-            if job is None:  # all threads end
-                self._handoff.go_on(worker, None)
+            if job is None:  # only in tests: all threads end
+                self._handoff.resume(worker, None)
                 return
             try:
                 worker.work(job)

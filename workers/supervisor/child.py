@@ -28,7 +28,7 @@ from surehook.workers.queue.claims import Claims, ClaimState
 from surehook.workers.queue.completion import log_completion
 from surehook.workers.queue.prefetch import Prefetch
 from surehook.workers.queue.threads import OVERRUN_SECONDS
-from surehook.workers.rq_worker import RQWorkers, thread_names
+from surehook.workers.rq_worker import RQWorkers, worker_names
 from surehook.workers.slots import STACKS_SUFFIX, STALL_SECONDS, Slots, Stage
 from surehook.workers.supervisor.interruption import INTERRUPTED, claims_held_by, handler_of, interrupt
 from surehook.workers.supervisor.overruns import MinutesOnly, settle, stack_of, stacks
@@ -183,7 +183,7 @@ class Child:
         """Give back its claims: runs that had started count as interrupted, the others do not. Returns their number."""
         give_back = self._end_transactions if self.queue == TRANSACTIONAL_QUEUE else self._give_back_jobs
         interrupted = give_back(store, settings, registry, counts=counts)
-        names = thread_names(self.name, self.threads)
+        names = worker_names(self.name, self.threads)
         limited = registry.limited(self.queue)
         RQWorkers(store, Keys(settings.key_prefix), self.queue, names, limited=limited).remove()
         return interrupted
@@ -223,7 +223,7 @@ class Child:
         return True
 
     def _end_transactions(self, store: redis.Redis, settings: Settings, registry: Registry, *, counts: bool) -> int:  # noqa: ARG002 - no run is repeated
-        names = thread_names(self.name, self.threads)
+        names = worker_names(self.name, self.threads)
         return sum(
             end_run(
                 store,

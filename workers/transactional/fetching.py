@@ -38,8 +38,8 @@ class SlotContext:
     def reserve(self, transaction: Transaction) -> None:
         self._slots.reserve(self._index, run_key(transaction))
 
-    def start_run(self, deadline: float) -> None:
-        self._slots.start(self._index, deadline + OVERRUN_SECONDS)
+    def start_run(self, deadline: float, thread: int = 0) -> None:
+        self._slots.start(self._index, deadline + OVERRUN_SECONDS, thread)
 
     def finish_runs(self) -> None:
         """Ends the slot's deadline: the supervisor must not kill a process whose store is unavailable."""
