@@ -30,3 +30,30 @@ async def later(event): effect(await asyncio.to_thread(os.getpid))
     wait_until(stack.effects, "it runs")
     assert stack.effects() != [str(pid)]
     assert stack.logged().count("worker process recycled") == 1
+
+
+def test_a_task_that_blocks_the_event_loop_does_not_hold_up_later_async_handlers(build_stack: Build) -> None:
+    stack = build_stack("""
+import asyncio
+tasks = []
+async def block():
+    await asyncio.sleep(0.1)
+    effect("blocks")
+    time.sleep(300)
+
+@on("user.delete", name="leaves", retries=0)
+async def leaves(event): tasks.append(asyncio.create_task(block()))
+
+@on("user.create", name="later", timeout=1, backoff=[0])
+async def later(event): effect("later")
+""")
+    stack.start_ingest()
+    stack.start_worker()
+    wait_until(stack.worker_pids)
+    stack.deliver()
+    wait_until(lambda: stack.effects() == ["blocks"], "the loop is blocked")
+
+    stack.deliver(an_event("user.create"))
+
+    wait_until(lambda: stack.effects() == ["blocks", "later"], "it runs again, in another process")
+    assert stack.logged().count("worker process killed, handler does not stop") == 1
