@@ -140,3 +140,30 @@ def test_a_stalled_process_relies_on_leases_renewed_by_its_supervisor(
     worker_harness.slots.stalled_until = now - 10
     assert not worker.is_ours()
     assert own_claims.RENEW_EVERY_SECONDS == PARENT_RENEWS_EVERY_SECONDS
+
+
+def test_what_a_run_has_left_behind_does_not_ask_for_the_next_job(
+    accept: Accept, open_worker_harness: Open, counts: Counts
+) -> None:
+    attempts: list[Attempt] = []
+    may_end = threading.Event()
+
+    @on("user.delete", name="it")
+    def it(_: Event, attempt: Attempt) -> None:
+        attempts.append(attempt)
+        if len(attempts) == 2:
+            may_end.wait(60)
+
+    accept()
+    worker_harness = open_worker_harness(threads=1).start()
+    wait_until(lambda: counts.runs == [("it", "done")])
+    accept()
+    worker_harness.fetcher.wake_up()
+    wait_until(lambda: len(attempts) == 2, "the next job runs")
+    let_renewals_fail(running(worker_harness))
+
+    assert not attempts[0].is_ours()
+    (job,) = worker_harness.fetcher.jobs()
+    assert not job.has_seen_lease_lost, "its result counts"
+    may_end.set()
+    wait_until(lambda: counts.runs == [("it", "done")] * 2)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import NamedTuple, TypeAlias
 
@@ -133,10 +134,14 @@ class JobWorker:
         if job is not None:
             self._slots.ran(job.slot)
 
-    def is_ours(self) -> bool:
+    @property
+    def is_ours(self) -> Callable[[], bool]:
+        """Belongs to the present job: what a run has left behind may ask later, when the worker has another one."""
+        return partial(self._holds, self._job)
+
+    def _holds(self, job: JobInProgress | None) -> bool:
         """False once another worker has the job, or may have it, as no renewal succeeded for a whole lease."""
-        job = self._job
-        if job is None:
+        if job is None or job is not self._job:
             return False
         if job.is_lost or self._may_have_expired(job, time.monotonic()):
             job.has_seen_lease_lost = True
