@@ -1,5 +1,4 @@
-"""RQ's view of a worker process: one RQ worker for each handler that may run, registered and alive for RQ's
-tools.
+"""RQ's view of a worker process: as many RQ workers as handlers may run at once, registered and alive for its tools.
 
 RQ itself is not imported: it reads the prefix of its keys from the environment when it is imported, and a handler that
 uses RQ for jobs of its own must find its own prefix there. A test compares these keys with those of RQ's workers.

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextvars import Context
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from surehook.workers.execution.leftovers import AsyncRun, LoopExecutor, create_task, current_run
@@ -37,17 +38,9 @@ class EventLoop:
         self, timeout: Timeout, function: Callable[[], Awaitable[object]], deadline: float, variables: Context
     ) -> BaseException | None:
         """Runs a coroutine in the loop while this thread waits; returns the exception it raised (see `start`)."""
-        errors: list[BaseException | None] = []
-        ended = threading.Lock()
-        ended.acquire()
-
-        def end(error: BaseException | None) -> None:
-            errors.append(error)
-            ended.release()
-
-        self.start(timeout, function, deadline, variables, end)
-        ended.acquire()
-        return errors[0]
+        ended: SimpleQueue[BaseException | None] = SimpleQueue()
+        self.start(timeout, function, deadline, variables, ended.put)
+        return ended.get()
 
     def start(
         self,
