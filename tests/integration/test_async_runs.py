@@ -1,6 +1,7 @@
 """`async` handlers run in one event loop, as many at once as there are threads."""
 
 import asyncio
+import gc
 import threading
 from typing import Any
 
@@ -9,6 +10,7 @@ import redis
 
 from harness.stack import wait_until
 from surehook import Attempt, Event, Permanent, on
+from surehook.workers.queue.threads import JobInProgress
 from surehook.workers.slots import Stage
 from tests.integration.conftest import KEYS, Accept, Counts, Open
 from tests.integration.test_lost_leases import let_renewals_fail, running
@@ -145,3 +147,21 @@ def test_a_run_whose_lease_could_not_be_renewed_is_discarded_and_repeated(
     wait_until(has_run_again, "it may have stopped half-way")
     assert answers == [False, True]
     assert store.hget(KEYS.event(event_id), "outcome") == b"done"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_idle_process_keeps_no_job_in_memory(
+    is_async: bool, accept: Accept, open_worker_harness: Open, counts: Counts
+) -> None:
+    async def handle_async(_: Event) -> None: ...
+
+    on("user.delete", name="it")(handle_async if is_async else lambda _: None)
+    event_id = accept()
+    open_worker_harness(threads=2).start()
+    wait_until(lambda: counts.runs == [("it", "done")])
+
+    def is_in_memory() -> bool:
+        jobs = [each for each in gc.get_objects() if type(each) is JobInProgress]
+        return any(job.claim.event_id == event_id for job in jobs)
+
+    wait_until(lambda: not is_in_memory(), "it is gone")

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
@@ -78,3 +79,48 @@ def test_a_run_that_is_cancelled_before_its_first_step_has_failed_and_its_thread
     assert len(began) < len(errors)
     assert errors.count(None) == len(began)
     assert all(error is None or isinstance(error, asyncio.CancelledError) for error in errors)
+
+
+def test_every_run_that_threads_start_at_the_same_time_ends() -> None:
+    loop = EventLoop()
+    ran: list[int] = []
+
+    def call(number: int) -> BaseException | None:
+        async def run() -> None:
+            ran.append(number)
+
+        return loop.call(Timeout(), run, time.monotonic() + 30, Context())
+
+    with ThreadPoolExecutor(4) as pool:
+        errors = list(pool.map(call, range(8_000)))
+    loop.close()
+
+    assert errors == [None] * 8_000
+    assert sorted(ran) == list(range(8_000))
+
+
+def test_a_run_that_is_added_just_after_the_loop_has_looked_starts() -> None:
+    loop, has_run = EventLoop(), threading.Event()
+
+    async def first() -> None: ...
+
+    async def second() -> None:
+        has_run.set()
+
+    def start(function: Callable[[], Awaitable[None]]) -> None:
+        loop.start(Timeout(), function, time.monotonic() + 30, Context(), lambda _: None)
+
+    class Starting(deque[Any]):
+        def __bool__(self) -> bool:
+            is_there = len(self) > 0
+            if not is_there and later:
+                start(later.pop())
+            return is_there
+
+    later = [second]
+    loop._starting = Starting()  # noqa: SLF001 - no other way to be there at this moment
+
+    start(first)
+
+    assert has_run.wait(20)
+    loop.close()

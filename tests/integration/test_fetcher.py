@@ -14,6 +14,7 @@ from surehook.shared.keys import Keys
 from surehook.shared.scripts import texts
 from surehook.workers.connection import Connection
 from surehook.workers.queue.claims import ClaimState, token_prefix_of
+from surehook.workers.slots import Stage
 from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept, Counts, Open
 from tests.integration.test_leases import NO_HANDLERS
@@ -157,6 +158,7 @@ def test_a_claim_whose_lease_may_be_over_is_not_started(
 
     worker_harness.threads[0].start()
     wait_until(lambda: not worker_harness.fetcher.inbox.empty(), "the thread has looked at it")
+    assert [slot.stage for slot in worker_harness.slots.occupied()] == [Stage.RESERVED], "a crash does not count"
     worker_harness.fetcher.stop()
     worker_harness.fetcher.step()
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from queue import SimpleQueue
 
 import pytest
@@ -92,3 +93,20 @@ def test_an_item_waits_until_a_worker_is_free() -> None:
 
     handoff.release("one")
     assert handoff.get(wake_up) == ("one", "second")
+
+
+def test_an_item_that_is_put_just_before_a_thread_sleeps_is_taken() -> None:
+    handoff: Handoff[str, str] = Handoff()
+    got: SimpleQueue[tuple[str, str]] = SimpleQueue()
+
+    class Sleepers(deque[threading.Lock]):
+        def append(self, wake_up: threading.Lock) -> None:
+            handoff.put("item")  # when no thread is listed as asleep
+            super().append(wake_up)
+
+    handoff._sleepers = Sleepers()  # noqa: SLF001 - no other way to be there at this moment
+    handoff.release("one")
+
+    threading.Thread(target=lambda: got.put(handoff.get(locked_lock())), daemon=True).start()
+
+    assert got.get(timeout=20) == ("one", "item")
