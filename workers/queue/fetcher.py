@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from surehook.workers.claim import Claim
@@ -56,12 +57,10 @@ class Fetcher(threading.Thread):
         self._sources = Sources(claims, limited)
         self._connection = connection
         self._slots, self._prefetch = slots, prefetch
-        self._request_wake_up = request_wake_up
-        self._is_paused = is_paused
+        self._request_wake_up, self._is_paused = request_wake_up, is_paused
         self._is_stopping = threading.Event()
-        self._jobs = JobsInProgress(slots)
+        self._jobs, self._quarantine = JobsInProgress(slots), Quarantine()
         self._busy = 0  # jobs in progress that have not finished
-        self._quarantine = Quarantine()
         self._to_hand_over: list[JobInProgress] = []
         self._settled = Settled(metrics)
         self._number, self._paused_until = 0, 0.0
@@ -105,6 +104,7 @@ class Fetcher(threading.Thread):
     # The parts of a step, in their order.
 
     def _collect(self) -> None:
+        self._take_items()  # first: with something to acknowledge, the log waits until the store works
         now, timeout = time.monotonic(), 0.0
         if self._may_rest(now):
             self._hand_over_and_log()
@@ -112,13 +112,13 @@ class Fetcher(threading.Thread):
         elif not any(self._is_due(each, now) for each in self._sources.all):
             self._hand_over_and_log()
             timeout = self._seconds_until_due(now)
-        try:
+        self._take_items(timeout)
+
+    def _take_items(self, timeout: float = 0.0) -> None:
+        with suppress(Empty):
             while True:
-                item = self.inbox.get(timeout=timeout) if timeout > 0 else self.inbox.get_nowait()
+                self._process(self.inbox.get(timeout=timeout))
                 timeout = 0.0
-                self._process(item)
-        except Empty:
-            pass
 
     def _may_rest(self, now: float) -> bool:
         if self._sources.limited or self._is_stopping.is_set():

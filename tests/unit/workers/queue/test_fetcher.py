@@ -1,4 +1,4 @@
-"""How many claims the fetcher asks for, and when it gives some back."""
+"""How many claims the fetcher asks for, when it gives some back, and what it does first."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ import pytest
 
 from surehook.workers.claim import Claim
 from surehook.workers.queue import acks
+from surehook.workers.queue.completion import Completion
 from surehook.workers.queue.fetcher import Fetcher
 from surehook.workers.queue.prefetch import Prefetch
-from surehook.workers.queue.threads import JobInProgress
+from surehook.workers.queue.threads import Finished, JobInProgress
 
 
 class Nothing:
@@ -59,3 +60,18 @@ def test_jobs_that_wait_go_back_at_once_when_slow_handlers_are_run(slow: int, gi
 
     sent = [ack.claim.job_id for ack, *_ in fetcher._sources.first.acks]  # noqa: SLF001
     assert sent == given_back[::-1], "each goes to the front of the queue"
+
+
+def test_what_has_finished_is_acknowledged_before_the_log_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = a_job(0, has_finished=True)
+    fetcher = a_fetcher(Prefetch(1), job)
+    fetcher._busy = 1  # noqa: SLF001
+    monkeypatch.setattr(fetcher, "_wanted", lambda *_: 0)  # nothing to claim
+    steps: list[str] = []
+    monkeypatch.setattr(fetcher, "_exchange", lambda *_: steps.append("exchange"))
+    monkeypatch.setattr(fetcher, "_hand_over_and_log", lambda: steps.append("log"))
+    fetcher.inbox.put(Finished(job, Completion(acks.give_back(job.claim))))
+
+    fetcher.step()
+
+    assert steps == ["exchange"], "which writes the log while the store works"
