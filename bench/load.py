@@ -44,6 +44,8 @@ class Measured:
     p99_ms: float
     refused_p99_ms: float = 0.0
     p999_ms: float = 0.0
+    began: float = 0.0
+    """When the first request was sent, on time.perf_counter(): starting the load takes a while."""
 
     @property
     def answers(self) -> int:
@@ -153,7 +155,7 @@ class Load:
         took = sorted(self.took)
         refused = sorted(self.took_refused)
         percentiles = (_percentile(took, 0.50), _percentile(took, 0.99), _percentile(refused, 0.99))
-        return Measured(dict(self.statuses), seconds, *percentiles, _percentile(took, 0.999))
+        return Measured(dict(self.statuses), seconds, *percentiles, _percentile(took, 0.999), began)
 
 
 class Sender(asyncio.Protocol):
