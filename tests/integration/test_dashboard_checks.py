@@ -11,7 +11,7 @@ import redis
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from harness.stack import wait_until
+from harness.stack import free_port, wait_until
 from surehook.dashboard import doctor
 from surehook.shared.settings import Settings
 from tests.integration.conftest import KEYS, Accept
@@ -60,6 +60,7 @@ def test_the_doctor_runs_on_a_click_and_its_findings_stay(
     settings: Settings, post: Post, client: TestClient, monkeypatch: pytest.MonkeyPatch, store: redis.Redis
 ) -> None:
     monkeypatch.setenv("SUREHOOK_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("SUREHOOK_BIND", f"127.0.0.1:{free_port()}")  # the doctor asks an endpoint there
     assert "has not run since this dashboard was started" in client.get("/doctor").text
 
     assert post("/doctor").headers["Location"] == "/doctor"
