@@ -33,7 +33,8 @@ class EventLog:
     ) -> None:
         self._store = store
         self._keys = keys
-        self.search = EventSearch(store, keys, cipher or BodyCipher())
+        self._cipher = cipher or BodyCipher()
+        self.search = EventSearch(store, keys, self._cipher)
         self._handler_timeout = f"{handler_timeout:g}"
         self._reopen = Script("reopen", keys)
         self._known_day = Script("known_day", keys)
@@ -62,9 +63,15 @@ class EventLog:
         return read_actions(text(self._store.hget(self._keys.event(event_id), "actions")))
 
     def body(self, event_id: str) -> bytes:
-        """Returns the body as it is stored."""
-        body: Any = self._store.hget(self._keys.event(event_id), "body")
-        return body or b""
+        """Returns the body as it came; nothing if it has expired.
+
+        Raises:
+            KeyMissing: its key is not configured here.
+            BodyDamaged: its key does not decrypt it.
+        """
+        record: Any = self._store.hmget(self._keys.event(event_id), "body", "key_id")
+        body, key_id = record
+        return self._cipher.decrypt(body, text(key_id)) if body else b""
 
     def replay(self, event_id: str, *, who: str = "", reason: str = "") -> bool:
         """Opens it again for all handlers that match it now.

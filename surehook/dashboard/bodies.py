@@ -6,7 +6,7 @@ from typing import Any
 
 MASK = "•••"
 LONGEST_SHOWN = 256 * 1024
-CANNOT_BE_READ = "(This body cannot be laid out: `surehook events show --body` prints it as it is stored.)"
+CANNOT_BE_READ = "(This body cannot be laid out: `surehook events show --body` prints it as it came.)"
 # FusionAuth's fields that open something: a password, a session, a reset. Their ids and instants do not.
 SECRET_NAME = re.compile(
     r"(password|passcode|secret|salt|token|authorization|cookie|private_?key|api_?key|recoverycodes?)s?$"

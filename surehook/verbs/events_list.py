@@ -12,7 +12,7 @@ from surehook.admin.search import EventSearch
 from surehook.admin.spool import SpoolReader
 from surehook.admin.transactions import ORPHANED, STATES, UNANSWERED
 from surehook.shared.encryption import BodyCipher
-from surehook.shared.errors import NotFound
+from surehook.shared.errors import BodyDamaged, KeyMissing, NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
 from surehook.shared.store import connect, wait_for_store
@@ -30,8 +30,6 @@ TIMEOUT_SECONDS = 10.0
 LIMIT = 100
 NAME_WIDTH = 17  # two more than the longest name
 HEADERS = ("event", "received (UTC)", "state    ", "type", "handlers")
-# A Fernet token's first byte is its version, 0x80.
-ENCRYPTED = b"gAAAAA"
 
 
 def filters(*states: str, with_group: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -107,21 +105,24 @@ def show(some_id: str, with_body: bool, as_json: bool) -> None:
     attempts, actions = log.attempts(event.event_id), log.actions(event.event_id)
     if with_body:
         note_here("body shown", event.event_id)
-    body = log.body(event.event_id) if with_body else b""
-    note = "the body is encrypted" if body.startswith(ENCRYPTED) else ""
-    if not event.has_body:
-        note = "body expired (SUREHOOK_BODY_RETENTION)"
+    body, unreadable = b"", None
+    try:
+        body = log.body(event.event_id) if with_body else b""
+    except (KeyMissing, BodyDamaged) as exc:
+        unreadable = exc
     if as_json:
-        shown = {"body": body.decode("utf-8", "replace")} if with_body else {}
+        shown = {"body": None if unreadable else body.decode("utf-8", "replace")} if with_body else {}
         echo_json(facts(event) | {"attempts": attempts, "actions": list(map(action_facts, actions))} | shown)
     else:
         for name, value in facts(event).items():
             echo(f"{name:<{NAME_WIDTH}}{visible_line(_shown(value))}")
         echo_history(attempts, actions)
-        if with_body:
+        if body:
             echo_body(body)
-    if note:
-        echo(note, err=True)
+    if not event.has_body:
+        echo("body expired (SUREHOOK_BODY_RETENTION)", err=True)
+    if unreadable:
+        raise unreadable
 
 
 def open_log() -> EventLog:

@@ -130,13 +130,6 @@ def test_show_prints_each_name_apart_from_its_value(accept: Accept, surehook: Su
     assert dict(shown)["application_ids"] == "-"
 
 
-def test_show_says_that_a_body_is_encrypted(accept: Accept, surehook: Surehook, store: redis.Redis) -> None:
-    event_id = accept()
-    store.hset(KEYS.event(event_id), "body", b"gAAAAABmZm9v")
-
-    assert "the body is encrypted" in surehook("events", "show", event_id, "--body")[1]
-
-
 @pytest.mark.parametrize("some_id", ["00000000", "00000000-0000-0000-0000-000000000000", "no-id", "*", ""])
 def test_an_event_that_is_not_there_is_not_found(some_id: str, accept: Accept, surehook: Surehook) -> None:
     accept()

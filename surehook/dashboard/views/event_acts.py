@@ -1,7 +1,5 @@
 """Acts on one event: its body is shown, it runs again; and an orphan is resolved."""
 
-from typing import Any
-
 from surehook.admin.events import REPLAYABLE, EventRecord
 from surehook.admin.transactions import ORPHANED, REFUSALS
 from surehook.dashboard.bodies import shown_body
@@ -9,9 +7,7 @@ from surehook.dashboard.site import GoTo, Refused, Shown, Site, Visit
 from surehook.dashboard.views.confirming import confirmation, reason_of
 from surehook.dashboard.views.events import found_event, log_of, story_of
 from surehook.dashboard.views.transactions import decisions_of
-from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import BodyDamaged, KeyMissing
-from surehook.shared.scripts import text
 
 UNREADABLE = "(Its key is not among SUREHOOK_ENCRYPTION_KEYS of the dashboard.)"
 DAMAGED = "(The stored body cannot be decrypted.)"
@@ -24,16 +20,15 @@ def show_body(site: Site, visit: Visit) -> Shown:
 
 
 def _body(site: Site, event_id: str) -> str:
-    record: Any = site.store.hmget(site.keys.event(event_id), "body", "key_id")
-    stored, key_id = record
-    if stored is None:
-        raise Refused(410, "The body has expired (SUREHOOK_BODY_RETENTION).")
     try:
-        return shown_body(BodyCipher(site.settings.encryption_keys).decrypt(stored, text(key_id)))
+        body = log_of(site).body(event_id)
     except KeyMissing:
         return UNREADABLE
     except BodyDamaged:
         return DAMAGED
+    if not body:
+        raise Refused(410, "The body has expired (SUREHOOK_BODY_RETENTION).")
+    return shown_body(body)
 
 
 def confirm_replay(site: Site, visit: Visit) -> Shown:
