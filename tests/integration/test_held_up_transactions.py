@@ -24,7 +24,7 @@ from surehook.workers.transactional.pool import (
 from surehook.workers.transactional.settlements import Settlements
 from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.test_transaction_batches import Open, blocked, open_pool
-from tests.support.transaction_pool import FIRST, SLOTS, RecordingExchange, nothing
+from tests.support.transaction_pool import FIRST, SLOTS, RecordingExchange, nothing, stay_fast
 from tests.support.transactions import KEYS
 
 __all__ = ["blocked", "open_pool"]
@@ -129,6 +129,7 @@ def test_a_connection_with_unread_replies_is_not_used_again(
 def test_a_thread_that_gives_one_event_back_slowly_runs_the_others_of_its_batch(
     open_pool: Open, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stay_fast(monkeypatch)
     pool = open_pool()
     first, *others = pool.submit_batch(*[nothing] * SLOTS)
     store.hset(KEYS.event(first.id), "key_id", "another")
@@ -195,8 +196,9 @@ def test_a_thread_whose_outcome_another_has_settled_claims_again(
 
 
 def test_an_event_that_the_store_refuses_to_start_delays_no_other_of_its_packet(
-    open_pool: Open, store: redis.Redis
+    open_pool: Open, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stay_fast(monkeypatch)
     pool = open_pool()
     broken, *others = pool.submit_batch(*[nothing] * SLOTS)
     store.set(KEYS.transaction(broken.id), "no hash")

@@ -20,6 +20,7 @@ from tests.support.transaction_pool import (
     RecordingExchange,
     TransactionPool,
     nothing,
+    stay_fast,
 )
 from tests.support.transactional_client import LONG
 from tests.support.transactions import KEYS, Protocol
@@ -70,6 +71,7 @@ def pool(
         has_lost: list[str] = []  # noqa: RUF012 - shared by the threads
 
     monkeypatch.setattr(fetching, "WAIT_SECONDS", WAIT_SECONDS)
+    stay_fast(monkeypatch)
     protocol = Protocol(store, replace(LONG, budget=BUDGET_MS))
     pool = TransactionPool(store, protocol, claims_of(WORKER, TRANSACTIONAL_QUEUE), counts, Loses)
     yield pool

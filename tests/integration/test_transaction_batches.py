@@ -15,7 +15,7 @@ from surehook.shared.keys import TRANSACTIONAL_QUEUE
 from tests.integration.conftest import Counts
 from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced
-from tests.support.transaction_pool import FIRST, SLOTS, WORKER, TransactionPool, nothing, wait_for_deadline
+from tests.support.transaction_pool import FIRST, SLOTS, WORKER, TransactionPool, nothing, stay_fast, wait_for_deadline
 from tests.support.transactional_client import LONG
 from tests.support.transactions import KEYS, Protocol
 
@@ -55,8 +55,9 @@ def fail() -> None:
 
 
 def test_each_event_of_a_batch_gets_its_own_outcome(
-    open_pool: Open, store: redis.Redis, caplog: pytest.LogCaptureFixture
+    open_pool: Open, store: redis.Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stay_fast(monkeypatch)
     caplog.set_level(logging.WARNING)
     pool = open_pool()
     events = pool.submit_batch(nothing, lambda: reject("not you"), lambda: reject("nor you"), fail)
@@ -75,7 +76,8 @@ def test_each_event_of_a_batch_gets_its_own_outcome(
     assert is_balanced(store)
 
 
-def test_one_thread_works_while_handlers_are_fast(open_pool: Open) -> None:
+def test_one_thread_works_while_handlers_are_fast(open_pool: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    stay_fast(monkeypatch)
     pool, threads = open_pool(), set()
     events = pool.submit(*[lambda: threads.add(threading.get_ident())] * (FIRST + 3 * SLOTS))
 
@@ -87,8 +89,9 @@ def test_one_thread_works_while_handlers_are_fast(open_pool: Open) -> None:
 
 
 def test_a_handler_that_blocks_holds_up_no_other_event_of_its_batch(
-    open_pool: Open, blocked: threading.Event, store: redis.Redis
+    open_pool: Open, blocked: threading.Event, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stay_fast(monkeypatch, until_held_up=True)
     pool = open_pool()
     finished, slow, *unstarted = pool.submit_batch(nothing, lambda: blocked.wait(60), nothing, lambda: reject("no"))
 
@@ -148,7 +151,10 @@ def test_an_event_whose_deadline_passed_while_an_earlier_one_ran_never_starts(
     assert pool.confirm(later) == [("completed", "")]
 
 
-def test_a_process_that_stops_runs_and_settles_the_batch_it_has_claimed(open_pool: Open, store: redis.Redis) -> None:
+def test_a_process_that_stops_runs_and_settles_the_batch_it_has_claimed(
+    open_pool: Open, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stay_fast(monkeypatch, until_held_up=True)
     pool = open_pool()
 
     def stop_and_wait() -> None:
@@ -196,8 +202,9 @@ def test_a_thread_that_fails_leaves_its_batch_to_the_others(
 
 @pytest.mark.parametrize("position", range(SLOTS))
 def test_an_event_whose_key_is_missing_is_given_back_and_the_others_are_decided(
-    position: int, open_pool: Open, store: redis.Redis, counts: Counts
+    position: int, open_pool: Open, store: redis.Redis, counts: Counts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stay_fast(monkeypatch)
     pool = open_pool()
     events = pool.submit_batch(*[nothing] * SLOTS)
     encrypted = events.pop(position)
