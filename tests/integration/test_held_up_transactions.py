@@ -11,6 +11,7 @@ import redis
 
 from harness.stack import wait_until
 from surehook.workers.store_report import StoreReport
+from surehook.workers.transactional import executor as executor_module
 from surehook.workers.transactional import fetching, settlements
 from surehook.workers.transactional.batch import Batch, FinishedRun
 from surehook.workers.transactional.pool import (
@@ -18,6 +19,7 @@ from surehook.workers.transactional.pool import (
     FAST_SECONDS,
     HELD_UP_SECONDS,
     HIGHEST,
+    LONGEST_BATCH_SECONDS,
     SLOW_COSTS,
     STAYS_FAST,
 )
@@ -136,7 +138,9 @@ def test_a_thread_that_gives_one_event_back_slowly_runs_the_others_of_its_batch(
     for slot in pool.slots:
 
         def give_back(*args: Any, give_back: Any = slot.worker.give_back) -> bool:
-            time.sleep(0.02)
+            # In force again, now that the batch is claimed.
+            monkeypatch.setattr(executor_module, "LONGEST_BATCH_SECONDS", LONGEST_BATCH_SECONDS)
+            time.sleep(4 * LONGEST_BATCH_SECONDS)
             return bool(give_back(*args))
 
         monkeypatch.setattr(slot.worker, "give_back", give_back)
