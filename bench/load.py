@@ -40,12 +40,12 @@ class Measured:
 
     statuses: dict[str, int]
     seconds: float
+    began: float
+    """When the first request was sent, on time.perf_counter(): starting the load takes a while."""
     p50_ms: float
     p99_ms: float
     refused_p99_ms: float = 0.0
     p999_ms: float = 0.0
-    began: float = 0.0
-    """When the first request was sent, on time.perf_counter(): starting the load takes a while."""
 
     @property
     def answers(self) -> int:
@@ -155,7 +155,7 @@ class Load:
         took = sorted(self.took)
         refused = sorted(self.took_refused)
         percentiles = (_percentile(took, 0.50), _percentile(took, 0.99), _percentile(refused, 0.99))
-        return Measured(dict(self.statuses), seconds, *percentiles, _percentile(took, 0.999), began)
+        return Measured(dict(self.statuses), seconds, began, *percentiles, _percentile(took, 0.999))
 
 
 class Sender(asyncio.Protocol):

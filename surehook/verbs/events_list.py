@@ -111,7 +111,8 @@ def show(some_id: str, with_body: bool, as_json: bool) -> None:
     except (KeyMissing, BodyDamaged) as exc:
         unreadable = exc
     if as_json:
-        shown = {"body": None if unreadable else body.decode("utf-8", "replace")} if with_body else {}
+        readable = None if unreadable else body.decode("utf-8", "replace")
+        shown = {"body": readable} if with_body else {}
         echo_json(facts(event) | {"attempts": attempts, "actions": list(map(action_facts, actions))} | shown)
     else:
         for name, value in facts(event).items():

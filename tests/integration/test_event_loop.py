@@ -118,7 +118,7 @@ def test_a_run_that_is_added_just_after_the_loop_has_looked_starts() -> None:
             return is_there
 
     later = [second]
-    loop._starting = Starting()  # noqa: SLF001 - no other way to be there at this moment
+    loop._starting = Starting()  # noqa: SLF001 - the second run must come between two of the loop's steps
 
     start(first)
 

@@ -61,7 +61,7 @@ def test_show_says_why_a_body_cannot_be_read(
         as_json = json.loads(CliRunner().invoke(cli, ["events", "show", event_id, "--body", "--json"]).output)
 
     assert (status, problem in message) == (1, True), message
-    assert "user.delete" in shown, "the rest is shown all the same"
+    assert "user.delete" in shown, "the command shows the fields that are not encrypted"
     assert "gAAAA" not in shown
     assert (as_json["event_id"], as_json["body"]) == (event_id, None)
     assert surehook("events", "show", event_id)[0] == 0, "nothing is decrypted that is not asked for"

@@ -65,7 +65,6 @@ def test_jobs_that_wait_go_back_at_once_when_slow_handlers_are_run(slow: int, gi
 def test_what_has_finished_is_acknowledged_before_the_log_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     job = a_job(0, has_finished=True)
     fetcher = a_fetcher(Prefetch(1), job)
-    fetcher._busy = 1  # noqa: SLF001
     monkeypatch.setattr(fetcher, "_wanted", lambda *_: 0)  # nothing to claim
     steps: list[str] = []
     monkeypatch.setattr(fetcher, "_exchange", lambda *_: steps.append("exchange"))

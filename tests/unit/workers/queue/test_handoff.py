@@ -104,7 +104,7 @@ def test_an_item_that_is_put_just_before_a_thread_sleeps_is_taken() -> None:
             handoff.put("item")  # when no thread is listed as asleep
             super().append(wake_up)
 
-    handoff._sleepers = Sleepers()  # noqa: SLF001 - no other way to be there at this moment
+    handoff._sleepers = Sleepers()  # noqa: SLF001 - the item must come between two of the thread's steps
     handoff.release("one")
 
     threading.Thread(target=lambda: got.put(handoff.get(locked_lock())), daemon=True).start()
