@@ -59,7 +59,8 @@ class EventLoop:
         variables.run(current_run.set, run)
 
         def start() -> None:
-            loop.create_task(_outcome(timeout, function, deadline)).add_done_callback(end)
+            # Not by the loop's factory: this task is the run, and none that the run has started.
+            asyncio.Task(_outcome(timeout, function, deadline), loop=loop).add_done_callback(end)
 
         def end(task: "asyncio.Task[BaseException | None]") -> None:
             run.is_over = True

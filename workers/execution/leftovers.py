@@ -29,13 +29,19 @@ class AsyncRun:
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.is_over = False
-        self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self.tasks: WeakSet[asyncio.Task[Any]] | None = None
+        """The tasks that the handler has started; most start none, and an empty set takes as long as a short run."""
+
+    def add(self, task: asyncio.Task[Any]) -> None:
+        if self.tasks is None:
+            self.tasks = WeakSet()
+        self.tasks.add(task)
 
     def has_tasks(self) -> bool:
-        return any(not task.done() for task in list(self.tasks))
+        return any(not task.done() for task in list(self.tasks or ()))
 
     def cancel_tasks(self) -> None:
-        for task in list(self.tasks):
+        for task in list(self.tasks or ()):
             task.cancel()
 
 
@@ -48,7 +54,7 @@ def create_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any)
     task = asyncio.Task(coroutine, loop=loop, **options)
     run = current_run.get()
     if run is not None:
-        run.tasks.add(task)
+        run.add(task)
     return task
 
 
