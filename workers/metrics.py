@@ -1,8 +1,12 @@
 """The workers' metrics: each process writes them to PROMETHEUS_MULTIPROC_DIR, the supervisor serves the sums."""
 
 import os
+from bisect import bisect_left
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from threading import Lock
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import prometheus_client.values
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -19,6 +23,8 @@ NOT_READY_REASONS = (KEY_MISSING, RESOURCES_CLOSED, *STORE_REASONS)
 WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400)  # to 4 h
 SECONDS_BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 
+
+Item = TypeVar("Item")
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -42,7 +48,10 @@ class Typed(Protocol):
 
 
 class WorkerMetrics:
-    """The metrics of one process. Labels come from the user's code and the list of types, so clients cannot add any."""
+    """The metrics of one process. Labels come from the user's code and the list of types, so clients cannot add any.
+
+    Runs and waits are in their series after `flush`: a run by itself would take five locks and writes, as does a batch.
+    """
 
     def __init__(self) -> None:
         self._attempts = Counter("surehook_attempts", "Runs of handlers", ["handler", "type", "outcome"])
@@ -56,7 +65,9 @@ class WorkerMetrics:
             "surehook_skipped_handlers", "Transactional handlers that an ordinary event skipped", ["handler", "type"]
         )
         self.minutes = MinuteCounts()
-        self._series: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        self._runs: deque[tuple[str, str, str, float]] = deque()
+        self._waits: deque[float] = deque()
+        self._flushing = Lock()
         self.stale = Counter(
             "surehook_results_discarded", "Results of runs whose lease was lost or whose event was erased"
         )
@@ -76,7 +87,7 @@ class WorkerMetrics:
         self.minutes.add_unhandled(event_type)
 
     def count_wait(self, seconds: float) -> None:
-        self._wait_seconds.observe(max(0.0, seconds))  # the clocks of two machines differ
+        self._waits.append(max(0.0, seconds))  # the clocks of two machines differ
 
     def count_retry(self, handler: str) -> None:
         self._retries.labels(handler).inc()
@@ -88,16 +99,45 @@ class WorkerMetrics:
         self._skipped.labels(handler, label(event_type)).inc()
 
     def count(self, handler: str, work: Typed, outcome: str, seconds: float) -> None:
-        series = (handler, label(work.event_type), outcome)
-        try:
-            attempts, durations = self._series[series]
-        except KeyError:
-            # Finding a series by its labels costs more than counting in it.
-            attempts, durations = self._attempts.labels(*series), self._seconds.labels(handler)
-            self._series[series] = (attempts, durations)
-        attempts.inc()
-        durations.observe(seconds)
+        self._runs.append((handler, work.event_type, outcome, seconds))
         self.minutes.add(handler, outcome, seconds)
+
+    def flush(self) -> None:
+        """Adds the runs and waits to their series. Called after each batch of them, by any thread."""
+        with self._flushing:
+            observe(self._wait_seconds, _taken(self._waits))
+            outcomes: dict[tuple[str, str, str], int] = defaultdict(int)
+            durations: dict[str, list[float]] = defaultdict(list)
+            for handler, event_type, outcome, seconds in _taken(self._runs):
+                outcomes[handler, label(event_type), outcome] += 1
+                durations[handler].append(seconds)
+            for labels, number in outcomes.items():
+                self._attempts.labels(*labels).inc(number)
+            for handler, taken in durations.items():
+                observe(self._seconds.labels(handler), taken)
+
+
+def _taken(items: deque[Item]) -> list[Item]:
+    """Takes what is there; other threads may add more."""
+    return [items.popleft() for _ in range(len(items))]
+
+
+def observe(histogram: Histogram, values: Sequence[float]) -> None:
+    """Observes several values at once."""
+    series: Any = histogram
+    try:
+        total, bounds, counts = series._sum, series._upper_bounds, series._buckets  # noqa: SLF001 - no call for it
+    except AttributeError:  # another version of prometheus-client
+        for value in values:
+            histogram.observe(value)
+        return
+    buckets: dict[int, int] = defaultdict(int)
+    for value in values:
+        buckets[bisect_left(bounds, value)] += 1
+    for bucket, number in buckets.items():
+        counts[bucket].inc(number)
+    if values:
+        total.inc(sum(values))
 
 
 def why_not_ready(processes: Collector) -> list[str]:

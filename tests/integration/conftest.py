@@ -122,6 +122,8 @@ class Counts:
     def count_wait(self, seconds: float) -> None:
         self.waits.append(seconds)
 
+    def flush(self) -> None: ...
+
     def count_retry(self, handler: str) -> None:
         self.retries.append(handler)
 

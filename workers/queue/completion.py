@@ -112,6 +112,8 @@ class Settled:
         completions, self._completions = self._completions, []
         for completion, is_acknowledged in completions:
             log_completion(completion, self._metrics, is_acknowledged=is_acknowledged)
+        if completions:
+            self._metrics.flush()
 
 
 def log_completion(completion: Completion, metrics: WorkerMetrics, *, is_acknowledged: bool) -> None:
