@@ -1,17 +1,22 @@
 """Decides how many claims to hold ahead of the handler threads: twice as many as finish during one exchange.
 
-Handlers that run longer than an exchange get none ahead: a job that waited here could start in another process.
+A job that waits here could start in another process. So handlers that run longer than an exchange get claims ahead only
+where many of them run beside each other: as many as start within three exchanges, if one ends every 2 ms.
 
 While more jobs wait here than finish from one exchange to the next, the next exchange can wait as well: one with many
 results costs the store and this process little more than one with a few. With fewer, the threads would have nothing to
 do before its reply is here.
 """
 
+import math
+
 MOST_AHEAD_OF_A_THREAD = 8
 MOST_AHEAD = 64
 WEIGHT_OF_LAST = 0.3
-DECAY = 0.9
+DECAY, RATE_DECAY = 0.9, 0.95
 FIRST_EXCHANGE_SECONDS = 0.002
+# Another process needs as long to claim a job as it waits here if one finishes in that time.
+SOON_SECONDS = 0.002
 # The longest pause between two exchanges, and how many jobs must wait at least for each thread.
 LONGEST_REST_SECONDS = 0.002
 ENOUGH_FOR_A_THREAD = 2
@@ -25,9 +30,13 @@ class Prefetch:
         self.most_ahead = min(MOST_AHEAD_OF_A_THREAD * threads, MOST_AHEAD) if may_hold_ahead else 0
         self.exchange_seconds = FIRST_EXCHANGE_SECONDS
         self._finished_per_exchange = self._exchanged_at = 0.0
+        self._finished = self._seconds = 0.0  # in the last exchanges: an older one counts less
 
     def record(self, exchange_seconds: float, finished: int, now: float) -> None:
         """Records an exchange that ends now, and how many jobs had finished since the one before."""
+        if self._exchanged_at:
+            self._finished = finished + RATE_DECAY * self._finished
+            self._seconds = now - self._exchanged_at + RATE_DECAY * self._seconds
         self._exchanged_at = now
         self.exchange_seconds += WEIGHT_OF_LAST * (exchange_seconds - self.exchange_seconds)
         # A decaying maximum: exchanges that acknowledge many and exchanges that fetch many alternate.
@@ -41,7 +50,14 @@ class Prefetch:
     def ahead(self, long_running: int) -> int:
         """`long_running` of the handlers that run take longer than an exchange."""
         share = (self.threads - long_running) / self.threads
-        return min(self.most_ahead, int(2 * self._finished_per_exchange * share))
+        ahead = max(int(2 * self._finished_per_exchange * share), self._soon())
+        return min(self.most_ahead, ahead)
+
+    def _soon(self) -> int:
+        """How many start within three exchanges, if one does every 2 ms."""
+        if self._finished * SOON_SECONDS < self._seconds or self._seconds == 0:
+            return 0
+        return math.ceil(3 * self.exchange_seconds * self._finished / self._seconds)
 
     def wanted(self, busy: int, long_running: int) -> int:
         """How many claims to ask for when `busy` are here already.

@@ -60,3 +60,32 @@ def test_an_exchange_waits_while_enough_jobs_are_here(
     finished: int, waiting: int, seconds: float, may_rest: bool
 ) -> None:
     assert after(Prefetch(8), finished).may_rest(waiting, now=10.0 + seconds) is may_rest
+
+
+def after_a_second(prefetch: Prefetch, per_second: int) -> Prefetch:
+    """A second of exchanges that take a millisecond each, one after the other."""
+    for number in range(1000):
+        finished = (number + 1) * per_second // 1000 - number * per_second // 1000
+        prefetch.record(0.001, finished, now=10.0 + number / 1000)
+    return prefetch
+
+
+@pytest.mark.parametrize(("threads", "milliseconds", "ahead"), [(64, 50, 4), (64, 200, 0), (8, 50, 0), (1, 50, 0)])
+def test_many_slow_handlers_get_ahead_what_starts_within_three_exchanges(
+    threads: int, milliseconds: int, ahead: int
+) -> None:
+    prefetch = after_a_second(Prefetch(threads), threads * 1000 // milliseconds)
+
+    assert prefetch.ahead(long_running=threads) == ahead
+
+
+def test_handlers_that_have_not_ended_for_long_get_nothing_ahead() -> None:
+    prefetch = after_a_second(Prefetch(64), 1280)
+    prefetch.record(0.001, 1, now=11.5)
+
+    assert prefetch.ahead(long_running=64) == 0
+
+
+def test_what_starts_soon_is_bounded_like_all_that_is_held_ahead() -> None:
+    assert after_a_second(Prefetch(8), 40_000).ahead(long_running=8) == MOST_AHEAD
+    assert after_a_second(Prefetch(64, may_hold_ahead=False), 1280).ahead(long_running=64) == 0
