@@ -53,20 +53,37 @@ class System:
         return {**known, "PYTHONPATH": str(ROOT), **environ, **(self.environ or {})}
 
 
+# None logs a line for each run: Dramatiq never does, and the others are told not to.
+QUIET = {"SUREHOOK_LOG_LEVEL": "WARNING"}
 SUREHOOK = System(
     "surehook worker",
     "bench.with_surehook",
     ("-m", "surehook", "worker", "--threads", "{threads}"),
     OURS,
+    QUIET,
 )
-SUREHOOK_ASYNC = System("surehook worker, async", SUREHOOK.module, SUREHOOK.worker, OURS, {"ASYNC": "1"})
+SUREHOOK_ASYNC = System("surehook worker, async", SUREHOOK.module, SUREHOOK.worker, OURS, {**QUIET, "ASYNC": "1"})
+# As users run it.
+SUREHOOK_LOGGING = System("surehook worker, logging", SUREHOOK.module, SUREHOOK.worker, OURS)
 SIMPLE = System(
     "rq SimpleWorker",
     "bench.with_rq",
-    ("-m", "rq.cli", "worker", "--worker-class", "rq.worker.SimpleWorker", "--url", "unix://{STORE}", "stock"),
+    (
+        "-m",
+        "rq.cli",
+        "worker",
+        "--worker-class",
+        "rq.worker.SimpleWorker",
+        "--quiet",
+        "--url",
+        "unix://{STORE}",
+        "stock",
+    ),
     OURS,
 )
-STOCK = System("rq worker", "bench.with_rq", ("-m", "rq.cli", "worker", "--url", "unix://{STORE}", "stock"), OURS)
+STOCK = System(
+    "rq worker", "bench.with_rq", ("-m", "rq.cli", "worker", "--quiet", "--url", "unix://{STORE}", "stock"), OURS
+)
 DRAMATIQ = System(
     "Dramatiq", "bench.with_dramatiq", ("-m", "dramatiq", "-p", "1", "-t", "{threads}", "bench.with_dramatiq")
 )
@@ -81,4 +98,4 @@ HUEY = System(
     "Huey, threads", "bench.with_huey",
     ("-m", "huey.bin.huey_consumer", "bench.with_huey.huey", "-k", "thread", "-w", "{threads}", "-n", "-q"),
 )  # fmt: skip
-ALL = (SUREHOOK, SUREHOOK_ASYNC, SIMPLE, STOCK, DRAMATIQ, CELERY, ARQ, HUEY)
+ALL = (SUREHOOK, SUREHOOK_LOGGING, SUREHOOK_ASYNC, SIMPLE, STOCK, DRAMATIQ, CELERY, ARQ, HUEY)

@@ -1,6 +1,7 @@
 """The bench's task for arq."""
 
 import asyncio
+import logging
 import os
 from typing import Any
 
@@ -9,6 +10,7 @@ from arq.connections import RedisSettings
 
 from bench.meter import fill_or_time, work_async
 
+logging.getLogger("arq.worker").setLevel("WARNING")
 STORE = RedisSettings(unix_socket_path=os.environ["STORE"])
 
 
