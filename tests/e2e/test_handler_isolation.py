@@ -188,13 +188,13 @@ def test_recycling_under_load_loses_and_doubles_nothing(build_stack: Build) -> N
     stack = build_stack("""
 @on("*", name="it")
 def it(event):
-    time.sleep(0.002)
+    time.sleep(0.02)
     effect(event.id, os.getpid())
 """)
     stack.start_ingest()
     for _ in range(200):
         stack.deliver()
-    stack.start_worker(SUREHOOK_RECYCLE_JOBS="50")
+    stack.start_worker(SUREHOOK_RECYCLE_JOBS="50")  # which a process looks at ten times a second
 
     wait_until(lambda: len(stack.effects()) == 200 and stack.open_events() == 0)
 
