@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
@@ -16,7 +16,8 @@ from rq import Queue
 
 from bench import figures, meter
 from bench.machine import empty
-from bench.systems import ALL, DRAMATIQ, PEERS, SIMPLE, STOCK, SUREHOOK, System
+from bench.systems import ALL, DRAMATIQ, PEERS, SIMPLE, STOCK, SUREHOOK, SUREHOOK_ASYNC, SUREHOOK_LOGGING, System
+from harness.processes import cpu_seconds, serving_processes_of
 from harness.stack import Stack
 from surehook.shared.embedded import socket_path
 from surehook.shared.keys import Keys
@@ -28,6 +29,7 @@ LONGEST_ROUND_SECONDS = 4.0  # a slow system counts only the jobs that have begu
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 COUNTED_JOBS = 400
+WARM_UP_JOBS, FULL_LOAD_JOBS = 2000, 16_000
 # Handler, its seconds, jobs, handlers at once in each process.
 HANDLERS_COMPARED = (("no-op", 0.0, 3000, 8), ("1 ms I/O", 0.001, 3000, 8), ("50 ms I/O", 0.05, 3000, 64))
 END = "the run has ended"
@@ -43,6 +45,7 @@ def run(stack: Stack) -> None:
             store.config_set("appendfsync", fsync)
             _headline(stack, store, fsync)
             _all_beside_each_other(stack, store, fsync)
+            _full_load(stack, store, fsync)
         _latency(stack, store)
         _commands(stack, store)
         store.config_set("appendfsync", "always")
@@ -84,6 +87,26 @@ def _all_beside_each_other(stack: Stack, store: redis.Redis, fsync: str) -> None
             f"{one:,.0f} ({one / max(other, 0.1):.0f})" for one, other in zip(speeds, found[STOCK.name], strict=True)
         ]
         rows.append((name, *cells))
+    click.echo(figures.table(rows))
+
+
+def _full_load(stack: Stack, store: redis.Redis, fsync: str) -> None:
+    """Measures a worker from some of its jobs on, while many more wait."""
+    click.echo(f"\nworkers: no-op on one process at full load; appendfsync {fsync}")
+    rows: list[Sequence[str]] = [("what", "jobs/s", "CPU µs a job: worker", "store", "round trips a job")]
+    for system in (SUREHOOK, SUREHOOK_LOGGING, SUREHOOK_ASYNC):
+        with _cell(stack, store) as environ:
+            system.fill(environ, WARM_UP_JOBS + FULL_LOAD_JOBS, 0.0)
+            with _working(system, environ, 8, 1) as workers:
+                began = _until(environ, WARM_UP_JOBS)
+                parts = (serving_processes_of(workers[0].pid), [stack.server.pid])
+                reads, spent = _reads(store), [sum(map(cpu_seconds, pids)) for pids in parts]
+                ended = _until(environ, WARM_UP_JOBS + FULL_LOAD_JOBS * 3 // 4)
+                reads = _reads(store) - reads
+                took = [sum(map(cpu_seconds, pids)) - before for pids, before in zip(parts, spent, strict=True)]
+        jobs = ended.count - began.count
+        cpu = (f"{1e6 * seconds / jobs:.0f}" for seconds in took)
+        rows.append((system.name, f"{jobs / (ended.last - began.last):,.0f}", *cpu, f"{reads / jobs:.3f}"))
     click.echo(figures.table(rows))
 
 
@@ -162,11 +185,13 @@ def _cell(stack: Stack, store: redis.Redis) -> Iterator[Environ]:
 
 
 @contextmanager
-def _working(system: System, environ: Environ, threads: int, processes: int) -> Iterator[None]:
+def _working(
+    system: System, environ: Environ, threads: int, processes: int
+) -> Iterator[Sequence["subprocess.Popen[bytes]"]]:
     environ["THREADS"] = str(threads)
     workers = [system.start(environ, threads) for _ in range(processes)]
     try:
-        yield
+        yield workers
     finally:
         for worker in workers:
             worker.send_signal(signal.SIGTERM)
