@@ -14,6 +14,11 @@ def event_id_of(job_id: str) -> str:
     return job_id[:_EVENT_ID_LENGTH]
 
 
+def handler_of(job_id: str) -> str:
+    """The id of the handler; "" for the event's own job."""
+    return job_id[_EVENT_ID_LENGTH + 1 :]
+
+
 class JobId(NamedTuple):
     """An event has one job of its own, and one for each handler if several want it."""
 
@@ -24,7 +29,7 @@ class JobId(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "JobId":
         """Read `EVENT` or `EVENT_HANDLER`."""
-        return cls(event_id_of(text), text[_EVENT_ID_LENGTH + 1 :])
+        return cls(event_id_of(text), handler_of(text))
 
     def __str__(self) -> str:
         return f"{self.event_id}_{self.handler}" if self.handler else self.event_id

@@ -27,24 +27,22 @@ class AttemptRecord(NamedTuple):
     """Masked and packed, of a run that failed."""
 
     def as_json(self) -> str:
+        return self.packed()[0]
+
+    def packed(self) -> tuple[str, str, str]:
+        """Its JSON, and its duration and its start in RQ's format."""
+        started_at = self.started_at.isoformat(timespec="microseconds")[:_MICROSECONDS]
         # Formatted by hand, as every run writes one: ids, outcomes and numbers need no escaping.
-        started_at = self._started_at()
-        return (
+        record = (
             f'{{"handler": "{self.handler}", "number": {self.number}, '
             f'"at": "{started_at[:_MILLISECONDS]}+00:00", "elapsed_ms": {self.elapsed_ms}, '
             f'"outcome": "{self.outcome}", "error": {_encode(self.error) if self.error else _NO_ERROR}'
             f"{self._traceback()}}}"
         )
+        return record, f"{self.elapsed_ms / 1000:.4f}", f"{started_at}Z"
 
     def _traceback(self) -> str:
         return f', "traceback": "{self.traceback}"' if self.traceback else ""
-
-    def times(self) -> tuple[str, str]:
-        """Its duration and its start, in RQ's format."""
-        return f"{self.elapsed_ms / 1000:.4f}", f"{self._started_at()}Z"
-
-    def _started_at(self) -> str:
-        return self.started_at.isoformat(timespec="microseconds")[:_MICROSECONDS]
 
 
 def record_attempt(

@@ -53,12 +53,12 @@ def finish(claim: Claim, outcome: str, attempt: AttemptRecord | None, facts: byt
     """`facts`: the event's for the index, which the store looks up if there are none."""
     if attempt is None:
         return Ack(FINISH, claim, (outcome, "", 0, "", _known_id(claim), facts))
-    return Ack(FINISH, claim, (outcome, attempt.as_json(), *attempt.times(), _known_id(claim), facts))
+    return Ack(FINISH, claim, (outcome, *attempt.packed(), _known_id(claim), facts))
 
 
 def skip(claim: Claim, attempt: AttemptRecord) -> Ack:
     """The handler had no reason to run."""
-    return Ack(SKIP, claim, ("done", attempt.as_json(), *attempt.times(), _known_id(claim), b""))
+    return Ack(SKIP, claim, ("done", *attempt.packed(), _known_id(claim), b""))
 
 
 def _known_id(claim: Claim) -> bytes:
@@ -68,14 +68,16 @@ def _known_id(claim: Claim) -> bytes:
 
 def retry(claim: Claim, attempt: AttemptRecord, traceback: str, *, delay_seconds: float, spends_retry: bool) -> Ack:
     delay, spends = milliseconds(delay_seconds), int(spends_retry)
-    arguments = (delay, spends, attempt.as_json(), packed(traceback), attempt.handler, *attempt.times())
+    record, seconds, started_at = attempt.packed()
+    arguments = (delay, spends, record, packed(traceback), attempt.handler, seconds, started_at)
     return Ack("retry", claim, arguments)
 
 
 def bury(claim: Claim, attempt: AttemptRecord, traceback: str, *, code: str = "") -> Ack:
     """`code`: the fingerprint of the handler's source."""
     failure = failure_of(attempt.error, traceback).packed(code)
-    return Ack("bury", claim, (attempt.as_json(), packed(traceback), attempt.handler, *attempt.times(), failure))
+    record, seconds, started_at = attempt.packed()
+    return Ack("bury", claim, (record, packed(traceback), attempt.handler, seconds, started_at, failure))
 
 
 def give_back(claim: Claim, *, delay_seconds: float = 0.0) -> Ack:

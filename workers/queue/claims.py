@@ -14,7 +14,7 @@ import redis
 
 from surehook.shared.event_types import lua_patterns
 from surehook.shared.failures import failure_of
-from surehook.shared.job_id import JobId
+from surehook.shared.job_id import handler_of
 from surehook.shared.keys import Keys
 from surehook.shared.limits import Limits
 from surehook.shared.scripts import Argument, Script, text, texts, whole_number
@@ -217,7 +217,7 @@ class Claims:
             runs=runs,
             spent=spent,
             interruptions=interruptions,
-            handler_name=JobId.parse(whole_id).handler or (handler or b"").decode(),
+            handler_name=handler_of(whole_id) or (handler or b"").decode(),
             event_type=event_type.decode(),
             tenant_id=tenant_id.decode(),
             application_ids=application_ids.decode(),
