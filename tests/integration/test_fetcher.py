@@ -1,6 +1,7 @@
 """The fetcher with real threads on a real store: batches, lost replies, waiting claims, quarantined jobs."""
 
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
@@ -90,6 +91,33 @@ def test_jobs_that_no_thread_begins_are_given_back_in_order(
     try:
         wait_until(lambda: texts(store.lrange("rq:queue:events", 0, -1)) == ids[12:], "no more than runs is held")
         assert claims_of("other").claim().runs == 1
+    finally:
+        is_over.set()
+
+
+def test_jobs_held_ahead_of_many_slow_handlers_are_given_back_when_none_ends(
+    accept: Accept, open_worker_harness: Open, store: redis.Redis
+) -> None:
+    threads, slow, held = 64, 600, [0]
+    is_over = threading.Event()
+
+    @on("user.delete", name="it")
+    def stops_in_the_end(event: Event) -> None:
+        if event["number"] < slow:
+            time.sleep(0.05)
+        else:
+            is_over.wait(20)
+
+    ids = [accept(number=number) for number in range(slow + threads + 40)]
+    open_worker_harness(threads=threads).start()
+
+    def is_given_back() -> bool:
+        held.append(store.scard(KEYS.process_claims(token_prefix_of("worker_harness"))))
+        return texts(store.lrange("rq:queue:events", 0, -1)) == ids[slow + threads :]
+
+    try:
+        wait_until(is_given_back, "no more than runs is held")
+        assert max(held) > threads
     finally:
         is_over.set()
 

@@ -36,12 +36,13 @@ class WorkerHarness:
         cipher: BodyCipher | None = None,
         limited: Sequence[Claims] = (),
     ) -> None:
-        self.slots = Slots.create(folder / f"{name}.slots", 64)
+        prefetch = Prefetch(threads)
+        self.slots = Slots.create(folder / f"{name}.slots", 2 * (threads + prefetch.most_ahead))
         connection = Connection(store)
         self.wake_ups = 0
         missing_key = MissingKey(cipher or BodyCipher(), claims.key_needed, counts)
         self.fetcher = Fetcher(
-            claims, connection, self.slots, Prefetch(threads), counts, self._count, missing_key.is_paused, limited
+            claims, connection, self.slots, prefetch, counts, self._count, missing_key.is_paused, limited
         )
         registry = Registry(registry_module.declared)
         self.runner = Runner(30)
