@@ -214,6 +214,7 @@ def test_without_javascript_on_a_phone_everything_works(url: str, browser: Brows
         page.goto(url)
         page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_have_text(name)
+        page.wait_for_load_state()  # a click does not wait for the stylesheet
         assert page.evaluate("document.scrollingElement.scrollWidth") <= 360, name
     page.goto(f"{url}/dead-letters")
     page.get_by_label("Select user.delete").first.check()
