@@ -2,10 +2,12 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+import pytest
 import redis
 from redis.exceptions import ConnectionError as StoreIsAway
 
@@ -15,6 +17,8 @@ from surehook.shared.keys import Keys
 from surehook.shared.scripts import texts
 from surehook.workers.connection import Connection
 from surehook.workers.queue.claims import ClaimState, token_prefix_of
+from surehook.workers.queue.fetcher import Fetcher
+from surehook.workers.queue.threads import JobInProgress
 from surehook.workers.slots import Stage
 from surehook.workers.supervisor.interruption import interrupt
 from tests.integration.conftest import KEYS, Accept, Counts, Open
@@ -95,31 +99,43 @@ def test_jobs_that_no_thread_begins_are_given_back_in_order(
         is_over.set()
 
 
-def test_jobs_held_ahead_of_many_slow_handlers_are_given_back_when_none_ends(
-    accept: Accept, open_worker_harness: Open, store: redis.Redis
+@pytest.mark.parametrize(("threads", "seconds", "running"), [(8, 0.0, 2000), (8, 0.001, 1000), (64, 0.05, 600)])
+def test_jobs_held_ahead_go_back_and_stay_there_when_no_handler_ends(
+    threads: int,
+    seconds: float,
+    running: int,
+    accept: Accept,
+    open_worker_harness: Open,
+    store: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    threads, slow, held = 64, 600, [0]
     is_over = threading.Event()
+    given_back: Counter[str] = Counter()
+    give_back = Fetcher._give_back  # noqa: SLF001 - counted here
+
+    def count_and_give_back(fetcher: Fetcher, job: JobInProgress) -> None:
+        given_back[job.claim.job_id] += 1
+        give_back(fetcher, job)
 
     @on("user.delete", name="it")
-    def stops_in_the_end(event: Event) -> None:
-        if event["number"] < slow:
-            time.sleep(0.05)
-        else:
+    def ends_at_first(event: Event) -> None:
+        if event["number"] >= running:
             is_over.wait(20)
+        elif seconds:
+            time.sleep(seconds)
 
-    ids = [accept(number=number) for number in range(slow + threads + 40)]
+    monkeypatch.setattr(Fetcher, "_give_back", count_and_give_back)
+    ids = [accept(number=number) for number in range(running + threads + 40)]
     open_worker_harness(threads=threads).start()
 
-    def is_given_back() -> bool:
-        held.append(store.scard(KEYS.process_claims(token_prefix_of("worker_harness"))))
-        return texts(store.lrange("rq:queue:events", 0, -1)) == ids[slow + threads :]
-
     try:
-        wait_until(is_given_back, "no more than runs is held")
-        assert max(held) > threads
+        wait_until(
+            lambda: texts(store.lrange("rq:queue:events", 0, -1)) == ids[running + threads :],
+            "no more than runs is held",
+        )
     finally:
         is_over.set()
+    assert max(given_back.values(), default=0) <= 4, "a job that goes back must not come again at once"
 
 
 def test_a_worker_with_slow_handlers_does_not_prefetch_beyond_its_threads(

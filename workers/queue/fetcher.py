@@ -143,8 +143,7 @@ class Fetcher(threading.Thread):
             until = min(until, self._paused_until)
         if self.handoff:
             until = min(until, now + MAX_WAIT_SECONDS / 4)
-        until = min(until, self._quarantine.waits_until)
-        return max(min(until, self._jobs.next_announcement()) - now, 0.001)
+        return max(min(until, self._quarantine.waits_until, self._jobs.next_announcement()) - now, 0.001)
 
     def _give_back_waiting_jobs(self, now: float) -> None:
         """If one has waited too long, those behind it go back as well, to keep the queue's order.
@@ -155,6 +154,7 @@ class Fetcher(threading.Thread):
         has_waited = oldest is not None and oldest.received_at <= now - MAX_WAIT_SECONDS
         if not is_stopping and not has_waited and (oldest is None or self._jobs.slow() < self._prefetch.threads):
             return
+        self._prefetch.forget_rate()
         given_back = [job for job in self.handoff.drain() if job is not None]
         if is_stopping and (quarantined := self._quarantine.expel_if_due(FOREVER)):
             given_back.append(quarantined)
@@ -187,7 +187,7 @@ class Fetcher(threading.Thread):
             idle = max(0, self._prefetch.threads - self._busy)
             return min(-(-idle // (others + 1)), self._jobs.room)
         long_running = self._jobs.running_since(now - self._prefetch.exchange_seconds)
-        return min(self._prefetch.wanted(self._busy, long_running), self._jobs.room)
+        return min(self._prefetch.wanted(self._busy, long_running, now), self._jobs.room)
 
     def _exchange(self, source: Source, now: float) -> None:
         wanted = self._wanted(source, now)
