@@ -4,7 +4,7 @@ import os
 from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from threading import Lock
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, Protocol, TypeVar
 
@@ -50,7 +50,7 @@ class Typed(Protocol):
 class WorkerMetrics:
     """The metrics of one process. Labels come from the user's code and the list of types, so clients cannot add any.
 
-    Runs and waits are in their series after `flush`: a run by itself would take five locks and writes, as does a batch.
+    `flush` adds runs and waits to their series: one run by itself takes five locked writes, and many take hardly more.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class WorkerMetrics:
         self.minutes = MinuteCounts()
         self._runs: deque[tuple[str, str, str, float]] = deque()
         self._waits: deque[float] = deque()
-        self._flushing = Lock()
+        self._series: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self.stale = Counter(
             "surehook_results_discarded", "Results of runs whose lease was lost or whose event was erased"
         )
@@ -99,34 +99,43 @@ class WorkerMetrics:
         self._skipped.labels(handler, label(event_type)).inc()
 
     def count(self, handler: str, work: Typed, outcome: str, seconds: float) -> None:
-        self._runs.append((handler, work.event_type, outcome, seconds))
+        self._runs.append((handler, label(work.event_type), outcome, seconds))
         self.minutes.add(handler, outcome, seconds)
 
     def flush(self) -> None:
-        """Adds the runs and waits to their series. Called after each batch of them, by any thread."""
-        with self._flushing:
-            observe(self._wait_seconds, _taken(self._waits))
-            outcomes: dict[tuple[str, str, str], int] = defaultdict(int)
-            durations: dict[str, list[float]] = defaultdict(list)
-            for handler, event_type, outcome, seconds in _taken(self._runs):
-                outcomes[handler, label(event_type), outcome] += 1
-                durations[handler].append(seconds)
-            for labels, number in outcomes.items():
-                self._attempts.labels(*labels).inc(number)
-            for handler, taken in durations.items():
-                observe(self._seconds.labels(handler), taken)
+        """Adds the runs and waits to their series. Any thread may call it. A process that is killed loses them."""
+        durations: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+        for handler, event_type, outcome, seconds in _taken(self._runs):
+            durations[handler, event_type, outcome].append(seconds)
+        for labels, taken in durations.items():
+            attempts, histogram = self._series_of(labels)
+            attempts.inc(len(taken))
+            observe(histogram, taken)
+        if waits := _taken(self._waits):
+            observe(self._wait_seconds, waits)
+
+    def _series_of(self, labels: tuple[str, str, str]) -> tuple[Counter, Histogram]:
+        try:
+            return self._series[labels]
+        except KeyError:  # finding a series by its labels costs more than counting in it
+            found = self._series[labels] = (self._attempts.labels(*labels), self._seconds.labels(labels[0]))
+            return found
 
 
 def _taken(items: deque[Item]) -> list[Item]:
-    """Takes what is there; other threads may add more."""
-    return [items.popleft() for _ in range(len(items))]
+    """Takes all items. Several threads may do so, and add some."""
+    found = []
+    with suppress(IndexError):
+        while True:
+            found.append(items.popleft())
+    return found
 
 
 def observe(histogram: Histogram, values: Sequence[float]) -> None:
     """Observes several values at once."""
     series: Any = histogram
     try:
-        total, bounds, counts = series._sum, series._upper_bounds, series._buckets  # noqa: SLF001 - no call for it
+        total, bounds, counts = series._sum, series._upper_bounds, series._buckets  # noqa: SLF001 - no method for several
     except AttributeError:  # another version of prometheus-client
         for value in values:
             histogram.observe(value)

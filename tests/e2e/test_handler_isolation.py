@@ -194,7 +194,7 @@ def it(event):
     stack.start_ingest()
     for _ in range(200):
         stack.deliver()
-    stack.start_worker(SUREHOOK_RECYCLE_JOBS="50")  # which a process looks at ten times a second
+    stack.start_worker(SUREHOOK_RECYCLE_JOBS="50")  # a process checks that ten times a second
 
     wait_until(lambda: len(stack.effects()) == 200 and stack.open_events() == 0)
 

@@ -59,7 +59,7 @@ class EventLoop:
         variables.run(current_run.set, run)
 
         def start() -> None:
-            # Not by the loop's factory: this task is the run, and none that the run has started.
+            # Not through the loop's task factory, which records the tasks that a run starts: this task is the run.
             asyncio.Task(_outcome(timeout, function, deadline), loop=loop).add_done_callback(end)
 
         def end(task: "asyncio.Task[BaseException | None]") -> None:

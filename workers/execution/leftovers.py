@@ -30,7 +30,7 @@ class AsyncRun:
         self.deadline = deadline
         self.is_over = False
         self.tasks: WeakSet[asyncio.Task[Any]] | None = None
-        """The tasks that the handler has started; most start none, and an empty set takes as long as a short run."""
+        """The tasks that the handler has started. Created with the first: a WeakSet takes as long as a short run."""
 
     def add(self, task: asyncio.Task[Any]) -> None:
         if self.tasks is None:

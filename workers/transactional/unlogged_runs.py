@@ -40,7 +40,8 @@ class UnloggedRuns:
         runs, self._runs = self._runs, []
         for run in runs:
             self._log(run)
-        self._metrics.flush()
+        if runs:
+            self._metrics.flush()
 
     def _log(self, unlogged: UnloggedRun) -> None:
         transaction, handler, run, record, traceback = unlogged
