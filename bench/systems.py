@@ -53,7 +53,7 @@ class System:
         return {**known, "PYTHONPATH": str(ROOT), **environ, **(self.environ or {})}
 
 
-# None logs a line for each run: Dramatiq never does, and the others are told not to.
+# No system here logs its runs: Dramatiq never does, and the others are told not to.
 QUIET = {"SUREHOOK_LOG_LEVEL": "WARNING"}
 SUREHOOK = System(
     "surehook worker",
@@ -63,7 +63,7 @@ SUREHOOK = System(
     QUIET,
 )
 SUREHOOK_ASYNC = System("surehook worker, async", SUREHOOK.module, SUREHOOK.worker, OURS, {**QUIET, "ASYNC": "1"})
-# As users run it.
+# With the log level that users start with.
 SUREHOOK_LOGGING = System("surehook worker, logging", SUREHOOK.module, SUREHOOK.worker, OURS)
 SIMPLE = System(
     "rq SimpleWorker",
@@ -93,7 +93,11 @@ CELERY = System(
     ("-m", "celery", "-A", "bench.with_celery", "worker", "-P", "threads", "-c", "{threads}", "-l", "ERROR",
      "--without-gossip", "--without-mingle", "--without-heartbeat"),
 )  # fmt: skip
-ARQ = System("arq", "bench.with_arq", ("-m", "arq", "bench.with_arq.WorkerSettings"))
+ARQ = System(
+    "arq",
+    "bench.with_arq",
+    ("-m", "arq", "--custom-log-dict", "bench.with_arq.LOGGING", "bench.with_arq.WorkerSettings"),
+)
 HUEY = System(
     "Huey, threads", "bench.with_huey",
     ("-m", "huey.bin.huey_consumer", "bench.with_huey.huey", "-k", "thread", "-w", "{threads}", "-n", "-q"),

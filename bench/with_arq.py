@@ -1,7 +1,6 @@
 """The bench's task for arq."""
 
 import asyncio
-import logging
 import os
 from typing import Any
 
@@ -10,7 +9,7 @@ from arq.connections import RedisSettings
 
 from bench.meter import fill_or_time, work_async
 
-logging.getLogger("arq.worker").setLevel("WARNING")
+LOGGING = {"version": 1}  # warnings alone
 STORE = RedisSettings(unix_socket_path=os.environ["STORE"])
 
 
