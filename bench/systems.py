@@ -65,25 +65,9 @@ SUREHOOK = System(
 SUREHOOK_ASYNC = System("surehook worker, async", SUREHOOK.module, SUREHOOK.worker, OURS, {**QUIET, "ASYNC": "1"})
 # With the log level that users start with.
 SUREHOOK_LOGGING = System("surehook worker, logging", SUREHOOK.module, SUREHOOK.worker, OURS)
-SIMPLE = System(
-    "rq SimpleWorker",
-    "bench.with_rq",
-    (
-        "-m",
-        "rq.cli",
-        "worker",
-        "--worker-class",
-        "rq.worker.SimpleWorker",
-        "--quiet",
-        "--url",
-        "unix://{STORE}",
-        "stock",
-    ),
-    OURS,
-)
-STOCK = System(
-    "rq worker", "bench.with_rq", ("-m", "rq.cli", "worker", "--quiet", "--url", "unix://{STORE}", "stock"), OURS
-)
+RQ_WORKER = ("-m", "rq.cli", "worker", "--quiet", "--url", "unix://{STORE}", "stock")
+SIMPLE = System("rq SimpleWorker", "bench.with_rq", (*RQ_WORKER, "--worker-class", "rq.worker.SimpleWorker"), OURS)
+STOCK = System("rq worker", "bench.with_rq", RQ_WORKER, OURS)
 DRAMATIQ = System(
     "Dramatiq", "bench.with_dramatiq", ("-m", "dramatiq", "-p", "1", "-t", "{threads}", "bench.with_dramatiq")
 )

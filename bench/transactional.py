@@ -9,7 +9,7 @@ import click
 from bench import figures
 from bench.load import Measured, measure
 from bench.machine import empty
-from harness.processes import cpu_seconds, serving_processes_of
+from harness.processes import cpu_seconds_of, serving_processes_of
 from harness.stack import Stack, wait_until
 from surehook.shared.keys import TRANSACTIONAL_QUEUE, Keys
 
@@ -129,16 +129,12 @@ def _round(stack: Stack, connections: int, event_type: str, parts: Sequence[Iter
     with stack.redis() as store:
         empty(store)
     wait_until(lambda: _has_workers(stack), "the workers have sent a heartbeat")
-    before = _cpu_seconds(parts)
+    before = cpu_seconds_of(parts)
     measured = measure(stack.port, connections, ROUND_SECONDS, bodies=event_type)
-    spent = [after - earlier for after, earlier in zip(_cpu_seconds(parts), before, strict=True)]
+    spent = [after - earlier for after, earlier in zip(cpu_seconds_of(parts), before, strict=True)]
     if EXPECTED[event_type] not in measured.statuses:
         raise SystemExit(f"{event_type} was answered {measured.statuses}: these figures are void")
     return Round(measured, EXPECTED[event_type], spent)
-
-
-def _cpu_seconds(parts: Sequence[Iterable[int]]) -> list[float]:
-    return [sum(map(cpu_seconds, pids)) for pids in parts]
 
 
 def _has_workers(stack: Stack) -> bool:

@@ -17,7 +17,7 @@ from rq import Queue
 from bench import figures, meter
 from bench.machine import empty
 from bench.systems import ALL, DRAMATIQ, PEERS, SIMPLE, STOCK, SUREHOOK, SUREHOOK_ASYNC, SUREHOOK_LOGGING, System
-from harness.processes import cpu_seconds, serving_processes_of
+from harness.processes import cpu_seconds_of, serving_processes_of
 from harness.stack import Stack
 from surehook.shared.embedded import socket_path
 from surehook.shared.keys import Keys
@@ -29,7 +29,7 @@ LONGEST_ROUND_SECONDS = 4.0  # a slow system counts only the jobs that have begu
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 COUNTED_JOBS = 400
-WARM_UP_JOBS, FULL_LOAD_JOBS = 2000, 16_000
+WARM_UP_JOBS, MEASURED_JOBS, LEFT_JOBS = 2000, 12_000, 4000
 # Handler, its seconds, jobs, handlers at once in each process.
 HANDLERS_COMPARED = (("no-op", 0.0, 3000, 8), ("1 ms I/O", 0.001, 3000, 8), ("50 ms I/O", 0.05, 3000, 64))
 END = "the run has ended"
@@ -97,18 +97,18 @@ def _full_load(stack: Stack, store: redis.Redis, fsync: str) -> None:
     rows: list[Sequence[str]] = [("what", "jobs/s", "CPU µs a job: worker", "store", "round trips a job")]
     for system in (SUREHOOK, SUREHOOK_LOGGING, SUREHOOK_ASYNC):
         with _cell(stack, store) as environ:
-            system.fill(environ, WARM_UP_JOBS + FULL_LOAD_JOBS, 0.0)
+            system.fill(environ, WARM_UP_JOBS + MEASURED_JOBS + LEFT_JOBS, 0.0)
             with _working(system, environ, 8, 1) as workers:
                 began = _until(environ, WARM_UP_JOBS)
                 parts = (serving_processes_of(workers[0].pid), [stack.server.pid])
-                reads, spent = _reads(store), [sum(map(cpu_seconds, pids)) for pids in parts]
-                ended = _until(environ, WARM_UP_JOBS + FULL_LOAD_JOBS * 3 // 4)
+                reads, before = _reads(store), cpu_seconds_of(parts)
+                ended = _until(environ, WARM_UP_JOBS + MEASURED_JOBS)
                 reads = _reads(store) - reads
-                took = [sum(map(cpu_seconds, pids)) - before for pids, before in zip(parts, spent, strict=True)]
+                spent = [after - earlier for after, earlier in zip(cpu_seconds_of(parts), before, strict=True)]
         jobs = ended.count - began.count
         if began.count < WARM_UP_JOBS or jobs == 0:
             raise SystemExit(f"{system.name} ran {ended.count} jobs: these figures are void")
-        cpu = (f"{1e6 * seconds / jobs:.0f}" for seconds in took)
+        cpu = (f"{1e6 * seconds / jobs:.0f}" for seconds in spent)
         rows.append((system.name, f"{jobs / (ended.last - began.last):,.0f}", *cpu, f"{reads / jobs:.3f}"))
     click.echo(figures.table(rows))
 

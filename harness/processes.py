@@ -1,5 +1,6 @@
 """A process's children, memory and CPU time, read from /proc."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -29,3 +30,8 @@ def cpu_seconds(pid: int) -> float:
     """Returns the CPU time of all threads, in nanosecond steps; `stat` counts in hundredths of a second."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
+def cpu_seconds_of(parts: Sequence[Iterable[int]]) -> list[float]:
+    """The CPU time of several parts of a stack, each of some processes."""
+    return [sum(map(cpu_seconds, pids)) for pids in parts]
