@@ -4,9 +4,8 @@ import os
 from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import prometheus_client.values
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -14,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from surehook.shared.event_types import label
 from surehook.shared.minutes import MinuteCounts
+from surehook.workers.deques import taken
 from surehook.workers.store_report import STORE_REASONS
 
 NOT_READY = "surehook_worker_not_ready"
@@ -23,8 +23,6 @@ NOT_READY_REASONS = (KEY_MISSING, RESOURCES_CLOSED, *STORE_REASONS)
 WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400)  # to 4 h
 SECONDS_BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 
-
-Item = TypeVar("Item")
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -105,13 +103,13 @@ class WorkerMetrics:
     def flush(self) -> None:
         """Adds the runs and waits to their series. Any thread may call it. A process that is killed loses them."""
         durations: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-        for handler, event_type, outcome, seconds in _taken(self._runs):
+        for handler, event_type, outcome, seconds in taken(self._runs):
             durations[handler, event_type, outcome].append(seconds)
-        for labels, taken in durations.items():
+        for labels, seconds_of_each in durations.items():
             attempts, histogram = self._series_of(labels)
-            attempts.inc(len(taken))
-            observe(histogram, taken)
-        if waits := _taken(self._waits):
+            attempts.inc(len(seconds_of_each))
+            observe(histogram, seconds_of_each)
+        if waits := list(taken(self._waits)):
             observe(self._wait_seconds, waits)
 
     def _series_of(self, labels: tuple[str, str, str]) -> tuple[Counter, Histogram]:
@@ -120,15 +118,6 @@ class WorkerMetrics:
         except KeyError:  # finding a series by its labels costs more than counting in it
             found = self._series[labels] = (self._attempts.labels(*labels), self._seconds.labels(labels[0]))
             return found
-
-
-def _taken(items: deque[Item]) -> list[Item]:
-    """Takes all items. Several threads may do so, and add some."""
-    found = []
-    with suppress(IndexError):
-        while True:
-            found.append(items.popleft())
-    return found
 
 
 def observe(histogram: Histogram, values: Sequence[float]) -> None:
@@ -145,8 +134,7 @@ def observe(histogram: Histogram, values: Sequence[float]) -> None:
         buckets[bisect_left(bounds, value)] += 1
     for bucket, number in buckets.items():
         counts[bucket].inc(number)
-    if values:
-        total.inc(sum(values))
+    total.inc(sum(values))
 
 
 def why_not_ready(processes: Collector) -> list[str]:

@@ -11,7 +11,7 @@ import redis
 from surehook.admin.attempts import read_attempt
 from surehook.admin.failure_groups import group_of, score_of
 from surehook.admin.portions import AT_ONCE
-from surehook.shared.job_id import JobId
+from surehook.shared.job_id import JobId, handler_of
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import Script, text, texts
 from surehook.shared.tracebacks import unpacked
@@ -212,7 +212,7 @@ class DeadLetters:
         for (job_id, score), (event_type, tenant, user, ended_at, line) in zip(found, rows, strict=True):
             if event_type is None:  # another application's job: RQ keeps the failed jobs of all in the same place
                 continue
-            handler = JobId.parse(job_id).handler
+            handler = handler_of(job_id)
             last = self._last_death(job_id, line)
             yield DeadLetter(
                 job_id=job_id,

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from surehook.shared.failures import error_type_of, failure_of
-from surehook.shared.job_id import JobId
+from surehook.shared.job_id import JobId, handler_of
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import text
 from surehook.shared.tracebacks import unpacked
@@ -67,7 +67,7 @@ class Outcomes:
         return f"failed again {way}{kind and f': {kind}'}"
 
     def _last_attempt(self, run: Run) -> dict[str, Any]:
-        handler = JobId.parse(run.job_id).handler
+        handler = handler_of(run.job_id)
         for line in reversed(list(self._store.lrange(self._keys.attempts(run.event_id), 0, -1))):
             attempt: dict[str, Any] = json.loads(line)
             if handler in ("", attempt["handler"]):

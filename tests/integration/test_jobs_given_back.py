@@ -48,7 +48,7 @@ def test_jobs_held_ahead_go_back_and_stay_there_when_no_handler_ends(
 ) -> None:
     is_over = threading.Event()
     given_back: Counter[str] = Counter()
-    give_back = Fetcher._give_back  # noqa: SLF001 - counted here
+    give_back = Fetcher._give_back  # noqa: SLF001 - the store does not show how often a job goes back
 
     def count_and_give_back(fetcher: Fetcher, job: JobInProgress) -> None:
         given_back[job.claim.job_id] += 1

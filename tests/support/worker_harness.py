@@ -37,7 +37,7 @@ class WorkerHarness:
         limited: Sequence[Claims] = (),
     ) -> None:
         prefetch = Prefetch(threads)
-        self.slots = Slots.create(folder / f"{name}.slots", 2 * (threads + prefetch.most_ahead))
+        self.slots = Slots.create(folder / f"{name}.slots", prefetch.slots)
         connection = Connection(store)
         self.wake_ups = 0
         missing_key = MissingKey(cipher or BodyCipher(), claims.key_needed, counts)

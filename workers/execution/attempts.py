@@ -27,9 +27,9 @@ class AttemptRecord(NamedTuple):
     """Masked and packed, of a run that failed."""
 
     def as_json(self) -> str:
-        return self.packed()[0]
+        return self.as_arguments()[0]
 
-    def packed(self) -> tuple[str, str, str]:
+    def as_arguments(self) -> tuple[str, str, str]:
         """Its JSON, and its duration and its start in RQ's format."""
         started_at = self.started_at.isoformat(timespec="microseconds")[:_MICROSECONDS]
         # Formatted by hand, as every run writes one: ids, outcomes and numbers need no escaping.

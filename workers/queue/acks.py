@@ -53,12 +53,12 @@ def finish(claim: Claim, outcome: str, attempt: AttemptRecord | None, facts: byt
     """`facts`: the event's for the index, which the store looks up if there are none."""
     if attempt is None:
         return Ack(FINISH, claim, (outcome, "", 0, "", _known_id(claim), facts))
-    return Ack(FINISH, claim, (outcome, *attempt.packed(), _known_id(claim), facts))
+    return Ack(FINISH, claim, (outcome, *attempt.as_arguments(), _known_id(claim), facts))
 
 
 def skip(claim: Claim, attempt: AttemptRecord) -> Ack:
     """The handler had no reason to run."""
-    return Ack(SKIP, claim, ("done", *attempt.packed(), _known_id(claim), b""))
+    return Ack(SKIP, claim, ("done", *attempt.as_arguments(), _known_id(claim), b""))
 
 
 def _known_id(claim: Claim) -> bytes:
@@ -68,7 +68,7 @@ def _known_id(claim: Claim) -> bytes:
 
 def retry(claim: Claim, attempt: AttemptRecord, traceback: str, *, delay_seconds: float, spends_retry: bool) -> Ack:
     delay, spends = milliseconds(delay_seconds), int(spends_retry)
-    record, seconds, started_at = attempt.packed()
+    record, seconds, started_at = attempt.as_arguments()
     arguments = (delay, spends, record, packed(traceback), attempt.handler, seconds, started_at)
     return Ack("retry", claim, arguments)
 
@@ -76,7 +76,7 @@ def retry(claim: Claim, attempt: AttemptRecord, traceback: str, *, delay_seconds
 def bury(claim: Claim, attempt: AttemptRecord, traceback: str, *, code: str = "") -> Ack:
     """`code`: the fingerprint of the handler's source."""
     failure = failure_of(attempt.error, traceback).packed(code)
-    record, seconds, started_at = attempt.packed()
+    record, seconds, started_at = attempt.as_arguments()
     return Ack("bury", claim, (record, packed(traceback), attempt.handler, seconds, started_at, failure))
 
 

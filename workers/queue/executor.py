@@ -9,7 +9,7 @@ from surehook.shared.envelope import parse_event
 from surehook.shared.errors import BodyDamaged, KeyMissing, MalformedBody
 from surehook.shared.event_index import email_in
 from surehook.shared.event_types import matches_pattern
-from surehook.shared.job_id import JobId
+from surehook.shared.job_id import handler_of
 from surehook.shared.models import Event, event_from
 from surehook.shared.transactional_events import TransactionalTypes, can_be_transactional
 from surehook.workers.claim import Claim
@@ -156,7 +156,7 @@ class JobExecutor:
             return completion_of(handler, claim, place, context.finish_runs)
         if not place:
             return None
-        if JobId.parse(claim.job_id).handler:
+        if handler_of(claim.job_id):
             return Completion(acks.place(claim, place))
         job = acks.HandlerJob(handler.name, handler.queue, self._runner.timeout_of(handler), place)
         return Completion(acks.fan_out(claim, [job]))

@@ -6,9 +6,10 @@ their time on that. Here one thread at a time is waking up, and it wakes the nex
 
 import threading
 from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Generic, TypeVar
+
+from surehook.workers.deques import first_of, taken
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -102,24 +103,6 @@ class Handoff(Generic[T, W]):
             return
         self._is_waking = True
         wake_up.release()
-
-
-def first_of(items: deque[T]) -> T | None:
-    """The first item of a deque from which other threads take items."""
-    try:
-        return items[0]
-    except IndexError:
-        return None
-
-
-def taken(items: deque[T]) -> Iterator[T]:
-    """Takes items as long as there are any; other threads may take some in between."""
-    while True:
-        try:
-            item = items.popleft()
-        except IndexError:
-            return
-        yield item
 
 
 def locked_lock() -> threading.Lock:

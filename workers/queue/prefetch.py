@@ -35,6 +35,11 @@ class Prefetch:
         # Jobs that have finished, and the seconds that it took; older exchanges count less.
         self._finished = self._seconds = 0.0
 
+    @property
+    def slots(self) -> int:
+        """For running and prefetched claims, and as many finished ones whose acknowledgement is on its way."""
+        return 2 * (self.threads + self.most_ahead)
+
     def record(self, exchange_seconds: float, finished: int, now: float) -> None:
         """Records an exchange that ends now, and how many jobs had finished since the one before."""
         gap = now - self._exchanged_at
@@ -49,7 +54,7 @@ class Prefetch:
         self._finished_per_exchange = max(float(finished), DECAY * self._finished_per_exchange)
 
     def forget_rate(self) -> None:
-        """Called when no handler ends: until some have ended, slow ones get nothing ahead."""
+        """Called when jobs go back: until handlers have ended again, slow ones get nothing ahead."""
         self._finished = self._seconds = 0.0
 
     def may_rest(self, waiting: int, now: float) -> bool:

@@ -89,8 +89,7 @@ class Child:
         grace_seconds = plan.settings.grace
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         path = folder.path / f"{name}.slots"
-        # Running and prefetched claims, and as many finished ones whose acknowledgement is on its way.
-        slots = Slots.create(path, 2 * (threads + Prefetch(threads).most_ahead))
+        slots = Slots.create(path, Prefetch(threads).slots)
         command = [sys.executable, "-P", "-m", "surehook.workers.process", "--queue", queue, "--name", name]
         options = ["--threads", str(threads), "--slots", str(path), "--grace", str(grace_seconds)]
         if not plan.is_known:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
+from surehook.workers.deques import first_of, taken
 from surehook.workers.execution.runner import RunContext
-from surehook.workers.queue.handoff import first_of, taken
 from surehook.workers.transactional.protocol import TransactionProtocol
 from surehook.workers.transactional.transaction import Outcome, Transaction
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
-from surehook.workers.queue.handoff import taken
+from surehook.workers.deques import taken
 from surehook.workers.transactional.batch import (
     Batch,
     ClaimedRun,

@@ -13,7 +13,7 @@ from surehook.fusionauth.doctor.findings import Finding, blocks, fine, loses, od
 from surehook.shared.child_processes import signals_restored
 from surehook.shared.errors import Misconfigured
 from surehook.shared.heartbeat import INGEST, WORKER
-from surehook.shared.job_id import JobId
+from surehook.shared.job_id import handler_of
 from surehook.shared.keys import Keys
 from surehook.shared.plural import counted
 from surehook.shared.scripts import text, texts
@@ -107,7 +107,7 @@ def _jobs_without_handler(store: redis.Redis, keys: Keys, registry: Registry) ->
     for queue in texts(store.smembers(keys.queues)):
         waiting: Any = store.lrange(keys.rq_queue(queue), 0, JOBS_LOOKED_AT - 1)
         due: Any = store.zrange(keys.rq_scheduled(queue), 0, JOBS_LOOKED_AT - 1)
-        names = {JobId.parse(job).handler for job in texts([*waiting, *due])}
+        names = {handler_of(job) for job in texts([*waiting, *due])}
         missing |= {name for name in names if name and registry.named(name) is None}
     if missing:
         yield odd(
