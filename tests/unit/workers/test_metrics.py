@@ -87,9 +87,14 @@ def test_runs_are_in_the_series_after_a_flush(metrics: tuple[WorkerMetrics, Coll
     ours.flush()
     assert registry.get_sample_value("surehook_wait_seconds_count") == 0
 
+    for _ in range(3):
+        ours.count("handler", SimpleNamespace(event_type="user.create"), "done", 0.25)
     ours.count_wait(-1.0)
     assert registry.get_sample_value("surehook_wait_seconds_count") == 0
 
     ours.flush()
+    labels = {"handler": "handler", "type": "user.create", "outcome": "done"}
+    assert registry.get_sample_value("surehook_attempts_total", labels) == 3
+    assert registry.get_sample_value("surehook_handler_seconds_count", {"handler": "handler"}) == 3
     assert registry.get_sample_value("surehook_wait_seconds_count") == 1
     assert registry.get_sample_value("surehook_wait_seconds_sum") == 0
