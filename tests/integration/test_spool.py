@@ -58,8 +58,7 @@ def test_what_the_store_does_not_take_is_answered_202_and_forwarded_in_order(
     endpoint: OpenEndpoint, store: redis.Redis, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
     caplog.set_level(logging.INFO, logger="surehook")
-    endpoint.deliver()
-    with FAULTS[fault](store):
+    with away(endpoint, store, FAULTS[fault]):
         events = [an_event("user.create") for _ in range(20)]
         began_at = time.time()
         answers = [endpoint.deliver(event) for event in events]
@@ -69,6 +68,7 @@ def test_what_the_store_does_not_take_is_answered_202_and_forwarded_in_order(
     wait_until(lambda: store.zcard("surehook:open") == 21, "all are forwarded")
     wait_until_empty(endpoint)
     endpoint.deliver(last)
+    wait_until(lambda: store.llen("rq:queue:events") == 22, "the last is stored")
 
     assert [answer.status_code for answer in answers] == [202] * 20
     assert readyz.status_code == 200

@@ -28,7 +28,7 @@ def a_replica(store: redis.Redis) -> Iterator[None]:
 
 @contextmanager
 def silent(store: redis.Redis) -> Iterator[None]:
-    store.client_pause(1000)  # it ends by itself: UNPAUSE would have to wait, too
+    store.client_pause(2000)  # it ends by itself: UNPAUSE would have to wait, too
     yield
 
 
