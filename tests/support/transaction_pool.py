@@ -83,9 +83,8 @@ class TransactionPool:
         self._exchange = exchange
         on("user.create", name="check", transactional=True)(self._handle)
         protocol.beat(WORKER)
-        for (
-            script
-        ) in SCRIPT_NAMES:  # one that the store does not know is sent again, which changes packets and their order
+        # Scripts that the store does not know would be sent again, which changes packets and their order.
+        for script in SCRIPT_NAMES:
             store.script_load(Script(script, KEYS).source)
         first = self.executor()
         first.run_until_idle(0.001)  # from now on no slot may hold a claim
