@@ -25,12 +25,16 @@ def test_as_many_run_at_once_as_there_are_threads(
     accept: Accept, open_worker_harness: Open, counts: Counts, store: redis.Redis
 ) -> None:
     now = most = 0
+    are_three = asyncio.Event()
 
     @on("user.delete", name="it")
     async def it(_: Event) -> None:
         nonlocal now, most
         now += 1
         most = max(most, now)
+        if now == 3:
+            are_three.set()
+        await are_three.wait()
         await asyncio.sleep(0.01)
         now -= 1
 
