@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from harness.stack import wait_until
 from surehook import Event, on
 from surehook.workers.execution.event_loop import EventLoop
 from surehook.workers.execution.timeouts import Timeout
@@ -50,9 +49,10 @@ def test_a_handler_that_stops_the_event_loop_does_not_disturb_the_others(
 
 
 def test_a_run_that_is_cancelled_before_its_first_step_has_failed_and_its_thread_goes_on() -> None:
-    loop, is_over = EventLoop(), threading.Event()
+    loop, has_begun, is_over = EventLoop(), threading.Event(), threading.Event()
 
     async def cancel_others() -> None:
+        has_begun.set()
         while not is_over.is_set():
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
@@ -69,7 +69,7 @@ def test_a_run_that_is_cancelled_before_its_first_step_has_failed_and_its_thread
     with ThreadPoolExecutor(1) as pool:
         canceller = pool.submit(call, cancel_others)
         try:
-            wait_until(lambda: loop.thread is not None, "the loop runs")
+            assert has_begun.wait(20)
             errors = [call(begin) for _ in range(20)]
         finally:
             is_over.set()
