@@ -6,7 +6,6 @@ import pytest
 import redis
 from starlette.testclient import TestClient
 
-from harness.stack import wait_until
 from surehook.dashboard.app import create_dashboard
 from surehook.dashboard.logins import Logins
 from surehook.shared.log import TextFormatter
@@ -89,14 +88,16 @@ def test_each_response_has_its_own_nonce(settings: Settings) -> None:
 
 
 def test_wrong_logins_are_slowed_down_and_the_right_one_still_passes(with_login: Settings) -> None:
-    app = create_dashboard(with_login, Logins(sleep=lambda _: None))
+    now = [0.0]
+    app = create_dashboard(with_login, Logins(clock=lambda: now[0], sleep=lambda _: None))
     guesses = [client_of(app).get("/", auth=("operator", f"guess {number}")) for number in range(50)]
 
     assert [guess.status_code for guess in guesses].count(401) <= 12
     refused = guesses[-1]
     assert refused.status_code == 429
     assert 1 <= int(refused.headers["Retry-After"]) <= 5
-    wait_until(lambda: client_of(app).get("/", auth=LOGIN).status_code == 200)
+    now[0] += int(refused.headers["Retry-After"])
+    assert client_of(app).get("/", auth=LOGIN).status_code == 200
 
 
 def test_a_browser_that_logged_in_does_not_wait_for_guesses(with_login: Settings) -> None:
