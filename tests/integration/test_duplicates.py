@@ -118,7 +118,7 @@ def test_a_resent_transaction_is_no_warning(
     event = an_event("user.create")
     with ThreadPoolExecutor(1) as senders:
         first = senders.submit(transactional_endpoint.deliver, event)
-        transactional_executor().run_until_idle(1)
+        wait_until(lambda: transactional_executor().run_until_idle(0.05), "it is decided")
         first.result()
 
     assert transactional_endpoint.deliver(event).status_code == 200
