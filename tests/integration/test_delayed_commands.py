@@ -10,6 +10,7 @@ import redis
 from harness.stack import wait_until
 from surehook.shared.embedded import socket_path
 from surehook.shared.scripts import Script
+from surehook.workers.connection import Connection
 from surehook.workers.transactional.batch import RunSlot
 from surehook.workers.transactional.exchange import TransactionExchange
 from surehook.workers.transactional.protocol import TransactionProtocol
@@ -37,18 +38,28 @@ def worker(store: redis.Redis, protocol: Protocol) -> TransactionProtocol:
     return TransactionProtocol(store, KEYS, WORKER, "worker")
 
 
+def time_out(_: Connection) -> None:
+    raise TimeoutError
+
+
 def test_a_claim_that_comes_late_does_not_end_what_the_worker_runs(
-    store: redis.Redis, protocol: Protocol, worker: TransactionProtocol, relay: Relay
+    store: redis.Redis,
+    protocol: Protocol,
+    worker: TransactionProtocol,
+    relay: Relay,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    relayed = redis.Redis.from_url(relay.url, socket_timeout=0.3, protocol=2)
+    relayed = redis.Redis.from_url(relay.url, socket_timeout=20, protocol=2)
     given_up = TransactionProtocol(relayed, KEYS, WORKER, "worker")
     exchange = TransactionExchange(relayed, KEYS, "worker")
     given_up.claim()
     exchange.send([], [RunSlot(given_up, TestContext())], 0.01)
     exchange.read_claims()
     relay.set_mode(Mode.SILENT)
-    with pytest.raises((redis.RedisError, OSError)):
-        exchange.send([], [RunSlot(given_up, TestContext())], 0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "read", time_out)
+        with pytest.raises(TimeoutError):
+            exchange.send([], [RunSlot(given_up, TestContext())], 0.01)
     transaction = _claimed(protocol, worker)
     jump(store, 61_000)  # its deadline passes while its handler runs
     protocol.beat("worker")
