@@ -2,27 +2,28 @@
 
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
 
-from surehook.shared.embedded import socket_path
 from surehook.shared.restart_policy import RestartPolicy
+from surehook.shared.scripts import texts
 from surehook.shared.settings import Settings
-from surehook.shared.store import connect
-from surehook.shared.store_address import StoreAddress, parse_store_address
-from surehook.workers.queue.claims import ClaimState
+from surehook.workers.queue.claims import LEASE_SECONDS, ClaimState
 from surehook.workers.slots import Slots
+from surehook.workers.supervisor import interruption
 from surehook.workers.supervisor.child import Child
+from surehook.workers.supervisor.interruption import interrupt
 from surehook.workers.supervisor.plan import Plan
 from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import NO_HANDLERS
-from tests.support.cut_link import link_to
+from tests.support.limited import StoreClock, clock
 from tests.support.order_machine import an_attempt
+
+__all__ = ["clock"]  # a fixture of tests.support
 
 
 @pytest.fixture
@@ -39,14 +40,6 @@ def child(tmp_path: Path, settings: Settings) -> Child:
         RestartPolicy(),
         Plan(settings, NO_HANDLERS, ()),
     )
-
-
-@pytest.fixture
-def slow_store(data_dir: Path) -> Iterator[StoreAddress]:
-    """The address of the store behind a slow network."""
-    with link_to(socket_path(data_dir)) as link:
-        link.delay_seconds = 0.06
-        yield parse_store_address(f"redis://127.0.0.1:{link.port}")
 
 
 @pytest.mark.parametrize(
@@ -91,10 +84,8 @@ def test_runs_of_a_dead_process_are_counted_although_the_store_takes_longer_than
     store: redis.Redis,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
-    slow_store: StoreAddress,
+    clock: StoreClock,
 ) -> None:
-    monkeypatch.setattr("surehook.workers.queue.claims.LEASE_SECONDS", 0.5)
-    monkeypatch.setattr("surehook.workers.supervisor.interruption.PARENT_RENEWS_EVERY_SECONDS", 0.1)
     ids = [accept() for _ in range(8)]
     claims, recovery = claims_of("child"), claims_of("recovery")
     arguments = claims.exchange_arguments(1, (), wanted=8, starting=0)  # too short to be shown as running
@@ -102,24 +93,20 @@ def test_runs_of_a_dead_process_are_counted_although_the_store_takes_longer_than
     for place, claim in enumerate(claims.parse_reply(reply).claims):
         child.slots.reserve(place, claim.key)
         child.slots.ran(place)
-    is_over = threading.Event()
     taken: list[str] = []
 
-    def recover() -> None:
-        while not is_over.wait(0.02):
-            taken.extend(
-                recovery.interrupt(key, an_attempt("it"), state=ClaimState.EXPIRED, counts=True)
-                for key in recovery.expired()
-            )
+    def interrupt_slowly(*arguments: Any, **options: Any) -> str:
+        clock.advance(LEASE_SECONDS * 1000 / 4)
+        expired = texts(store.zrangebyscore(KEYS.leases("events"), "-inf", clock.now))
+        taken.extend(
+            recovery.interrupt(key, an_attempt("it"), state=ClaimState.EXPIRED, counts=True) for key in expired
+        )
+        return interrupt(*arguments, **options)
 
-    other = threading.Thread(target=recover)
-    other.start()
-    try:
-        with connect(settings.model_copy(update={"redis_url": slow_store}), timeout_seconds=5) as slow:
-            interrupted = child.give_back(slow, settings, NO_HANDLERS, counts=True)
-    finally:
-        is_over.set()
-        other.join()
+    monkeypatch.setattr("surehook.workers.supervisor.child.interrupt", interrupt_slowly)
+    monkeypatch.setattr(interruption, "time", SimpleNamespace(monotonic=lambda: clock.now / 1000))
+
+    interrupted = child.give_back(store, settings, NO_HANDLERS, counts=True)
 
     assert (interrupted, taken) == (len(ids), [])
 
