@@ -131,11 +131,15 @@ def test_nothing_in_the_store_quotes_an_error_once_its_events_are_erased(
 
 
 def test_the_first_of_the_others_that_fails_in_the_same_way_stops_the_rest(
-    group: str, handler: Handler, bulk: BulkActions, working: Any
+    group: str, handler: Handler, bulk: BulkActions, working: Any, store: redis.Redis
 ) -> None:
     handler.fails_at = 3
+    action = start(bulk, REPLAY, Filter(group_id=group), rate=5.0)
 
-    stopped = working(BulkRun(bulk, start(bulk, REPLAY, Filter(group_id=group), rate=5.0)))
+    def wait_for_worker(_: int) -> None:
+        wait_until(lambda: not store.llen("rq:queue:events"), "it runs")
+
+    stopped = working(BulkRun(bulk, action, on_step=wait_for_worker))
 
     assert stopped.state is BulkState.STOPPED
     assert 3 <= stopped.done < 6
