@@ -221,16 +221,16 @@ def test_a_store_that_may_lose_events_gets_none_until_it_is_durable_again(
 def test_a_store_that_may_drop_keys_is_refused_with_what_to_change(
     settings: Settings, store: redis.Redis, caplog: pytest.LogCaptureFixture, durability: str, policy: str
 ) -> None:
+    words = f"maxmemory-policy is {policy}, must be noeviction"
     store.config_set("maxmemory-policy", policy)
     try:
         with open_endpoint(settings.model_copy(update={"durability": durability}), is_awaited=False) as endpoint:
+            wait_until(lambda: any(words in getattr(each, "reason", "") for each in caplog.records), "it is told")
             response = endpoint.deliver()
     finally:
         store.config_set("maxmemory-policy", "noeviction")
 
     assert response.status_code == 503
-    reasons = [getattr(record, "reason", "") for record in caplog.records]
-    assert any(f"maxmemory-policy is {policy}, must be noeviction" in reason for reason in reasons)
 
 
 def test_a_full_store_is_a_503_with_its_reason_in_the_log_and_nothing_is_half_stored(

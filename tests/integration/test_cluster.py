@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.stack import API_KEY
+from harness.stack import API_KEY, wait_until
 from surehook.shared.embedded import start_server, stop_server
 from surehook.shared.errors import IncompatibleStore
 from surehook.shared.exit_status import MISCONFIGURED
@@ -25,11 +25,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 def test_the_endpoint_is_not_ready_and_takes_nothing(cluster: Settings, caplog: pytest.LogCaptureFixture) -> None:
     with open_endpoint(cluster, is_awaited=False) as endpoint:
+        wait_until(lambda: CLUSTER in [getattr(record, "reason", "") for record in caplog.records], "it is told")
         response, readyz = endpoint.deliver(), endpoint.request("GET", "/readyz")
         assert endpoint.metric("surehook_not_ready", reason="incompatible_store") == 1
 
     assert (response.status_code, readyz.status_code) == (503, 503)
-    assert CLUSTER in [getattr(record, "reason", "") for record in caplog.records]
 
 
 def test_workers_do_not_start(cluster: Settings) -> None:
