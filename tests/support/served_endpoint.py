@@ -20,7 +20,7 @@ Misbehave = Callable[["_Handler", bytes], bool]
 
 @contextmanager
 def served_endpoint(settings: Settings) -> Iterator[str]:
-    """Serves the endpoint at its BIND, and gives its URL."""
+    """Serves the endpoint at its BIND, and gives its URL once it is ready."""
     host, port = host_and_port(settings.bind)
     config = uvicorn.Config(
         create_app(settings, IngestMetrics()), host=host, port=port, log_config=None, server_header=False
@@ -30,6 +30,8 @@ def served_endpoint(settings: Settings) -> Iterator[str]:
     thread.start()
     wait_until(lambda: server.started, "the endpoint serves")
     try:
+        with httpx.Client(trust_env=False) as client:
+            wait_until(lambda: client.get(f"http://{settings.bind}/readyz").is_success, "the endpoint is ready")
         yield f"http://{settings.bind}{settings.webhook_path}"
     finally:
         server.should_exit = True
