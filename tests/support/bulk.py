@@ -58,8 +58,8 @@ def lose_lease(store: redis.Redis, action: BulkAction) -> None:
 def killed_after_its_first_event(
     bulk: BulkActions, settings: Settings, folder: Path, store: redis.Redis, *arguments: str
 ) -> BulkAction:
-    """Runs a command that acts on one event a second, kills it, and returns its action, whose lease has lapsed."""
-    command = [sys.executable, "-m", "surehook", *arguments, "--rate", "1"]
+    """Runs a command that rests after an event, kills it, and returns its action, whose lease and rate have ended."""
+    command = [sys.executable, "-m", "surehook", *arguments, "--rate", "0.01"]
     environment = os.environ | {"SUREHOOK_DATA_DIR": str(settings.data_dir)}
     process = subprocess.Popen(command, env=environment, cwd=folder)
     try:
@@ -68,6 +68,7 @@ def killed_after_its_first_event(
         process.send_signal(signal.SIGKILL)
         process.wait()
     (action,) = bulk.newest()
+    store.hset(KEYS.bulk_action(action.action_id), "rate", "")
     lose_lease(store, action)
     return bulk.get(action.action_id)
 
