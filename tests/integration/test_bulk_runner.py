@@ -53,7 +53,7 @@ def test_an_action_whose_dashboard_was_killed_goes_on_in_another(
 ) -> None:
     ids = [die() for _ in range(5)]
     plan = bulk.plan(REPLAY, Filter(), who="ann")
-    action = bulk.start(plan.action_id, who="ann", for_dashboard=True, changes={"rate": "0.5"})
+    action = bulk.start(plan.action_id, who="ann", for_dashboard=True, changes={"rate": "0.01"})
     environment = os.environ | {"SUREHOOK_DATA_DIR": str(settings.data_dir), "SUREHOOK_DASHBOARD_BIND": "127.0.0.1:0"}
     process = subprocess.Popen([sys.executable, "-m", "surehook", "dashboard"], env=environment, cwd=tmp_path)
     try:
@@ -79,7 +79,7 @@ def test_a_dashboard_that_stops_leaves_its_actions_to_the_next_at_once(
     die(), die()
     plan = bulk.plan(DISCARD, Filter(), who="ann", reason="old")
     first = BulkRunner(bulk)
-    first.take(bulk.start(plan.action_id, who="ann", for_dashboard=True, changes={"rate": "0.1"}))
+    first.take(bulk.start(plan.action_id, who="ann", for_dashboard=True, changes={"rate": "0.01"}))
     wait_until(lambda: bulk.get(plan.action_id).done == 1, "one is discarded")
 
     first.stop_and_wait()
@@ -98,7 +98,7 @@ def test_a_dashboard_runs_a_few_actions_at_once_and_the_others_later(
     die(), die()
     plans = [bulk.plan(DISCARD, Filter(), who="ann", reason="old") for _ in range(2)]
     first, second = (
-        bulk.start(plan.action_id, who="ann", for_dashboard=True, changes={"rate": "0.1"}) for plan in plans
+        bulk.start(plan.action_id, who="ann", for_dashboard=True, changes={"rate": "0.01"}) for plan in plans
     )
     runner.take(first)
     runner.take(second)

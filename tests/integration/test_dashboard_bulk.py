@@ -92,7 +92,7 @@ def test_an_action_is_stopped_and_resumed_by_buttons(
 ) -> None:
     ids = [die() for _ in range(3)]
     planned = post("/actions", verb="replay").headers["Location"]
-    post(f"{planned}/start", rate="0.2")
+    post(f"{planned}/start", rate="0.01")
     action_id = planned.rpartition("/")[2]
     wait_until(lambda: bulk.get(action_id).done == 1, "one is replayed")
 
@@ -114,7 +114,7 @@ def test_a_discard_that_is_resumed_keeps_its_reason(
         die()
     planned = post("/actions", verb="discard").headers["Location"]
     action_id = planned.rpartition("/")[2]
-    post(f"{planned}/start", reason="the account is gone", rate="0.2")
+    post(f"{planned}/start", reason="the account is gone", rate="0.01")
     wait_until(lambda: bulk.get(action_id).done == 1, "one is discarded")
     post(f"{planned}/stop")
 

@@ -60,7 +60,7 @@ def test_a_bulk_action_is_logged_when_it_is_started_stopped_resumed_and_over(
     planned = post("/actions", verb="discard", user=USER_ID, handler="it", error="no plan")
     action_id = planned.rpartition("/")[2]
 
-    post(f"{planned}/start", reason="old", rate="0.2")
+    post(f"{planned}/start", reason="old", rate="0.01")
     wait_until(lambda: bulk.get(action_id).done == 1, "one is discarded")
     post(f"{planned}/stop")
     post(f"{planned}/stop")  # nothing is left to stop
