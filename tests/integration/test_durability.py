@@ -1,5 +1,8 @@
 """No event goes to a store that would lose it, such as one whose first append-only file is not complete yet."""
 
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +11,7 @@ import pytest
 import redis
 
 from harness.events import an_event
+from harness.processes import children_of
 from harness.stack import API_KEY, wait_until
 from surehook.shared.embedded import socket_path, start_server, stop_server
 from surehook.shared.settings import Settings
@@ -15,13 +19,13 @@ from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.replicas import Fleet
 
 KEYS = 50
-KEY_MICROSECONDS = 40_000  # a rewrite takes two seconds, as if the keys were millions
+KEY_MICROSECONDS = 2_000_000  # a rewrite lasts until the test ends it, as if the keys were millions
 REASON = "still writing its first append-only file"
 
 
 @dataclass
 class SlowStore:
-    """The test's own server, whose rewrites take long enough to observe."""
+    """The test's own server, whose rewrites last until the test has observed them."""
 
     folder: Path
 
@@ -44,6 +48,10 @@ class SlowStore:
     def rewrite(self) -> None:
         with self.client() as store:
             store.bgrewriteaof()
+
+    def end_rewrite(self) -> None:
+        with self.client() as store:
+            end_rewrite(store, self._server)
 
     def times_asked(self) -> int:
         """The number of durability checks by the endpoint."""
@@ -73,6 +81,13 @@ def make_slow(primary: redis.Redis, server: redis.Redis) -> None:
     server.config_set("rdb-key-save-delay", KEY_MICROSECONDS)
 
 
+def end_rewrite(store: redis.Redis, server: "subprocess.Popen[bytes]") -> None:
+    """Kills the process that writes: a server whose first file it was begins again, and is quick then."""
+    store.config_set("rdb-key-save-delay", 0)
+    for child in children_of(server.pid):
+        os.kill(child, signal.SIGKILL)
+
+
 @pytest.fixture
 def endpoint(slow_store: SlowStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenEndpoint]:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
@@ -100,6 +115,7 @@ def test_a_setting_that_may_lose_events_is_named_and_nothing_is_taken_until_it_i
         named = reasons(caplog)
         assert store.zcard("surehook:open") == 0
         store.config_set(name, safe)
+    slow_store.end_rewrite()  # with "appendonly"
     wait_until(endpoint.is_ready, "it mends by itself")
 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
@@ -123,6 +139,7 @@ def test_nothing_is_acknowledged_before_a_restart_would_find_it(
     wait_until(lambda: REASON in reasons(caplog), "it says why")
 
     while_rewriting = endpoint.deliver(event), slow_store.rewrites()
+    slow_store.end_rewrite()
     wait_until(endpoint.is_ready, "the file is whole")
     assert not slow_store.rewrites()
     answer = endpoint.deliver(event)
@@ -156,6 +173,7 @@ def test_without_waitaof_permission_no_events_are_accepted_during_an_aof_rewrite
     wait_until(lambda: not endpoint.is_ready(), "it is not ready")
     assert slow_store.rewrites()
     assert REASON in reasons(caplog)
+    slow_store.end_rewrite()
     wait_until(endpoint.is_ready, "it mends by itself")
     assert not slow_store.rewrites()
 
@@ -178,6 +196,7 @@ def test_a_replica_writing_its_initial_aof_is_not_counted_as_durable(
             # Said once: perhaps already while it was off.
             wait_until(lambda: "must have it on disk, and 0 reported it" in reasons(caplog), "it says why")
             while_rewriting = endpoint.deliver().status_code, replica.info("persistence")["aof_rewrite_in_progress"]
+            end_rewrite(replica, fleet.servers[fleet.ports[1]])
             wait_until(endpoint.is_ready, "the file is whole")
 
             assert while_rewriting == (503, 1)
