@@ -149,7 +149,7 @@ def test_a_write_that_a_replica_lacks_is_an_error(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 3600)
-    fleet = Fleet(tmp_path_factory.mktemp("f"), replicas=1)
+    fleet = Fleet(tmp_path_factory.mktemp("f"), replicas=1, is_watched=False)
     settings = Settings(redis_url=f"redis://127.0.0.1:{fleet.ports[0]}/0", durability="replicated")
 
     async def play(line: ScriptBatcher) -> None:

@@ -182,7 +182,7 @@ def test_a_replica_writing_its_initial_aof_is_not_counted_as_durable(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("surehook.ingest.store.session.CHECK_EVERY_SECONDS", 0.05)
-    fleet = Fleet(tmp_path_factory.mktemp("f"), replicas=1)
+    fleet = Fleet(tmp_path_factory.mktemp("f"), replicas=1, is_watched=False)
     url = f"redis://127.0.0.1:{fleet.ports[0]}/0"
     settings = Settings(redis_url=url, api_keys=(API_KEY,), durability="replicated", metrics_bind="off")
     try:

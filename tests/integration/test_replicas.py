@@ -17,7 +17,7 @@ from tests.support.replicas import Fleet
 
 @pytest.fixture
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path_factory.mktemp("f"), replicas=1)
+    fleet = Fleet(tmp_path_factory.mktemp("f"), replicas=1, is_watched=False)
     yield fleet
     fleet.close()
 

@@ -30,15 +30,17 @@ def lone_sentinel(folder: Path, *more: str) -> Iterator[Path]:
 
 
 class Fleet:
-    """The first server is the primary at the start."""
+    """The first server is the primary at the start; without a Sentinel that watches it, always."""
 
-    def __init__(self, folder: Path, replicas: int) -> None:
+    def __init__(self, folder: Path, replicas: int, *, is_watched: bool = True) -> None:
         self._folder = folder
+        self._sentinel: subprocess.Popen[bytes] | None = None
         self.ports = [free_port() for _ in range(1 + replicas)]
         self.servers = {port: self._start(port, self.ports[0]) for port in self.ports}
         wait_until(lambda: self.online_replicas() == replicas, "the replicas are in step")
         self._sentinel_port = free_port()
-        self._sentinel = self._start_sentinel()
+        if is_watched:
+            self._sentinel = self._start_sentinel()
 
     @property
     def url(self) -> str:
@@ -66,7 +68,7 @@ class Fleet:
 
     def primary(self) -> int:
         """Returns the port of the primary according to Sentinel."""
-        if not hasattr(self, "_sentinel"):
+        if self._sentinel is None:
             return self.ports[0]
         with redis.Redis(port=self._sentinel_port, protocol=2) as sentinel:
             found = sentinel.execute_command("SENTINEL", "get-master-addr-by-name", SERVICE)
@@ -81,8 +83,9 @@ class Fleet:
         self.servers[port] = self._start(port, self.primary())
 
     def close(self) -> None:
-        self._sentinel.terminate()
-        self._sentinel.wait()
+        if self._sentinel is not None:
+            self._sentinel.terminate()
+            self._sentinel.wait()
         for server in self.servers.values():
             stop_server(server)
 
