@@ -132,7 +132,7 @@ def test_a_redirect_loses_events_although_fusionauth_counts_them_as_delivered(ru
 def test_a_receiver_that_fails_for_some_types_is_told_which(run: Run) -> None:
     refuses: Answer = lambda _, body: 500 if b'"user.delete' in body else 200  # noqa: E731
     with receiver(refuses) as (url, _):
-        status, output = run(url, "--case", "events.transactional", "--yes")
+        status, output = run(url, "--case", "events.transactional", *(each for each in PATIENT if each != "--json"))
 
     assert status == 1
     assert "user.delete was not accepted." in output
