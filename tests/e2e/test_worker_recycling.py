@@ -73,8 +73,8 @@ def large(event):
     wait_until(lambda: stack.open_events() == 0)
     assert "worker process recycled" not in stack.logged()
 
-    stack.deliver(an_event("user.create"))
     (grown,) = stack.worker_pids()
+    stack.deliver(an_event("user.create"))
     wait_until(lambda: stack.worker_pids() not in ([], [grown]) and grown not in stack.worker_pids(), "it is replaced")
     stack.deliver()
     wait_until(lambda: len(stack.effects()) == 22 and stack.open_events() == 0)
