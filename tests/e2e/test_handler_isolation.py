@@ -158,7 +158,8 @@ def test_sigterm_with_eight_running_lets_those_finish_that_can(build_stack: Buil
 @on("user.create", name="short", timeout=60)
 def short(event):
     effect("short began")
-    time.sleep(1.5)
+    while not os.path.exists(os.environ["GATE"]): time.sleep(0.02)
+    time.sleep(1)  # time for its process to hear of the stop
     effect("short ended")
 
 @on("user.delete", name="long", timeout=60)
@@ -166,6 +167,7 @@ def long(event, attempt):
     effect("long began", attempt.number)
     time.sleep(600)
 """)
+    stack.environ["GATE"] = str(stack.folder / "gate")
     stack.start_ingest()
     worker = stack.start_worker("--grace", "3")
     for event_type in ["user.create", "user.delete"] * 4:
@@ -174,6 +176,8 @@ def long(event, attempt):
     stack.deliver()  # a ninth that cannot begin
 
     worker.terminate()
+    wait_until(lambda: "is stopping" in stack.logged(), "the signal was heard")
+    (stack.folder / "gate").touch()
 
     assert worker.wait(20) == 0
     assert Counter(stack.effects()) == {"short began": 4, "short ended": 4, "long began 1": 4}
