@@ -170,6 +170,7 @@ def test_a_right_taken_from_a_running_worker_is_logged_once_and_makes_it_not_rea
     account(stack, "surehook-worker", "-zrangebyscore")
 
     wait_until(lambda: "store_refuses" in worker_readiness(stack), "it is not ready")
+    wait_until(lambda: "store refuses a command" in stack.logged(), "it says why")
     lines = [line for line in stack.logged().splitlines() if "store refuses a command" in line]
     assert 1 <= len(lines) <= 2  # the parent and its child
     assert all('"level": "ERROR"' in line and '"command": "ZRANGEBYSCORE"' in line for line in lines)
