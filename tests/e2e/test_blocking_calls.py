@@ -32,14 +32,15 @@ def stuck(event):
     assert "HandlerTimeout: ran longer than 1 s" in shown
     assert "ctypes.PyDLL(None).sleep(600)" in shown
     assert "surehook/workers" not in shown
+    metrics_url = f"http://127.0.0.1:{stack.worker_metrics_port}/metrics"
+    killed = 'surehook_killed_runs_total{handler="stuck"} 1.0'
+    wait_until(lambda: killed in stack.client.get(metrics_url).text, "the kill is counted")
     logged = stack.logged()
     assert logged.count('"outcome": "dead letter"') == 1
     assert logged.count("worker process killed, handler does not stop") == 1
     assert "worker process died" not in logged
     assert "run interrupted" not in logged
     assert "most recent call first" not in logged
-    metrics = stack.client.get(f"http://127.0.0.1:{stack.worker_metrics_port}/metrics").text
-    assert 'surehook_killed_runs_total{handler="stuck"} 1.0' in metrics
 
     def counted() -> tuple[int, int]:
         listed = json.loads(stack.run("handlers", "list", "--json").stdout)
