@@ -78,15 +78,18 @@ def it(event):
 
 def test_a_change_while_the_worker_starts_is_not_missed(build_stack: Build) -> None:
     handler = """
+effect("imports {word}")
+while "{word}" == "old" and not os.path.exists("changed"): time.sleep(0.02)
+
 @on("user.delete", name="it")
-def it(event):
-    effect("{word}")
+def it(event): ...
 """
     stack = build_stack(handler.format(word="old"))
     terminal = Terminal(stack, "--reload", SUREHOOK_HANDLERS="myhooks")
-    terminal.wait_for("starting a worker")
+    wait_until(lambda: stack.effects() == ["imports old"], "the worker starts")
 
     stack.write_handlers(handler.format(word="new"))
+    (stack.folder / "changed").touch()
 
     terminal.wait_for("myhooks.py changed")
     assert terminal.ctrl_c() == 0
