@@ -15,7 +15,7 @@ def record(event): effect(event.id)
 
 def test_a_duplicate_is_recognised_when_body_and_record_are_gone(build_stack: Callable[..., Stack]) -> None:
     stack = build_stack(HANDLED)
-    stack.environ |= {"SUREHOOK_BODY_RETENTION": "1", "SUREHOOK_RETENTION": "3"}
+    stack.environ |= {"SUREHOOK_BODY_RETENTION": "1", "SUREHOOK_RETENTION": "6"}  # bodies go every two seconds
     stack.start_worker()
     stack.start_ingest()
     event = an_event()
