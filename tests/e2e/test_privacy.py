@@ -72,10 +72,10 @@ def throws(event):
 
 @on("user.update", name="slow", retries=0, timeout=0.3)
 def slow(event):
-    effect("slow")
     try:
         for _ in range(100): time.sleep(0.05)
     except BaseException as exc:
+        effect("slow")  # here, because its timeout may come before it has done anything
         raise TimeoutError(event.raw) from exc
 
 @on("user.reactivate", name="dies")
