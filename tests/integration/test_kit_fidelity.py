@@ -58,7 +58,8 @@ def test_the_kit_and_a_worker_agree(
     store: redis.Redis,
     counts: Counts,
 ) -> None:
-    on("user.delete", name="it", retries=2, backoff=[0], timeout=0.1)(function)
+    timeout = 0.1 if function is hangs else 30  # a busy machine needs more for any other
+    on("user.delete", name="it", retries=2, backoff=[0], timeout=timeout)(function)
     event_id = accept("user.delete")
     body = store.hget(f"surehook:event:{event_id}", "body")
     assert isinstance(body, bytes)
