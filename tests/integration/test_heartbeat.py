@@ -37,7 +37,10 @@ def schedule(store: redis.Redis, count: int) -> None:
     store.zadd("rq:scheduled:events", dict.fromkeys(ids, 1))
 
 
-def test_all_retries_that_are_due_at_once_move_in_one_tick(heartbeat: Heartbeat, store: redis.Redis) -> None:
+def test_all_retries_that_are_due_at_once_move_in_one_tick(
+    heartbeat: Heartbeat, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat_module, "TICK_SECONDS", 600.0)
     schedule(store, 6 * DUE_AT_ONCE)
 
     heartbeat.tick()
