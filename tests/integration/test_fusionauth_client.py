@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from harness.stack import wait_until
 from surehook.fusionauth import transport
 from surehook.fusionauth.client import FusionAuthClient
 from surehook.fusionauth.transport import RETRY_SECONDS, FusionAuthError, SearchTooBroad
@@ -148,12 +149,14 @@ def test_an_odd_answer_is_an_error_and_no_empty_log(response: Response, words: s
 
 def test_a_search_that_takes_too_long_is_not_repeated_but_asks_for_less(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "TIMEOUT", 0.2)
-    with served((200, {}, EMPTY)) as server, client_of(server.url) as client:
+    pauses: list[float] = []
+    with served((200, {}, EMPTY)) as server, FusionAuthClient(server.url, KEY, sleep=pauses.append) as client:
         server.silent.clear()
         with pytest.raises(SearchTooBroad):
             search(client)
 
-        assert server.requests == 1
+        assert pauses == []
+        wait_until(lambda: server.requests == 1, "the server has read it")
 
 
 def test_an_answer_that_comes_in_drops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
