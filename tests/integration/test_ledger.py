@@ -13,6 +13,8 @@ from tests.integration.conftest import KEYS, Accept
 from tests.integration.test_leases import an_attempt
 from tests.support.command import Surehook, command_on
 
+CLAIMS_A_LOOK = 30
+
 
 @pytest.fixture
 def surehook(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Surehook:
@@ -130,10 +132,11 @@ def test_an_event_that_moves_between_two_looks_is_no_imbalance(
 def test_a_busy_store_balances_at_every_look(accept: Accept, claims_of: Any, store: redis.Redis) -> None:
     for _ in range(100):
         accept()
+    may_claim = threading.Semaphore(0)
 
     def work() -> None:
         claims = claims_of()
-        while (claim := claims.claim()) is not None:
+        while may_claim.acquire() and (claim := claims.claim()) is not None:
             if claim.handler_name:
                 claims.finish(claim, "done", None)
             else:
@@ -143,6 +146,7 @@ def test_a_busy_store_balances_at_every_look(accept: Accept, claims_of: Any, sto
     worker.start()
     looks = 0
     while worker.is_alive():
+        may_claim.release(CLAIMS_A_LOOK)
         statement = Ledger(store, KEYS).read(lambda _: None)
         assert statement.is_balanced, statement
         assert statement.stats.imbalance == 0
