@@ -5,6 +5,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+import pytest
 import redis
 from redis.exceptions import ConnectionError as StoreIsAway
 
@@ -13,6 +14,7 @@ from surehook import Event, on
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import texts
 from surehook.workers.connection import Connection
+from surehook.workers.queue import quarantine
 from surehook.workers.queue.claims import ClaimState, token_prefix_of
 from surehook.workers.slots import Stage
 from surehook.workers.supervisor.interruption import interrupt
@@ -92,8 +94,13 @@ def test_a_worker_with_slow_handlers_does_not_prefetch_beyond_its_threads(
 
 
 def test_a_job_that_crashed_its_process_is_retried_in_isolation(
-    accept: Accept, open_worker_harness: Open, store: redis.Redis, claims_of: Any
+    accept: Accept,
+    open_worker_harness: Open,
+    store: redis.Redis,
+    claims_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(quarantine, "FIRST_WAIT_SECONDS", 60.0)  # it does not go back before the test has looked
     running: set[str] = set()
     beside: dict[str, int] = {}
     go_on = threading.Event()
