@@ -29,6 +29,7 @@ from tests.support.endpoint import OpenEndpoint
 from tests.support.ledger import is_balanced, ledger
 from tests.support.run_context import TestContext
 from tests.support.transaction_exchange import settle_and_wait
+from tests.support.transactional_client import short_transactions
 from tests.support.transactions import Protocol
 
 __all__ = ["context"]  # a fixture
@@ -66,6 +67,7 @@ def test_a_handler_cut_off_at_the_deadline_is_an_orphan(transactional_executor: 
     assert [attempt.outcome for attempt in outcome.attempts] == ["done", "timed out"]
 
 
+@short_transactions
 def test_a_success_that_came_too_late_is_an_orphan_once(
     transactional_endpoint: OpenEndpoint, transactional_executor: Any, store: redis.Redis, protocol: Protocol
 ) -> None:

@@ -13,6 +13,7 @@ from surehook.workers.handlers.registry import on
 from surehook.workers.transactional.protocol import TransactionProtocol
 from surehook.workers.transactional.transaction import Outcome
 from tests.support.endpoint import OpenEndpoint
+from tests.support.transactional_client import short_transactions
 from tests.support.transactions import KEYS, Protocol
 
 
@@ -23,6 +24,7 @@ def answers_of(endpoint: OpenEndpoint) -> dict[str, float]:
     }
 
 
+@short_transactions
 def test_each_answer_counts_as_what_it_was(
     decide: Any, transactional_endpoint: OpenEndpoint, protocol: Protocol
 ) -> None:

@@ -31,7 +31,10 @@ from tests.support.run_context import TestContext
 from tests.support.transactions import Protocol, Windows
 
 KEYS = Keys()
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 20.0
+# For a test that lets the time of a transaction pass.
+SHORT_SECONDS = 3.0
+short_transactions = pytest.mark.parametrize("transactional_endpoint", [SHORT_SECONDS], indirect=True)
 LONG = Windows(budget=60_000, memory=60_000, confirm=250, retention=3600, beat=60_000, dead=10_000)
 
 
@@ -41,11 +44,13 @@ def protocol(store: redis.Redis) -> Protocol:
 
 
 @pytest.fixture
-def transactional_endpoint(settings: Settings, protocol: Protocol) -> Iterator[OpenEndpoint]:
+def transactional_endpoint(
+    settings: Settings, protocol: Protocol, request: pytest.FixtureRequest
+) -> Iterator[OpenEndpoint]:
     """An endpoint for which user.create is transactional, and user.delete for one tenant; a worker is available."""
-    transactional = ("user.create", f"{USER_ID}:user.delete")
+    transactional, seconds = ("user.create", f"{USER_ID}:user.delete"), getattr(request, "param", TIMEOUT_SECONDS)
     with open_endpoint(
-        settings.model_copy(update={"transactional_events": transactional, "transaction_timeout": TIMEOUT_SECONDS})
+        settings.model_copy(update={"transactional_events": transactional, "transaction_timeout": seconds})
     ) as endpoint:
         protocol.beat("worker")
         yield endpoint
