@@ -18,11 +18,13 @@ from surehook.shared.errors import StoreUnavailable
 from surehook.shared.scripts import Argument
 from surehook.shared.settings import Settings
 from surehook.workers.transactional.protocol import TransactionProtocol as Room
-from surehook.workers.transactional.transaction import Outcome
+from surehook.workers.transactional.transaction import Outcome, Transaction
 from tests.integration.test_session import running, until
 from tests.support.transactions import KEYS, Protocol
 
 EVER = 1000
+# The tests let this time pass, and the event must be claimed within it.
+TIMEOUT_SECONDS = 2.0
 
 
 class LossyBatcher(ScriptBatcher):
@@ -41,6 +43,13 @@ class LossyBatcher(ScriptBatcher):
         return reply
 
 
+async def claim(room: Room, answer: "asyncio.Task[Response]") -> Transaction:
+    while not (claimed := room.claim()):
+        assert not answer.done(), "it is claimed before its deadline"
+        await asyncio.sleep(0.01)
+    return claimed
+
+
 def play(settings: Settings, envelope: Envelope, room: Room, metrics: IngestMetrics) -> Response:
     """A success whose notification is lost, as is the reply when the endpoint asks at its deadline."""
 
@@ -50,8 +59,7 @@ def play(settings: Settings, envelope: Envelope, room: Room, metrics: IngestMetr
             asking = Coordinator(settings, metrics, acceptor.session)
             # No task listens for decisions, because `run` was not called.
             answer = asyncio.create_task(asking.decide(envelope, asyncio.Future(), time.perf_counter()))
-            while not (claimed := room.claim()):  # noqa: ASYNC110 - the store has no event to await
-                await asyncio.sleep(0.01)
+            claimed = await claim(room, answer)
             assert room.settle(claimed, Outcome("completed")) == "completed"
             return await answer
 
@@ -69,7 +77,9 @@ def test_a_success_confirmed_at_the_deadline_survives_a_lost_reply(
 ) -> None:
     envelope = parse_envelope(a_body(an_event("user.create")))
     protocol.beat("worker")
-    asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 1.0})
+    asked = settings.model_copy(
+        update={"transactional_events": ("user.create",), "transaction_timeout": TIMEOUT_SECONDS}
+    )
     deaf = partial(LossyBatcher, loses="txn_abandon", times=times)
     monkeypatch.setattr("surehook.ingest.transactional.coordinator.ScriptBatcher", deaf)
     room, metrics = Room(store, KEYS, "worker", "worker"), IngestMetrics()
@@ -94,7 +104,9 @@ def test_a_success_that_was_not_confirmed_is_no_lost_response(
     """No call reaches the store any more when the outcome arrives."""
     envelope = parse_envelope(a_body(an_event("user.create")))
     protocol.beat("worker")
-    asked = settings.model_copy(update={"transactional_events": ("user.create",), "transaction_timeout": 0.5})
+    asked = settings.model_copy(
+        update={"transactional_events": ("user.create",), "transaction_timeout": TIMEOUT_SECONDS}
+    )
     metrics = IngestMetrics()
     room = Room(store, KEYS, "worker", "worker")
 
@@ -104,8 +116,7 @@ def test_a_success_that_was_not_confirmed_is_no_lost_response(
             asking = Coordinator(asked, metrics, acceptor.session)
             task = asyncio.create_task(asking.run())
             answer = asyncio.create_task(asking.decide(envelope, asyncio.Future(), time.perf_counter()))
-            while not (claimed := room.claim()):  # noqa: ASYNC110 - the store has no event to await
-                await asyncio.sleep(0.01)
+            claimed = await claim(room, answer)
             monkeypatch.setattr(ScriptBatcher, "call", cut_off)
             room.settle(claimed, Outcome("completed"))
             with pytest.raises(StoreUnavailable):
