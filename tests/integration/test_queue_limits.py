@@ -18,7 +18,9 @@ from surehook.workers.rq_worker import RQWorkers
 from tests.integration.conftest import KEYS, Accept
 from tests.support.command import Surehook, command_on
 from tests.support.ledger import is_balanced
-from tests.support.limited import QUEUE, LimitedWorker, StoreClock, move_all
+from tests.support.limited import QUEUE, LimitedWorker, StoreClock, clock, move_all
+
+__all__ = ["clock"]  # a fixture of tests.support
 
 LIMITS = Limits(2, "100/m")
 
@@ -45,6 +47,7 @@ def listed(surehook: Surehook) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.usefixtures("clock")
 def test_the_list_tells_the_limits_and_what_the_queue_waits_for(worker: LimitedWorker, surehook: Surehook) -> None:
     worker.claim()
 
@@ -115,9 +118,9 @@ def test_a_paused_queue_starts_nothing_and_resume_ends_every_kind_of_pause(
 
 
 def test_an_open_breaker_is_listed_and_a_metric(
-    worker: LimitedWorker, surehook: Surehook, store: redis.Redis, settings: Settings
+    clock: StoreClock, worker: LimitedWorker, surehook: Surehook, store: redis.Redis, settings: Settings
 ) -> None:
-    probe_at = 1000 * store.time()[0] + 42_000
+    probe_at = clock.now + 42_000
     store.hset(KEYS.limits(QUEUE), mapping={"open_since": probe_at - 10_042_000, "probe_at": probe_at})
 
     assert "breaker OPEN for 2.8 h, probing, next start in 4" in surehook("queues", "list")[1]
