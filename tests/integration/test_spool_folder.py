@@ -80,6 +80,7 @@ def test_two_processes_do_not_adopt_the_same_events_and_a_living_one_keeps_its_o
     left = leave(spooling, store, [an_event() for _ in range(3)])
     with open_endpoint(spooling) as one, open_endpoint(spooling) as other:
         wait_until(lambda: store.zcard("surehook:open") == len(left), "they are forwarded once")
+        wait_until(lambda: len(databases(spooling)) == 2, "their database is deleted")
         assert (one.deliver().status_code, other.deliver().status_code) == (202, 202)
         assert len(databases(spooling)) == 2
 

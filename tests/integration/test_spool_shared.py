@@ -44,6 +44,7 @@ def test_two_installations_on_one_folder_forward_only_their_own_events(
 
     with open_endpoint(other):
         wait_until(lambda: store.exists(OTHER_KEYS.event(left)), "its own Surehook forwards it")
+        wait_until(lambda: len(list(Path(spooling.spool_dir).glob("*.sqlite3"))) == 1, "its database is deleted")
     assert list(Path(spooling.spool_dir).glob("*.sqlite3")) == []
 
 
