@@ -3,7 +3,7 @@
 import errno
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -43,19 +43,21 @@ def test_an_endpoint_starts_with_a_full_disk_and_spools_once_there_is_room(
     spooling: Settings, store: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "surehook")
-    with full_disk(), open_endpoint(spooling) as endpoint:
+    with full_disk(), ExitStack() as room, open_endpoint(spooling) as endpoint:
         wait_until(lambda: not_writable(endpoint), "the gauge says so")
         direct = [endpoint.deliver().status_code for _ in range(3)]
         with not_durable(store):
             wait_until(lambda: not endpoint.is_ready(), "neither takes events")
             refused = endpoint.deliver().status_code
-            with room_on_the_disk():
-                wait_until(lambda: not not_writable(endpoint), "the disk takes writes")
-                wait_until(endpoint.is_ready, "the spool takes events")
-                spooled = [endpoint.deliver().status_code for _ in range(3)]
-        wait_until(lambda: ledger(store)["accepted"] == 6, "all that were answered 202 are in the store")
+            room.enter_context(room_on_the_disk())
+            wait_until(lambda: not not_writable(endpoint), "the disk takes writes")
+            wait_until(endpoint.is_ready, "the spool takes events")
+            answers = [endpoint.deliver().status_code for _ in range(3)]
+            wait_until(lambda: spooled(endpoint), "the gauge shows them")
+        wait_until(lambda: not spooled(endpoint), "the spool is empty")
+    assert ledger(store)["accepted"] == 6, "all that were answered 202 are in the store"
 
-    assert (direct, refused, spooled) == ([202] * 3, 503, [202] * 3)
+    assert (direct, refused, answers) == ([202] * 3, 503, [202] * 3)
     messages = [each.message for each in caplog.records]
     assert messages.count("spool not writable") == 1
     assert messages.count("spool writable again") == 1
