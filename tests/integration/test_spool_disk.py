@@ -23,7 +23,7 @@ from tests.support.full_disk import full_disk, room_on_the_disk
 from tests.support.ledger import ledger
 from tests.support.store_faults import not_durable
 
-pytestmark = pytest.mark.usefixtures("looks_often", "adopts_often")
+pytestmark = pytest.mark.usefixtures("looks_often", "adopts_often", "is_patient")
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.ledger import is_balanced
 from tests.support.store_faults import not_durable
 
-pytestmark = pytest.mark.usefixtures("looks_often")
+pytestmark = pytest.mark.usefixtures("looks_often", "is_patient")
 
 
 @pytest.fixture(autouse=True)
