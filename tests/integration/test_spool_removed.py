@@ -38,6 +38,11 @@ def databases(folder: Path) -> list[Path]:
     return list(folder.glob("*.sqlite3"))
 
 
+def remove(folder: Path) -> None:
+    """Removes a folder at once: the endpoint, which looks at any time, could make a file in a half removed one."""
+    shutil.rmtree(folder.rename(folder.with_name("removed")))
+
+
 def start_spooling(endpoint: OpenEndpoint) -> None:
     def is_spooling() -> bool:
         endpoint.deliver()
@@ -54,7 +59,7 @@ def test_events_are_answered_only_from_a_file_that_stays(
     with not_durable(store), open_endpoint(spooling, is_awaited=False) as endpoint:
         for event in events[: 2 * is_waiting]:
             assert endpoint.deliver(event).status_code == 202
-        shutil.rmtree(folder)
+        remove(folder)
         for event in events[2 * is_waiting :]:
             assert endpoint.deliver(event).status_code == 202
         kept = folder.with_name("what a crash leaves")
@@ -83,7 +88,7 @@ def test_without_a_folder_events_are_refused_until_there_can_be_one_again(
 ) -> None:
     with not_durable(store):
         start_spooling(endpoint)
-        shutil.rmtree(folder)
+        remove(folder)
         folder.write_text("in the way")
         event = an_event()
         assert endpoint.deliver(event).status_code == 503
