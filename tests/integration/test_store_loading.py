@@ -65,11 +65,12 @@ def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "listener = socket.socket(socket.AF_UNIX)\n"
         "listener.bind(sys.argv[sys.argv.index('--unixsocket') + 1])\n"
         "listener.listen()\n"
-        "open('asked', 'w').close()\n"
         "while True:\n"
         "    client = listener.accept()[0]\n"
         "    client.recv(6)\n"
         "    client.sendall(b'-LOADING the dataset\\r\\n')\n"
+        "    listener.accept()[0].close()  # it asks again, so it has read that\n"
+        "    open('asked', 'w').close()\n"
     )
     program.chmod(0o700)
     return program
@@ -90,7 +91,7 @@ def test_a_command_whose_store_is_loading_stops_at_a_signal(
         [sys.executable, "-c", code, verb], cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        wait_until((tmp_path / "asked").exists, "its store loads")
+        wait_until((tmp_path / "asked").exists, "it knows that its store loads")
         process.send_signal(number)
         output, _ = process.communicate(timeout=20)
     finally:
