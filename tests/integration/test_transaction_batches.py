@@ -2,8 +2,9 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,14 +13,14 @@ import redis
 from harness.stack import wait_until
 from surehook import Reject
 from surehook.shared.keys import TRANSACTIONAL_QUEUE
+from surehook.workers.transactional import executor
 from tests.integration.conftest import Counts
 from tests.support.claiming import SingleClaims
 from tests.support.ledger import is_balanced
-from tests.support.transaction_pool import FIRST, SLOTS, WORKER, TransactionPool, nothing, stay_fast, wait_for_deadline
+from tests.support.transaction_pool import FIRST, SLOTS, WORKER, TransactionPool, nothing, stay_fast
 from tests.support.transactional_client import LONG
-from tests.support.transactions import KEYS, Protocol
+from tests.support.transactions import KEYS, Protocol, jump
 
-SHORT_BUDGET_MS = 700
 BATCH = (SLOTS, SLOTS)
 Open = Callable[..., TransactionPool]
 
@@ -28,8 +29,8 @@ Open = Callable[..., TransactionPool]
 def open_pool(store: redis.Redis, claims_of: Callable[..., SingleClaims], counts: Counts) -> Iterator[Open]:
     opened: list[TransactionPool] = []
 
-    def open_pool(budget_ms: int = LONG.budget) -> TransactionPool:
-        protocol = Protocol(store, replace(LONG, budget=budget_ms))
+    def open_pool() -> TransactionPool:
+        protocol = Protocol(store, LONG)
         opened.append(TransactionPool(store, protocol, claims_of(WORKER, TRANSACTIONAL_QUEUE), counts))
         return opened[-1]
 
@@ -132,12 +133,19 @@ def test_an_outcome_that_the_store_refuses_holds_up_no_other(
 
 
 def test_an_event_whose_deadline_passed_while_an_earlier_one_ran_never_starts(
-    open_pool: Open, store: redis.Redis
+    open_pool: Open, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = open_pool(SHORT_BUDGET_MS)
-    first, *others = pool.submit_batch(lambda: wait_for_deadline(store, others[-1].id), *[nothing] * FIRST)
+    pool = open_pool()
 
-    pool.run_in_this_thread()
+    def let_the_deadline_pass() -> None:
+        jump(store, LONG.budget + 1)
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + LONG.budget / 1000)
+        ours.setattr(executor, "time", later)
+
+    first, *others = pool.submit_batch(let_the_deadline_pass, *[nothing] * FIRST)
+
+    with monkeypatch.context() as ours:
+        pool.run_in_this_thread()
 
     assert first.id in pool.ran
     assert not {event.id for event in others} & set(pool.ran)
@@ -146,6 +154,7 @@ def test_an_event_whose_deadline_passed_while_an_earlier_one_ran_never_starts(
     assert store.zrange(KEYS.orphans, 0, -1) == [first.id.encode()]  # the only one that may have had an effect
     assert pool.held() == []
     assert is_balanced(store)
+    pool.protocol.beat(WORKER)
     (later,) = pool.submit(nothing)
     pool.run_in_this_thread()
     assert pool.confirm(later) == [("completed", "")]

@@ -188,14 +188,3 @@ def stay_fast(monkeypatch: pytest.MonkeyPatch, *, until_held_up: bool = False) -
     monkeypatch.setattr(executor, "LONGEST_BATCH_SECONDS", MUCH_SECONDS)
     if not until_held_up:
         monkeypatch.setattr(pool, "HELD_UP_SECONDS", MUCH_SECONDS)
-
-
-def wait_for_deadline(store: redis.Redis, event_id: str) -> None:
-    """Returns when the event's deadline is over, on the store's clock."""
-    deadline = int(store.hget(KEYS.transaction(event_id), "deadline") or 0)
-    wait_until(lambda: _now_ms(store) > deadline, "the deadline is over")
-
-
-def _now_ms(store: redis.Redis) -> float:
-    seconds, micros = store.time()
-    return float(seconds * 1000 + micros / 1000)
