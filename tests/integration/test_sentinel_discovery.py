@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from surehook.ingest.store.accept_script import AcceptResult
+from surehook.ingest.store.acceptor import Acceptor
 from surehook.ingest.store.connection import CLIENT_NAME
 from surehook.shared import store_connections
 from surehook.shared.embedded import socket_path
@@ -75,7 +76,8 @@ def test_a_worker_leaves_an_old_primary_that_still_answers(
                         await asyncio.sleep(0.02)
 
                 guide.passes_replies = False
-                for _ in range(20):  # Sentinels that hang delay nothing and change nothing
+                enough = guide.commands + 5
+                while guide.commands < enough:  # Sentinels that are asked and hang delay nothing and change nothing
                     async with asyncio.timeout(2):
                         assert await asyncio.to_thread(port_of, connection) == new.port
                 connection.close()
@@ -149,11 +151,16 @@ def test_the_sentinel_that_knows_of_the_latest_failover_is_believed(
                     tcp_proxy(ahead) as other,
                     running(by_way_of(one, other)) as acceptor,
                 ):
-                    await until(lambda: acceptor.is_ready)
+                    await until(lambda: reaches(acceptor, new))  # at first, one may reply too late
                     new.passes_replies = False
                     assert await settled(acceptor.accept(an_envelope())) == [StoreUnavailable]
 
     asyncio.run(play())
+
+
+def reaches(acceptor: Acceptor, man: TcpProxy) -> bool:
+    connection = acceptor.session.connection
+    return connection is not None and connection.address == ("127.0.0.1", man.port)
 
 
 @contextmanager
