@@ -20,7 +20,7 @@ from tests.support.store_faults import not_durable
 EVENTS, NOTE_BYTES = 12, 100_000
 
 
-@pytest.mark.usefixtures("looks_often")
+@pytest.mark.usefixtures("looks_often", "is_patient")
 def test_a_spool_drains_over_a_network_that_is_too_slow_for_a_full_batch(
     settings: Settings, store: redis.Redis, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
