@@ -1,6 +1,7 @@
 """`surehook store` as a process."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,11 @@ def answers(data: Path) -> bool:
         return False
 
 
+def is_ignored(number: signal.Signals, process: "subprocess.Popen[bytes]") -> bool:
+    (ignored,) = re.findall(r"^SigIgn:\s+(\w+)$", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+    return bool(int(ignored, 16) >> (number - 1) & 1)
+
+
 def test_the_store_goes_on_after_a_hangup_and_stops_with_its_server(tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SUREHOOK_")}
     command = [sys.executable, "-m", "surehook", "store"]
@@ -28,6 +34,7 @@ def test_the_store_goes_on_after_a_hangup_and_stops_with_its_server(tmp_path: Pa
     with subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.DEVNULL) as process:
         try:
             wait_until(lambda: answers(tmp_path / "data"), "the store answers", START_SECONDS)
+            assert is_ignored(signal.SIGHUP, process)  # whenever the next one is heard, a hangup has not ended it
             process.send_signal(signal.SIGHUP)
             process.send_signal(signal.SIGTERM)
 
