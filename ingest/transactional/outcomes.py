@@ -107,7 +107,7 @@ class Outcomes:
         while not self._is_stopping:
             self._lost.clear()
             try:
-                self._connection = await open_connection(
+                connection = self._connection = await open_connection(
                     self._store, self._lost.set, timeout_seconds=REPLY_TIMEOUT_SECONDS
                 )
             except (StoreUnavailable, RedisError, OSError):
@@ -115,8 +115,9 @@ class Outcomes:
                 failures += 1
                 continue
             self._has_replied = False
-            self._connection.send(self._pop, 1, self._on_replies)
+            connection.send(self._pop, 1, self._on_replies)
             await self._lost.wait()
+            connection.abort()  # it is still open if `stop` was called before it was
             if self._has_replied or self._is_stopping:
                 failures = 0
                 continue
