@@ -27,14 +27,12 @@ from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import NotFound, SurehookError
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
-from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs.options import as_json as json_option
 from surehook.verbs.output import echo, echo_json
 from surehook.verbs.progress import Progress
+from surehook.verbs.store_client import open_store
 from surehook.verbs.tables import utc
-
-TIMEOUT_SECONDS = 10.0
 
 
 @click.group()
@@ -76,8 +74,7 @@ def resume(some_id: str) -> None:
 
 def open_actions() -> BulkActions:
     settings = load_settings()
-    wait_for_store(settings)
-    store, keys = connect(settings, timeout_seconds=TIMEOUT_SECONDS), Keys(settings.key_prefix)
+    store, keys = open_store(settings), Keys(settings.key_prefix)
     letters = DeadLetters(store, keys, retention_seconds=settings.retention, handler_timeout=settings.handler_timeout)
     cipher = BodyCipher(settings.encryption_keys)
     events = EventLog(store, keys, handler_timeout=settings.handler_timeout, cipher=cipher)

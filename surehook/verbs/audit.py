@@ -8,14 +8,13 @@ from surehook.admin.actions import operator
 from surehook.admin.audit import Audit, AuditEntry
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
-from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs.options import INSTANT
 from surehook.verbs.options import as_json as json_option
 from surehook.verbs.output import echo, echo_json
+from surehook.verbs.store_client import open_store
 from surehook.verbs.tables import utc
 
-TIMEOUT_SECONDS = 10.0
 LIMIT = 100
 
 
@@ -42,8 +41,7 @@ def note_here(action: str, *targets: str) -> None:
 
 def _open() -> Audit:
     settings = load_settings()
-    wait_for_store(settings)
-    return Audit(connect(settings, timeout_seconds=TIMEOUT_SECONDS), Keys(settings.key_prefix))
+    return Audit(open_store(settings), Keys(settings.key_prefix))
 
 
 def _line(entry: AuditEntry) -> str:

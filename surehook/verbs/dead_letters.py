@@ -13,16 +13,15 @@ from surehook.admin.dead_letters import DeadLetter, DeadLetters, Filter
 from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import Settings, load_settings
-from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs import options
 from surehook.verbs.actions import open_actions, plan_and_run
 from surehook.verbs.dead_letters_groups import groups, open_groups, whole_group_id
 from surehook.verbs.options import as_json, bulk, each, filter_fields, require_selection
 from surehook.verbs.output import echo, echo_json
+from surehook.verbs.store_client import open_store
 from surehook.verbs.tables import echo_table, utc
 
-TIMEOUT_SECONDS = 10.0
 HEADERS = ("event", "died (UTC)", "type", "handler", "error")
 
 
@@ -112,10 +111,8 @@ def discard(ids: Sequence[str], reason: str | None, **given: Any) -> None:
 
 
 def _open(settings: Settings) -> DeadLetters:
-    wait_for_store(settings)
-    store = connect(settings, timeout_seconds=TIMEOUT_SECONDS)
     return DeadLetters(
-        store,
+        open_store(settings),
         Keys(settings.key_prefix),
         retention_seconds=settings.retention,
         handler_timeout=settings.handler_timeout,

@@ -10,13 +10,12 @@ from surehook.admin.failure_groups import FailureGroup, FailureGroups
 from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
-from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs.options import as_json as json_option
 from surehook.verbs.output import echo, echo_json
+from surehook.verbs.store_client import open_store
 from surehook.verbs.tables import SHORT_ID, echo_table, utc
 
-TIMEOUT_SECONDS = 10.0
 HEADERS = ("group", "letters", "first died (UTC)", "last died (UTC)", "e.g.", "handler", "error")
 CHANGED = "not seen since the code changed"
 HEADING = f"{'group':<9}  {'letters':>7}  {'first died (UTC)':<19}  {'last died (UTC)':<19}  e.g."
@@ -46,8 +45,7 @@ def groups(handler: str | None, with_empty: bool, as_json: bool) -> None:
 
 def open_groups() -> FailureGroups:
     settings = load_settings()
-    wait_for_store(settings)
-    return FailureGroups(connect(settings, timeout_seconds=TIMEOUT_SECONDS), Keys(settings.key_prefix))
+    return FailureGroups(open_store(settings), Keys(settings.key_prefix))
 
 
 def whole_group_id(some_id: str, groups: FailureGroups) -> str:

@@ -17,12 +17,12 @@ from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import NotFound, SurehookError
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
-from surehook.shared.store import connect, unavailable, wait_for_store
+from surehook.shared.store import unavailable
 from surehook.verbs.audit import note_here
 from surehook.verbs.output import echo, echo_json
 from surehook.verbs.progress import Progress
+from surehook.verbs.store_client import open_store
 
-TIMEOUT_SECONDS = 10.0
 # The second pass finds events that were accepted during the first.
 MOST_PASSES = 5
 SHOW_MENTIONS = 20
@@ -62,23 +62,22 @@ def erase(ids: Sequence[str], user: str | None, dry_run: bool, as_json: bool) ->
     if bool(chosen) == (user is not None):
         raise click.UsageError("Name ids, or a user with --user ID.")
     settings = load_settings()
-    wait_for_store(settings)
+    store = open_store(settings)
     if not dry_run:
         note_here("erased", *([masked_user(_uuid(user, "--user"))] if user else chosen))
     try:
-        with connect(settings, timeout_seconds=TIMEOUT_SECONDS) as store:
-            erasure = Erasure(
-                store,
-                Keys(settings.key_prefix),
-                BodyCipher(settings.encryption_keys),
-                retention_seconds=settings.retention,
-            )
-            spool = SpoolErasure(settings, store, BodyCipher(settings.encryption_keys))
-            if user is None:
-                report = _erase_each(erasure, spool, chosen, is_dry=dry_run)
-            else:
-                report = _erase_user(erasure, spool, _uuid(user, "--user"), is_dry=dry_run)
-            report.not_searched = spool.unsearchable
+        erasure = Erasure(
+            store,
+            Keys(settings.key_prefix),
+            BodyCipher(settings.encryption_keys),
+            retention_seconds=settings.retention,
+        )
+        spool = SpoolErasure(settings, store, BodyCipher(settings.encryption_keys))
+        if user is None:
+            report = _erase_each(erasure, spool, chosen, is_dry=dry_run)
+        else:
+            report = _erase_user(erasure, spool, _uuid(user, "--user"), is_dry=dry_run)
+        report.not_searched = spool.unsearchable
     except (RedisError, OSError) as exc:
         unavailable(settings, exc)
     if as_json:

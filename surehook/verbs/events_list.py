@@ -15,7 +15,6 @@ from surehook.shared.encryption import BodyCipher
 from surehook.shared.errors import BodyDamaged, KeyMissing, NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
-from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs import options
 from surehook.verbs.audit import note_here
@@ -24,9 +23,9 @@ from surehook.verbs.events_resolve import echo_decisions
 from surehook.verbs.history import action_facts, echo_history
 from surehook.verbs.options import as_json, filter_fields
 from surehook.verbs.output import echo, echo_body, echo_json
+from surehook.verbs.store_client import open_store
 from surehook.verbs.tables import echo_table, utc
 
-TIMEOUT_SECONDS = 10.0
 LIMIT = 100
 NAME_WIDTH = 17  # two more than the longest name
 HEADERS = ("event", "received (UTC)", "state    ", "type", "handlers")
@@ -128,10 +127,8 @@ def show(some_id: str, with_body: bool, as_json: bool) -> None:
 
 def open_log() -> EventLog:
     settings = load_settings()
-    wait_for_store(settings)
-    store = connect(settings, timeout_seconds=TIMEOUT_SECONDS)
     return EventLog(
-        store,
+        open_store(settings),
         Keys(settings.key_prefix),
         handler_timeout=settings.handler_timeout,
         cipher=BodyCipher(settings.encryption_keys),

@@ -9,12 +9,11 @@ from surehook.admin.transactions import ORPHANED, Decision, Decisions
 from surehook.shared.errors import NotFound
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
-from surehook.shared.store import connect, wait_for_store
 from surehook.verbs.audit import note_here
 from surehook.verbs.output import echo, echo_json
+from surehook.verbs.store_client import open_store
 from surehook.verbs.tables import echo_table, utc
 
-TIMEOUT_SECONDS = 10.0
 HEADERS = ("event", "decided (UTC)", "state    ", "type", "reason")
 
 
@@ -51,9 +50,8 @@ def resolve(ids: Sequence[str]) -> None:
 
 def open_decisions() -> Decisions:
     settings = load_settings()
-    wait_for_store(settings)
     return Decisions(
-        connect(settings, timeout_seconds=TIMEOUT_SECONDS),
+        open_store(settings),
         Keys(settings.key_prefix),
         retention_seconds=settings.retention,
         handler_timeout=settings.handler_timeout,

@@ -7,13 +7,12 @@ import click
 from surehook.admin.handlers import HandlerReport, read_handlers
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
-from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs.options import as_json
 from surehook.verbs.output import echo, echo_json
+from surehook.verbs.store_client import open_store
 from surehook.verbs.tables import echo_table
 
-TIMEOUT_SECONDS = 10.0
 HEADERS = ("handler", "queue", "retries", "timeout", "runs", "failed", "p50", "p95")
 MILLISECOND, MINUTE = 0.001, 60
 
@@ -31,9 +30,7 @@ def list_(as_json: bool) -> None:
     Workers announce their handlers every minute and count their runs every few seconds.
     """
     settings = load_settings()
-    wait_for_store(settings)
-    with connect(settings, timeout_seconds=TIMEOUT_SECONDS) as store:
-        reports, unhandled = read_handlers(store, Keys(settings.key_prefix))
+    reports, unhandled = read_handlers(open_store(settings), Keys(settings.key_prefix))
     if as_json:
         for report in reports:
             echo_json(asdict(report))

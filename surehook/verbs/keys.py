@@ -15,12 +15,12 @@ from surehook.shared.errors import BodyDamaged, KeyMissing, Misconfigured
 from surehook.shared.index_key import IndexKey
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
-from surehook.shared.store import connect, unavailable, wait_for_store
+from surehook.shared.store import unavailable
 from surehook.verbs.audit import note_here
 from surehook.verbs.output import echo
 from surehook.verbs.progress import Progress
+from surehook.verbs.store_client import open_store
 
-TIMEOUT_SECONDS = 10.0
 # The second pass finds what ingest stored during the first. If a later pass still finds something, an ingest process
 # encrypts with another key.
 MOST_PASSES = 3
@@ -40,13 +40,12 @@ def rotate(dry_run: bool, rate: float | None) -> None:
     cipher = BodyCipher(settings.encryption_keys)
     if not cipher.newest_key_id:
         raise Misconfigured("SUREHOOK_ENCRYPTION_KEYS is not set: there is no key to encrypt with")
-    wait_for_store(settings)
+    store = open_store(settings)
     if not dry_run:
         note_here("bodies re-encrypted", f"with key {cipher.newest_key_id}")
     try:
-        with connect(settings, timeout_seconds=TIMEOUT_SECONDS) as store:
-            passes = _rotate(Rotation(store, Keys(settings.key_prefix), cipher), rate, is_dry=dry_run)
-            is_index_fine = dry_run or _rotate_index_key(IndexKey(store, Keys(settings.key_prefix), cipher))
+        passes = _rotate(Rotation(store, Keys(settings.key_prefix), cipher), rate, is_dry=dry_run)
+        is_index_fine = dry_run or _rotate_index_key(IndexKey(store, Keys(settings.key_prefix), cipher))
     except (RedisError, OSError) as exc:
         unavailable(settings, exc)
     is_fine = _report(passes, cipher, is_dry=dry_run)

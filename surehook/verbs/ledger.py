@@ -8,12 +8,11 @@ from surehook.admin.ledger import Ledger, LedgerReport
 from surehook.admin.spool import SpoolReader
 from surehook.shared.keys import Keys
 from surehook.shared.settings import load_settings
-from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs.output import echo, echo_json
+from surehook.verbs.store_client import open_store
 from surehook.workers.maintenance.job_index import JOB_STATES
 
-TIMEOUT_SECONDS = 10.0
 SHOW_PROGRESS_FROM = 20_000
 DOES_NOT_BALANCE = 1
 COUNTS = ("accepted", "done", "discarded", "erased", "open")
@@ -29,8 +28,7 @@ def ledger(as_json: bool) -> None:
     not accepted yet, and have a line of their own.
     """
     settings = load_settings()
-    wait_for_store(settings)
-    store, keys = connect(settings, timeout_seconds=TIMEOUT_SECONDS), Keys(settings.key_prefix)
+    store, keys = open_store(settings), Keys(settings.key_prefix)
     length = Ledger(store, keys).counts().open
     hidden = length < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
     with click.progressbar(length=length, label="checking", file=sys.stderr, hidden=hidden) as bar:

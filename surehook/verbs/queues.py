@@ -11,12 +11,10 @@ from surehook.shared.keys import Keys
 from surehook.shared.limits import MOST_CONCURRENT, OFF, interval_ms
 from surehook.shared.settings import load_settings
 from surehook.shared.stats import QueueStats
-from surehook.shared.store import connect, wait_for_store
 from surehook.shared.visible import visible_line
 from surehook.verbs.audit import note_here
 from surehook.verbs.output import echo, echo_json
-
-TIMEOUT_SECONDS = 10.0
+from surehook.verbs.store_client import open_store
 
 
 class _OrOff(click.ParamType[int | str]):
@@ -127,8 +125,7 @@ def limit(name: str, concurrency: int | str | None, rate: str | None, clear: boo
 
 def _open() -> Queues:
     settings = load_settings()
-    wait_for_store(settings)
-    return Queues(connect(settings, timeout_seconds=TIMEOUT_SECONDS), Keys(settings.key_prefix))
+    return Queues(open_store(settings), Keys(settings.key_prefix))
 
 
 def _cells(queue: QueueStats) -> tuple[str, ...]:
