@@ -17,6 +17,7 @@ from surehook.workers.execution.attempts import AttemptRecord
 from tests.support.claiming import SingleClaims
 from tests.support.endpoint import HEADERS, OpenEndpoint, open_endpoint
 from tests.support.ledger import ledger
+from tests.support.log_reasons import reasons
 from tests.support.store_dump import kept_keys
 
 ATTEMPT = AttemptRecord("h", 1, datetime(2026, 1, 1, tzinfo=UTC), 1.0, "failed", "ValueError")
@@ -225,7 +226,7 @@ def test_a_store_that_may_drop_keys_is_refused_with_what_to_change(
     store.config_set("maxmemory-policy", policy)
     try:
         with open_endpoint(settings.model_copy(update={"durability": durability}), is_awaited=False) as endpoint:
-            wait_until(lambda: any(words in getattr(each, "reason", "") for each in caplog.records), "it is told")
+            wait_until(lambda: words in reasons(caplog), "it is told")
             response = endpoint.deliver()
     finally:
         store.config_set("maxmemory-policy", "noeviction")

@@ -13,6 +13,7 @@ from surehook.shared.store_format import CLUSTER
 from surehook.workers.supervisor.supervisor import Supervisor
 from tests.support.command import command_on
 from tests.support.endpoint import open_endpoint
+from tests.support.log_reasons import reasons
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 def test_the_endpoint_is_not_ready_and_takes_nothing(cluster: Settings, caplog: pytest.LogCaptureFixture) -> None:
     with open_endpoint(cluster, is_awaited=False) as endpoint:
-        wait_until(lambda: CLUSTER in [getattr(record, "reason", "") for record in caplog.records], "it is told")
+        wait_until(lambda: CLUSTER in reasons(caplog).splitlines(), "it is told")
         response, readyz = endpoint.deliver(), endpoint.request("GET", "/readyz")
         assert endpoint.metric("surehook_not_ready", reason="incompatible_store") == 1
 

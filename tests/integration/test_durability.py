@@ -16,6 +16,7 @@ from harness.stack import API_KEY, wait_until
 from surehook.shared.embedded import socket_path, start_server, stop_server
 from surehook.shared.settings import Settings
 from tests.support.endpoint import OpenEndpoint, open_endpoint
+from tests.support.log_reasons import reasons
 from tests.support.replicas import Fleet
 
 KEYS = 50
@@ -95,10 +96,6 @@ def endpoint(slow_store: SlowStore, monkeypatch: pytest.MonkeyPatch) -> Iterator
         Settings(data_dir=slow_store.folder, api_keys=(API_KEY,), metrics_bind="off", spool_dir="off")
     ) as endpoint:
         yield endpoint
-
-
-def reasons(caplog: pytest.LogCaptureFixture) -> str:
-    return "\n".join(getattr(record, "reason", "") for record in caplog.records)
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,11 @@ from surehook.shared.embedded import socket_path
 from surehook.shared.settings import Settings
 from tests.integration.test_session import an_envelope, running, until
 from tests.support.accounts import create_account
+from tests.support.log_reasons import reasons
 from tests.support.tcp_proxy import tcp_proxy
 
 USER = "surehook-ingest"
 PASSWORD = "100% odd: @/ and a space"
-
-
-def reasons(caplog: pytest.LogCaptureFixture) -> str:
-    return "\n".join(getattr(record, "reason", "") for record in caplog.records)
 
 
 @pytest.fixture

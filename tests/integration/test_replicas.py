@@ -12,6 +12,7 @@ from surehook.shared.envelope import parse_envelope
 from surehook.shared.errors import StoreUnavailable
 from surehook.shared.settings import Settings
 from tests.integration.test_session import running, settled, until
+from tests.support.log_reasons import reasons
 from tests.support.replicas import Fleet
 
 
@@ -47,8 +48,7 @@ def test_an_event_that_a_replica_lacks_is_acknowledged_by_no_process(
 
     asyncio.run(play())
 
-    reasons = [getattr(record, "reason", "") for record in caplog.records]
-    assert reasons.count("1 replicas must have it on disk, and 0 reported it") == 2
+    assert reasons(caplog).splitlines().count("1 replicas must have it on disk, and 0 reported it") == 2
 
 
 def test_a_store_that_has_not_written_to_its_own_disk_is_named() -> None:

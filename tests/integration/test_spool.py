@@ -19,6 +19,7 @@ from surehook.shared.scripts import text
 from surehook.shared.settings import Settings
 from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.ledger import is_balanced, ledger
+from tests.support.spooling import databases
 from tests.support.store_faults import FAULTS, Away, not_durable
 
 pytestmark = pytest.mark.usefixtures("looks_often")
@@ -128,7 +129,7 @@ def test_what_is_left_at_the_end_goes_to_the_next_process(
         # The store stays away until the endpoint has stopped.
         endpoint.deliver()
     assert time.monotonic() - began < 10
-    left = list(Path(spooling.spool_dir).glob("*.sqlite3"))
+    left = databases(spooling.spool_dir)
     with open_endpoint(spooling) as endpoint:
         wait_until(lambda: store.exists(f"surehook:event:{event['id']}"), "it is adopted")
         wait_until_empty(endpoint)

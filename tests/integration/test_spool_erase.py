@@ -16,7 +16,7 @@ from surehook.shared.settings import Settings
 from tests.support.command import Surehook
 from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.ledger import is_balanced
-from tests.support.spooling import leave
+from tests.support.spooling import databases, leave
 from tests.support.store_faults import not_durable
 
 USER, OTHER = "0a0a0a0a-0000-4000-8000-00000000000a", "0b0b0b0b-0000-4000-8000-00000000000b"
@@ -38,7 +38,7 @@ def content(spooling: Settings) -> bytes:
 
 def forward(spooling: Settings, store: redis.Redis, *expected: dict[str, object]) -> None:
     with open_endpoint(spooling):
-        wait_until(lambda: len(list(Path(spooling.spool_dir).glob("*.sqlite3"))) == 1, "all are forwarded")
+        wait_until(lambda: len(databases(spooling.spool_dir)) == 1, "all are forwarded")
     assert store.zcard(KEYS.open) == len(expected)
     assert all(store.exists(KEYS.event(str(event["id"]))) for event in expected)
     assert is_balanced(store)
@@ -154,7 +154,7 @@ def test_a_key_under_which_events_wait_in_the_spool_is_not_called_dispensable(
 
     both = (SecretStr(new), SecretStr(old))
     with open_endpoint(spooling.model_copy(update={"encryption_keys": both})):
-        wait_until(lambda: len(list(Path(spooling.spool_dir).glob("*.sqlite3"))) == 1, "it is forwarded")
+        wait_until(lambda: len(databases(spooling.spool_dir)) == 1, "it is forwarded")
     assert store.zcard(KEYS.open) == 1
     assert surehook("keys", "rotate")[0] == 0
 
@@ -165,7 +165,7 @@ def test_rows_that_another_program_deletes_do_not_keep_the_forwarder_busy(
     with open_endpoint(spooling) as endpoint:
         with not_durable(store):
             wait_until(lambda: is_spooling(endpoint), "events are spooled")
-            (path,) = Path(spooling.spool_dir).glob("*.sqlite3")
+            (path,) = databases(spooling.spool_dir)
             with sqlite3.connect(path) as other:
                 other.execute("delete from events")
             other.close()

@@ -16,14 +16,10 @@ from surehook.shared.settings import Settings
 from tests.support.command import Surehook
 from tests.support.endpoint import open_endpoint
 from tests.support.ledger import is_balanced
-from tests.support.spooling import leave
+from tests.support.spooling import databases, leave
 from tests.support.store_faults import not_durable
 
 pytestmark = pytest.mark.usefixtures("looks_often", "adopts_often", "is_patient")
-
-
-def databases(spooling: Settings) -> list[Path]:
-    return list(Path(spooling.spool_dir).glob("*.sqlite3"))
 
 
 def truncate(path: Path) -> None:
@@ -60,7 +56,7 @@ def test_a_damaged_or_foreign_database_is_set_aside_and_stops_nothing(
     spooling: Settings, store: redis.Redis, surehook: Surehook, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     leave(spooling, store, [an_event() for _ in range(3)])
-    (damaged,) = databases(spooling)
+    (damaged,) = databases(spooling.spool_dir)
     DAMAGES[damage](damaged)
     left = leave(spooling, store, [an_event() for _ in range(3)]) if damage == "cut off" else []
     with open_endpoint(spooling) as endpoint:
@@ -80,11 +76,11 @@ def test_two_processes_do_not_adopt_the_same_events_and_a_living_one_keeps_its_o
     left = leave(spooling, store, [an_event() for _ in range(3)])
     with open_endpoint(spooling) as one, open_endpoint(spooling) as other:
         wait_until(lambda: store.zcard("surehook:open") == len(left), "they are forwarded once")
-        wait_until(lambda: len(databases(spooling)) == 2, "their database is deleted")
+        wait_until(lambda: len(databases(spooling.spool_dir)) == 2, "their database is deleted")
         assert (one.deliver().status_code, other.deliver().status_code) == (202, 202)
-        assert len(databases(spooling)) == 2
+        assert len(databases(spooling.spool_dir)) == 2
 
-    assert databases(spooling) == []
+    assert databases(spooling.spool_dir) == []
     assert is_balanced(store)
 
 
@@ -92,7 +88,7 @@ def test_a_process_adopts_what_another_leaves_later(spooling: Settings, store: r
     with open_endpoint(spooling) as endpoint:
         left = leave(spooling, store, [an_event() for _ in range(3)])
         wait_until(lambda: store.zcard("surehook:open") == len(left), "the living process has forwarded them")
-        wait_until(lambda: len(databases(spooling)) == 1, "and has deleted the database")
+        wait_until(lambda: len(databases(spooling.spool_dir)) == 1, "and has deleted the database")
         assert endpoint.deliver().status_code == 202
 
 
@@ -104,7 +100,7 @@ def test_the_same_event_in_two_spools_is_stored_once(spooling: Settings, store: 
                 assert endpoint.deliver(event).status_code in {200, 202}
     with open_endpoint(spooling):
         wait_until(lambda: store.zcard("surehook:open") == 1, "it is forwarded")
-        wait_until(lambda: len(databases(spooling)) == 1, "nothing is left")
+        wait_until(lambda: len(databases(spooling.spool_dir)) == 1, "nothing is left")
 
     assert store.llen("rq:queue:events") == 1
     assert is_balanced(store)

@@ -13,6 +13,7 @@ from harness.stack import wait_until
 from surehook.shared.settings import Settings
 from tests.support.endpoint import OpenEndpoint, open_endpoint
 from tests.support.ledger import is_balanced
+from tests.support.spooling import databases
 from tests.support.store_faults import not_durable
 
 pytestmark = pytest.mark.usefixtures("looks_often", "is_patient")
@@ -32,10 +33,6 @@ def folder(tmp_path: Path) -> Path:
 def endpoint(spooling: Settings) -> Iterator[OpenEndpoint]:
     with open_endpoint(spooling) as endpoint:
         yield endpoint
-
-
-def databases(folder: Path) -> list[Path]:
-    return list(folder.glob("*.sqlite3"))
 
 
 def remove(folder: Path) -> None:

@@ -13,7 +13,7 @@ from surehook.shared.settings import Settings
 from surehook.shared.store_address import parse_store_address
 from tests.support.command import Surehook
 from tests.support.endpoint import open_endpoint
-from tests.support.spooling import leave
+from tests.support.spooling import databases, leave
 
 OTHER_KEYS = Keys("other")
 
@@ -27,7 +27,7 @@ def other(spooling: Settings) -> Settings:
 
 
 def database(spooling: Settings) -> Path:
-    (path,) = Path(spooling.spool_dir).glob("*.sqlite3")
+    (path,) = databases(spooling.spool_dir)
     return path
 
 
@@ -44,8 +44,8 @@ def test_two_installations_on_one_folder_forward_only_their_own_events(
 
     with open_endpoint(other):
         wait_until(lambda: store.exists(OTHER_KEYS.event(left)), "its own Surehook forwards it")
-        wait_until(lambda: len(list(Path(spooling.spool_dir).glob("*.sqlite3"))) == 1, "its database is deleted")
-    assert list(Path(spooling.spool_dir).glob("*.sqlite3")) == []
+        wait_until(lambda: len(databases(spooling.spool_dir)) == 1, "its database is deleted")
+    assert databases(spooling.spool_dir) == []
 
 
 def test_events_for_another_store_are_listed_and_forwarded_only_on_request(

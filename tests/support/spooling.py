@@ -49,6 +49,10 @@ def surehook(spooling: Settings, monkeypatch: pytest.MonkeyPatch) -> Surehook:
     return command_on(spooling, monkeypatch)
 
 
+def databases(folder: Path | str) -> list[Path]:
+    return list(Path(folder).glob("*.sqlite3"))
+
+
 def leave(spooling: Settings, store: redis.Redis, events: Iterable[dict[str, Any]]) -> list[str]:
     """Leaves events as a process does that ends while the store is away; returns their ids."""
     events = list(events)
