@@ -117,7 +117,7 @@ class Outcomes:
             self._has_replied = False
             connection.send(self._pop, 1, self._on_replies)
             await self._lost.wait()
-            connection.abort()  # it is still open if `stop` was called before it was
+            connection.abort()  # still open if `stop` was called while it was being opened
             if self._has_replied or self._is_stopping:
                 failures = 0
                 continue

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from surehook.shared.job_id import JobId
+from surehook.shared.job_id import handler_of
 from surehook.shared.keys import Keys
 from surehook.shared.scripts import text
 
@@ -52,4 +52,4 @@ def _wait(store: redis.Redis, keys: Keys, job_id: str, queue: str) -> Wait:
         if score is not None:
             state = name
     due_at = datetime.fromtimestamp(scheduled, UTC) if scheduled is not None else None
-    return Wait(job_id, JobId.parse(job_id).handler, queue, state, due_at, bool(is_paused))
+    return Wait(job_id, handler_of(job_id), queue, state, due_at, bool(is_paused))

@@ -10,7 +10,7 @@ TIMEOUT_SECONDS = 10.0
 
 
 def open_store(settings: Settings) -> redis.Redis:
-    """Connects to the store until the command ends.
+    """Connects to the store until the command ends. One that connects for each of its rounds uses `connect`.
 
     Raises:
         StoreUnavailable, IncompatibleStore: as `wait_for_store`.

@@ -79,6 +79,7 @@ def it(event):
 def test_a_change_while_the_worker_starts_is_not_missed(build_stack: Build) -> None:
     handler = """
 effect("imports {word}")
+# It is still imported when its file changes.
 while "{word}" == "old" and not os.path.exists("changed"): time.sleep(0.02)
 
 @on("user.delete", name="it")

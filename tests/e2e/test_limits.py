@@ -84,7 +84,7 @@ def test_two_workers_keep_the_limits_and_an_outage_costs_nothing(build_stack: Bu
     assert count(stack, "few ended") == 12
     starts = sorted(float(line.split()[2]) for line in stack.effects() if line.startswith("spaced"))
     assert len(starts) == 12
-    assert starts[-1] - before > 11 * 0.1 - 0.05
+    assert starts[-1] - before > 11 * 0.1 - 0.001  # the store counts in milliseconds
     assert (down["waiting"], down["dead"], down["limits"]["waits_for"]) == (12, 0, "breaker")
     assert down["workers"] == 16
     assert count(stack, "down") >= 10 + 12  # a slow machine has time for a probe before the repair

@@ -10,6 +10,8 @@ from harness.stack import wait_until
 from surehook.shared.settings import Settings
 from tests.support.command import command_on
 
+UNKNOWN = "0a0a0a0a-0000-4000-8000-00000000000a"
+
 
 @pytest.fixture
 def _no_collection() -> Iterator[None]:
@@ -25,8 +27,9 @@ def _no_collection() -> Iterator[None]:
     [
         ("dead-letters", "list", "--group", "zz"),
         ("dead-letters", "replay", "zz"),
-        ("events", "show", "zz"),
-        ("events", "replay", "zz"),
+        ("events", "show", UNKNOWN),
+        ("events", "replay", UNKNOWN),
+        ("events", "resolve", UNKNOWN),
         ("actions", "resume", "zz"),
         ("queues", "pause", ""),
     ],

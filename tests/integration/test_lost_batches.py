@@ -1,7 +1,6 @@
 """A packet with the outcomes of a batch and the claims of the next gets through, and its replies are lost."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 import redis
@@ -26,7 +25,7 @@ from tests.support.transactional_client import LONG
 from tests.support.transactions import KEYS, Protocol
 
 # A claim must be found without another event that wakes a worker: the test waits for less than that.
-WAIT_SECONDS, BUDGET_MS = 2 * DEADLINE_SECONDS, LONG.budget
+WAIT_SECONDS = 2 * DEADLINE_SECONDS
 
 
 class LosesReplies(RecordingExchange):
@@ -72,7 +71,7 @@ def pool(
 
     monkeypatch.setattr(fetching, "WAIT_SECONDS", WAIT_SECONDS)
     stay_fast(monkeypatch)
-    protocol = Protocol(store, replace(LONG, budget=BUDGET_MS))
+    protocol = Protocol(store, LONG)
     pool = TransactionPool(store, protocol, claims_of(WORKER, TRANSACTIONAL_QUEUE), counts, Loses)
     yield pool
     pool.stop()

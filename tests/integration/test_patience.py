@@ -60,7 +60,7 @@ def test_a_late_reply_is_taken_and_the_connection_stays(
 def test_an_idle_endpoint_whose_store_stalls_for_a_second_logs_no_error(
     link: Link, settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send, has_failed = Heartbeat._send, threading.Event()  # noqa: SLF001
+    send, has_failed = Heartbeat._send, threading.Event()  # noqa: SLF001 - a heartbeat that fails leaves no trace
 
     async def send_and_tell(self: Heartbeat) -> None:
         try:
